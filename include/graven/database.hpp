@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+//
+// Database: the root dict of one prefix (an independent keyspace) inside one store, and
+// everything one can do with the graph under it.
+//
+// A Database is a handle like the others: copies stand for the same thing, and it may be used
+// from any number of threads. close() (or the last handle gone) ends it. Several processes may
+// open one store; writers take turns fairly.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <graven/data.hpp>
+#include <graven/value.hpp>
+
+namespace graven {
+
+/// How much a commit survives: kOff an orderly exit, kNormal a crash of the process (and the
+/// file stays whole through power loss), kFull power loss too.
+enum class Synchronous : std::uint8_t { kOff, kNormal, kFull };
+
+struct Options {
+  /// The keyspace; empty: the one used last in this store, "main" in a new one.
+  std::string prefix{};
+  /// repr() shows a child dict by this field of its, unquoted, instead of its uid.
+  std::string link_field{};
+  bool read_only = false;
+  Synchronous synchronous = Synchronous::kNormal;
+  /// How long a write waits for other writers before BusyError.
+  std::chrono::milliseconds busy_timeout{30'000};
+  /// A transaction() older than this is rolled back.
+  std::chrono::milliseconds transaction_limit{60'000};
+  /// Opening a file on NFS, SMB and the like is refused unless this is set.
+  bool allow_network_file_system = false;
+};
+
+/// One thing wrong, as check() reports it.
+struct Problem {
+  std::string node;  ///< uid of the node concerned, or empty
+  std::string what;  ///< what is wrong, in words
+};
+
+struct CheckReport {
+  std::vector<Problem> problems;
+  std::uint64_t nodes = 0;     ///< dicts and lists looked at, in every prefix
+  std::uint64_t links = 0;     ///< links looked at
+  std::uint64_t held = 0;      ///< nodes that only handles of running processes keep
+  std::uint64_t reclaiming = 0;  ///< unlinked nodes whose records are still being reclaimed
+  [[nodiscard]] bool ok() const noexcept { return problems.empty(); }
+};
+
+/// A consistent, read-only view: handles got from it read the state at its making. It keeps
+/// that state from being cleaned up, so do not hold it for long.
+class Snapshot {
+ public:
+  [[nodiscard]] Dict root() const;
+  [[nodiscard]] Ref operator[](std::string_view key) const { return root()[key]; }
+  [[nodiscard]] std::optional<Value> get_via_uid(std::string_view uid) const;
+  [[nodiscard]] std::int64_t count(std::string_view counter) const;
+  void close();
+
+  explicit Snapshot(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}
+
+ private:
+  std::shared_ptr<graph::Scope> scope_;
+};
+
+/// An optimistic transaction. Reads come from one snapshot and see the transactor's own
+/// writes; execute() commits if nothing it read was changed by anyone, else it is a conflict.
+/// Not for use by two threads at once.
+class Transactor {
+ public:
+  [[nodiscard]] Dict root() const;
+  [[nodiscard]] Ref operator[](std::string_view key) const { return root()[key]; }
+  [[nodiscard]] std::optional<Value> get_via_uid(std::string_view uid) const;
+  std::int64_t incr(std::string_view counter, std::int64_t by = 1) const;
+  [[nodiscard]] std::int64_t count(std::string_view counter) const;
+
+  /// Makes any change to the prefix a conflict, not only to what is read. What was written
+  /// before is dropped; what was read and watched stays watched.
+  void watch() const;
+  /// Watches one container, as reading it does.
+  void watch(const Node& node) const;
+  /// From here on writes are collected for execute(). (Writes before it are too; multi() marks
+  /// the point for programs that have one.)
+  void multi() const;
+  /// Commits everything written since the start, atomically. False on a conflict: nothing
+  /// was changed, and the transactor starts afresh. True also when there was nothing to write.
+  [[nodiscard]] bool execute() const;
+  /// Drops everything written and starts afresh.
+  void discard() const;
+
+  /// Runs `function` and executes, again on a conflict; after three conflicts it runs in the
+  /// write lane, so it ends. An exception of `function` discards and passes through.
+  void transact(const std::function<void()>& function) const;
+  /// The last resort of transact() in two halves, for bindings: from enter_lane() on, reads and
+  /// writes are those of a transaction() of this thread, which leave_lane() commits or not.
+  void enter_lane() const;
+  void leave_lane(bool commit) const;
+
+  explicit Transactor(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}
+  [[nodiscard]] const std::shared_ptr<graph::Scope>& scope() const noexcept { return scope_; }
+
+ private:
+  std::shared_ptr<graph::Scope> scope_;
+};
+
+class Database {
+ public:
+  /// Opens the store at a path or URL: "state.db", "sqlite:///rel.db", "sqlite:////abs.db"
+  /// (with ?mode=ro for read-only), "memory://". A new SQLite file is created with mode 0600.
+  /// ForeignFileError for a file that is not graven's or of a newer format; CorruptionError;
+  /// UnavailableError for one that cannot be opened; UsageError for a bad URL or option.
+  explicit Database(std::string_view url, const Options& options = {});
+
+  // The root dict.
+  [[nodiscard]] Dict root() const;
+  [[nodiscard]] Ref operator[](std::string_view key) const { return root()[key]; }
+
+  /// A new dict or list that nothing links yet. It lives as long as its handle.
+  [[nodiscard]] Dict new_dict(const Data& entries = Data::dict()) const;
+  [[nodiscard]] List new_list(const Data& items = Data::list()) const;
+
+  /// The node of a uid of this store and prefix, or nothing.
+  [[nodiscard]] std::optional<Value> get_via_uid(std::string_view uid) const;
+  /// A path of uids from the root to the node, both ends included; empty when only a handle
+  /// keeps it. CollectedError when it is gone.
+  [[nodiscard]] std::vector<std::string> why_alive(const Node& node) const;
+
+  // Transactions.
+  /// Runs `body` as one atomic step that sees its own writes: commits when it returns, rolls
+  /// back when it throws. Inside another transaction of the same thread: a savepoint.
+  /// TransactionExpiredError when it outlives Options::transaction_limit.
+  void transaction(const std::function<void()>& body) const;
+  /// The same in two halves, for bindings: begin, then commit or roll back, on one thread.
+  void begin() const;
+  void commit() const;
+  void rollback() const;
+  [[nodiscard]] bool in_transaction() const;
+  [[nodiscard]] Transactor transactor() const;
+  [[nodiscard]] Snapshot snapshot() const;
+
+  // Counters: a namespace of their own, atomic across processes, part of transactions.
+  /// LimitError where the sum leaves std::int64_t. Returns the new value.
+  std::int64_t incr(std::string_view counter, std::int64_t by = 1) const;
+  std::int64_t decr(std::string_view counter, std::int64_t by = 1) const { return incr(counter, -by); }
+  /// 0 when missing.
+  [[nodiscard]] std::int64_t count(std::string_view counter) const;
+
+  // Prefixes.
+  [[nodiscard]] std::string prefix() const;
+  /// A Database on another prefix of the same store; made when missing, and remembered as the
+  /// one used last. BadValueError for a name with ':' or control characters or over 200 bytes.
+  [[nodiscard]] Database with_prefix(std::string_view prefix) const;
+  /// A name no prefix of this store has.
+  [[nodiscard]] std::string new_prefix() const;
+  [[nodiscard]] std::vector<std::string> prefixes() const;
+  [[nodiscard]] bool prefix_in_use(std::string_view prefix) const;
+  /// Deletes exactly this prefix: its nodes and counters. Returns the number of nodes removed.
+  std::uint64_t delete_prefix_immediately(std::string_view prefix) const;
+  /// The same in steps of up to `count` nodes; 0 when nothing is left. The prefix is out of
+  /// every view from the first call on.
+  std::uint64_t delete_prefix_batch(std::string_view prefix, std::uint64_t count = 500) const;
+
+  // Housekeeping.
+  /// Collects what only dead handles and dead processes held. Returns the nodes reclaimed.
+  std::uint64_t collect() const;
+  /// collect(), then the store's own upkeep where due (checkpoint, free pages, statistics).
+  void maintenance() const;
+  /// Looks at everything, writes nothing, while others write: the store's own structure, every
+  /// link and back-reference both ways, reachability, indexes, counts, large values.
+  /// `progress(done, total)` is called now and then; total may be 0 while unknown.
+  [[nodiscard]] CheckReport check(
+      const std::function<void(std::uint64_t done, std::uint64_t total)>& progress = {}) const;
+
+  [[nodiscard]] std::uint64_t size_on_disk() const;
+  [[nodiscard]] std::string name() const;
+  [[nodiscard]] bool read_only() const;
+  [[nodiscard]] bool closed() const noexcept;
+  /// Ends this Database and its handles; idempotent. The same path may be opened again at once.
+  void close() const;
+
+  explicit Database(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}
+  [[nodiscard]] const std::shared_ptr<graph::Scope>& scope() const noexcept { return scope_; }
+
+ private:
+  std::shared_ptr<graph::Scope> scope_;
+};
+
+}  // namespace graven

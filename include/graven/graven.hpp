@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+//
+// graven: a program's dicts and lists, alive on disk. The one header to include.
+#pragma once
+
+#include <graven/data.hpp>      // IWYU pragma: export
+#include <graven/database.hpp>  // IWYU pragma: export
+#include <graven/error.hpp>     // IWYU pragma: export
+#include <graven/value.hpp>     // IWYU pragma: export
+#include <graven/version.hpp>   // IWYU pragma: export

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+//
+// The numbers of jsonb.hpp, which JSONB keeps as text: decimal, and what JSON5 adds
+// (hexadecimal integers, a point without digits on one side). Conversions are std::to_chars
+// and std::from_chars: exact, and no locale's business.
+//
+// Pure functions over caller's bytes; any thread.
+#include <graven/error.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <system_error>
+
+#include "base/jsonb.hpp"
+#include "base/jsonb_detail.hpp"
+
+namespace graven::jsonb {
+
+using detail::damaged;
+using detail::expect;
+using detail::kInlineSize;
+
+namespace {
+
+constexpr std::uint64_t kLargestInteger = std::numeric_limits<std::int64_t>::max();
+
+/// The digits of kInt5 without sign and "0x".
+std::string_view hex_digits(std::string_view payload, bool& negative) {
+  negative = payload.starts_with('-');
+  if (negative) payload.remove_prefix(1);
+  const bool marked = payload.starts_with("0x") || payload.starts_with("0X");
+  const std::string_view digits = marked ? payload.substr(2) : std::string_view{};
+  if (digits.empty() || digits.find_first_not_of("0123456789abcdefABCDEF") != digits.npos) {
+    damaged("a hexadecimal integer is not one");
+  }
+  return digits;
+}
+
+/// What became of a number too large or too small for a double: from_chars does not say.
+double beyond_range(std::string_view number) {
+  const bool negative = number.starts_with('-');
+  const std::size_t mark = number.find_first_of("eE");
+  const std::string_view mantissa = number.substr(0, mark);
+  const std::size_t point = std::min(mantissa.find('.'), mantissa.size());
+  const std::size_t first = mantissa.find_first_of("123456789");
+  std::int64_t exponent = 0;
+  if (mark != number.npos) {
+    std::string_view digits = number.substr(mark + 1);
+    const bool small = digits.starts_with('-');
+    if (small || digits.starts_with('+')) digits.remove_prefix(1);
+    const auto [at, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), exponent);
+    if (error != std::errc{}) exponent = std::numeric_limits<std::int64_t>::max() / 2;
+    if (small) exponent = -exponent;
+  }
+  const bool large = first != mantissa.npos &&
+                     exponent + static_cast<std::int64_t>(point) > static_cast<std::int64_t>(first);
+  const double magnitude = large ? std::numeric_limits<double>::infinity() : 0.0;
+  return negative ? -magnitude : magnitude;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> integer(Element element) {
+  const std::string_view payload = element.payload;
+  if (element.type == Type::kInt) [[likely]] {
+    std::int64_t value = 0;
+    const char* const end = payload.data() + payload.size();
+    const auto [at, error] = std::from_chars(payload.data(), end, value);
+    if (error == std::errc::invalid_argument || at != end) damaged("an integer is not one");
+    if (error != std::errc{}) return std::nullopt;
+    return value;
+  }
+  expect(element, element.type == Type::kInt5, "an integer");
+  bool negative = false;
+  const std::string_view digits = hex_digits(payload, negative);
+  std::uint64_t magnitude = 0;
+  const auto [at, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), magnitude, 16);
+  if (error != std::errc{} || magnitude > kLargestInteger + (negative ? 1 : 0)) return std::nullopt;
+  return static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude);
+}
+
+double real(Element element) {
+  expect(element, element.type >= Type::kInt && element.type <= Type::kFloat5, "a number");
+  std::string_view digits = element.payload;
+  auto format = std::chars_format::general;
+  bool negative = false;
+  if (element.type == Type::kInt5) {
+    digits = hex_digits(digits, negative);
+    digits.remove_prefix(std::min(digits.find_first_not_of('0'), digits.size() - 1));
+    format = std::chars_format::hex;
+  } else if (digits.find_first_not_of("0123456789.+-eE") != digits.npos) {
+    damaged("a number is not one");  // from_chars would take "inf" and "nan"
+  }
+  double value = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [at, error] = std::from_chars(digits.data(), end, value, format);
+  if (error == std::errc::invalid_argument || at != end) damaged("a number is not one");
+  if (error != std::errc{}) {
+    value = element.type == Type::kInt5 ? std::numeric_limits<double>::infinity()
+                                        : beyond_range(digits);
+  }
+  return negative ? -value : value;
+}
+
+void put_int(std::string& out, std::int64_t value) {
+  std::array<char, 2 + 20> buffer;  // header, sign and 19 digits
+  char* const digits = buffer.data() + 2;
+  const auto [end, error] = std::to_chars(digits, buffer.data() + buffer.size(), value);
+  const auto size = static_cast<std::size_t>(end - digits);
+  char* const start = digits - (size <= kInlineSize ? 1 : 2);
+  detail::write_header(start, Type::kInt, size);
+  out.append(start, static_cast<std::size_t>(end - start));
+}
+
+void put_real(std::string& out, double finite) {
+  if (!std::isfinite(finite)) throw BadValueError("JSON has no number for an infinity or a NaN");
+  std::array<char, 2 + 24 + 2> buffer;  // header, "-2.2250738585072014e-308", ".0"
+  char* const digits = buffer.data() + 2;
+  auto [end, error] = std::to_chars(digits, buffer.data() + buffer.size(), finite);
+  const std::string_view written(digits, static_cast<std::size_t>(end - digits));
+  if (written.find_first_of(".e") == written.npos) {
+    *end++ = '.';
+    *end++ = '0';
+  }
+  const auto size = static_cast<std::size_t>(end - digits);
+  char* const start = digits - (size <= kInlineSize ? 1 : 2);
+  detail::write_header(start, Type::kFloat, size);
+  out.append(start, static_cast<std::size_t>(end - start));
+}
+
+}  // namespace graven::jsonb

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+//
+// The texts of jsonb.hpp: which class a text is written as, and the escapes of those that
+// JSON text brought in. Escapes are taken as SQLite's json_valid(x, 8) takes them, but a lone
+// surrogate is damage, for no UTF-8 can stand for it.
+//
+// Pure functions over caller's bytes; any thread.
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <system_error>
+
+#include "base/jsonb.hpp"
+#include "base/jsonb_detail.hpp"
+#include "base/text.hpp"
+
+namespace graven::jsonb {
+
+using detail::damaged;
+using detail::expect;
+using detail::octet;
+
+namespace {
+
+constexpr std::uint64_t kOnes = 0x0101010101010101;   // one in each byte of a word
+constexpr std::uint64_t kHighs = 0x8080808080808080;  // the high bit of each
+
+bool holds_escapes(const Element& element) {
+  return element.type == Type::kTextJ || element.type == Type::kText5;
+}
+
+/// One decoded escape: UTF-8 of zero to four bytes, and how long the escape was.
+struct Escape {
+  std::array<char, 4> bytes{};
+  std::size_t count = 0;
+  std::size_t consumed = 2;
+};
+
+std::uint32_t hex(std::string_view digits) {
+  std::uint32_t value = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [at, error] = std::from_chars(digits.data(), end, value, 16);
+  if (error != std::errc{} || at != end) damaged("an escape in a text lacks hexadecimal digits");
+  return value;
+}
+
+void encode(std::uint32_t code, Escape& escape) {
+  const auto put = [&](std::uint32_t byte) {
+    escape.bytes[escape.count++] = static_cast<char>(byte);
+  };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xc0 | code >> 6);
+    put(0x80 | (code & 63));
+  } else if (code < 0x10000) {
+    put(0xe0 | code >> 12);
+    put(0x80 | (code >> 6 & 63));
+    put(0x80 | (code & 63));
+  } else {
+    put(0xf0 | code >> 18);
+    put(0x80 | (code >> 12 & 63));
+    put(0x80 | (code >> 6 & 63));
+    put(0x80 | (code & 63));
+  }
+}
+
+/// \uXXXX, or two of them that make a surrogate pair.
+void decode_unicode(std::string_view rest, Escape& escape) {
+  if (rest.size() < 6) damaged("a text ends within an escape");
+  std::uint32_t code = hex(rest.substr(2, 4));
+  escape.consumed = 6;
+  if (code >= 0xd800 && code < 0xe000) {
+    std::uint32_t low = 0;
+    if (code < 0xdc00 && rest.size() >= 12 && rest[6] == '\\' && rest[7] == 'u') {
+      low = hex(rest.substr(8, 4));
+    }
+    if (low < 0xdc00 || low >= 0xe000) damaged("a text holds a lone surrogate");
+    code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    escape.consumed = 12;
+  }
+  encode(code, escape);
+}
+
+/// The escapes only JSON5 has, the character after the backslash being `rest[1]`.
+void decode_json5(std::string_view rest, Escape& escape) {
+  switch (rest[1]) {
+    case '\'':
+      return encode('\'', escape);
+    case 'v':
+      return encode('\v', escape);
+    case '0':
+      if (rest.size() > 2 && rest[2] >= '0' && rest[2] <= '9') break;
+      return encode(0, escape);
+    case 'x':
+      if (rest.size() < 4) damaged("a text ends within an escape");
+      encode(hex(rest.substr(2, 2)), escape);
+      escape.consumed = 4;
+      return;
+    case '\n':  // a line continued: nothing
+      return;
+    case '\r':
+      escape.consumed = rest.size() > 2 && rest[2] == '\n' ? 3 : 2;
+      return;
+    case '\xe2':  // U+2028 and U+2029 end lines too
+      if (!rest.substr(2).starts_with("\x80\xa8") && !rest.substr(2).starts_with("\x80\xa9")) break;
+      escape.consumed = 4;
+      return;
+    default:
+      break;
+  }
+  damaged("a text holds an escape that JSON5 does not know");
+}
+
+/// Decodes the escape at the start of `rest`.
+Escape decode_escape(std::string_view rest, bool json5) {
+  if (rest.size() < 2) damaged("a text ends within an escape");
+  Escape escape;
+  switch (rest[1]) {
+    case '"':
+    case '\\':
+    case '/':
+      encode(octet(rest[1]), escape);
+      break;
+    case 'b':
+      encode('\b', escape);
+      break;
+    case 'f':
+      encode('\f', escape);
+      break;
+    case 'n':
+      encode('\n', escape);
+      break;
+    case 'r':
+      encode('\r', escape);
+      break;
+    case 't':
+      encode('\t', escape);
+      break;
+    case 'u':
+      decode_unicode(rest, escape);
+      break;
+    default:
+      if (!json5) damaged("a text holds an escape that JSON does not know");
+      decode_json5(rest, escape);
+  }
+  return escape;
+}
+
+/// Hands the decoded payload of kTextJ or kText5 to `take`, piece by piece, until it says no.
+template <class Take>
+bool decode_pieces(std::string_view rest, bool json5, Take take) {
+  while (!rest.empty()) {
+    const std::string_view plain = rest.substr(0, rest.find('\\'));
+    if (!plain.empty() && !take(plain)) return false;
+    rest.remove_prefix(plain.size());
+    if (rest.empty()) break;
+    const Escape escape = decode_escape(rest, json5);
+    rest.remove_prefix(escape.consumed);
+    if (!take(std::string_view(escape.bytes.data(), escape.count))) return false;
+  }
+  return true;
+}
+
+/// Whether text can be stored as kText: nothing in it that JSON escapes.
+bool needs_no_escape(std::string_view text) {
+  // The classic word tests: a byte of `word` below n, or equal to c, lights a high bit. A
+  // carry may light more, never fewer, and the tail below decides those words exactly.
+  const auto suspicious = [](std::uint64_t word) {
+    const std::uint64_t quote = word ^ kOnes * '"';
+    const std::uint64_t backslash = word ^ kOnes * '\\';
+    return (((word - kOnes * 0x20) & ~word) | ((quote - kOnes) & ~quote) |
+            ((backslash - kOnes) & ~backslash)) &
+           kHighs;
+  };
+  const auto plain = [](char byte) { return octet(byte) >= 0x20 && byte != '"' && byte != '\\'; };
+  const char* at = text.data();
+  std::size_t left = text.size();
+  for (; left >= 8; at += 8, left -= 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, at, 8);
+    if (suspicious(word) == 0) continue;
+    for (std::size_t i = 0; i < 8; ++i) {
+      if (!plain(at[i])) return false;
+    }
+  }
+  for (; left > 0; ++at, --left) {
+    if (!plain(*at)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool detail::escaped_equals(std::string_view payload, bool json5, std::string_view other) {
+  const bool prefix = decode_pieces(payload, json5, [&](std::string_view piece) {
+    if (!other.starts_with(piece)) return false;
+    other.remove_prefix(piece.size());
+    return true;
+  });
+  return prefix && other.empty();
+}
+
+std::string text(Element element) {
+  expect(element, element.is_text(), "a text");
+  std::string decoded;
+  if (holds_escapes(element)) {
+    decoded.reserve(element.payload.size());
+    decode_pieces(element.payload, element.type == Type::kText5, [&](std::string_view piece) {
+      decoded += piece;
+      return true;
+    });
+  } else {
+    decoded = element.payload;
+  }
+  if (base::invalid_utf8(decoded)) damaged("a text is not valid UTF-8");
+  return decoded;
+}
+
+bool text_equals(Element element, std::string_view other) {
+  expect(element, element.is_text(), "a text");
+  if (holds_escapes(element)) {
+    return detail::escaped_equals(element.payload, element.type == Type::kText5, other);
+  }
+  return detail::same_bytes(element.payload.data(), element.payload.size(), other);
+}
+
+void put_text(std::string& out, std::string_view utf8) {
+  put_header(out, needs_no_escape(utf8) ? Type::kText : Type::kTextRaw, utf8.size());
+  out.append(utf8);
+}
+
+}  // namespace graven::jsonb

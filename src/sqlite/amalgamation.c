@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+**
+** SQLite's amalgamation, and what fork() needs of its insides (src/sqlite/fork.hpp says why).
+** Compiled only where SQLite is bundled: nothing outside the amalgamation can reach these
+** statics.
+**
+** Always holds: between graven_sqlite_fork_prepare() and _parent() or _child() the calling
+** thread owns every static mutex of SQLite, so no other thread is inside the inode table, the
+** page allocator or the random generator while memory is copied.
+**
+** Called by the fork handlers only.
+*/
+
+/* New database files belong to their owner alone; -wal and -shm copy the database's mode. */
+#define SQLITE_DEFAULT_FILE_PERMISSIONS 0600
+
+#include "sqlite3.c"
+
+#if !SQLITE_THREADSAFE || !defined(SQLITE_MUTEX_PTHREADS) || !SQLITE_OS_UNIX
+#error "the fork handling is written for SQLite on POSIX threads"
+#endif
+
+/*
+** In the order in which they nest: graven registers its file layer under APP1, which asks for
+** MAIN; seeding the generator looks up a layer (PRNG before MAIN); anything may allocate.
+*/
+static const int kForkOrder[] = {
+  SQLITE_MUTEX_STATIC_APP1, SQLITE_MUTEX_STATIC_APP2, SQLITE_MUTEX_STATIC_APP3,
+  SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_OPEN, SQLITE_MUTEX_STATIC_MAIN,
+  SQLITE_MUTEX_STATIC_VFS1, SQLITE_MUTEX_STATIC_VFS2, SQLITE_MUTEX_STATIC_VFS3,
+  SQLITE_MUTEX_STATIC_LRU,  SQLITE_MUTEX_STATIC_PMEM, SQLITE_MUTEX_STATIC_MEM,
+};
+#define FORK_MUTEXES ((int)(sizeof(kForkOrder)/sizeof(kForkOrder[0])))
+
+static void forkLeaveAll(void){
+  int i;
+  for(i=FORK_MUTEXES-1; i>=0; i--){
+    sqlite3_mutex_leave(sqlite3MutexAlloc(kForkOrder[i]));
+  }
+}
+
+void graven_sqlite_fork_prepare(void){
+  int i;
+  for(i=0; i<FORK_MUTEXES; i++){
+    sqlite3_mutex_enter(sqlite3MutexAlloc(kForkOrder[i]));
+  }
+}
+
+void graven_sqlite_fork_parent(void){
+  forkLeaveAll();
+}
+
+/*
+** The inode table says which locks this process holds; in the child none of it is true. An
+** empty table makes the next connection ask the kernel. The parent's entries, with their
+** descriptors and mutexes (which some thread of the parent may have held), are leaked: closing
+** a descriptor would drop locks that the child has taken on the same file since.
+*/
+void graven_sqlite_fork_child(void){
+  inodeList = 0;
+  wsdPrng.s[0] = 0;  /* else parent and child draw the same WAL salts */
+  randomnessPid = 0;
+  forkLeaveAll();
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+//
+// The port on one file: a pool of read connections, one write connection, the owner locks.
+//
+// Checkpoints: the write connection checkpoints by itself after a commit that leaves 1,000
+// pages or more in the WAL (SQLite's automatic checkpoint, which waits for nobody), and
+// maintain() truncates a WAL that has outgrown kLargeWal because readers were in the way. The
+// next commit after a complete checkpoint starts the WAL over and cuts the file to kWalKept.
+//
+// Any thread.
+#include "sqlite/backend.hpp"
+
+#include <fcntl.h>
+
+#include <array>
+#include <atomic>
+#include <optional>
+#include <utility>
+
+#include <graven/error.hpp>
+
+#include "base/fork.hpp"
+#include "sqlite/file_checks.hpp"
+#include "sqlite/fork.hpp"
+#include "sqlite/format.hpp"
+#include "sqlite/owners.hpp"
+#include "sqlite/pool.hpp"
+#include "sqlite/view.hpp"
+#include "sqlite/wal_buffer.hpp"
+#include "sqlite/wal_lock.hpp"
+#include "sqlite/write_transaction.hpp"
+
+namespace graven::sqlite {
+namespace {
+
+using store::Record;
+
+// Pages in the WAL before a commit moves them to the database: each page is then moved once for
+// many commits that changed it. Keeps the WAL at about 16 MiB.
+constexpr int kCheckpointPages = 4000;
+constexpr std::uint64_t kWalKept = std::uint64_t{16} << 20;
+constexpr std::uint64_t kLargeWal = std::uint64_t{16} << 20;
+constexpr auto kMaintenancePatience = std::chrono::milliseconds(100);
+constexpr std::int64_t kFreePagesKept = 1024;
+constexpr std::int64_t kVacuumSlice = 256;
+constexpr int kVacuumSlices = 64;
+
+/// The path as a URI, for the one mode SQLite takes from a URI only.
+std::string immutable_uri(const std::string& path) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      const auto byte = static_cast<unsigned char>(c);
+      uri += '%';
+      uri += kDigits[byte >> 4];
+      uri += kDigits[byte & 15];
+    } else {
+      uri += c;
+    }
+  }
+  return uri + "?immutable=1";
+}
+
+class SqliteBackend final : public store::Backend {
+ public:
+  SqliteBackend(const std::string& name, const Options& options);
+
+  std::optional<Record> load(const store::Key& key) override;
+  std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override;
+  std::unique_ptr<store::View> view() override;
+  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override;
+
+  void hold_owner(std::int64_t owner) override { owners_.hold(owner); }
+  bool owner_alive(std::int64_t owner) override { return owners_.alive(owner); }
+
+  [[nodiscard]] bool read_only() const override { return options_.read_only; }
+  [[nodiscard]] const std::string& name() const override { return target_.name; }
+  [[nodiscard]] const std::string& identity() const override { return identity_; }
+  [[nodiscard]] std::uint64_t store_constant() const override { return format_.constant; }
+
+  void maintain() override;
+  std::vector<std::string> check() override;
+  [[nodiscard]] std::uint64_t size_on_disk() const override;
+
+ private:
+  std::unique_ptr<Connection> open_reader();
+  std::unique_ptr<Connection> open_writer();
+  void create();
+  void require_same_file() const;
+  void require_unchanged() const;
+
+  const Options options_;
+  const Target target_;
+  const std::uint64_t generation_ = base::fork_generation();
+  FileState file_;                   // as it was at open
+  std::string identity_;             // empty only while the file may still be made
+  bool immutable_ = false;           // read without locks; file_ must not change
+  std::atomic<bool> refused_{false};  // a commit ended unknown
+  Format format_;
+  Owners owners_;
+  Pool writer_;
+  Pool readers_;
+  ViewSource source_;
+};
+
+SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
+    : options_(options),
+      target_{name, resolve(name), buffered_wal_over(options.vfs), options.busy_timeout},
+      owners_(target_.path),
+      writer_([this] { return open_writer(); }, 1,
+              "another transaction of this process is open on " + name +
+                  "; end it first or wait longer"),
+      readers_([this] { return open_reader(); }, options.max_readers,
+               "all " + std::to_string(options.max_readers) + " read connections to " + name +
+                   " are in use; end a snapshot or an iteration, or raise the limit"),
+      source_{readers_, target_.name, options.busy_timeout, {}} {
+  file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
+  const Header header = check_header(target_, file_);
+  if (options_.read_only) {
+    if (header.empty || header.blank) {
+      throw UnavailableError(name + " is empty, and a read-only store is never made; open it "
+                             "for writing once");
+    }
+    identity_ = file_.identity();
+    immutable_ = header.ready && needs_immutable(target_);
+    if (immutable_) source_.verify = [this] { require_unchanged(); };
+  } else if (header.empty || header.blank || !header.ready) {
+    create();  // also finishes what a crash has interrupted
+  } else {
+    identity_ = file_.identity();
+  }
+  const Lease lease = readers_.lease(options_.busy_timeout);
+  format_ = read_format(*lease, options_.read_only);
+}
+
+void SqliteBackend::create() {
+#ifdef GRAVEN_SQLITE_SYSTEM
+  // A SQLite of somebody else's making makes files readable to all, so the file is made here.
+  // The descriptor is never closed: that would drop the locks of another thread that has
+  // opened the new file in the meantime.
+  static_cast<void>(::open(target_.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+#endif
+  {
+    const Lease lease = writer_.lease(options_.busy_timeout);
+    create_store(*lease);
+  }
+  file_ = file_state(target_.path);
+  identity_ = file_.identity();
+}
+
+std::unique_ptr<Connection> SqliteBackend::open_reader() {
+  // Where the store may be written the last connection to close tidies up the WAL, which it
+  // needs write access for even when it was for reading.
+  const int flags = immutable_           ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
+                    : options_.read_only ? SQLITE_OPEN_READONLY
+                                         : SQLITE_OPEN_READWRITE;
+  auto connection = std::make_unique<Connection>(
+      target_, immutable_ ? immutable_uri(target_.path) : target_.path, flags);
+  require_same_file();
+  if (!options_.read_only) connection->execute("PRAGMA query_only = ON");
+  connection->execute("PRAGMA cache_size = -8192");
+  return connection;
+}
+
+std::unique_ptr<Connection> SqliteBackend::open_writer() {
+  const int create = identity_.empty() ? SQLITE_OPEN_CREATE : 0;
+  auto connection =
+      std::make_unique<Connection>(target_, target_.path, SQLITE_OPEN_READWRITE | create);
+  if (create == 0) require_same_file();
+  constexpr std::array<const char*, 3> kSynchronous{
+      "PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"};
+  connection->execute(kSynchronous[static_cast<std::size_t>(options_.synchronous)]);
+  connection->execute("PRAGMA cache_size = -32768");
+  connection->execute(("PRAGMA wal_autocheckpoint = " + std::to_string(kCheckpointPages)).c_str());
+  connection->execute(("PRAGMA journal_size_limit = " + std::to_string(kWalKept)).c_str());
+  return connection;
+}
+
+void SqliteBackend::require_same_file() const {
+  if (identity_.empty()) return;
+  const FileState now = file_state(target_.path);
+  if (now.exists && now.device == file_.device && now.inode == file_.inode) return;
+  throw UnavailableError(target_.name + " was " + (now.exists ? "replaced" : "deleted or moved") +
+                         " while it was open; put it back, or close and open the store again");
+}
+
+void SqliteBackend::require_unchanged() const {
+  if (file_state(target_.path) == file_ && !file_state(target_.path + "-wal").exists) return;
+  throw UnavailableError(target_.name +
+                         " was changed while it was read without locks (its folder cannot be "
+                         "written); close it and open it again");
+}
+
+std::optional<Record> SqliteBackend::load(const store::Key& key) {
+  refuse_after_fork(generation_, target_.name);
+  const Lease lease = readers_.lease(options_.busy_timeout);
+  auto record = lease->tables().load(key);
+  if (immutable_) require_unchanged();
+  return record;
+}
+
+std::optional<Record> SqliteBackend::load_node(std::int64_t id, bool& reclaiming) {
+  refuse_after_fork(generation_, target_.name);
+  const Lease lease = readers_.lease(options_.busy_timeout);
+  Tables& tables = lease->tables();
+  auto record = tables.load_node(id, reclaiming);
+  if (!record) {
+    // Rare: two statements, so a transaction around them.
+    lease->begin().execute();
+    try {
+      reclaiming = tables.reclaiming();
+      record = tables.load({.space = store::Space::kNode, .a = id});
+      lease->commit().execute();
+    } catch (...) {
+      lease->try_execute("ROLLBACK");
+      throw;
+    }
+  }
+  if (immutable_) require_unchanged();
+  return record;
+}
+
+std::unique_ptr<store::View> SqliteBackend::view() {
+  refuse_after_fork(generation_, target_.name);
+  return std::make_unique<SqliteView>(source_);
+}
+
+std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline deadline) {
+  refuse_after_fork(generation_, target_.name);
+  if (options_.read_only) {
+    throw UsageError(target_.name + " was opened read-only; open it for writing to change it");
+  }
+  if (refused_.load()) {
+    throw UnavailableError("an earlier commit to " + target_.name +
+                           " failed and may or may not be there, so nothing more is written; "
+                           "check the disk, then close the store and open it again");
+  }
+  require_same_file();
+  Lease lease = writer_.lease(deadline);
+  lease->set_deadline(deadline);
+  const int code = lease->begin_immediate().try_execute();
+  if ((code & 0xff) == SQLITE_BUSY) {
+    throw BusyError(target_.name + " is being written by " + write_lock_holder(target_.path) +
+                    ", which did not end its transaction in time; wait longer, or end it there");
+  }
+  if (code != SQLITE_OK) lease->fail(code);
+  return std::make_unique<SqliteTransaction>(target_.name, std::move(lease), refused_);
+}
+
+void SqliteBackend::maintain() {
+  refuse_after_fork(generation_, target_.name);
+  if (options_.read_only || refused_.load()) return;
+  require_same_file();
+  const auto deadline = std::chrono::steady_clock::now() + kMaintenancePatience;
+  const Lease lease = writer_.lease(deadline);
+  Connection& connection = *lease;
+  connection.set_deadline(deadline);
+  const auto quietly = [&connection](const char* sql) {
+    const int code = connection.try_execute(sql);
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
+    return code == SQLITE_OK;
+  };
+  // In slices: other processes get their turn between two.
+  for (int slice = 0; slice < kVacuumSlices; ++slice) {
+    const std::int64_t free = connection.integer("PRAGMA freelist_count");
+    const std::int64_t pages = connection.integer("PRAGMA page_count");
+    if (free <= kFreePagesKept || free <= pages / 10) break;
+    if (!quietly(("PRAGMA incremental_vacuum(" + std::to_string(kVacuumSlice) + ")").c_str())) break;
+  }
+  quietly("PRAGMA analysis_limit = 400");
+  quietly("PRAGMA optimize");
+  if (file_state(target_.path + "-wal").size > kLargeWal) {
+    quietly("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+}
+
+std::vector<std::string> SqliteBackend::check() {
+  refuse_after_fork(generation_, target_.name);
+  const Lease lease = readers_.lease(options_.busy_timeout);
+  std::vector<std::string> problems;
+  try {
+    Statement statement(*lease, "PRAGMA integrity_check");
+    Cursor cursor(statement);
+    std::string line;
+    while (cursor.next()) {
+      cursor.bytes(0, line);
+      if (line != "ok") problems.push_back(line);
+    }
+  } catch (const CorruptionError& error) {
+    problems.emplace_back(error.what());
+  }
+  if (immutable_) require_unchanged();
+  return problems;
+}
+
+std::uint64_t SqliteBackend::size_on_disk() const {
+  return file_state(target_.path).size + file_state(target_.path + "-wal").size;
+}
+
+}  // namespace
+
+std::unique_ptr<store::Backend> open(const std::string& path, const Options& options) {
+  if (options.max_readers < 1) throw UsageError("max_readers must be at least 1");
+  guard_sqlite_against_fork();
+  return std::make_unique<SqliteBackend>(path, options);
+}
+
+}  // namespace graven::sqlite

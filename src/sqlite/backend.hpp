@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//
+// The SQLite backend: a store in one file, in WAL mode, which several processes may use at
+// once. docs/format/sqlite.md describes the file, docs/design/fork.md what a fork does.
+//
+// Always holds: at most one connection of the process writes. Nothing is refused half-way:
+// open() either gives a store that works or has changed nothing.
+//
+// Any thread.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "store/backend.hpp"
+
+namespace graven::sqlite {
+
+/// How far a commit that returned is safe: from a crash of the process (kOff, kNormal) or of
+/// the machine too (kFull). After a crash of the machine kNormal may lack the last commits,
+/// kOff may find the file damaged.
+enum class Synchronous { kOff, kNormal, kFull };
+
+struct Options {
+  bool read_only = false;
+  bool allow_network_file_system = false;
+  Synchronous synchronous = Synchronous::kNormal;
+  std::chrono::milliseconds busy_timeout{5000};  ///< how long a read waits for locks
+  int max_readers = 64;                          ///< views and loads at the same time
+  std::string vfs{};                             ///< SQLite's file layer; empty: its default
+};
+
+/// Opens the store at `path`, and makes one where there is no file or an empty one.
+/// UsageError, UnavailableError, ForeignFileError or CorruptionError where that cannot be.
+std::unique_ptr<store::Backend> open(const std::string& path, const Options& options = {});
+
+}  // namespace graven::sqlite

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+//
+// One SQLite connection, with its prepared statements and its way of waiting for locks.
+//
+// Always holds: no statement outlives its connection; a failed call throws one of graven's
+// errors, and after one that puts the connection itself in doubt `suspect()` is true and
+// whoever returns it to a pool closes it instead.
+//
+// One thread at a time. A connection made before a fork is never used or closed in the
+// child: abandon() it.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "sqlite/fault.hpp"
+#include "sqlite/statement.hpp"
+#include "sqlite/tables.hpp"
+#include "store/backend.hpp"
+
+namespace graven::sqlite {
+
+/// How to open one.
+struct Target {
+  std::string name;  ///< the file as the user named it, for messages
+  std::string path;  ///< absolute
+  std::string vfs;   ///< empty: SQLite's default
+  std::chrono::milliseconds busy_timeout{5000};
+};
+
+class Connection {
+ public:
+  /// `location` is what SQLite opens: the target's path, or a URI where `flags` allow one.
+  Connection(const Target& target, const std::string& location, int flags);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection();
+
+  [[nodiscard]] sqlite3* handle() const noexcept { return handle_; }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] Tables& tables() noexcept { return tables_; }
+
+  /// Runs SQL whose rows nobody wants.
+  void execute(const char* sql);
+  int try_execute(const char* sql) noexcept;
+  /// The first column of the first row, 0 without one.
+  std::int64_t integer(const char* sql);
+  std::string text(const char* sql);
+
+  Statement& begin() { return prepared(begin_, "BEGIN"); }
+  Statement& begin_immediate() { return prepared(begin_immediate_, "BEGIN IMMEDIATE"); }
+  Statement& commit() { return prepared(commit_, "COMMIT"); }
+  Statement& rollback() { return prepared(rollback_, "ROLLBACK"); }
+
+  [[nodiscard]] bool in_transaction() const noexcept {
+    return sqlite3_get_autocommit(handle_) == 0;
+  }
+
+  /// Locks are waited for until then; without a deadline for the target's busy_timeout.
+  void set_deadline(std::optional<store::Deadline> deadline) noexcept { deadline_ = deadline; }
+
+  /// Counts the commits of other connections this one has noticed.
+  [[nodiscard]] unsigned data_version() const noexcept;
+
+  [[nodiscard]] Fault fault(int code) const;
+  /// Throws the error for SQLite's answer to the last call.
+  [[noreturn]] void fail(int code);
+  [[nodiscard]] bool suspect() const noexcept { return suspect_; }
+
+ private:
+  static int on_busy(void* self, int count) noexcept;
+  Statement& prepared(Statement& slot, const char* sql) {
+    if (!slot) slot = Statement(*this, sql);
+    return slot;
+  }
+
+  std::string name_;
+  std::chrono::milliseconds busy_timeout_;
+  std::optional<store::Deadline> deadline_;
+  store::Deadline waiting_until_{};
+  bool suspect_ = false;
+  sqlite3* handle_ = nullptr;
+  Statement begin_;
+  Statement begin_immediate_;
+  Statement commit_;
+  Statement rollback_;
+  Tables tables_;
+};
+
+}  // namespace graven::sqlite

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+//
+// Making and recognising stores. The tables are made in rollback mode and the switch to WAL
+// comes after: so the application id is in the file itself from the first commit on, where a
+// look at its first bytes finds it. A crash between the two is healed by the next open.
+// Any thread, with a connection of its own.
+#include "sqlite/format.hpp"
+
+#include <random>
+#include <thread>
+
+#include <graven/error.hpp>
+
+namespace graven::sqlite {
+namespace {
+
+std::uint64_t random_constant() {
+  std::random_device random;
+  std::uint64_t constant = 0;
+  while (constant == 0) constant = (std::uint64_t{random()} << 32) | random();
+  return constant;
+}
+
+void create_tables(Connection& connection) {
+  for (std::size_t i = 0; i < store::kSpaceCount; ++i) {
+    connection.execute(create_table(static_cast<store::Space>(i)).c_str());
+  }
+  connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value) WITHOUT ROWID");
+  Statement put(connection, "INSERT INTO meta (key, value) VALUES (?1, ?2)");
+  const auto add = [&put](std::string_view key, std::int64_t value) {
+    put.bind_text(1, key);
+    put.bind(2, value);
+    put.execute();
+  };
+  add("format", kFormatVersion);
+  add("oldest_reader", kOldestReader);
+  add("constant", static_cast<std::int64_t>(random_constant()));
+  connection.execute(("PRAGMA application_id = " + std::to_string(kApplicationId)).c_str());
+  connection.execute(("PRAGMA user_version = " + std::to_string(kFormatVersion)).c_str());
+}
+
+void ensure_wal(Connection& connection) {
+  // The switch needs the file to itself, and SQLite does not wait for that by itself.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  for (;;) {
+    Statement change(connection, "PRAGMA journal_mode = WAL");
+    const int code = change.try_execute();
+    if (code == SQLITE_OK) break;
+    if ((code & 0xff) != SQLITE_BUSY || std::chrono::steady_clock::now() >= deadline) {
+      connection.fail(code);
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(500));
+  }
+  const std::string mode = connection.text("PRAGMA journal_mode");
+  if (mode != "wal") {
+    throw UnavailableError(connection.name() + " cannot be put into WAL mode (it stays in '" +
+                           mode + "'); its file system lacks shared memory");
+  }
+}
+
+}  // namespace
+
+void create_store(Connection& connection) {
+  connection.execute("PRAGMA page_size = 4096");
+  connection.execute("PRAGMA auto_vacuum = INCREMENTAL");
+  connection.begin_immediate().execute();
+  try {
+    if (connection.integer("SELECT count(*) FROM sqlite_schema") == 0) {
+      create_tables(connection);
+    } else if (connection.integer("PRAGMA application_id") != kApplicationId) {
+      throw ForeignFileError(connection.name() +
+                             " is a SQLite database of another program; graven leaves it alone. "
+                             "Give another path");
+    }
+    connection.commit().execute();
+  } catch (...) {
+    if (connection.in_transaction()) connection.rollback().try_execute();
+    throw;
+  }
+  ensure_wal(connection);
+}
+
+Format read_format(Connection& connection, bool read_only) {
+  if (connection.integer("PRAGMA application_id") != kApplicationId) {
+    throw ForeignFileError(connection.name() +
+                           " is a SQLite database of another program; graven leaves it alone. "
+                           "Give another path");
+  }
+  std::int64_t format = 0;
+  std::int64_t oldest_reader = 0;
+  Format result;
+  Statement read(connection, "SELECT key, value FROM meta");
+  Cursor cursor(read);
+  std::string key;
+  while (cursor.next()) {
+    cursor.bytes(0, key);
+    if (key == "format") format = cursor.integer(1);
+    if (key == "oldest_reader") oldest_reader = cursor.integer(1);
+    if (key == "constant") result.constant = static_cast<std::uint64_t>(cursor.integer(1));
+  }
+  if (format == 0 || oldest_reader == 0 || result.constant == 0) {
+    throw CorruptionError(connection.name() + " lacks its format version; restore a backup");
+  }
+  if (oldest_reader > kFormatVersion) {
+    throw ForeignFileError(connection.name() + " has format " + std::to_string(format) +
+                           ", which this graven (format " + std::to_string(kFormatVersion) +
+                           ") cannot read; use a newer graven");
+  }
+  if (format > kFormatVersion && !read_only) {
+    throw ForeignFileError(connection.name() + " has format " + std::to_string(format) +
+                           ", which this graven (format " + std::to_string(kFormatVersion) +
+                           ") can read but not write; open it read-only or use a newer graven");
+  }
+  return result;
+}
+
+}  // namespace graven::sqlite

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// The file format's identity: its numbers, making a new store, and telling whether a file is
+// one this build can use. docs/format/sqlite.md describes the format itself.
+//
+// Always holds: the tables, the application id and the meta rows of a store are made in one
+// transaction, so no process ever sees a part of them.
+//
+// Any thread, with a connection of its own.
+#pragma once
+
+#include <cstdint>
+
+#include "sqlite/connection.hpp"
+
+namespace graven::sqlite {
+
+inline constexpr std::uint32_t kApplicationId = 0x6772766e;  // "grvn"
+inline constexpr std::int64_t kFormatVersion = 1;
+inline constexpr std::int64_t kOldestReader = 1;  // formats a reader must know to read ours
+
+struct Format {
+  std::uint64_t constant = 0;
+};
+
+/// Makes an empty or blank file a store, unless it is one or another process has just made it
+/// one, and puts it into WAL mode.
+void create_store(Connection& connection);
+
+/// Reads the meta table; ForeignFileError for a format this build cannot read, or cannot write.
+Format read_format(Connection& connection, bool read_only);
+
+}  // namespace graven::sqlite

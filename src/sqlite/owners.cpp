@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+//
+// The locks of owners.hpp. Any thread: everything is under the mutex, which is also held
+// across a fork.
+#include "sqlite/owners.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include <graven/error.hpp>
+
+namespace graven::sqlite {
+namespace {
+
+struct flock whole_or_byte(short type, std::int64_t offset, std::int64_t length) {
+  struct flock lock{};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = offset;
+  lock.l_len = length;  // 0: to the end of all offsets
+  return lock;
+}
+
+bool set_lock(int descriptor, struct flock lock) {
+  int result = 0;
+  do {
+    result = ::fcntl(descriptor, F_OFD_SETLK, &lock);
+  } while (result != 0 && errno == EINTR);
+  return result == 0;
+}
+
+bool still_in_place(int descriptor, const std::string& path) {
+  struct stat open_file{};
+  struct stat named{};
+  return ::fstat(descriptor, &open_file) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
+}
+
+[[noreturn]] void fail(const std::string& path, const char* what) {
+  throw UnavailableError(path + " could not be " + what + ": " +
+                         std::generic_category().message(errno) +
+                         "; it keeps track of the processes that use the store beside it");
+}
+
+}  // namespace
+
+Owners::Owners(const std::string& database)
+    : path_(database + "-owners") {}
+
+Owners::~Owners() {
+  if (descriptor_ < 0) return;
+  // Once every byte is ours nobody holds one; whoever comes now waits for the close, finds
+  // the file gone and starts a new one.
+  if (set_lock(descriptor_, whole_or_byte(F_WRLCK, 0, 0)) && still_in_place(descriptor_, path_)) {
+    ::unlink(path_.c_str());
+  }
+  ::close(descriptor_);
+}
+
+bool Owners::lock_all_again() noexcept {
+  for (const std::int64_t owner : held_) {
+    if (!set_lock(descriptor_, whole_or_byte(F_WRLCK, owner, 1))) return false;
+  }
+  return still_in_place(descriptor_, path_);
+}
+
+void Owners::hold(std::int64_t owner) {
+  if (owner < 0) throw UsageError("an owner number cannot be negative");
+  const std::scoped_lock lock(mutex_);
+  if (held_.contains(owner)) return;
+  for (int attempt = 0; attempt < 10000; ++attempt) {
+    if (descriptor_ < 0) {
+      descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+      if (descriptor_ < 0) fail(path_, "opened");
+    }
+    if (set_lock(descriptor_, whole_or_byte(F_WRLCK, owner, 1)) && lock_all_again()) {
+      held_.insert(owner);
+      return;
+    }
+    if (still_in_place(descriptor_, path_)) {
+      if (errno != EAGAIN && errno != EACCES) fail(path_, "locked");
+      // Another process closes its store just now and holds every byte for a moment. If it is
+      // the one byte that is taken, the number is not ours to have.
+      if (attempt > 100) {
+        throw UsageError("owner number " + std::to_string(owner) + " of " + path_ +
+                         " is held by another process");
+      }
+      ::usleep(100);
+      continue;
+    }
+    ::close(descriptor_);
+    descriptor_ = -1;
+  }
+  fail(path_, "locked");
+}
+
+bool Owners::alive(std::int64_t owner) {
+  const std::scoped_lock lock(mutex_);
+  if (held_.contains(owner)) return true;
+  int descriptor = descriptor_;
+  if (descriptor < 0) {
+    // Not kept: without a lock of ours in it the file may be unlinked at any time.
+    descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+      if (errno == ENOENT) return false;
+      fail(path_, "opened");
+    }
+  }
+  struct flock probe = whole_or_byte(F_WRLCK, owner, 1);
+  const bool asked = ::fcntl(descriptor, F_OFD_GETLK, &probe) == 0;
+  const int error = errno;
+  if (descriptor != descriptor_) ::close(descriptor);
+  errno = error;
+  if (!asked) fail(path_, "asked for its locks");
+  return probe.l_type != F_UNLCK;
+}
+
+void Owners::prepare_fork() noexcept { mutex_.lock(); }
+
+void Owners::parent_after_fork() noexcept { mutex_.unlock(); }
+
+void Owners::child_after_fork() noexcept {
+  // The parent's locks live as long as any copy of the descriptor.
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = -1;
+  held_.clear();
+  mutex_.unlock();
+}
+
+}  // namespace graven::sqlite

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT
+//
+// SQL from store::schema(), and the loops around it. Column order everywhere: the key's
+// columns, version, integers, body, each where the schema has it.
+// One thread at a time, as the connection.
+#include "sqlite/tables.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "sqlite/connection.hpp"
+
+namespace graven::sqlite {
+namespace {
+
+using store::Key;
+using store::KeyShape;
+using store::Range;
+using store::Record;
+using store::Row;
+using store::Schema;
+using store::Space;
+
+/// Keys closer than this are stepped over rather than looked up again.
+constexpr std::uint64_t kStepOver = 16;
+
+std::vector<std::string> key_columns(const Schema& schema) {
+  std::vector<std::string> columns;
+  if (!schema.a.empty()) columns.emplace_back(schema.a);
+  if (!schema.b.empty()) columns.emplace_back(schema.b);
+  return columns;
+}
+
+std::vector<std::string> value_columns(const Schema& schema) {
+  std::vector<std::string> columns;
+  if (schema.has_version) columns.emplace_back("version");
+  for (const auto name : schema.integers) columns.emplace_back(name);
+  if (schema.has_body) columns.emplace_back("body");
+  return columns;
+}
+
+std::string join(const std::vector<std::string>& parts, const char* between) {
+  std::string text;
+  for (const std::string& part : parts) {
+    if (!text.empty()) text += between;
+    text += part;
+  }
+  return text;
+}
+
+/// "child = ?1 AND parent = ?2"
+std::string key_condition(const Schema& schema) {
+  std::vector<std::string> parts;
+  for (const std::string& column : key_columns(schema)) {
+    parts.push_back(column + " = ?" + std::to_string(parts.size() + 1));
+  }
+  return join(parts, " AND ");
+}
+
+std::string columns_or_one(const std::vector<std::string>& columns) {
+  return columns.empty() ? "1" : join(columns, ", ");
+}
+
+std::string load_sql(Space space) {
+  const Schema& schema = store::schema(space);
+  return "SELECT " + columns_or_one(value_columns(schema)) + " FROM " +
+         std::string(schema.table) + " WHERE " + key_condition(schema);
+}
+
+std::string put_sql(Space space) {
+  const Schema& schema = store::schema(space);
+  std::vector<std::string> columns = key_columns(schema);
+  for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
+  std::vector<std::string> marks;
+  for (std::size_t i = 1; i <= columns.size(); ++i) marks.push_back("?" + std::to_string(i));
+  return "INSERT OR REPLACE INTO " + std::string(schema.table) + " (" + join(columns, ", ") +
+         ") VALUES (" + join(marks, ", ") + ")";
+}
+
+std::string erase_sql(Space space) {
+  const Schema& schema = store::schema(space);
+  return "DELETE FROM " + std::string(schema.table) + " WHERE " + key_condition(schema);
+}
+
+/// Rows of a stretch. Parameters: kId from, to; kPair a, from, to; kName (a,) after; then limit.
+std::string stretch_sql(Space space, const char* name_test, bool reverse, bool limited) {
+  const Schema& schema = store::schema(space);
+  std::vector<std::string> columns = key_columns(schema);
+  const std::string last = columns.back();
+  for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
+  std::string sql = "SELECT " + join(columns, ", ") + " FROM " + std::string(schema.table) + " WHERE ";
+  int marks = 0;
+  const auto add_mark = [&](std::string_view before) {
+    sql += before;
+    sql += "?" + std::to_string(++marks);
+  };
+  if (schema.shape != KeyShape::kId && !schema.a.empty()) {
+    add_mark(std::string(schema.a) + " = ");
+    sql += " AND ";
+  }
+  if (schema.shape == KeyShape::kName) {
+    add_mark(last + name_test);
+  } else {
+    add_mark(last + " >= ");
+    add_mark(" AND " + last + " <= ");
+  }
+  sql += " ORDER BY " + last + (reverse ? " DESC" : "");
+  if (limited) add_mark(" LIMIT ");
+  return sql;
+}
+
+/// Rows of many `a`. Parameters: a, from or after, a_to; then limit.
+std::string span_sql(Space space, const char* test) {
+  const Schema& schema = store::schema(space);
+  const std::string keys = join(key_columns(schema), ", ");
+  std::vector<std::string> columns = key_columns(schema);
+  for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
+  return "SELECT " + join(columns, ", ") + " FROM " + std::string(schema.table) + " WHERE (" + keys +
+         ")" + test + "(?1, ?2) AND " + std::string(schema.a) + " <= ?3 ORDER BY " + keys + " LIMIT ?4";
+}
+
+std::string scan_all_sql(Space space) {
+  return span_sql(space, store::schema(space).shape == KeyShape::kName ? " > " : " >= ");
+}
+std::string scan_all_named_sql(Space space) { return span_sql(space, " >= "); }
+
+std::string scan_sql(Space space) { return stretch_sql(space, " > ", false, true); }
+std::string scan_reverse_sql(Space space) { return stretch_sql(space, " > ", true, true); }
+std::string scan_named_sql(Space space) { return stretch_sql(space, " >= ", false, true); }
+std::string run_sql(Space space) { return stretch_sql(space, " >= ", false, false); }
+
+/// Binds the key's columns from parameter 1 on; returns the next free parameter.
+int bind_key(Statement& statement, const Schema& schema, const Key& key) {
+  int next = 1;
+  if (!schema.a.empty()) statement.bind(next++, key.a);
+  if (schema.shape == KeyShape::kPair) statement.bind(next++, key.b);
+  if (schema.shape == KeyShape::kName) statement.bind_text(next++, key.name);
+  return next;
+}
+
+/// Reads the value columns from `column` on.
+void read_record(const Cursor& cursor, const Schema& schema, int column, Record& record) {
+  if (schema.has_version) record.version = static_cast<std::uint64_t>(cursor.integer(column++));
+  for (std::size_t i = 0; i < schema.integers.size(); ++i) {
+    record.integers[i] = cursor.integer(column++);
+  }
+  if (schema.has_body) cursor.bytes(column, record.body);
+}
+
+/// Reads the key's columns; returns the column after them.
+int read_key(const Cursor& cursor, const Schema& schema, Space space, Key& key) {
+  int column = 0;
+  key.space = space;
+  if (!schema.a.empty()) key.a = cursor.integer(column++);
+  if (schema.shape == KeyShape::kPair) key.b = cursor.integer(column++);
+  if (schema.shape == KeyShape::kName) cursor.bytes(column++, key.name);
+  return column;
+}
+
+/// How far a key is behind another in the same stretch, or "far".
+std::uint64_t distance(const Schema& schema, const Key& from, const Key& to) {
+  constexpr auto kFar = std::numeric_limits<std::uint64_t>::max();
+  switch (schema.shape) {
+    case KeyShape::kId:
+      return static_cast<std::uint64_t>(to.a) - static_cast<std::uint64_t>(from.a);
+    case KeyShape::kPair:
+      if (from.a != to.a) return kFar;
+      return static_cast<std::uint64_t>(to.b) - static_cast<std::uint64_t>(from.b);
+    case KeyShape::kName:
+      break;
+  }
+  return kFar;
+}
+
+}  // namespace
+
+std::string create_table(Space space) {
+  const Schema& schema = store::schema(space);
+  std::string sql = "CREATE TABLE " + std::string(schema.table) + " (";
+  if (schema.shape == KeyShape::kId) {
+    sql += std::string(schema.a) + " INTEGER PRIMARY KEY";
+  } else {
+    if (!schema.a.empty()) sql += std::string(schema.a) + " INTEGER NOT NULL, ";
+    sql += std::string(schema.b) +
+           (schema.shape == KeyShape::kName ? " TEXT NOT NULL" : " INTEGER NOT NULL");
+  }
+  if (schema.has_version) sql += ", version INTEGER NOT NULL";
+  for (const auto name : schema.integers) sql += ", " + std::string(name) + " INTEGER NOT NULL";
+  if (schema.has_body) sql += ", body BLOB";
+  if (schema.shape != KeyShape::kId) {
+    sql += ", PRIMARY KEY (" + join(key_columns(schema), ", ") + ")) WITHOUT ROWID";
+  } else {
+    sql += ")";
+  }
+  return sql;
+}
+
+Statement& Tables::statement(Space space, Statement Statements::*which,
+                             std::string (*sql)(Space)) {
+  Statement& slot = of(space).*which;
+  if (!slot) slot = Statement(connection_, sql(space));
+  return slot;
+}
+
+std::optional<Record> Tables::load(const Key& key) {
+  const Schema& schema = store::schema(key.space);
+  Statement& load = statement(key.space, &Statements::load, load_sql);
+  bind_key(load, schema, key);
+  Cursor cursor(load);
+  if (!cursor.next()) return std::nullopt;
+  std::optional<Record> record(std::in_place);
+  read_record(cursor, schema, 0, *record);
+  return record;
+}
+
+std::optional<Record> Tables::load_node(std::int64_t id, bool& reclaiming) {
+  const Schema& schema = store::schema(Space::kNode);
+  const std::vector<std::string> columns = load_node_ ? std::vector<std::string>() : value_columns(schema);
+  if (!load_node_) {
+    load_node_ = Statement(connection_, "SELECT EXISTS (SELECT 1 FROM orphan WHERE owner = 0), " +
+                                            join(columns, ", ") + " FROM node WHERE id = ?1");
+  }
+  load_node_.bind(1, id);
+  Cursor cursor(load_node_);
+  if (!cursor.next()) return std::nullopt;
+  reclaiming = cursor.integer(0) != 0;
+  std::optional<Record> record(std::in_place);
+  read_record(cursor, schema, 1, *record);
+  return record;
+}
+
+bool Tables::reclaiming() {
+  if (!reclaiming_) {
+    reclaiming_ = Statement(connection_, "SELECT 1 FROM orphan WHERE owner = 0 LIMIT 1");
+  }
+  Cursor cursor(reclaiming_);
+  return cursor.next();
+}
+
+void Tables::load_many(std::span<const Key> keys,
+                       const std::function<void(std::size_t, Record*)>& each) {
+  if (keys.empty()) return;
+  const Space space = keys.front().space;
+  const Schema& schema = store::schema(space);
+  std::vector<std::size_t> order(keys.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto in_order = [&keys](std::size_t left, std::size_t right) {
+    return keys[left] < keys[right];
+  };
+  if (!std::is_sorted(order.begin(), order.end(), in_order)) {
+    std::sort(order.begin(), order.end(), in_order);
+  }
+
+  const auto near = [&](std::size_t i) {
+    return distance(schema, keys[order[i - 1]], keys[order[i]]) <= kStepOver;
+  };
+  for (std::size_t begin = 0; begin < order.size();) {
+    std::size_t end = begin + 1;
+    while (end < order.size() && near(end)) ++end;
+    if (end - begin == 1) {
+      std::optional<Record> record = load(keys[order[begin]]);
+      each(order[begin], record ? &*record : nullptr);
+      begin = end;
+      continue;
+    }
+    Statement& run = statement(space, &Statements::run, run_sql);
+    const Key& first = keys[order[begin]];
+    const Key& last = keys[order[end - 1]];
+    int next = 1;
+    if (schema.shape == KeyShape::kPair) run.bind(next++, first.a);
+    run.bind(next++, schema.shape == KeyShape::kPair ? first.b : first.a);
+    run.bind(next, schema.shape == KeyShape::kPair ? last.b : last.a);
+    Cursor cursor(run);
+    Key at;
+    int column = 0;
+    bool more = true;
+    bool have = false;
+    for (; begin < end; ++begin) {
+      const Key& wanted = keys[order[begin]];
+      while (more && (!have || at < wanted)) {
+        more = cursor.next();
+        if (more) column = read_key(cursor, schema, space, at);
+        have = true;
+      }
+      if (more && at == wanted) {
+        Record record;
+        read_record(cursor, schema, column, record);
+        each(order[begin], &record);
+      } else {
+        each(order[begin], nullptr);
+      }
+    }
+  }
+}
+
+std::vector<Row> Tables::scan(const Range& range, std::size_t limit) {
+  const Schema& schema = store::schema(range.space);
+  std::vector<Row> rows;
+  if (limit == 0) return rows;
+  Statement* scan = nullptr;
+  int next = 1;
+  const bool span = range.a_to > range.a && schema.shape != KeyShape::kId && !schema.a.empty();
+  if (schema.shape == KeyShape::kName) {
+    const bool with_empty = range.include_empty_name && range.after.empty();
+    if (span) {
+      scan = with_empty ? &statement(range.space, &Statements::scan_all_named, scan_all_named_sql)
+                        : &statement(range.space, &Statements::scan_all, scan_all_sql);
+    } else {
+      scan = with_empty ? &statement(range.space, &Statements::scan_named, scan_named_sql)
+                        : &statement(range.space, &Statements::scan, scan_sql);
+    }
+    if (!schema.a.empty()) scan->bind(next++, range.a);
+    scan->bind_text(next++, range.after);
+    if (span) scan->bind(next++, range.a_to);
+  } else if (span) {
+    scan = &statement(range.space, &Statements::scan_all, scan_all_sql);
+    scan->bind(next++, range.a);
+    scan->bind(next++, range.from);
+    scan->bind(next++, range.a_to);
+  } else {
+    scan = range.reverse ? &statement(range.space, &Statements::scan_reverse, scan_reverse_sql)
+                         : &statement(range.space, &Statements::scan, scan_sql);
+    if (schema.shape == KeyShape::kPair) scan->bind(next++, range.a);
+    scan->bind(next++, range.from);
+    scan->bind(next++, range.to);
+  }
+  constexpr auto kMost = static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max());
+  scan->bind(next, static_cast<std::int64_t>(std::min(limit, kMost)));
+  Cursor cursor(*scan);
+  while (cursor.next()) {
+    Row& row = rows.emplace_back();
+    const int column = read_key(cursor, schema, range.space, row.key);
+    read_record(cursor, schema, column, row.record);
+  }
+  return rows;
+}
+
+void Tables::put(const Key& key, const Record& record) {
+  const Schema& schema = store::schema(key.space);
+  Statement& put = statement(key.space, &Statements::put, put_sql);
+  int next = bind_key(put, schema, key);
+  if (schema.has_version) put.bind(next++, static_cast<std::int64_t>(record.version));
+  for (std::size_t i = 0; i < schema.integers.size(); ++i) put.bind(next++, record.integers[i]);
+  if (schema.has_body) put.bind_body(next, record.body);
+  put.execute();
+}
+
+void Tables::erase(const Key& key) {
+  Statement& erase = statement(key.space, &Statements::erase, erase_sql);
+  bind_key(erase, store::schema(key.space), key);
+  erase.execute();
+}
+
+void Tables::clear() noexcept {
+  statements_ = {};
+  load_node_ = Statement();
+  reclaiming_ = Statement();
+}
+
+}  // namespace graven::sqlite

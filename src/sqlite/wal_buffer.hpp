@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+//
+// A file layer (SQLite VFS) that gathers what a commit writes to the WAL. SQLite writes each
+// frame with two calls, 24 bytes and a page; this layer keeps them in memory and writes a
+// commit's frames with one, which halves the system time of a small commit.
+//
+// Always holds: what is gathered is in the file before SQLite can publish, sync, read or
+// truncate it: only frames behind everything written so far are gathered, and they are written
+// out with the last page of a commit (its frame header says that it is the last), when the
+// buffer is full, and before any other call on the file. An error of that write is the error
+// of SQLite's own write. Whatever is left when the write lock is given up belongs to a
+// transaction that was rolled back, and is dropped: a moment later those bytes of the file are
+// another connection's.
+//
+// The layer beneath may be any. Any thread, as SQLite uses a file: one at a time.
+#pragma once
+
+#include <string>
+
+namespace graven::sqlite {
+
+/// The name of the layer over the one called `beneath` (empty: SQLite's default); registered at
+/// the first call. UsageError when there is no layer of that name.
+const std::string& buffered_wal_over(const std::string& beneath);
+
+}  // namespace graven::sqlite

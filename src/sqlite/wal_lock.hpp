@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//
+// Who holds the write lock of a WAL database: read from /proc/locks, for messages only.
+//
+// Always holds: no descriptor is opened on the database or its -shm. Closing one would drop
+// every POSIX lock this process has on it, SQLite's included.
+//
+// Any thread.
+#pragma once
+
+#include <string>
+
+namespace graven::sqlite {
+
+/// "process 4711 (python3)", "this process", or "another process" where it cannot be told.
+/// `path` is the database's.
+std::string write_lock_holder(const std::string& path);
+
+}  // namespace graven::sqlite

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+//
+// Applying and committing.
+//
+// When COMMIT fails, its frames may be in the WAL whole, unseen: SQLite publishes a commit in
+// the shared index last, so this process and the others do not see it, but after a crash of
+// all of them recovery would read the frames and the commit would come back from the dead. So
+// settle() looks, under the write lock, whether the commit is there; if not, it writes and
+// commits a *fence* (the clock, advanced) over the lost frames. A fence changes the checksum
+// that every later frame depends on, so none of them can be valid again.
+//
+// One thread at a time.
+#include "sqlite/write_transaction.hpp"
+
+#include <algorithm>
+
+#include <graven/error.hpp>
+
+#include "sqlite/fork.hpp"
+
+namespace graven::sqlite {
+namespace {
+
+using store::Change;
+using store::Record;
+
+constexpr std::size_t kTraces = 16;
+constexpr auto kSettlePatience = std::chrono::seconds(10);
+
+std::size_t hash_of(const Record& record) {
+  std::size_t hash = std::hash<std::string_view>()(record.body);
+  for (const std::int64_t integer : record.integers) {
+    hash = hash * 31 + static_cast<std::size_t>(integer);
+  }
+  return hash;
+}
+
+}  // namespace
+
+SqliteTransaction::SqliteTransaction(const std::string& name, Lease lease,
+                                     std::atomic<bool>& refused)
+    : name_(name),
+      generation_(base::fork_generation()),
+      lease_(std::move(lease)),
+      refused_(refused),
+      data_version_((*lease_)->data_version()) {}
+
+SqliteTransaction::~SqliteTransaction() {
+  if (!lease_ || !lease_->ours() || !(*lease_)->in_transaction()) return;
+  (*lease_)->try_execute("ROLLBACK");
+}
+
+Connection& SqliteTransaction::open_connection() {
+  if (generation_ != base::fork_generation()) throw_begun_by_parent(name_);
+  if (!lease_) throw UsageError("the transaction on " + name_ + " has ended");
+  Connection& connection = **lease_;
+  if (!connection.in_transaction()) {
+    throw UnavailableError("the transaction on " + name_ + " was rolled back" +
+                           (failed_.empty() ? std::string() : " after an error: " + failed_) +
+                           "; nothing was changed");
+  }
+  return connection;
+}
+
+Connection& SqliteTransaction::sound_connection() {
+  Connection& connection = open_connection();
+  if (!failed_.empty()) {
+    throw UnavailableError("the transaction on " + name_ + " cannot go on after an error: " +
+                           failed_ + "; roll it back");
+  }
+  return connection;
+}
+
+std::optional<Record> SqliteTransaction::load(const store::Key& key) {
+  return open_connection().tables().load(key);
+}
+
+void SqliteTransaction::load_many(std::span<const store::Key> keys,
+                                  const std::function<void(std::size_t, Record*)>& each) {
+  open_connection().tables().load_many(keys, each);
+}
+
+std::vector<store::Row> SqliteTransaction::scan(const store::Range& range, std::size_t limit) {
+  return open_connection().tables().scan(range, limit);
+}
+
+void SqliteTransaction::apply(std::span<const Change> changes) {
+  Tables& tables = sound_connection().tables();
+  try {
+    for (const Change& change : changes) {
+      if (change.record) {
+        tables.put(change.key, *change.record);
+      } else {
+        tables.erase(change.key);
+      }
+      remember(change);
+    }
+  } catch (const std::exception& error) {
+    failed_ = error.what();
+    throw;
+  }
+}
+
+void SqliteTransaction::remember(const Change& change) {
+  if (traces_.size() >= kTraces || !store::schema(change.key.space).has_version) return;
+  if (change.key == store::clock_key()) return;
+  if (change.record) {
+    traces_.push_back({change.key, change.record->version, hash_of(*change.record)});
+  } else {
+    traces_.push_back({change.key, 0, 0});
+  }
+}
+
+void SqliteTransaction::require_depth(int depth, std::size_t count) const {
+  if (depth < 0 || static_cast<std::size_t>(depth) >= count) {
+    throw UsageError("no savepoint of depth " + std::to_string(depth) + " in the transaction on " +
+                     name_);
+  }
+}
+
+void SqliteTransaction::savepoint(int depth) {
+  Connection& connection = sound_connection();
+  require_depth(depth, savepoints_.size() + 1);
+  if (static_cast<std::size_t>(depth) < savepoints_.size()) release(depth);
+  connection.execute(("SAVEPOINT s" + std::to_string(depth)).c_str());
+  savepoints_.push_back(traces_.size());
+}
+
+void SqliteTransaction::rollback_to(int depth) {
+  Connection& connection = sound_connection();
+  require_depth(depth, savepoints_.size());
+  connection.execute(("ROLLBACK TO s" + std::to_string(depth)).c_str());
+  savepoints_.resize(static_cast<std::size_t>(depth) + 1);
+  traces_.resize(std::min(traces_.size(), savepoints_.back()));
+}
+
+void SqliteTransaction::release(int depth) {
+  Connection& connection = sound_connection();
+  require_depth(depth, savepoints_.size());
+  connection.execute(("RELEASE s" + std::to_string(depth)).c_str());
+  savepoints_.resize(static_cast<std::size_t>(depth));
+}
+
+void SqliteTransaction::commit(std::uint64_t id) {
+  Connection& connection = sound_connection();
+  const int code = connection.commit().try_execute();
+  if (code == SQLITE_OK) {
+    lease_.reset();
+    return;
+  }
+  const Fault why = connection.fault(code);
+  if (connection.in_transaction()) connection.try_execute("ROLLBACK");
+  const Lease lease = std::move(*lease_);
+  lease_.reset();
+  settle(*lease, id, why);
+}
+
+SqliteTransaction::Outcome SqliteTransaction::look_for(Connection& connection, std::uint64_t id,
+                                                       std::uint64_t clock) const {
+  if (clock < id) return Outcome::kNotThere;
+  if (clock == id && connection.data_version() == data_version_) return Outcome::kThere;
+  // Others have committed since, so the clock may be theirs, even with our id, if ours is not
+  // there. What became of our records tells: versions only grow.
+  Tables& tables = connection.tables();
+  for (std::size_t i = 0; i < traces_.size(); ++i) {
+    const Trace& trace = traces_[i];
+    const bool later = std::any_of(traces_.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                                   traces_.end(),
+                                   [&](const Trace& other) { return other.key == trace.key; });
+    if (later) continue;
+    const std::optional<Record> record = tables.load(trace.key);
+    if (!record) continue;
+    if (record->version < id) return Outcome::kNotThere;
+    if (record->version > id) continue;
+    const bool same = trace.version == id && trace.content == hash_of(*record);
+    return same ? Outcome::kThere : Outcome::kNotThere;
+  }
+  return Outcome::kUnknown;
+}
+
+void SqliteTransaction::settle(Connection& connection, std::uint64_t id, const Fault& why) {
+  // A full disk is reported while frames are written, so the last one, which makes them a
+  // commit, is not whole: there is nothing to fence off, and nothing to write it with.
+  const bool full = why.primary() == SQLITE_FULL;
+  Outcome outcome = Outcome::kUnknown;
+  std::string obstacle;
+  try {
+    connection.set_deadline(std::chrono::steady_clock::now() + kSettlePatience);
+    connection.begin_immediate().execute();
+    Tables& tables = connection.tables();
+    Record clock = tables.load(store::clock_key()).value_or(Record{});
+    outcome = look_for(connection, id, clock.version);
+    if (outcome == Outcome::kNotThere && !full) {
+      outcome = Outcome::kUnknown;  // until the fence stands
+      clock.integers[0] = std::max(clock.integers[0], static_cast<std::int64_t>(id)) + 1;
+      clock.version = static_cast<std::uint64_t>(clock.integers[0]);
+      tables.put(store::clock_key(), clock);
+      connection.commit().execute();
+      outcome = Outcome::kNotThere;
+    }
+  } catch (const std::exception& error) {
+    obstacle = error.what();
+    if (full) outcome = Outcome::kNotThere;
+  }
+  if (connection.in_transaction()) connection.try_execute("ROLLBACK");
+  switch (outcome) {
+    case Outcome::kThere:
+      return;
+    case Outcome::kNotThere:
+      if (full) throw_fault(why, name_);
+      throw UnavailableError("the commit to " + name_ + " failed (" + describe(why) +
+                             "); nothing was changed. Check the disk and try again");
+    case Outcome::kUnknown:
+      break;
+  }
+  refused_.store(true);
+  throw CommitUnknownError("the commit to " + name_ + " failed (" + describe(why) +
+                           ") and it cannot be told whether it is durable" +
+                           (obstacle.empty() ? std::string() : " (" + obstacle + ")") +
+                           "; check the disk, reopen the store and look");
+}
+
+}  // namespace graven::sqlite

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+//
+// The backend port: the little a store must be able to do. Everything above it (graph,
+// collector, transactions) is written once; a backend only moves records. Adding one means
+// implementing this file and passing tests/conformance.
+//
+// Always holds: a View sees one state of the store from its first read until it is
+// destroyed, and a WriteTransaction is such a view over the newest state, which nobody else
+// can change while it lives, plus what it applied itself. A commit is there whole or not at
+// all, in this and in every other process.
+//
+// A Backend is called from any thread; a View or WriteTransaction from one at a time.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "store/record.hpp"
+
+namespace graven::store {
+
+using Deadline = std::chrono::steady_clock::time_point;
+
+/// One unchanging state of the store. Records come back as copies, so any call may be made
+/// between or inside the handling of another's results.
+class View {
+ public:
+  virtual ~View() = default;
+
+  /// The record under the key, or nothing.
+  virtual std::optional<Record> load(const Key& key) = 0;
+
+  /// Loads many records of one space; calls `each(i, record)` once per key, in any order, with
+  /// nullptr where there is none. The record may be moved from. Cheaper than `load` in turn
+  /// when keys lie together or each trip to the store costs. `each` must not use this view.
+  virtual void load_many(std::span<const Key> keys,
+                         const std::function<void(std::size_t, Record*)>& each) = 0;
+
+  /// Up to `limit` records of the range, in key order (or its reverse).
+  virtual std::vector<Row> scan(const Range& range, std::size_t limit) = 0;
+};
+
+/// The one open write of the store. Destroying it without commit() rolls it back.
+class WriteTransaction : public View {
+ public:
+  /// Applies the changes, in order, within this transaction.
+  virtual void apply(std::span<const Change> changes) = 0;
+
+  /// Marks a point to come back to, under a depth (0, 1, 2 …); one that stands there already is
+  /// replaced. `rollback_to` undoes all since the point, which stays; `release` keeps it and
+  /// ends the point. Both end every deeper one.
+  virtual void savepoint(int depth) = 0;
+  virtual void rollback_to(int depth) = 0;
+  virtual void release(int depth) = 0;
+
+  /// Makes everything applied durable, as far as the store's settings promise. `id` is the
+  /// commit's id: the version of every record put by it, the clock's included (whose integers
+  /// may run ahead of it: ids of nodes come from the same sequence). On an I/O error finds out
+  /// what became of the commit: returns if it is there after all, throws UnavailableError if it
+  /// certainly is not and never will be, CommitUnknownError if that cannot be told.
+  virtual void commit(std::uint64_t id) = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// One record of the newest state: the cheapest read there is.
+  virtual std::optional<Record> load(const Key& key) = 0;
+
+  /// Like load() of a node, and whether anything waits to be reclaimed in the same state
+  /// (whether kOrphan holds a record of owner 0), at next to no extra cost.
+  virtual std::optional<Record> load_node(std::int64_t id, bool& reclaiming) = 0;
+
+  /// A view of the newest state.
+  virtual std::unique_ptr<View> view() = 0;
+
+  /// Takes the store's write lock, waiting for other processes until the deadline, fairly;
+  /// then BusyError, which names the process that holds it where that can be told. Callers
+  /// in one process take turns before they call (the lane): at most one transaction is open.
+  /// UsageError on a read-only store.
+  virtual std::unique_ptr<WriteTransaction> begin(Deadline deadline) = 0;
+
+  /// Announces to every process that this one lives under the number `owner`, until the
+  /// process ends or the backend is destroyed. A forked child does not inherit it.
+  virtual void hold_owner(std::int64_t owner) = 0;
+
+  /// Whether a process (this one too) holds that number.
+  virtual bool owner_alive(std::int64_t owner) = 0;
+
+  [[nodiscard]] virtual bool read_only() const = 0;
+
+  /// The name of the store for messages: a path or URL.
+  [[nodiscard]] virtual const std::string& name() const = 0;
+
+  /// What makes two opens in one process the same store (device and inode of a file, say).
+  [[nodiscard]] virtual const std::string& identity() const = 0;
+
+  /// A random non-zero number fixed when the store was made: what distinguishes it from every
+  /// other. Seeds its hashes and ULIDs, so it never changes.
+  [[nodiscard]] virtual std::uint64_t store_constant() const = 0;
+
+  /// Housekeeping on the store's own terms (checkpoint, giving back free pages, planner
+  /// statistics), only where due. Called with no transaction open.
+  virtual void maintain() = 0;
+
+  /// Proves the store's own structure (for SQLite, PRAGMA integrity_check); one line per
+  /// problem, empty when sound. Reads only.
+  virtual std::vector<std::string> check() = 0;
+
+  /// Bytes the store occupies, all its files together; 0 where that means nothing.
+  [[nodiscard]] virtual std::uint64_t size_on_disk() const = 0;
+};
+
+}  // namespace graven::store

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+//
+// A FIFO lock with deadlines: release() hands the lane to the longest waiter itself, so a
+// thread that comes along meanwhile cannot overtake.
+#include "store/lane.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include <graven/error.hpp>
+
+namespace graven::store {
+
+void Lane::acquire(Deadline deadline, const char* doing) {
+  std::unique_lock lock(mutex_);
+  if (!held_) {
+    held_ = true;
+  } else {
+    const auto self = std::make_shared<Waiter>();
+    waiters_.push_back(self);
+    self->ready.wait_until(lock, deadline, [&] { return self->granted; });
+    if (!self->granted) {
+      std::erase(waiters_, self);
+      const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(
+          std::chrono::steady_clock::now() - since_);
+      throw BusyError(fmt::format(
+          "the write lane is busy: another thread of this process has held it for {} ms for {}; "
+          "keep transactions short or raise busy_timeout",
+          age.count(), doing_));
+    }
+  }
+  doing_ = doing;
+  since_ = std::chrono::steady_clock::now();
+}
+
+void Lane::release() {
+  const std::scoped_lock lock(mutex_);
+  if (waiters_.empty()) {
+    held_ = false;
+    return;
+  }
+  const std::shared_ptr<Waiter> next = std::move(waiters_.front());
+  waiters_.pop_front();
+  next->granted = true;
+  next->ready.notify_one();
+}
+
+std::size_t Lane::waiting() {
+  const std::scoped_lock lock(mutex_);
+  return waiters_.size();
+}
+
+void Lane::child_after_fork() {
+  // The waiters' threads do not exist here; their records are leaked, for a condition variable
+  // somebody waits on must not be destroyed.
+  new std::deque<std::shared_ptr<Waiter>>(std::move(waiters_));
+  waiters_.clear();
+  held_ = false;
+  mutex_.unlock();
+}
+
+}  // namespace graven::store

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+//
+// The lane: one writer at a time in this process, first come, first served. It says who is
+// next among threads; the backend's write lock does the same among processes.
+//
+// Always holds: at most one holder; whoever waits longest gets it next. The holder may be
+// another thread than the one that took it (an expired transaction is rolled back by the
+// housekeeper). After fork() the child's lane is free.
+//
+// Any thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "store/backend.hpp"
+
+namespace graven::store {
+
+class Lane {
+ public:
+  /// Waits for the lane; BusyError when the deadline passes first, which says what the holder
+  /// is doing. `doing` must be a literal.
+  void acquire(Deadline deadline, const char* doing);
+  void release();
+  /// How many wait for it.
+  [[nodiscard]] std::size_t waiting();
+
+  // Around fork(): see base/fork.hpp.
+  void prepare_fork() { mutex_.lock(); }
+  void parent_after_fork() { mutex_.unlock(); }
+  void child_after_fork();
+
+ private:
+  struct Waiter {
+    std::condition_variable ready;
+    bool granted = false;
+  };
+
+  std::mutex mutex_;
+  // Guarded by mutex_:
+  bool held_ = false;
+  const char* doing_ = "";
+  Deadline since_{};
+  std::deque<std::shared_ptr<Waiter>> waiters_;
+};
+
+}  // namespace graven::store

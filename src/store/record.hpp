@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+//
+// Records: what the backend port moves. A record is a key, a version, a few integers and
+// a body. Keys live in a *space*; a space is a table in SQLite and a key prefix in Redis,
+// and schema() says which of the fields it uses and what they are called there.
+//
+// Always holds: a version is the id of the commit that wrote the record, unique in the
+// store, and ids grow. Spaces that keep no version report 0: their integers say it all.
+//
+// Plain values; no thread owns them.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace graven::store {
+
+/// Where a record lives. The order is the order in which a batch is applied.
+enum class Space : std::uint8_t {
+  kPrefix,   // (name): id, root; and under the empty name the store's clock
+  kNode,     // (id): prefix, kind, anchor, links; body = the small dict or list, or a header
+  kEdge,     // (child, parent): links; every parent of a node but its anchor
+  kEntry,    // (node, position); body = [key, value] of a large dict, in insertion order
+  kSlot,     // (node, hash): position; body = further positions where hashes collide, else empty
+  kPage,     // (id): node; body = a piece of a large list
+  kBlob,     // (id): node; body = a large string or bytes, raw
+  kOrphan,   // (owner, node): nodes without a parent; owner 0: nobody, to be reclaimed
+  kCounter,  // (prefix, name): value
+};
+inline constexpr std::size_t kSpaceCount = 9;
+
+/// A key. Which fields count is the space's KeyShape; the others stay at their defaults.
+struct Key {
+  Space space{};
+  std::int64_t a = 0;
+  std::int64_t b = 0;
+  std::string name{};
+
+  friend bool operator==(const Key&, const Key&) = default;
+  friend std::strong_ordering operator<=>(const Key&, const Key&) = default;
+};
+
+inline constexpr std::size_t kMaxIntegers = 4;
+
+struct Record {
+  std::uint64_t version = 0;
+  std::array<std::int64_t, kMaxIntegers> integers{};
+  std::string body{};
+
+  friend bool operator==(const Record&, const Record&) = default;
+};
+
+/// One record as a scan or a batch gives it.
+struct Row {
+  Key key;
+  Record record;
+};
+
+/// One change of a batch: the record to put, or nothing to erase it.
+struct Change {
+  Key key;
+  std::optional<Record> record;
+};
+
+enum class KeyShape : std::uint8_t {
+  kId,    // a
+  kPair,  // a, b
+  kName,  // a, name
+};
+
+/// How a space is laid out. Column names are those of the SQLite tables.
+struct Schema {
+  std::string_view table;
+  KeyShape shape;
+  std::string_view a;  // column of key.a; empty: not stored (always 0)
+  std::string_view b;  // column of key.b or key.name; empty when the shape has none
+  std::span<const std::string_view> integers;
+  bool has_version;
+  bool has_body;
+};
+
+const Schema& schema(Space space) noexcept;
+
+/// The store's clock: a record of kPrefix whose integers are {last id given out, id of the
+/// prefix used last}. Every commit advances it, so it tells whether a commit is durable.
+inline Key clock_key() { return Key{.space = Space::kPrefix}; }
+
+/// A stretch of one space, for View::scan.
+///
+/// kPair: the records of one `a` with `from <= b <= to`; or, where `a_to` is greater than `a`,
+/// every record with `a <= key.a <= a_to`, in order of (a, b), `from` then applying to `a` only
+/// (so that a scan can be taken up again in the middle of an `a`) and `to` to none.
+/// kId: `from <= a <= to`.
+/// kName: the records of one `a` with name > `after` (`from` and `to` unused); or, where `a_to`
+/// is greater than `a`, those and all of every further `a` up to `a_to`, in order of (a, name).
+///
+/// No reverse where `a_to` is greater than `a`.
+struct Range {
+  Space space{};
+  std::int64_t a = 0;
+  std::int64_t a_to = 0;
+  std::int64_t from = std::numeric_limits<std::int64_t>::min();
+  std::int64_t to = std::numeric_limits<std::int64_t>::max();
+  std::string after{};
+  bool include_empty_name = false;  // kName, after empty: also the empty name
+  bool reverse = false;             // kPair of one `a`, and kId
+};
+
+}  // namespace graven::store

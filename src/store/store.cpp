@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+//
+// Writes and transactions. A transaction is found again by a thread-local list, for there are
+// seldom more than one; its own mutex keeps its thread and the housekeeper apart.
+#include "store/store.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <graven/error.hpp>
+
+namespace graven::store {
+
+using Clock = std::chrono::steady_clock;
+
+struct Store::Transaction {
+  const Store* store = nullptr;
+  std::uint64_t generation = 0;
+  std::chrono::milliseconds limit{};
+  Deadline expires{};
+
+  std::mutex mutex;
+  // Guarded by mutex, for the housekeeper may roll back:
+  std::unique_ptr<WriteTransaction> writes;  // empty once rolled back
+  std::unique_ptr<Work> work;
+  int depth = 1;
+  bool expired = false;
+};
+
+namespace {
+
+// The calling thread's open transactions, one per store at most.
+template <class T>
+std::vector<std::shared_ptr<T>>& transactions_of_thread() {
+  thread_local std::vector<std::shared_ptr<T>> list;
+  return list;
+}
+
+/// Releases the lane on the way out.
+class LaneHold {
+ public:
+  LaneHold(Lane& lane, Deadline deadline, const char* doing) : lane_(&lane) {
+    lane.acquire(deadline, doing);
+  }
+  ~LaneHold() {
+    if (lane_ != nullptr) lane_->release();
+  }
+  LaneHold(const LaneHold&) = delete;
+  LaneHold& operator=(const LaneHold&) = delete;
+  void keep() noexcept { lane_ = nullptr; }
+
+ private:
+  Lane* lane_;
+};
+
+}  // namespace
+
+Store::Store(std::unique_ptr<Backend> backend, CommitHook& hook)
+    : backend_(std::move(backend)),
+      hook_(hook),
+      housekeeper_([this] { return chore(); }) {}
+
+Store::~Store() { stop(); }
+
+void Store::stop() noexcept {
+  housekeeper_.stop();
+  std::shared_ptr<Transaction> open;
+  {
+    const std::scoped_lock lock(open_mutex_);
+    open = open_;
+  }
+  if (open && open->generation == base::fork_generation()) {
+    const std::scoped_lock lock(open->mutex);
+    open->expired = true;
+    end(*open);
+  }
+}
+
+Store::Transaction* Store::current() const noexcept {
+  for (const auto& transaction : transactions_of_thread<Transaction>()) {
+    if (transaction->store == this) return transaction.get();
+  }
+  return nullptr;
+}
+
+void Store::commit_work(Work& work, WriteTransaction& writes) {
+  bool committed = false;
+  struct Always {
+    CommitHook& hook;
+    bool& committed;
+    ~Always() { hook.after_commit(committed); }
+  } always{hook_, committed};
+  hook_.before_commit(work);  // it may have something to write where the work has not
+  if (!work.empty()) {
+    work.finish();
+    writes.commit(work.commit_id());
+  }
+  committed = true;
+}
+
+void Store::write(base::FunctionRef<void(Work&)> mutation, const Limits& limits) {
+  const bool inside = with_current([&](Work& work) {
+    work.begin_mutation();
+    try {
+      mutation(work);
+    } catch (...) {
+      work.drop_mutation();
+      throw;
+    }
+    work.end_mutation();
+  });
+  if (inside) return;
+  write_apart(mutation, Clock::now() + limits.busy);
+}
+
+void Store::write_apart(base::FunctionRef<void(Work&)> body, Deadline deadline) {
+  const LaneHold hold(lane_, deadline, "a write");
+  const std::unique_ptr<WriteTransaction> writes = backend_->begin(deadline);
+  Work work(*writes);
+  body(work);
+  commit_work(work, *writes);
+}
+
+bool Store::with_current(base::FunctionRef<void(Work&)> body) {
+  Transaction* transaction = current();
+  if (transaction == nullptr) return false;
+  if (transaction->generation != base::fork_generation()) {
+    throw UsageError("this transaction was begun by the parent process: a forked child cannot go on "
+                     "with it; roll it back and begin another");
+  }
+  const std::scoped_lock lock(transaction->mutex);
+  if (transaction->expired) {
+    throw TransactionExpiredError(
+        fmt::format("the transaction was rolled back because it outlived its limit of {} ms; do long "
+                    "work outside, or raise transaction_limit",
+                    transaction->limit.count()));
+  }
+  body(*transaction->work);
+  return true;
+}
+
+void Store::begin(const Limits& limits) {
+  if (current() != nullptr) {
+    with_current([&](Work& work) { work.savepoint(); });
+    ++current()->depth;
+    return;
+  }
+  const Deadline deadline = Clock::now() + limits.busy;
+  LaneHold hold(lane_, deadline, "a transaction");
+  auto transaction = std::make_shared<Transaction>();
+  transaction->store = this;
+  transaction->generation = base::fork_generation();
+  transaction->limit = limits.transaction;
+  transaction->writes = backend_->begin(deadline);
+  transaction->work = std::make_unique<Work>(*transaction->writes);
+  transaction->expires = Clock::now() + limits.transaction;
+  {
+    const std::scoped_lock lock(open_mutex_);
+    open_ = transaction;
+  }
+  transactions_of_thread<Transaction>().push_back(transaction);
+  hold.keep();
+  housekeeper_.wake(transaction->expires);
+}
+
+/// Rolls back what is not committed, frees the lane. Under the transaction's mutex; once.
+void Store::end(Transaction& transaction) noexcept {
+  if (!transaction.writes) return;
+  transaction.work.reset();
+  transaction.writes.reset();
+  {
+    const std::scoped_lock lock(open_mutex_);
+    open_.reset();
+  }
+  lane_.release();
+}
+
+void Store::commit() {
+  Transaction* transaction = current();
+  if (transaction == nullptr) throw UsageError("commit without a transaction on this thread");
+  if (transaction->depth > 1) {
+    with_current([](Work& work) { work.release_savepoint(); });
+    --transaction->depth;
+    return;
+  }
+  auto& mine = transactions_of_thread<Transaction>();
+  const auto at = std::find_if(mine.begin(), mine.end(),
+                               [&](const auto& other) { return other.get() == transaction; });
+  const std::shared_ptr<Transaction> keep = *at;
+  try {
+    with_current([&](Work& work) { commit_work(work, *keep->writes); });
+  } catch (...) {
+    rollback();
+    throw;
+  }
+  mine.erase(std::find(mine.begin(), mine.end(), keep));
+  const std::scoped_lock lock(keep->mutex);
+  end(*keep);
+}
+
+void Store::rollback() {
+  Transaction* transaction = current();
+  if (transaction == nullptr) throw UsageError("rollback without a transaction on this thread");
+  const bool inherited = transaction->generation != base::fork_generation();
+  if (transaction->depth > 1) {
+    --transaction->depth;
+    if (inherited) return;
+    const std::scoped_lock lock(transaction->mutex);
+    if (!transaction->expired) transaction->work->rollback_to_savepoint();
+    return;
+  }
+  auto& mine = transactions_of_thread<Transaction>();
+  const auto at = std::find_if(mine.begin(), mine.end(),
+                               [&](const auto& other) { return other.get() == transaction; });
+  const std::shared_ptr<Transaction> keep = std::move(*at);
+  mine.erase(at);
+  if (inherited) return;
+  const std::scoped_lock lock(keep->mutex);
+  end(*keep);
+}
+
+std::optional<Deadline> Store::chore() {
+  std::shared_ptr<Transaction> open;
+  {
+    const std::scoped_lock lock(open_mutex_);
+    open = open_;
+  }
+  if (open) {
+    // The lane is taken: the hook would only wait for it, and keep this thread from ending a
+    // transaction in time.
+    if (Clock::now() < open->expires) {
+      return std::min(open->expires, Clock::now() + std::chrono::milliseconds(250));
+    }
+    expire(*open);
+  }
+  return hook_.chore();
+}
+
+void Store::expire(Transaction& transaction) {
+  const std::scoped_lock lock(transaction.mutex);
+  if (!transaction.writes) return;
+  transaction.expired = true;
+  end(transaction);
+}
+
+void Store::prepare_fork() noexcept {
+  open_mutex_.lock();
+  lane_.prepare_fork();
+  housekeeper_.prepare_fork();
+}
+
+void Store::parent_after_fork() noexcept {
+  housekeeper_.parent_after_fork();
+  lane_.parent_after_fork();
+  open_mutex_.unlock();
+}
+
+void Store::child_after_fork() noexcept {
+  housekeeper_.child_after_fork();
+  lane_.child_after_fork();
+  if (open_) {
+    // The parent's transaction: kept as it is for ever, for ending it would touch the parent's
+    // connection. The thread that has it learns of it at its next use.
+    new std::shared_ptr<Transaction>(std::move(open_));
+    open_.reset();
+  }
+  open_mutex_.unlock();
+}
+
+}  // namespace graven::store

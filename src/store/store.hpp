@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//
+// The store: a backend, the lane that orders this process's writers, and transactions bound
+// to threads. Reads go straight to the backend, or, in a thread that has a transaction open,
+// through that transaction.
+//
+// Always holds: a mutation's records reach the backend whole or not at all; the commit hook
+// has seen every Work before it is committed; a transaction past its limit is rolled back by
+// the housekeeper, whatever its thread is doing.
+//
+// Any thread, but for Transaction, which is used by the thread that opened it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "base/fork.hpp"
+#include "base/function_ref.hpp"
+#include "store/backend.hpp"
+#include "store/housekeeper.hpp"
+#include "store/lane.hpp"
+#include "store/work.hpp"
+
+namespace graven::store {
+
+/// What the layer above wants to do around commits, all in the lane.
+class CommitHook {
+ public:
+  virtual ~CommitHook() = default;
+  /// The last words in a work before it is committed.
+  virtual void before_commit(Work& work) = 0;
+  /// After before_commit(), always: whether the work is durable.
+  virtual void after_commit(bool committed) noexcept = 0;
+  /// Due work of the housekeeper; when it wants to be called again.
+  virtual std::optional<Deadline> chore() noexcept = 0;
+};
+
+struct Limits {
+  std::chrono::milliseconds busy{30'000};
+  std::chrono::milliseconds transaction{60'000};
+};
+
+class Store final : public base::ForkGuard {
+ public:
+  Store(std::unique_ptr<Backend> backend, CommitHook& hook);
+  ~Store();
+
+  [[nodiscard]] Backend& backend() const noexcept { return *backend_; }
+
+  /// Runs `mutation` in the lane and commits it, or makes it a part of this thread's open
+  /// transaction. When it throws, nothing of it remains.
+  void write(base::FunctionRef<void(Work&)> mutation, const Limits& limits);
+
+  /// Runs `body` in a write transaction of its own although nothing may come of it: for the
+  /// collector's slices. Never part of a thread's transaction.
+  void write_apart(base::FunctionRef<void(Work&)> body, Deadline deadline);
+
+  // Transactions of the calling thread. They nest: inner ones are savepoints.
+  void begin(const Limits& limits);
+  void commit();
+  void rollback();
+  [[nodiscard]] bool in_transaction() const noexcept { return current() != nullptr; }
+
+  /// Runs `body` with the work of this thread's transaction; false when it has none.
+  /// TransactionExpiredError when it had one that expired.
+  bool with_current(base::FunctionRef<void(Work&)> body);
+
+  void wake(Deadline when) { housekeeper_.wake(when); }
+  /// Stops the housekeeper and rolls back what is open; before the hook goes.
+  void stop() noexcept;
+
+  void prepare_fork() noexcept override;
+  void parent_after_fork() noexcept override;
+  void child_after_fork() noexcept override;
+
+ private:
+  struct Transaction;
+  [[nodiscard]] Transaction* current() const noexcept;
+  std::optional<Deadline> chore();
+  void expire(Transaction& transaction);
+  void end(Transaction& transaction) noexcept;
+  void commit_work(Work& work, WriteTransaction& writes);
+
+  std::unique_ptr<Backend> backend_;
+  CommitHook& hook_;
+  Lane lane_;
+  std::mutex open_mutex_;
+  std::shared_ptr<Transaction> open_;  // the transaction that holds the lane; open_mutex_
+  Housekeeper housekeeper_;            // after the rest, which its thread uses
+  base::ForkEnrolment enrolment_{*this, base::kForkRankStore};
+};
+
+}  // namespace graven::store

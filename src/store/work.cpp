@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: MIT
+//
+// The overlay, the merge of overlay and store in scans, ids, and the read set. See work.hpp
+// for what always holds. One thread at a time.
+#include "store/work.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include <graven/error.hpp>
+
+#include "base/hash.hpp"
+
+namespace graven::store {
+namespace {
+
+constexpr std::size_t kCleanRecords = 8'192;
+constexpr int kSequenceBits = 15;
+
+std::uint64_t digest(Space space, const std::optional<Record>& record) {
+  if (!record) return 0;
+  if (schema(space).has_version) return record->version;
+  std::uint64_t sum = base::hash(record->body, 1);
+  for (const std::int64_t integer : record->integers) {
+    sum = sum * 0x9e3779b97f4a7c15ULL + static_cast<std::uint64_t>(integer) + 1;
+  }
+  return sum | 1;
+}
+
+std::uint64_t digest(const std::vector<Row>& rows) {
+  std::uint64_t sum = 0x2545f4914f6cdd1dULL + rows.size();
+  for (const Row& row : rows) {
+    for (const std::uint64_t part :
+         {static_cast<std::uint64_t>(row.key.a), static_cast<std::uint64_t>(row.key.b),
+          base::hash(row.key.name, 2), digest(row.key.space, row.record)}) {
+      sum = (sum ^ part) * 0x9e3779b97f4a7c15ULL;
+      sum ^= sum >> 29;
+    }
+  }
+  return sum;
+}
+
+/// The first id of this millisecond, with a random start so that a commit that was lost and the
+/// one made in its place do not carry the same id.
+std::int64_t id_of_now() {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
+  return (std::int64_t{now} << kSequenceBits) | static_cast<std::int64_t>(random() & 0x3ffU);
+}
+
+/// Whether the key lies in the range, as far as the overlay needs to know.
+bool in_range(const Range& range, const Key& key) {
+  if (key.space != range.space) return false;
+  switch (schema(range.space).shape) {
+    case KeyShape::kId:
+      return key.a >= range.from && key.a <= range.to;
+    case KeyShape::kPair:
+      if (range.a_to > range.a) {
+        return key.a >= range.a && key.a <= range.a_to && (key.a > range.a || key.b >= range.from);
+      }
+      return key.a == range.a && key.b >= range.from && key.b <= range.to;
+    case KeyShape::kName:
+      if (range.a_to > range.a && key.a > range.a) return key.a <= range.a_to;
+      if (key.a != range.a) return false;
+      if (key.name.empty()) return range.include_empty_name && range.after.empty();
+      return key.name > range.after;
+  }
+  return false;
+}
+
+/// The least and greatest key the range can hold.
+Key lower_bound(const Range& range) {
+  switch (schema(range.space).shape) {
+    case KeyShape::kId:
+      return {.space = range.space, .a = range.from};
+    case KeyShape::kPair:
+      return {.space = range.space, .a = range.a, .b = range.from};
+    case KeyShape::kName:
+      break;
+  }
+  return {.space = range.space, .a = range.a, .name = range.after};
+}
+
+/// The range behind `key`, for taking a scan up again.
+Range behind(Range range, const Key& key) {
+  switch (schema(range.space).shape) {
+    case KeyShape::kId:
+      if (range.reverse) {
+        range.to = key.a - 1;
+      } else {
+        range.from = key.a + 1;
+      }
+      break;
+    case KeyShape::kPair:
+      if (range.a_to > range.a) {
+        range.a = key.a;
+        range.to = std::numeric_limits<std::int64_t>::max();  // it applied to no `a`
+      }
+      if (range.reverse) {
+        range.to = key.b - 1;
+      } else {
+        range.from = key.b + 1;
+      }
+      break;
+    case KeyShape::kName:
+      range.a = key.a;
+      range.after = key.name;
+      range.include_empty_name = false;
+      break;
+  }
+  return range;
+}
+
+}  // namespace
+
+// --- ReadSet
+
+void ReadSet::saw(const Key& key, const std::optional<Record>& record) {
+  points_.try_emplace(key, digest(key.space, record));
+}
+
+void ReadSet::saw(const Range& range, std::size_t limit, const std::vector<Row>& rows) {
+  scans_.push_back({range, limit, digest(rows)});
+}
+
+bool ReadSet::holds_in(View& now) const {
+  for (const auto& [key, seen] : points_) {
+    if (digest(key.space, now.load(key)) != seen) return false;
+  }
+  return std::all_of(scans_.begin(), scans_.end(), [&](const Scan& scan) {
+    return digest(now.scan(scan.range, scan.limit)) == scan.digest;
+  });
+}
+
+void ReadSet::clear() {
+  points_.clear();
+  scans_.clear();
+}
+
+// --- Work
+
+std::size_t Work::KeyHash::operator()(const Key& key) const noexcept {
+  std::uint64_t sum = static_cast<std::uint64_t>(key.a) * 0x9e3779b97f4a7c15ULL;
+  sum ^= static_cast<std::uint64_t>(key.b) * 0xc2b2ae3d27d4eb4fULL;
+  sum ^= static_cast<std::uint64_t>(key.space) << 56U;
+  if (!key.name.empty()) sum ^= base::hash(key.name, 3);
+  return sum ^ (sum >> 32U);
+}
+
+Work::Work(WriteTransaction& sink, std::size_t spill_records)
+    : below_(sink), sink_(&sink), recording_(false), spill_records_(spill_records) {
+  start_clock();
+}
+
+Work::Work(View& snapshot)
+    : below_(snapshot), sink_(nullptr), recording_(true), spill_records_(SIZE_MAX) {
+  start_clock();
+}
+
+void Work::start_clock() {
+  // A store nothing was ever written to has no clock yet. (Not by load(): an optimistic work is
+  // not to depend on the clock.)
+  const Record clock = below_.load(clock_key()).value_or(Record{});
+  last_id_ = std::max(clock.integers[0] + 1, id_of_now());
+  last_prefix_ = clock.integers[1];
+  commit_id_ = static_cast<std::uint64_t>(last_id_);
+}
+
+std::int64_t Work::next_id(Space space) {
+  if (!recording_) return ++last_id_;
+  // Nobody holds the clock for an optimistic work: it takes an id that nothing in its snapshot
+  // has, and having looked makes the commit fail should someone else take it first.
+  for (;;) {
+    const std::int64_t id = std::max(last_id_ + 1, id_of_now());
+    last_id_ = id;
+    if (!load({.space = space, .a = id})) return id;
+  }
+}
+
+const std::optional<Record>* Work::overlaid(const Key& key) const {
+  if (!mutation_.empty()) {
+    if (const auto it = mutation_.find(key); it != mutation_.end()) return &it->second;
+  }
+  if (!done_.empty()) {
+    if (const auto it = done_.find(key); it != done_.end()) return &it->second;
+  }
+  return nullptr;
+}
+
+std::optional<Record> Work::load_below(const Key& key) {
+  if (const auto it = clean_.find(key); it != clean_.end()) return it->second;
+  std::optional<Record> record = below_.load(key);
+  if (recording_) reads_.saw(key, record);
+  if (clean_.size() >= kCleanRecords) clean_.clear();
+  clean_.emplace(key, record);
+  return record;
+}
+
+std::optional<Record> Work::load(const Key& key) {
+  if (const std::optional<Record>* record = overlaid(key)) return *record;
+  return load_below(key);
+}
+
+void Work::load_many(std::span<const Key> keys,
+                     const std::function<void(std::size_t, Record*)>& each) {
+  std::vector<Key> missing;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (const std::optional<Record>* record = overlaid(keys[i])) {
+      std::optional<Record> copy = *record;
+      each(i, copy ? &*copy : nullptr);
+    } else {
+      missing.push_back(keys[i]);
+      places.push_back(i);
+    }
+  }
+  if (missing.empty()) return;
+  below_.load_many(missing, [&](std::size_t i, Record* record) {
+    if (recording_) {
+      reads_.saw(missing[i], record != nullptr ? std::optional<Record>(*record) : std::nullopt);
+    }
+    each(places[i], record);
+  });
+}
+
+/// The first key of the overlays in the range (the last, when it is reversed), behind `after`.
+bool Work::next_overlaid(const Range& range, const Key* after, Key& found) const {
+  bool any = false;
+  for (const Overlay* overlay : {&mutation_, &done_}) {
+    if (overlay->empty()) continue;
+    if (!range.reverse) {
+      auto it = after != nullptr ? overlay->upper_bound(*after)
+                                 : overlay->lower_bound(lower_bound(range));
+      // A name range starts just behind `after`, where the bound itself lies.
+      while (it != overlay->end() && it->first.space == range.space && it->first.a == range.a &&
+             !in_range(range, it->first) && schema(range.space).shape == KeyShape::kName) {
+        ++it;
+      }
+      if (it == overlay->end() || !in_range(range, it->first)) continue;
+      if (!any || it->first < found) found = it->first;
+    } else {
+      const Key top = schema(range.space).shape == KeyShape::kId
+                          ? Key{.space = range.space, .a = range.to}
+                          : Key{.space = range.space, .a = range.a, .b = range.to};
+      auto it = after != nullptr ? overlay->lower_bound(*after) : overlay->upper_bound(top);
+      if (it == overlay->begin()) continue;
+      --it;
+      if (!in_range(range, it->first)) continue;
+      if (!any || found < it->first) found = it->first;
+    }
+    any = true;
+  }
+  return any;
+}
+
+std::vector<Row> Work::scan(const Range& range, std::size_t limit) {
+  if (mutation_.empty() && done_.empty()) {
+    std::vector<Row> rows = below_.scan(range, limit);
+    if (recording_) reads_.saw(range, limit, rows);
+    return rows;
+  }
+  std::vector<Row> merged;
+  std::vector<Row> rows;
+  std::size_t at = 0;
+  bool exhausted = false;
+  Range rest = range;
+  Key overlay_key;
+  bool overlay_any = next_overlaid(range, nullptr, overlay_key);
+  const auto before = [&](const Key& left, const Key& right) {
+    return range.reverse ? right < left : left < right;
+  };
+  while (merged.size() < limit) {
+    if (at == rows.size() && !exhausted) {
+      const std::size_t want = limit - merged.size();
+      rows = below_.scan(rest, want);
+      if (recording_) reads_.saw(rest, want, rows);
+      exhausted = rows.size() < want;
+      at = 0;
+      if (!rows.empty()) rest = behind(rest, rows.back().key);
+    }
+    const bool row_any = at < rows.size();
+    if (!row_any && !overlay_any) break;
+    if (overlay_any && (!row_any || !before(rows[at].key, overlay_key))) {
+      if (row_any && rows[at].key == overlay_key) ++at;  // overwritten or erased
+      if (const std::optional<Record>& record = *overlaid(overlay_key)) {
+        merged.push_back({overlay_key, *record});
+      }
+      const Key last = overlay_key;
+      overlay_any = next_overlaid(range, &last, overlay_key);
+    } else {
+      merged.push_back(std::move(rows[at++]));
+    }
+  }
+  return merged;
+}
+
+void Work::write(const Key& key, std::optional<Record> record) {
+  written_ = true;
+  Overlay& overlay = in_mutation_ ? mutation_ : done_;
+  overlay.insert_or_assign(key, std::move(record));
+  if (!recording_ && overlay.size() >= spill_records_) spill();
+}
+
+void Work::put(const Key& key, Record record) {
+  record.version = schema(key.space).has_version ? commit_id_ : 0;
+  write(key, std::move(record));
+}
+
+void Work::erase(const Key& key) { write(key, std::nullopt); }
+
+void Work::apply(Overlay& overlay) {
+  if (overlay.empty()) return;
+  std::vector<Change> changes;
+  changes.reserve(overlay.size());
+  for (auto& [key, record] : overlay) {
+    clean_.erase(key);
+    changes.push_back({key, std::move(record)});
+  }
+  overlay.clear();
+  sink_->apply(changes);
+}
+
+void Work::spill() {
+  apply(done_);
+  if (in_mutation_) {
+    if (!mutation_spilled_) {
+      sink_->savepoint(depth_++);
+      mutation_spilled_ = true;
+    }
+    apply(mutation_);
+  }
+}
+
+void Work::begin_mutation() {
+  in_mutation_ = true;
+  mutation_spilled_ = false;
+}
+
+void Work::end_mutation() {
+  in_mutation_ = false;
+  if (mutation_spilled_) {
+    apply(mutation_);
+    sink_->release(--depth_);
+    mutation_spilled_ = false;
+  } else if (done_.empty()) {
+    done_.swap(mutation_);
+  } else {
+    for (auto& [key, record] : mutation_) done_.insert_or_assign(key, std::move(record));
+    mutation_.clear();
+  }
+}
+
+void Work::drop_mutation() noexcept {
+  in_mutation_ = false;
+  mutation_.clear();
+  if (mutation_spilled_) {
+    mutation_spilled_ = false;
+    clean_.clear();
+    sink_->rollback_to(--depth_);
+  }
+}
+
+void Work::savepoint() {
+  apply(done_);
+  sink_->savepoint(depth_++);
+}
+
+void Work::rollback_to_savepoint() {
+  done_.clear();
+  clean_.clear();
+  sink_->rollback_to(--depth_);
+}
+
+void Work::release_savepoint() {
+  apply(done_);
+  sink_->release(--depth_);
+}
+
+void Work::finish() {
+  for (const std::string& name : prefixes_) {
+    const Key key{.space = Space::kPrefix, .name = name};
+    if (std::optional<Record> record = load(key)) put(key, std::move(*record));
+  }
+  Record clock;
+  clock.integers[0] = last_id_;
+  clock.integers[1] = last_prefix_;
+  put(clock_key(), std::move(clock));
+  apply(done_);
+}
+
+void Work::replay_into(Work& target) {
+  for (auto& [key, record] : done_) {
+    if (record) {
+      target.put(key, *record);
+    } else {
+      target.erase(key);
+    }
+  }
+  target.last_id_ = std::max(target.last_id_, last_id_);
+  target.prefixes_.insert(prefixes_.begin(), prefixes_.end());
+  target.suspects_.insert(suspects_.begin(), suspects_.end());
+}
+
+}  // namespace graven::store

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+//
+// Work: one unit of work on the store. It reads through to a state of the store and keeps
+// what is written in an overlay, so that a mutation that throws leaves nothing behind.
+//
+// Two overlays: `mutation_` holds what the running mutation wrote, `done_` what earlier
+// mutations of the same transaction did. Reads look in both, then below. With a sink (a write
+// transaction) an overlay that grows large is applied early, behind a savepoint, so that a
+// mutation of millions of records does not pile up in memory. Without one (an optimistic
+// transaction over a snapshot) everything stays here, and what was read is remembered so
+// that it can be compared with the newest state later.
+//
+// Always holds: the records below plus done_ plus mutation_ are what load() and scan() show.
+// Used by one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "store/backend.hpp"
+#include "store/record.hpp"
+
+namespace graven::store {
+
+/// What an optimistic transaction has looked at, and how it was then.
+class ReadSet {
+ public:
+  void saw(const Key& key, const std::optional<Record>& record);
+  void saw(const Range& range, std::size_t limit, const std::vector<Row>& rows);
+  /// Whether everything looked at is the same in `now`.
+  [[nodiscard]] bool holds_in(View& now) const;
+  void clear();
+
+ private:
+  struct Scan {
+    Range range;
+    std::size_t limit;
+    std::uint64_t digest;
+  };
+  std::map<Key, std::uint64_t> points_;
+  std::vector<Scan> scans_;
+};
+
+class Work final : public View {
+ public:
+  /// Overlay records before they go to the sink.
+  static constexpr std::size_t kSpillRecords = 20'000;
+
+  /// A work in a write transaction.
+  explicit Work(WriteTransaction& sink, std::size_t spill_records = kSpillRecords);
+  /// An optimistic work over a snapshot.
+  explicit Work(View& snapshot);
+
+  std::optional<Record> load(const Key& key) override;
+  void load_many(std::span<const Key> keys,
+                 const std::function<void(std::size_t, Record*)>& each) override;
+  std::vector<Row> scan(const Range& range, std::size_t limit) override;
+
+  void put(const Key& key, Record record);
+  void erase(const Key& key);
+
+  /// An id never given out before (see design/ids.md): 48 bits of milliseconds, 15 of sequence.
+  /// `space` is where its record will be.
+  std::int64_t next_id(Space space);
+  /// The id of the commit this work will be: the version its records get.
+  [[nodiscard]] std::uint64_t commit_id() const noexcept { return commit_id_; }
+
+  /// The prefix (by name) whose version this commit moves on.
+  void touch_prefix(const std::string& name) { prefixes_.insert(name); }
+  void remember_last_prefix(std::int64_t id) { last_prefix_ = id; }
+
+  /// Nodes that may have lost their way to the root, for the collector before the commit.
+  std::set<std::int64_t>& suspects() noexcept { return suspects_; }
+
+  // One mutation: end it, or drop all it wrote.
+  void begin_mutation();
+  void end_mutation();
+  void drop_mutation() noexcept;
+
+  // Savepoints between mutations; needs a sink.
+  void savepoint();
+  void rollback_to_savepoint();
+  void release_savepoint();
+
+  /// Whether anything was written.
+  [[nodiscard]] bool empty() const noexcept { return !written_; }
+
+  /// Applies what is left, with the clock, to the sink. commit() of the sink comes next.
+  void finish();
+
+  [[nodiscard]] const ReadSet& read_set() const noexcept { return reads_; }
+  /// Writes everything of an optimistic work into `target`, a work in a write transaction.
+  void replay_into(Work& target);
+
+ private:
+  using Overlay = std::map<Key, std::optional<Record>>;
+
+  [[nodiscard]] const std::optional<Record>* overlaid(const Key& key) const;
+  std::optional<Record> load_below(const Key& key);
+  void write(const Key& key, std::optional<Record> record);
+  void apply(Overlay& overlay);
+  void spill();
+  void start_clock();
+  bool next_overlaid(const Range& range, const Key* after, Key& found) const;
+
+  View& below_;
+  WriteTransaction* sink_;
+  bool recording_;
+  std::size_t spill_records_;
+
+  Overlay done_;
+  Overlay mutation_;
+  bool in_mutation_ = false;
+  bool mutation_spilled_ = false;
+  int depth_ = 0;  // savepoints open in the sink, the spilled mutation's included
+  bool written_ = false;
+
+  // Records read from below, for as long as nobody else can change them.
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const noexcept;
+  };
+  std::unordered_map<Key, std::optional<Record>, KeyHash> clean_;
+
+  std::uint64_t commit_id_ = 0;
+  std::int64_t last_id_ = 0;
+  std::int64_t last_prefix_ = 0;
+  std::set<std::string> prefixes_;
+  std::set<std::int64_t> suspects_;
+  ReadSet reads_;
+};
+
+}  // namespace graven::store
