@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MIT
+//
+// Breadth first over the arena: ids are given out in the order of discovery, so that a
+// structure's nodes lie together and what is read with a node lies near it. See build.hpp.
+#include "graph/build.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_set>
+#include <utility>
+
+#include "base/text.hpp"
+#include "graph/dict_content.hpp"
+#include "graph/links.hpp"
+#include "graph/list_content.hpp"
+
+namespace graven::graph {
+namespace {
+
+using store::Work;
+using Index = Data::Index;
+using Item = Data::Item;
+
+// --- Refusing
+
+/// How one gets from the data's root to a container: for messages only.
+std::string path_to(const Data& data, std::uint32_t target, const std::string& place) {
+  struct From {
+    std::uint32_t parent;
+    std::string step;
+  };
+  std::map<std::uint32_t, From> from;
+  const auto* root = std::get_if<Index>(&data.root());
+  if (root == nullptr || root->at == target) return place;
+  std::vector<std::uint32_t> queue{root->at};
+  from.emplace(root->at, From{root->at, {}});
+  for (std::size_t at = 0; at < queue.size() && !from.contains(target); ++at) {
+    const Data::Container& container = data.container(Index{queue[at]});
+    for (std::size_t i = 0; i < container.items.size(); ++i) {
+      const auto* child = std::get_if<Index>(&container.items[i]);
+      if (child == nullptr) continue;
+      const std::string step = container.kind == NodeKind::kDict
+                                   ? fmt::format("['{}']", container.keys[i])
+                                   : fmt::format("[{}]", i);
+      if (from.emplace(child->at, From{queue[at], step}).second) queue.push_back(child->at);
+    }
+  }
+  std::string path;
+  for (std::uint32_t at = target; at != root->at; at = from.at(at).parent) {
+    path.insert(0, from.at(at).step);
+  }
+  return place + path;
+}
+
+void check_text(std::string_view text, auto&& where) {
+  if (text.size() > kMaxText) {
+    throw LimitError(fmt::format("the text at {} has {} bytes; the limit is {}", where(), text.size(),
+                                 kMaxText));
+  }
+  if (const auto bad = base::invalid_utf8(text)) {
+    throw BadValueError(fmt::format(
+        "the text at {} is not valid UTF-8 (byte {}; a lone surrogate?): store it as bytes", where(),
+        *bad));
+  }
+}
+
+const Pin* handle_in(const Item& item) {
+  if (const auto* dict = std::get_if<Dict>(&item)) return dict->pin().get();
+  if (const auto* list = std::get_if<List>(&item)) return list->pin().get();
+  return nullptr;
+}
+
+void check_item(const Session& session, const Item& item, auto&& where) {
+  if (const auto* text = std::get_if<std::string>(&item)) {
+    check_text(*text, where);
+  } else if (const auto* bytes = std::get_if<Bytes>(&item)) {
+    if (bytes->data.size() > kMaxText) {
+      throw LimitError(fmt::format("the bytes at {} are {} long; the limit is {}", where(),
+                                   bytes->data.size(), kMaxText));
+    }
+  } else if (const Pin* pin = handle_in(item)) {
+    const Session& other = pin->scope().session();
+    if (&other.heap() != &session.heap() || other.prefix_id() != session.prefix_id()) {
+      throw BadValueError(fmt::format(
+          "the handle at {} belongs to another database or prefix: store a copy, as its plain data",
+          where()));
+    }
+  }
+}
+
+void check_keys(const Data& data, std::uint32_t at, const std::string& place) {
+  const Data::Container& container = data.container(Index{at});
+  const auto where = [&] { return path_to(data, at, place); };
+  for (const std::string& key : container.keys) {
+    if (key.size() > kMaxKey) {
+      throw LimitError(fmt::format("a key in {} has {} bytes; the limit is {}", where(), key.size(),
+                                   kMaxKey));
+    }
+    if (base::invalid_utf8(key)) {
+      throw BadValueError(fmt::format("a key in {} is not valid UTF-8 (a lone surrogate?)", where()));
+    }
+  }
+  if (container.keys.size() < 2) return;
+  bool twice = false;
+  if (container.keys.size() <= 12) {
+    for (auto it = container.keys.begin(); it != container.keys.end() && !twice; ++it) {
+      twice = std::find(std::next(it), container.keys.end(), *it) != container.keys.end();
+    }
+  } else {
+    std::unordered_set<std::string_view> seen(container.keys.begin(), container.keys.end());
+    twice = seen.size() != container.keys.size();
+  }
+  if (twice) throw BadValueError(fmt::format("the dict at {} has the same key twice", where()));
+}
+
+// --- Building
+
+struct Planned {
+  NodeId id = 0;
+  NodeId anchor = 0;
+  std::int64_t links = 0;
+  std::vector<Parent> others;  // further parents among the new nodes, and the one built for
+};
+
+class Builder {
+ public:
+  /// `built_for`: the node whose contents are being made, if one is.
+  Builder(Work& work, Session& session, const Data& data, NodeId built_for)
+      : work_(work),
+        session_(session),
+        data_(data),
+        built_for_(built_for),
+        planned_(data.container_count()) {}
+
+  /// Notes a link from `parent`; plans the container it leads to, if it is one.
+  void discover(const Item& item, NodeId parent) {
+    if (const auto* index = std::get_if<Index>(&item)) {
+      Planned& plan = planned_[index->at];
+      if (plan.id == 0) {
+        plan = {.id = work_.next_id(store::Space::kNode), .anchor = parent, .links = 1, .others = {}};
+        queue_.push_back(index->at);
+      } else if (plan.anchor == parent) {
+        ++plan.links;
+      } else if (!plan.others.empty() && plan.others.back().id == parent) {
+        ++plan.others.back().links;  // a parent's links are discovered one after another
+      } else {
+        plan.others.push_back({parent, 1});
+      }
+    } else if (const Pin* pin = handle_in(item)) {
+      handles_.emplace_back(pin->id(), parent);
+    }
+  }
+
+  /// Follows what was discovered to its end.
+  void explore() {
+    for (; explored_ < queue_.size(); ++explored_) {
+      const std::uint32_t at = queue_[explored_];
+      const NodeId id = planned_[at].id;
+      for (const Item& item : data_.container(Index{at}).items) discover(item, id);
+    }
+  }
+
+  /// Makes the nodes, then links the handles' nodes, whose chains may lead through new ones.
+  void make(NodeId unlinked = 0) {
+    for (const std::uint32_t at : queue_) make_node(at, planned_[at].id == unlinked);
+    for (const auto& [child, parent] : handles_) {
+      session_.heap().require_alive(work_, child);
+      if (load_node(work_, child).prefix != prefix()) {
+        throw BadValueError("the node of a handle is left over from a prefix that was deleted "
+                            "meanwhile: store a copy, as its plain data");
+      }
+      link(work_, child, parent, built_for_);
+    }
+  }
+
+  /// The node discovered first.
+  [[nodiscard]] NodeId first() const { return planned_[queue_.front()].id; }
+
+  void put_element(std::string& out, const Item& item, std::size_t large, NodeId owner) {
+    if (const auto* index = std::get_if<Index>(&item)) {
+      put_link(out, {planned_[index->at].id, data_.container(*index).kind});
+    } else if (const Pin* pin = handle_in(item)) {
+      put_link(out, {pin->id(), pin->kind()});
+    } else {
+      put_scalar(out, item, large, owner, work_);
+    }
+  }
+
+ private:
+  /// That of the node the contents are for: a handle may keep one beyond its prefix's end.
+  std::int64_t prefix() {
+    if (prefix_ == 0) {
+      prefix_ = built_for_ == kNobody ? session_.prefix_id() : load_node(work_, built_for_).prefix;
+    }
+    return prefix_;
+  }
+
+  void make_node(std::uint32_t at, bool unlinked) {
+    const Data::Container& container = data_.container(Index{at});
+    const Planned& plan = planned_[at];
+    NodeRecord node{.id = plan.id,
+                    .prefix = prefix(),
+                    .layout = Layout::kDict,
+                    .anchor = plan.anchor,
+                    .links = plan.links};
+    for (const Parent& parent : plan.others) {
+      work_.put(edge_key(plan.id, parent.id), {.integers = {parent.links}});
+    }
+    if (unlinked) {
+      node.anchor = -session_.heap().owner();
+      node.links = 0;
+      work_.put(orphan_key(-node.anchor, node.id), {});
+      work_.suspects().insert(node.id);  // so that the collector takes note of it
+    }
+    std::string body;
+    const std::size_t mark = jsonb::open(body);
+    const bool dict = container.kind == NodeKind::kDict;
+    for (std::size_t i = 0; i < container.items.size(); ++i) {
+      if (dict) jsonb::put_text(body, container.keys[i]);
+      put_element(body, container.items[i], kLargeInNode, plan.id);
+    }
+    jsonb::close(body, dict ? jsonb::Type::kObject : jsonb::Type::kArray, mark);
+    if (dict) {
+      dict_content::fill(work_, node, std::move(body));
+    } else {
+      node.layout = Layout::kList;
+      list_content::fill(work_, node, std::move(body));
+    }
+  }
+
+  Work& work_;
+  Session& session_;
+  const Data& data_;
+  NodeId built_for_;
+  std::int64_t prefix_ = 0;
+  std::vector<Planned> planned_;
+  std::vector<std::uint32_t> queue_;
+  std::size_t explored_ = 0;
+  std::vector<std::pair<NodeId, NodeId>> handles_;  // (child, parent)
+};
+
+}  // namespace
+
+void check_key(std::string_view key) {
+  if (key.size() > kMaxKey) {
+    throw LimitError(fmt::format("the key has {} bytes; the limit is {}", key.size(), kMaxKey));
+  }
+  if (base::invalid_utf8(key)) {
+    throw BadValueError("the key is not valid UTF-8 (a lone surrogate?)");
+  }
+}
+
+void check_storable(const Session& session, const Data& data, const std::string& place) {
+  check_item(session, data.root(), [&] { return place; });
+  for (std::uint32_t at = 0; at < data.container_count(); ++at) {
+    const Data::Container& container = data.container(Index{at});
+    const bool dict = container.kind == NodeKind::kDict;
+    if (dict) check_keys(data, at, place);
+    for (std::size_t i = 0; i < container.items.size(); ++i) {
+      check_item(session, container.items[i], [&] {
+        return path_to(data, at, place) +
+               (dict ? fmt::format("['{}']", container.keys[i]) : fmt::format("[{}]", i));
+      });
+    }
+  }
+}
+
+std::string build(Work& work, Session& session, NodeId parent, const Data& data, const Item& item,
+                  std::size_t large) {
+  Builder builder(work, session, data, parent);
+  builder.discover(item, parent);
+  builder.explore();
+  builder.make();
+  std::string element;
+  builder.put_element(element, item, large, parent);
+  return element;
+}
+
+std::vector<std::string> build_items(Work& work, Session& session, NodeId parent, const Data& data,
+                                     const std::vector<Item>& items, std::size_t large) {
+  Builder builder(work, session, data, parent);
+  for (const Item& item : items) builder.discover(item, parent);
+  builder.explore();
+  builder.make();
+  std::vector<std::string> elements(items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    builder.put_element(elements[i], items[i], large, parent);
+  }
+  return elements;
+}
+
+NodeId build_unlinked(Work& work, Session& session, const Data& data) {
+  Builder builder(work, session, data, kNobody);
+  builder.discover(data.root(), kNobody);
+  builder.explore();
+  const NodeId id = builder.first();
+  builder.make(id);
+  return id;
+}
+
+}  // namespace graven::graph

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// Building: plain Data into stored elements and nodes. check() refuses what cannot be stored
+// before anything is touched; build() then makes the nodes, with the same shape: what is
+// shared in the data is one node, cycles stay cycles.
+//
+// Always holds: the anchors of new nodes form a tree under the parent they are built for.
+// check() is a pure function; build() works on the Work it is given. Nothing recurses.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <graven/data.hpp>
+
+#include "graph/scope.hpp"
+
+namespace graven::graph {
+
+// Limits, in bytes.
+inline constexpr std::size_t kMaxKey = 65'535;
+inline constexpr std::size_t kMaxText = 512U << 20U;
+
+/// Throws BadValueError, WrongTypeError or LimitError, naming the path from `place`, if any part
+/// of the data cannot be stored in this session.
+void check_storable(const Session& session, const Data& data, const std::string& place);
+void check_key(std::string_view key);
+
+/// Makes an element of `item`, with nodes for the containers it reaches, linked from `parent`.
+/// `large`: see put_scalar(). The data has passed check_storable().
+std::string build(store::Work& work, Session& session, NodeId parent, const Data& data,
+                  const Data::Item& item, std::size_t large);
+
+/// The same for every item of a list.
+std::vector<std::string> build_items(store::Work& work, Session& session, NodeId parent,
+                                     const Data& data, const std::vector<Data::Item>& items,
+                                     std::size_t large);
+
+/// Makes a node of the data's root, a container, that only this process's handles hold.
+NodeId build_unlinked(store::Work& work, Session& session, const Data& data);
+
+}  // namespace graven::graph

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//
+// check(): the proof that a store is whole, on one consistent view, while others write.
+// What it looks for is listed in check.cpp. Reads only; any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include <graven/database.hpp>
+
+#include "graph/scope.hpp"
+
+namespace graven::graph {
+
+CheckReport check(const Session& session,
+                  const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+
+}  // namespace graven::graph

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+//
+// Database: the public face of a session and its live scope. Any thread.
+#include <graven/database.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <random>
+#include <unordered_map>
+#include <utility>
+
+#include "graph/build.hpp"
+#include "graph/check.hpp"
+#include "graph/entry_points.hpp"
+#include "graph/handles.hpp"
+#include "graph/links.hpp"
+#include "graph/prefixes.hpp"
+
+namespace graven {
+
+using graph::NodeId;
+using graph::NodeRecord;
+using graph::Session;
+using store::View;
+using store::Work;
+
+Dict Database::root() const {
+  (void)scope_->session().heap();  // ClosedError
+  return graph::root_of(scope_);
+}
+
+// The handle is made inside the write: by the time the commit looks for pins it is there.
+Dict Database::new_dict(const Data& entries) const {
+  if (!entries.is_dict()) throw WrongTypeError("the entries of a new dict must be a dict");
+  graph::check_storable(scope_->session(), entries, "");
+  std::optional<Value> made;
+  scope_->write([&](Work& work) {
+    graph::Decoder decoder(scope_);
+    made = decoder.handle(graph::build_unlinked(work, scope_->session(), entries), NodeKind::kDict);
+  });
+  return made->as_dict();
+}
+
+List Database::new_list(const Data& items) const {
+  if (!items.is_list()) throw WrongTypeError("the items of a new list must be a list");
+  graph::check_storable(scope_->session(), items, "");
+  std::optional<Value> made;
+  scope_->write([&](Work& work) {
+    graph::Decoder decoder(scope_);
+    made = decoder.handle(graph::build_unlinked(work, scope_->session(), items), NodeKind::kList);
+  });
+  return made->as_list();
+}
+
+std::optional<Value> Database::get_via_uid(std::string_view uid) const {
+  return graph::find_by_uid(scope_, uid);
+}
+
+std::vector<std::string> Database::why_alive(const Node& node) const {
+  std::vector<std::string> path;
+  const graph::Pin& pin = *node.pin();
+  (void)graph::current(pin);
+  scope_->read([&](View& view) {
+    path.clear();
+    NodeRecord at = graph::load_node(view, pin.id());
+    path.push_back(graph::uid_of(scope_->session(), at.id, at.kind()));
+    while (at.anchored()) {
+      at = graph::load_node(view, at.anchor);
+      path.push_back(graph::uid_of(scope_->session(), at.id, at.kind()));
+    }
+    if (!at.root()) path.clear();
+    std::reverse(path.begin(), path.end());
+  });
+  return path;
+}
+
+void Database::transaction(const std::function<void()>& body) const {
+  begin();
+  try {
+    body();
+  } catch (...) {
+    rollback();
+    throw;
+  }
+  commit();
+}
+
+void Database::begin() const {
+  Session& session = scope_->session();
+  session.heap().store().begin(session.limits());
+}
+void Database::commit() const { scope_->session().heap().store().commit(); }
+void Database::rollback() const { scope_->session().heap().store().rollback(); }
+bool Database::in_transaction() const { return scope_->session().heap().store().in_transaction(); }
+
+Transactor Database::transactor() const {
+  (void)scope_->session().heap();  // ClosedError
+  return Transactor(graph::make_transactor_scope(*scope_));
+}
+
+Snapshot Database::snapshot() const { return Snapshot(graph::make_snapshot_scope(*scope_)); }
+
+std::int64_t Database::incr(std::string_view counter, std::int64_t by) const {
+  return graph::increment(*scope_, counter, by);
+}
+
+std::int64_t Database::count(std::string_view counter) const {
+  return graph::count(*scope_, counter);
+}
+
+std::string Database::prefix() const { return scope_->session().prefix(); }
+
+Database Database::with_prefix(std::string_view prefix) const {
+  const Session& own = scope_->session();
+  (void)own.heap();  // ClosedError
+  Options options = own.options();
+  options.prefix = prefix;
+  if (prefix.empty()) throw BadValueError("a prefix needs a name");
+  return Database(graph::make_live_scope(std::make_shared<Session>(own.shared_heap(), options)));
+}
+
+std::string Database::new_prefix() const { return graph::free_prefix_name(*scope_); }
+
+std::vector<std::string> Database::prefixes() const { return graph::prefix_names(*scope_); }
+
+bool Database::prefix_in_use(std::string_view prefix) const {
+  return graph::prefix_in_use(*scope_, prefix);
+}
+
+std::uint64_t Database::delete_prefix_immediately(std::string_view prefix) const {
+  return graph::delete_prefix(*scope_, prefix, UINT64_MAX);
+}
+
+std::uint64_t Database::delete_prefix_batch(std::string_view prefix, std::uint64_t count) const {
+  return graph::delete_prefix(*scope_, prefix, count);
+}
+
+std::uint64_t Database::collect() const {
+  graph::Heap& heap = scope_->session().heap();
+  if (heap.store().in_transaction()) {
+    throw UsageError("collect() inside a transaction: call it before or after");
+  }
+  return heap.collect();
+}
+
+void Database::maintenance() const {
+  collect();
+  scope_->session().heap().backend().maintain();
+}
+
+CheckReport Database::check(
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
+  return graph::check(scope_->session(), progress);
+}
+
+std::uint64_t Database::size_on_disk() const {
+  return scope_->session().heap().backend().size_on_disk();
+}
+
+std::string Database::name() const { return scope_->session().heap().backend().name(); }
+
+bool Database::read_only() const { return scope_->session().heap().backend().read_only(); }
+
+bool Database::closed() const noexcept { return scope_->session().closed(); }
+
+void Database::close() const {
+  Session& session = scope_->session();
+  if (!session.closed() && session.heap().store().in_transaction()) session.heap().store().rollback();
+  session.close();
+}
+
+}  // namespace graven

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+//
+// Dict's operations: each one reads or writes through its pin's scope, keeps links accounted
+// for, and leaves the layout to dict_content. Any thread.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "graph/build.hpp"
+#include "graph/dict_content.hpp"
+#include "graph/handles.hpp"
+#include "graph/links.hpp"
+
+namespace graven {
+
+using graph::Decoder;
+using graph::NodeRecord;
+using store::View;
+using store::Work;
+namespace content = graph::dict_content;
+
+namespace {
+
+constexpr std::size_t kBatch = 256;
+
+std::size_t large_limit(const NodeRecord& node) {
+  return node.large() ? graph::kLargeInEntry : graph::kLargeInNode;
+}
+
+void note_resize(const graph::Pin& pin, std::int64_t by) {
+  pin.scope().session().watches.changed(pin.id(), by);
+}
+
+/// Stores one item under a key of the node. The new value is linked before the old is
+/// released: they may be the same node.
+void assign(Work& work, const graph::Pin& pin, NodeRecord& node, std::string_view key,
+            const Data& data, const Data::Item& item) {
+  const std::string element =
+      graph::build(work, pin.scope().session(), node.id, data, item, large_limit(node));
+  // Building may have changed this very node's record, when it links itself.
+  node = graph::load_node(work, node.id);
+  const std::optional<std::string> old = content::put(work, node, key, element);
+  if (old) {
+    graph::release(work, node.id, *old);
+  } else {
+    note_resize(pin, 1);
+  }
+}
+
+const Data::Container& dict_of(const Data& data) {
+  if (!data.is_dict()) throw WrongTypeError("the entries must be a dict");
+  return data.container(std::get<Data::Index>(data.root()));
+}
+
+std::string place_of(std::string_view key) { return fmt::format("['{}']", key); }
+
+/// The element under a key, decoded, of the newest state: one record where the dict is small.
+std::optional<Value> look_up(const graph::Pin& pin, std::string_view key) {
+  return graph::reading(pin, [&](Decoder& decoder) -> std::optional<Value> {
+    const NodeRecord node = graph::current(pin);
+    if (!node.large()) {
+      const std::optional<jsonb::Element> found = jsonb::find(jsonb::parse(node.body), key);
+      if (!found) return std::nullopt;
+      if (!graph::blob_of(*found)) return decoder.inline_value(*found);
+    }
+    std::optional<Value> value;
+    pin.scope().read([&](View& view) {
+      const NodeRecord same = graph::load_node(view, pin.id());
+      if (const auto element = content::find(view, same, key)) value = decoder.value(*element, view);
+    });
+    return value;
+  });
+}
+
+class Cursor final : public graph::DictCursor {
+ public:
+  Cursor(std::shared_ptr<const graph::Pin> pin, bool reverse)
+      : pin_(std::move(pin)),
+        reverse_(reverse),
+        from_(reverse ? content::kLast : content::kFirst),
+        watch_(pin_->scope().session().watches.watch(pin_->id())),
+        size_at_start_(watch_->size.load()) {
+    graph::with_root(*pin_, [&] {
+      node_ = graph::current(*pin_);
+      if (!node_.large()) return;
+      view_ = pin_->scope().lasting_view();
+      if (view_) node_ = graph::load_node(*view_, pin_->id());
+    });
+  }
+
+  bool next(std::string& key, Value& value) override {
+    if (watch_->size.load() != size_at_start_) {
+      throw UsageError("dictionary changed size during iteration");
+    }
+    for (;;) {
+      if (at_ == values_.size() && !refill()) return false;
+      if (at_ == values_.size()) continue;
+      key = std::move(values_[at_].first);
+      value = std::move(values_[at_].second);
+      ++at_;
+      return true;
+    }
+  }
+
+ private:
+  /// The next entries, with their handles pinned.
+  bool refill() {
+    if (done_) return false;
+    values_.clear();
+    at_ = 0;
+    // A small dict was read whole at the start; its nodes may have been collected since, by
+    // others: their handles say so when used.
+    Decoder decoder(*pin_);
+    const auto load = [&](View& view) {
+      const auto batch = content::entries(view, node_, from_, kBatch, reverse_);
+      for (const auto& entry : batch) {
+        values_.emplace_back(entry.key, decoder.value(entry.element, view));
+      }
+      done_ = batch.size() < kBatch;
+      if (!batch.empty()) from_ = batch.back().position + (reverse_ ? -1 : 1);
+    };
+    if (view_) {
+      load(*view_);
+    } else {
+      pin_->scope().read(load);
+    }
+    return !values_.empty();
+  }
+
+  std::shared_ptr<const graph::Pin> pin_;
+  bool reverse_;
+  std::int64_t from_;
+  std::shared_ptr<graph::Watches::Watch> watch_;
+  std::int64_t size_at_start_;
+  NodeRecord node_;
+  std::unique_ptr<View> view_;
+  std::vector<std::pair<std::string, Value>> values_;
+  std::size_t at_ = 0;
+  bool done_ = false;
+};
+
+}  // namespace
+
+std::size_t Dict::size() const {
+  return graph::with_root(*pin_, [&] { return content::size(graph::current(*pin_)); });
+}
+
+bool Dict::contains(std::string_view key) const {
+  return graph::with_root(*pin_, [&] {
+    const NodeRecord node = graph::current(*pin_);
+    if (!node.large()) return jsonb::find(jsonb::parse(node.body), key).has_value();
+    bool found = false;
+    pin_->scope().read([&](View& view) {
+      found = content::find(view, graph::load_node(view, pin_->id()), key).has_value();
+    });
+    return found;
+  });
+}
+
+std::optional<Value> Dict::get(std::string_view key) const { return look_up(*pin_, key); }
+
+Value Dict::at(std::string_view key) const {
+  std::optional<Value> value = look_up(*pin_, key);
+  if (!value) throw KeyNotFound(fmt::format("no key '{}' in {}", key, uid()));
+  return std::move(*value);
+}
+
+Ref Dict::operator[](std::string_view key) const { return {*this, std::string(key)}; }
+
+void Dict::set(std::string_view key, const Data& value) const {
+  graph::check_key(key);
+  graph::check_storable(pin_->scope().session(), value, place_of(key));
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    assign(work, *pin_, node, key, value, value.root());
+  });
+}
+
+Value Dict::setdefault(std::string_view key, const Data& value) const {
+  if (std::optional<Value> there = get(key)) return std::move(*there);
+  graph::check_key(key);
+  graph::check_storable(pin_->scope().session(), value, place_of(key));
+  Value result;
+  Decoder decoder(*pin_);
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    if (!content::find(work, node, key)) assign(work, *pin_, node, key, value, value.root());
+    result = decoder.value(*content::find(work, graph::load_node(work, node.id), key), work);
+  });
+  return result;
+}
+
+void Dict::update(const Data& entries) const {
+  const Data::Container& container = dict_of(entries);
+  graph::check_storable(pin_->scope().session(), entries, "");
+  if (container.items.empty()) return;
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    // In one go, so that what the values share stays shared.
+    const std::vector<std::string> elements = graph::build_items(
+        work, pin_->scope().session(), node.id, entries, container.items, large_limit(node));
+    node = graph::load_node(work, node.id);
+    std::vector<std::string> released;
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      if (auto old = content::put(work, node, container.keys[i], elements[i])) {
+        released.push_back(std::move(*old));
+      } else {
+        note_resize(*pin_, 1);
+      }
+    }
+    for (const std::string& old : released) graph::release(work, node.id, old);
+  });
+}
+
+bool Dict::erase(std::string_view key) const {
+  bool erased = false;
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    const std::optional<std::string> old = content::erase(work, node, key);
+    erased = old.has_value();
+    if (!old) return;
+    graph::release(work, node.id, *old);
+    note_resize(*pin_, -1);
+  });
+  return erased;
+}
+
+std::optional<Value> Dict::pop(std::string_view key) const {
+  std::optional<Value> popped;
+  Decoder decoder(*pin_);
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    popped.reset();
+    const std::optional<std::string> old = content::erase(work, node, key);
+    if (!old) return;
+    popped = decoder.value(*old, work);
+    graph::release(work, node.id, *old);
+    note_resize(*pin_, -1);
+  });
+  return popped;
+}
+
+std::optional<std::pair<std::string, Value>> Dict::popitem() const {
+  std::optional<std::pair<std::string, Value>> popped;
+  Decoder decoder(*pin_);
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    popped.reset();
+    const auto newest = content::entries(work, node, content::kLast, 1, true);
+    if (newest.empty()) return;
+    const std::string& key = newest.front().key;
+    popped.emplace(key, decoder.value(newest.front().element, work));
+    content::erase(work, node, key);
+    graph::release(work, node.id, newest.front().element);
+    note_resize(*pin_, -1);
+  });
+  return popped;
+}
+
+void Dict::clear() const {
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    note_resize(*pin_, -static_cast<std::int64_t>(content::size(node)));
+    std::vector<std::string> released;
+    content::drain(work, node, SIZE_MAX, [&](std::string_view element) {
+      if (jsonb::parse(element).type == jsonb::Type::kObject) released.emplace_back(element);
+    });
+    for (const std::string& element : released) graph::release(work, node.id, element);
+  });
+}
+
+std::vector<std::string> Dict::keys() const {
+  std::vector<std::string> keys;
+  graph::with_root(*pin_, [&] {
+    pin_->scope().read([&](View& view) {
+      keys.clear();
+      const NodeRecord node = graph::load_node(view, pin_->id());
+      for (std::int64_t from = content::kFirst;;) {
+        auto batch = content::entries(view, node, from, kBatch);
+        for (auto& entry : batch) keys.push_back(std::move(entry.key));
+        if (batch.size() < kBatch) break;
+        from = batch.back().position + 1;
+      }
+    });
+  });
+  return keys;
+}
+
+std::shared_ptr<graph::DictCursor> Dict::cursor(bool reverse) const {
+  return std::make_shared<Cursor>(pin_, reverse);
+}
+
+Dict::Iterator Dict::begin() const { return Iterator(cursor()); }
+
+Dict::Iterator::Iterator(std::shared_ptr<graph::DictCursor> cursor) : cursor_(std::move(cursor)) {
+  ++*this;
+}
+
+Dict::Iterator& Dict::Iterator::operator++() {
+  if (!cursor_->next(current_.first, current_.second)) cursor_.reset();
+  return *this;
+}
+
+}  // namespace graven

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+//
+// Small dicts edited in place in their JSONB, large ones by entry and slot records, and the
+// one-way step from small to large. See dict_content.hpp for what always holds.
+#include "graph/dict_content.hpp"
+
+#include <utility>
+
+#include "base/hash.hpp"
+#include "graph/layout.hpp"
+
+namespace graven::graph::dict_content {
+namespace {
+
+using jsonb::Element;
+using store::Key;
+using store::Range;
+using store::Record;
+using store::Row;
+using store::Space;
+using store::View;
+using store::Work;
+
+constexpr std::uint64_t kSlotMask = (std::uint64_t{1} << 47U) - 1;  // six bytes in SQLite
+
+struct Header {
+  std::int64_t count = 0;
+  std::int64_t next = 0;
+};
+
+Header header_of(const NodeRecord& node) {
+  jsonb::Cursor cursor(jsonb::parse(node.body).payload);
+  Header header;
+  header.count = jsonb::integer(cursor.next()).value_or(0);
+  header.next = jsonb::integer(cursor.next()).value_or(0);
+  return header;
+}
+
+void save_header(Work& work, NodeRecord& node, Header header) {
+  node.body.clear();
+  const std::size_t mark = jsonb::open(node.body);
+  jsonb::put_int(node.body, header.count);
+  jsonb::put_int(node.body, header.next);
+  jsonb::close(node.body, jsonb::Type::kArray, mark);
+  save(work, node);
+}
+
+Key entry_key(NodeId node, std::int64_t position) {
+  return {.space = Space::kEntry, .a = node, .b = position};
+}
+
+Key slot_key(NodeId node, std::string_view key) {
+  return {.space = Space::kSlot, .a = node, .b = slot_of(node, key)};
+}
+
+std::string entry_body(std::string_view key, std::string_view element) {
+  std::string body;
+  body.reserve(key.size() + element.size() + 16);
+  const std::size_t mark = jsonb::open(body);
+  jsonb::put_text(body, key);
+  body.append(element);
+  jsonb::close(body, jsonb::Type::kArray, mark);
+  return body;
+}
+
+/// Every position a slot names: usually one, more where hashes collide.
+std::vector<std::int64_t> positions_of(const Record& slot) {
+  std::vector<std::int64_t> positions{slot.integers[0]};
+  if (!slot.body.empty()) {
+    for (jsonb::Cursor cursor(jsonb::parse(slot.body).payload); !cursor.done();) {
+      positions.push_back(jsonb::integer(cursor.next()).value_or(0));
+    }
+  }
+  return positions;
+}
+
+void save_slot(Work& work, const Key& key, const std::vector<std::int64_t>& positions) {
+  if (positions.empty()) {
+    work.erase(key);
+    return;
+  }
+  Record slot;
+  slot.integers[0] = positions.front();
+  if (positions.size() > 1) {
+    const std::size_t mark = jsonb::open(slot.body);
+    for (std::size_t i = 1; i < positions.size(); ++i) jsonb::put_int(slot.body, positions[i]);
+    jsonb::close(slot.body, jsonb::Type::kArray, mark);
+  }
+  work.put(key, std::move(slot));
+}
+
+struct Found {
+  std::int64_t position;
+  std::string element;
+};
+
+std::optional<Found> find_large(View& view, NodeId node, std::string_view key) {
+  const std::optional<Record> slot = view.load(slot_key(node, key));
+  if (!slot) return std::nullopt;
+  for (const std::int64_t position : positions_of(*slot)) {
+    const std::optional<Record> entry = view.load(entry_key(node, position));
+    if (!entry) continue;
+    jsonb::Cursor cursor(jsonb::parse(entry->body).payload);
+    if (jsonb::text_equals(cursor.next(), key)) {
+      return Found{position, std::string(cursor.next().whole)};
+    }
+  }
+  return std::nullopt;
+}
+
+void add_large(Work& work, NodeId node, Header& header, std::string_view key,
+               std::string_view element) {
+  const std::int64_t position = header.next++;
+  ++header.count;
+  work.put(entry_key(node, position), {.body = entry_body(key, element)});
+  const Key slot = slot_key(node, key);
+  std::vector<std::int64_t> positions;
+  if (const std::optional<Record> existing = work.load(slot)) positions = positions_of(*existing);
+  positions.push_back(position);
+  save_slot(work, slot, positions);
+}
+
+void remove_slot(Work& work, NodeId node, std::string_view key, std::int64_t position) {
+  const Key slot = slot_key(node, key);
+  if (const std::optional<Record> existing = work.load(slot)) {
+    std::vector<std::int64_t> positions = positions_of(*existing);
+    std::erase(positions, position);
+    save_slot(work, slot, positions);
+  }
+}
+
+/// Moves the contents of a JSONB object into entries; the node becomes large.
+void enlarge(Work& work, NodeRecord& node, std::string_view object) {
+  node.layout = Layout::kLargeDict;
+  Header header;
+  for (jsonb::Cursor cursor(jsonb::parse(object).payload); !cursor.done();) {
+    const std::string key = jsonb::text(cursor.next());
+    const Element element = cursor.next();
+    add_large(work, node.id, header, key, compact_for_entry(work, node.id, element));
+  }
+  save_header(work, node, header);
+}
+
+}  // namespace
+
+std::int64_t slot_of(NodeId node, std::string_view key) noexcept {
+  return static_cast<std::int64_t>(base::hash(key, static_cast<std::uint64_t>(node)) & kSlotMask);
+}
+
+std::size_t size(const NodeRecord& node) {
+  if (node.layout == Layout::kLargeDict) return static_cast<std::size_t>(header_of(node).count);
+  return jsonb::count(jsonb::parse(node.body)) / 2;
+}
+
+std::optional<std::string> find(View& view, const NodeRecord& node, std::string_view key) {
+  if (node.layout == Layout::kLargeDict) {
+    std::optional<Found> found = find_large(view, node.id, key);
+    if (!found) return std::nullopt;
+    return std::move(found->element);
+  }
+  const std::optional<Element> found = jsonb::find(jsonb::parse(node.body), key);
+  if (!found) return std::nullopt;
+  return std::string(found->whole);
+}
+
+std::vector<Entry> entries(View& view, const NodeRecord& node, std::int64_t from,
+                           std::size_t limit, bool reverse) {
+  std::vector<Entry> result;
+  if (node.layout == Layout::kLargeDict) {
+    Range range{.space = Space::kEntry, .a = node.id};
+    (reverse ? range.to : range.from) = from;
+    range.reverse = reverse;
+    for (const Row& row : view.scan(range, limit)) {
+      jsonb::Cursor cursor(jsonb::parse(row.record.body).payload);
+      std::string key = jsonb::text(cursor.next());
+      result.push_back({row.key.b, std::move(key), std::string(cursor.next().whole)});
+    }
+    return result;
+  }
+  std::int64_t position = 0;
+  for (jsonb::Cursor cursor(jsonb::parse(node.body).payload); !cursor.done(); ++position) {
+    const Element key = cursor.next();
+    const Element element = cursor.next();
+    if (reverse ? position > from : position < from) continue;
+    if (!reverse && result.size() == limit) break;
+    result.push_back({position, jsonb::text(key), std::string(element.whole)});
+  }
+  if (reverse) {
+    std::reverse(result.begin(), result.end());
+    if (result.size() > limit) result.resize(limit);
+  }
+  return result;
+}
+
+std::optional<std::string> put(Work& work, NodeRecord& node, std::string_view key,
+                               std::string_view element) {
+  if (node.layout == Layout::kLargeDict) {
+    if (std::optional<Found> found = find_large(work, node.id, key)) {
+      work.put(entry_key(node.id, found->position), {.body = entry_body(key, element)});
+      return std::move(found->element);
+    }
+    Header header = header_of(node);
+    add_large(work, node.id, header, key, element);
+    save_header(work, node, header);
+    return std::nullopt;
+  }
+  const Element object = jsonb::parse(node.body);
+  std::optional<std::string> old;
+  std::string body;
+  if (const std::optional<Element> found = jsonb::find(object, key)) {
+    old = found->whole;
+    body = jsonb::splice(object, jsonb::offset_in(object, *found), found->whole.size(), element);
+  } else {
+    std::string addition;
+    addition.reserve(key.size() + element.size() + 10);
+    jsonb::put_text(addition, key);
+    addition.append(element);
+    body = jsonb::splice(object, object.payload.size(), 0, addition);
+  }
+  if (outgrown(body.size(), jsonb::count(jsonb::parse(body)) / 2)) {
+    enlarge(work, node, body);
+  } else {
+    node.body = std::move(body);
+    save(work, node);
+  }
+  return old;
+}
+
+std::optional<std::string> erase(Work& work, NodeRecord& node, std::string_view key) {
+  if (node.layout == Layout::kLargeDict) {
+    std::optional<Found> found = find_large(work, node.id, key);
+    if (!found) return std::nullopt;
+    work.erase(entry_key(node.id, found->position));
+    remove_slot(work, node.id, key, found->position);
+    Header header = header_of(node);
+    --header.count;
+    save_header(work, node, header);
+    return std::move(found->element);
+  }
+  const Element object = jsonb::parse(node.body);
+  for (jsonb::Cursor cursor(object.payload); !cursor.done();) {
+    const Element name = cursor.next();
+    const Element element = cursor.next();
+    if (!jsonb::text_equals(name, key)) continue;
+    std::string old(element.whole);
+    node.body = jsonb::splice(object, jsonb::offset_in(object, name),
+                              name.whole.size() + element.whole.size(), {});
+    save(work, node);
+    return old;
+  }
+  return std::nullopt;
+}
+
+void fill(Work& work, NodeRecord& node, std::string object) {
+  if (outgrown(object.size(), jsonb::count(jsonb::parse(object)) / 2)) {
+    enlarge(work, node, object);
+  } else {
+    node.layout = Layout::kDict;
+    node.body = std::move(object);
+    save(work, node);
+  }
+}
+
+bool drain(Work& work, NodeRecord& node, std::size_t limit,
+           base::FunctionRef<void(std::string_view)> each) {
+  if (node.layout == Layout::kLargeDict) {
+    Header header = header_of(node);
+    std::int64_t from = kFirst;
+    std::size_t done = 0;
+    for (;;) {
+      const std::vector<Entry> batch =
+          entries(work, node, from, std::min<std::size_t>(256, limit - done));
+      for (const Entry& entry : batch) {
+        each(entry.element);
+        work.erase(entry_key(node.id, entry.position));
+        remove_slot(work, node.id, entry.key, entry.position);
+      }
+      done += batch.size();
+      header.count -= static_cast<std::int64_t>(batch.size());
+      if (batch.empty()) break;
+      if (done >= limit) {
+        save_header(work, node, header);
+        return false;
+      }
+      from = batch.back().position + 1;
+    }
+    node.layout = Layout::kDict;
+  } else {
+    for (jsonb::Cursor cursor(jsonb::parse(node.body).payload); !cursor.done();) {
+      cursor.next();
+      each(cursor.next().whole);
+    }
+  }
+  node.body.clear();
+  jsonb::put_header(node.body, jsonb::Type::kObject, 0);
+  save(work, node);
+  return true;
+}
+
+}  // namespace graven::graph::dict_content

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//
+// Decoding and the methods Dict and List share. See handles.hpp.
+#include "graph/handles.hpp"
+
+#include <utility>
+
+#include "graph/links.hpp"
+#include "graph/materialize.hpp"
+
+namespace graven {
+
+using graph::Pin;
+
+namespace graph {
+
+Value Decoder::handle(NodeId id, NodeKind kind) {
+  const bool root = id == scope_->session().root();
+  auto pin = std::make_shared<const Pin>(scope_, id, kind, root);
+  made_handles_ = made_handles_ || !root;
+  if (kind == NodeKind::kDict) return Value(Dict(std::move(pin)));
+  return Value(List(std::move(pin)));
+}
+
+Value Decoder::value(jsonb::Element element, store::View& view) {
+  return finish(read(element, view));
+}
+
+Value Decoder::inline_value(jsonb::Element element) { return finish(read_inline(element)); }
+
+Value Decoder::finish(Stored stored) {
+  return std::visit(
+      [&](auto&& part) -> Value {
+        using T = std::remove_cvref_t<decltype(part)>;
+        if constexpr (std::is_same_v<T, Link>) {
+          return handle(part.id, part.kind);
+        } else {
+          return Value(Value::Variant(std::move(part)));
+        }
+      },
+      std::move(stored));
+}
+
+NodeRecord current(const Pin& pin) {
+  std::optional<NodeRecord> node = pin.scope().node(pin.id());
+  if (!node) throw_collected(pin.id());
+  return std::move(*node);
+}
+
+}  // namespace graph
+
+std::string Node::uid() const {
+  return graph::uid_of(pin_->scope().session(), pin_->id(), pin_->kind());
+}
+
+NodeKind Node::kind() const noexcept { return pin_->kind(); }
+
+bool operator==(const Node& left, const Node& right) noexcept {
+  const Pin& a = *left.pin_;
+  const Pin& b = *right.pin_;
+  return a.id() == b.id() && a.scope().session().store_constant() == b.scope().session().store_constant();
+}
+
+bool Node::exists() const { return pin_->scope().node(pin_->id()).has_value(); }
+
+std::size_t Node::refcount() const {
+  std::size_t count = 0;
+  graph::with_root(*pin_, [&] {
+    pin_->scope().read([&](store::View& view) {
+      count = graph::parents_of(view, graph::load_node(view, pin_->id())).size();
+    });
+  });
+  return count;
+}
+
+std::map<std::string, std::int64_t> Node::backrefs() const {
+  std::map<std::string, std::int64_t> result;
+  graph::with_root(*pin_, [&] {
+    pin_->scope().read([&](store::View& view) {
+      result.clear();
+      for (const graph::Parent& parent : graph::parents_of(view, graph::load_node(view, pin_->id()))) {
+        const graph::NodeRecord node = graph::load_node(view, parent.id);
+        result[graph::uid_of(pin_->scope().session(), parent.id, node.kind())] = parent.links;
+      }
+    });
+  });
+  return result;
+}
+
+Data Node::materialize() const {
+  Data data;
+  graph::with_root(*pin_, [&] {
+    (void)graph::current(*pin_);  // also settles whether it is alive
+    pin_->scope().read([&](store::View& view) { data = graph::materialize(view, pin_->id()); });
+  });
+  return data;
+}
+
+bool Node::equals(const Node& other) const {
+  return *this == other || materialize() == other.materialize();
+}
+
+}  // namespace graven

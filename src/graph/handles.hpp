@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+//
+// From stored elements to values with handles, and the frame every operation of Dict and List
+// runs in: check the scope, read or write, look again when a collection came between, open
+// the root anew when its prefix was deleted.
+//
+// Used by dict.cpp, list.cpp, database.cpp and their like; any thread.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "graph/scope.hpp"
+#include "graph/stored.hpp"
+
+namespace graven::graph {
+
+/// Makes values of elements; handles among them are pinned in the scope.
+class Decoder {
+ public:
+  explicit Decoder(const Pin& from) : scope_(from.shared_scope()) {}
+  explicit Decoder(std::shared_ptr<Scope> scope) : scope_(std::move(scope)) {}
+
+  Value value(jsonb::Element element, store::View& view);
+  Value value(std::string_view element, store::View& view) {
+    return value(jsonb::parse(element), view);
+  }
+  /// An element that is no blob.
+  Value inline_value(jsonb::Element element);
+  Value handle(NodeId id, NodeKind kind);
+
+  /// Whether a handle was made, and so the reading must be proven (see reading()).
+  [[nodiscard]] bool made_handles() const noexcept { return made_handles_; }
+
+ private:
+  Value finish(Stored stored);
+
+  std::shared_ptr<Scope> scope_;
+  bool made_handles_ = false;
+};
+
+/// Runs `body`, once more when the root it concerned was deleted with its prefix meanwhile.
+template <class F>
+auto with_root(const Pin& pin, F&& body) {
+  if (!pin.root()) return body();
+  const NodeId before = pin.id();
+  try {
+    return body();
+  } catch (const CollectedError&) {
+    Session& session = pin.scope().session();
+    if (session.heap().backend().read_only() || session.heap().store().in_transaction()) throw;
+    session.open_prefix();
+    if (pin.id() == before) throw;
+  }
+  return body();
+}
+
+/// Reads through `body(Decoder&)`; again when handles were made and a collection of this process
+/// committed between the reading and the pinning.
+template <class F>
+auto reading(const Pin& pin, F&& body) {
+  Scope& scope = pin.scope();
+  return with_root(pin, [&] {
+    for (;;) {
+      const std::uint64_t before = scope.collections();
+      Decoder decoder(pin);
+      auto result = body(decoder);
+      if (!decoder.made_handles()) return result;
+      if (before % 2 == 0 && scope.collections() == before) return result;
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+  });
+}
+
+/// One atomic mutation of the pinned node: `body(Work&, NodeRecord&)`.
+template <class F>
+void writing(const Pin& pin, F&& body) {
+  with_root(pin, [&] {
+    pin.scope().write([&](store::Work& work) {
+      const NodeId id = pin.id();
+      if (!pin.root()) pin.scope().session().heap().require_alive(work, id);
+      NodeRecord node = load_node(work, id);
+      if (pin.root() && node.adrift()) throw_collected(id);  // its prefix is being deleted
+      body(work, node);
+    });
+  });
+}
+
+/// The node as it is now; CollectedError when it is gone.
+NodeRecord current(const Pin& pin);
+
+}  // namespace graven::graph

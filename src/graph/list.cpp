@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+//
+// List's operations: like Dict's, over list_content. Indexes are made absolute in the same
+// state in which they are used. Any thread.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "graph/build.hpp"
+#include "graph/handles.hpp"
+#include "graph/links.hpp"
+#include "graph/list_content.hpp"
+
+namespace graven {
+
+using graph::Decoder;
+using graph::NodeRecord;
+using store::View;
+using store::Work;
+namespace content = graph::list_content;
+
+namespace {
+
+constexpr std::size_t kBatch = 256;
+
+std::size_t large_limit(const NodeRecord& node) {
+  return node.large() ? graph::kLargeInEntry : graph::kLargeInNode;
+}
+
+[[noreturn]] void throw_range(std::int64_t index, std::size_t size) {
+  throw IndexOutOfRange(fmt::format("index {} is out of range: the list has {} items", index, size));
+}
+
+/// The place an index names in a list of `size` items.
+std::size_t absolute(std::int64_t index, std::size_t size) {
+  const auto length = static_cast<std::int64_t>(size);
+  const std::int64_t place = index < 0 ? index + length : index;
+  if (place < 0 || place >= length) throw_range(index, size);
+  return static_cast<std::size_t>(place);
+}
+
+/// The same for insertion: past either end means at that end.
+std::size_t clamped(std::int64_t index, std::size_t size) {
+  const auto length = static_cast<std::int64_t>(size);
+  const std::int64_t place = index < 0 ? index + length : index;
+  return static_cast<std::size_t>(std::clamp<std::int64_t>(place, 0, length));
+}
+
+const Data::Container& list_of(const Data& data) {
+  if (!data.is_list()) throw WrongTypeError("the items must be a list");
+  return data.container(std::get<Data::Index>(data.root()));
+}
+
+void note_change(const graph::Pin& pin, std::int64_t size_by) {
+  pin.scope().session().watches.changed(pin.id(), size_by);
+}
+
+/// Replaces [start, start + count) by items of `data`; new links come before old ones go.
+void splice_items(Work& work, const graph::Pin& pin, NodeRecord& node, std::size_t start,
+                  std::size_t count, const Data& data, const std::vector<Data::Item>& items) {
+  std::vector<std::string> elements = graph::build_items(work, pin.scope().session(), node.id, data,
+                                                         items, large_limit(node));
+  node = graph::load_node(work, node.id);
+  const std::vector<std::string> old = content::erase(work, node, start, count);
+  content::insert(work, node, start, std::move(elements));
+  for (const std::string& element : old) graph::release(work, node.id, element);
+  note_change(pin, static_cast<std::int64_t>(items.size()) - static_cast<std::int64_t>(count));
+}
+
+/// A copy of an element that stands for a value of its own: a blob is copied.
+std::string duplicate(Work& work, const NodeRecord& node, const std::string& element) {
+  const jsonb::Element parsed = jsonb::parse(element);
+  if (!graph::blob_of(parsed)) return element;
+  std::string copy;
+  Data::Item item = nullptr;
+  graph::Stored stored = graph::read(parsed, work);
+  if (auto* text = std::get_if<std::string>(&stored)) item = std::move(*text);
+  if (auto* bytes = std::get_if<Bytes>(&stored)) item = std::move(*bytes);
+  graph::put_scalar(copy, item, graph::kLargeInEntry, node.id, work);
+  return copy;
+}
+
+class Cursor final : public graph::ListCursor {
+ public:
+  Cursor(std::shared_ptr<const graph::Pin> pin, bool reverse)
+      : pin_(std::move(pin)),
+        reverse_(reverse),
+        watch_(pin_->scope().session().watches.watch(pin_->id())) {
+    (void)graph::current(*pin_);
+    if (reverse_) end_ = content::size(graph::current(*pin_));
+  }
+
+  bool next(Value& value) override {
+    if (reverse_) return previous(value);
+    if (at_ >= start_ + values_.size() || watch_->changes.load() != seen_) fetch(at_, kBatch);
+    if (at_ - start_ >= values_.size()) return false;
+    value = std::move(values_[at_ - start_]);
+    ++at_;
+    return true;
+  }
+
+ private:
+  bool previous(Value& value) {
+    if (end_ == 0) return false;
+    const std::size_t index = end_ - 1;
+    const bool here = index >= start_ && index < start_ + values_.size();
+    if (!here || watch_->changes.load() != seen_) {
+      const std::size_t from = end_ > kBatch ? end_ - kBatch : 0;
+      fetch(from, end_ - from);
+      if (index >= start_ + values_.size()) {
+        end_ = 0;
+        return false;
+      }
+    }
+    value = std::move(values_[index - start_]);
+    end_ = index;
+    return true;
+  }
+
+  void fetch(std::size_t start, std::size_t count) {
+    seen_ = watch_->changes.load();
+    start_ = start;
+    values_ = List(pin_).slice(start, count);
+  }
+
+  std::shared_ptr<const graph::Pin> pin_;
+  bool reverse_;
+  std::shared_ptr<graph::Watches::Watch> watch_;
+  std::uint64_t seen_ = UINT64_MAX;
+  std::size_t at_ = 0;    // forwards: the next index
+  std::size_t end_ = 0;   // backwards: one past the next index
+  std::size_t start_ = 0;
+  std::vector<Value> values_;
+};
+
+}  // namespace
+
+std::size_t List::size() const { return content::size(graph::current(*pin_)); }
+
+std::vector<Value> List::slice(std::size_t start, std::size_t count) const {
+  return graph::reading(*pin_, [&](Decoder& decoder) {
+    std::vector<Value> values;
+    (void)graph::current(*pin_);  // also settles whether it is alive
+    pin_->scope().read([&](View& view) {
+      const NodeRecord node = graph::load_node(view, pin_->id());
+      for (const std::string& element : content::items(view, node, start, count)) {
+        values.push_back(decoder.value(element, view));
+      }
+    });
+    return values;
+  });
+}
+
+Value List::at(std::int64_t index) const {
+  return graph::reading(*pin_, [&](Decoder& decoder) {
+    const NodeRecord node = graph::current(*pin_);
+    if (!node.large()) {
+      const jsonb::Element element =
+          jsonb::nth(jsonb::parse(node.body), absolute(index, content::size(node)));
+      if (!graph::blob_of(element)) return decoder.inline_value(element);
+    }
+    Value value;
+    pin_->scope().read([&](View& view) {
+      const NodeRecord same = graph::load_node(view, pin_->id());
+      const std::size_t place = absolute(index, content::size(same));
+      value = decoder.value(content::items(view, same, place, 1).at(0), view);
+    });
+    return value;
+  });
+}
+
+Ref List::operator[](std::int64_t index) const { return {*this, index}; }
+
+void List::set(std::int64_t index, const Data& value) const {
+  graph::check_storable(pin_->scope().session(), value, fmt::format("[{}]", index));
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    const std::size_t place = absolute(index, content::size(node));
+    const std::string element = graph::build(work, pin_->scope().session(), node.id, value,
+                                             value.root(), large_limit(node));
+    node = graph::load_node(work, node.id);
+    const std::string old = content::set(work, node, place, element);
+    graph::release(work, node.id, old);
+    note_change(*pin_, 0);
+  });
+}
+
+void List::insert(std::int64_t index, const Data& value) const {
+  graph::check_storable(pin_->scope().session(), value, "the new item");
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    std::vector<std::string> element{graph::build(work, pin_->scope().session(), node.id, value,
+                                                  value.root(), large_limit(node))};
+    node = graph::load_node(work, node.id);
+    content::insert(work, node, clamped(index, content::size(node)), std::move(element));
+    note_change(*pin_, 1);
+  });
+}
+
+void List::push_back(const Data& value) const { insert(INT64_MAX, value); }
+
+void List::extend(const Data& items) const {
+  const Data::Container& container = list_of(items);
+  graph::check_storable(pin_->scope().session(), items, "");
+  if (container.items.empty()) return;
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    splice_items(work, *pin_, node, content::size(node), 0, items, container.items);
+  });
+}
+
+void List::splice(std::size_t start, std::size_t count, const Data& items) const {
+  const Data::Container& container = list_of(items);
+  graph::check_storable(pin_->scope().session(), items, "");
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    const std::size_t size = content::size(node);
+    const std::size_t from = std::min(start, size);
+    splice_items(work, *pin_, node, from, std::min(count, size - from), items, container.items);
+  });
+}
+
+void List::erase(std::int64_t index) const {
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    const std::size_t place = absolute(index, content::size(node));
+    const std::string old = content::erase(work, node, place, 1).at(0);
+    graph::release(work, node.id, old);
+    note_change(*pin_, -1);
+  });
+}
+
+Value List::pop(std::int64_t index) const {
+  Value popped;
+  Decoder decoder(*pin_);
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    const std::size_t size = content::size(node);
+    if (size == 0) throw IndexOutOfRange("pop from an empty list");
+    const std::string old = content::erase(work, node, absolute(index, size), 1).at(0);
+    popped = decoder.value(old, work);
+    graph::release(work, node.id, old);
+    note_change(*pin_, -1);
+  });
+  return popped;
+}
+
+void List::clear() const {
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    note_change(*pin_, -static_cast<std::int64_t>(content::size(node)));
+    std::vector<std::string> released;
+    content::drain(work, node, SIZE_MAX, [&](std::string_view element) {
+      if (jsonb::parse(element).type == jsonb::Type::kObject) released.emplace_back(element);
+    });
+    for (const std::string& element : released) graph::release(work, node.id, element);
+  });
+}
+
+void List::reverse() const {
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    std::vector<std::string> elements = content::items(work, node, 0, SIZE_MAX);
+    std::reverse(elements.begin(), elements.end());
+    content::assign(work, node, elements);
+    note_change(*pin_, 0);
+  });
+}
+
+void List::rearrange(const std::vector<std::size_t>& order) const {
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    const std::vector<std::string> before = content::items(work, node, 0, SIZE_MAX);
+    std::vector<std::size_t> uses(before.size(), 0);
+    std::vector<std::string> after;
+    after.reserve(order.size());
+    for (const std::size_t place : order) {
+      if (place >= before.size()) throw_range(static_cast<std::int64_t>(place), before.size());
+      if (uses[place]++ == 0) {
+        after.push_back(before[place]);
+        continue;
+      }
+      after.push_back(duplicate(work, node, before[place]));
+      if (const auto link = graph::link_of(jsonb::parse(before[place]))) {
+        graph::link(work, link->id, node.id);
+      }
+    }
+    node = graph::load_node(work, node.id);
+    content::assign(work, node, after);
+    for (std::size_t place = 0; place < before.size(); ++place) {
+      if (uses[place] == 0) graph::release(work, node.id, before[place]);
+    }
+    note_change(*pin_, static_cast<std::int64_t>(after.size()) -
+                           static_cast<std::int64_t>(before.size()));
+  });
+}
+
+void List::set_many(const std::vector<std::size_t>& places, const Data& items) const {
+  const Data::Container& container = list_of(items);
+  if (container.items.size() != places.size()) {
+    throw BadValueError(fmt::format("{} items cannot be assigned to {} places",
+                                    container.items.size(), places.size()));
+  }
+  graph::check_storable(pin_->scope().session(), items, "");
+  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+    const std::size_t size = content::size(node);
+    for (const std::size_t place : places) {
+      if (place >= size) throw_range(static_cast<std::int64_t>(place), size);
+    }
+    const std::vector<std::string> elements = graph::build_items(
+        work, pin_->scope().session(), node.id, items, container.items, large_limit(node));
+    node = graph::load_node(work, node.id);
+    std::vector<std::string> released;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      released.push_back(content::set(work, node, places[i], elements[i]));
+    }
+    for (const std::string& old : released) graph::release(work, node.id, old);
+    note_change(*pin_, 0);
+  });
+}
+
+std::shared_ptr<graph::ListCursor> List::cursor(bool reverse) const {
+  return std::make_shared<Cursor>(pin_, reverse);
+}
+
+List::Iterator List::begin() const { return Iterator(cursor()); }
+
+List::Iterator::Iterator(std::shared_ptr<graph::ListCursor> cursor) : cursor_(std::move(cursor)) {
+  ++*this;
+}
+
+List::Iterator& List::Iterator::operator++() {
+  if (!cursor_->next(current_)) cursor_.reset();
+  return *this;
+}
+
+}  // namespace graven

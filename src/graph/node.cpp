@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+//
+// Node records to and from store records; the order of the integers is the schema's.
+#include "graph/node.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace graven::graph {
+
+NodeRecord to_node(NodeId id, store::Record&& record) {
+  return {.id = id,
+          .version = record.version,
+          .prefix = record.integers[0],
+          .layout = static_cast<Layout>(record.integers[1]),
+          .anchor = record.integers[2],
+          .links = record.integers[3],
+          .body = std::move(record.body)};
+}
+
+store::Record to_record(NodeRecord node) {
+  return {.version = node.version,
+          .integers = {node.prefix, static_cast<std::int64_t>(node.layout), node.anchor, node.links},
+          .body = std::move(node.body)};
+}
+
+std::optional<NodeRecord> find_node(store::View& view, NodeId id) {
+  std::optional<store::Record> record = view.load(node_key(id));
+  if (!record) return std::nullopt;
+  return to_node(id, std::move(*record));
+}
+
+NodeRecord load_node(store::View& view, NodeId id) {
+  std::optional<NodeRecord> node = find_node(view, id);
+  if (!node) throw_collected(id);
+  return std::move(*node);
+}
+
+void throw_collected(NodeId id) {
+  throw CollectedError(fmt::format(
+      "node {} is gone: it was collected after its last link was removed, or made in a transaction "
+      "that was rolled back",
+      id));
+}
+
+}  // namespace graven::graph

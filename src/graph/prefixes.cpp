@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+//
+// Deleting a prefix is unlinking its root: the collector does the rest. See prefixes.hpp.
+#include "graph/prefixes.hpp"
+
+#include <random>
+#include <utility>
+
+#include "graph/links.hpp"
+
+namespace graven::graph {
+namespace {
+
+using store::Key;
+using store::Range;
+using store::Record;
+using store::Row;
+using store::Space;
+using store::View;
+using store::Work;
+
+Key prefix_key(std::string_view name) {
+  return {.space = Space::kPrefix, .name = std::string(name)};
+}
+
+void erase_counters(Work& work, std::int64_t prefix) {
+  Range range{.space = Space::kCounter, .a = prefix};
+  for (;;) {
+    const std::vector<Row> rows = work.scan(range, 256);
+    for (const Row& row : rows) work.erase(row.key);
+    if (rows.size() < 256) return;
+    range.after = rows.back().key.name;
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> prefix_names(Scope& scope) {
+  std::vector<std::string> names;
+  scope.read([&](View& view) {
+    names.clear();
+    Range range{.space = Space::kPrefix};
+    for (;;) {
+      const std::vector<Row> rows = view.scan(range, 256);
+      for (const Row& row : rows) names.push_back(row.key.name);
+      if (rows.size() < 256) return;
+      range.after = rows.back().key.name;
+    }
+  });
+  return names;
+}
+
+bool prefix_in_use(Scope& scope, std::string_view prefix) {
+  bool used = false;
+  scope.read([&](View& view) {
+    used = !prefix.empty() && view.load(prefix_key(prefix)).has_value();
+  });
+  return used;
+}
+
+std::string free_prefix_name(Scope& scope) {
+  static constexpr std::string_view kLetters = "abcdefghjkmnpqrstvwxyz0123456789";
+  std::random_device device;
+  std::uniform_int_distribution<std::size_t> any(0, kLetters.size() - 1);
+  std::string name;
+  do {
+    name.assign(1, kLetters[any(device) % 22]);
+    while (name.size() < 10) name.push_back(kLetters[any(device)]);
+  } while (prefix_in_use(scope, name));
+  return name;
+}
+
+std::uint64_t delete_prefix(Scope& scope, std::string_view prefix, std::uint64_t most) {
+  Heap& heap = scope.session().heap();
+  if (heap.store().in_transaction()) {
+    throw UsageError("a prefix cannot be deleted inside a transaction: do it before or after");
+  }
+  const std::uint64_t before = heap.removed();
+  const bool all = most == UINT64_MAX;
+  if (prefix_in_use(scope, prefix)) {
+    heap.store().write(
+        [&](Work& work) {
+          const std::optional<Record> record = work.load(prefix_key(prefix));
+          if (!record) return;
+          work.erase(prefix_key(prefix));
+          erase_counters(work, record->integers[0]);
+          NodeRecord root = load_node(work, record->integers[1]);
+          root.anchor = kNobody;
+          save(work, std::move(root));
+          heap.doom(work, record->integers[1], all);
+        },
+        scope.session().limits());
+  }
+  const std::uint64_t reclaimed = heap.reclaim(most, scope.session().limits().busy);
+  // The housekeeper may have been quicker.
+  return all ? heap.removed() - before : reclaimed;
+}
+
+}  // namespace graven::graph

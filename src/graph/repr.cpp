@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+//
+// Node::repr: a summary in Python's notation that starts with '@' and never expands children.
+// Reads one consistent state. Any thread.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "graph/dict_content.hpp"
+#include "graph/handles.hpp"
+#include "graph/links.hpp"
+
+namespace graven {
+namespace graph {
+namespace {
+
+using store::View;
+
+/// A string as Python's repr() quotes it (what is not ASCII stays as it is).
+std::string quoted(std::string_view text) {
+  const bool doubled = text.find('\'') != std::string_view::npos &&
+                       text.find('"') == std::string_view::npos;
+  const char quote = doubled ? '"' : '\'';
+  std::string out(1, quote);
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == quote || c == '\\') {
+      out.push_back('\\');
+      out.push_back(c);
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\r') {
+      out += "\\r";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out.push_back(c);
+    }
+  }
+  out.push_back(quote);
+  return out;
+}
+
+std::string quoted_bytes(std::string_view bytes) {
+  std::string out = "b'";
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\'' || c == '\\') {
+      out.push_back('\\');
+      out.push_back(c);
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out + "'";
+}
+
+std::string number(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
+  std::string text = fmt::format("{}", value);
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text;
+}
+
+class Summary {
+ public:
+  Summary(View& view, const Session& session) : view_(view), session_(session) {}
+
+  std::string of(const NodeRecord& node) {
+    const bool dict = node.kind() == NodeKind::kDict;
+    std::string out = dict ? "@{" : "@[";
+    bool first = true;
+    const auto add = [&](std::string_view key, jsonb::Element element) {
+      if (!first) out += ", ";
+      first = false;
+      if (dict) out += quoted(key) + ": ";
+      out += child(key, element);
+    };
+    if (node.layout == Layout::kDict) {
+      for (jsonb::Cursor cursor(jsonb::parse(node.body).payload); !cursor.done();) {
+        const std::string key = jsonb::text(cursor.next());
+        add(key, cursor.next());
+      }
+    } else if (node.layout == Layout::kLargeDict) {
+      for (std::int64_t from = dict_content::kFirst;;) {
+        const auto batch = dict_content::entries(view_, node, from, 256);
+        for (const auto& entry : batch) add(entry.key, jsonb::parse(entry.element));
+        if (batch.size() < 256) break;
+        from = batch.back().position + 1;
+      }
+    } else {
+      each_element(view_, node, [&](jsonb::Element element) {
+        add({}, element);
+        return true;
+      });
+    }
+    return out + (dict ? "}" : "]");
+  }
+
+ private:
+  std::string child(std::string_view key, jsonb::Element element) {
+    const Stored stored = read(element, view_);
+    const auto* link = std::get_if<Link>(&stored);
+    if (link == nullptr) return scalar(stored);
+    const std::string& field = session_.options().link_field;
+    if (!field.empty() && link->kind == NodeKind::kDict) {
+      if (const auto node = find_node(view_, link->id)) {
+        if (const auto id = dict_content::find(view_, *node, field)) {
+          const Stored value = read(jsonb::parse(*id), view_);
+          if (!std::holds_alternative<Link>(value)) {
+            const auto* text = std::get_if<std::string>(&value);
+            if (text != nullptr && *text == key) return "*";
+            return text != nullptr ? *text : scalar(value);
+          }
+        }
+      }
+    }
+    return uid_of(session_, link->id, link->kind);
+  }
+
+  static std::string scalar(const Stored& stored) {
+    struct Print {
+      std::string operator()(std::nullptr_t) const { return "None"; }
+      std::string operator()(bool value) const { return value ? "True" : "False"; }
+      std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
+      std::string operator()(const BigInt& value) const {
+        const bool negative = value.hex.starts_with('-');
+        return (negative ? "-0x" : "0x") + value.hex.substr(negative ? 1 : 0);
+      }
+      std::string operator()(double value) const { return number(value); }
+      std::string operator()(const std::string& value) const { return quoted(value); }
+      std::string operator()(const Bytes& value) const { return quoted_bytes(value.data); }
+      std::string operator()(const Link&) const { return {}; }
+    };
+    return std::visit(Print{}, stored);
+  }
+
+  View& view_;
+  const Session& session_;
+};
+
+}  // namespace
+}  // namespace graph
+
+std::string Node::repr() const {
+  std::string out;
+  graph::with_root(*pin_, [&] {
+    (void)graph::current(*pin_);  // also settles whether it is alive
+    pin_->scope().read([&](store::View& view) {
+      out = graph::Summary(view, pin_->scope().session()).of(graph::load_node(view, pin_->id()));
+    });
+  });
+  return out;
+}
+
+}  // namespace graven

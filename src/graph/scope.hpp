@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+//
+// Scopes: what a handle reads from and writes to. The live database, a snapshot and a
+// transactor are scopes; Dict and List are written once, against this interface.
+//
+// A Session is what an open Database and all scopes made from it share: the heap, its pins,
+// the prefix. A Pin is what a handle consists of: a node in a scope, counted among the
+// session's pins while it lives.
+//
+// Thread-safety: a Session and a live scope from any thread; the others say so themselves.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include <graven/database.hpp>
+
+#include "base/function_ref.hpp"
+#include "graph/heap.hpp"
+#include "graph/node.hpp"
+
+namespace graven::graph {
+
+/// Which containers this process is iterating over, so that changes to them can be noticed.
+class Watches {
+ public:
+  struct Watch {
+    std::atomic<std::int64_t> size{0};     // how the size changed since the start
+    std::atomic<std::uint64_t> changes{0};
+  };
+  std::shared_ptr<Watch> watch(NodeId id);
+  /// This process changed the container `id`.
+  void changed(NodeId id, std::int64_t size_by) {
+    if (active_.load(std::memory_order_relaxed) != 0) note(id, size_by);
+  }
+
+ private:
+  void note(NodeId id, std::int64_t size_by);
+  std::atomic<std::size_t> active_{0};
+  std::mutex mutex_;
+  std::unordered_map<NodeId, std::weak_ptr<Watch>> watches_;
+};
+
+class Session {
+ public:
+  Session(std::shared_ptr<Heap> heap, Options options);
+  ~Session();
+
+  /// ClosedError once closed.
+  [[nodiscard]] Heap& heap() const;
+  [[nodiscard]] const std::shared_ptr<Heap>& shared_heap() const noexcept { return heap_; }
+  [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+  void close() noexcept;
+
+  [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
+  [[nodiscard]] std::int64_t prefix_id() const noexcept { return prefix_id_.load(); }
+  [[nodiscard]] NodeId root() const noexcept { return root_.load(); }
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+  [[nodiscard]] store::Limits limits() const noexcept {
+    return {options_.busy_timeout, options_.transaction_limit};
+  }
+  [[nodiscard]] std::uint64_t store_constant() const noexcept { return store_constant_; }
+
+  /// Finds the prefix, or makes it with an empty root.
+  void open_prefix();
+
+  Pins& pins() noexcept { return *pins_; }
+  Watches watches;
+
+ private:
+  friend class Pin;
+  std::shared_ptr<Heap> heap_;  // until the session goes; what closes is closed_
+  std::shared_ptr<Pins> pins_ = std::make_shared<Pins>();
+  Options options_;
+  std::uint64_t store_constant_;
+  std::atomic<bool> closed_{false};
+  std::mutex prefix_mutex_;
+  std::string prefix_;
+  std::atomic<std::int64_t> prefix_id_{0};
+  std::atomic<NodeId> root_{0};
+};
+
+class Scope : public std::enable_shared_from_this<Scope> {
+ public:
+  explicit Scope(std::shared_ptr<Session> session) : session_(std::move(session)) {}
+  virtual ~Scope() = default;
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+  [[nodiscard]] Session& session() const noexcept { return *session_; }
+  [[nodiscard]] const std::shared_ptr<Session>& shared_session() const noexcept { return session_; }
+
+  /// One node as it is now: the cheapest read. Nothing when it is gone.
+  virtual std::optional<NodeRecord> node(NodeId id) = 0;
+  /// Runs `body` over one consistent state.
+  virtual void read(base::FunctionRef<void(store::View&)> body) = 0;
+  /// Runs `body` as one atomic mutation. UsageError where the scope is read-only.
+  virtual void write(base::FunctionRef<void(store::Work&)> body) = 0;
+  /// A state to iterate over for as long as it lives, or nothing where read() must be used
+  /// step by step because the scope's state is one already.
+  virtual std::unique_ptr<store::View> lasting_view() = 0;
+  /// See Heap::collections(); constant where no collection can come between.
+  virtual std::uint64_t collections() = 0;
+
+ private:
+  std::shared_ptr<Session> session_;
+};
+
+/// A node in a scope, pinned. Made through make_pin().
+class Pin {
+ public:
+  Pin(std::shared_ptr<Scope> scope, NodeId id, NodeKind kind, bool root)
+      : scope_(std::move(scope)), id_(id), kind_(kind), root_(root) {
+    if (!root_) scope_->session().pins().pin(id_);
+  }
+  ~Pin();
+  Pin(const Pin&) = delete;
+  Pin& operator=(const Pin&) = delete;
+
+  [[nodiscard]] Scope& scope() const noexcept { return *scope_; }
+  [[nodiscard]] const std::shared_ptr<Scope>& shared_scope() const noexcept { return scope_; }
+  [[nodiscard]] NodeId id() const noexcept { return root_ ? scope_->session().root() : id_; }
+  [[nodiscard]] NodeKind kind() const noexcept { return kind_; }
+  [[nodiscard]] bool root() const noexcept { return root_; }
+
+ private:
+  std::shared_ptr<Scope> scope_;
+  NodeId id_;
+  NodeKind kind_;
+  bool root_;
+};
+
+/// The uid of a node of this session's store and prefix, and back.
+std::string uid_of(const Session& session, NodeId id, NodeKind kind);
+std::string uid_of(std::string_view prefix, std::uint64_t store_constant, NodeId id, NodeKind kind);
+struct ParsedUid {
+  NodeId id;
+  NodeKind kind;
+};
+std::optional<ParsedUid> parse_uid(const Session& session, std::string_view uid);
+
+/// The live database's scope.
+std::shared_ptr<Scope> make_live_scope(std::shared_ptr<Session> session);
+std::shared_ptr<Scope> make_snapshot_scope(const Scope& live);
+std::shared_ptr<Scope> make_transactor_scope(const Scope& live);
+void close_snapshot(Scope& scope);
+
+/// What a Transactor can do beyond a Scope.
+class TransactorScope : public Scope {
+ public:
+  using Scope::Scope;
+  virtual void restart() = 0;
+  /// What a watch does first: starts afresh if anything was written since the start.
+  virtual void restart_if_written() = 0;
+  virtual void watch_prefix() = 0;
+  virtual bool execute() = 0;
+  /// Reads and writes go to the thread's own store transaction from here on, and back.
+  virtual void enter_lane() = 0;
+  virtual void leave_lane() noexcept = 0;
+};
+
+}  // namespace graven::graph

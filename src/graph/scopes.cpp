@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+//
+// The three scopes. LiveScope: the newest state, or the calling thread's open transaction.
+// SnapshotScope: one view for good. OptimisticScope: a snapshot with a work over it.
+#include <chrono>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "graph/links.hpp"
+#include "graph/scope.hpp"
+
+namespace graven::graph {
+namespace {
+
+using store::Record;
+using store::View;
+using store::Work;
+
+class LiveScope final : public Scope {
+ public:
+  using Scope::Scope;
+
+  std::optional<NodeRecord> node(NodeId id) override {
+    Heap& heap = session().heap();
+    std::optional<NodeRecord> found;
+    if (heap.store().with_current([&](Work& work) {
+          heap.require_alive_if_there(work, id);
+          found = find_node(work, id);
+        })) {
+      return found;
+    }
+    bool reclaiming = false;
+    std::optional<Record> record = heap.backend().load_node(id, reclaiming);
+    if (!record) return std::nullopt;
+    if (reclaiming) {
+      if (!heap.alive(id)) return std::nullopt;
+      record = heap.backend().load(node_key(id));
+      if (!record) return std::nullopt;
+    }
+    return to_node(id, std::move(*record));
+  }
+
+  void read(base::FunctionRef<void(View&)> body) override {
+    Heap& heap = session().heap();
+    if (heap.store().with_current([&](Work& work) { body(work); })) return;
+    const std::unique_ptr<View> view = heap.backend().view();
+    body(*view);
+  }
+
+  void write(base::FunctionRef<void(Work&)> body) override {
+    Session& own = session();
+    own.heap().store().write(
+        [&](Work& work) {
+          work.touch_prefix(own.prefix());
+          body(work);
+        },
+        own.limits());
+  }
+
+  std::unique_ptr<View> lasting_view() override {
+    Heap& heap = session().heap();
+    if (heap.store().in_transaction()) return nullptr;
+    return heap.backend().view();
+  }
+
+  std::uint64_t collections() override {
+    Heap& heap = session().heap();
+    return heap.store().in_transaction() ? 0 : heap.collections();
+  }
+};
+
+class SnapshotScope final : public Scope {
+ public:
+  explicit SnapshotScope(std::shared_ptr<Session> session)
+      : Scope(std::move(session)), view_(this->session().heap().backend().view()) {
+    view_->load(store::clock_key());  // the first read fixes the state
+  }
+
+  std::optional<NodeRecord> node(NodeId id) override {
+    std::optional<NodeRecord> found;
+    read([&](View& view) { found = find_node(view, id); });
+    return found;
+  }
+
+  void read(base::FunctionRef<void(View&)> body) override {
+    (void)session().heap();  // ClosedError
+    const std::scoped_lock lock(mutex_);
+    if (!view_) throw ClosedError("the snapshot was closed; take another with snapshot()");
+    body(*view_);
+  }
+
+  void write(base::FunctionRef<void(Work&)>) override {
+    throw UsageError("a snapshot is read-only; write through the database itself");
+  }
+
+  std::unique_ptr<View> lasting_view() override { return nullptr; }
+  std::uint64_t collections() override { return 0; }
+
+  void close() {
+    const std::scoped_lock lock(mutex_);
+    view_.reset();
+  }
+
+ private:
+  std::recursive_mutex mutex_;  // reads nest: a cursor's step may load a value
+  std::unique_ptr<View> view_;
+};
+
+class OptimisticScope final : public TransactorScope {
+ public:
+  using TransactorScope::TransactorScope;
+
+  std::optional<NodeRecord> node(NodeId id) override {
+    std::optional<NodeRecord> found;
+    read([&](View& view) { found = find_node(view, id); });
+    return found;
+  }
+
+  void read(base::FunctionRef<void(View&)> body) override {
+    with_work([&](Work& work) { body(work); });
+  }
+
+  void write(base::FunctionRef<void(Work&)> body) override {
+    Session& own = session();
+    if (own.heap().backend().read_only()) {
+      throw UsageError("the database is open read-only: nothing can be written");
+    }
+    with_work([&](Work& work) {
+      if (in_lane_) {
+        work.touch_prefix(own.prefix());
+        body(work);
+        return;
+      }
+      work.begin_mutation();
+      try {
+        body(work);
+      } catch (...) {
+        work.drop_mutation();
+        throw;
+      }
+      work.touch_prefix(own.prefix());
+      work.end_mutation();
+    });
+  }
+
+  std::unique_ptr<View> lasting_view() override { return nullptr; }
+  std::uint64_t collections() override { return 0; }
+
+  void restart() override {
+    work_.reset();
+    view_.reset();
+  }
+
+  void restart_if_written() override {
+    if (work_ && !work_->empty()) restart();
+  }
+
+  void watch_prefix() override {
+    with_work([&](Work& work) {
+      work.load({.space = store::Space::kPrefix, .name = session().prefix()});
+    });
+  }
+
+  bool execute() override {
+    if (in_lane_) return true;  // committed by the one who entered the lane
+    if (!work_ || work_->empty()) {
+      // Nothing to commit; but what was read may be out of date all the same.
+      const bool fresh = !work_ || holds_now();
+      restart();
+      return fresh;
+    }
+    bool fresh = false;
+    const std::unique_ptr<Work> mine = std::move(work_);
+    view_.reset();
+    session().heap().store().write(
+        [&](Work& work) {
+          fresh = mine->read_set().holds_in(work);
+          if (fresh) mine->replay_into(work);
+        },
+        session().limits());
+    return fresh;
+  }
+
+  void enter_lane() override {
+    restart();
+    session().heap().store().begin(session().limits());
+    in_lane_ = true;
+  }
+  void leave_lane() noexcept override { in_lane_ = false; }
+
+ private:
+  bool holds_now() {
+    bool fresh = false;
+    Heap& heap = session().heap();
+    if (!heap.store().with_current([&](Work& now) { fresh = work_->read_set().holds_in(now); })) {
+      fresh = work_->read_set().holds_in(*heap.backend().view());
+    }
+    return fresh;
+  }
+
+  void with_work(base::FunctionRef<void(Work&)> body) {
+    Heap& heap = session().heap();
+    if (in_lane_) {
+      heap.store().with_current(body);
+      return;
+    }
+    if (!work_) {
+      view_ = heap.backend().view();
+      work_ = std::make_unique<Work>(*view_);
+    }
+    body(*work_);
+  }
+
+  std::unique_ptr<View> view_;
+  std::unique_ptr<Work> work_;
+  bool in_lane_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<Scope> make_live_scope(std::shared_ptr<Session> session) {
+  return std::make_shared<LiveScope>(std::move(session));
+}
+
+std::shared_ptr<Scope> make_snapshot_scope(const Scope& live) {
+  return std::make_shared<SnapshotScope>(live.shared_session());
+}
+
+std::shared_ptr<Scope> make_transactor_scope(const Scope& live) {
+  return std::make_shared<OptimisticScope>(live.shared_session());
+}
+
+void close_snapshot(Scope& scope) { dynamic_cast<SnapshotScope&>(scope).close(); }
+
+}  // namespace graven::graph

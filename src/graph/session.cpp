@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+//
+// Sessions: opening a prefix, uids, pins and watches. See scope.hpp.
+#include <fmt/format.h>
+
+#include <random>
+#include <utility>
+
+#include "base/text.hpp"
+#include "graph/scope.hpp"
+
+namespace graven::graph {
+namespace {
+
+using store::Key;
+using store::Range;
+using store::Record;
+using store::Row;
+using store::Space;
+using store::View;
+using store::Work;
+
+constexpr std::string_view kDefaultPrefix = "main";
+
+Key prefix_key(const std::string& name) { return {.space = Space::kPrefix, .name = name}; }
+
+std::string name_of_prefix(View& view, std::int64_t id) {
+  Range range{.space = Space::kPrefix};
+  for (;;) {
+    const std::vector<Row> rows = view.scan(range, 256);
+    for (const Row& row : rows) {
+      if (row.record.integers[0] == id) return row.key.name;
+    }
+    if (rows.size() < 256) return {};
+    range.after = rows.back().key.name;
+  }
+}
+
+/// An id no prefix has; three bytes at most, for every node's row carries it.
+std::int64_t free_prefix_id(View& view) {
+  std::random_device device;
+  std::uniform_int_distribution<std::int64_t> any(2, (1 << 23) - 1);
+  std::int64_t id = 1;
+  while (!name_of_prefix(view, id).empty()) id = any(device);
+  return id;
+}
+
+void check_prefix_name(std::string_view name) {
+  bool bad = name.empty() || name.size() > 200 || base::invalid_utf8(name).has_value();
+  for (const char c : name) bad = bad || c == ':' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+  if (bad) {
+    throw BadValueError(fmt::format(
+        "'{}' cannot be a prefix: it needs 1 to 200 bytes of UTF-8 without ':' and control characters",
+        name));
+  }
+}
+
+}  // namespace
+
+// --- Watches
+
+std::shared_ptr<Watches::Watch> Watches::watch(NodeId id) {
+  const std::scoped_lock lock(mutex_);
+  std::weak_ptr<Watch>& slot = watches_[id];
+  std::shared_ptr<Watch> shared = slot.lock();
+  if (!shared) {
+    shared = std::shared_ptr<Watch>(new Watch, [this, id](Watch* watch) {
+      {
+        const std::scoped_lock relock(mutex_);
+        const auto at = watches_.find(id);
+        if (at != watches_.end() && at->second.expired()) watches_.erase(at);
+        active_.fetch_sub(1, std::memory_order_relaxed);
+      }
+      delete watch;
+    });
+    slot = shared;
+    active_.fetch_add(1, std::memory_order_relaxed);
+  }
+  return shared;
+}
+
+void Watches::note(NodeId id, std::int64_t size_by) {
+  std::shared_ptr<Watch> shared;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto at = watches_.find(id);
+    if (at != watches_.end()) shared = at->second.lock();
+  }
+  if (!shared) return;
+  shared->size.fetch_add(size_by, std::memory_order_relaxed);
+  shared->changes.fetch_add(1, std::memory_order_relaxed);
+}
+
+// --- Session
+
+Session::Session(std::shared_ptr<Heap> heap, Options options)
+    : heap_(std::move(heap)),
+      options_(std::move(options)),
+      store_constant_(heap_->backend().store_constant()),
+      prefix_(options_.prefix) {
+  if (!prefix_.empty()) check_prefix_name(prefix_);
+  open_prefix();
+  heap_->attach(pins_);
+  heap_->look_for_leftovers();
+}
+
+Session::~Session() { close(); }
+
+Heap& Session::heap() const {
+  if (closed()) {
+    throw ClosedError("the database was closed; open it again with its path");
+  }
+  return *heap_;
+}
+
+void Session::close() noexcept {
+  if (closed_.exchange(true)) return;
+  heap_->close_one(pins_);
+}
+
+void Session::open_prefix() {
+  const std::scoped_lock lock(prefix_mutex_);
+  store::Backend& backend = heap_->backend();
+  const auto adopt = [&](const Record& record) {
+    prefix_id_.store(record.integers[0]);
+    root_.store(record.integers[1]);
+  };
+  {
+    const std::unique_ptr<View> view = backend.view();
+    const std::optional<Record> clock = view->load(store::clock_key());
+    const std::int64_t last = clock ? clock->integers[1] : 0;
+    if (prefix_.empty() && last != 0) prefix_ = name_of_prefix(*view, last);
+    if (prefix_.empty()) prefix_ = kDefaultPrefix;
+    const std::optional<Record> known = view->load(prefix_key(prefix_));
+    if (known && (known->integers[0] == last || backend.read_only())) {
+      adopt(*known);
+      return;
+    }
+  }
+  if (backend.read_only()) {
+    throw KeyNotFound(fmt::format("{} has no prefix '{}', and it is open read-only: nothing can be made "
+                                  "in it",
+                                  backend.name(), prefix_));
+  }
+  Record opened;
+  heap_->store().write(
+      [&](Work& work) {
+        if (const std::optional<Record> known = work.load(prefix_key(prefix_))) {
+          opened = *known;
+        } else {
+          NodeRecord root{.id = work.next_id(Space::kNode), .prefix = free_prefix_id(work)};
+          root.anchor = root.id;
+          jsonb::put_header(root.body, jsonb::Type::kObject, 0);
+          opened.integers = {root.prefix, root.id};
+          save(work, std::move(root));
+        }
+        work.put(prefix_key(prefix_), opened);
+        work.remember_last_prefix(opened.integers[0]);
+      },
+      limits());
+  adopt(opened);
+}
+
+// --- Pins and uids
+
+Pin::~Pin() {
+  if (root_) return;
+  Session& session = scope_->session();
+  if (session.pins().unpin(id_) && !session.closed()) session.heap_->unpinned(id_);
+}
+
+std::string uid_of(const Session& session, NodeId id, NodeKind kind) {
+  return uid_of(session.prefix(), session.store_constant(), id, kind);
+}
+
+std::string uid_of(std::string_view prefix, std::uint64_t store_constant, NodeId id, NodeKind kind) {
+  // 48 bits of milliseconds, 15 of sequence and 65 that are the store's: its constant and
+  // one bit more. See docs/design/ids.md.
+  const auto bits = static_cast<std::uint64_t>(id);
+  const std::uint64_t sequence = bits & 0x7fffU;
+  const std::uint64_t high = (bits >> 15U) << 16U | sequence << 1U | 1U;
+  return fmt::format("{}:{}{}", prefix, kind == NodeKind::kDict ? 'D' : 'L',
+                     base::to_ulid(high, store_constant));
+}
+
+std::optional<ParsedUid> parse_uid(const Session& session, std::string_view uid) {
+  const std::string& prefix = session.prefix();
+  if (uid.size() != prefix.size() + 2 + 26 || !uid.starts_with(prefix) || uid[prefix.size()] != ':') {
+    return std::nullopt;
+  }
+  const char kind = uid[prefix.size() + 1];
+  if (kind != 'D' && kind != 'L') return std::nullopt;
+  const std::optional<base::Ulid> ulid = base::from_ulid(uid.substr(prefix.size() + 2));
+  if (!ulid || ulid->low != session.store_constant() || (ulid->high & 1U) == 0) return std::nullopt;
+  const std::uint64_t bits = (ulid->high >> 16U) << 15U | (ulid->high >> 1U & 0x7fffU);
+  return ParsedUid{static_cast<NodeId>(bits), kind == 'D' ? NodeKind::kDict : NodeKind::kList};
+}
+
+}  // namespace graven::graph

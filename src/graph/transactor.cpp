@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//
+// Snapshot and Transactor: thin faces of their scopes. See scopes.cpp for what they do.
+#include <utility>
+
+#include "graph/entry_points.hpp"
+#include "graph/handles.hpp"
+
+namespace graven {
+
+using graph::Scope;
+using graph::TransactorScope;
+
+namespace {
+
+TransactorScope& transactor(const std::shared_ptr<Scope>& scope) {
+  return dynamic_cast<TransactorScope&>(*scope);
+}
+
+constexpr int kOptimisticTries = 3;
+
+}  // namespace
+
+// --- Snapshot
+
+Dict Snapshot::root() const { return graph::root_of(scope_); }
+std::optional<Value> Snapshot::get_via_uid(std::string_view uid) const {
+  return graph::find_by_uid(scope_, uid);
+}
+std::int64_t Snapshot::count(std::string_view counter) const {
+  return graph::count(*scope_, counter);
+}
+void Snapshot::close() { graph::close_snapshot(*scope_); }
+
+// --- Transactor
+
+Dict Transactor::root() const { return graph::root_of(scope_); }
+std::optional<Value> Transactor::get_via_uid(std::string_view uid) const {
+  return graph::find_by_uid(scope_, uid);
+}
+std::int64_t Transactor::incr(std::string_view counter, std::int64_t by) const {
+  return graph::increment(*scope_, counter, by);
+}
+std::int64_t Transactor::count(std::string_view counter) const {
+  return graph::count(*scope_, counter);
+}
+
+void Transactor::watch() const {
+  transactor(scope_).restart_if_written();
+  transactor(scope_).watch_prefix();
+}
+
+void Transactor::watch(const Node& node) const {
+  transactor(scope_).restart_if_written();
+  (void)scope_->node(node.pin()->id());
+}
+
+void Transactor::multi() const { (void)scope_->session().heap(); }
+
+bool Transactor::execute() const { return transactor(scope_).execute(); }
+
+void Transactor::discard() const { transactor(scope_).restart(); }
+
+void Transactor::transact(const std::function<void()>& function) const {
+  TransactorScope& scope = transactor(scope_);
+  for (int attempt = 0; attempt < kOptimisticTries; ++attempt) {
+    scope.restart();
+    try {
+      function();
+    } catch (...) {
+      scope.restart();
+      throw;
+    }
+    if (scope.execute()) return;
+  }
+  enter_lane();
+  try {
+    function();
+  } catch (...) {
+    leave_lane(false);
+    throw;
+  }
+  leave_lane(true);
+}
+
+void Transactor::enter_lane() const { transactor(scope_).enter_lane(); }
+
+void Transactor::leave_lane(bool commit) const {
+  transactor(scope_).leave_lane();
+  store::Store& store = scope_->session().heap().store();
+  if (commit) {
+    store.commit();
+  } else {
+    store.rollback();
+  }
+}
+
+}  // namespace graven

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+//
+// URLs, and the table of the stores this process has open. The only file that knows every
+// backend. Opening a store that is open already (the same file, by whatever name) gives the
+// same heap, so that all handles of a process count when it collects.
+//
+// Any thread; the table has one lock.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include <graven/database.hpp>
+
+#include "base/fork.hpp"
+#include "graph/heap.hpp"
+#include "graph/scope.hpp"
+#include "memory/backend.hpp"
+#include "sqlite/backend.hpp"
+
+namespace graven {
+namespace {
+
+/// The open stores, by identity and settings that cannot be shared.
+class Table final : public base::ForkGuard {
+ public:
+  // Never destroyed: handles may outlive static destruction.
+  static Table& get() {
+    static auto* table = new Table;
+    return *table;
+  }
+
+  std::shared_ptr<graph::Heap> share(std::unique_ptr<store::Backend> backend,
+                                     const std::string& key) {
+    // Made, and if another was first forgotten, without the lock: a fork takes it while no
+    // guard may enrol.
+    auto heap = std::make_shared<graph::Heap>(std::move(backend));
+    const std::scoped_lock lock(mutex_);
+    std::erase_if(heaps_, [](const auto& entry) { return entry.second.expired(); });
+    if (const auto open = heaps_.find(key); open != heaps_.end()) {
+      if (std::shared_ptr<graph::Heap> first = open->second.lock()) return first;
+    }
+    heaps_[key] = heap;
+    return heap;
+  }
+
+  void prepare_fork() noexcept override { mutex_.lock(); }
+  void parent_after_fork() noexcept override { mutex_.unlock(); }
+  void child_after_fork() noexcept override { mutex_.unlock(); }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<graph::Heap>> heaps_;
+  base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry};
+};
+
+[[noreturn]] void throw_bad_url(std::string_view url, const std::string& why) {
+  throw UsageError(fmt::format("cannot open '{}': {}; give a path, sqlite:///relative.db, "
+                               "sqlite:////absolute.db or memory://",
+                               url, why));
+}
+
+std::string percent_decoded(std::string_view text, std::string_view url) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out.push_back(text[i]);
+      continue;
+    }
+    const auto digit = [&](char c) -> int {
+      if (c >= '0' && c <= '9') return c - '0';
+      if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+      if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+      return -1;
+    };
+    if (i + 2 >= text.size() || digit(text[i + 1]) < 0 || digit(text[i + 2]) < 0) {
+      throw_bad_url(url, "a '%' that two hexadecimal digits do not follow");
+    }
+    out.push_back(static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2])));
+    i += 2;
+  }
+  return out;
+}
+
+/// Takes ?mode=…&synchronous=… off the URL and into the options.
+std::string_view take_query(std::string_view url, Options& options) {
+  const std::size_t mark = url.find('?');
+  if (mark == std::string_view::npos) return url;
+  std::string_view query = url.substr(mark + 1);
+  while (!query.empty()) {
+    const std::string_view item = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), item.size() + 1));
+    const std::string_view name = item.substr(0, item.find('='));
+    const std::string_view value = item.substr(std::min(item.size(), name.size() + 1));
+    if (name == "mode" && value == "ro") {
+      options.read_only = true;
+    } else if (name == "mode" && value == "rw") {
+      options.read_only = false;
+    } else if (name == "synchronous" && value == "off") {
+      options.synchronous = Synchronous::kOff;
+    } else if (name == "synchronous" && value == "normal") {
+      options.synchronous = Synchronous::kNormal;
+    } else if (name == "synchronous" && value == "full") {
+      options.synchronous = Synchronous::kFull;
+    } else if (name == "prefix") {
+      options.prefix = percent_decoded(value, url);
+    } else {
+      throw_bad_url(url, fmt::format("unknown setting '{}'", item));
+    }
+  }
+  return url.substr(0, mark);
+}
+
+std::shared_ptr<graph::Heap> open_sqlite(const std::string& path, const Options& options) {
+  sqlite::Options settings;
+  settings.read_only = options.read_only;
+  settings.allow_network_file_system = options.allow_network_file_system;
+  settings.synchronous = options.synchronous == Synchronous::kOff      ? sqlite::Synchronous::kOff
+                         : options.synchronous == Synchronous::kNormal ? sqlite::Synchronous::kNormal
+                                                                       : sqlite::Synchronous::kFull;
+  std::unique_ptr<store::Backend> backend = sqlite::open(path, settings);
+  const std::string key = fmt::format("{}|{}|{}", backend->identity(), options.read_only,
+                                      static_cast<int>(options.synchronous));
+  return Table::get().share(std::move(backend), key);
+}
+
+/// The heap of the store at a URL; settings the URL carries go into `options`.
+std::shared_ptr<graph::Heap> open_heap(std::string_view url, Options& options) {
+  constexpr std::string_view kSqlite = "sqlite://";
+  constexpr std::string_view kMemory = "memory://";
+  if (url.empty()) throw_bad_url(url, "the path is empty");
+  if (url.starts_with(kMemory)) {
+    const std::string_view rest = take_query(url.substr(kMemory.size()), options);
+    if (!rest.empty()) throw_bad_url(url, "memory:// takes no path: each opening is a store of its own");
+    if (options.read_only) throw_bad_url(url, "a new memory store cannot be read-only");
+    return std::make_shared<graph::Heap>(memory::open("memory://"));
+  }
+  if (url.starts_with(kSqlite)) {
+    const std::string_view rest = take_query(url.substr(kSqlite.size()), options);
+    // sqlite:///rel.db has the path "rel.db", sqlite:////abs.db "/abs.db".
+    if (!rest.starts_with('/') || rest.size() < 2) throw_bad_url(url, "the path is missing");
+    return open_sqlite(percent_decoded(rest.substr(1), url), options);
+  }
+  const std::size_t colon = url.find("://");
+  if (colon != std::string_view::npos && url.find('/') == colon + 1) {
+    throw_bad_url(url, fmt::format("'{}' is no kind of store graven has", url.substr(0, colon)));
+  }
+  return open_sqlite(std::string(url), options);
+}
+
+}  // namespace
+
+Database::Database(std::string_view url, const Options& options) {
+  Options settings = options;
+  std::shared_ptr<graph::Heap> heap = open_heap(url, settings);
+  scope_ = graph::make_live_scope(std::make_shared<graph::Session>(std::move(heap), settings));
+}
+
+}  // namespace graven
