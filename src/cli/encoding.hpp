@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+//
+// Small encodings the command line needs for its JSON: UTF-8 validity, base64, integers of any
+// size between decimal (JSON) and hexadecimal (graven::BigInt), floats as shortest text.
+//
+// Always holds: what the format_* functions write, the parse_* functions read back to the same
+// value, bit for bit.
+//
+// Pure functions; any thread.
+#pragma once
+
+#include <graven/data.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace graven::cli {
+
+/// The offset of the first byte that is not part of valid UTF-8, or nothing when all of it is.
+std::optional<std::size_t> invalid_utf8(std::string_view bytes) noexcept;
+
+/// Standard base64 with padding (RFC 4648 section 4), without line breaks.
+std::string to_base64(std::string_view bytes);
+std::optional<std::string> from_base64(std::string_view text);
+
+/// The longest integer read or written, in decimal digits; conversion is quadratic.
+inline constexpr std::size_t kMaxDigits = 1'000'000;
+
+enum class NumberKind { kInvalid, kInteger, kReal };
+/// What a text is by JSON's grammar of numbers (RFC 8259 section 6), which has no leading
+/// zeros, no '+' and no bare point.
+NumberKind number_kind(std::string_view text) noexcept;
+
+/// The integer that `text`, of NumberKind::kInteger and at most kMaxDigits digits, stands for:
+/// std::int64_t where it fits, else BigInt.
+Data::Item parse_integer(std::string_view text);
+/// The float nearest to `text`, of NumberKind::kReal; nothing when it is too large for one.
+std::optional<double> parse_real(std::string_view text);
+
+/// Decimal digits of a big integer.
+std::string format_integer(const BigInt& value);
+/// The shortest text that reads back as the same finite float, always with '.' or an exponent.
+std::string format_real(double value);
+
+/// A count with thousands separated: 1,234,567.
+std::string grouped(std::uint64_t count);
+
+}  // namespace graven::cli

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//
+// JSON text to Data. Beside plain JSON it understands graven's convention for what JSON lacks
+// (docs/format/json.md): bytes, NaN and infinities, shared and cyclic structures.
+//
+// Always holds: the whole text is checked (RFC 8259), nesting costs no stack, integers are kept
+// exactly, of equal keys in one object the last counts, and whatever throws has added nothing
+// the caller could reach.
+//
+// A reader belongs to one thread; it keeps its buffers from one text to the next.
+#pragma once
+
+#include <graven/data.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace graven::cli {
+
+/// What is wrong with a text, and the byte at which it was noticed.
+class JsonError : public std::runtime_error {
+ public:
+  JsonError(const std::string& what, std::size_t offset)
+      : std::runtime_error(what), offset_(offset) {}
+  [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
+
+ private:
+  std::size_t offset_;
+};
+
+class JsonReader {
+ public:
+  struct Options {
+    bool plain = false;    ///< take every object literally, as if there were no convention
+    bool entries = false;  ///< the text may be an entry of a dict: {"$entry": [key, value]}
+  };
+  struct Result {
+    Data::Item item;
+    std::optional<std::string> entry_key;  ///< set when the text was an entry
+  };
+  /// What each label stands for.
+  using Labels = std::unordered_map<std::int64_t, Data::Item>;
+
+  explicit JsonReader(Options options);
+  ~JsonReader();
+  JsonReader(const JsonReader&) = delete;
+  JsonReader& operator=(const JsonReader&) = delete;
+
+  /// Reads one text; its containers are added to `data`. JsonError when it is not valid.
+  Result read(std::string_view text, Data& data);
+
+  /// The labels of all texts read so far. A caller that starts another arena replaces the
+  /// indexes by handles.
+  [[nodiscard]] Labels& labels() noexcept { return labels_; }
+
+ private:
+  class Parse;
+  struct Parser;
+  Options options_;
+  Labels labels_;
+  std::unique_ptr<Parser> parser_;
+};
+
+}  // namespace graven::cli

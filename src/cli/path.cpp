@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+//
+// Parsing of paths, and the walk along one. Every message names the segment that failed and
+// where it failed. Any thread.
+#include "cli/path.hpp"
+
+#include <charconv>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace graven::cli {
+namespace {
+
+std::string unescape(std::string_view segment, std::string_view whole) {
+  std::string key;
+  for (std::size_t at = 0; at < segment.size(); ++at) {
+    if (segment[at] != '~') {
+      key += segment[at];
+      continue;
+    }
+    const std::string_view rest = segment.substr(at + 1);
+    unsigned code = 0;
+    if (rest.starts_with('0') || rest.starts_with('1')) {
+      key += rest.front() == '0' ? '~' : '/';
+      at += 1;
+    } else if (rest.size() >= 3 && rest.front() == 'x' &&
+               std::from_chars(rest.data() + 1, rest.data() + 3, code, 16).ptr == rest.data() + 3 &&
+               code < 0x80) {
+      key += static_cast<char>(code);
+      at += 3;
+    } else {
+      throw UsageError(fmt::format(
+          "path '{}': '~' in a key is written ~0, '/' is written ~1, and a control character ~xHH",
+          whole));
+    }
+  }
+  return key;
+}
+
+bool is_container(const Value& value) { return value.is<Dict>() || value.is<List>(); }
+
+// A root that is linked from inside the data is the database's root, not a new dict.
+void link_root(Data& data, const Dict& root) {
+  const auto* top = std::get_if<Data::Index>(&data.root());
+  if (top == nullptr) return;
+  for (std::size_t at = 0; at < data.container_count(); ++at) {
+    for (Data::Item& item : data.container(Data::Index{static_cast<std::uint32_t>(at)}).items) {
+      const auto* index = std::get_if<Data::Index>(&item);
+      if (index != nullptr && *index == *top) item = root;
+    }
+  }
+}
+
+Value make_parents(const Dict& root, const Path& path) {
+  Value place = Value(root);
+  for (std::size_t count = 1; count < path.size(); ++count) {
+    const std::string& key = path[count - 1];
+    place = place.is<Dict>() ? place.as_dict().setdefault(key, Data::dict())
+                             : step_down(place, path, count);
+  }
+  return place;
+}
+
+}  // namespace
+
+Path parse_path(std::string_view text) {
+  Path path;
+  if (text.empty()) return path;
+  std::string_view rest = text;
+  if (rest.front() == '/') rest.remove_prefix(1);
+  while (true) {
+    const std::size_t slash = rest.find('/');
+    path.push_back(unescape(rest.substr(0, slash), text));
+    if (slash == std::string_view::npos) return path;
+    rest.remove_prefix(slash + 1);
+  }
+}
+
+std::string format_segment(std::string_view segment) {
+  std::string text;
+  for (const char c : segment) {
+    if (c == '~') {
+      text += "~0";
+    } else if (c == '/') {
+      text += "~1";
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      text += fmt::format("~x{:02x}", static_cast<unsigned>(c));
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
+std::string format_path(const Path& path, std::size_t count) {
+  if (count == 0) return "the root";
+  // An empty first key needs the leading slash, or the text would be that of the root.
+  std::string text = path.front().empty() ? "/" : "";
+  for (std::size_t at = 0; at < count; ++at) {
+    if (at != 0) text += '/';
+    text += format_segment(path[at]);
+  }
+  return text;
+}
+
+std::optional<std::int64_t> parse_index(std::string_view segment) {
+  std::int64_t index = 0;
+  const char* end = segment.data() + segment.size();
+  const auto result = std::from_chars(segment.data(), end, index);
+  if (segment.empty() || result.ec != std::errc{} || result.ptr != end) return std::nullopt;
+  return index;
+}
+
+Value step_down(const Value& from, const Path& path, std::size_t count) {
+  const std::string& segment = path[count - 1];
+  const std::string where = format_path(path, count - 1);
+  if (from.is<Dict>()) {
+    if (std::optional<Value> value = from.as_dict().get(segment)) return *std::move(value);
+    if (segment.empty() && count == path.size()) {
+      throw NotFound(fmt::format("no empty key in {}; leave out the slash at the end", where));
+    }
+    throw NotFound(fmt::format("no key '{}' in {}", format_segment(segment), where));
+  }
+  if (from.is<List>()) {
+    const std::optional<std::int64_t> index = parse_index(segment);
+    if (!index) {
+      throw NotFound(
+          fmt::format("{} is a list: its items are numbered from 0, and '{}' is no "
+                      "number",
+                      where, format_segment(segment)));
+    }
+    const List list = from.as_list();
+    try {
+      return list.at(*index);
+    } catch (const IndexOutOfRange&) {
+      throw NotFound(fmt::format("no item {} in {}, a list of {}", *index, where, list.size()));
+    }
+  }
+  throw NotFound(fmt::format("{} is a {} and has nothing inside", where, from.type_name()));
+}
+
+Value walk(const Dict& root, const Path& path, std::size_t count) {
+  Value value = Value(root);
+  for (std::size_t at = 1; at <= count; ++at) value = step_down(value, path, at);
+  return value;
+}
+
+void store(const Database& db, const Path& path, Data data, bool parents) {
+  const Dict root = db.root();
+  if (path.empty()) {
+    if (!data.is_dict()) {
+      throw UsageError("the root of a database is a dict; name the key this is to go under");
+    }
+    link_root(data, root);
+    db.transaction([&] {
+      root.clear();
+      root.update(data);
+    });
+    return;
+  }
+  db.transaction([&] {
+    Value parent;
+    try {
+      parent = parents ? make_parents(root, path) : walk(root, path, path.size() - 1);
+    } catch (const NotFound& missing) {
+      throw NotFound(std::string(missing.what()) +
+                     (parents ? "" : "; --parents makes the dicts that are missing"));
+    }
+    const std::string& last = path.back();
+    if (parent.is<Dict>()) {
+      parent.as_dict().set(last, data);
+    } else if (parent.is<List>() && last == "-") {
+      parent.as_list().push_back(data);
+    } else {
+      if (is_container(parent)) static_cast<void>(step_down(parent, path, path.size()));
+      if (!parent.is<List>()) {
+        throw NotFound(fmt::format("{} is a {} and takes no keys",
+                                   format_path(path, path.size() - 1), parent.type_name()));
+      }
+      parent.as_list().set(*parse_index(last), data);
+    }
+  });
+}
+
+}  // namespace graven::cli

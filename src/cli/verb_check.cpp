@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+//
+// The verbs that explain: check proves a database, why names the path that keeps a node. The
+// main thread's.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cli/console.hpp"
+#include "cli/encoding.hpp"
+#include "cli/json_writer.hpp"
+#include "cli/names.hpp"
+#include "cli/partial.hpp"
+#include "cli/path.hpp"
+#include "cli/verbs.hpp"
+
+namespace graven::cli {
+namespace {
+
+Data report_as_data(const CheckReport& report) {
+  const auto number = [](std::uint64_t count) { return Data(count); };
+  Data problems = Data::list();
+  for (const Problem& problem : report.problems) {
+    const Data::Item one =
+        problems.adopt(Data::dict({{"node", problem.node}, {"what", problem.what}}));
+    problems.container(std::get<Data::Index>(problems.root())).items.push_back(one);
+  }
+  return Data::dict({{"ok", report.ok()},
+                     {"nodes", number(report.nodes)},
+                     {"links", number(report.links)},
+                     {"held", number(report.held)},
+                     {"reclaiming", number(report.reclaiming)},
+                     {"problems", problems}});
+}
+
+void print_report(Output& out, const std::string& name, const CheckReport& report) {
+  const std::size_t count = report.problems.size();
+  out.line(report.ok() ? name + ": sound"
+                       : fmt::format("{}: {} {}", name, grouped(count),
+                                     count == 1 ? "problem" : "problems"));
+  out.line(
+      fmt::format("  {} dicts and lists, {} links", grouped(report.nodes), grouped(report.links)));
+  if (report.held != 0) {
+    out.line(fmt::format("  {} kept only by handles of running programs", grouped(report.held)));
+  }
+  if (report.reclaiming != 0) {
+    out.line(fmt::format("  {} unlinked and being reclaimed", grouped(report.reclaiming)));
+  }
+  for (const Problem& problem : report.problems) {
+    out.line(fmt::format("  {}: {}", problem.node.empty() ? "store" : problem.node, problem.what));
+  }
+  if (!report.ok()) {
+    out.line("Keep a copy of the file as it is; 'graven dump' saves what can still be read.");
+  }
+}
+
+// A uid: prefix, colon, D or L, 26 characters of a ULID.
+bool looks_like_uid(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0 || text.size() != colon + 28) return false;
+  if (text[colon + 1] != 'D' && text[colon + 1] != 'L') return false;
+  return std::all_of(text.begin() + static_cast<std::ptrdiff_t>(colon) + 2, text.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); });
+}
+
+Value find_node(const Database& db, const std::string& name) {
+  if (looks_like_uid(name)) {
+    if (std::optional<Value> value = db.get_via_uid(name)) return *std::move(value);
+    throw NotFound(fmt::format("no node {} in {}, prefix {}", name, db.name(), db.prefix()));
+  }
+  const Path path = parse_path(name);
+  Value value = walk(db.root(), path);
+  if (node_of(value) == nullptr) {
+    throw UsageError(fmt::format("{} is a {}: it lives as long as the dict or list it is in",
+                                 format_path(path), value.type_name()));
+  }
+  return value;
+}
+
+}  // namespace
+
+int run_check(const CheckOptions& options) {
+  const Database db = open_database(options.where, Access::kRead);
+  CheckReport report;
+  {
+    Progress progress("checking", 0, Progress::Unit::kItems);
+    report =
+        db.check([&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); });
+  }
+  Output out;
+  if (options.json) {
+    out.line(to_json_text(report_as_data(report)));
+  } else {
+    print_report(out, db.name(), report);
+  }
+  out.flush();
+  return report.ok() ? kDone : kNotFound;
+}
+
+int run_why(const WhyOptions& options) {
+  const Database db = open_database(options.where, Access::kRead);
+  const Value value = find_node(db, options.node);
+  const Node& node = *node_of(value);
+  const std::vector<std::string> uids = db.why_alive(node);
+  Output out;
+  if (uids.empty()) {
+    out.line(
+        fmt::format("{}: no path from the root leads here; a handle of a running program "
+                    "keeps it",
+                    node.uid()));
+  } else {
+    const Path path = name_path(db, uids);
+    out.line(path.empty() ? "the root lives as long as its prefix" : format_path(path));
+    for (std::size_t at = 0; at < uids.size(); ++at) {
+      out.line(
+          fmt::format("  {:<28}  {}", at == 0 ? "(root)" : format_segment(path[at - 1]), uids[at]));
+    }
+    const std::size_t parents = node.refcount();
+    if (parents > 1) {
+      out.line(fmt::format("{} other {} it too", grouped(parents - 1),
+                           parents == 2 ? "node links" : "nodes link"));
+    }
+  }
+  out.flush();
+  return kDone;
+}
+
+}  // namespace graven::cli

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+//
+// tree: an outline of the graph, a line per entry, cut in depth and width; what was shown before
+// is named by its path instead of being shown again, so cycles end. The main thread's.
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cli/console.hpp"
+#include "cli/encoding.hpp"
+#include "cli/partial.hpp"
+#include "cli/path.hpp"
+#include "cli/verbs.hpp"
+
+namespace graven::cli {
+namespace {
+
+// One open container: its children still to come, and how their lines begin.
+struct Level {
+  std::shared_ptr<graph::DictCursor> dict{};
+  std::shared_ptr<graph::ListCursor> list{};
+  std::size_t size = 0;
+  std::size_t done = 0;
+  std::string indent{};
+};
+
+Level level_of(const Value& value, std::string indent) {
+  Level level;
+  if (value.is<Dict>()) level.dict = value.as_dict().cursor();
+  if (value.is<List>()) level.list = value.as_list().cursor();
+  level.size = size_of(value);
+  level.indent = std::move(indent);
+  return level;
+}
+
+bool next(Level& level, std::string& key, Value& value) {
+  if (level.dict) return level.dict->next(key, value);
+  key = std::to_string(level.done);
+  return level.list->next(value);
+}
+
+}  // namespace
+
+int run_tree(const TreeOptions& options) {
+  const Database db = open_database(options.where, Access::kRead);
+  const Snapshot snapshot = db.snapshot();
+  Path path = parse_path(options.path);
+  const Value top = walk(snapshot.root(), path);
+  Output out;
+  out.line(fmt::format("{}  {}", path.empty() ? db.name() : format_path(path), describe(top)));
+  if (node_of(top) == nullptr || options.depth == 0) {
+    out.flush();
+    return kDone;
+  }
+  std::unordered_map<std::string, std::string> shown;  // uid: path
+  shown.emplace(node_of(top)->uid(), format_path(path));
+  std::vector<Level> levels;
+  levels.push_back(level_of(top, ""));
+  while (!levels.empty()) {
+    Level& level = levels.back();
+    if (options.width != 0 && level.done == options.width && level.done < level.size) {
+      out.line(fmt::format("{}└─ … {} more", level.indent, grouped(level.size - level.done)));
+      level.done = level.size;
+    }
+    std::string key;
+    Value value;
+    if (level.done == level.size || !next(level, key, value)) {
+      levels.pop_back();
+      if (!levels.empty()) path.pop_back();
+      continue;
+    }
+    const bool last = ++level.done == level.size;
+    std::string line = fmt::format("{}{}─ {}  {}", level.indent, last ? "└" : "├",
+                                   format_segment(key), describe(value));
+    const Node* node = node_of(value);
+    path.push_back(std::move(key));
+    bool descend = false;
+    if (node != nullptr) {
+      if (const auto before = shown.find(node->uid()); before != shown.end()) {
+        line += fmt::format("  = {}", before->second);
+      } else if (levels.size() < options.depth) {
+        shown.emplace(node->uid(), format_path(path));
+        descend = true;
+      }
+    }
+    out.line(line);
+    if (descend) {
+      std::string indent = level.indent + (last ? "   " : "│  ");
+      levels.push_back(level_of(value, std::move(indent)));  // `level` ends here
+    } else {
+      path.pop_back();
+    }
+  }
+  out.flush();
+  return kDone;
+}
+
+}  // namespace graven::cli

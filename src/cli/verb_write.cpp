@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+//
+// The small verbs that change something, each in one transaction: set, del, collect. The main
+// thread's.
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "cli/console.hpp"
+#include "cli/encoding.hpp"
+#include "cli/json_reader.hpp"
+#include "cli/json_rules.hpp"
+#include "cli/path.hpp"
+#include "cli/verbs.hpp"
+
+namespace graven::cli {
+namespace {
+
+std::string read_standard_input() {
+  std::string text;
+  std::array<char, 65536> buffer{};
+  while (true) {
+    const ssize_t size = ::read(0, buffer.data(), buffer.size());
+    if (size == 0) return text;
+    if (size > 0) {
+      text.append(buffer.data(), static_cast<std::size_t>(size));
+    } else if (errno != EINTR) {
+      throw UnavailableError(fmt::format("cannot read standard input: {}", std::strerror(errno)));
+    }
+  }
+}
+
+bool looks_like_a_word(std::string_view text) {
+  return !text.empty() && text.find_first_of("\"{}[],") == std::string_view::npos;
+}
+
+Data parse_value(const SetOptions& options) {
+  const bool from_input = options.value == "-";
+  const std::string text = from_input ? read_standard_input() : options.value;
+  Data data;
+  if (options.string) {
+    if (const auto at = invalid_utf8(text)) {
+      throw BadValueError(fmt::format("the value is not valid UTF-8 at byte {}", *at));
+    }
+    data.set_root(text);
+    return data;
+  }
+  try {
+    data.set_root(JsonReader({}).read(text, data).item);
+  } catch (const JsonError& error) {
+    if (!from_input && looks_like_a_word(text)) {
+      throw UsageError(fmt::format(
+          "the value {0} is not JSON; a string needs its quotes, as in '\"{0}\"', or --string",
+          text));
+    }
+    throw UsageError(fmt::format("the value is not JSON: {}, at {}", error.what(),
+                                 position_in(text, error.offset())));
+  }
+  return data;
+}
+
+}  // namespace
+
+int run_set(const SetOptions& options) {
+  Data data = parse_value(options);  // before anything is opened or made
+  const Path path = parse_path(options.path);
+  const Database db = open_database(options.where, access_to(path, options.parents));
+  store(db, path, std::move(data), options.parents);
+  db.close();
+  return kDone;
+}
+
+int run_del(const DelOptions& options) {
+  const Path path = parse_path(options.path);
+  if (path.empty()) {
+    throw UsageError("the root cannot be deleted; 'graven set DATABASE \"\" {}' empties it");
+  }
+  const Database db = open_database(options.where, Access::kChange);
+  db.transaction([&] {
+    const Value parent = walk(db.root(), path, path.size() - 1);
+    static_cast<void>(step_down(parent, path, path.size()));
+    if (parent.is<Dict>()) {
+      parent.as_dict().erase(path.back());
+    } else {
+      parent.as_list().erase(*parse_index(path.back()));
+    }
+  });
+  db.close();
+  return kDone;
+}
+
+int run_collect(const CollectOptions& options) {
+  const Database db = open_database(options.where, Access::kChange);
+  const std::uint64_t reclaimed = db.collect();
+  db.close();
+  Output out;
+  out.line(fmt::format("{} {} reclaimed", grouped(reclaimed), reclaimed == 1 ? "node" : "nodes"));
+  out.flush();
+  return kDone;
+}
+
+}  // namespace graven::cli
