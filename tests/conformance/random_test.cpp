@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+//
+// Random operations on a backend and on std::map side by side: batches, savepoints, rollbacks,
+// views kept over many commits, scans of every shape, and reopening.
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/random.hpp"
+#include "conformance/store_under_test.hpp"
+
+namespace graven::test {
+namespace {
+
+using store::Change;
+using store::Key;
+using store::KeyShape;
+using store::Range;
+using store::Record;
+using store::Row;
+using store::Space;
+
+using Model = std::map<Key, Record>;
+
+class RandomOperations : public Conformance {
+ protected:
+  Space space() { return static_cast<Space>(random_.below(store::kSpaceCount)); }
+
+  std::int64_t number() {
+    const auto small = static_cast<std::int64_t>(random_.below(40)) - 10;
+    return random_.one_in(4) ? small * 0x100'0000'0001 : small;
+  }
+
+  Key key(Space where) {
+    const store::Schema& schema = store::schema(where);
+    Key key{.space = where};
+    if (!schema.a.empty()) key.a = schema.shape == KeyShape::kId ? number() : number() % 4;
+    if (schema.shape == KeyShape::kPair) key.b = number();
+    if (schema.shape == KeyShape::kName) {
+      for (std::size_t length = random_.below(4); length > 0; --length) {
+        key.name += static_cast<char>(random_.one_in(5) ? '\0' : 'a' + random_.below(3));
+      }
+    }
+    return key;
+  }
+
+  Record record(Space where) {
+    const store::Schema& schema = store::schema(where);
+    Record record;
+    if (schema.has_version) record.version = random_.bits() >> 1;
+    for (std::size_t i = 0; i < schema.integers.size(); ++i) {
+      record.integers[i] = static_cast<std::int64_t>(random_.bits());
+    }
+    if (schema.has_body && !random_.one_in(5)) {
+      record.body.assign(random_.below(random_.one_in(20) ? 9000 : 60),
+                         static_cast<char>(random_.below(256)));
+    }
+    return record;
+  }
+
+  std::vector<Change> batch() {
+    std::vector<Change> changes;
+    for (std::size_t n = random_.below(30); n > 0; --n) {
+      const Space where = space();
+      changes.push_back({key(where), std::nullopt});
+      if (!random_.one_in(3)) changes.back().record = record(where);
+    }
+    return changes;
+  }
+
+  static void apply(Model& model, const std::vector<Change>& changes) {
+    for (const Change& change : changes) {
+      model.erase(change.key);
+      if (change.record) model[change.key] = *change.record;
+    }
+  }
+
+  Range range(Space where) {
+    Range range{.space = where};
+    if (store::schema(where).shape != KeyShape::kId && !store::schema(where).a.empty()) {
+      range.a = number() % 4;
+      range.a_to = range.a + (random_.one_in(3) ? static_cast<std::int64_t>(random_.below(6)) : 0);
+    }
+    if (random_.one_in(2)) range.from = number();
+    if (random_.one_in(2)) range.to = number();
+    range.after = key(Space::kCounter).name;
+    if (random_.one_in(2)) range.after.clear();
+    range.include_empty_name = random_.one_in(2);
+    range.reverse = range.a_to <= range.a && random_.one_in(2);
+    return range;
+  }
+
+  static bool inside(const Range& range, KeyShape shape, const Key& key) {
+    if (shape == KeyShape::kId) return range.from <= key.a && key.a <= range.to;
+    const bool many = range.a_to > range.a;
+    if (key.a != range.a) return many && range.a < key.a && key.a <= range.a_to;
+    if (shape == KeyShape::kPair) return range.from <= key.b && (many || key.b <= range.to);
+    return key.name > range.after ||
+           (key.name.empty() && range.after.empty() && range.include_empty_name);
+  }
+
+  static std::vector<Row> scan(const Model& model, const Range& range, std::size_t limit) {
+    std::vector<Row> rows;
+    const KeyShape shape = store::schema(range.space).shape;
+    for (const auto& [key, record] : model) {
+      if (key.space != range.space) continue;
+      if (inside(range, shape, key)) rows.push_back({key, record});
+    }
+    if (range.reverse && shape != KeyShape::kName) std::reverse(rows.begin(), rows.end());
+    if (rows.size() > limit) rows.resize(limit);
+    return rows;
+  }
+
+  void compare(store::View& view, const Model& model) {
+    const auto expected = [&model](const Key& key) {
+      const auto found = model.find(key);
+      return found == model.end() ? std::nullopt : std::optional(found->second);
+    };
+    for (int i = 0; i < 5; ++i) {
+      const Key one = key(space());
+      ASSERT_EQ(view.load(one), expected(one));
+    }
+    const Space where = space();
+    std::vector<Key> keys;
+    for (std::size_t n = random_.below(40); n > 0; --n) keys.push_back(key(where));
+    std::size_t answers = 0;
+    view.load_many(keys, [&](std::size_t i, Record* record) {
+      ++answers;
+      EXPECT_EQ(record == nullptr ? std::nullopt : std::optional(*record), expected(keys[i]));
+    });
+    ASSERT_EQ(answers, keys.size());
+    const Range stretch = range(space());
+    const std::size_t limit = random_.one_in(3) ? 1000 : random_.below(6);
+    const auto rows = view.scan(stretch, limit);
+    const auto rows_expected = scan(model, stretch, limit);
+    ASSERT_EQ(rows.size(), rows_expected.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      ASSERT_EQ(rows[i].key, rows_expected[i].key);
+      ASSERT_EQ(rows[i].record, rows_expected[i].record);
+    }
+  }
+
+  /// One transaction, with savepoints, to whatever end.
+  void transact() {
+    const auto transaction = backend_->begin(soon());
+    Model model = committed_;
+    std::vector<Model> savepoints;
+    for (std::size_t step = random_.below(8); step > 0; --step) {
+      const std::vector<Change> changes = batch();
+      transaction->apply(changes);
+      apply(model, changes);
+      switch (random_.below(6)) {
+        case 0:
+          transaction->savepoint(static_cast<int>(savepoints.size()));
+          savepoints.push_back(model);
+          break;
+        case 1:
+          if (savepoints.empty()) break;
+          savepoints.resize(1 + random_.below(savepoints.size()));
+          transaction->rollback_to(static_cast<int>(savepoints.size()) - 1);
+          model = savepoints.back();
+          break;
+        case 2:
+          if (savepoints.empty()) break;
+          savepoints.resize(random_.below(savepoints.size()));
+          transaction->release(static_cast<int>(savepoints.size()));
+          break;
+        default:
+          break;
+      }
+      ASSERT_NO_FATAL_FAILURE(compare(*transaction, model));
+    }
+    if (random_.one_in(4)) return;
+    transaction->commit(++commits_);
+    committed_ = model;
+  }
+
+  Random random_;
+  Model committed_;
+  std::uint64_t commits_ = 0;
+};
+INSTANTIATE_TEST_SUITE_P(Backends, RandomOperations, ::testing::ValuesIn(every_backend()),
+                         backend_name);
+
+TEST_P(RandomOperations, AgreeWithAMap) {
+  struct Kept {
+    std::unique_ptr<store::View> view;
+    Model model;
+  };
+  std::vector<Kept> kept;
+  for (int round = 0; round < 600; ++round) {
+    ASSERT_NO_FATAL_FAILURE(transact());
+    if (random_.one_in(5)) {
+      kept.push_back({backend_->view(), committed_});
+      ASSERT_NO_FATAL_FAILURE(compare(*kept.back().view, committed_));
+    }
+    if (kept.size() > 8) kept.erase(kept.begin() + static_cast<long>(random_.below(kept.size())));
+    for (Kept& one : kept) ASSERT_NO_FATAL_FAILURE(compare(*one.view, one.model));
+    const Key one = key(space());
+    const auto found = committed_.find(one);
+    ASSERT_EQ(backend_->load(one),
+              found == committed_.end() ? std::nullopt : std::optional(found->second));
+    if (random_.one_in(60)) {
+      kept.clear();
+      backend_->maintain();
+      reopen();
+    }
+  }
+  kept.clear();
+  EXPECT_TRUE(backend_->check().empty());
+  reopen();
+  const auto view = backend_->view();
+  for (const auto& [key, record] : committed_) ASSERT_EQ(view->load(key), record);
+}
+
+}  // namespace
+}  // namespace graven::test

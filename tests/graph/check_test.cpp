@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+//
+// check() on sound stores: nothing to report, right counts, nothing written, also while others
+// write and in the middle of reclaiming; and how it goes on when the store itself is damaged.
+// check_graph_test.cpp and check_contents_test.cpp plant each kind of damage.
+#include <atomic>
+#include <thread>
+
+#include "graph/graph_under_test.hpp"
+#include "memory/backend.hpp"
+
+namespace graven::test {
+namespace {
+
+class Check : public OnEveryStore {};
+GRAVEN_ON_EVERY_STORE(Check);
+
+/// Something of everything that can be stored.
+void fill(const Database& db) {
+  const Dict root = db.root();
+  root.set("scalars", Data::list({nullptr, true, false, 0, -5, INT64_MIN, 1.5, -0.0, "", "text",
+                                  std::string("nul\0l", 5), "\"quoted\"\n", Bytes{"\xff\x00raw"},
+                                  BigInt{"8000000000000000"}, BigInt{"-123456789abcdef01"},
+                                  std::numeric_limits<double>::infinity(),
+                                  -std::numeric_limits<double>::infinity(),
+                                  std::numeric_limits<double>::quiet_NaN()}));
+  root.set("blobs", Data::list({std::string(5000, 'x'), Bytes{std::string(3000, '\xfe')}}));
+  Data many = Data::dict();
+  for (int i = 0; i < 300; ++i) {
+    auto& container = many.container(std::get<Data::Index>(many.root()));
+    container.keys.push_back("key " + std::to_string(i));
+    container.items.emplace_back(i % 7 == 0 ? Data::Item(std::string(400, 'y'))
+                                            : Data::Item(std::int64_t{i}));
+  }
+  root.set("large dict", many);
+  Data items = Data::list();
+  for (int i = 0; i < 20'000; ++i) {
+    items.container(std::get<Data::Index>(items.root())).items.emplace_back(std::int64_t{i});
+  }
+  root.set("large list", items);
+  const Dict shared = db.new_dict({{"name", "shared"}});
+  root.set("a", {{"one", shared}, {"two", shared}, {"deep", {{"list", {1, 2, {3, 4}}}}}});
+  root.set("b", Data::list({shared, shared, shared}));
+  root["large dict"].as_dict().set("link", shared);
+  root["large list"].as_list().set(12'345, shared);
+  shared.set("self", shared);
+  shared.set("up", root);
+  db.incr("counter");
+}
+
+TEST_P(Check, ASoundStoreHasNoProblems) {
+  fill(db);
+  Database other = db.with_prefix("other");
+  fill(other);
+  const CheckReport report = db.check();
+  EXPECT_TRUE(report.ok()) << problems_of(report);
+  EXPECT_EQ(report.nodes, 2 * 11U);
+  EXPECT_EQ(report.links, 2 * (6 + 3 + 3 + 1 + 1 + 2 + 2U));
+  EXPECT_EQ(report.held, 0U);
+  EXPECT_EQ(report.reclaiming, 0U);
+}
+
+TEST_P(Check, ANewStoreHasNoProblems) {
+  const CheckReport report = db.check();
+  EXPECT_TRUE(report.ok()) << problems_of(report);
+  EXPECT_EQ(report.nodes, 1U);
+  EXPECT_EQ(report.links, 0U);
+}
+
+TEST_P(Check, NothingIsWrittenAndProgressIsTold) {
+  fill(db);
+  const Records before = all_records(db);
+  std::uint64_t last = 0;
+  std::uint64_t total = 0;
+  const CheckReport report = db.check([&](std::uint64_t done, std::uint64_t of) {
+    EXPECT_GE(done, last);
+    last = done;
+    total = of;
+  });
+  EXPECT_TRUE(report.ok()) << problems_of(report);
+  EXPECT_EQ(all_records(db), before);
+  EXPECT_GE(last, before.size() - 1);
+  EXPECT_EQ(total, last);
+}
+
+TEST_P(Check, WhatTheProgressCallbackThrowsPassesThrough) {
+  fill(db);
+  EXPECT_THROW(static_cast<void>(db.check([](auto, auto) { throw std::out_of_range("enough"); })),
+               std::out_of_range);
+  expect_clean(db);
+}
+
+TEST_P(Check, NodesThatHandlesHoldAreCounted) {
+  const Dict held = db.new_dict({{"child", {{"x", 1}}}});
+  db.root().set("linked", held["child"]);
+  const Dict other = db.new_dict();
+  held.set("other", other);
+  const CheckReport report = db.check();
+  EXPECT_TRUE(report.ok()) << problems_of(report);
+  EXPECT_EQ(report.held, 2U);  // held and other; the child has a path from the root
+  EXPECT_EQ(report.reclaiming, 0U);
+}
+
+TEST_P(Check, WhatADeadProcessHeldIsBeingReclaimed) {
+  const Dict held = db.new_dict({{"child", {{"x", 1}}}});
+  NodeRecord node = stored_node(db, held);
+  const std::int64_t dead = 77;
+  const Key before = graph::orphan_key(-node.anchor, node.id);
+  node.anchor = -dead;
+  plant(db, {erased(before), {graph::orphan_key(dead, node.id), Record{}}, saved(node)});
+  const CheckReport report = db.check();
+  EXPECT_TRUE(report.ok()) << problems_of(report);
+  EXPECT_EQ(report.held, 0U);
+  EXPECT_EQ(report.reclaiming, 2U);
+}
+
+/// Makes a node of the graph doomed, as an unlink of a very large piece does.
+void doom(const Database& db, const Dict& parent, const std::string& key, const Dict& node) {
+  NodeRecord top = stored_node(db, node);
+  top.anchor = graph::kNobody;
+  top.links = 0;
+  NodeRecord above = stored_node(db, parent);
+  ASSERT_EQ(parent.size(), 1U) << key;
+  above.body.clear();
+  jsonb::put_header(above.body, jsonb::Type::kObject, 0);
+  plant(db, {saved(top), saved(above), {graph::orphan_key(graph::kNobody, top.id), Record{}}});
+}
+
+TEST_P(Check, WhatHangsOnTheDoomedIsBeingReclaimed) {
+  const Dict root = db.root();
+  root.set("top", {{"a", {{"b", {{"x", 1}}}}}});
+  const Dict top = root["top"].as_dict();
+  ASSERT_NO_FATAL_FAILURE(doom(db, root, "top", top));
+  const CheckReport report = db.check();
+  EXPECT_TRUE(report.ok()) << problems_of(report);
+  EXPECT_EQ(report.reclaiming, 3U);
+  EXPECT_EQ(report.held, 0U);
+}
+
+TEST_P(Check, WhatHangsOnTheDoomedButIsReachedOtherwiseIsNot) {
+  const Dict root = db.root();
+  const Dict place = db.new_dict();
+  root.set("place", place);
+  place.set("top", {{"a", {{"b", {{"x", 1}}}}}});
+  const Dict top = place["top"].as_dict();
+  root.set("b", top["a"]["b"]);
+  ASSERT_NO_FATAL_FAILURE(doom(db, place, "top", top));
+  const CheckReport report = db.check();
+  EXPECT_TRUE(report.ok()) << problems_of(report);
+  EXPECT_EQ(report.reclaiming, 2U);  // top and a
+}
+
+TEST_P(Check, LinksOfWhatIsBeingReclaimedMayLeadNowhere) {
+  const Dict root = db.root();
+  root.set("top", {{"a", {{"x", 1}}}, {"b", Data::dict()}});
+  const Dict top = root["top"].as_dict();
+  const NodeId gone = id_of(top["b"].as_dict());
+  ASSERT_NO_FATAL_FAILURE(doom(db, root, "top", top));
+  plant(db, {erased(graph::node_key(gone))});
+  const CheckReport report = db.check();
+  EXPECT_TRUE(report.ok()) << problems_of(report);
+  EXPECT_EQ(report.reclaiming, 2U);
+}
+
+TEST_P(Check, WritersMayGoOnMeanwhile) {
+  fill(db);
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    const Dict place = db.new_dict();
+    db.root().set("place", place);
+    for (int i = 0; !stop; ++i) {
+      place.set("x" + std::to_string(i % 100), {{"a", {1, 2, {{"up", place}}}}, {"up", place}});
+      if (i % 3 == 0) place.erase("x" + std::to_string((i + 50) % 100));
+      if (i % 50 == 0) place.clear();
+    }
+  });
+  for (int i = 0; i < 20; ++i) expect_clean(db);
+  stop = true;
+  writer.join();
+  expect_clean(db);
+}
+
+/// A backend that thinks ill of itself, and may fail to read a space.
+class Complaining final : public store::Backend {
+ public:
+  explicit Complaining(std::unique_ptr<store::Backend> inner) : inner_(std::move(inner)) {}
+
+  std::optional<Record> load(const Key& key) override { return inner_->load(key); }
+  std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override {
+    return inner_->load_node(id, reclaiming);
+  }
+  std::unique_ptr<store::View> view() override;
+  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override {
+    return inner_->begin(deadline);
+  }
+  void hold_owner(std::int64_t owner) override { inner_->hold_owner(owner); }
+  bool owner_alive(std::int64_t owner) override { return inner_->owner_alive(owner); }
+  [[nodiscard]] bool read_only() const override { return inner_->read_only(); }
+  [[nodiscard]] const std::string& name() const override { return inner_->name(); }
+  [[nodiscard]] const std::string& identity() const override { return inner_->identity(); }
+  [[nodiscard]] std::uint64_t store_constant() const override { return inner_->store_constant(); }
+  void maintain() override { inner_->maintain(); }
+  std::vector<std::string> check() override { return complaints; }
+  [[nodiscard]] std::uint64_t size_on_disk() const override { return inner_->size_on_disk(); }
+
+  std::vector<std::string> complaints;
+  std::optional<Space> unreadable;
+
+ private:
+  std::unique_ptr<store::Backend> inner_;
+};
+
+class ComplainingView final : public store::View {
+ public:
+  ComplainingView(std::unique_ptr<store::View> inner, std::optional<Space> unreadable)
+      : inner_(std::move(inner)), unreadable_(unreadable) {}
+
+  std::optional<Record> load(const Key& key) override { return inner_->load(key); }
+  void load_many(std::span<const Key> keys,
+                 const std::function<void(std::size_t, Record*)>& each) override {
+    inner_->load_many(keys, each);
+  }
+  std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
+    if (range.space == unreadable_) throw CorruptionError("page 7 is malformed");
+    return inner_->scan(range, limit);
+  }
+
+ private:
+  std::unique_ptr<store::View> inner_;
+  std::optional<Space> unreadable_;
+};
+
+std::unique_ptr<store::View> Complaining::view() {
+  return std::make_unique<ComplainingView>(inner_->view(), unreadable);
+}
+
+TEST(CheckOfABackend, WhatItSaysOfItselfIsReported) {
+  auto owned = std::make_unique<Complaining>(memory::open("memory://"));
+  Complaining& backend = *owned;
+  const auto heap = std::make_shared<graph::Heap>(std::move(owned));
+  const Database db(graph::make_live_scope(std::make_shared<graph::Session>(heap, Options{})));
+  db.root().set("x", {{"y", 1}});
+  expect_clean(db);
+
+  backend.complaints = {"row 3 missing from index", "page 9 is never used"};
+  CheckReport report = db.check();
+  ASSERT_EQ(report.problems.size(), 2U) << problems_of(report);
+  EXPECT_EQ(report.problems[0].what, "row 3 missing from index");
+  EXPECT_EQ(report.problems[0].node, "");
+  EXPECT_EQ(report.problems[1].what, "page 9 is never used");
+
+  backend.unreadable = Space::kEdge;  // the report is made of what can be read
+  report = db.check();
+  ASSERT_EQ(report.problems.size(), 3U) << problems_of(report);
+  EXPECT_EQ(report.problems[0].what, "page 7 is malformed");
+  EXPECT_EQ(report.nodes, 2U);
+}
+
+TEST_P(Check, AFloodOfProblemsIsCutOff) {
+  std::vector<Change> changes;
+  for (NodeId id = 1; id <= 10'500; ++id) changes.push_back(edge(id, 1, 1));
+  plant(db, changes);
+  const CheckReport report = db.check();
+  ASSERT_EQ(report.problems.size(), 10'001U);
+  EXPECT_EQ(report.problems.back().what, "and 500 more problems like these");
+}
+
+}  // namespace
+}  // namespace graven::test

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//
+// For the tests that plant damage: a database that was sound before, and the assertion that
+// check() reports exactly what is expected, no more.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "graph/dict_content.hpp"
+#include "graph/graph_under_test.hpp"
+
+namespace graven::test {
+
+class Damage : public OnEveryStore {
+ protected:
+  /// A problem: of which node (empty: of none), and a part of what is said.
+  struct Expected {
+    std::string node;
+    std::string what;
+  };
+
+  /// To be called before the damage: what follows is due to it alone.
+  void SetUp() override { root.set("sound", {{"a", 1}, {"b", {1, 2}}}); }
+
+  void expect(const std::vector<Expected>& expected) {
+    const CheckReport report = db.check();
+    EXPECT_EQ(report.problems.size(), expected.size()) << problems_of(report);
+    for (const Expected& one : expected) {
+      const bool found =
+          std::any_of(report.problems.begin(), report.problems.end(), [&](const Problem& problem) {
+            return problem.node == one.node && problem.what.find(one.what) != std::string::npos;
+          });
+      EXPECT_TRUE(found) << one.node << ": " << one.what << "\nis not among\n" << problems_of(report);
+    }
+  }
+  void expect(const Node& node, const std::string& what) { expect({{node.uid(), what}}); }
+  void expect_of_store(const std::string& what) { expect({{"", what}}); }
+
+  /// A dict made under a key of the root.
+  Dict made(const std::string& key, const Data& entries = Data::dict()) {
+    root.set(key, entries);
+    return root[key].as_dict();
+  }
+  List made_list(const std::string& key, const Data& items) {
+    root.set(key, items);
+    return root[key].as_list();
+  }
+
+  /// Writes a node's record after `change` had a hand in it.
+  template <class F>
+  void alter(const Node& node, F&& change) {
+    expect_clean(db);
+    NodeRecord record = stored_node(db, node);
+    change(record);
+    plant(db, {saved(record)});
+  }
+  template <class F>
+  void alter(const Key& key, F&& change) {
+    expect_clean(db);
+    std::optional<Record> record = backend_of(db).load(key);
+    ASSERT_TRUE(record);
+    change(*record);
+    plant(db, {{key, std::move(record)}});
+  }
+  void change(const std::vector<Change>& changes) {
+    expect_clean(db);
+    plant(db, changes);
+  }
+
+  static constexpr NodeId kAbsent = 4242;
+
+  Dict root = db.root();
+};
+
+}  // namespace graven::test

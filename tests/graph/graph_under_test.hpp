@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+//
+// A database in a test, on every backend, and what lies below it: its session, its backend,
+// its raw records, and ways to change those behind the graph's back.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <graven/graven.hpp>
+
+#include "graph/heap.hpp"
+#include "graph/node.hpp"
+#include "graph/scope.hpp"
+#include "sqlite/temporary_folder.hpp"
+
+namespace graven::test {
+
+using graph::NodeId;
+using graph::NodeRecord;
+using store::Change;
+using store::Key;
+using store::Record;
+using store::Space;
+
+inline graph::Session& session_of(const Database& db) { return db.scope()->session(); }
+inline graph::Heap& heap_of(const Database& db) { return session_of(db).heap(); }
+inline store::Backend& backend_of(const Database& db) { return heap_of(db).backend(); }
+inline NodeId id_of(const Node& node) { return node.pin()->id(); }
+
+using Records = std::map<Key, Record>;
+
+/// Every record of one space, as the port gives it.
+inline Records records_of(store::View& view, Space space) {
+  Records records;
+  store::Range range{.space = space, .include_empty_name = true};
+  const store::KeyShape shape = store::schema(space).shape;
+  if (shape != store::KeyShape::kId && !store::schema(space).a.empty()) {
+    range.a = INT64_MIN;
+    range.a_to = INT64_MAX;
+  }
+  for (store::Row& row : view.scan(range, SIZE_MAX)) {
+    records.emplace(row.key, std::move(row.record));
+  }
+  return records;
+}
+
+/// Every record there is.
+inline Records all_records(const Database& db) {
+  Records records;
+  const auto view = backend_of(db).view();
+  for (std::size_t space = 0; space < store::kSpaceCount; ++space) {
+    records.merge(records_of(*view, static_cast<Space>(space)));
+  }
+  return records;
+}
+
+/// Changes records behind the graph's back.
+inline void plant(const Database& db, const std::vector<Change>& changes) {
+  const auto transaction = backend_of(db).begin(soon());
+  const auto clock = transaction->load(store::clock_key());
+  transaction->apply(changes);
+  transaction->commit(static_cast<std::uint64_t>(clock ? clock->integers[0] : 1));
+}
+
+inline NodeRecord stored_node(const Database& db, NodeId id) {
+  return graph::load_node(*backend_of(db).view(), id);
+}
+inline NodeRecord stored_node(const Database& db, const Node& node) {
+  return stored_node(db, id_of(node));
+}
+inline Change saved(const NodeRecord& node) {
+  return {graph::node_key(node.id), graph::to_record(node)};
+}
+inline Change erased(Key key) { return {std::move(key), std::nullopt}; }
+inline Change edge(NodeId child, NodeId parent, std::int64_t links) {
+  return {graph::edge_key(child, parent), Record{.integers = {links}}};
+}
+
+inline std::string problems_of(const CheckReport& report) {
+  std::string text;
+  for (const Problem& problem : report.problems) {
+    text += (problem.node.empty() ? "store" : problem.node) + ": " + problem.what + "\n";
+  }
+  return text;
+}
+
+inline void expect_clean(const Database& db) {
+  const CheckReport report = db.check();
+  EXPECT_TRUE(report.ok()) << problems_of(report);
+}
+
+/// A database on the backend the parameter names.
+class OnEveryStore : public ::testing::TestWithParam<const char*> {
+ protected:
+  [[nodiscard]] bool persistent() const { return GetParam() == std::string("sqlite"); }
+  [[nodiscard]] std::string url() const { return persistent() ? folder_ / "test.db" : "memory://"; }
+
+  TemporaryFolder folder_;
+  Database db{url()};
+};
+
+inline std::string store_name(const ::testing::TestParamInfo<const char*>& info) {
+  return info.param;
+}
+
+#define GRAVEN_ON_EVERY_STORE(Suite)                                                      \
+  INSTANTIATE_TEST_SUITE_P(Stores, Suite, ::testing::Values("memory", "sqlite"),          \
+                           ::graven::test::store_name)
+
+}  // namespace graven::test

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+//
+// The layer that gathers a commit's frames: SQLite over it, with a page cache so small that
+// transactions reach the WAL long before they commit, next to a connection without the layer.
+// After every commit the files are copied as a crash would leave them and recovered.
+#include "sqlite/wal_buffer.hpp"
+
+#include <graven/error.hpp>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include "base/random.hpp"
+#include "sqlite/faulty_vfs.hpp"
+#include "sqlite/temporary_folder.hpp"
+
+namespace graven::test {
+namespace {
+
+class Database {
+ public:
+  explicit Database(const std::string& path, const std::string& layer = {}) {
+    EXPECT_EQ(sqlite3_open_v2(path.c_str(), &handle_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                              layer.empty() ? nullptr : layer.c_str()),
+              SQLITE_OK);
+    run("PRAGMA journal_mode = WAL");
+    run("PRAGMA synchronous = NORMAL");
+    run("PRAGMA wal_autocheckpoint = 0");
+    run("PRAGMA cache_size = 5");
+    run("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, fill INTEGER, body TEXT)");
+  }
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+  ~Database() { sqlite3_close(handle_); }
+
+  void run(const std::string& sql) {
+    char* message = nullptr;
+    EXPECT_EQ(sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, &message), SQLITE_OK)
+        << sql << ": " << (message != nullptr ? message : "");
+    sqlite3_free(message);
+  }
+
+  /// A row of about a page.
+  void put(int id, int fill) {
+    run("INSERT OR REPLACE INTO t VALUES (" + std::to_string(id) + ", " + std::to_string(fill) +
+        ", '" + std::string(2500, static_cast<char>('a' + fill % 26)) + "')");
+  }
+
+  /// Every row, and a word where its body is not what `fill` says.
+  std::map<int, int> rows() {
+    std::map<int, int> found;
+    sqlite3_stmt* statement = nullptr;
+    sqlite3_prepare_v2(handle_, "SELECT id, fill, body FROM t", -1, &statement, nullptr);
+    while (sqlite3_step(statement) == SQLITE_ROW) {
+      const int fill = sqlite3_column_int(statement, 1);
+      found[sqlite3_column_int(statement, 0)] = fill;
+      EXPECT_EQ(reinterpret_cast<const char*>(sqlite3_column_text(statement, 2)),
+                std::string(2500, static_cast<char>('a' + fill % 26)));
+    }
+    EXPECT_EQ(sqlite3_finalize(statement), SQLITE_OK) << sqlite3_errmsg(handle_);
+    return found;
+  }
+
+  std::string check() {
+    sqlite3_stmt* statement = nullptr;
+    sqlite3_prepare_v2(handle_, "PRAGMA integrity_check", -1, &statement, nullptr);
+    sqlite3_step(statement);
+    const std::string result = reinterpret_cast<const char*>(sqlite3_column_text(statement, 0));
+    sqlite3_finalize(statement);
+    return result;
+  }
+
+ private:
+  sqlite3* handle_ = nullptr;
+};
+
+class WalBuffer : public ::testing::Test {
+ protected:
+  /// The rows that recovery would find if every process died now.
+  static std::map<int, int> recovered(const std::string& path) {
+    const TemporaryFolder elsewhere;
+    std::filesystem::copy_file(path, elsewhere / "copy.db");
+    std::filesystem::copy_file(path + "-wal", elsewhere / "copy.db-wal");
+    Database copy(elsewhere / "copy.db");
+    EXPECT_EQ(copy.check(), "ok");
+    return copy.rows();
+  }
+
+  TemporaryFolder folder_;
+  std::string path_ = folder_ / "a.db";
+};
+
+TEST_F(WalBuffer, ACommitIsOneWrite) {
+  Database database(path_, sqlite::buffered_wal_over(faulty_vfs()));
+  database.run("PRAGMA cache_size = 1000");
+  for (int id = 0; id < 10; ++id) database.put(id, 1);
+  arm({});
+  database.run("BEGIN");
+  for (int id = 0; id < 10; ++id) database.put(id, 2);
+  database.run("COMMIT");
+  EXPECT_EQ(disarm(), 1);
+  EXPECT_EQ(recovered(path_).at(9), 2);
+}
+
+TEST_F(WalBuffer, WhatARolledBackTransactionLeavesIsNeverWritten) {
+  Database ours(path_, sqlite::buffered_wal_over(""));
+  Database theirs(path_);
+  for (int id = 0; id < 30; ++id) ours.put(id, 1);
+  // With everything in the database nothing reads the WAL, which would write what is gathered.
+  ours.run("PRAGMA wal_checkpoint(RESTART)");
+  ours.run("BEGIN");
+  for (int id = 0; id < 30; ++id) {
+    ours.run("UPDATE t SET body = upper(body) WHERE id = " + std::to_string(id));
+  }
+  ours.run("ROLLBACK");
+  // The next frames are another connection's, in the same place.
+  theirs.run("BEGIN");
+  for (int id = 0; id < 30; ++id) theirs.put(id, 3);
+  theirs.run("COMMIT");
+  std::map<int, int> expected;
+  for (int id = 0; id < 30; ++id) expected[id] = 3;
+  EXPECT_EQ(ours.rows(), expected);  // reads the WAL, where anything gathered would be written
+  EXPECT_EQ(theirs.rows(), expected);
+  EXPECT_EQ(recovered(path_), expected);
+}
+
+TEST_F(WalBuffer, FramesChangedInPlaceAreInTheFileWithTheCommit) {
+  Database database(path_, sqlite::buffered_wal_over(""));
+  database.run("BEGIN");
+  // Pages reach the WAL, are changed and reach it again: SQLite rewrites the frames, and with
+  // the commit the checksums of all that follow.
+  for (int round = 1; round <= 5; ++round) {
+    for (int id = 0; id < 40; ++id) database.put(id, round);
+  }
+  database.run("COMMIT");
+  std::map<int, int> expected;
+  for (int id = 0; id < 40; ++id) expected[id] = 5;
+  EXPECT_EQ(recovered(path_), expected);
+}
+
+TEST_F(WalBuffer, RandomTransactionsSurviveACrashAfterEachCommit) {
+  Random random;
+  Database ours(path_, sqlite::buffered_wal_over(""));
+  Database plain(path_);
+  std::map<int, int> committed;
+  for (int round = 0; round < 150; ++round) {
+    Database& writer = random.one_in(3) ? plain : ours;
+    std::map<int, int> rows = committed;
+    writer.run("BEGIN IMMEDIATE");
+    std::vector<std::map<int, int>> savepoints;
+    for (std::size_t step = random.below(60); step > 0; --step) {
+      const int id = static_cast<int>(random.below(80));
+      switch (random.below(8)) {
+        case 0:
+          writer.run("DELETE FROM t WHERE id = " + std::to_string(id));
+          rows.erase(id);
+          break;
+        case 1:
+          writer.run("SAVEPOINT s" + std::to_string(savepoints.size()));
+          savepoints.push_back(rows);
+          break;
+        case 2:
+          if (savepoints.empty()) break;
+          savepoints.resize(1 + random.below(savepoints.size()));
+          rows = savepoints.back();
+          writer.run("ROLLBACK TO s" + std::to_string(savepoints.size() - 1));
+          break;
+        default:
+          rows[id] = static_cast<int>(random.below(1000));
+          writer.put(id, rows[id]);
+      }
+    }
+    const bool commit = !random.one_in(3);
+    writer.run(commit ? "COMMIT" : "ROLLBACK");
+    if (commit) committed = rows;
+    ASSERT_EQ((random.one_in(2) ? ours : plain).rows(), committed);
+    ASSERT_EQ(recovered(path_), committed);
+    if (random.one_in(20)) ours.run("PRAGMA wal_checkpoint(RESTART)");
+    ASSERT_FALSE(HasFailure());
+  }
+}
+
+TEST_F(WalBuffer, NeedsALayerToLieOver) {
+  EXPECT_THROW(sqlite::buffered_wal_over("no such layer"), UsageError);
+  EXPECT_EQ(sqlite::buffered_wal_over(""), sqlite::buffered_wal_over(""));
+}
+
+}  // namespace
+}  // namespace graven::test

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: MIT
+//
+// Work against a plain map: what it shows is always what a naive overlay would, through
+// mutations that end or are dropped, savepoints, scans of every shape, and spilling early.
+// Then the ids it gives out, and what it does to clock and prefixes.
+#include "store/work.hpp"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/random.hpp"
+#include "memory/backend.hpp"
+#include "sqlite/temporary_folder.hpp"
+
+namespace graven::test {
+namespace {
+
+using store::Key;
+using store::KeyShape;
+using store::Range;
+using store::Record;
+using store::Row;
+using store::Space;
+using store::Work;
+
+using Model = std::map<Key, Record>;
+
+bool inside(const Range& range, const Key& key) {
+  if (key.space != range.space) return false;
+  const KeyShape shape = store::schema(range.space).shape;
+  if (shape == KeyShape::kId) return range.from <= key.a && key.a <= range.to;
+  const bool span = range.a_to > range.a;
+  if (key.a != range.a) return span && range.a < key.a && key.a <= range.a_to;
+  if (shape == KeyShape::kPair) return range.from <= key.b && (span || key.b <= range.to);
+  return key.name > range.after || (key.name.empty() && range.after.empty() && range.include_empty_name);
+}
+
+std::vector<Row> scan(const Model& model, const Range& range, std::size_t limit) {
+  std::vector<Row> rows;
+  for (const auto& [key, record] : model) {
+    if (inside(range, key)) rows.push_back({key, record});
+  }
+  if (range.reverse) std::reverse(rows.begin(), rows.end());
+  if (rows.size() > limit) rows.resize(limit);
+  return rows;
+}
+
+class RandomWork {
+ public:
+  explicit RandomWork(Random& random) : random_(random) {}
+
+  Space space() { return static_cast<Space>(random_.below(store::kSpaceCount)); }
+
+  Key key(Space where) {
+    const store::Schema& schema = store::schema(where);
+    Key key{.space = where};
+    if (!schema.a.empty()) key.a = number(schema.shape == KeyShape::kId ? 24 : 3);
+    if (schema.shape == KeyShape::kPair) key.b = number(8);
+    // The empty name of kPrefix is the clock's, which a Work writes itself.
+    if (schema.shape == KeyShape::kName) key.name = std::string(where == Space::kPrefix ? "p" : "");
+    for (std::size_t i = 0; schema.shape == KeyShape::kName && i < random_.below(3); ++i) {
+      key.name += static_cast<char>('a' + random_.below(3));
+    }
+    return key;
+  }
+
+  Record record(Space where, std::uint64_t version) {
+    const store::Schema& schema = store::schema(where);
+    Record record;
+    if (schema.has_version) record.version = version;
+    for (std::size_t i = 0; i < schema.integers.size(); ++i) record.integers[i] = number(1000);
+    if (schema.has_body) record.body.assign(random_.below(5), 'x');
+    return record;
+  }
+
+  Range range() {
+    Range range{.space = space()};
+    const store::Schema& schema = store::schema(range.space);
+    if (schema.shape != KeyShape::kId && !schema.a.empty()) {
+      range.a = number(3);
+      if (random_.one_in(3)) range.a_to = range.a + static_cast<std::int64_t>(random_.below(4));
+    }
+    const bool span = range.a_to > range.a;
+    if (random_.one_in(2)) range.from = number(12);
+    if (random_.one_in(2) && !span) range.to = number(12);
+    if (range.space == Space::kPrefix) {
+      range.after = key(Space::kPrefix).name.substr(0, 1 + random_.below(2));
+    } else if (random_.one_in(2)) {
+      range.after = key(Space::kCounter).name;
+    }
+    range.include_empty_name = random_.one_in(2) && range.space != Space::kPrefix;
+    range.reverse = random_.one_in(2) && schema.shape != KeyShape::kName && !span;
+    return range;
+  }
+
+  std::int64_t number(std::size_t below) {
+    return static_cast<std::int64_t>(random_.below(below)) - static_cast<std::int64_t>(below / 3);
+  }
+
+  void compare(Work& work, const Model& model) {
+    for (int i = 0; i < 3; ++i) {
+      const Key one = key(space());
+      ASSERT_EQ(work.load(one), find(model, one));
+    }
+    const Space where = space();
+    std::vector<Key> keys;
+    for (std::size_t n = random_.below(10); n > 0; --n) keys.push_back(key(where));
+    std::size_t answers = 0;
+    work.load_many(keys, [&](std::size_t i, Record* found) {
+      ++answers;
+      EXPECT_EQ(found == nullptr ? std::nullopt : std::optional(*found), find(model, keys[i]));
+    });
+    ASSERT_EQ(answers, keys.size());
+    const Range stretch = range();
+    const std::size_t limit = random_.one_in(2) ? 1000 : random_.below(6);
+    const std::vector<Row> rows = work.scan(stretch, limit);
+    const std::vector<Row> expected = scan(model, stretch, limit);
+    ASSERT_EQ(rows.size(), expected.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      ASSERT_EQ(rows[i].key, expected[i].key);
+      ASSERT_EQ(rows[i].record, expected[i].record);
+    }
+  }
+
+  /// Some puts and erasures, on both.
+  void change(Work& work, Model& model) {
+    for (std::size_t n = 1 + random_.below(12); n > 0; --n) {
+      const Key one = key(space());
+      if (random_.one_in(3)) {
+        work.erase(one);
+        model.erase(one);
+      } else {
+        const Record made = record(one.space, work.commit_id());
+        work.put(one, made);
+        model.insert_or_assign(one, made);
+      }
+    }
+  }
+
+  static std::optional<Record> find(const Model& model, const Key& key) {
+    const auto at = model.find(key);
+    return at == model.end() ? std::nullopt : std::optional(at->second);
+  }
+
+ private:
+  Random& random_;
+};
+
+/// Everything in the store but the clock.
+Model content(store::View& view) {
+  Model model;
+  for (std::size_t i = 0; i < store::kSpaceCount; ++i) {
+    Range range{.space = static_cast<Space>(i), .include_empty_name = true};
+    const store::Schema& schema = store::schema(range.space);
+    if (schema.shape != KeyShape::kId && !schema.a.empty()) {
+      range.a = INT64_MIN;
+      range.a_to = INT64_MAX;
+    }
+    for (Row& row : view.scan(range, SIZE_MAX)) model.emplace(row.key, std::move(row.record));
+  }
+  model.erase(store::clock_key());
+  return model;
+}
+
+struct Spilling {
+  const char* store;
+  std::size_t records;
+};
+
+class WorkInATransaction : public ::testing::TestWithParam<Spilling> {};
+INSTANTIATE_TEST_SUITE_P(Spilling, WorkInATransaction,
+                         ::testing::Values(Spilling{"memory", 1}, Spilling{"memory", 5},
+                                           Spilling{"memory", 30},
+                                           Spilling{"memory", Work::kSpillRecords},
+                                           Spilling{"sqlite", 1}, Spilling{"sqlite", 7},
+                                           Spilling{"sqlite", Work::kSpillRecords}),
+                         [](const auto& one) {
+                           return one.param.store + std::string("_") +
+                                  std::to_string(one.param.records);
+                         });
+
+TEST_P(WorkInATransaction, ShowsWhatANaiveOverlayWould) {
+  const TemporaryFolder folder;
+  const auto backend = GetParam().store == std::string("memory")
+                           ? memory::open("memory")
+                           : sqlite::open(folder / "test.db");
+  Random random;
+  RandomWork some(random);
+  Model committed;
+  for (int round = 0; round < 60; ++round) {
+    const auto transaction = backend->begin(soon());
+    Work work(*transaction, GetParam().records);
+    Model model = committed;
+    std::vector<Model> savepoints;
+    for (std::size_t step = random.below(10); step > 0; --step) {
+      const Model before = model;
+      work.begin_mutation();
+      for (std::size_t part = 1 + random.below(3); part > 0; --part) {
+        some.change(work, model);
+        ASSERT_NO_FATAL_FAILURE(some.compare(work, model));
+      }
+      if (random.one_in(3)) {
+        work.drop_mutation();
+        model = before;
+      } else {
+        work.end_mutation();
+      }
+      ASSERT_NO_FATAL_FAILURE(some.compare(work, model));
+      const std::size_t choice = random.below(5);
+      if (choice == 0) {
+        work.savepoint();
+        savepoints.push_back(model);
+      } else if (choice == 1 && !savepoints.empty()) {
+        work.rollback_to_savepoint();
+        model = savepoints.back();
+        savepoints.pop_back();
+      } else if (choice == 2 && !savepoints.empty()) {
+        work.release_savepoint();
+        savepoints.pop_back();
+      }
+      ASSERT_NO_FATAL_FAILURE(some.compare(work, model));
+    }
+    for (; !savepoints.empty(); savepoints.pop_back()) work.release_savepoint();
+    if (random.one_in(4)) continue;
+    work.finish();
+    transaction->commit(work.commit_id());
+    committed = model;
+    ASSERT_EQ(content(*backend->view()), committed);
+  }
+}
+
+TEST(OptimisticWork, ShowsWhatANaiveOverlayWouldAndIsReplayed) {
+  const auto backend = memory::open("memory");
+  Random random;
+  RandomWork some(random);
+  Model committed;
+  for (int round = 0; round < 60; ++round) {
+    const auto view = backend->view();
+    Work work(*view);
+    Model model = committed;
+    for (std::size_t step = random.below(6); step > 0; --step) {
+      const Model before = model;
+      work.begin_mutation();
+      some.change(work, model);
+      ASSERT_NO_FATAL_FAILURE(some.compare(work, model));
+      if (random.one_in(3)) {
+        work.drop_mutation();
+        model = before;
+      } else {
+        work.end_mutation();
+      }
+      ASSERT_NO_FATAL_FAILURE(some.compare(work, model));
+    }
+    const auto transaction = backend->begin(soon());
+    Work target(*transaction);
+    EXPECT_TRUE(work.read_set().holds_in(target));
+    work.replay_into(target);
+    // What is replayed is written by this commit, so it carries its version.
+    for (auto& [key, record] : model) {
+      const auto was = committed.find(key);
+      if (was != committed.end() && was->second == record) continue;
+      if (store::schema(key.space).has_version) record.version = target.commit_id();
+    }
+    target.finish();
+    transaction->commit(target.commit_id());
+    committed = model;
+    ASSERT_EQ(content(*backend->view()), committed);
+  }
+}
+
+// --- Ids and the clock
+
+TEST(WorkIds, GrowWithinAndAcrossWorks) {
+  const auto backend = memory::open("memory");
+  std::int64_t last = 0;
+  for (int round = 0; round < 5; ++round) {
+    const auto transaction = backend->begin(soon());
+    Work work(*transaction);
+    EXPECT_GT(static_cast<std::int64_t>(work.commit_id()), last);
+    last = static_cast<std::int64_t>(work.commit_id());
+    for (int i = 0; i < 100'000; ++i) {
+      const std::int64_t id = work.next_id(Space::kNode);
+      ASSERT_GT(id, last);
+      last = id;
+    }
+    work.put({.space = Space::kCounter, .a = 1, .name = "x"}, {});
+    work.finish();
+    transaction->commit(work.commit_id());
+    EXPECT_EQ(backend->load(store::clock_key())->integers[0], last);
+  }
+}
+
+TEST(WorkIds, AreTheTimeOfDay) {
+  const auto backend = memory::open("memory");
+  const auto transaction = backend->begin(soon());
+  const auto now = [] {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+  };
+  const auto before = now();
+  Work work(*transaction);
+  const auto made = work.next_id(Space::kNode) >> 15;
+  EXPECT_GE(made, before);
+  EXPECT_LE(made, now() + 1);
+}
+
+TEST(WorkIds, OptimisticOnesGrowFromTheClockOnToo) {
+  const auto backend = memory::open("memory");
+  constexpr std::int64_t kAhead = std::int64_t{1} << 62;  // somebody's clock was wrong
+  {
+    const auto transaction = backend->begin(soon());
+    transaction->apply(std::vector<store::Change>{
+        {store::clock_key(), Record{.version = 1, .integers = {kAhead}}}});
+    transaction->commit(1);
+  }
+  const auto view = backend->view();
+  Work work(*view);
+  std::int64_t last = kAhead;
+  for (int i = 0; i < 100; ++i) {
+    const std::int64_t id = work.next_id(Space::kNode);
+    ASSERT_GT(id, last);
+    last = id;
+  }
+}
+
+TEST(WorkIds, AnIdThatSomebodyElseTookMeanwhileIsAConflict) {
+  for (const Space space : {Space::kNode, Space::kPage, Space::kBlob}) {
+    const auto backend = memory::open("memory");
+    const auto view = backend->view();
+    Work work(*view);
+    const std::int64_t id = work.next_id(space);
+    EXPECT_TRUE(work.read_set().holds_in(*backend->view()));
+    const auto transaction = backend->begin(soon());
+    Work other(*transaction);
+    other.put({.space = space, .a = id}, {});
+    other.finish();
+    transaction->commit(other.commit_id());
+    EXPECT_FALSE(work.read_set().holds_in(*backend->view()));
+  }
+}
+
+TEST(WorkIds, OptimisticIdsDoNotDependOnTheClock) {
+  const auto backend = memory::open("memory");
+  const auto view = backend->view();
+  Work work(*view);
+  static_cast<void>(work.next_id(Space::kNode));
+  const auto transaction = backend->begin(soon());
+  Work other(*transaction);
+  other.put({.space = Space::kCounter, .a = 1, .name = "x"}, {});
+  other.finish();
+  transaction->commit(other.commit_id());
+  EXPECT_TRUE(work.read_set().holds_in(*backend->view()));
+}
+
+TEST(WorkFinish, MovesTheTouchedPrefixesOnAndNoOthers) {
+  const auto backend = memory::open("memory");
+  const Key one{.space = Space::kPrefix, .name = "one"};
+  const Key two{.space = Space::kPrefix, .name = "two"};
+  std::uint64_t first = 0;
+  {
+    const auto transaction = backend->begin(soon());
+    Work work(*transaction);
+    work.put(one, {.integers = {1, 10}});
+    work.put(two, {.integers = {2, 20}});
+    work.remember_last_prefix(2);
+    work.finish();
+    first = work.commit_id();
+    transaction->commit(first);
+  }
+  const auto transaction = backend->begin(soon());
+  Work work(*transaction);
+  work.touch_prefix("one");
+  work.touch_prefix("absent");
+  work.finish();
+  transaction->commit(work.commit_id());
+  EXPECT_EQ(backend->load(one), (Record{.version = work.commit_id(), .integers = {1, 10}}));
+  EXPECT_EQ(backend->load(two), (Record{.version = first, .integers = {2, 20}}));
+  EXPECT_FALSE(backend->load({.space = Space::kPrefix, .name = "absent"}));
+  EXPECT_EQ(backend->load(store::clock_key())->integers[1], 2);  // the prefix used last is kept
+}
+
+}  // namespace
+}  // namespace graven::test
