@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""Measures graven against etcher 0.2: same script, same minute, same durability.
+
+Both use one SQLite file in WAL mode with synchronous=NORMAL. For each case the two take turns
+for several rounds; the table shows the median time per operation of each and the median of the
+round's ratios. Then graven's own scaling cases (bench/scaling.py). Writes build/bench/results.json
+and build/bench/results.md. Nothing here is a test: figures vary, ratios less.
+
+    python bench/run.py [--rounds 3] [--only TEXT] [--no-scaling]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import etcher
+import graven
+import scaling
+from cases import CASES, FIVE_FIELDS, Case, remove_store
+
+OUT = Path("build/bench")
+
+
+class Library:
+    """How to open and close a store with one of the two."""
+
+    def __init__(self, name: str, module: Any) -> None:
+        self.name = name
+        self.module = module
+
+    def open(self, path: Path) -> Any:
+        return self.module.DB(str(path))
+
+    def close(self, db: Any) -> None:
+        db.shutdown() if hasattr(db, "shutdown") and self.name == "etcher" else db.close()
+
+
+GRAVEN = Library("graven", graven)
+ETCHER = Library("etcher", etcher)
+
+
+def time_case(library: Library, case: Case, folder: Path, attempt: int) -> float:
+    """Seconds per operation of one run on a fresh store."""
+    path = folder / f"{library.name}-{attempt}-{abs(hash(case.name))}.db"
+    db = library.open(path)
+    context = case.setup(db)
+    count = case.slow_count if library is ETCHER and case.slow_count else case.count
+    gc.collect()
+    gc.disable()
+    start = time.perf_counter()
+    case.run(db, context, count)
+    elapsed = time.perf_counter() - start
+    gc.enable()
+    del context
+    library.close(db)
+    remove_store(path)
+    return elapsed / count
+
+
+def time_open(library: Library, path: Path) -> float:
+    """Seconds to open a store that exists and read its size."""
+    start = time.perf_counter()
+    db = library.open(path)
+    len(db)
+    elapsed = time.perf_counter() - start
+    library.close(db)
+    return elapsed
+
+
+def compare(name: str, bar: float, ours: list[float], theirs: list[float]) -> dict[str, Any]:
+    ratios = [b / a for a, b in zip(ours, theirs)]
+    row = {
+        "case": name,
+        "graven": statistics.median(ours),
+        "etcher": statistics.median(theirs),
+        "ratio": statistics.median(ratios),
+        "lowest": min(ratios),
+        "bar": bar,
+    }
+    row["met"] = row["ratio"] >= bar
+    print(
+        f"{name:32} {row['graven'] * 1e6:12.1f} us {row['etcher'] * 1e6:12.1f} us "
+        f"{row['ratio']:9.1f}x  (bar {bar:g}, lowest {row['lowest']:.1f}) "
+        f"{'ok' if row['met'] else 'MISSED'}",
+        flush=True,
+    )
+    return row
+
+
+def fill_records(library: Library, path: Path, count: int) -> None:
+    db = library.open(path)
+    for i in range(count):
+        db[f"record{i}"] = {**FIVE_FIELDS, "id": i}
+    library.close(db)
+
+
+def compare_opening(folder: Path, rounds: int) -> dict[str, Any]:
+    """Opening a store of 20,000 keys."""
+    paths = {}
+    for library in (GRAVEN, ETCHER):
+        path = folder / f"{library.name}-open.db"
+        db = library.open(path)
+        db["data"] = {f"key{i}": i for i in range(20_000)}
+        library.close(db)
+        paths[library.name] = path
+    ours, theirs = [], []
+    for _ in range(max(rounds * 3, 9)):
+        ours.append(time_open(GRAVEN, paths["graven"]))
+        theirs.append(time_open(ETCHER, paths["etcher"]))
+    return compare("open existing (20,000 keys)", 3, ours, theirs)
+
+
+def compare_size(folder: Path, count: int) -> dict[str, Any]:
+    """The file for `count` five-field dicts, after closing."""
+    sizes = {}
+    for library in (GRAVEN, ETCHER):
+        path = folder / f"{library.name}-size.db"
+        fill_records(library, path, count)
+        sizes[library.name] = sum(f.stat().st_size for f in folder.glob(path.name + "*"))
+        remove_store(path)
+    ratio = sizes["etcher"] / sizes["graven"]
+    print(
+        f"{f'file for {count:,} such dicts':32} {sizes['graven'] / 1e6:12.1f} MB "
+        f"{sizes['etcher'] / 1e6:12.1f} MB {ratio:9.1f}x  (bar 5) {'ok' if ratio >= 5 else 'MISSED'}"
+    )
+    return {
+        "case": f"file for {count:,} five-field dicts",
+        "graven_bytes": sizes["graven"],
+        "etcher_bytes": sizes["etcher"],
+        "ratio": ratio,
+        "bar": 5,
+        "met": ratio >= 5,
+    }
+
+
+def write_report(results: dict[str, Any]) -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    lines = ["| case | graven | etcher | ratio | asked for |", "|---|---|---|---|---|"]
+    for row in results["peers"]:
+        if "graven_bytes" in row:
+            ours, theirs = (f"{row[k] / 1e6:.1f} MB" for k in ("graven_bytes", "etcher_bytes"))
+        else:
+            ours, theirs = (f"{row[k] * 1e6:,.1f} us" for k in ("graven", "etcher"))
+        lines.append(f"| {row['case']} | {ours} | {theirs} | {row['ratio']:,.1f} | {row['bar']} |")
+    if results["scaling"]:
+        lines += ["", "| scaling | small | large | figure | asked for |", "|---|---|---|---|---|"]
+        for row in results["scaling"]:
+            lines.append(
+                f"| {row['case']} | {row['small']} | {row['large']} | {row['figure']} | {row['bar']} |"
+            )
+    (OUT / "results.md").write_text("\n".join(lines) + "\n")
+    print(f"\nwritten: {OUT / 'results.json'}, {OUT / 'results.md'}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each case (default 3)")
+    parser.add_argument("--only", default="", help="only cases whose name holds this text")
+    parser.add_argument("--size", type=int, default=100_000, help="dicts in the file-size case")
+    parser.add_argument("--no-scaling", action="store_true", help="leave out bench/scaling.py")
+    options = parser.parse_args()
+
+    results: dict[str, Any] = {
+        "graven": graven.__version__,
+        "etcher": "0.2.0",
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "peers": [],
+        "scaling": [],
+    }
+    with tempfile.TemporaryDirectory(prefix="graven-bench-") as name:
+        folder = Path(name)
+        for case in CASES:
+            if options.only not in case.name:
+                continue
+            ours, theirs = [], []
+            for attempt in range(options.rounds):
+                ours.append(time_case(GRAVEN, case, folder, attempt))
+                theirs.append(time_case(ETCHER, case, folder, attempt))
+            results["peers"].append(compare(case.name, case.bar, ours, theirs))
+        if options.only in "open existing":
+            results["peers"].append(compare_opening(folder, options.rounds))
+        if options.only in "file size":
+            results["peers"].append(compare_size(folder, options.size))
+        if not options.no_scaling:
+            results["scaling"] = scaling.run(folder, options.only)
+    write_report(results)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
