@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """How the cost of an operation depends on the size of the graph, and the collector's hard cases.
 
-Each case runs the same operation in a small and in a large store, in turn, and compares medians; or
-builds a structure that naive collectors choke on, cuts it off, and measures until its last record is
-gone, while another process keeps writing and notes its longest wait.
+Each case runs the same operation in a small and in a large store, in turn, and compares medians;
+or builds a structure that naive collectors choke on, cuts it off, and measures until its last
+record is gone, while another process keeps writing and notes its longest wait.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def unlink_hub_anchor(db: Any, nodes: int, rounds: int) -> float:
     return statistics.median(cost)
 
 
-def scale(folder: Path, name: str, bar: float, measure: Callable[[Any, int], float]) -> dict[str, Any]:
+def scale(
+    folder: Path, name: str, bar: float, measure: Callable[[Any, int], float]
+) -> dict[str, Any]:
     costs = {}
     for size in (SMALL, LARGE):
         path = folder / f"scale-{size}.db"
@@ -194,13 +196,21 @@ def container_costs(folder: Path) -> list[dict[str, Any]]:
         db["list"] = list(range(size))
         mapping, items = db["dict"], db["list"]
         middle = size // 2
-        note("dict: set an existing key", size, median_time(
-            lambda i: mapping.__setitem__(f"key{(i * 7919) % size}", -i), 300))
+        note(
+            "dict: set an existing key",
+            size,
+            median_time(lambda i: mapping.__setitem__(f"key{(i * 7919) % size}", -i), 300),
+        )
         note("dict: add a key", size, median_time(lambda i: mapping.__setitem__(f"new{i}", i), 300))
         note("dict: delete a key", size, median_time(lambda i: mapping.__delitem__(f"new{i}"), 300))
-        note("list: set in the middle", size, median_time(
-            lambda i: items.__setitem__(middle + i, -i), 300))
-        note("list: insert in the middle", size, median_time(lambda i: items.insert(middle, i), 300))
+        note(
+            "list: set in the middle",
+            size,
+            median_time(lambda i: items.__setitem__(middle + i, -i), 300),
+        )
+        note(
+            "list: insert in the middle", size, median_time(lambda i: items.insert(middle, i), 300)
+        )
         note("list: pop in the middle", size, median_time(lambda i: items.pop(middle), 300))
         note("list: pop at the front", size, median_time(lambda i: items.pop(0), 300))
         assert list(mapping)[:3] == ["key0", "key1", "key2"]
@@ -209,14 +219,16 @@ def container_costs(folder: Path) -> list[dict[str, Any]]:
     rows = []
     for name, cost in costs.items():
         ratio = cost[LARGE] / cost[SMALL]
-        rows.append({
-            "case": f"{name}: {SMALL:,} and {LARGE:,} entries",
-            "small": f"{cost[SMALL] * 1e6:.0f} us",
-            "large": f"{cost[LARGE] * 1e6:.0f} us",
-            "figure": f"{ratio:.2f}x",
-            "bar": "<= 3x",
-            "met": ratio <= 3,
-        })
+        rows.append(
+            {
+                "case": f"{name}: {SMALL:,} and {LARGE:,} entries",
+                "small": f"{cost[SMALL] * 1e6:.0f} us",
+                "large": f"{cost[LARGE] * 1e6:.0f} us",
+                "figure": f"{ratio:.2f}x",
+                "bar": "<= 3x",
+                "met": ratio <= 3,
+            }
+        )
         report(rows[-1])
     return rows
 
@@ -225,14 +237,23 @@ def run(folder: Path, only: str) -> list[dict[str, Any]]:
     """All scaling cases whose name holds `only`."""
     rows = []
     if only in "unlink":
-        rows.append(scale(folder, "unlink one of 10 edges", 2, lambda db, _: unlink_one_of_ten(db, 200)))
-        rows.append(scale(folder, "unlink a hub's anchor edge", 2, lambda db, n: unlink_hub_anchor(db, n, 100)))
+        rows.append(
+            scale(folder, "unlink one of 10 edges", 2, lambda db, _: unlink_one_of_ten(db, 200))
+        )
+        rows.append(
+            scale(
+                folder, "unlink a hub's anchor edge", 2, lambda db, n: unlink_hub_anchor(db, n, 100)
+            )
+        )
         remove_store(folder / f"scale-{SMALL}.db")
         remove_store(folder / f"scale-{LARGE}.db")
     if only in "container":
         rows += container_costs(folder)
-    for name, build in (("1,000 diamonds in a circle", diamonds), ("300 mutual friends", friends),
-                        ("a chain of 1,000,000", chain)):
+    for name, build in (
+        ("1,000 diamonds in a circle", diamonds),
+        ("300 mutual friends", friends),
+        ("a chain of 1,000,000", chain),
+    ):
         if only in f"collect {name}":
             rows.append(collect_structure(folder, name, build))
     return rows

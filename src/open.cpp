@@ -59,9 +59,10 @@ class Table final : public base::ForkGuard {
 };
 
 [[noreturn]] void throw_bad_url(std::string_view url, const std::string& why) {
-  throw UsageError(fmt::format("cannot open '{}': {}; give a path, sqlite:///relative.db, "
-                               "sqlite:////absolute.db or memory://",
-                               url, why));
+  throw UsageError(
+      fmt::format("cannot open '{}': {}; give a path, sqlite:///relative.db, "
+                  "sqlite:////absolute.db or memory://",
+                  url, why));
 }
 
 std::string percent_decoded(std::string_view text, std::string_view url) {
@@ -119,9 +120,10 @@ std::shared_ptr<graph::Heap> open_sqlite(const std::string& path, const Options&
   sqlite::Options settings;
   settings.read_only = options.read_only;
   settings.allow_network_file_system = options.allow_network_file_system;
-  settings.synchronous = options.synchronous == Synchronous::kOff      ? sqlite::Synchronous::kOff
-                         : options.synchronous == Synchronous::kNormal ? sqlite::Synchronous::kNormal
-                                                                       : sqlite::Synchronous::kFull;
+  settings.synchronous = options.synchronous == Synchronous::kOff ? sqlite::Synchronous::kOff
+                         : options.synchronous == Synchronous::kNormal
+                             ? sqlite::Synchronous::kNormal
+                             : sqlite::Synchronous::kFull;
   std::unique_ptr<store::Backend> backend = sqlite::open(path, settings);
   const std::string key = fmt::format("{}|{}|{}", backend->identity(), options.read_only,
                                       static_cast<int>(options.synchronous));
@@ -135,7 +137,8 @@ std::shared_ptr<graph::Heap> open_heap(std::string_view url, Options& options) {
   if (url.empty()) throw_bad_url(url, "the path is empty");
   if (url.starts_with(kMemory)) {
     const std::string_view rest = take_query(url.substr(kMemory.size()), options);
-    if (!rest.empty()) throw_bad_url(url, "memory:// takes no path: each opening is a store of its own");
+    if (!rest.empty())
+      throw_bad_url(url, "memory:// takes no path: each opening is a store of its own");
     if (options.read_only) throw_bad_url(url, "a new memory store cannot be read-only");
     return std::make_shared<graph::Heap>(memory::open("memory://"));
   }

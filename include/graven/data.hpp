@@ -31,8 +31,8 @@ class Data {
     std::uint32_t at;
     friend bool operator==(const Index&, const Index&) = default;
   };
-  using Item = std::variant<std::nullptr_t, bool, std::int64_t, BigInt, double, std::string,
-                            Bytes, Dict, List, Index>;
+  using Item = std::variant<std::nullptr_t, bool, std::int64_t, BigInt, double, std::string, Bytes,
+                            Dict, List, Index>;
   struct Container {
     NodeKind kind;
     std::vector<std::string> keys;  // of a dict, parallel to items; distinct; empty for a list
@@ -43,8 +43,8 @@ class Data {
   Data(std::nullptr_t) : root_(nullptr) {}
   Data(bool value) : root_(value) {}
   template <std::integral T>
-    requires(!std::same_as<T, bool> && !std::same_as<T, char>)
-  Data(T value) : root_(from_integer(value)) {}
+  requires(!std::same_as<T, bool> && !std::same_as<T, char>) Data(T value)
+      : root_(from_integer(value)) {}
   Data(double value) : root_(value) {}
   Data(const char* value) : root_(std::string(value)) {}
   Data(std::string_view value) : root_(std::string(value)) {}
@@ -112,7 +112,9 @@ class Ref {
 
   /// Stores the data at this place. (Assigning another place copies or links its value.)
   const Ref& operator=(const Data& value) const;
-  const Ref& operator=(std::initializer_list<Data> elements) const { return *this = Data(elements); }
+  const Ref& operator=(std::initializer_list<Data> elements) const {
+    return *this = Data(elements);
+  }
   const Ref& operator=(const Ref& other) const;
   Ref(const Ref&) = default;
   ~Ref() = default;

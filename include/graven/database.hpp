@@ -49,9 +49,9 @@ struct Problem {
 
 struct CheckReport {
   std::vector<Problem> problems;
-  std::uint64_t nodes = 0;     ///< dicts and lists looked at, in every prefix
-  std::uint64_t links = 0;     ///< links looked at
-  std::uint64_t held = 0;      ///< nodes that only handles of running processes keep
+  std::uint64_t nodes = 0;       ///< dicts and lists looked at, in every prefix
+  std::uint64_t links = 0;       ///< links looked at
+  std::uint64_t held = 0;        ///< nodes that only handles of running processes keep
   std::uint64_t reclaiming = 0;  ///< unlinked nodes whose records are still being reclaimed
   [[nodiscard]] bool ok() const noexcept { return problems.empty(); }
 };
@@ -150,7 +150,9 @@ class Database {
   // Counters: a namespace of their own, atomic across processes, part of transactions.
   /// LimitError where the sum leaves std::int64_t. Returns the new value.
   std::int64_t incr(std::string_view counter, std::int64_t by = 1) const;
-  std::int64_t decr(std::string_view counter, std::int64_t by = 1) const { return incr(counter, -by); }
+  std::int64_t decr(std::string_view counter, std::int64_t by = 1) const {
+    return incr(counter, -by);
+  }
   /// 0 when missing.
   [[nodiscard]] std::int64_t count(std::string_view counter) const;
 

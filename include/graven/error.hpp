@@ -19,20 +19,20 @@ namespace graven {
 
 /// Stable identities of errors; the numbers never change meaning.
 enum class Errc : std::uint16_t {
-  kUsage = 1,          ///< the call itself is wrong here (a write in a snapshot, a bad option)
-  kWrongType = 2,      ///< a value or key of a type graven does not store, or a dict used as a list
-  kBadValue = 3,       ///< the type is right, the value is not (a lone surrogate, a key too long)
-  kKeyNotFound = 4,    ///< the key is not in the container
+  kUsage = 1,        ///< the call itself is wrong here (a write in a snapshot, a bad option)
+  kWrongType = 2,    ///< a value or key of a type graven does not store, or a dict used as a list
+  kBadValue = 3,     ///< the type is right, the value is not (a lone surrogate, a key too long)
+  kKeyNotFound = 4,  ///< the key is not in the container
   kIndexOutOfRange = 5,  ///< the index is not in the list
-  kConflict = 6,       ///< something a transactor read was changed by someone else
-  kBusy = 7,           ///< the store's write lock was not to be had in time
-  kUnavailable = 8,    ///< the store cannot be reached or written (full disk, I/O error)
-  kCommitUnknown = 9,  ///< a commit failed and it could not be found out whether it is durable
-  kCorruption = 10,    ///< what is stored contradicts itself
-  kCollected = 11,     ///< the node a handle stands for is gone
-  kClosed = 12,        ///< the database was closed
-  kForeign = 13,       ///< the file is not graven's, or of a newer format
-  kLimit = 14,         ///< a documented limit would be exceeded
+  kConflict = 6,         ///< something a transactor read was changed by someone else
+  kBusy = 7,             ///< the store's write lock was not to be had in time
+  kUnavailable = 8,      ///< the store cannot be reached or written (full disk, I/O error)
+  kCommitUnknown = 9,    ///< a commit failed and it could not be found out whether it is durable
+  kCorruption = 10,      ///< what is stored contradicts itself
+  kCollected = 11,       ///< the node a handle stands for is gone
+  kClosed = 12,          ///< the database was closed
+  kForeign = 13,         ///< the file is not graven's, or of a newer format
+  kLimit = 14,           ///< a documented limit would be exceeded
   kTransactionExpired = 15,  ///< a transaction outlived its time limit and was rolled back
 };
 
@@ -50,13 +50,13 @@ class Error : public std::runtime_error {
 };
 
 /// Declares `Type`, an Error of one fixed code.
-#define GRAVEN_DECLARE_ERROR(Type, errc)                                       \
-  class Type : public Error {                                                  \
-   public:                                                                     \
-    explicit Type(const std::string& message) : Error(errc, message) {}        \
-                                                                               \
-   protected:                                                                  \
-    Type(Errc code, const std::string& message) : Error(code, message) {}      \
+#define GRAVEN_DECLARE_ERROR(Type, errc)                                  \
+  class Type : public Error {                                             \
+   public:                                                                \
+    explicit Type(const std::string& message) : Error(errc, message) {}   \
+                                                                          \
+   protected:                                                             \
+    Type(Errc code, const std::string& message) : Error(code, message) {} \
   }
 
 GRAVEN_DECLARE_ERROR(UsageError, Errc::kUsage);

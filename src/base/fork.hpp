@@ -22,44 +22,43 @@ namespace graven::base {
 /// An object with something to do around fork(), for as long as it holds a
 /// ForkEnrolment.
 class ForkGuard {
-public:
+ public:
   ForkGuard() = default;
-  ForkGuard(const ForkGuard &) = delete;
-  ForkGuard &operator=(const ForkGuard &) = delete;
+  ForkGuard(const ForkGuard&) = delete;
+  ForkGuard& operator=(const ForkGuard&) = delete;
 
   virtual void prepare_fork() noexcept = 0;
   virtual void parent_after_fork() noexcept = 0;
   virtual void child_after_fork() noexcept = 0;
 
-protected:
-  ~ForkGuard() = default; // not through the base
+ protected:
+  ~ForkGuard() = default;  // not through the base
 };
 
 /// Calls a guard around fork() from its construction to its destruction. The
 /// guard's last member: another thread may fork at any moment, and must find
 /// all that the handlers touch.
 class ForkEnrolment {
-public:
-  ForkEnrolment(ForkGuard &guard, int rank);
+ public:
+  ForkEnrolment(ForkGuard& guard, int rank);
   ~ForkEnrolment();
-  ForkEnrolment(const ForkEnrolment &) = delete;
-  ForkEnrolment &operator=(const ForkEnrolment &) = delete;
+  ForkEnrolment(const ForkEnrolment&) = delete;
+  ForkEnrolment& operator=(const ForkEnrolment&) = delete;
 
-private:
+ private:
   friend struct ForkRegistry;
-  ForkGuard &guard_;
+  ForkGuard& guard_;
   const int rank_;
 };
 
 /// Ranks: locks are taken in this order.
-inline constexpr int kForkRankRegistry =
-    10;                                    // the process's table of open stores
-inline constexpr int kForkRankStore = 20;  // lane, pins
-inline constexpr int kForkRankPool = 30;   // connection pools
-inline constexpr int kForkRankSqlite = 40; // SQLite's own mutexes
+inline constexpr int kForkRankRegistry = 10;  // the process's table of open stores
+inline constexpr int kForkRankStore = 20;     // lane, pins
+inline constexpr int kForkRankPool = 30;      // connection pools
+inline constexpr int kForkRankSqlite = 40;    // SQLite's own mutexes
 
 /// Grows by one in every child of a fork; what was made under an older number
 /// belongs to an ancestor. One relaxed load.
 std::uint64_t fork_generation() noexcept;
 
-} // namespace graven::base
+}  // namespace graven::base

@@ -96,7 +96,7 @@ class Progress {
   bool shown_;
   bool drawn_ = false;
   Clock::time_point start_ = Clock::now();
-  Clock::time_point next_ = start_;
+  Clock::time_point next_ = start_ + std::chrono::milliseconds(100);
 };
 
 /// "12.3 MB".

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -66,8 +67,8 @@ ImportReport import(DemoPage& page, const DemoOptions& options) {
   page.line(fmt::format("Importing {} into {}", source.name(), options.output));
   Options settings;
   settings.transaction_limit = std::chrono::hours(1);
-  const Database db(options.output, settings);
-  ImportReport report = import_packages(db, source);
+  std::optional<Database> db(std::in_place, options.output, settings);
+  ImportReport report = import_packages(*db, source);
   if (report.packages.empty()) {
     throw UnavailableError(
         options.input.empty()
@@ -76,21 +77,20 @@ ImportReport import(DemoPage& page, const DemoOptions& options) {
             : fmt::format("{} holds no packages; --input wants a Debian Packages file",
                           options.input));
   }
-  page.line(fmt::format("{} stored, {} a transaction",
-                        report.stanzas == report.packages.size()
-                            ? grouped(report.stanzas) + " packages"
-                            : fmt::format("{} packages of {} stanzas",
-                                          grouped(report.packages.size()), grouped(report.stanzas)),
-                        grouped(10'000)),
+  const std::string packages = grouped(report.packages.size()) + " packages";
+  page.line(report.stanzas == report.packages.size()
+                ? packages + " stored"
+                : fmt::format("{} of {} stanzas stored", packages, grouped(report.stanzas)),
             report.reading_seconds);
   if (report.older_versions != 0) {
-    page.line(fmt::format("  {} further versions of a name: the newest of each is kept",
+    page.line(fmt::format("  {} stanzas are other versions of a package: the newest is kept",
                           grouped(report.older_versions)));
   }
   page.line(fmt::format("{} links made between packages", grouped(report.links)),
             report.linking_seconds);
   const Stopwatch closing;
-  db.close();
+  db->close();
+  db.reset();
   page.line(fmt::format("closed; the file has {}", human_bytes(fs::file_size(options.output))),
             closing.seconds());
   return report;
@@ -112,8 +112,8 @@ void show(DemoPage& page, const DemoOptions& options, const ImportReport& report
   db.close();
   page.heading("Next, try");
   page.line(fmt::format("  {} ls {} packages/{}", options.program, options.output, cast.shown));
-  page.line(fmt::format("  {} get {} packages/{}/description --raw", options.program,
-                        options.output, cast.shown));
+  page.line(fmt::format("  {} get {} packages/{} --depth 1", options.program, options.output,
+                        cast.shown));
   page.line(fmt::format("  {} why {} packages/{}", options.program, options.output, cast.hub));
   if (!sound) {
     throw CorruptionError(

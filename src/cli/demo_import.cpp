@@ -217,12 +217,12 @@ void Importer::link(std::size_t number) {
 
 void Importer::link_packages() {
   const Stopwatch watch;
-  Progress progress("linking packages", report_.packages.size(), Progress::Unit::kItems);
   handles_.reserve(report_.packages.size());
   for (const PackageNote& note : report_.packages) {
     handles_.push_back(packages_->at(note.name).as_dict());
   }
   make_virtual_packages();
+  Progress progress("linking packages", report_.packages.size(), Progress::Unit::kItems);
   for (std::size_t start = 0; start < handles_.size(); start += kPackagesPerTransaction) {
     const std::size_t end = std::min(start + kPackagesPerTransaction, handles_.size());
     db_.transaction([&] {

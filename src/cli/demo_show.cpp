@@ -300,15 +300,12 @@ void show_cycle(DemoPage& page, const Database& db, const DemoCast& cast) {
     unlinked += unlink_everywhere(db, first, cast.first, cycle);
     unlinked += unlink_everywhere(db, second, cast.second, cycle);
   });
-  page.line(fmt::format("{} from outside removed; each still links the other",
-                        counted(unlinked, "link", "links")),
-            watch.seconds());
-  const Stopwatch collecting;
-  const std::uint64_t reclaimed = db.collect();
-  page.line(fmt::format("no path from the root leads there: {} reclaimed",
-                        counted(reclaimed, "node", "nodes")),
-            collecting.seconds());
-  page.line(fmt::format("  gone: {} of their {} dicts", gone(db, parts), parts.size()));
+  page.line(
+      fmt::format("{} from outside removed in one transaction", counted(unlinked, "link", "links")),
+      watch.seconds());
+  page.line(fmt::format("  each still links the other, but no path from the root leads there:"));
+  page.line(
+      fmt::format("  gone with the commit: {} of their {} dicts", gone(db, parts), parts.size()));
 }
 
 bool show_check(DemoPage& page, const Database& db) {

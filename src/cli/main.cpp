@@ -220,15 +220,14 @@ void CommandLine::add_load() {
       "JSON replaces what is at the path, in one transaction. NDJSON adds to the dict or list\n"
       "there, in batches of lines, a transaction each; it is made when it is missing.\n"
       "Examples:\n"
-      "  graven load state.db state.json\n"
-      "  graven load state.db users.json --into users\n"
-      "  graven load state.db events.ndjson --into events\n"
-      "  graven load state.db users.ndjson --into users --key email\n"
-      "  curl -s https://example.org/data.json | graven load state.db --into data --plain");
+      "  graven load state.db users users.json\n"
+      "  graven load state.db \"\" state.json     # the whole root\n"
+      "  graven load state.db events events.ndjson\n"
+      "  graven load state.db users users.ndjson --key email\n"
+      "  curl -s https://example.org/data.json | graven load state.db data --plain");
   add_where(load, load_.where);
+  load->add_option("PATH", load_.path, "Where to store it (default, and \"\": the root)");
   load->add_option("FILE", load_.file, "What to read (default, and -: standard input)");
-  load->add_option("-i,--into", load_.into, "Where to store it (default: the root)")
-      ->type_name("PATH");
   load->add_flag("--ndjson", load_.ndjson,
                  "One JSON value a line (also when FILE ends in .ndjson or .jsonl)");
   load->add_option("-k,--key", load_.key,

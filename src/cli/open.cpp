@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Opening a database for a verb: reading never writes a byte, and a mistyped file name or prefix
-// is an error, not a new, empty database. The main thread's.
+// Opening a database for a verb: who only reads opens it read-only, and a mistyped file name or
+// prefix is an error, not a new, empty database. The main thread's.
 #include <sys/stat.h>
 
 #include <chrono>

@@ -41,6 +41,12 @@ const Node* node_of(const Value& value) {
   return std::get_if<List>(&value.variant());
 }
 
+std::string kind_of(const Value& value) {
+  const std::string name(value.type_name());
+  if (value.is_null() || value.is<Bytes>()) return name;
+  return (name.front() == 'i' ? "an " : "a ") + name;
+}
+
 std::size_t size_of(const Value& value) {
   return value.is<Dict>() ? value.as_dict().size() : value.as_list().size();
 }

@@ -14,6 +14,8 @@ namespace graven::cli {
 
 /// The dict or list a value is, as a node; nullptr for a scalar.
 const Node* node_of(const Value& value);
+/// What it is, in words: "a dict", "an int", "null".
+std::string kind_of(const Value& value);
 /// Entries or items of a dict or list.
 std::size_t size_of(const Value& value);
 

@@ -37,7 +37,7 @@ Data::Item as_item(const Value& value) {
 }
 
 void load_json(const LoadOptions& options) {
-  const Path path = parse_path(options.into);
+  const Path path = parse_path(options.path);
   const Stopwatch watch;
   Input input(options.file);
   std::string text;
@@ -86,7 +86,7 @@ class LineLoader {
   LineLoader(const LoadOptions& options, Input& input)
       : options_(options),
         input_(input),
-        path_(parse_path(options.into)),
+        path_(parse_path(options.path)),
         reader_({.plain = options.plain, .entries = true}),
         progress_("loading", input.size(), Progress::Unit::kBytes, !options.quiet) {}
 
@@ -214,9 +214,9 @@ void LineLoader::prepare_target(bool entries) {
   }
   if (entries ? !value.is<Dict>() : !value.is<List>()) {
     throw UsageError(fmt::format(
-        "{} is a {}, and the lines are {}", format_path(path_), value.type_name(),
+        "{} is {}, and the lines are {}", format_path(path_), kind_of(value),
         entries ? "entries of a dict"
-                : "items of a list; name a list with --into, or the field that is to be the key "
+                : "items of a list; name a list, or the field that is to be the key "
                   "with --key"));
   }
   target_ = value;
@@ -304,6 +304,11 @@ void LineLoader::commit(Batch& batch) {
 }  // namespace
 
 int run_load(const LoadOptions& options) {
+  if (options.file.empty() && is_terminal(0)) {
+    throw UsageError(fmt::format(
+        "nothing to read: standard input is a terminal; to load a file: graven load {} {} FILE",
+        options.where.database, options.path.empty() ? "PATH" : options.path));
+  }
   const InterruptGuard guard;
   const bool lines = options.ndjson || !options.key.empty() || has_ndjson_name(options.file);
   if (!lines) {

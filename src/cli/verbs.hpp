@@ -93,8 +93,8 @@ int run_dump(const DumpOptions& options);
 
 struct LoadOptions {
   Where where{};
+  std::string path{};
   std::string file{};
-  std::string into{};
   std::string key{};
   bool ndjson = false;
   bool plain = false;

@@ -56,13 +56,13 @@ std::string path_to(const Data& data, std::uint32_t target, const std::string& p
 
 void check_text(std::string_view text, auto&& where) {
   if (text.size() > kMaxText) {
-    throw LimitError(fmt::format("the text at {} has {} bytes; the limit is {}", where(), text.size(),
-                                 kMaxText));
+    throw LimitError(fmt::format("the text at {} has {} bytes; the limit is {}", where(),
+                                 text.size(), kMaxText));
   }
   if (const auto bad = base::invalid_utf8(text)) {
     throw BadValueError(fmt::format(
-        "the text at {} is not valid UTF-8 (byte {}; a lone surrogate?): store it as bytes", where(),
-        *bad));
+        "the text at {} is not valid UTF-8 (byte {}; a lone surrogate?): store it as bytes",
+        where(), *bad));
   }
 }
 
@@ -95,11 +95,12 @@ void check_keys(const Data& data, std::uint32_t at, const std::string& place) {
   const auto where = [&] { return path_to(data, at, place); };
   for (const std::string& key : container.keys) {
     if (key.size() > kMaxKey) {
-      throw LimitError(fmt::format("a key in {} has {} bytes; the limit is {}", where(), key.size(),
-                                   kMaxKey));
+      throw LimitError(
+          fmt::format("a key in {} has {} bytes; the limit is {}", where(), key.size(), kMaxKey));
     }
     if (base::invalid_utf8(key)) {
-      throw BadValueError(fmt::format("a key in {} is not valid UTF-8 (a lone surrogate?)", where()));
+      throw BadValueError(
+          fmt::format("a key in {} is not valid UTF-8 (a lone surrogate?)", where()));
     }
   }
   if (container.keys.size() < 2) return;
@@ -139,7 +140,8 @@ class Builder {
     if (const auto* index = std::get_if<Index>(&item)) {
       Planned& plan = planned_[index->at];
       if (plan.id == 0) {
-        plan = {.id = work_.next_id(store::Space::kNode), .anchor = parent, .links = 1, .others = {}};
+        plan = {
+            .id = work_.next_id(store::Space::kNode), .anchor = parent, .links = 1, .others = {}};
         queue_.push_back(index->at);
       } else if (plan.anchor == parent) {
         ++plan.links;
@@ -168,8 +170,9 @@ class Builder {
     for (const auto& [child, parent] : handles_) {
       session_.heap().require_alive(work_, child);
       if (load_node(work_, child).prefix != prefix()) {
-        throw BadValueError("the node of a handle is left over from a prefix that was deleted "
-                            "meanwhile: store a copy, as its plain data");
+        throw BadValueError(
+            "the node of a handle is left over from a prefix that was deleted "
+            "meanwhile: store a copy, as its plain data");
       }
       link(work_, child, parent, built_for_);
     }

@@ -13,8 +13,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
+#include <set>
 
 #include "graph/check_state.hpp"
 
@@ -68,9 +68,8 @@ void inspect_counters(Inspection& all) {
   for (; Row* row = stream.peek(); stream.pop()) {
     all.looked();
     all.saw_version(row->record.version);
-    const bool known = std::any_of(all.prefixes.begin(), all.prefixes.end(), [&](const PrefixInfo& one) {
-      return one.id == row->key.a;
-    });
+    const bool known = std::any_of(all.prefixes.begin(), all.prefixes.end(),
+                                   [&](const PrefixInfo& one) { return one.id == row->key.a; });
     if (!known) {
       all.problem(fmt::format("the counter '{}' is of prefix number {}, which does not exist",
                               row->key.name, row->key.a));

@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <tuple>
 #include <unordered_set>
 #include <utility>
@@ -60,8 +62,10 @@ class Graph {
     std::size_t link = 0;
     for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
       const NodeId id = nodes_[node].id;
-      for (; link < links_.size() && links_[link].child < id; ++link) dangling_.push_back(links_[link]);
-      for (Row* row; (row = edges.peek()) != nullptr && row->key.a < id; edges.pop()) no_child(*row);
+      for (; link < links_.size() && links_[link].child < id; ++link)
+        dangling_.push_back(links_[link]);
+      for (Row* row; (row = edges.peek()) != nullptr && row->key.a < id; edges.pop())
+        no_child(*row);
       link = merge_node(node, link, edges);
     }
     for (; link < links_.size(); ++link) dangling_.push_back(links_[link]);
@@ -81,7 +85,8 @@ class Graph {
     while (link < links_.size() && links_[link].child == node.id) {
       const std::uint32_t parent = links_[link].parent;
       const std::size_t first = link;
-      while (link < links_.size() && links_[link].child == node.id && links_[link].parent == parent) {
+      while (link < links_.size() && links_[link].child == node.id &&
+             links_[link].parent == parent) {
         ++link;
       }
       const auto count = static_cast<std::int64_t>(link - first);
@@ -101,8 +106,9 @@ class Graph {
                                           all_.uid(parent)));
         }
       } else if (!recorded) {
-        all_.problem(child, fmt::format("the back-reference from {} is missing: it links here {} times",
-                                        all_.uid(parent), count));
+        all_.problem(child,
+                     fmt::format("the back-reference from {} is missing: it links here {} times",
+                                 all_.uid(parent), count));
       } else if (edge->record.integers[0] != count) {
         all_.problem(child, fmt::format("the back-reference from {} counts {} links, there are {}",
                                         all_.uid(parent), edge->record.integers[0], count));
@@ -117,18 +123,21 @@ class Graph {
   void compare_kinds(std::uint32_t child, std::size_t first, std::size_t last) {
     const NodeInfo& node = nodes_[child];
     const std::uint32_t parent = links_[first].parent;
-    const bool as_list = std::any_of(links_.begin() + static_cast<std::ptrdiff_t>(first),
-                                     links_.begin() + static_cast<std::ptrdiff_t>(last),
-                                     [](const LinkInfo& link) { return link.kind == NodeKind::kList; });
-    const bool as_dict = std::any_of(links_.begin() + static_cast<std::ptrdiff_t>(first),
-                                     links_.begin() + static_cast<std::ptrdiff_t>(last),
-                                     [](const LinkInfo& link) { return link.kind == NodeKind::kDict; });
+    const bool as_list =
+        std::any_of(links_.begin() + static_cast<std::ptrdiff_t>(first),
+                    links_.begin() + static_cast<std::ptrdiff_t>(last),
+                    [](const LinkInfo& link) { return link.kind == NodeKind::kList; });
+    const bool as_dict =
+        std::any_of(links_.begin() + static_cast<std::ptrdiff_t>(first),
+                    links_.begin() + static_cast<std::ptrdiff_t>(last),
+                    [](const LinkInfo& link) { return link.kind == NodeKind::kDict; });
     if (node.known_layout() && (node.kind() == NodeKind::kDict ? as_list : as_dict)) {
       all_.problem(parent, fmt::format("it links to {} as a {}, which it is not", all_.uid(child),
                                        as_list ? "list" : "dict"));
     }
     if (nodes_[parent].prefix != node.prefix) {
-      all_.problem(parent, fmt::format("it links to {}, which is of another prefix", all_.uid(child)));
+      all_.problem(parent,
+                   fmt::format("it links to {}, which is of another prefix", all_.uid(child)));
     }
   }
 
@@ -139,20 +148,22 @@ class Graph {
       if (parent && row->key.b >= *parent) return;
       all_.looked();
       const std::uint32_t from = all_.find(row->key.b);
-      all_.problem(child, from == kNoNode
-                              ? fmt::format("a back-reference from node {}, which does not exist",
-                                            row->key.b)
-                              : fmt::format("the back-reference from {} is left over: it does not link "
-                                            "here",
-                                            all_.uid(from)));
+      all_.problem(
+          child,
+          from == kNoNode
+              ? fmt::format("a back-reference from node {}, which does not exist", row->key.b)
+              : fmt::format("the back-reference from {} is left over: it does not link "
+                            "here",
+                            all_.uid(from)));
     }
   }
 
   void bad_anchor(std::uint32_t child) {
     const std::uint32_t anchor = all_.find(nodes_[child].anchor);
-    all_.problem(child, anchor == kNoNode
-                            ? fmt::format("its anchor, node {}, does not exist", nodes_[child].anchor)
-                            : fmt::format("its anchor {} does not link here", all_.uid(anchor)));
+    all_.problem(child,
+                 anchor == kNoNode
+                     ? fmt::format("its anchor, node {}, does not exist", nodes_[child].anchor)
+                     : fmt::format("its anchor {} does not link here", all_.uid(anchor)));
   }
 
   // --- Reachability
@@ -198,6 +209,7 @@ class Graph {
 
   void reach_from_roots() {
     for (const PrefixInfo& prefix : all_.prefixes) {
+      roots_.insert(prefix.root);
       const std::uint32_t root = all_.find(prefix.root);
       if (root != kNoNode) spread(root, Reach::kRoot);
     }
@@ -221,12 +233,9 @@ class Graph {
   }
 
   bool owner_lives(std::int64_t owner) {
-    const auto known = std::find_if(owners_.begin(), owners_.end(),
-                                    [&](const auto& one) { return one.first == owner; });
+    const auto known = owners_.find(owner);
     if (known != owners_.end()) return known->second;
-    const bool lives = alive_(owner);
-    owners_.emplace_back(owner, lives);
-    return lives;
+    return owners_.emplace(owner, alive_(owner)).first->second;
   }
 
   // --- Anchors
@@ -263,8 +272,7 @@ class Graph {
       all_.problem(node, fmt::format("it is held by process number {}, which does not list it",
                                      -info.anchor));
       spread(node, Reach::kUnsound);
-    } else if (std::none_of(all_.prefixes.begin(), all_.prefixes.end(),
-                            [&](const PrefixInfo& prefix) { return prefix.root == info.id; })) {
+    } else if (!roots_.contains(info.id)) {
       all_.problem(node, "it is a root of no prefix");
       spread(node, Reach::kUnsound);
     }
@@ -310,7 +318,8 @@ class Graph {
   Downwards down_;
   std::vector<Reach> reach_;
   std::vector<std::uint32_t> queue_;
-  std::vector<std::pair<std::int64_t, bool>> owners_;
+  std::set<NodeId> roots_;
+  std::map<std::int64_t, bool> owners_;  // whether they live
 };
 
 }  // namespace
@@ -322,8 +331,8 @@ void inspect_orphans(Inspection& all) {
     const std::int64_t owner = row->key.a;
     const std::uint32_t node = all.find(row->key.b);
     if (node == kNoNode) {
-      all.problem(fmt::format("node {} is listed as an orphan of {}, but does not exist", row->key.b,
-                              owner));
+      all.problem(fmt::format("node {} is listed as an orphan of {}, but does not exist",
+                              row->key.b, owner));
     } else if (owner < 0 || all.nodes[node].anchor != -owner) {
       all.problem(node, fmt::format("it is listed as an orphan of {}, but its anchor is {}", owner,
                                     all.nodes[node].anchor));

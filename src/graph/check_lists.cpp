@@ -75,8 +75,11 @@ class LargeLists {
   std::vector<PageUse> inspect_level(std::uint32_t node, std::vector<PageUse> level,
                                      std::int64_t depth) {
     std::sort(level.begin(), level.end());
-    const auto twice = [](const PageUse& left, const PageUse& right) { return left.page == right.page; };
-    for (auto at = level.begin(); (at = std::adjacent_find(at, level.end(), twice)) != level.end(); ++at) {
+    const auto twice = [](const PageUse& left, const PageUse& right) {
+      return left.page == right.page;
+    };
+    for (auto at = level.begin(); (at = std::adjacent_find(at, level.end(), twice)) != level.end();
+         ++at) {
       all_.problem(node, fmt::format("page {} is there twice", at->page));
     }
     level.erase(std::unique(level.begin(), level.end(), twice), level.end());
@@ -103,8 +106,8 @@ class LargeLists {
       return;
     }
     if (record->integers[0] != all_.nodes[node].id) {
-      all_.problem(node, fmt::format("page {} says it belongs to node {}", use.page,
-                                     record->integers[0]));
+      all_.problem(
+          node, fmt::format("page {} says it belongs to node {}", use.page, record->integers[0]));
     }
     std::int64_t found = 0;
     try {
@@ -129,8 +132,8 @@ class LargeLists {
       return;
     }
     if (found != use.count) {
-      all_.problem(node, fmt::format("page {} is counted as {} items, it has {}", use.page, use.count,
-                                     found));
+      all_.problem(node, fmt::format("page {} is counted as {} items, it has {}", use.page,
+                                     use.count, found));
     }
   }
 
@@ -138,7 +141,8 @@ class LargeLists {
     const auto value = element.type == Type::kInt || element.type == Type::kInt5
                            ? jsonb::integer(element)
                            : std::nullopt;
-    if (!value) throw CorruptionError("it holds something else than pages and counts (depth unequal?)");
+    if (!value)
+      throw CorruptionError("it holds something else than pages and counts (depth unequal?)");
     return *value;
   }
 
@@ -148,7 +152,8 @@ class LargeLists {
     for (jsonb::Cursor cursor(array.payload); !cursor.done();) {
       const std::int64_t page = number(cursor.next());
       const std::int64_t count = number(cursor.next());
-      if (count < 1) throw CorruptionError(fmt::format("it counts {} items in page {}", count, page));
+      if (count < 1)
+        throw CorruptionError(fmt::format("it counts {} items in page {}", count, page));
       pages.push_back({page, std::min(count, std::int64_t{1} << 40U)});
     }
     return pages;
@@ -219,8 +224,8 @@ class Blobs {
     if (node == kNoNode) {
       all_.problem(fmt::format("the large value {} of node {}, which does not exist", blob, owner));
     } else {
-      all_.problem(node, fmt::format("the large value {} says it belongs here, but nothing uses it",
-                                     blob));
+      all_.problem(
+          node, fmt::format("the large value {} says it belongs here, but nothing uses it", blob));
     }
   }
 

@@ -75,8 +75,9 @@ void Stream::fetch() {
 // --- Inspection
 
 std::uint32_t Inspection::find(NodeId id) const noexcept {
-  const auto at = std::lower_bound(nodes.begin(), nodes.end(), id,
-                                   [](const NodeInfo& node, NodeId wanted) { return node.id < wanted; });
+  const auto at =
+      std::lower_bound(nodes.begin(), nodes.end(), id,
+                       [](const NodeInfo& node, NodeId wanted) { return node.id < wanted; });
   if (at == nodes.end() || at->id != id) return kNoNode;
   return static_cast<std::uint32_t>(at - nodes.begin());
 }

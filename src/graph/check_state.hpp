@@ -94,8 +94,8 @@ class Inspection {
 
   store::View& view;
   std::vector<PrefixInfo> prefixes;
-  std::vector<NodeInfo> nodes;    // by id
-  std::vector<LinkInfo> links;    // sorted by (child, parent) in the pass over the links
+  std::vector<NodeInfo> nodes;  // by id
+  std::vector<LinkInfo> links;  // sorted by (child, parent) in the pass over the links
   std::vector<BlobUse> blobs;
   CheckReport report;
 

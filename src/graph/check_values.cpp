@@ -211,7 +211,8 @@ class LargeDicts {
         if (count != 0) stray(stream == &entries_ ? "entries" : "slots", count, last);
         count = 0;
       };
-      for (Row* row; (row = stream->peek()) != nullptr && (!next || row->key.a < *next); stream->pop()) {
+      for (Row* row; (row = stream->peek()) != nullptr && (!next || row->key.a < *next);
+           stream->pop()) {
         if (row->key.a != last) tell();
         last = row->key.a;
         ++count;
@@ -285,7 +286,8 @@ class LargeDicts {
           found_.push_back({hash, id_of(cursor.next())});
         }
       } catch (const CorruptionError& error) {
-        all_.problem(node, fmt::format("the slot of hash {:x} is damaged: {}", hash, cause_of(error)));
+        all_.problem(node,
+                     fmt::format("the slot of hash {:x} is damaged: {}", hash, cause_of(error)));
       }
     }
   }
@@ -309,8 +311,8 @@ class LargeDicts {
       all_.problem(node, fmt::format("its header counts {} entries, there are {}", count, count_));
     }
     if (count_ > 0 && last_ >= next) {
-      all_.problem(node, fmt::format("an entry has position {}, the next to be given out is {}", last_,
-                                     next));
+      all_.problem(node, fmt::format("an entry has position {}, the next to be given out is {}",
+                                     last_, next));
     }
   }
 
@@ -338,11 +340,12 @@ class LargeDicts {
       std::sort(positions_.begin(), positions_.end());
     }
     const bool there = std::binary_search(positions_.begin(), positions_.end(), slot.position);
-    all_.problem(node, there ? fmt::format("the slot of hash {:x} names position {}, whose key is in "
-                                           "another slot or named twice",
-                                           slot.hash, slot.position)
-                             : fmt::format("the slot of hash {:x} names position {}, where no entry is",
-                                           slot.hash, slot.position));
+    all_.problem(node,
+                 there ? fmt::format("the slot of hash {:x} names position {}, whose key is in "
+                                     "another slot or named twice",
+                                     slot.hash, slot.position)
+                       : fmt::format("the slot of hash {:x} names position {}, where no entry is",
+                                     slot.hash, slot.position));
   }
 
   /// Keys can only be equal where their hashes are.
@@ -373,8 +376,8 @@ class LargeDicts {
   Inspection& all_;
   Stream entries_;
   Stream slots_;
-  std::vector<Mark> wanted_;  // what the entries of the dict at hand ask for
-  std::vector<Mark> found_;   // what its slots say
+  std::vector<Mark> wanted_;             // what the entries of the dict at hand ask for
+  std::vector<Mark> found_;              // what its slots say
   std::vector<std::int64_t> positions_;  // of its entries, once asked for
   std::int64_t count_ = 0;
   std::int64_t last_ = 0;

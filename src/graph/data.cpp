@@ -28,7 +28,7 @@ void throw_out_of_range(std::int64_t value) {
 // --- Value
 
 std::string_view Value::type_name() const noexcept {
-  static constexpr std::string_view kNames[] = {"null", "bool", "int", "int",  "float",
+  static constexpr std::string_view kNames[] = {"null", "bool",  "int",  "int", "float",
                                                 "str",  "bytes", "dict", "list"};
   return kNames[variant_.index()];
 }
@@ -223,8 +223,8 @@ Data Data::at(std::size_t index) const {
   if (!is_list()) throw WrongTypeError("the data is not a list");
   const Container& list = container(std::get<Index>(root_));
   if (index >= list.items.size()) {
-    throw IndexOutOfRange(fmt::format("index {} is out of range: the list has {} items", index,
-                                      list.items.size()));
+    throw IndexOutOfRange(
+        fmt::format("index {} is out of range: the list has {} items", index, list.items.size()));
   }
   Data whole = *this;
   whole.root_ = list.items[index];
@@ -253,7 +253,8 @@ bool operator==(const Data& left, const Data& right) {
     const auto* index_b = std::get_if<Data::Index>(&b);
     if ((index_a == nullptr) != (index_b == nullptr)) return false;
     if (index_a == nullptr) return same_scalar(a, b);
-    if (assumed.emplace(index_a->at, index_b->at).second) open.emplace_back(index_a->at, index_b->at);
+    if (assumed.emplace(index_a->at, index_b->at).second)
+      open.emplace_back(index_a->at, index_b->at);
     return true;
   };
   if (!same(left.root_, right.root_)) return false;

@@ -167,7 +167,8 @@ bool Database::closed() const noexcept { return scope_->session().closed(); }
 
 void Database::close() const {
   Session& session = scope_->session();
-  if (!session.closed() && session.heap().store().in_transaction()) session.heap().store().rollback();
+  if (!session.closed() && session.heap().store().in_transaction())
+    session.heap().store().rollback();
   session.close();
 }
 

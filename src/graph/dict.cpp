@@ -66,7 +66,8 @@ std::optional<Value> look_up(const graph::Pin& pin, std::string_view key) {
     std::optional<Value> value;
     pin.scope().read([&](View& view) {
       const NodeRecord same = graph::load_node(view, pin.id());
-      if (const auto element = content::find(view, same, key)) value = decoder.value(*element, view);
+      if (const auto element = content::find(view, same, key))
+        value = decoder.value(*element, view);
     });
     return value;
   });

@@ -163,8 +163,8 @@ std::optional<std::string> find(View& view, const NodeRecord& node, std::string_
   return std::string(found->whole);
 }
 
-std::vector<Entry> entries(View& view, const NodeRecord& node, std::int64_t from,
-                           std::size_t limit, bool reverse) {
+std::vector<Entry> entries(View& view, const NodeRecord& node, std::int64_t from, std::size_t limit,
+                           bool reverse) {
   std::vector<Entry> result;
   if (node.layout == Layout::kLargeDict) {
     Range range{.space = Space::kEntry, .a = node.id};

@@ -54,8 +54,8 @@ std::optional<std::string> erase(store::Work& work, NodeRecord& node, std::strin
 /// large or small as they are, and saves the node.
 void fill(store::Work& work, NodeRecord& node, std::string object);
 
-/// Empties it of up to `limit` entries, oldest first, calling `each` with every element; saves the node (also
-/// when now empty: it is small then). False when entries are left.
+/// Empties it of up to `limit` entries, oldest first, calling `each` with every element; saves the
+/// node (also when now empty: it is small then). False when entries are left.
 bool drain(store::Work& work, NodeRecord& node, std::size_t limit,
            base::FunctionRef<void(std::string_view element)> each);
 

@@ -58,7 +58,8 @@ NodeKind Node::kind() const noexcept { return pin_->kind(); }
 bool operator==(const Node& left, const Node& right) noexcept {
   const Pin& a = *left.pin_;
   const Pin& b = *right.pin_;
-  return a.id() == b.id() && a.scope().session().store_constant() == b.scope().session().store_constant();
+  return a.id() == b.id() &&
+         a.scope().session().store_constant() == b.scope().session().store_constant();
 }
 
 bool Node::exists() const { return pin_->scope().node(pin_->id()).has_value(); }
@@ -78,7 +79,8 @@ std::map<std::string, std::int64_t> Node::backrefs() const {
   graph::with_root(*pin_, [&] {
     pin_->scope().read([&](store::View& view) {
       result.clear();
-      for (const graph::Parent& parent : graph::parents_of(view, graph::load_node(view, pin_->id()))) {
+      for (const graph::Parent& parent :
+           graph::parents_of(view, graph::load_node(view, pin_->id()))) {
         const graph::NodeRecord node = graph::load_node(view, parent.id);
         result[graph::uid_of(pin_->scope().session(), parent.id, node.kind())] = parent.links;
       }

@@ -39,8 +39,7 @@ std::int64_t new_owner() {
 
 }  // namespace
 
-Heap::Heap(std::unique_ptr<store::Backend> backend)
-    : store_(std::move(backend), *this) {}
+Heap::Heap(std::unique_ptr<store::Backend> backend) : store_(std::move(backend), *this) {}
 
 Heap::~Heap() { store_.stop(); }
 
@@ -56,7 +55,8 @@ void Heap::detach(const std::shared_ptr<Pins>& pins) {
 
 bool Heap::pinned(NodeId id) {
   const std::scoped_lock lock(pins_mutex_);
-  return std::any_of(pins_.begin(), pins_.end(), [&](const auto& pins) { return pins->pinned(id); });
+  return std::any_of(pins_.begin(), pins_.end(),
+                     [&](const auto& pins) { return pins->pinned(id); });
 }
 
 std::int64_t Heap::owner() {
@@ -83,7 +83,6 @@ void Heap::unpinned(NodeId id) {
 void Heap::before_commit(Work& work) {
   new_orphans_.clear();
   gone_orphans_.clear();
-  new_doomed_ = false;
   if (orphan_count_.load(std::memory_order_relaxed) != 0 || !work.suspects().empty()) {
     collections_.fetch_add(1, std::memory_order_seq_cst);
     release_orphans(work);
@@ -101,8 +100,9 @@ void Heap::after_commit(bool committed) noexcept {
   if (collections_.load(std::memory_order_relaxed) % 2 == 1) {
     collections_.fetch_add(1, std::memory_order_seq_cst);
   }
+  const bool doomed = std::exchange(new_doomed_, false);
   if (!committed) return;
-  if (new_doomed_) {
+  if (doomed) {
     doomed_here_.store(true);
     store_.wake(Clock::now());
   }
@@ -146,26 +146,29 @@ void Heap::settle(Work& work, std::size_t budget) {
     if (node->held()) new_orphans_.push_back(id);
   }
   if (adrift.empty()) return;
-  const Trace traced = trace(work, adrift, any_doomed(work), [&](NodeId id) { return pinned(id); },
-                             budget);
+  const Trace traced = trace(
+      work, adrift, any_doomed(work), [&](NodeId id) { return pinned(id); }, budget);
   if (traced.complete) {
-    apply(work, traced);
+    for (const NodeId id : apply(work, traced)) new_orphans_.push_back(id);
     remove(work, traced.garbage);
   } else {
     for (const NodeId id : adrift) doom(work, id, true);
   }
 }
 
-void Heap::apply(Work& work, const Trace& traced) {
+/// Returns what this process's handles hold from now on.
+std::vector<NodeId> Heap::apply(Work& work, const Trace& traced) {
+  std::vector<NodeId> held;
   for (const Trace::Rescue& rescue : traced.rescued) {
     NodeRecord node = load_node(work, rescue.node);
     if (rescue.anchor == kHeldHere) {
-      new_orphans_.push_back(node.id);
+      held.push_back(node.id);
       change_anchor(work, std::move(node), -owner());
     } else {
       change_anchor(work, std::move(node), rescue.anchor);
     }
   }
+  return held;
 }
 
 /// Removes a whole piece of garbage: nothing outside hangs on it any longer.
@@ -205,7 +208,8 @@ bool Heap::alive(NodeId id) {
   if (!node) return false;
   if (!chain_end(*view, std::move(*node)).adrift()) return true;
   if (backend().read_only()) {
-    const Trace traced = trace(*view, doomed_in(*view), false, [](NodeId) { return false; }, SIZE_MAX);
+    const Trace traced = trace(
+        *view, doomed_in(*view), false, [](NodeId) { return false; }, SIZE_MAX);
     return std::find(traced.garbage.begin(), traced.garbage.end(), id) == traced.garbage.end();
   }
   reclaim(UINT64_MAX, kPatience);
@@ -223,10 +227,12 @@ void Heap::require_alive_if_there(Work& work, NodeId id) {
   if (!node || !chain_end(work, std::move(*node)).adrift()) return;
   // It hangs on something doomed: whether it lives only a whole trace can tell.
   std::set<std::int64_t> suspects = std::exchange(work.suspects(), {});
-  const Trace traced = trace(work, doomed_in(work), !suspects.empty(),
-                             [&](NodeId other) { return pinned(other); }, SIZE_MAX);
+  const Trace traced = trace(
+      work, doomed_in(work), !suspects.empty(), [&](NodeId other) { return pinned(other); },
+      SIZE_MAX);
   if (traced.complete) {
-    apply(work, traced);
+    // Settling takes note of them, when this is committed.
+    for (const NodeId held : apply(work, traced)) suspects.insert(held);
     remove(work, traced.garbage);
   }
   work.suspects().merge(suspects);
@@ -287,7 +293,8 @@ void Heap::sweep_dead_owners() {
     for (bool more = true; more;) {
       store_.write_apart(
           [&](Work& work) {
-            const std::vector<Row> rows = work.scan({.space = Space::kOrphan, .a = number}, kSweepNodes);
+            const std::vector<Row> rows =
+                work.scan({.space = Space::kOrphan, .a = number}, kSweepNodes);
             more = rows.size() == kSweepNodes;
             for (const Row& row : rows) {
               work.erase(row.key);
@@ -340,7 +347,8 @@ std::optional<store::Deadline> Heap::chore() noexcept {
     bool released = false;
     if (orphan_count_.load() != 0) {
       const std::scoped_lock lock(orphans_mutex_);
-      released = std::any_of(orphans_.begin(), orphans_.end(), [&](NodeId id) { return !pinned(id); });
+      released =
+          std::any_of(orphans_.begin(), orphans_.end(), [&](NodeId id) { return !pinned(id); });
     }
     if (released) store_.write_apart([](Work&) {}, Clock::now() + kLaneWait);
     if (sweep_.exchange(false)) sweep_dead_owners();

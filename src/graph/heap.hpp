@@ -94,7 +94,7 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   bool pinned(NodeId id);
   void release_orphans(store::Work& work);
   void settle(store::Work& work, std::size_t budget);
-  void apply(store::Work& work, const Trace& trace);
+  std::vector<NodeId> apply(store::Work& work, const Trace& trace);
   void remove(store::Work& work, const std::vector<NodeId>& garbage);
   std::uint64_t reclaim_pass(std::uint64_t most, std::chrono::milliseconds patience);
   void sweep_dead_owners();
@@ -106,15 +106,15 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   std::int64_t owner_ = 0;  // owner_mutex_
 
   std::mutex orphans_mutex_;
-  std::set<NodeId> orphans_;                 // held by this process; orphans_mutex_
+  std::set<NodeId> orphans_;  // held by this process; orphans_mutex_
   std::atomic<std::size_t> orphan_count_{0};
 
   std::atomic<std::uint64_t> collections_{0};
-  std::atomic<std::uint64_t> removed_{0};    // nodes collected by this process
-  std::atomic<bool> doomed_here_{false};     // this process has reclaiming to do
-  std::atomic<bool> sweep_{false};           // and dead owners to look for
-  std::atomic<bool> looked_{false};          // for leftovers
-  std::mutex reclaim_mutex_;                 // one reclaiming at a time in this process
+  std::atomic<std::uint64_t> removed_{0};  // nodes collected by this process
+  std::atomic<bool> doomed_here_{false};   // this process has reclaiming to do
+  std::atomic<bool> sweep_{false};         // and dead owners to look for
+  std::atomic<bool> looked_{false};        // for leftovers
+  std::mutex reclaim_mutex_;               // one reclaiming at a time in this process
 
   // What the commit under way will have changed once it is durable; in the lane.
   std::vector<NodeId> new_orphans_;

@@ -122,8 +122,7 @@ void link(Work& work, NodeId child, NodeId parent, NodeId unfinished) {
   // on it: then the two would hold each other up. On a node without links nothing hangs.
   const bool loose = node.adrift() || node.held();
   const bool bare = child != unfinished && !has_links(work, node);
-  if (loose && child != parent &&
-      (bare || chain_end(work, load_node(work, parent)).id != child)) {
+  if (loose && child != parent && (bare || chain_end(work, load_node(work, parent)).id != child)) {
     forget_orphan(work, node);
     node.anchor = parent;
     node.links = 1;

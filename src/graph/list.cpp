@@ -30,7 +30,8 @@ std::size_t large_limit(const NodeRecord& node) {
 }
 
 [[noreturn]] void throw_range(std::int64_t index, std::size_t size) {
-  throw IndexOutOfRange(fmt::format("index {} is out of range: the list has {} items", index, size));
+  throw IndexOutOfRange(
+      fmt::format("index {} is out of range: the list has {} items", index, size));
 }
 
 /// The place an index names in a list of `size` items.
@@ -60,8 +61,8 @@ void note_change(const graph::Pin& pin, std::int64_t size_by) {
 /// Replaces [start, start + count) by items of `data`; new links come before old ones go.
 void splice_items(Work& work, const graph::Pin& pin, NodeRecord& node, std::size_t start,
                   std::size_t count, const Data& data, const std::vector<Data::Item>& items) {
-  std::vector<std::string> elements = graph::build_items(work, pin.scope().session(), node.id, data,
-                                                         items, large_limit(node));
+  std::vector<std::string> elements =
+      graph::build_items(work, pin.scope().session(), node.id, data, items, large_limit(node));
   node = graph::load_node(work, node.id);
   const std::vector<std::string> old = content::erase(work, node, start, count);
   content::insert(work, node, start, std::move(elements));
@@ -129,8 +130,8 @@ class Cursor final : public graph::ListCursor {
   bool reverse_;
   std::shared_ptr<graph::Watches::Watch> watch_;
   std::uint64_t seen_ = UINT64_MAX;
-  std::size_t at_ = 0;    // forwards: the next index
-  std::size_t end_ = 0;   // backwards: one past the next index
+  std::size_t at_ = 0;   // forwards: the next index
+  std::size_t end_ = 0;  // backwards: one past the next index
   std::size_t start_ = 0;
   std::vector<Value> values_;
 };
@@ -283,8 +284,8 @@ void List::rearrange(const std::vector<std::size_t>& order) const {
     for (std::size_t place = 0; place < before.size(); ++place) {
       if (uses[place] == 0) graph::release(work, node.id, before[place]);
     }
-    note_change(*pin_, static_cast<std::int64_t>(after.size()) -
-                           static_cast<std::int64_t>(before.size()));
+    note_change(*pin_,
+                static_cast<std::int64_t>(after.size()) - static_cast<std::int64_t>(before.size()));
   });
 }
 

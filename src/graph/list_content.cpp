@@ -88,7 +88,8 @@ Key page_key(NodeId page) { return {.space = Space::kPage, .a = page}; }
 std::string load_page(View& view, NodeId page) {
   std::optional<Record> record = view.load(page_key(page));
   if (!record) {
-    throw CorruptionError(fmt::format("page {} of a list is missing from the store; run check()", page));
+    throw CorruptionError(
+        fmt::format("page {} of a list is missing from the store; run check()", page));
   }
   return std::move(record->body);
 }
@@ -267,7 +268,8 @@ Children write_leaves(Work& work, NodeId node, NodeId first_page,
                       std::span<const std::string> items, bool lean) {
   Children children;
   for (const auto& leaf : cut_leaves(items, lean)) {
-    const NodeId page = children.empty() && first_page != 0 ? first_page : work.next_id(Space::kPage);
+    const NodeId page =
+        children.empty() && first_page != 0 ? first_page : work.next_id(Space::kPage);
     save_page(work, node, page, join(leaf));
     children.push_back({page, leaf.size()});
   }
@@ -433,14 +435,12 @@ void insert(Work& work, NodeRecord& node, std::size_t index, std::vector<std::st
   way.replace(work, node, 1, std::move(children));
 }
 
-std::vector<std::string> erase(Work& work, NodeRecord& node, std::size_t start,
-                               std::size_t count) {
+std::vector<std::string> erase(Work& work, NodeRecord& node, std::size_t start, std::size_t count) {
   Elements erased;
   if (node.layout == Layout::kList) {
     erased = items(work, node, start, count);
     const Element array = jsonb::parse(node.body);
-    set_small(work, node,
-              jsonb::splice(array, offset_of(array, start), bytes_of(erased), {}));
+    set_small(work, node, jsonb::splice(array, offset_of(array, start), bytes_of(erased), {}));
     return erased;
   }
   while (count > 0) {

@@ -20,9 +20,10 @@ NodeRecord to_node(NodeId id, store::Record&& record) {
 }
 
 store::Record to_record(NodeRecord node) {
-  return {.version = node.version,
-          .integers = {node.prefix, static_cast<std::int64_t>(node.layout), node.anchor, node.links},
-          .body = std::move(node.body)};
+  return {
+      .version = node.version,
+      .integers = {node.prefix, static_cast<std::int64_t>(node.layout), node.anchor, node.links},
+      .body = std::move(node.body)};
 }
 
 std::optional<NodeRecord> find_node(store::View& view, NodeId id) {

@@ -47,7 +47,7 @@ struct NodeRecord {
     return layout == Layout::kLargeDict || layout == Layout::kLargeList;
   }
   [[nodiscard]] bool root() const noexcept { return anchor == id; }
-  [[nodiscard]] bool held() const noexcept { return anchor < 0; }   // an orphan of a process
+  [[nodiscard]] bool held() const noexcept { return anchor < 0; }  // an orphan of a process
   [[nodiscard]] bool adrift() const noexcept { return anchor == kNobody; }
   [[nodiscard]] bool condemned() const noexcept { return adrift() && links == kCondemned; }
   [[nodiscard]] bool anchored() const noexcept { return anchor > 0 && anchor != id; }

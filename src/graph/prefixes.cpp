@@ -52,9 +52,8 @@ std::vector<std::string> prefix_names(Scope& scope) {
 
 bool prefix_in_use(Scope& scope, std::string_view prefix) {
   bool used = false;
-  scope.read([&](View& view) {
-    used = !prefix.empty() && view.load(prefix_key(prefix)).has_value();
-  });
+  scope.read(
+      [&](View& view) { used = !prefix.empty() && view.load(prefix_key(prefix)).has_value(); });
   return used;
 }
 

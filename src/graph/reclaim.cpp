@@ -142,14 +142,15 @@ void Reclaiming::condemn(Work& work) {
 
 std::uint64_t Reclaiming::remove(Work& work, std::uint64_t most) {
   enter(work);
-  const std::size_t end = std::min(
-      {removed_ + kSliceNodes, traced_.garbage.size(),
-       removed_ + static_cast<std::size_t>(std::min<std::uint64_t>(most, kSliceNodes))});
-  const std::unordered_set<NodeId> now(traced_.garbage.begin() + static_cast<std::ptrdiff_t>(removed_),
-                                       traced_.garbage.begin() + static_cast<std::ptrdiff_t>(end));
+  const std::size_t end =
+      std::min({removed_ + kSliceNodes, traced_.garbage.size(),
+                removed_ + static_cast<std::size_t>(std::min<std::uint64_t>(most, kSliceNodes))});
+  const std::unordered_set<NodeId> now(
+      traced_.garbage.begin() + static_cast<std::ptrdiff_t>(removed_),
+      traced_.garbage.begin() + static_cast<std::ptrdiff_t>(end));
   std::unordered_set<NodeId> gone;
-  std::vector<NodeId> cut_off;                        // hung on what goes now, and go later
-  std::vector<std::pair<NodeId, NodeId>> together;    // (child, parent): both to go now
+  std::vector<NodeId> cut_off;                      // hung on what goes now, and go later
+  std::vector<std::pair<NodeId, NodeId>> together;  // (child, parent): both to go now
   std::size_t elements = 0;
   for (; removed_ < end && elements < kSliceElements; ++removed_) {
     const NodeId id = traced_.garbage[removed_];

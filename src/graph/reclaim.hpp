@@ -64,11 +64,11 @@ class Reclaiming {
   void doom_cut_off(store::Work& work, NodeId id);
 
   Trace traced_;
-  std::vector<NodeId> tops_;          // the doomed among the garbage
-  std::unordered_set<NodeId> left_;   // the garbage
-  std::uint64_t seen_ = 0;            // the last commit the trace saw
-  std::set<std::uint64_t> commits_;   // of this pass
-  std::uint64_t last_ = 0;            // the commit before the slice at hand, unless others came between
+  std::vector<NodeId> tops_;         // the doomed among the garbage
+  std::unordered_set<NodeId> left_;  // the garbage
+  std::uint64_t seen_ = 0;           // the last commit the trace saw
+  std::set<std::uint64_t> commits_;  // of this pass
+  std::uint64_t last_ = 0;  // the commit before the slice at hand, unless others came between
 
   std::size_t rescued_ = 0;
   std::size_t condemned_ = 0;

@@ -18,8 +18,8 @@ using store::View;
 
 /// A string as Python's repr() quotes it (what is not ASCII stays as it is).
 std::string quoted(std::string_view text) {
-  const bool doubled = text.find('\'') != std::string_view::npos &&
-                       text.find('"') == std::string_view::npos;
+  const bool doubled =
+      text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos;
   const char quote = doubled ? '"' : '\'';
   std::string out(1, quote);
   for (const char c : text) {

@@ -29,7 +29,7 @@ namespace graven::graph {
 class Watches {
  public:
   struct Watch {
-    std::atomic<std::int64_t> size{0};     // how the size changed since the start
+    std::atomic<std::int64_t> size{0};  // how the size changed since the start
     std::atomic<std::uint64_t> changes{0};
   };
   std::shared_ptr<Watch> watch(NodeId id);

@@ -126,20 +126,22 @@ class OptimisticScope final : public TransactorScope {
     if (own.heap().backend().read_only()) {
       throw UsageError("the database is open read-only: nothing can be written");
     }
+    const auto mutate = [&](Work& work) {
+      work.touch_prefix(own.prefix());
+      body(work);
+    };
+    if (in_lane_) {
+      own.heap().store().write(mutate, own.limits());
+      return;
+    }
     with_work([&](Work& work) {
-      if (in_lane_) {
-        work.touch_prefix(own.prefix());
-        body(work);
-        return;
-      }
       work.begin_mutation();
       try {
-        body(work);
+        mutate(work);
       } catch (...) {
         work.drop_mutation();
         throw;
       }
-      work.touch_prefix(own.prefix());
       work.end_mutation();
     });
   }

@@ -47,11 +47,13 @@ std::int64_t free_prefix_id(View& view) {
 
 void check_prefix_name(std::string_view name) {
   bool bad = name.empty() || name.size() > 200 || base::invalid_utf8(name).has_value();
-  for (const char c : name) bad = bad || c == ':' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+  for (const char c : name)
+    bad = bad || c == ':' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
   if (bad) {
-    throw BadValueError(fmt::format(
-        "'{}' cannot be a prefix: it needs 1 to 200 bytes of UTF-8 without ':' and control characters",
-        name));
+    throw BadValueError(
+        fmt::format("'{}' cannot be a prefix: it needs 1 to 200 bytes of UTF-8 without ':' and "
+                    "control characters",
+                    name));
   }
 }
 
@@ -138,9 +140,10 @@ void Session::open_prefix() {
     }
   }
   if (backend.read_only()) {
-    throw KeyNotFound(fmt::format("{} has no prefix '{}', and it is open read-only: nothing can be made "
-                                  "in it",
-                                  backend.name(), prefix_));
+    throw KeyNotFound(
+        fmt::format("{} has no prefix '{}', and it is open read-only: nothing can be made "
+                    "in it",
+                    backend.name(), prefix_));
   }
   Record opened;
   heap_->store().write(
@@ -173,7 +176,8 @@ std::string uid_of(const Session& session, NodeId id, NodeKind kind) {
   return uid_of(session.prefix(), session.store_constant(), id, kind);
 }
 
-std::string uid_of(std::string_view prefix, std::uint64_t store_constant, NodeId id, NodeKind kind) {
+std::string uid_of(std::string_view prefix, std::uint64_t store_constant, NodeId id,
+                   NodeKind kind) {
   // 48 bits of milliseconds, 15 of sequence and 65 that are the store's: its constant and
   // one bit more. See docs/design/ids.md.
   const auto bits = static_cast<std::uint64_t>(id);
@@ -185,7 +189,8 @@ std::string uid_of(std::string_view prefix, std::uint64_t store_constant, NodeId
 
 std::optional<ParsedUid> parse_uid(const Session& session, std::string_view uid) {
   const std::string& prefix = session.prefix();
-  if (uid.size() != prefix.size() + 2 + 26 || !uid.starts_with(prefix) || uid[prefix.size()] != ':') {
+  if (uid.size() != prefix.size() + 2 + 26 || !uid.starts_with(prefix) ||
+      uid[prefix.size()] != ':') {
     return std::nullopt;
   }
   const char kind = uid[prefix.size() + 1];

@@ -63,7 +63,8 @@ void put_text_escape(std::string& out, char tag, std::string_view text) {
 std::string load_blob(store::View& view, std::int64_t id) {
   std::optional<Record> blob = view.load({.space = Space::kBlob, .a = id});
   if (!blob) {
-    throw CorruptionError(fmt::format("the large value {} is missing from the store; run check()", id));
+    throw CorruptionError(
+        fmt::format("the large value {} is missing from the store; run check()", id));
   }
   return std::move(blob->body);
 }

@@ -37,8 +37,8 @@ struct Link {
 inline constexpr std::size_t kLargeInNode = 1000;
 inline constexpr std::size_t kLargeInEntry = 240;  // entries are clustered: keep their rows small
 
-using Stored = std::variant<std::nullptr_t, bool, std::int64_t, BigInt, double, std::string, Bytes,
-                            Link>;
+using Stored =
+    std::variant<std::nullptr_t, bool, std::int64_t, BigInt, double, std::string, Bytes, Link>;
 
 /// The value of an element; CorruptionError for an object that is no escape, or a lost blob.
 Stored read(jsonb::Element element, store::View& view);

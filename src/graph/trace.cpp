@@ -53,9 +53,9 @@ class Tracer {
     NodeId id;
     std::int32_t first_child = -1;  // among those that hang directly on it
     std::int32_t next_sibling = -1;
-    NodeId outside = 0;             // a parent that does not hang
+    NodeId outside = 0;  // a parent that does not hang
     bool rescued = false;
-    bool condemned = false;         // what it hangs on is: handles do not count
+    bool condemned = false;  // what it hangs on is: handles do not count
   };
 
   /// Where the chain of anchors from `id` leads. Remembers what it learns.
@@ -99,7 +99,8 @@ class Tracer {
             case Fate::kRooted:
               result_.rescued.push_back({id, row.key.b});
               // What hangs on it is rooted again: forget what was thought of it.
-              std::erase_if(fates_, [](const auto& known) { return known.second == Fate::kAdrift; });
+              std::erase_if(fates_,
+                            [](const auto& known) { return known.second == Fate::kAdrift; });
               fates_[id] = Fate::kRooted;
               return true;
             case Fate::kAdrift:

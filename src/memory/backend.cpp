@@ -10,15 +10,17 @@
 // Everything is guarded by `mutex_`, which is also held across a fork.
 #include "memory/backend.hpp"
 
+#include <graven/error.hpp>
+
 #include <atomic>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <random>
 #include <set>
 #include <thread>
 #include <utility>
-
-#include <graven/error.hpp>
 
 #include "base/fork.hpp"
 
@@ -51,14 +53,24 @@ Record stored(const Key& key, Record record) {
   return record;
 }
 
-/// The first and the last key a range can hold; for names the last is open.
+/// The first key a range can hold.
 Key first_key(const Range& range) {
   switch (store::schema(range.space).shape) {
-    case KeyShape::kId: return {.space = range.space, .a = range.from};
-    case KeyShape::kPair: return {.space = range.space, .a = range.a, .b = range.from};
-    case KeyShape::kName: break;
+    case KeyShape::kId:
+      return {.space = range.space, .a = range.from};
+    case KeyShape::kPair:
+      return {.space = range.space, .a = range.a, .b = range.from};
+    case KeyShape::kName:
+      break;
   }
   return {.space = range.space, .a = range.a, .name = range.after};
+}
+
+/// The last key a range of one `a` can hold, if it is not one of names.
+Key last_key(const Range& range) {
+  Key last = first_key(range);
+  (store::schema(range.space).shape == KeyShape::kId ? last.a : last.b) = range.to;
+  return last;
 }
 
 /// Whether the range is one of many `a`.
@@ -73,13 +85,13 @@ bool in_range(const Range& range, const Key& key) {
   if (spans(range) && key.a != range.a) return range.a < key.a && key.a <= range.a_to;
   if (key.a != range.a) return false;
   if (shape == KeyShape::kPair) return range.from <= key.b && (spans(range) || key.b <= range.to);
-  return key.name > range.after || (range.include_empty_name && range.after.empty() && key.name.empty());
+  return key.name > range.after ||
+         (range.include_empty_name && range.after.empty() && key.name.empty());
 }
 
 class Store final : public store::Backend, private base::ForkGuard {
  public:
-  explicit Store(std::string name)
-      : name_(std::move(name)) {
+  explicit Store(std::string name) : name_(std::move(name)) {
     static std::atomic<std::uint64_t> made{0};
     identity_ = "memory:" + std::to_string(++made);
     std::random_device random;
@@ -125,8 +137,12 @@ class Store final : public store::Backend, private base::ForkGuard {
 
   std::optional<Record> at(const Key& key, Commit commit) const {
     const auto found = records_.find(key);
-    if (found == records_.end()) return std::nullopt;
-    for (auto it = found->second.rbegin(); it != found->second.rend(); ++it) {
+    return found == records_.end() ? std::nullopt : seen(found->second, commit);
+  }
+
+  /// The last version not after a commit.
+  static std::optional<Record> seen(const std::vector<Version>& versions, Commit commit) {
+    for (auto it = versions.rbegin(); it != versions.rend(); ++it) {
       if (it->commit <= commit) return it->record;
     }
     return std::nullopt;
@@ -134,30 +150,40 @@ class Store final : public store::Backend, private base::ForkGuard {
 
   std::vector<Row> scan_at(const Range& range, std::size_t limit, Commit commit,
                            const Overlay& overlay) const {
-    const bool reverse =
-        range.reverse && store::schema(range.space).shape != KeyShape::kName;
-    std::map<Key, Record> rows;
-    for (auto it = records_.lower_bound(first_key(range)); it != records_.end(); ++it) {
-      // The key at `after` itself is the one key from first_key() on that is out of range.
-      if (!in_range(range, it->first)) {
-        if (it->first == first_key(range)) continue;
-        break;
+    std::vector<Row> rows;
+    // Records and changes side by side; where both have a key, the change counts.
+    const auto merge = [&](auto record, auto records, auto change, auto changes, auto&& before) {
+      while (rows.size() < limit) {
+        if (record != records && !in_range(range, record->first)) record = records;
+        if (change != changes && !in_range(range, change->first)) change = changes;
+        if (change != changes && (record == records || !before(record->first, change->first))) {
+          if (record != records && record->first == change->first) ++record;
+          if (change->second) rows.push_back({change->first, *change->second});
+          ++change;
+        } else if (record != records) {
+          if (auto version = seen(record->second, commit)) {
+            rows.push_back({record->first, *std::move(version)});
+          }
+          ++record;
+        } else {
+          return;
+        }
       }
-      // One more than `limit` per change of the overlay: each can take one row away.
-      if (!reverse && rows.size() >= limit && rows.size() - limit >= overlay.size()) break;
-      if (auto record = at(it->first, commit)) rows.emplace(it->first, *std::move(record));
+    };
+    if (range.reverse && !spans(range) && store::schema(range.space).shape != KeyShape::kName) {
+      const Key last = last_key(range);
+      merge(std::make_reverse_iterator(records_.upper_bound(last)), records_.rend(),
+            std::make_reverse_iterator(overlay.upper_bound(last)), overlay.rend(),
+            std::greater<>());
+    } else {
+      // A name range begins behind `after`, unless the empty name is wanted.
+      const Key first = first_key(range);
+      const bool with_first = in_range(range, first);
+      merge(with_first ? records_.lower_bound(first) : records_.upper_bound(first), records_.end(),
+            with_first ? overlay.lower_bound(first) : overlay.upper_bound(first), overlay.end(),
+            std::less<>());
     }
-    for (const auto& [key, record] : overlay) {
-      if (!in_range(range, key)) continue;
-      rows.erase(key);
-      if (record) rows.emplace(key, *record);
-    }
-    std::vector<Row> result;
-    while (result.size() < limit && !rows.empty()) {
-      auto node = rows.extract(reverse ? std::prev(rows.end()) : rows.begin());
-      result.push_back({node.key(), std::move(node.mapped())});
-    }
-    return result;
+    return rows;
   }
 
   void write(const Key& key, std::optional<Record> record) {

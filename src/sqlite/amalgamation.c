@@ -25,30 +25,28 @@
 ** MAIN; seeding the generator looks up a layer (PRNG before MAIN); anything may allocate.
 */
 static const int kForkOrder[] = {
-  SQLITE_MUTEX_STATIC_APP1, SQLITE_MUTEX_STATIC_APP2, SQLITE_MUTEX_STATIC_APP3,
-  SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_OPEN, SQLITE_MUTEX_STATIC_MAIN,
-  SQLITE_MUTEX_STATIC_VFS1, SQLITE_MUTEX_STATIC_VFS2, SQLITE_MUTEX_STATIC_VFS3,
-  SQLITE_MUTEX_STATIC_LRU,  SQLITE_MUTEX_STATIC_PMEM, SQLITE_MUTEX_STATIC_MEM,
+    SQLITE_MUTEX_STATIC_APP1, SQLITE_MUTEX_STATIC_APP2, SQLITE_MUTEX_STATIC_APP3,
+    SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_OPEN, SQLITE_MUTEX_STATIC_MAIN,
+    SQLITE_MUTEX_STATIC_VFS1, SQLITE_MUTEX_STATIC_VFS2, SQLITE_MUTEX_STATIC_VFS3,
+    SQLITE_MUTEX_STATIC_LRU,  SQLITE_MUTEX_STATIC_PMEM, SQLITE_MUTEX_STATIC_MEM,
 };
-#define FORK_MUTEXES ((int)(sizeof(kForkOrder)/sizeof(kForkOrder[0])))
+#define FORK_MUTEXES ((int)(sizeof(kForkOrder) / sizeof(kForkOrder[0])))
 
-static void forkLeaveAll(void){
+static void forkLeaveAll(void) {
   int i;
-  for(i=FORK_MUTEXES-1; i>=0; i--){
+  for (i = FORK_MUTEXES - 1; i >= 0; i--) {
     sqlite3_mutex_leave(sqlite3MutexAlloc(kForkOrder[i]));
   }
 }
 
-void graven_sqlite_fork_prepare(void){
+void graven_sqlite_fork_prepare(void) {
   int i;
-  for(i=0; i<FORK_MUTEXES; i++){
+  for (i = 0; i < FORK_MUTEXES; i++) {
     sqlite3_mutex_enter(sqlite3MutexAlloc(kForkOrder[i]));
   }
 }
 
-void graven_sqlite_fork_parent(void){
-  forkLeaveAll();
-}
+void graven_sqlite_fork_parent(void) { forkLeaveAll(); }
 
 /*
 ** The inode table says which locks this process holds; in the child none of it is true. An
@@ -56,9 +54,9 @@ void graven_sqlite_fork_parent(void){
 ** descriptors and mutexes (which some thread of the parent may have held), are leaked: closing
 ** a descriptor would drop locks that the child has taken on the same file since.
 */
-void graven_sqlite_fork_child(void){
+void graven_sqlite_fork_child(void) {
   inodeList = 0;
-  wsdPrng.s[0] = 0;  /* else parent and child draw the same WAL salts */
+  wsdPrng.s[0] = 0; /* else parent and child draw the same WAL salts */
   randomnessPid = 0;
   forkLeaveAll();
 }

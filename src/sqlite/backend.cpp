@@ -10,14 +10,13 @@
 // Any thread.
 #include "sqlite/backend.hpp"
 
-#include <fcntl.h>
+#include <graven/error.hpp>
 
 #include <array>
 #include <atomic>
+#include <fcntl.h>
 #include <optional>
 #include <utility>
-
-#include <graven/error.hpp>
 
 #include "base/fork.hpp"
 #include "sqlite/file_checks.hpp"
@@ -93,9 +92,9 @@ class SqliteBackend final : public store::Backend {
   const Options options_;
   const Target target_;
   const std::uint64_t generation_ = base::fork_generation();
-  FileState file_;                   // as it was at open
-  std::string identity_;             // empty only while the file may still be made
-  bool immutable_ = false;           // read without locks; file_ must not change
+  FileState file_;                    // as it was at open
+  std::string identity_;              // empty only while the file may still be made
+  bool immutable_ = false;            // read without locks; file_ must not change
   std::atomic<bool> refused_{false};  // a commit ended unknown
   Format format_;
   Owners owners_;
@@ -119,7 +118,8 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
   const Header header = check_header(target_, file_);
   if (options_.read_only) {
     if (header.empty || header.blank) {
-      throw UnavailableError(name + " is empty, and a read-only store is never made; open it "
+      throw UnavailableError(name +
+                             " is empty, and a read-only store is never made; open it "
                              "for writing once");
     }
     identity_ = file_.identity();
@@ -266,7 +266,8 @@ void SqliteBackend::maintain() {
     const std::int64_t free = connection.integer("PRAGMA freelist_count");
     const std::int64_t pages = connection.integer("PRAGMA page_count");
     if (free <= kFreePagesKept || free <= pages / 10) break;
-    if (!quietly(("PRAGMA incremental_vacuum(" + std::to_string(kVacuumSlice) + ")").c_str())) break;
+    if (!quietly(("PRAGMA incremental_vacuum(" + std::to_string(kVacuumSlice) + ")").c_str()))
+      break;
   }
   quietly("PRAGMA analysis_limit = 400");
   quietly("PRAGMA optimize");

@@ -14,9 +14,9 @@ namespace graven::sqlite {
 
 Connection::Connection(const Target& target, const std::string& location, int flags)
     : name_(target.name), busy_timeout_(target.busy_timeout), tables_(*this) {
-  const int code =
-      sqlite3_open_v2(location.c_str(), &handle_, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                      target.vfs.empty() ? nullptr : target.vfs.c_str());
+  const int code = sqlite3_open_v2(location.c_str(), &handle_,
+                                   flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                                   target.vfs.empty() ? nullptr : target.vfs.c_str());
   if (code != SQLITE_OK) {
     const Fault why = fault(code);
     sqlite3_close(handle_);

@@ -10,13 +10,13 @@
 // child: abandon() it.
 #pragma once
 
-#include <sqlite3.h>
-
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+
+#include <sqlite3.h>
 
 #include "sqlite/fault.hpp"
 #include "sqlite/statement.hpp"

@@ -3,13 +3,13 @@
 // The table behind fault.hpp. Pure functions; any thread.
 #include "sqlite/fault.hpp"
 
-#include <sqlite3.h>
+#include <graven/error.hpp>
 
 #include <cstring>
 #include <new>
 #include <system_error>
 
-#include <graven/error.hpp>
+#include <sqlite3.h>
 
 namespace graven::sqlite {
 
@@ -39,7 +39,8 @@ void throw_fault(const Fault& fault, const std::string& path) {
       throw CorruptionError(path + " is damaged (" + describe(fault) +
                             "); run `graven check` on it and restore a backup");
     case SQLITE_NOTADB:
-      throw ForeignFileError(path + " is not a SQLite database, so not a graven store; "
+      throw ForeignFileError(path +
+                             " is not a SQLite database, so not a graven store; "
                              "give another path or move the file away");
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
@@ -49,7 +50,8 @@ void throw_fault(const Fault& fault, const std::string& path) {
     case SQLITE_READONLY:
       if (fault.code == SQLITE_READONLY_ROLLBACK || fault.code == SQLITE_READONLY_RECOVERY ||
           fault.code == SQLITE_READONLY_CANTINIT) {
-        throw UnavailableError(path + " was not closed cleanly and has to be recovered, which "
+        throw UnavailableError(path +
+                               " was not closed cleanly and has to be recovered, which "
                                "needs write access; open it for writing once");
       }
       throw UnavailableError(path + " cannot be written (" + describe(fault) +

@@ -3,24 +3,23 @@
 // The refusals of file_checks.hpp. Any thread.
 #include "sqlite/file_checks.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
+#include <graven/error.hpp>
 
 #include <array>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <memory>
 #include <sstream>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <system_error>
+#include <unistd.h>
 #include <vector>
-
-#include <graven/error.hpp>
 
 #include "sqlite/format.hpp"
 
@@ -61,9 +60,9 @@ constexpr std::uint64_t kFuse = 0x65735546;
 
 // FUSE carries local file systems too (ntfs-3g, gocryptfs, mergerfs), so only known names.
 constexpr std::array<std::string_view, 17> kNetworkFuse{
-    "sshfs",   "s3fs",     "rclone",     "gcsfuse", "goofys",  "mount-s3", "blobfuse2", "glusterfs",
-    "ceph",    "davfs",    "curlftpfs",  "smbnetfs", "juicefs", "mfs",      "beegfs",    "seaweedfs",
-    "cvmfs2"};
+    "sshfs",     "s3fs",      "rclone", "gcsfuse",   "goofys",    "mount-s3",
+    "blobfuse2", "glusterfs", "ceph",   "davfs",     "curlftpfs", "smbnetfs",
+    "juicefs",   "mfs",       "beegfs", "seaweedfs", "cvmfs2"};
 
 /// The type /proc/self/mountinfo gives for the mount that a device belongs to.
 std::string mounted_as(std::uint64_t device) {
@@ -85,11 +84,10 @@ std::string mounted_as(std::uint64_t device) {
 }
 
 void refuse_network(const Target& target, const std::string& folder, std::uint64_t device) {
-  struct statfs info{};
+  struct statfs info {};
   if (::statfs(folder.c_str(), &info) != 0) return;
   const auto type = static_cast<std::uint64_t>(info.f_type) & 0xFFFFFFFFU;
-  const auto name =
-      network_file_system(type, type == kFuse ? mounted_as(device) : std::string());
+  const auto name = network_file_system(type, type == kFuse ? mounted_as(device) : std::string());
   if (name.empty()) return;
   throw UnavailableError(
       target.name + " lies on a network file system (" + std::string(name) +
@@ -108,7 +106,7 @@ std::string FileState::identity() const {
 
 FileState file_state(const std::string& path) {
   FileState state;
-  struct stat info{};
+  struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return state;
   state.exists = true;
   state.device = info.st_dev;
@@ -155,7 +153,7 @@ std::string resolve(const std::string& name) {
 
 FileState check_path(const Target& target, bool read_only, bool allow_network_file_system) {
   const std::string folder = folder_of(target.path);
-  struct stat info{};
+  struct stat info {};
   const bool exists = ::stat(target.path.c_str(), &info) == 0;
   if (exists && S_ISDIR(info.st_mode)) {
     throw UsageError(target.name + " is a folder; give the path of a file in it");
@@ -181,13 +179,13 @@ FileState check_path(const Target& target, bool read_only, bool allow_network_fi
                              system_message(errno) + "); open it read-only or change its mode");
     }
     if (!allowed(folder, W_OK | X_OK)) {
-      throw UnavailableError("no permission to make files in " + folder + ", which " +
-                             target.name + " needs beside it (" + system_message(errno) +
+      throw UnavailableError("no permission to make files in " + folder + ", which " + target.name +
+                             " needs beside it (" + system_message(errno) +
                              "); open it read-only or change the folder's mode");
     }
   }
   if (!allow_network_file_system) {
-    struct stat folder_info{};
+    struct stat folder_info {};
     if (::stat(folder.c_str(), &folder_info) == 0) {
       refuse_network(target, exists ? target.path : folder, folder_info.st_dev);
     }
@@ -259,7 +257,8 @@ bool needs_immutable(const Target& target) {
   if (file_state(target.path + "-shm").exists) return false;  // a writer made it; share it
   if (file_state(target.path + "-wal").size == 0) return true;
   throw UnavailableError(
-      target.name + " was not closed cleanly: part of it is in its -wal file, which cannot be "
+      target.name +
+      " was not closed cleanly: part of it is in its -wal file, which cannot be "
       "read without making a file beside it, and its folder cannot be written; open it once "
       "where it can be written, or copy it together with its -wal");
 }

@@ -4,9 +4,9 @@
 // Any thread; the handlers run in the thread that forks.
 #include "sqlite/fork.hpp"
 
-#include <sqlite3.h>
-
 #include <graven/error.hpp>
+
+#include <sqlite3.h>
 
 #include "base/fork.hpp"
 
@@ -26,7 +26,8 @@ void guard_sqlite_against_fork() {}
 
 void refuse_after_fork(std::uint64_t generation, const std::string& name) {
   if (generation == base::fork_generation()) return;
-  throw UsageError(name + " was opened before this process was forked, and this build uses the "
+  throw UsageError(name +
+                   " was opened before this process was forked, and this build uses the "
                    "system's SQLite, which cannot be used after a fork; start the process anew "
                    "(spawn) or build graven with its own SQLite");
 }

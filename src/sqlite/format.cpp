@@ -6,10 +6,10 @@
 // Any thread, with a connection of its own.
 #include "sqlite/format.hpp"
 
+#include <graven/error.hpp>
+
 #include <random>
 #include <thread>
-
-#include <graven/error.hpp>
 
 namespace graven::sqlite {
 namespace {

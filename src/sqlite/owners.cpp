@@ -4,20 +4,19 @@
 // across a fork.
 #include "sqlite/owners.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <graven/error.hpp>
 
 #include <cerrno>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <system_error>
-
-#include <graven/error.hpp>
+#include <unistd.h>
 
 namespace graven::sqlite {
 namespace {
 
 struct flock whole_or_byte(short type, std::int64_t offset, std::int64_t length) {
-  struct flock lock{};
+  struct flock lock {};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
   lock.l_start = offset;
@@ -34,8 +33,8 @@ bool set_lock(int descriptor, struct flock lock) {
 }
 
 bool still_in_place(int descriptor, const std::string& path) {
-  struct stat open_file{};
-  struct stat named{};
+  struct stat open_file {};
+  struct stat named {};
   return ::fstat(descriptor, &open_file) == 0 && ::stat(path.c_str(), &named) == 0 &&
          open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
 }
@@ -48,8 +47,7 @@ bool still_in_place(int descriptor, const std::string& path) {
 
 }  // namespace
 
-Owners::Owners(const std::string& database)
-    : path_(database + "-owners") {}
+Owners::Owners(const std::string& database) : path_(database + "-owners") {}
 
 Owners::~Owners() {
   if (descriptor_ < 0) return;

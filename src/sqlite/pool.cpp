@@ -5,9 +5,9 @@
 // Any thread.
 #include "sqlite/pool.hpp"
 
-#include <utility>
-
 #include <graven/error.hpp>
+
+#include <utility>
 
 namespace graven::sqlite {
 

@@ -11,9 +11,8 @@
 namespace graven::sqlite {
 
 Statement::Statement(Connection& connection, std::string_view sql) : owner_(&connection) {
-  const int code =
-      sqlite3_prepare_v3(connection.handle(), sql.data(), static_cast<int>(sql.size()),
-                         SQLITE_PREPARE_PERSISTENT, &handle_, nullptr);
+  const int code = sqlite3_prepare_v3(connection.handle(), sql.data(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &handle_, nullptr);
   if (code != SQLITE_OK) connection.fail(code);
 }
 
@@ -25,9 +24,8 @@ Statement& Statement::operator=(Statement&& other) noexcept {
 
 void Statement::bind_text(int index, std::string_view text) {
   // An empty view may have no address, and a null pointer would bind NULL.
-  const int code =
-      sqlite3_bind_text64(handle_, index, text.empty() ? "" : text.data(), text.size(),
-                          SQLITE_STATIC, SQLITE_UTF8);
+  const int code = sqlite3_bind_text64(handle_, index, text.empty() ? "" : text.data(), text.size(),
+                                       SQLITE_STATIC, SQLITE_UTF8);
   if (code != SQLITE_OK) owner_->fail(code);
 }
 

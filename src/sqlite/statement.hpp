@@ -10,11 +10,11 @@
 // Belongs to its connection and goes wherever that goes; one thread at a time.
 #pragma once
 
-#include <sqlite3.h>
-
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include <sqlite3.h>
 
 namespace graven::sqlite {
 

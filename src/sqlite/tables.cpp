@@ -64,8 +64,8 @@ std::string columns_or_one(const std::vector<std::string>& columns) {
 
 std::string load_sql(Space space) {
   const Schema& schema = store::schema(space);
-  return "SELECT " + columns_or_one(value_columns(schema)) + " FROM " +
-         std::string(schema.table) + " WHERE " + key_condition(schema);
+  return "SELECT " + columns_or_one(value_columns(schema)) + " FROM " + std::string(schema.table) +
+         " WHERE " + key_condition(schema);
 }
 
 std::string put_sql(Space space) {
@@ -89,7 +89,8 @@ std::string stretch_sql(Space space, const char* name_test, bool reverse, bool l
   std::vector<std::string> columns = key_columns(schema);
   const std::string last = columns.back();
   for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
-  std::string sql = "SELECT " + join(columns, ", ") + " FROM " + std::string(schema.table) + " WHERE ";
+  std::string sql =
+      "SELECT " + join(columns, ", ") + " FROM " + std::string(schema.table) + " WHERE ";
   int marks = 0;
   const auto add_mark = [&](std::string_view before) {
     sql += before;
@@ -116,8 +117,9 @@ std::string span_sql(Space space, const char* test) {
   const std::string keys = join(key_columns(schema), ", ");
   std::vector<std::string> columns = key_columns(schema);
   for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
-  return "SELECT " + join(columns, ", ") + " FROM " + std::string(schema.table) + " WHERE (" + keys +
-         ")" + test + "(?1, ?2) AND " + std::string(schema.a) + " <= ?3 ORDER BY " + keys + " LIMIT ?4";
+  return "SELECT " + join(columns, ", ") + " FROM " + std::string(schema.table) + " WHERE (" +
+         keys + ")" + test + "(?1, ?2) AND " + std::string(schema.a) + " <= ?3 ORDER BY " + keys +
+         " LIMIT ?4";
 }
 
 std::string scan_all_sql(Space space) {
@@ -196,8 +198,7 @@ std::string create_table(Space space) {
   return sql;
 }
 
-Statement& Tables::statement(Space space, Statement Statements::*which,
-                             std::string (*sql)(Space)) {
+Statement& Tables::statement(Space space, Statement Statements::*which, std::string (*sql)(Space)) {
   Statement& slot = of(space).*which;
   if (!slot) slot = Statement(connection_, sql(space));
   return slot;
@@ -216,7 +217,8 @@ std::optional<Record> Tables::load(const Key& key) {
 
 std::optional<Record> Tables::load_node(std::int64_t id, bool& reclaiming) {
   const Schema& schema = store::schema(Space::kNode);
-  const std::vector<std::string> columns = load_node_ ? std::vector<std::string>() : value_columns(schema);
+  const std::vector<std::string> columns =
+      load_node_ ? std::vector<std::string>() : value_columns(schema);
   if (!load_node_) {
     load_node_ = Statement(connection_, "SELECT EXISTS (SELECT 1 FROM orphan WHERE owner = 0), " +
                                             join(columns, ", ") + " FROM node WHERE id = ?1");

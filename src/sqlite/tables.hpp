@@ -54,7 +54,7 @@ class Tables {
     Statement scan_named;  // with the empty name
     Statement scan_all;    // of many `a`
     Statement scan_all_named;
-    Statement run;         // load_many: a stretch of keys in order
+    Statement run;  // load_many: a stretch of keys in order
   };
 
   Statement& statement(store::Space space, Statement Statements::*which,

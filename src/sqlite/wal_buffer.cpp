@@ -52,9 +52,9 @@ struct DatabaseFile : File {
 struct WalFile : File {
   DatabaseFile* database;
   std::vector<unsigned char> gathered;
-  sqlite3_int64 start = 0;      // where `gathered` belongs
-  sqlite3_int64 end = 0;        // behind everything this transaction wrote
-  bool last_frame = false;      // the header gathered last is that of a commit's last frame
+  sqlite3_int64 start = 0;  // where `gathered` belongs
+  sqlite3_int64 end = 0;    // behind everything this transaction wrote
+  bool last_frame = false;  // the header gathered last is that of a commit's last frame
 
   int flush() {
     if (gathered.empty()) return SQLITE_OK;

@@ -5,13 +5,12 @@
 // Any thread.
 #include "sqlite/wal_lock.hpp"
 
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <fstream>
 #include <sstream>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 namespace graven::sqlite {
 namespace {
@@ -20,7 +19,7 @@ namespace {
 constexpr long kWriteLockByte = 120;
 
 long holder(const std::string& shm) {
-  struct stat info{};
+  struct stat info {};
   if (::stat(shm.c_str(), &info) != 0) return 0;
   std::ifstream locks("/proc/locks");
   std::string line;

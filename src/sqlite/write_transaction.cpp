@@ -12,9 +12,9 @@
 // One thread at a time.
 #include "sqlite/write_transaction.hpp"
 
-#include <algorithm>
-
 #include <graven/error.hpp>
+
+#include <algorithm>
 
 #include "sqlite/fork.hpp"
 
@@ -65,8 +65,8 @@ Connection& SqliteTransaction::open_connection() {
 Connection& SqliteTransaction::sound_connection() {
   Connection& connection = open_connection();
   if (!failed_.empty()) {
-    throw UnavailableError("the transaction on " + name_ + " cannot go on after an error: " +
-                           failed_ + "; roll it back");
+    throw UnavailableError("the transaction on " + name_ +
+                           " cannot go on after an error: " + failed_ + "; roll it back");
   }
   return connection;
 }
@@ -164,9 +164,9 @@ SqliteTransaction::Outcome SqliteTransaction::look_for(Connection& connection, s
   Tables& tables = connection.tables();
   for (std::size_t i = 0; i < traces_.size(); ++i) {
     const Trace& trace = traces_[i];
-    const bool later = std::any_of(traces_.begin() + static_cast<std::ptrdiff_t>(i) + 1,
-                                   traces_.end(),
-                                   [&](const Trace& other) { return other.key == trace.key; });
+    const bool later =
+        std::any_of(traces_.begin() + static_cast<std::ptrdiff_t>(i) + 1, traces_.end(),
+                    [&](const Trace& other) { return other.key == trace.key; });
     if (later) continue;
     const std::optional<Record> record = tables.load(trace.key);
     if (!record) continue;

@@ -28,8 +28,6 @@ constexpr std::array<Schema, kSpaceCount> kSchemas{{
 
 }  // namespace
 
-const Schema& schema(Space space) noexcept {
-  return kSchemas[static_cast<std::size_t>(space)];
-}
+const Schema& schema(Space space) noexcept { return kSchemas[static_cast<std::size_t>(space)]; }
 
 }  // namespace graven::store

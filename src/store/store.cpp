@@ -59,9 +59,7 @@ class LaneHold {
 }  // namespace
 
 Store::Store(std::unique_ptr<Backend> backend, CommitHook& hook)
-    : backend_(std::move(backend)),
-      hook_(hook),
-      housekeeper_([this] { return chore(); }) {}
+    : backend_(std::move(backend)), hook_(hook), housekeeper_([this] { return chore(); }) {}
 
 Store::~Store() { stop(); }
 
@@ -128,15 +126,16 @@ bool Store::with_current(base::FunctionRef<void(Work&)> body) {
   Transaction* transaction = current();
   if (transaction == nullptr) return false;
   if (transaction->generation != base::fork_generation()) {
-    throw UsageError("this transaction was begun by the parent process: a forked child cannot go on "
-                     "with it; roll it back and begin another");
+    throw UsageError(
+        "this transaction was begun by the parent process: a forked child cannot go on "
+        "with it; roll it back and begin another");
   }
   const std::scoped_lock lock(transaction->mutex);
   if (transaction->expired) {
-    throw TransactionExpiredError(
-        fmt::format("the transaction was rolled back because it outlived its limit of {} ms; do long "
-                    "work outside, or raise transaction_limit",
-                    transaction->limit.count()));
+    throw TransactionExpiredError(fmt::format(
+        "the transaction was rolled back because it outlived its limit of {} ms; do long "
+        "work outside, or raise transaction_limit",
+        transaction->limit.count()));
   }
   body(*transaction->work);
   return true;

@@ -23,31 +23,24 @@ namespace {
 using Calls = std::vector<std::string>;
 
 class Guard final : public ForkGuard {
-public:
-  Guard(int rank, std::string name, Calls &calls)
+ public:
+  Guard(int rank, std::string name, Calls& calls)
       : name_(std::move(name)), calls_(calls), enrolment_(*this, rank) {}
 
-  void prepare_fork() noexcept override {
-    calls_.push_back("prepare " + name_);
-  }
-  void parent_after_fork() noexcept override {
-    calls_.push_back("parent " + name_);
-  }
-  void child_after_fork() noexcept override {
-    calls_.push_back("child " + name_);
-  }
+  void prepare_fork() noexcept override { calls_.push_back("prepare " + name_); }
+  void parent_after_fork() noexcept override { calls_.push_back("parent " + name_); }
+  void child_after_fork() noexcept override { calls_.push_back("child " + name_); }
 
-private:
+ private:
   std::string name_;
-  Calls &calls_;
+  Calls& calls_;
   ForkEnrolment enrolment_;
 };
 
 /// Forks; returns whether `child` was true in the child.
-bool holds_in_child(const std::function<bool()> &child) {
+bool holds_in_child(const std::function<bool()>& child) {
   const pid_t pid = ::fork();
-  if (pid == 0)
-    ::_exit(child() ? 0 : 1);
+  if (pid == 0) ::_exit(child() ? 0 : 1);
   int status = 0;
   EXPECT_EQ(::waitpid(pid, &status, 0), pid);
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -60,12 +53,11 @@ TEST(Fork, HandlersRunByRankAndBack) {
   const Guard registry(kForkRankRegistry, "registry", calls);
   const Guard pool(kForkRankPool, "pool", calls);
   const Guard second_pool(kForkRankPool, "second pool", calls);
-  const Calls before{"prepare registry", "prepare store", "prepare pool",
-                     "prepare second pool", "prepare sqlite"};
-  const auto expected = [&](const std::string &side) {
+  const Calls before{"prepare registry", "prepare store", "prepare pool", "prepare second pool",
+                     "prepare sqlite"};
+  const auto expected = [&](const std::string& side) {
     Calls all = before;
-    for (const char *name :
-         {"sqlite", "second pool", "pool", "store", "registry"}) {
+    for (const char* name : {"sqlite", "second pool", "pool", "store", "registry"}) {
       all.push_back(side + " " + name);
     }
     return all;
@@ -79,9 +71,7 @@ TEST(Fork, HandlersAreForgottenWithTheirGuard) {
   auto gone = std::make_unique<Guard>(1, "gone", calls);
   const Guard stays(2, "stays", calls);
   gone.reset();
-  EXPECT_TRUE(holds_in_child([&] {
-    return calls == Calls{"prepare stays", "child stays"};
-  }));
+  EXPECT_TRUE(holds_in_child([&] { return calls == Calls{"prepare stays", "child stays"}; }));
   EXPECT_EQ(calls, (Calls{"prepare stays", "parent stays"}));
 }
 
@@ -114,8 +104,7 @@ TEST(Fork, GuardsComeAndGoInAnotherThreadMeanwhile) {
       const std::scoped_lock lock(guard.mutex);
     }
   });
-  for (int i = 0; i < 500; ++i)
-    EXPECT_TRUE(holds_in_child([] { return true; }));
+  for (int i = 0; i < 500; ++i) EXPECT_TRUE(holds_in_child([] { return true; }));
   stop = true;
   other.join();
 }
@@ -144,5 +133,5 @@ TEST(Fork, GenerationIsKnownToHandlersOfTheChild) {
   EXPECT_EQ(reader.seen, here);
 }
 
-} // namespace
-} // namespace graven::base
+}  // namespace
+}  // namespace graven::base

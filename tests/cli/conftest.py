@@ -44,7 +44,7 @@ class Graven:
             cwd=self.folder,
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
-            timeout=120,
+            timeout=600,
         )
         out = done.stdout.decode("utf-8", "replace")
         err = done.stderr.decode("utf-8", "replace")
@@ -60,7 +60,7 @@ class Graven:
         return json.loads(self.run("get", self.database, path))
 
     def load(self, text: "str | bytes", *options: str) -> str:
-        return self.both("load", self.database, "-", *options, stdin=text)[1]
+        return self.both("load", self.database, *options, stdin=text)[1]
 
     def dump(self, *options: str, database: str = "") -> str:
         return self.run("dump", database or self.database, *options)

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: MIT
-# ruff: noqa: S311, S602
 """dump and load: exact round trips, NDJSON in batches, errors with their place, signals, pipes."""
 
 import json
@@ -35,11 +34,11 @@ def test_round_trip(graven, text):
     graven.load(text)
     dumped = graven.dump()
     assert dumped == text + "\n"
-    graven.run("load", "copy.db", "-", "-q", stdin=graven.dump("--indent", "3"))
+    graven.run("load", "copy.db", "-q", stdin=graven.dump("--indent", "3"))
     assert graven.dump(database="copy.db") == dumped
     lines = graven.dump("--ndjson")
     if lines:
-        graven.run("load", "lines.db", "-", "--ndjson", "-q", "--batch", "3", stdin=lines)
+        graven.run("load", "lines.db", "--ndjson", "-q", "--batch", "3", stdin=lines)
         assert graven.dump("--ndjson", database="lines.db") == lines
         if '"$label":1,"$dict":{"self"' not in text:  # a labelled root has other labels
             assert graven.dump(database="lines.db") == dumped
@@ -49,7 +48,7 @@ def test_round_trip(graven, text):
 
 def test_depth(graven):
     deep = "[" * 100_000 + "]" * 100_000
-    graven.load(deep, "--into", "deep")
+    graven.load(deep, "deep")
     assert graven.dump("deep") == deep + "\n"
     assert len(graven.run("get", "state.db", "deep")) < 1_000_000
     graven.run("tree", "state.db")
@@ -59,7 +58,7 @@ def test_depth(graven):
 
 def test_numbers_keep_every_digit(graven):
     digits = "".join(random.Random(1).choices("123456789", k=6000))
-    graven.load(f"[{digits},-{digits}]", "--into", "n")
+    graven.load(f"[{digits},-{digits}]", "n")
     assert graven.run("get", "state.db", "n/0").strip() == digits
     assert graven.run("get", "state.db", "n/1").strip() == "-" + digits
 
@@ -84,18 +83,16 @@ def test_load_replaces_atomically(graven):
         ("[1]", "root"),
         ('{"a": 1e999}', "largest float"),
     ]:
-        message = graven.error("load", "state.db", "-", stdin=bad)
+        message = graven.error("load", "state.db", stdin=bad)
         assert where in message, message
-    assert "UTF-8" in graven.error("load", "state.db", "-", stdin=b'{"a": "\xff"}')
+    assert "UTF-8" in graven.error("load", "state.db", stdin=b'{"a": "\xff"}')
     assert graven.get() == {"a": 1, "b": {"c": [2]}}
-    message = graven.load('{"x": 1}', "--into", "b")
+    message = graven.load('{"x": 1}', "b")
     assert "into b" in message
     assert graven.get() == {"a": 1, "b": {"x": 1}}
-    graven.load("[3]", "--into", "p/q", "--parents")
+    graven.load("[3]", "p/q", "--parents")
     assert graven.get("p") == {"q": [3]}
-    assert "--parents" in graven.error(
-        "load", "state.db", "-", "--into", "no/where", stdin="1", status=1
-    )
+    assert "--parents" in graven.error("load", "state.db", "no/where", stdin="1", status=1)
     assert graven.load('{"a": 1, "a": 2}') != ""
     assert graven.get() == {"a": 2}
     assert graven.load("{}", "--quiet") == ""
@@ -103,18 +100,20 @@ def test_load_replaces_atomically(graven):
 
 def test_load_files(graven):
     graven.write("data.json", '\ufeff{"x": [1, 2]}\n')
-    graven.run("load", "state.db", "data.json")
+    graven.run("load", "state.db", "", "data.json")
     assert graven.get() == {"x": [1, 2]}
-    assert "cannot open missing.json" in graven.error("load", "state.db", "missing.json")
+    assert "cannot open missing.json" in graven.error("load", "state.db", "", "missing.json")
     graven.write("bad.json", '{\n"a": [1,\n2,,3]}')
-    assert "bad.json: line 3, column 3 (byte 13)" in graven.error("load", "state.db", "bad.json")
-    assert "is a directory" in graven.error("load", "state.db", ".").lower()
+    assert "bad.json: line 3, column 3 (byte 13)" in graven.error(
+        "load", "state.db", "", "bad.json"
+    )
+    assert "is a directory" in graven.error("load", "state.db", "", ".").lower()
 
 
 def test_foreign_objects_need_plain(graven):
     text = '[{"$link": 5}, {"$bytes": "no"}, {"$ref": "#/a"}]'
-    assert "--plain" in graven.error("load", "state.db", "-", "--into", "x", stdin=text)
-    graven.load(text, "--into", "x", "--plain")
+    assert "--plain" in graven.error("load", "state.db", "x", stdin=text)
+    graven.load(text, "x", "--plain")
     assert graven.dump("x") == '[{"$dict":{"$link":5}},{"$dict":{"$bytes":"no"}},{"$ref":"#/a"}]\n'
 
 
@@ -125,25 +124,24 @@ def test_ndjson_into_lists_and_dicts(graven):
     graven.write(
         "rows.ndjson", "".join(f'{{"n": {i}}}\r\n' for i in range(25)) + "\n  \n" + '{"n": 25}'
     )
-    _, err = graven.both("load", "state.db", "rows.ndjson", "--into", "rows", "--batch", "10")
+    _, err = graven.both("load", "state.db", "rows", "rows.ndjson", "--batch", "10")
     assert "26 lines" in err
     assert graven.get("rows") == [{"n": i} for i in range(26)]
-    graven.run("load", "state.db", "rows.ndjson", "--into", "rows")
+    graven.run("load", "state.db", "rows", "rows.ndjson")
     assert len(graven.get("rows")) == 52
     graven.load(
         '{"id": "a", "v": 1}\n{"id": 7, "v": 2}\n{"id": "a", "v": 3}\n',
-        "--into",
         "d",
         "--key",
         "id",
     )
     assert graven.get("d") == {"a": {"id": "a", "v": 3}, "7": {"id": 7, "v": 2}}
-    graven.load('{"$entry": ["b", 1]}\n{"$entry": ["a", {}]}\n', "--into", "d", "--ndjson")
+    graven.load('{"$entry": ["b", 1]}\n{"$entry": ["a", {}]}\n', "d", "--ndjson")
     assert list(graven.get("d")) == ["a", "7", "b"]
     assert graven.get("d/a") == {}
     graven.load('{"$entry": ["top", 1]}\n', "--ndjson")
     assert graven.get("top") == 1
-    assert graven.load("", "--ndjson", "--into", "none") != ""
+    assert graven.load("", "--ndjson", "none") != ""
     assert "none" not in graven.get()
     assert graven.is_sound()
 
@@ -156,7 +154,7 @@ def test_ndjson_keeps_what_lines_share(graven):
     )
     for batch in ("1", "2", "10"):
         name = f"b{batch}.db"
-        graven.run("load", name, "-", "--ndjson", "--into", "x", "--batch", batch, stdin=shared)
+        graven.run("load", name, "--ndjson", "x", "--batch", batch, stdin=shared)
         assert graven.dump("x", "--ndjson", database=name) == shared
         assert graven.is_sound(name)
 
@@ -166,19 +164,17 @@ def test_ndjson_errors_name_the_line_and_keep_whole_batches(graven):
     lines[57] = '{"n": }'
     text = "\n".join(lines) + "\n"
     offset = len("\n".join(lines[:57])) + 1 + 6
-    message = graven.error(
-        "load", "state.db", "-", "--ndjson", "--into", "x", "--batch", "20", stdin=text
-    )
+    message = graven.error("load", "state.db", "--ndjson", "x", "--batch", "20", stdin=text)
     assert f"standard input: line 58, column 7 (byte {offset})" in message
     assert "first 40 lines are loaded" in message
     assert "tail -n +41" in message
     assert graven.get("x") == [{"n": i} for i in range(40)]
     # Mended as the message says:
     lines[57] = '{"n": 57}'
-    graven.load("\n".join(lines[40:]), "--ndjson", "--into", "x")
+    graven.load("\n".join(lines[40:]), "--ndjson", "x")
     assert graven.get("x") == [{"n": i} for i in range(100)]
     # In the first batch: nothing is made at all.
-    graven.error("load", "fresh.db", "-", "--ndjson", "--into", "x", stdin="1\n2\noops\n")
+    graven.error("load", "fresh.db", "--ndjson", "x", stdin="1\n2\noops\n")
     assert not (graven.folder / "fresh.db").exists()
 
 
@@ -186,14 +182,14 @@ def test_ndjson_errors_name_the_line_and_keep_whole_batches(graven):
     ("text", "options", "what"),
     [
         ('{"$entry": ["a", 1]}\n2\n', [], "mixed"),
-        ('1\n{"$entry": ["a", 1]}\n', ["--into", "l"], "mixed"),
-        ("1\n", ["--into", "d"], "d is a dict"),
-        ('{"$entry": ["a", 1]}\n', ["--into", "l"], "l is a list"),
-        ("1\n", ["--into", "n"], "n is a int"),
+        ('1\n{"$entry": ["a", 1]}\n', ["l"], "mixed"),
+        ("1\n", ["d"], "d is a dict"),
+        ('{"$entry": ["a", 1]}\n', ["l"], "l is a list"),
+        ("1\n", ["n"], "n is an int"),
         ("1\n", [], "the root is a dict"),
-        ('{"a": 1}\n', ["--key", "id", "--into", "d"], "under 'id'"),
-        ('{"id": [1]}\n', ["--key", "id", "--into", "d"], "under 'id'"),
-        ('{"$link": 9}\n', ["--into", "l"], "labelled"),
+        ('{"a": 1}\n', ["--key", "id", "d"], "under 'id'"),
+        ('{"id": [1]}\n', ["--key", "id", "d"], "under 'id'"),
+        ('{"$link": 9}\n', ["l"], "labelled"),
     ],
 )
 def test_ndjson_refuses(graven, text, options, what):
@@ -201,7 +197,7 @@ def test_ndjson_refuses(graven, text, options, what):
     for batch in ("1", "100"):
         before = graven.dump()
         message = graven.error(
-            "load", "state.db", "-", "--ndjson", "--batch", batch, *options, stdin=text
+            "load", "state.db", "--ndjson", "--batch", batch, *options, stdin=text
         )
         assert what in message
         if batch == "100":
@@ -213,7 +209,7 @@ def test_ndjson_refuses(graven, text, options, what):
 
 def test_interrupted_load_leaves_whole_batches(graven):
     process = graven.start(
-        "load", "state.db", "-", "--ndjson", "--into", "x", "--batch", "50",
+        "load", "state.db", "--ndjson", "x", "--batch", "50",
         stdin=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     for i in range(120):
@@ -294,7 +290,7 @@ def test_a_progress_bar_on_a_terminal(graven):
     )
     controller, terminal = os.openpty()
     process = graven.start(
-        "load", "state.db", "rows.ndjson", "--into", "x", "--batch", "1000", stderr=terminal
+        "load", "state.db", "x", "rows.ndjson", "--batch", "1000", stderr=terminal
     )
     os.close(terminal)
     shown = b""

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: MIT
-# ruff: noqa: S608
 """Every verb: what it prints, what it refuses, and its exit status."""
 
 import json
@@ -38,7 +37,7 @@ def test_help_explains_every_verb(graven):
         ["get", "--nonsense", "x"],
         ["set", "state.db", "a"],
         ["tree", "state.db", "--depth", "x"],
-        ["load", "state.db", "f", "--batch", "0"],
+        ["load", "state.db", "p", "f", "--batch", "0"],
         ["ls", "state.db", "-l", "--json"],
     ],
 )
@@ -268,11 +267,10 @@ def test_why(tasks):
     assert [line.split()[0] for line in out[1:]] == ["(root)", "tasks", "T2", "tags"]
     assert "lives as long as" in tasks.error("why", "state.db", "tasks/T1/title")
     assert "no node" in tasks.error("why", "state.db", "main:D" + "0" * 26, status=1)
-    tasks.load('{"$label":1,"$dict":{}}', "--into", "x")
-    tasks.load('[{"$label":1,"$dict":{}},{"$link":1}]', "--into", "twice")
+    tasks.load('{"$label":1,"$dict":{}}', "x")
+    tasks.load('[{"$label":1,"$dict":{}},{"$link":1}]', "twice")
     tasks.load(
         '[{"$label":1,"$list":[{"$label":2,"$dict":{}}]},[{"$link":2}],{"$link":1}]',
-        "--into",
         "hub",
     )
     assert "1 other node links it too" in tasks.run("why", "state.db", "hub/1/0")

@@ -2,12 +2,12 @@
 //
 // What the port promises about records: what is put comes back, in every space, of every
 // size, and in order.
+#include <graven/error.hpp>
+
 #include <algorithm>
 #include <limits>
 #include <map>
 #include <set>
-
-#include <graven/error.hpp>
 
 #include "conformance/store_under_test.hpp"
 
@@ -126,7 +126,7 @@ TEST_P(Records, TheLastChangeOfABatchWins) {
 }
 
 TEST_P(Records, BodiesOfEverySize) {
-  const std::vector<std::size_t> sizes{0,    1,    100,   1000,   4000,    4096,
+  const std::vector<std::size_t> sizes{0,    1,    100,   1000,    4000,    4096,
                                        4097, 9000, 70000, 1 << 20, 10 << 20};
   std::int64_t id = 0;
   std::map<std::int64_t, std::string> expected;
@@ -154,9 +154,9 @@ TEST_P(Records, IntegersAtTheirLimits) {
   const auto transaction = backend_->begin(soon());
   std::vector<Change> changes;
   for (const std::int64_t id : {kLeast, std::int64_t{-1}, std::int64_t{0}, kMost}) {
-    changes.push_back(
-        {node_key(id), Record{.version = static_cast<std::uint64_t>(kMost),
-                              .integers = {kLeast, kMost, -1, id}, .body = "x"}});
+    changes.push_back({node_key(id), Record{.version = static_cast<std::uint64_t>(kMost),
+                                            .integers = {kLeast, kMost, -1, id},
+                                            .body = "x"}});
     changes.push_back({{.space = Space::kEdge, .a = id, .b = id}, Record{.integers = {id}}});
   }
   transaction->apply(changes);
@@ -222,7 +222,8 @@ TEST_P(Records, ScanOfIds) {
 TEST_P(Records, ScanOfPairsStaysWithinTheFirst) {
   std::vector<Change> changes;
   for (const std::int64_t a : {1, 2, 3}) {
-    for (const std::int64_t b : {kLeast, std::int64_t{-5}, std::int64_t{0}, std::int64_t{5}, kMost}) {
+    for (const std::int64_t b :
+         {kLeast, std::int64_t{-5}, std::int64_t{0}, std::int64_t{5}, kMost}) {
       changes.push_back({{.space = Space::kEntry, .a = a, .b = b}, full_record(Space::kEntry, 1)});
     }
   }
@@ -274,12 +275,23 @@ TEST_P(Records, ScanOfManyFirstParts) {
 
 TEST_P(Records, NamesAreBytesInOrder) {
   // Any UTF-8, U+0000 too, compared byte by byte.
-  const std::vector<std::string> names{std::string("\0", 1), std::string("a\0b", 3), "a", "ab", "b",
-                                       "Z",   "é", "😀", std::string(5000, 'n'), "1", "01"};
+  const std::vector<std::string> names{std::string("\0", 1),
+                                       std::string("a\0b", 3),
+                                       "a",
+                                       "ab",
+                                       "b",
+                                       "Z",
+                                       "é",
+                                       "😀",
+                                       std::string(5000, 'n'),
+                                       "1",
+                                       "01"};
   std::vector<Change> changes;
-  for (const std::string& name : names) changes.push_back({counter_key(name), counter_record(0, 1)});
+  for (const std::string& name : names)
+    changes.push_back({counter_key(name), counter_record(0, 1)});
   changes.push_back({counter_key(""), counter_record(0, 2)});
-  changes.push_back({{.space = Space::kCounter, .a = 2, .name = "elsewhere"}, counter_record(0, 3)});
+  changes.push_back(
+      {{.space = Space::kCounter, .a = 2, .name = "elsewhere"}, counter_record(0, 3)});
   write(*backend_, changes);
   reopen();
 

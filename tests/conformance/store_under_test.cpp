@@ -2,7 +2,6 @@
 //
 // The table of backends.
 #include "conformance/store_under_test.hpp"
-
 #include "memory/backend.hpp"
 #include "sqlite/backend.hpp"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // What the port promises about views and transactions: one state each, all or nothing.
-#include <thread>
-
 #include <graven/error.hpp>
+
+#include <thread>
 
 #include "conformance/store_under_test.hpp"
 
@@ -70,7 +70,8 @@ TEST_P(Transactions, ScansAndLoadsOfManySeeOwnWrites) {
                                     {node_key(4), node_record(1, "four")}};
   transaction->apply(changes);
   std::string seen;
-  for (const auto& row : transaction->scan({.space = Space::kNode}, 2)) seen += row.record.body + " ";
+  for (const auto& row : transaction->scan({.space = Space::kNode}, 2))
+    seen += row.record.body + " ";
   EXPECT_EQ(seen, "two 3 ");
   seen.clear();
   for (const auto& row : transaction->scan({.space = Space::kNode, .reverse = true}, 2)) {

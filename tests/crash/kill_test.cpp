@@ -7,8 +7,8 @@
 // next child, so later kills hit a store that has survived many.
 //
 // GRAVEN_KILLS sets the number of kills a kind (200), GRAVEN_SEED repeats a run.
-#include <gtest/gtest.h>
 #include <graven/graven.hpp>
+#include <gtest/gtest.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -51,7 +51,8 @@ std::int64_t number(const Database& db, std::string_view key) {
 }
 
 Data record(std::uint64_t i) {
-  return {{"id", i}, {"name", numbered("name ", i)}, {"ok", true}, {"score", 0.5}, {"none", nullptr}};
+  return {
+      {"id", i}, {"name", numbered("name ", i)}, {"ok", true}, {"score", 0.5}, {"none", nullptr}};
 }
 
 Data tree(std::uint64_t tag) {
@@ -80,13 +81,11 @@ std::vector<std::int64_t> list_after(std::uint64_t steps) {
 }
 
 const Kind kKinds[] = {
-    {"assign",
-     [](const Database& db, std::uint64_t i) { db["n"] = i + 1; },
+    {"assign", [](const Database& db, std::uint64_t i) { db["n"] = i + 1; },
      [](const Database& db, std::uint64_t steps) {
        return number(db, "n") == static_cast<std::int64_t>(steps);
      }},
-    {"new_dict",
-     [](const Database& db, std::uint64_t i) { db[numbered("k", i)] = record(i); },
+    {"new_dict", [](const Database& db, std::uint64_t i) { db[numbered("k", i)] = record(i); },
      [](const Database& db, std::uint64_t steps) {
        if (db.root().size() != steps) return false;
        for (std::uint64_t i = steps > 20 ? steps - 20 : 0; i < steps; ++i) {
@@ -94,8 +93,7 @@ const Kind kKinds[] = {
        }
        return true;
      }},
-    {"overwrite_tree",
-     [](const Database& db, std::uint64_t i) { db["tree"] = tree(i); },
+    {"overwrite_tree", [](const Database& db, std::uint64_t i) { db["tree"] = tree(i); },
      [](const Database& db, std::uint64_t steps) {
        if (steps == 0) return db.root().empty();
        return db["tree"].materialize() == tree(steps - 1) && db.check().nodes == 15;
@@ -203,8 +201,7 @@ const Kind kKinds[] = {
        const std::uint64_t nodes[] = {1, 3, 3, 3};
        return db.check().nodes == nodes[steps % 4] && db["other"].exists() == (steps % 4 == 3);
      }},
-    {"counter",
-     [](const Database& db, std::uint64_t) { db.incr("c", 3); },
+    {"counter", [](const Database& db, std::uint64_t) { db.incr("c", 3); },
      [](const Database& db, std::uint64_t steps) {
        return db.count("c") == static_cast<std::int64_t>(steps) * 3;
      }},

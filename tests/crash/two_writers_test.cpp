@@ -4,8 +4,8 @@
 // linked node is lost, neither is starved, and the store checks clean.
 //
 // GRAVEN_ROUNDS sets how many of each (20,000).
-#include <gtest/gtest.h>
 #include <graven/graven.hpp>
+#include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <memory>
@@ -78,20 +78,21 @@ TEST(TwoWriters, LoseNoAppend) {
 }
 
 TEST(TwoWriters, LoseNoTransactedIncrement) {
-  in_two_processes([](const Database& db) { db["n"] = {{"value", 0}}; },
-                   [](const Database& db, int) {
-                     const Transactor t = db.transactor();
-                     for (std::int64_t i = 0; i < rounds(); ++i) {
-                       t.transact([&] {
-                         const auto now = t["n"]["value"].get<std::int64_t>();
-                         t.multi();
-                         t["n"]["value"] = now + 1;
-                       });
-                     }
-                   },
-                   [](const Database& db) {
-                     EXPECT_EQ(db["n"]["value"].get<std::int64_t>(), 2 * rounds());
-                   });
+  in_two_processes(
+      [](const Database& db) {
+        db["n"] = {{"value", 0}};
+      },
+      [](const Database& db, int) {
+        const Transactor t = db.transactor();
+        for (std::int64_t i = 0; i < rounds(); ++i) {
+          t.transact([&] {
+            const auto now = t["n"]["value"].get<std::int64_t>();
+            t.multi();
+            t["n"]["value"] = now + 1;
+          });
+        }
+      },
+      [](const Database& db) { EXPECT_EQ(db["n"]["value"].get<std::int64_t>(), 2 * rounds()); });
 }
 
 TEST(TwoWriters, LinkAndUnlinkOneNodeWithoutLosingIt) {

@@ -40,8 +40,8 @@ TEST_P(Building, WhatIsSharedIsOneNode) {
   const List node = x["a"].as_list();
   EXPECT_EQ(x["c"].as_list(), node);
   EXPECT_EQ(x["b"]["d"].as_list(), node);
-  EXPECT_EQ(node.backrefs(), (std::map<std::string, std::int64_t>{{x.uid(), 2},
-                                                                  {x["b"].as_dict().uid(), 1}}));
+  EXPECT_EQ(node.backrefs(),
+            (std::map<std::string, std::int64_t>{{x.uid(), 2}, {x["b"].as_dict().uid(), 1}}));
   EXPECT_EQ(db.check().nodes, 4U);
   expect_clean(db);
 }
@@ -105,7 +105,8 @@ TEST_P(Building, ADeepStructureTakesNoStack) {
   Data data;
   std::vector<Data::Index> all;
   for (int i = 0; i < 100'000; ++i) all.push_back(data.add(NodeKind::kList));
-  for (std::size_t i = 0; i + 1 < all.size(); ++i) data.container(all[i]).items.emplace_back(all[i + 1]);
+  for (std::size_t i = 0; i + 1 < all.size(); ++i)
+    data.container(all[i]).items.emplace_back(all[i + 1]);
   data.set_root(all[0]);
   root.set("deep", data);
   EXPECT_EQ(root["deep"].as_list().materialize(), data);
@@ -138,7 +139,8 @@ TEST_P(Building, TextThatIsNoUtf8NamesThePath) {
 TEST_P(Building, KeysAreDistinctAndNotTooLong) {
   expect_refused<BadValueError>(db, Data::dict({{"a", 1}, {"b", 2}, {"a", 3}}), "['x']");
   Data many = Data::dict();
-  for (int i = 0; i < 30; ++i) add(many, std::get<Data::Index>(many.root()), std::to_string(i % 29), i);
+  for (int i = 0; i < 30; ++i)
+    add(many, std::get<Data::Index>(many.root()), std::to_string(i % 29), i);
   expect_refused<BadValueError>(db, many, "['x']");
   expect_refused<LimitError>(db, Data::dict({{std::string(65'536, 'k'), 1}}), "['x']");
   root.set("x", Data::dict({{std::string(65'535, 'k'), 1}}));
@@ -157,9 +159,9 @@ TEST_P(Building, HandlesOfAnotherDatabaseOrPrefixAreRefused) {
 TEST_P(Building, AHandleOfACollectedNodeIsRefused) {
   std::optional<Dict> made;
   EXPECT_THROW(db.transaction([&] {
-                 made = db.new_dict();
-                 throw std::runtime_error("roll back");
-               }),
+    made = db.new_dict();
+    throw std::runtime_error("roll back");
+  }),
                std::runtime_error);
   EXPECT_THROW(root.set("x", *made), CollectedError);
   EXPECT_THROW(root.set("x", {{"a", *made}}), CollectedError);
@@ -170,14 +172,15 @@ TEST_P(Building, AHandleOfACollectedNodeIsRefused) {
 TEST_P(Building, AFailureHalfWayLeavesNothing) {
   std::optional<Dict> gone;
   EXPECT_THROW(db.transaction([&] {
-                 gone = db.new_dict();
-                 throw std::runtime_error("roll back");
-               }),
+    gone = db.new_dict();
+    throw std::runtime_error("roll back");
+  }),
                std::runtime_error);
   const Records before = all_records(db);
   root.set("y", 1);
   root.erase("y");
-  EXPECT_THROW(root.update({{"a", {{"b", std::string(5000, 'x')}}}, {"c", {1, *gone}}}), CollectedError);
+  EXPECT_THROW(root.update({{"a", {{"b", std::string(5000, 'x')}}}, {"c", {1, *gone}}}),
+               CollectedError);
   EXPECT_FALSE(root.contains("a"));
   EXPECT_EQ(all_records(db).size(), before.size());
   expect_clean(db);

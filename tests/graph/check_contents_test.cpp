@@ -117,7 +117,8 @@ TEST_P(ContentDamage, KeysThatAreNoTexts) {
 TEST_P(ContentDamage, AKeyThatIsThereTwice) {
   const Dict dict = made("d");
   const std::string escaped = element(jsonb::Type::kTextJ, "\\u006bey");
-  rewrite(dict, object(text("key") + integer(1) + text("other") + integer(2) + escaped + integer(3)));
+  rewrite(dict,
+          object(text("key") + integer(1) + text("other") + integer(2) + escaped + integer(3)));
   expect(dict, "the key 'key' is there twice");
 }
 
@@ -135,7 +136,8 @@ TEST_P(ContentDamage, ValuesThatGravenDoesNotWrite) {
       {object(text("x") + integer(1)), "an object that graven did not write"},
       {object(text("name") + text("Ada")), "an object that graven did not write"},
       {object(text("f") + text("one")), "an object that graven did not write"},
-      {object(text("f") + text("nan") + text("g") + text("nan")), "an object that graven did not write"},
+      {object(text("f") + text("nan") + text("g") + text("nan")),
+       "an object that graven did not write"},
       {object(text("d")), "damaged JSONB"},
       {object(text("d") + text("1")), "a link or large value has no id"},
       {object(text("T") + text("1")), "a link or large value has no id"},
@@ -157,23 +159,26 @@ TEST_P(ContentDamage, ValuesThatGravenDoesNotWrite) {
   ASSERT_EQ(report.problems.size(), cases.size());
   for (std::size_t i = 0; i < cases.size(); ++i) {
     EXPECT_NE(report.problems[i].what.find(cases[i].second), std::string::npos)
-        << report.problems[i].what << "\ndoes not say\n" << cases[i].second;
+        << report.problems[i].what << "\ndoes not say\n"
+        << cases[i].second;
   }
 }
 
 TEST_P(ContentDamage, AValueUnderAKey) {
   const Dict dict = made("d");
-  rewrite(dict, object(text("a") + text("fine") + text("b") + text("\xff") + text("c") + integer(1)));
+  rewrite(dict,
+          object(text("a") + text("fine") + text("b") + text("\xff") + text("c") + integer(1)));
   expect(dict, "the value under 'b' is damaged: a text is not valid UTF-8");
 }
 
 TEST_P(ContentDamage, WhatSqliteMayWriteIsNoDamage) {
   const Dict dict = made("d");
-  rewrite(dict, object(element(jsonb::Type::kTextJ, "a\\n") + element(jsonb::Type::kTextJ, "\\u00e9") +
-                       text("b") + element(jsonb::Type::kInt5, "0xff") + text("c") +
-                       element(jsonb::Type::kFloat5, ".5") + text("d") +
-                       element(jsonb::Type::kText5, "\\x41") + text("e") +
-                       element(jsonb::Type::kInt, "123456789012345678901234567890")));
+  rewrite(dict,
+          object(element(jsonb::Type::kTextJ, "a\\n") + element(jsonb::Type::kTextJ, "\\u00e9") +
+                 text("b") + element(jsonb::Type::kInt5, "0xff") + text("c") +
+                 element(jsonb::Type::kFloat5, ".5") + text("d") +
+                 element(jsonb::Type::kText5, "\\x41") + text("e") +
+                 element(jsonb::Type::kInt, "123456789012345678901234567890")));
   expect_clean(db);
 }
 
@@ -263,9 +268,8 @@ TEST_P(ContentDamage, AnEntryThatIsNoPair) {
 
 TEST_P(ContentDamage, AnEntryOfMoreThanAPair) {
   const Dict dict = large_dict();
-  alter(entry_key(dict, 7), [](Record& entry) {
-    entry.body = array(text("key 7") + integer(1) + integer(2));
-  });
+  alter(entry_key(dict, 7),
+        [](Record& entry) { entry.body = array(text("key 7") + integer(1) + integer(2)); });
   expect(dict, "the entry at position 7 is damaged: it holds more than a key and a value");
 }
 
@@ -277,9 +281,8 @@ TEST_P(ContentDamage, AnEntryWithoutValue) {
 
 TEST_P(ContentDamage, AnEntryWhoseValueIsDamaged) {
   const Dict dict = large_dict();
-  alter(entry_key(dict, 7), [](Record& entry) {
-    entry.body = array(text("key 7") + object(text("x") + integer(1)));
-  });
+  alter(entry_key(dict, 7),
+        [](Record& entry) { entry.body = array(text("key 7") + object(text("x") + integer(1))); });
   expect(dict, "the entry at position 7 is damaged: it is an object that graven did not write");
 }
 
@@ -346,7 +349,8 @@ TEST_P(ContentDamage, APageWithADamagedItem) {
     for (int i = 0; i < 127; ++i) items += integer(i);
     record.body = array(items + text("\xff"));
   });
-  expect(list, "item 127 of page " + std::to_string(page.a) + " is damaged: a text is not valid UTF-8");
+  expect(list,
+         "item 127 of page " + std::to_string(page.a) + " is damaged: a text is not valid UTF-8");
 }
 
 TEST_P(ContentDamage, APageOfAnother) {
@@ -358,7 +362,8 @@ TEST_P(ContentDamage, APageOfAnother) {
 
 TEST_P(ContentDamage, PagesThatNothingNames) {
   const List list = large_list();
-  change({{Key{.space = Space::kPage, .a = 5}, Record{.integers = {kAbsent}, .body = array(integer(1))}},
+  change({{Key{.space = Space::kPage, .a = 5},
+           Record{.integers = {kAbsent}, .body = array(integer(1))}},
           {Key{.space = Space::kPage, .a = 6},
            Record{.integers = {id_of(list)}, .body = array(integer(1))}}});
   expect({{"", "page 5 of node 4242, which does not exist"},
@@ -424,13 +429,16 @@ TEST_P(ContentDamage, LeavesAtUnequalDepth) {
   const std::vector<std::int64_t> pairs = pairs_of(stored_node(db, list).body);
   std::vector<std::int64_t> upper = pairs;
   upper[0] = 7;
-  plant(db, {{Key{.space = Space::kPage, .a = 7},
-              Record{.integers = {id_of(list)}, .body = array(integer(pairs[0]) + integer(pairs[1]))}}});
+  plant(
+      db,
+      {{Key{.space = Space::kPage, .a = 7},
+        Record{.integers = {id_of(list)}, .body = array(integer(pairs[0]) + integer(pairs[1]))}}});
   rewrite_unchecked(list, header_with(2, upper));
   std::vector<Expected> expected;
   for (std::size_t i = 2; i < pairs.size(); i += 2) {
-    expected.push_back({list.uid(), "page " + std::to_string(pairs[i]) +
-                                        " is damaged: it holds something else than pages and counts"});
+    expected.push_back(
+        {list.uid(), "page " + std::to_string(pairs[i]) +
+                         " is damaged: it holds something else than pages and counts"});
   }
   ASSERT_FALSE(expected.empty());
   expect(expected);
@@ -439,7 +447,9 @@ TEST_P(ContentDamage, LeavesAtUnequalDepth) {
 TEST_P(ContentDamage, InnerCountsAreLookedAtToo) {
   const List list = large_list(20'000);
   std::vector<std::int64_t> pairs = pairs_of(stored_node(db, list).body);
-  ASSERT_EQ(jsonb::parse(stored_node(db, list).body).payload.substr(0, 2), "\x13" "2");
+  ASSERT_EQ(jsonb::parse(stored_node(db, list).body).payload.substr(0, 2),
+            "\x13"
+            "2");
   ++pairs[3];
   rewrite(list, header_with(2, pairs));
   expect(list, "page " + std::to_string(pairs[2]) + " is counted as ");

@@ -129,8 +129,8 @@ TEST_P(GraphDamage, AChainOfAnchorsLoops) {
   expect_clean(db);
   NodeRecord node = stored_node(db, x);
   node.anchor = id_of(y);
-  plant(db, {saved(node), erased(graph::edge_key(id_of(x), id_of(y))),
-             edge(id_of(x), id_of(root), 1)});
+  plant(db,
+        {saved(node), erased(graph::edge_key(id_of(x), id_of(y))), edge(id_of(x), id_of(root), 1)});
   expect(x, "its chain of anchors comes back to it");
 }
 

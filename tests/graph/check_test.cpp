@@ -3,9 +3,12 @@
 // check() on sound stores: nothing to report, right counts, nothing written, also while others
 // write and in the middle of reclaiming; and how it goes on when the store itself is damaged.
 // check_graph_test.cpp and check_contents_test.cpp plant each kind of damage.
+#include <algorithm>
 #include <atomic>
+#include <limits>
 #include <thread>
 
+#include "base/random.hpp"
 #include "graph/graph_under_test.hpp"
 #include "memory/backend.hpp"
 
@@ -254,6 +257,68 @@ TEST(CheckOfABackend, WhatItSaysOfItselfIsReported) {
   ASSERT_EQ(report.problems.size(), 3U) << problems_of(report);
   EXPECT_EQ(report.problems[0].what, "page 7 is malformed");
   EXPECT_EQ(report.nodes, 2U);
+}
+
+/// A record changed at random: bytes of its body, its numbers, its length.
+Record damaged(Random& random, Record record) {
+  for (std::size_t n = 1 + random.below(4); n > 0; --n) {
+    switch (random.below(5)) {
+      case 0:
+        record.integers[random.below(4)] = static_cast<std::int64_t>(random.bits() >> random.below(64));
+        break;
+      case 1:
+        record.integers[random.below(4)] += static_cast<std::int64_t>(random.below(3)) - 1;
+        break;
+      case 2:
+        record.body.resize(random.below(record.body.size() + 3), static_cast<char>(random.bits()));
+        break;
+      default:
+        if (record.body.empty()) break;
+        record.body[random.below(record.body.size())] = static_cast<char>(random.bits());
+    }
+  }
+  return record;
+}
+
+TEST_P(Check, WhateverIsDamagedItEndsWithAReport) {
+  fill(db);
+  const Records sound = all_records(db);
+  std::vector<Key> keys;
+  for (const auto& [key, record] : sound) keys.push_back(key);
+  Random random;
+  int found = 0;
+  constexpr int kRounds = 200;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<Change> damage;
+    std::vector<Change> repair;
+    for (std::size_t n = 1 + random.below(4); n > 0; --n) {
+      // Nodes and prefixes are few among the records, and the most interesting.
+      Key key = keys[random.one_in(2) ? random.below(keys.size())
+                                      : random.below(std::min<std::size_t>(keys.size(), 20))];
+      Record record = sound.at(key);
+      repair.push_back({key, record});
+      if (random.one_in(5)) {
+        damage.push_back(erased(key));
+      } else if (random.one_in(5)) {
+        (random.one_in(2) ? key.a : key.b) += static_cast<std::int64_t>(random.below(5)) - 2;
+        const store::Schema& schema = store::schema(key.space);
+        if (schema.a.empty()) key.a = 0;
+        if (schema.shape != store::KeyShape::kPair) key.b = 0;
+        const auto was = sound.find(key);
+        repair.push_back({key, was == sound.end() ? std::nullopt : std::optional(was->second)});
+        damage.push_back({key, damaged(random, record)});
+      } else {
+        damage.push_back({key, damaged(random, record)});
+      }
+    }
+    plant(db, damage);
+    const CheckReport report = db.check();
+    found += report.ok() ? 0 : 1;
+    plant(db, repair);
+  }
+  EXPECT_EQ(all_records(db), sound);
+  expect_clean(db);
+  EXPECT_GT(found, kRounds * 3 / 5);  // numbers and texts may change without anybody's noticing
 }
 
 TEST_P(Check, AFloodOfProblemsIsCutOff) {

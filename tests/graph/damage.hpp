@@ -32,7 +32,8 @@ class Damage : public OnEveryStore {
           std::any_of(report.problems.begin(), report.problems.end(), [&](const Problem& problem) {
             return problem.node == one.node && problem.what.find(one.what) != std::string::npos;
           });
-      EXPECT_TRUE(found) << one.node << ": " << one.what << "\nis not among\n" << problems_of(report);
+      EXPECT_TRUE(found) << one.node << ": " << one.what << "\nis not among\n"
+                         << problems_of(report);
     }
   }
   void expect(const Node& node, const std::string& what) { expect({{node.uid(), what}}); }

@@ -176,7 +176,8 @@ TEST(ValuesOfScalars, CompareAndConvert) {
   EXPECT_EQ(Value(Value::Variant(std::int64_t{1})), Value(Value::Variant(1.0)));
   EXPECT_EQ(Value(Value::Variant(std::int64_t{1})).get<double>(), 1.0);
   EXPECT_THROW(static_cast<void>(Value(Value::Variant(1.5)).get<int>()), WrongTypeError);
-  EXPECT_THROW(static_cast<void>(Value(Value::Variant(std::int64_t{-1})).get<unsigned>()), LimitError);
+  EXPECT_THROW(static_cast<void>(Value(Value::Variant(std::int64_t{-1})).get<unsigned>()),
+               LimitError);
   EXPECT_TRUE(Value().is_null());
   EXPECT_EQ(Value().type_name(), "null");
   EXPECT_EQ(Value(Value::Variant(BigInt{"8000000000000000"})).type_name(), "int");

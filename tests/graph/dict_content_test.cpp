@@ -21,7 +21,8 @@ using store::Space;
 using Model = std::vector<std::pair<std::string, std::string>>;
 
 Model::iterator find(Model& model, const std::string& key) {
-  return std::find_if(model.begin(), model.end(), [&](const auto& entry) { return entry.first == key; });
+  return std::find_if(model.begin(), model.end(),
+                      [&](const auto& entry) { return entry.first == key; });
 }
 
 class DictContent : public OnAWork {
@@ -80,8 +81,9 @@ TEST_F(DictContent, AgreesWithAVectorOfPairs) {
     const std::optional<std::string> before =
         at == model.end() ? std::nullopt : std::optional(at->second);
     if (random.below(5) < (keys > 100 ? 3U : 1U)) {
-      const std::string element = random.one_in(20) ? text_element(std::string(300, 'v'))
-                                                    : int_element(static_cast<std::int64_t>(random.bits()));
+      const std::string element = random.one_in(20)
+                                      ? text_element(std::string(300, 'v'))
+                                      : int_element(static_cast<std::int64_t>(random.bits()));
       ASSERT_EQ(put(key, element), before);
       if (at == model.end()) {
         model.emplace_back(key, element);
@@ -104,9 +106,8 @@ TEST_F(DictContent, AgreesWithAVectorOfPairs) {
     if (model.empty() || random.one_in(400)) {
       std::vector<std::string> drained;
       NodeRecord node = load();
-      ASSERT_TRUE(content::drain(work, node, SIZE_MAX, [&](std::string_view element) {
-        drained.emplace_back(element);
-      }));
+      ASSERT_TRUE(content::drain(work, node, SIZE_MAX,
+                                 [&](std::string_view element) { drained.emplace_back(element); }));
       ASSERT_EQ(drained.size(), model.size());
       for (std::size_t i = 0; i < model.size(); ++i) ASSERT_EQ(drained[i], model[i].second);
       model.clear();
@@ -228,9 +229,8 @@ TEST_F(DictContent, IsEmptiedInSteps) {
   std::vector<std::string> drained;
   for (std::size_t steps = 0;; ++steps) {
     NodeRecord node = load();
-    const bool done = content::drain(work, node, 300, [&](std::string_view element) {
-      drained.emplace_back(element);
-    });
+    const bool done = content::drain(
+        work, node, 300, [&](std::string_view element) { drained.emplace_back(element); });
     const Model rest(model.begin() + static_cast<std::ptrdiff_t>(drained.size()), model.end());
     ASSERT_NO_FATAL_FAILURE(compare(rest));
     if (done) break;

@@ -111,8 +111,8 @@ inline std::string store_name(const ::testing::TestParamInfo<const char*>& info)
   return info.param;
 }
 
-#define GRAVEN_ON_EVERY_STORE(Suite)                                                      \
-  INSTANTIATE_TEST_SUITE_P(Stores, Suite, ::testing::Values("memory", "sqlite"),          \
+#define GRAVEN_ON_EVERY_STORE(Suite)                                             \
+  INSTANTIATE_TEST_SUITE_P(Stores, Suite, ::testing::Values("memory", "sqlite"), \
                            ::graven::test::store_name)
 
 }  // namespace graven::test

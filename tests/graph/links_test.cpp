@@ -20,7 +20,8 @@ class Links : public OnAWork {
   void SetUp() override { make(kRoot, kRoot); }
 
   void make(NodeId id, NodeId anchor) {
-    graph::save(work, {.id = id, .prefix = 1, .anchor = anchor, .body = empty_body(NodeKind::kDict)});
+    graph::save(work,
+                {.id = id, .prefix = 1, .anchor = anchor, .body = empty_body(NodeKind::kDict)});
     if (anchor <= 0) work.put(graph::orphan_key(-anchor, id), {});
   }
 
@@ -42,7 +43,9 @@ class Links : public OnAWork {
     const auto record = work.load(graph::edge_key(child, parent));
     return record ? record->integers[0] : 0;
   }
-  bool listed(NodeId owner, NodeId id) { return work.load(graph::orphan_key(owner, id)).has_value(); }
+  bool listed(NodeId owner, NodeId id) {
+    return work.load(graph::orphan_key(owner, id)).has_value();
+  }
 
   static constexpr NodeId kRoot = 1;
   static constexpr NodeId kOwner = 5;  // a process
@@ -154,8 +157,8 @@ TEST_F(Links, NorDoLongerCycles) {
 
 TEST_F(Links, AnUnfinishedNodeIsWalkedToThoughItLinksNothingYet) {
   make(10, -kOwner);
-  graph::save(work, {.id = 11, .prefix = 1, .anchor = 10, .links = 1,
-                     .body = empty_body(NodeKind::kDict)});
+  graph::save(
+      work, {.id = 11, .prefix = 1, .anchor = 10, .links = 1, .body = empty_body(NodeKind::kDict)});
   graph::link(work, 10, 11, 10);  // 10's body will link 11
   EXPECT_EQ(node(10).anchor, -kOwner);
   EXPECT_EQ(edge(10, 11), 1);

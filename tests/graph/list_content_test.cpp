@@ -105,8 +105,9 @@ TEST_F(ListContent, AgreesWithAVector) {
   Random random;
   Model model;
   const auto element = [&] {
-    return random.one_in(30) ? text_element(std::string(random.below(230), 'x'))
-                             : int_element(static_cast<std::int64_t>(random.bits() >> random.below(64)));
+    return random.one_in(30)
+               ? text_element(std::string(random.below(230), 'x'))
+               : int_element(static_cast<std::int64_t>(random.bits() >> random.below(64)));
   };
   for (int round = 0; round < 2500; ++round) {
     const bool growing = round / 400 % 2 == 0;
@@ -239,9 +240,8 @@ TEST_F(ListContent, IsEmptiedInSteps) {
   Model drained;
   for (int steps = 0;; ++steps) {
     NodeRecord node = load();
-    const bool done = content::drain(work, node, 1000, [&](std::string_view element) {
-      drained.emplace_back(element);
-    });
+    const bool done = content::drain(
+        work, node, 1000, [&](std::string_view element) { drained.emplace_back(element); });
     ASSERT_NO_FATAL_FAILURE(compare(Model(model.begin() + at(drained.size()), model.end())));
     if (done) break;
     ASSERT_LT(steps, 10);

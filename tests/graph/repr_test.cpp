@@ -22,8 +22,8 @@ TEST_P(Repr, EmptyOnes) {
 }
 
 TEST_P(Repr, Scalars) {
-  const List list = db.new_list({nullptr, true, false, 0, -7, 1.0, 1.5, 1e300, -0.0,
-                                 std::nan(""), std::numeric_limits<double>::infinity(),
+  const List list = db.new_list({nullptr, true, false, 0, -7, 1.0, 1.5, 1e300, -0.0, std::nan(""),
+                                 std::numeric_limits<double>::infinity(),
                                  -std::numeric_limits<double>::infinity(),
                                  BigInt{"8000000000000000"}, BigInt{"-8000000000000001"}});
   EXPECT_EQ(list.repr(),
@@ -32,8 +32,9 @@ TEST_P(Repr, Scalars) {
 }
 
 TEST_P(Repr, StringsAreQuotedAsPythonDoes) {
-  const List list = db.new_list({"plain", "it's", "\"both\" it's", "a\\b", "\n\r\t", std::string("\0\x1f\x7f", 3),
-                                 "h\xc3\xa9", "##hi##", "", Bytes{std::string("a'\0\xff", 4)}});
+  const List list =
+      db.new_list({"plain", "it's", "\"both\" it's", "a\\b", "\n\r\t", std::string("\0\x1f\x7f", 3),
+                   "h\xc3\xa9", "##hi##", "", Bytes{std::string("a'\0\xff", 4)}});
   EXPECT_EQ(list.repr(),
             "@['plain', \"it's\", '\"both\" it\\'s', 'a\\\\b', '\\n\\r\\t', '\\x00\\x1f\\x7f', "
             "'h\xc3\xa9', '##hi##', '', b'a\\'\\x00\\xff']");
@@ -80,16 +81,16 @@ TEST_P(Repr, ALinkFieldStandsForAChild) {
   top.set("child", {{"id", Data::dict()}});
   top.set("text", "plain");
   EXPECT_EQ(top.repr(), "@{'ada': *, 'x': bob, 'n': 5, 'none': " + top["none"].as_dict().uid() +
-                            ", 'list': " + top["list"].as_list().uid() + ", 'child': " +
-                            top["child"].as_dict().uid() + ", 'text': 'plain'}");
+                            ", 'list': " + top["list"].as_list().uid() +
+                            ", 'child': " + top["child"].as_dict().uid() + ", 'text': 'plain'}");
 }
 
 TEST_P(Repr, OfACollectedNodeIsAnError) {
   std::optional<Dict> gone;
   EXPECT_THROW(db.transaction([&] {
-                 gone = db.new_dict();
-                 throw std::runtime_error("roll back");
-               }),
+    gone = db.new_dict();
+    throw std::runtime_error("roll back");
+  }),
                std::runtime_error);
   EXPECT_THROW(static_cast<void>(gone->repr()), CollectedError);
 }

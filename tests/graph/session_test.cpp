@@ -47,8 +47,10 @@ TEST_P(Sessions, EveryIdHasAUidOfItsOwn) {
     ASSERT_EQ(parsed->kind, kind);
   }
   // In the order of ids.
-  EXPECT_LT(graph::uid_of(session, 1000, NodeKind::kDict), graph::uid_of(session, 1001, NodeKind::kDict));
-  EXPECT_LT(graph::uid_of(session, 0x7fff, NodeKind::kDict), graph::uid_of(session, 0x8000, NodeKind::kDict));
+  EXPECT_LT(graph::uid_of(session, 1000, NodeKind::kDict),
+            graph::uid_of(session, 1001, NodeKind::kDict));
+  EXPECT_LT(graph::uid_of(session, 0x7fff, NodeKind::kDict),
+            graph::uid_of(session, 0x8000, NodeKind::kDict));
 }
 
 TEST_P(Sessions, WhatIsNoUidFindsNothing) {
@@ -124,7 +126,8 @@ TEST_P(Sessions, NamesThatCannotBePrefixesAreRefused) {
 TEST_P(Sessions, DeletingAPrefixDeletesExactlyIt) {
   for (const std::string name : {"a", "ab", "a*"}) {
     const Database other = db.with_prefix(name);
-    other.root().set("x", {{"y", {1, 2, {{"up", other.root()}}}}, {"text", std::string(5000, 'x')}});
+    other.root().set("x",
+                     {{"y", {1, 2, {{"up", other.root()}}}}, {"text", std::string(5000, 'x')}});
     other.incr("n");
   }
   EXPECT_EQ(db.delete_prefix_immediately("a*"), 4U);
@@ -227,10 +230,10 @@ TEST_P(Sessions, CountersFromManyThreads) {
 
 TEST_P(Sessions, CountersAreTransactional) {
   EXPECT_THROW(db.transaction([&] {
-                 db.incr("n");
-                 EXPECT_EQ(db.count("n"), 1);
-                 throw std::runtime_error("roll back");
-               }),
+    db.incr("n");
+    EXPECT_EQ(db.count("n"), 1);
+    throw std::runtime_error("roll back");
+  }),
                std::runtime_error);
   EXPECT_EQ(db.count("n"), 0);
 }

@@ -43,15 +43,16 @@ TEST_F(StoredValues, NullAndBools) {
 }
 
 TEST_F(StoredValues, Integers) {
-  for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{12345},
-                                   std::numeric_limits<std::int64_t>::max(),
-                                   std::numeric_limits<std::int64_t>::min()}) {
+  for (const std::int64_t value :
+       {std::int64_t{0}, std::int64_t{-1}, std::int64_t{12345},
+        std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
     EXPECT_EQ(read_back<std::int64_t>(value), value);
   }
 }
 
 TEST_F(StoredValues, IntegersBeyond64Bits) {
-  for (const std::string hex : {"8000000000000000", "-8000000000000001", "ffffffffffffffffffffff"}) {
+  for (const std::string hex :
+       {"8000000000000000", "-8000000000000001", "ffffffffffffffffffffff"}) {
     EXPECT_EQ(read_back<BigInt>(BigInt{hex}).hex, hex);
   }
   // Documented: {"i": "<hex>"}.
@@ -74,9 +75,9 @@ TEST_F(StoredValues, Floats) {
 }
 
 TEST_F(StoredValues, Texts) {
-  for (const std::string& text : {std::string(), std::string("plain"), std::string("nul\0in", 6),
-                                  std::string("\"quoted\" \\ and\ncontrol\x01"),
-                                  std::string("h\xc3\xa9 \xf0\x9f\x98\x80")}) {
+  for (const std::string& text :
+       {std::string(), std::string("plain"), std::string("nul\0in", 6),
+        std::string("\"quoted\" \\ and\ncontrol\x01"), std::string("h\xc3\xa9 \xf0\x9f\x98\x80")}) {
     EXPECT_EQ(read_back<std::string>(text), text);
   }
 }
@@ -130,8 +131,14 @@ TEST_F(StoredValues, Links) {
 }
 
 TEST_F(StoredValues, OnlyLinksAreLinks) {
-  const std::vector<Data::Item> scalars{nullptr, true,       std::int64_t{5}, 1.5, std::string("d"),
-                                        Bytes{"d"}, BigInt{"8000000000000000"}, std::nan(""),
+  const std::vector<Data::Item> scalars{nullptr,
+                                        true,
+                                        std::int64_t{5},
+                                        1.5,
+                                        std::string("d"),
+                                        Bytes{"d"},
+                                        BigInt{"8000000000000000"},
+                                        std::nan(""),
                                         std::string(5000, 'd')};
   for (const Data::Item& item : scalars) {
     const std::string element = written(item);
@@ -149,9 +156,12 @@ TEST_F(StoredValues, WhatIsNoValueOfOursIsCorruption) {
   std::string object;
   jsonb::put_header(object, jsonb::Type::kObject, 0);
   refused(object);
-  for (const auto& [tag, value] : std::vector<std::pair<std::string, std::string>>{
-           {"x", int_element(1)}, {"dd", int_element(1)}, {"b", text_element("?")},
-           {"f", text_element("infinite")}, {"b", int_element(1)}}) {
+  for (const auto& [tag, value] :
+       std::vector<std::pair<std::string, std::string>>{{"x", int_element(1)},
+                                                        {"dd", int_element(1)},
+                                                        {"b", text_element("?")},
+                                                        {"f", text_element("infinite")},
+                                                        {"b", int_element(1)}}) {
     std::string escape;
     const std::size_t mark = jsonb::open(escape);
     jsonb::put_text(escape, tag);
@@ -169,8 +179,8 @@ TEST_F(StoredValues, RandomOnesComeBack) {
     EXPECT_EQ(read_back<Bytes>(Bytes{bytes}, 1 + random.below(40)).data, bytes);
     const auto integer = static_cast<std::int64_t>(random.bits() >> random.below(64));
     EXPECT_EQ(read_back<std::int64_t>(integer), integer);
-    const double real = std::ldexp(static_cast<double>(random.bits()),
-                                   static_cast<int>(random.below(600)) - 300);
+    const double real =
+        std::ldexp(static_cast<double>(random.bits()), static_cast<int>(random.below(600)) - 300);
     EXPECT_EQ(read_back<double>(real), real);
   }
 }

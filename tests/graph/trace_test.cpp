@@ -41,7 +41,8 @@ class Tracing : public OnAWork {
       const std::size_t mark = jsonb::open(record.body);
       for (const auto& [edge, count] : links) {
         if (edge.first != id) continue;
-        for (int i = 0; i < count; ++i) graph::put_link(record.body, {edge.second, NodeKind::kList});
+        for (int i = 0; i < count; ++i)
+          graph::put_link(record.body, {edge.second, NodeKind::kList});
       }
       jsonb::close(record.body, jsonb::Type::kArray, mark);
       const auto anchored = links.find({anchor, id});
@@ -58,7 +59,8 @@ class Tracing : public OnAWork {
 
   Trace run(const std::vector<NodeId>& adrift, bool others = false, std::size_t budget = SIZE_MAX) {
     write();
-    return graph::trace(work, adrift, others, [&](NodeId id) { return pinned.contains(id); }, budget);
+    return graph::trace(
+        work, adrift, others, [&](NodeId id) { return pinned.contains(id); }, budget);
   }
 
   static Ids garbage(const Trace& trace) { return {trace.garbage.begin(), trace.garbage.end()}; }
@@ -330,7 +332,9 @@ class RandomTracing : public Tracing {
     return 0;
   }
 
-  NodeId any(NodeId n) { return 1 + static_cast<NodeId>(random.below(static_cast<std::size_t>(n))); }
+  NodeId any(NodeId n) {
+    return 1 + static_cast<NodeId>(random.below(static_cast<std::size_t>(n)));
+  }
 
   Random random;
 };

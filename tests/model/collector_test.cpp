@@ -63,7 +63,8 @@ class Collector : public OnEveryStore {
       if (world_.nodes.at(root).home != node.home) continue;
       const Database& database = databases_.at(prefix);
       if (name == root) return database.root();
-      const auto value = database.get_via_uid(graph::uid_of(session_of(database), node.id, node.kind));
+      const auto value =
+          database.get_via_uid(graph::uid_of(session_of(database), node.id, node.kind));
       if (!value) throw std::logic_error("a living node cannot be found");
       if (node.kind == NodeKind::kDict) return value->as_dict();
       return value->as_list();
@@ -133,6 +134,8 @@ class Collector : public OnEveryStore {
 
   /// The same in the model.
   ModelItem modelled(const Made& made, int home) {
+    // A handle in a part of it that is not stored holds its node until the data goes.
+    if (!made.handles.empty()) dropped_ = true;
     const Data::Item& root = made.data.root();
     if (const auto* index = std::get_if<Data::Index>(&root)) {
       return {0, world_.adopt(made.data, *index, home, made.handles)};
@@ -198,7 +201,8 @@ class Collector : public OnEveryStore {
         const int top = *modelled(made, home).child;
         bool linked = false;
         for (const int name : world_.reached({top})) {
-          for (const ModelItem& item : world_.nodes.at(name).items) linked = linked || item.child == top;
+          for (const ModelItem& item : world_.nodes.at(name).items)
+            linked = linked || item.child == top;
         }
         if (linked) break;
         target.update(made.data);
@@ -243,7 +247,9 @@ class Collector : public OnEveryStore {
     if (!chosen) return;
     const List target = list(chosen->handle);
     const int home = world_.nodes.at(chosen->name).home;
-    const auto items = [&]() -> std::vector<ModelItem>& { return world_.nodes.at(chosen->name).items; };
+    const auto items = [&]() -> std::vector<ModelItem>& {
+      return world_.nodes.at(chosen->name).items;
+    };
     const std::size_t size = items().size();
     const std::size_t index = random_.below(size + 1);
     const auto at = static_cast<std::ptrdiff_t>(index);
@@ -271,7 +277,8 @@ class Collector : public OnEveryStore {
         Data both = Data::list({one.data, other.data});
         const std::size_t count = random_.below(4);
         target.splice(index, count, both);
-        const auto end = items().begin() + static_cast<std::ptrdiff_t>(std::min(size, index + count));
+        const auto end =
+            items().begin() + static_cast<std::ptrdiff_t>(std::min(size, index + count));
         const auto where = items().erase(items().begin() + at, end) - items().begin();
         const std::vector<ModelItem> fresh{modelled(one, home), modelled(other, home)};
         items().insert(items().begin() + where, fresh.begin(), fresh.end());
@@ -359,7 +366,8 @@ class Collector : public OnEveryStore {
     if (random_.one_in(2)) {
       db.delete_prefix_immediately("side");
     } else {
-      while (db.delete_prefix_batch("side", 3) != 0) {}
+      while (db.delete_prefix_batch("side", 3) != 0) {
+      }
     }
     databases_.erase("side");
     dropped_ = true;

@@ -38,7 +38,8 @@ std::set<int> World::rooted() const {
   return reached(from);
 }
 
-int World::adopt(const Data& data, Data::Index root, int home, const std::map<NodeId, int>& handles) {
+int World::adopt(const Data& data, Data::Index root, int home,
+                 const std::map<NodeId, int>& handles) {
   std::map<std::uint32_t, int> names;
   std::vector<std::uint32_t> queue;
   const auto place = [&](std::uint32_t at) {
@@ -128,7 +129,8 @@ void match_nodes(const World& world, store::View& view, const std::set<int>& liv
     store::Record copy = record;
     const NodeRecord node = graph::to_node(key.a, std::move(copy));
     found[key.a];
-    for (const graph::Parent& parent : graph::parents_of(view, node)) found[key.a][parent.id] = parent.links;
+    for (const graph::Parent& parent : graph::parents_of(view, node))
+      found[key.a][parent.id] = parent.links;
   }
   ASSERT_EQ(found, expected);
 }

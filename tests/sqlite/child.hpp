@@ -9,10 +9,9 @@
 #include <exception>
 #include <functional>
 #include <string>
-#include <utility>
-
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 #include <gtest/gtest.h>
 

@@ -66,7 +66,8 @@ class Crash : public ::testing::Test {
   /// The last number a killed child said.
   static std::int64_t last_number(Child& child, std::int64_t before) {
     std::int64_t last = before;
-    for (std::string line = child.line(); !line.empty(); line = child.line()) last = std::stoll(line);
+    for (std::string line = child.line(); !line.empty(); line = child.line())
+      last = std::stoll(line);
     return last;
   }
 

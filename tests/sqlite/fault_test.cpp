@@ -3,13 +3,12 @@
 // A disk that fails, at every single call a commit makes: the answer is the truth, now, after
 // reopening, and after a crash that leaves recovery to read whatever is in the WAL; and the
 // store is usable afterwards, or refuses and says so.
-#include <sqlite3.h>
+#include <graven/error.hpp>
 
 #include <array>
 
-#include <graven/error.hpp>
-
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include "sqlite/backend.hpp"
 #include "sqlite/faulty_vfs.hpp"
@@ -25,9 +24,12 @@ enum class Answer { kCommitted, kNothingChanged, kUnknown };
 
 const char* name(Answer answer) {
   switch (answer) {
-    case Answer::kCommitted: return "committed";
-    case Answer::kNothingChanged: return "nothing changed";
-    case Answer::kUnknown: break;
+    case Answer::kCommitted:
+      return "committed";
+    case Answer::kNothingChanged:
+      return "nothing changed";
+    case Answer::kUnknown:
+      break;
   }
   return "unknown";
 }
@@ -235,8 +237,9 @@ TEST_F(Faults, OurCommitIsFoundBehindAnotherOne) {
   const auto backend = sqlite::open(path, options(kNormal));
   const auto other = sqlite::open(path);
   write(*backend, many_changes('o'));
-  arm({.after_commit = true,
-       .between = [&] { write(*other, {{node_key(3), node_record(0, std::string(1500, 'n'))}}); }});
+  arm({.after_commit = true, .between = [&] {
+         write(*other, {{node_key(3), node_record(0, std::string(1500, 'n'))}});
+       }});
   EXPECT_STREQ(name(attempt(*backend)), name(Answer::kCommitted));
   disarm();
   EXPECT_EQ(state(*backend), 'n');

@@ -4,9 +4,9 @@
 // so a wrapped file is a struct that begins with SQLite's.
 #include "sqlite/faulty_vfs.hpp"
 
-#include <sqlite3.h>
-
 #include <utility>
+
+#include <sqlite3.h>
 
 namespace graven::test {
 namespace {
@@ -30,9 +30,8 @@ constexpr int kRealOffset = (sizeof(File) + 15) / 16 * 16;
 bool fails(bool writes = false) {
   if (state.plan.code == SQLITE_FULL && !writes) return false;
   ++state.calls;
-  const bool now = state.plan.at != 0 &&
-                   (state.calls == state.plan.at ||
-                    (state.plan.for_good && state.calls > state.plan.at));
+  const bool now = state.plan.at != 0 && (state.calls == state.plan.at ||
+                                          (state.plan.for_good && state.calls > state.plan.at));
   if (now) state.happened = true;
   return now;
 }
@@ -118,7 +117,9 @@ const sqlite3_io_methods& table() {
     m.xShmMap = shm_map;
     m.xShmLock = shm_lock;
     m.xShmBarrier = [](sqlite3_file* f) { methods(f)->xShmBarrier(real(f)); };
-    m.xShmUnmap = [](sqlite3_file* f, int remove) { return methods(f)->xShmUnmap(real(f), remove); };
+    m.xShmUnmap = [](sqlite3_file* f, int remove) {
+      return methods(f)->xShmUnmap(real(f), remove);
+    };
     return m;
   }();
   return made;

@@ -19,7 +19,7 @@ struct FaultPlan {
   int code = 0;           // SQLITE_IOERR, as the kind of call gives it, or SQLITE_FULL
   Leave leave = Leave::kNothing;
 
-  bool after_commit = false;      // instead: fail what SQLite asks when a commit is done
+  bool after_commit = false;        // instead: fail what SQLite asks when a commit is done
   std::function<void()> between{};  // called once, after the fault and with the lock given up
 };
 

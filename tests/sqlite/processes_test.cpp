@@ -23,7 +23,8 @@ class Processes : public ::testing::Test {
 
 TEST_F(Processes, TwoCountTogetherAndNeitherStarves) {
   constexpr int kEach = 2000;
-  const auto work = [&](const Reporter& reporter, const std::string& own, const std::string& other) {
+  const auto work = [&](const Reporter& reporter, const std::string& own,
+                        const std::string& other) {
     const auto backend = sqlite::open(path_);
     reporter.say("open");
     while (count(*backend, "go") == 0) ::usleep(100);
@@ -33,8 +34,7 @@ TEST_F(Processes, TwoCountTogetherAndNeitherStarves) {
         const auto record = transaction->load(counter_key(name));
         return counter_record(0, (record ? record->integers[0] : 0) + 1);
       };
-      write(*transaction,
-            {{counter_key(own), next(own)}, {counter_key("both"), next("both")}});
+      write(*transaction, {{counter_key(own), next(own)}, {counter_key("both"), next("both")}});
     }
     // How far the other had come when this one was done.
     reporter.say(std::to_string(count(*backend, other)));

@@ -2,18 +2,16 @@
 //
 // What open() refuses, with which error and words, and that a refused file is left as it was,
 // to the byte and with nothing beside it; and what it accepts.
-#include <sqlite3.h>
+#include <graven/error.hpp>
 
+#include <fstream>
+#include <iterator>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <iterator>
-
-#include <graven/error.hpp>
-
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include "sqlite/backend.hpp"
 #include "sqlite/child.hpp"
@@ -256,7 +254,7 @@ TEST_F(Refusals, NewFilesBelongToTheirOwnerAlone) {
     backend->load(node_key(1));
     backend->hold_owner(1);
     for (const char* suffix : {"", "-wal", "-shm", "-owners"}) {
-      struct stat info{};
+      struct stat info {};
       ASSERT_EQ(::stat((folder_ / ("store.db" + std::string(suffix))).c_str(), &info), 0) << suffix;
       EXPECT_EQ(info.st_mode & 0777U, 0600U) << suffix;
     }
@@ -329,15 +327,18 @@ TEST_F(Permissions, MissingOnesAreNamed) {
   write(*sqlite::open(path), {{node_key(1), node_record(0, "x")}});
   set_mode(folder_.path().string(), 0777);
   set_mode(path, 0000);
-  EXPECT_TRUE(as_nobody([&] { return says([&] { sqlite::open(path); }, "no permission to read"); }));
+  EXPECT_TRUE(
+      as_nobody([&] { return says([&] { sqlite::open(path); }, "no permission to read"); }));
   set_mode(path, 0444);
-  EXPECT_TRUE(as_nobody([&] { return says([&] { sqlite::open(path); }, "no permission to write"); }));
+  EXPECT_TRUE(
+      as_nobody([&] { return says([&] { sqlite::open(path); }, "no permission to write"); }));
   set_mode(path, 0666);
   set_mode(folder_.path().string(), 0555);
   EXPECT_TRUE(
       as_nobody([&] { return says([&] { sqlite::open(path); }, "no permission to make files"); }));
-  EXPECT_TRUE(as_nobody(
-      [&] { return says([&] { sqlite::open(folder_ / "new.db"); }, "no permission to make files"); }));
+  EXPECT_TRUE(as_nobody([&] {
+    return says([&] { sqlite::open(folder_ / "new.db"); }, "no permission to make files");
+  }));
   set_mode(folder_.path().string(), 0700);
 }
 
@@ -392,9 +393,8 @@ TEST_F(Permissions, AWriterMakesAReadOnlyFolderReadable) {
   write(*backend, {{node_key(1), node_record(0, "x")}});
   for (const char* suffix : {"", "-wal", "-shm"}) set_mode(path + suffix, 0666);
   set_mode(folder_.path().string(), 0555);
-  EXPECT_TRUE(as_nobody([&] {
-    return sqlite::open(path, {.read_only = true})->load(node_key(1))->body == "x";
-  }));
+  EXPECT_TRUE(as_nobody(
+      [&] { return sqlite::open(path, {.read_only = true})->load(node_key(1))->body == "x"; }));
   set_mode(folder_.path().string(), 0700);
 }
 

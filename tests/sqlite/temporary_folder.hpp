@@ -5,14 +5,13 @@
 // the child of a fork the folder stays: it is the parent's.
 #pragma once
 
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -99,7 +98,8 @@ inline std::uint64_t write(store::Backend& backend, std::vector<store::Change> c
 inline void increment(store::Backend& backend, const std::string& name) {
   const auto transaction = backend.begin(soon());
   const auto before = transaction->load(counter_key(name));
-  write(*transaction, {{counter_key(name), counter_record(0, (before ? before->integers[0] : 0) + 1)}});
+  write(*transaction,
+        {{counter_key(name), counter_record(0, (before ? before->integers[0] : 0) + 1)}});
 }
 
 inline std::int64_t count(store::Backend& backend, const std::string& name) {

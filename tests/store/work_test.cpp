@@ -36,7 +36,8 @@ bool inside(const Range& range, const Key& key) {
   const bool span = range.a_to > range.a;
   if (key.a != range.a) return span && range.a < key.a && key.a <= range.a_to;
   if (shape == KeyShape::kPair) return range.from <= key.b && (span || key.b <= range.to);
-  return key.name > range.after || (key.name.empty() && range.after.empty() && range.include_empty_name);
+  return key.name > range.after ||
+         (key.name.empty() && range.after.empty() && range.include_empty_name);
 }
 
 std::vector<Row> scan(const Model& model, const Range& range, std::size_t limit) {
@@ -172,22 +173,19 @@ struct Spilling {
 };
 
 class WorkInATransaction : public ::testing::TestWithParam<Spilling> {};
-INSTANTIATE_TEST_SUITE_P(Spilling, WorkInATransaction,
-                         ::testing::Values(Spilling{"memory", 1}, Spilling{"memory", 5},
-                                           Spilling{"memory", 30},
-                                           Spilling{"memory", Work::kSpillRecords},
-                                           Spilling{"sqlite", 1}, Spilling{"sqlite", 7},
-                                           Spilling{"sqlite", Work::kSpillRecords}),
-                         [](const auto& one) {
-                           return one.param.store + std::string("_") +
-                                  std::to_string(one.param.records);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Spilling, WorkInATransaction,
+    ::testing::Values(Spilling{"memory", 1}, Spilling{"memory", 5}, Spilling{"memory", 30},
+                      Spilling{"memory", Work::kSpillRecords}, Spilling{"sqlite", 1},
+                      Spilling{"sqlite", 7}, Spilling{"sqlite", Work::kSpillRecords}),
+    [](const auto& one) {
+      return one.param.store + std::string("_") + std::to_string(one.param.records);
+    });
 
 TEST_P(WorkInATransaction, ShowsWhatANaiveOverlayWould) {
   const TemporaryFolder folder;
-  const auto backend = GetParam().store == std::string("memory")
-                           ? memory::open("memory")
-                           : sqlite::open(folder / "test.db");
+  const auto backend = GetParam().store == std::string("memory") ? memory::open("memory")
+                                                                 : sqlite::open(folder / "test.db");
   Random random;
   RandomWork some(random);
   Model committed;

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+//
+// graven.DB: the root dict of one prefix, and what one can do with the graph under it.
+//
+// Always holds: the DB object is a Dict, its root, so reading and writing through it cost what
+// they cost through any Dict. set_prefix() gives it another root and keeps the old one: handles
+// made before stay on their prefix, and close() ends them all.
+//
+// Called with the GIL held, which is released around every use of the store.
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "bind.hpp"
+#include "convert.hpp"
+#include "errors.hpp"
+#include "sessions.hpp"
+
+namespace graven::python {
+namespace {
+
+Place<Dict> open_place(const std::string& url, const Options& options) {
+  const nb::gil_scoped_release release;
+  Database database(url, options);
+  Dict root = database.root();
+  return {std::make_shared<Home>(std::move(database)), std::move(root)};
+}
+
+Place<Dict> place_with_prefix(const DictHandle& of, const std::string& prefix) {
+  Home& home = of.home();
+  return off_gil(home, [&]() -> Place<Dict> {
+    Database database = home.database->with_prefix(prefix);
+    Dict root = database.root();
+    return {std::make_shared<Home>(std::move(database)), std::move(root)};
+  });
+}
+
+struct DatabaseHandle : DictHandle {
+  explicit DatabaseHandle(Place<Dict> first)
+      : DictHandle(std::move(first.home), std::move(first.node)) {}
+
+  std::vector<std::unique_ptr<const Place<Dict>>> later;  // of set_prefix(), oldest first
+};
+
+/// A member function of Database, called off the GIL.
+template <class Call>
+auto with_database(const DatabaseHandle& self, Call&& call) {
+  const HomePtr home = self.home_ptr();
+  return off_gil(*home, [&] { return call(*home->database); });
+}
+
+std::chrono::milliseconds milliseconds(double seconds, const char* option) {
+  if (!(seconds >= 0 && seconds <= 1e9)) {
+    throw UsageError(std::string(option) + " must be a number of seconds from 0 to 1e9");
+  }
+  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+}
+
+Synchronous synchronous_from(const std::string& name) {
+  if (name == "off") return Synchronous::kOff;
+  if (name == "normal") return Synchronous::kNormal;
+  if (name == "full") return Synchronous::kFull;
+  throw UsageError("synchronous must be 'off', 'normal' or 'full', not '" + name + "'");
+}
+
+void open(DatabaseHandle* self, const std::string& url, const std::string& prefix,
+          const std::string& link_field, bool read_only, const std::string& synchronous,
+          double busy_timeout, double transaction_limit, bool allow_network_file_system) {
+  Options options;
+  options.prefix = prefix;
+  options.link_field = link_field;
+  options.read_only = read_only;
+  options.synchronous = synchronous_from(synchronous);
+  options.busy_timeout = milliseconds(busy_timeout, "busy_timeout");
+  options.transaction_limit = milliseconds(transaction_limit, "transaction_limit");
+  options.allow_network_file_system = allow_network_file_system;
+  new (self) DatabaseHandle(open_place(url, options));
+}
+
+void set_prefix(DatabaseHandle& self, const std::string& prefix, bool require_empty) {
+  if (require_empty && with_database(self, [&](const Database& database) {
+        return database.prefix_in_use(prefix);
+      })) {
+    throw BadValueError("the prefix '" + prefix + "' is in use already");
+  }
+  self.later.push_back(std::make_unique<const Place<Dict>>(place_with_prefix(self, prefix)));
+  self.place.store(self.later.back().get(), std::memory_order_release);
+}
+
+void close(DatabaseHandle& self) {
+  std::vector<HomePtr> homes{self.own.home};
+  for (const auto& place : self.later) homes.push_back(place->home);
+  const nb::gil_scoped_release release;
+  for (const HomePtr& home : homes) home->database->close();
+}
+
+CheckReport check(const DatabaseHandle& self, const nb::object& progress) {
+  std::function<void(std::uint64_t, std::uint64_t)> report;
+  if (!progress.is_none()) {
+    report = [&](std::uint64_t done, std::uint64_t total) {
+      const nb::gil_scoped_acquire acquire;
+      progress(done, total);
+    };
+  }
+  return with_database(self, [&](const Database& database) { return database.check(report); });
+}
+
+std::vector<std::string> why_alive(const DatabaseHandle& self, nb::handle node) {
+  const Node* of = nullptr;
+  if (is_dict_handle(node.ptr())) {
+    of = &dict_handle(node.ptr()).node();
+  } else if (is_list_handle(node.ptr())) {
+    of = &list_handle(node.ptr()).node();
+  } else {
+    throw WrongTypeError("why_alive() takes a Dict or a List");
+  }
+  return with_database(self, [&](const Database& database) { return database.why_alive(*of); });
+}
+
+void bind_report(nb::module_& module) {
+  nb::class_<Problem>(module, "Problem", "One thing wrong, as check() reports it.")
+      .def_ro("node", &Problem::node, "The uid of the node concerned, or an empty text.")
+      .def_ro("what", &Problem::what, "What is wrong, in words.")
+      .def("__repr__", [](const Problem& problem) {
+        return "Problem(node='" + problem.node + "', what='" + problem.what + "')";
+      });
+  nb::class_<CheckReport>(module, "CheckReport", "What check() found.")
+      .def_prop_ro("ok", &CheckReport::ok, "Whether nothing is wrong.")
+      .def_ro("problems", &CheckReport::problems, "What is wrong.")
+      .def_ro("nodes", &CheckReport::nodes, "Dicts and lists looked at, in every prefix.")
+      .def_ro("links", &CheckReport::links, "Links looked at.")
+      .def_ro("held", &CheckReport::held, "Nodes that only handles of running processes keep.")
+      .def_ro("reclaiming", &CheckReport::reclaiming,
+              "Unlinked nodes whose records are still being reclaimed.")
+      .def("__repr__", [](const CheckReport& report) {
+        return "CheckReport(ok=" + std::string(report.ok() ? "True" : "False") +
+               ", nodes=" + std::to_string(report.nodes) +
+               ", links=" + std::to_string(report.links) +
+               ", problems=" + std::to_string(report.problems.size()) + ")";
+      });
+}
+
+void bind_prefixes(nb::class_<DatabaseHandle, DictHandle>& type) {
+  type.def_prop_ro(
+      "prefix",
+      [](const DatabaseHandle& self) {
+        return with_database(self, [](const Database& database) { return database.prefix(); });
+      },
+      "The prefix this is the root dict of.");
+  type.def("set_prefix", set_prefix, nb::arg("prefix"), nb::arg("require_empty") = false,
+           "Makes this object the root dict of another prefix. Handles stay on the old one.");
+  type.def(
+      "new_prefix",
+      [](const DatabaseHandle& self) {
+        return with_database(self, [](const Database& database) { return database.new_prefix(); });
+      },
+      "A name that no prefix of this store has.");
+  type.def(
+      "prefixes",
+      [](const DatabaseHandle& self) {
+        return with_database(self, [](const Database& database) { return database.prefixes(); });
+      },
+      "The names of all prefixes of this store.");
+  type.def(
+      "prefix_in_use",
+      [](const DatabaseHandle& self, const std::string& prefix) {
+        return with_database(
+            self, [&](const Database& database) { return database.prefix_in_use(prefix); });
+      },
+      nb::arg("prefix"), "Whether the store has anything under this prefix.");
+  type.def(
+      "delete_prefix_immediately",
+      [](const DatabaseHandle& self, const std::string& prefix) {
+        return with_database(self, [&](const Database& database) {
+          return database.delete_prefix_immediately(prefix);
+        });
+      },
+      nb::arg("prefix"),
+      "Deletes exactly this prefix, nodes and counters; gives the number of nodes.");
+  type.def(
+      "delete_prefix_batch",
+      [](const DatabaseHandle& self, const std::string& prefix, std::uint64_t count) {
+        return with_database(self, [&](const Database& database) {
+          return database.delete_prefix_batch(prefix, count);
+        });
+      },
+      nb::arg("prefix"), nb::arg("count") = 500,
+      "Deletes up to `count` nodes of a prefix; call again until it gives 0.");
+}
+
+void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
+  type.def(
+      "collect",
+      [](const DatabaseHandle& self) {
+        return with_database(self, [](const Database& database) { return database.collect(); });
+      },
+      "Collects what only gone handles and dead processes held; gives the number of nodes.");
+  type.def(
+      "maintenance",
+      [](const DatabaseHandle& self) {
+        with_database(self, [](const Database& database) { database.maintenance(); });
+      },
+      "collect(), then the store's own upkeep where it is due.");
+  type.def("check", check, nb::arg("progress") = nb::none(),
+           nb::sig("def check(self, progress: Callable[[int, int], object] | None = None) -> "
+                   "CheckReport"),
+           "Looks at everything and writes nothing, while others write.");
+  type.def(
+      "size_on_disk",
+      [](const DatabaseHandle& self) {
+        return with_database(self,
+                             [](const Database& database) { return database.size_on_disk(); });
+      },
+      "The size of the store's files in bytes.");
+  type.def_prop_ro(
+      "name",
+      [](const DatabaseHandle& self) {
+        return with_database(self, [](const Database& database) { return database.name(); });
+      },
+      "The path or URL of the store.");
+  type.def_prop_ro(
+      "read_only",
+      [](const DatabaseHandle& self) {
+        return with_database(self, [](const Database& database) { return database.read_only(); });
+      },
+      "Whether this was opened for reading only.");
+  type.def_prop_ro(
+      "closed", [](const DatabaseHandle& self) { return self.home().database->closed(); },
+      "Whether close() was called.");
+  type.def("close", close, "Ends this database and its handles. Calling it again does nothing.");
+}
+
+}  // namespace
+
+void bind_database(nb::module_& module) {
+  bind_report(module);
+  auto type =
+      nb::class_<DatabaseHandle, DictHandle>(module, "Database", "What graven.DB is made of.");
+  type.def("__init__", open, nb::arg("url"), nb::arg("prefix") = "", nb::arg("link_field") = "",
+           nb::arg("read_only") = false, nb::arg("synchronous") = "normal",
+           nb::arg("busy_timeout") = 30.0, nb::arg("transaction_limit") = 60.0,
+           nb::arg("allow_network_file_system") = false, "Opens the store at a path or URL.");
+  type.def(
+      "__init__",
+      [](DatabaseHandle* self, const DatabaseHandle& other, const std::string& prefix) {
+        new (self) DatabaseHandle(place_with_prefix(other, prefix));
+      },
+      nb::arg("other"), nb::arg("prefix"), "Another prefix of an open store.");
+
+  type.def_prop_ro(
+      "root", [](const DatabaseHandle& self) { return make_dict(self.home_ptr(), self.node()); },
+      nb::sig("def root(self) -> Dict"), "The root dict, as a Dict and nothing more.");
+  type.def(
+      "get_via_uid",
+      [](const DatabaseHandle& self, nb::handle uid) { return node_of_uid(self, uid); },
+      nb::arg("uid"), nb::sig("def get_via_uid(self, uid: str) -> Any"),
+      "The Dict or List of a uid of this prefix; KeyNotFound when there is none.");
+  type.def("why_alive", why_alive, nb::arg("node"),
+           nb::sig("def why_alive(self, node: Dict | List) -> list[str]"),
+           "The uids of a path from the root to a node, both included; empty when only a handle "
+           "keeps it.");
+  type.def(
+      "transaction",
+      [](nb::handle self) {
+        return make_transaction(nb::borrow(self), dict_handle(self.ptr()).home_ptr());
+      },
+      nb::sig("def transaction(self) -> Transaction"),
+      "A context manager: what its block does is one atomic step that sees its own writes.\n"
+      "Any exception rolls it back. Inside another one it is a savepoint.");
+  type.def_prop_ro(
+      "in_transaction",
+      [](const DatabaseHandle& self) {
+        return with_database(self,
+                             [](const Database& database) { return database.in_transaction(); });
+      },
+      "Whether this thread is inside a transaction().");
+  type.def(
+      "transactor",
+      [](const DatabaseHandle& self) {
+        return make_transactor(
+            with_database(self, [](const Database& database) { return database.transactor(); }));
+      },
+      nb::sig("def transactor(self) -> Transactor"),
+      "An optimistic transaction: watch(), multi(), execute(), or transact(function).");
+  type.def(
+      "snapshot",
+      [](const DatabaseHandle& self) {
+        return make_snapshot(
+            with_database(self, [](const Database& database) { return database.snapshot(); }));
+      },
+      nb::sig("def snapshot(self) -> Snapshot"), "A consistent, read-only view of this moment.");
+
+  type.def(
+      "incr",
+      [](const DatabaseHandle& self, nb::handle counter, nb::handle by) {
+        return change_counter(self, counter, by, false);
+      },
+      nb::arg("counter"), nb::arg("by") = 1, nb::sig(kIncrSignature),
+      "Adds to a counter and gives its new value; atomic across processes.");
+  type.def(
+      "decr",
+      [](const DatabaseHandle& self, nb::handle counter, nb::handle by) {
+        return change_counter(self, counter, by, true);
+      },
+      nb::arg("counter"), nb::arg("by") = 1, nb::sig(kDecrSignature),
+      "Subtracts from a counter and gives its new value.");
+  type.def(
+      "count",
+      [](const DatabaseHandle& self, nb::handle counter) { return read_counter(self, counter); },
+      nb::arg("counter"), nb::sig(kCountSignature), "The value of a counter, 0 when missing.");
+
+  bind_prefixes(type);
+  bind_housekeeping(type);
+}
+
+}  // namespace graven::python

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+//
+// Transactor, Snapshot and the context manager of transaction().
+//
+// Always holds: a Transactor and a Snapshot are the root dicts of their view of the database,
+// and every handle read through them stays in that view. A function given to transact() runs
+// with the GIL, the loop around it without.
+//
+// Called with the GIL held.
+#include <limits>
+#include <string>
+#include <utility>
+
+#include <nanobind/stl/string.h>
+
+#include "bind.hpp"
+#include "convert.hpp"
+#include "errors.hpp"
+#include "sessions.hpp"
+
+namespace graven::python {
+namespace {
+
+struct TransactorHandle : DictHandle {
+  using DictHandle::DictHandle;
+};
+struct SnapshotHandle : DictHandle {
+  using DictHandle::DictHandle;
+};
+struct Transaction {
+  nb::object database;
+  HomePtr home;
+};
+
+template <class Call>
+auto with_transactor(const TransactorHandle& self, Call&& call) {
+  return off_gil(self.home(), [&] { return call(*self.home().transactor); });
+}
+
+std::string_view text_argument(nb::handle text, const char* what) {
+  if (!PyUnicode_Check(text.ptr())) {
+    throw WrongTypeError(std::string(what) + " must be str, not " + Py_TYPE(text.ptr())->tp_name);
+  }
+  if (const auto view = utf8(text.ptr())) return *view;
+  throw BadValueError(std::string(what) + " has a lone surrogate, which no encoding can hold");
+}
+
+template <class Handle, class From>
+nb::object make_root(From from) {
+  Dict root = [&] {
+    const nb::gil_scoped_release release;
+    return from.root();
+  }();
+  nb::object object = nb::inst_alloc(nb::type<Handle>());
+  new (nb::inst_ptr<Handle>(object))
+      Handle(std::make_shared<Home>(std::move(from)), std::move(root));
+  nb::inst_mark_ready(object);
+  return object;
+}
+
+nb::object enter(nb::handle self) {
+  const Transaction& transaction = *nb::inst_ptr<Transaction>(self);
+  Home& home = *transaction.home;
+  off_gil(home, [&] { home.database->begin(); });
+  Entry::task_transaction_began(home);
+  return transaction.database;
+}
+
+bool leave(const Transaction& transaction, nb::handle type, nb::handle, nb::handle) {
+  Home& home = *transaction.home;
+  Entry::task_transaction_ended(home);
+  const bool failed = !type.is_none();
+  const nb::gil_scoped_release release;
+  if (!failed) {
+    home.database->commit();
+    return false;
+  }
+  try {
+    home.database->rollback();
+  } catch (const Error&) {
+    // The exception of the block says more; a transaction that cannot be rolled back any more
+    // (expired, closed) has been already.
+  }
+  return false;
+}
+
+void watch(const TransactorHandle& self, const nb::args& nodes) {
+  if (nodes.size() == 0) {
+    with_transactor(self, [](const Transactor& transactor) { transactor.watch(); });
+  }
+  for (const nb::handle node : nodes) {
+    const Node* watched = nullptr;
+    if (is_dict_handle(node.ptr())) {
+      watched = &dict_handle(node.ptr()).node();
+    } else if (is_list_handle(node.ptr())) {
+      watched = &list_handle(node.ptr()).node();
+    } else {
+      throw WrongTypeError("watch() takes Dicts and Lists");
+    }
+    with_transactor(self, [&](const Transactor& transactor) { transactor.watch(*watched); });
+  }
+}
+
+nb::object transact(const TransactorHandle& self, const nb::object& function) {
+  nb::object result = nb::none();
+  with_transactor(self, [&](const Transactor& transactor) {
+    transactor.transact([&] {
+      const nb::gil_scoped_acquire acquire;
+      result = function();
+    });
+  });
+  return result;
+}
+
+void bind_transaction(nb::module_& module) {
+  nb::class_<Transaction>(module, "Transaction", nb::is_final(),
+                          "The context manager of DB.transaction().")
+      .def("__enter__", enter, nb::sig("def __enter__(self) -> Database"), "Begins; gives the DB.")
+      .def("__exit__", leave, nb::arg("type").none(), nb::arg("value").none(),
+           nb::arg("traceback").none(),
+           nb::sig("def __exit__(self, type: type[BaseException] | None, value: BaseException | "
+                   "None, traceback: TracebackType | None, /) -> None"),
+           "Commits, or rolls back when the block raised.");
+}
+
+}  // namespace
+
+nb::object make_transaction(nb::object database, HomePtr home) {
+  return nb::cast(Transaction{std::move(database), std::move(home)});
+}
+
+nb::object make_transactor(Transactor transactor) {
+  return make_root<TransactorHandle>(std::move(transactor));
+}
+
+nb::object make_snapshot(Snapshot snapshot) {
+  return make_root<SnapshotHandle>(std::move(snapshot));
+}
+
+nb::object node_of_uid(const DictHandle& handle, nb::handle uid) {
+  const std::string_view text = text_argument(uid, "a uid");
+  const HomePtr home = handle.home_ptr();
+  const auto value = off_gil(*home, [&] {
+    if (home->database) return home->database->get_via_uid(text);
+    if (home->transactor) return home->transactor->get_via_uid(text);
+    return home->snapshot->get_via_uid(text);
+  });
+  if (!value) throw_key_not_found(uid.ptr());
+  return to_python(*value, home);
+}
+
+std::int64_t change_counter(const DictHandle& handle, nb::handle counter, nb::handle by,
+                            bool negative) {
+  const std::string_view name = text_argument(counter, "a counter's name");
+  if (!PyLong_Check(by.ptr())) {
+    throw WrongTypeError(std::string("a counter changes by an int, not ") +
+                         Py_TYPE(by.ptr())->tp_name);
+  }
+  int overflow = 0;
+  const long long step = PyLong_AsLongLongAndOverflow(by.ptr(), &overflow);
+  if (overflow != 0 || (negative && step == std::numeric_limits<std::int64_t>::min())) {
+    throw LimitError("a counter changes by an int of 64 bits at most");
+  }
+  const HomePtr home = handle.home_ptr();
+  const std::int64_t change = negative ? -step : step;
+  return off_gil(*home, [&] {
+    if (home->database) return home->database->incr(name, change);
+    if (home->transactor) return home->transactor->incr(name, change);
+    throw UsageError("a snapshot cannot be changed");
+  });
+}
+
+std::int64_t read_counter(const DictHandle& handle, nb::handle counter) {
+  const std::string_view name = text_argument(counter, "a counter's name");
+  const HomePtr home = handle.home_ptr();
+  return off_gil(*home, [&] {
+    if (home->database) return home->database->count(name);
+    if (home->transactor) return home->transactor->count(name);
+    return home->snapshot->count(name);
+  });
+}
+
+void bind_transactor(nb::module_& module) {
+  bind_transaction(module);
+
+  auto transactor = nb::class_<TransactorHandle, DictHandle>(
+      module, "Transactor", nb::is_final(),
+      "An optimistic transaction, and the root dict as it sees it.\n\n"
+      "Reads come from one moment and see its own writes; execute() commits them if nothing it\n"
+      "read was changed by anyone else. For one thread at a time.");
+  transactor.def("watch", watch, nb::sig("def watch(self, *nodes: Dict | List) -> None"),
+                 "Starts afresh. Without arguments any change to the prefix is a conflict, not\n"
+                 "only one to what is read; with nodes also a change to those.");
+  transactor.def(
+      "multi",
+      [](const TransactorHandle& self) {
+        with_transactor(self, [](const Transactor& each) { each.multi(); });
+      },
+      "Marks where the writes begin, for programs that have such a point.");
+  transactor.def(
+      "execute",
+      [](const TransactorHandle& self) {
+        if (!with_transactor(self, [](const Transactor& each) { return each.execute(); })) {
+          throw_watch_error();
+        }
+      },
+      "Commits everything written, atomically; WatchError on a conflict, with nothing changed.");
+  transactor.def(
+      "discard",
+      [](const TransactorHandle& self) {
+        with_transactor(self, [](const Transactor& each) { each.discard(); });
+      },
+      "Drops everything written and starts afresh.");
+  transactor.def("transact", transact, nb::arg("function"),
+                 nb::sig("def transact(self, function: Callable[[], T], /) -> T"),
+                 "Runs function() and executes, again on a conflict; always ends. Gives what\n"
+                 "the function returned the last time.");
+  transactor.def(
+      "get_via_uid",
+      [](const TransactorHandle& self, nb::handle uid) { return node_of_uid(self, uid); },
+      nb::arg("uid"), nb::sig("def get_via_uid(self, uid: str) -> Any"),
+      "The Dict or List of a uid of this prefix; KeyNotFound when there is none.");
+  transactor.def(
+      "incr",
+      [](const TransactorHandle& self, nb::handle counter, nb::handle by) {
+        return change_counter(self, counter, by, false);
+      },
+      nb::arg("counter"), nb::arg("by") = 1, nb::sig(kIncrSignature),
+      "Adds to a counter and gives its new value.");
+  transactor.def(
+      "decr",
+      [](const TransactorHandle& self, nb::handle counter, nb::handle by) {
+        return change_counter(self, counter, by, true);
+      },
+      nb::arg("counter"), nb::arg("by") = 1, nb::sig(kDecrSignature),
+      "Subtracts from a counter and gives its new value.");
+  transactor.def(
+      "count",
+      [](const TransactorHandle& self, nb::handle counter) { return read_counter(self, counter); },
+      nb::arg("counter"), nb::sig(kCountSignature), "The value of a counter, 0 when missing.");
+
+  auto snapshot = nb::class_<SnapshotHandle, DictHandle>(
+      module, "Snapshot", nb::is_final(),
+      "The root dict as it was when the snapshot was made. It keeps that state from being\n"
+      "cleaned up: close it, or use it in a with statement.");
+  snapshot.def(
+      "get_via_uid",
+      [](const SnapshotHandle& self, nb::handle uid) { return node_of_uid(self, uid); },
+      nb::arg("uid"), nb::sig("def get_via_uid(self, uid: str) -> Any"),
+      "The Dict or List of a uid of this prefix; KeyNotFound when there is none.");
+  snapshot.def(
+      "count",
+      [](const SnapshotHandle& self, nb::handle counter) { return read_counter(self, counter); },
+      nb::arg("counter"), nb::sig(kCountSignature), "The value of a counter, 0 when missing.");
+  snapshot.def(
+      "close",
+      [](const SnapshotHandle& self) {
+        off_gil(self.home(), [&] { self.home().snapshot->close(); });
+      },
+      "Lets go of the state; its handles raise ClosedError from then on.");
+  snapshot.def(
+      "__enter__", [](nb::handle self) { return nb::borrow(self); },
+      nb::sig("def __enter__(self) -> Snapshot"));
+  snapshot.def(
+      "__exit__",
+      [](const SnapshotHandle& self, const nb::args&) {
+        off_gil(self.home(), [&] { self.home().snapshot->close(); });
+      },
+      nb::sig("def __exit__(self, *exception: object) -> None"));
+}
+
+}  // namespace graven::python

@@ -1,0 +1,503 @@
+# SPDX-License-Identifier: MIT
+"""graven's core; use it through the package graven."""
+
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    MutableMapping,
+    MutableSequence,
+    ValuesView,
+)
+from types import TracebackType
+from typing import Any, ClassVar, SupportsIndex, TypeVar, overload
+
+from typing_extensions import Self
+
+T = TypeVar("T")
+
+class DictIterator(Iterator[Any]):
+    """Steps through one consistent state of a Dict."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+
+class ListIterator(Iterator[Any]):
+    """Steps through a List."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+
+class DictKeys(KeysView[str]):
+    """The keys of a Dict, oldest first, as they are now: a set."""
+
+    def __reversed__(self) -> object:
+        """The same, newest first."""
+
+    @property
+    def mapping(self) -> object:
+        """The Dict that this is a view of."""
+
+    def isdisjoint(self, other: Iterable[Any]) -> bool:
+        """Whether no element is in both."""
+
+class DictValues(ValuesView[Any]):
+    """The values of a Dict, oldest first, as they are now."""
+
+    def __reversed__(self) -> object:
+        """The same, newest first."""
+
+    @property
+    def mapping(self) -> object:
+        """The Dict that this is a view of."""
+
+class DictItems(ItemsView[str, Any]):
+    """
+    The (key, value) pairs of a Dict, oldest first, as they are now: a set.
+    """
+
+    def __reversed__(self) -> object:
+        """The same, newest first."""
+
+    @property
+    def mapping(self) -> object:
+        """The Dict that this is a view of."""
+
+    def isdisjoint(self, other: Iterable[Any]) -> bool:
+        """Whether no element is in both."""
+
+class Dict(MutableMapping[str, Any]):
+    """
+    A dict in a database: Dict(db, data) makes one that nothing links yet.
+
+    It is used like a plain dict with str keys. Calling it gives everything below it as
+    plain, detached Python data. Every change is one atomic, durable step.
+    """
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __call__(self) -> dict[str, Any]:
+        """Everything below as plain, detached data; shared parts and cycles are kept."""
+
+    def __eq__(self, value: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __init__(
+        self,
+        db: Dict,
+        data: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        /,
+        **kwargs: Any,
+    ) -> None:
+        """A new dict in the store of `db` (a DB or a Transactor)."""
+
+    def __or__(self, value: Dict | dict[str, Any], /) -> dict[str, Any]: ...
+    def __ror__(self, value: dict[str, Any], /) -> dict[str, Any]: ...
+    def __ior__(self, value: Mapping[str, Any] | Iterable[tuple[str, Any]], /) -> Self: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: str, /) -> Any: ...
+    def __setitem__(self, key: str, value: Any, /) -> None: ...
+    def __delitem__(self, key: str, /) -> None: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """The value under a key, or the default."""
+
+    def setdefault(self, key: str, default: Any = None, /) -> Any:
+        """The value under a key, or the default after storing it, in one step."""
+
+    def update(self, other: Any = (), /, **kwargs: Any) -> None:
+        """
+        Sets the entries of a mapping, an iterable of pairs and keywords, in one step.
+        """
+
+    @overload
+    def pop(self, key: str, /) -> Any:
+        """Removes a key and gives its value."""
+
+    @overload
+    def pop(self, key: str, default: Any, /) -> Any: ...
+    def popitem(self) -> tuple[str, Any]:
+        """Removes and gives the newest entry."""
+
+    def clear(self) -> None:
+        """Removes everything."""
+
+    def copy(self) -> dict[str, Any]:
+        """A plain dict of the keys and values; nested values stay handles."""
+
+    @overload
+    def update_with(self, key: str, function: Callable[[Any], Any], /) -> Any:
+        """
+        Replaces the value under a key by function(value) as one atomic step, also across
+        processes, and gives the new one. With a default, function(default) for a missing key.
+        """
+
+    @overload
+    def update_with(self, key: str, function: Callable[[Any], Any], default: Any, /) -> Any: ...
+    def keys(self) -> DictKeys:
+        """A live view of the keys."""
+
+    def values(self) -> DictValues:
+        """A live view of the values."""
+
+    def items(self) -> DictItems:
+        """A live view of the (key, value) pairs."""
+
+    def __reversed__(self) -> Iterator[str]:
+        """The keys, newest first."""
+
+    @property
+    def uid(self) -> str:
+        """
+        The identity of this node: the same in every process, never given out again.
+        """
+
+    @property
+    def refcount(self) -> int:
+        """The number of distinct containers that link here."""
+
+    @property
+    def backrefs(self) -> dict[str, int]:
+        """
+        The uid of every container that links here, and how many times it does.
+        """
+
+    def exists(self) -> bool:
+        """Whether the node is still there: false once it was collected."""
+
+class List(MutableSequence[Any]):
+    """
+    A list in a database: List(db, items) makes one that nothing links yet.
+
+    It is used like a plain list. Calling it gives everything below it as plain, detached
+    Python data. Every change is one atomic, durable step.
+    """
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __call__(self) -> list[Any]:
+        """Everything below as plain, detached data; shared parts and cycles are kept."""
+
+    def __lt__(self, value: List | list[Any], /) -> bool: ...
+    def __le__(self, value: List | list[Any], /) -> bool: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __gt__(self, value: List | list[Any], /) -> bool: ...
+    def __ge__(self, value: List | list[Any], /) -> bool: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __init__(self, db: Dict, items: Iterable[Any] = (), /) -> None:
+        """A new list in the store of `db` (a DB or a Transactor)."""
+
+    def __add__(self, value: List | list[Any], /) -> list[Any]: ...
+    def __radd__(self, value: list[Any], /) -> list[Any]: ...
+    def __mul__(self, value: SupportsIndex, /) -> list[Any]: ...
+    def __mul__(self, value: SupportsIndex, /) -> list[Any]: ...
+    def __iadd__(self, value: Iterable[Any], /) -> Self: ...
+    def __imul__(self, value: SupportsIndex, /) -> Self: ...
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[Any]: ...
+    @overload
+    def __setitem__(self, index: SupportsIndex, value: Any, /) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[Any], /) -> None: ...
+    def __delitem__(self, index: SupportsIndex | slice, /) -> None: ...
+    def __contains__(self, value: object, /) -> bool: ...
+    def append(self, value: Any, /) -> None:
+        """Adds a value at the end."""
+
+    def extend(self, values: Iterable[Any], /) -> None:
+        """Adds all values of an iterable at the end, in one step."""
+
+    def insert(self, index: SupportsIndex, value: Any, /) -> None:
+        """Adds a value before an index."""
+
+    def pop(self, index: SupportsIndex = -1, /) -> Any:
+        """Removes and gives an item, the last one by default."""
+
+    def remove(self, value: Any, /) -> None:
+        """Removes the first item equal to a value."""
+
+    def clear(self) -> None:
+        """Removes everything."""
+
+    def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """
+        The first index of an item equal to a value; ValueError when there is none.
+        """
+
+    def count(self, value: Any, /) -> int:
+        """How many items equal a value."""
+
+    def reverse(self) -> None:
+        """Turns the order around."""
+
+    def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
+        """Sorts in place as list.sort() does: stable, as one atomic step."""
+
+    def copy(self) -> list[Any]:
+        """A plain list of the items; nested values stay handles."""
+
+    def __reversed__(self) -> Iterator[Any]:
+        """The items from last to first."""
+
+    @property
+    def uid(self) -> str:
+        """
+        The identity of this node: the same in every process, never given out again.
+        """
+
+    @property
+    def refcount(self) -> int:
+        """The number of distinct containers that link here."""
+
+    @property
+    def backrefs(self) -> dict[str, int]:
+        """
+        The uid of every container that links here, and how many times it does.
+        """
+
+    def exists(self) -> bool:
+        """Whether the node is still there: false once it was collected."""
+
+class Problem:
+    """One thing wrong, as check() reports it."""
+
+    @property
+    def node(self) -> str:
+        """The uid of the node concerned, or an empty text."""
+
+    @property
+    def what(self) -> str:
+        """What is wrong, in words."""
+
+    def __repr__(self) -> str: ...
+
+class CheckReport:
+    """What check() found."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong."""
+
+    @property
+    def nodes(self) -> int:
+        """Dicts and lists looked at, in every prefix."""
+
+    @property
+    def links(self) -> int:
+        """Links looked at."""
+
+    @property
+    def held(self) -> int:
+        """Nodes that only handles of running processes keep."""
+
+    @property
+    def reclaiming(self) -> int:
+        """Unlinked nodes whose records are still being reclaimed."""
+
+    def __repr__(self) -> str: ...
+
+class Database(Dict):
+    """What graven.DB is made of."""
+
+    @overload
+    def __init__(
+        self,
+        url: str,
+        prefix: str = "",
+        link_field: str = "",
+        read_only: bool = False,
+        synchronous: str = "normal",
+        busy_timeout: float = 30.0,
+        transaction_limit: float = 60.0,
+        allow_network_file_system: bool = False,
+    ) -> None:
+        """Opens the store at a path or URL."""
+
+    @overload
+    def __init__(self, other: Database, prefix: str) -> None:
+        """Another prefix of an open store."""
+
+    @property
+    def root(self) -> Dict:
+        """The root dict, as a Dict and nothing more."""
+
+    def get_via_uid(self, uid: str) -> Any:
+        """
+        The Dict or List of a uid of this prefix; KeyNotFound when there is none.
+        """
+
+    def why_alive(self, node: Dict | List) -> list[str]:
+        """
+        The uids of a path from the root to a node, both included; empty when only a handle keeps it.
+        """
+
+    def transaction(self) -> Transaction:
+        """
+        A context manager: what its block does is one atomic step that sees its own writes.
+        Any exception rolls it back. Inside another one it is a savepoint.
+        """
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is inside a transaction()."""
+
+    def transactor(self) -> Transactor:
+        """
+        An optimistic transaction: watch(), multi(), execute(), or transact(function).
+        """
+
+    def snapshot(self) -> Snapshot:
+        """A consistent, read-only view of this moment."""
+
+    def incr(self, counter: str, by: int = 1) -> int:
+        """Adds to a counter and gives its new value; atomic across processes."""
+
+    def decr(self, counter: str, by: int = 1) -> int:
+        """Subtracts from a counter and gives its new value."""
+
+    def count(self, counter: str) -> int:
+        """The value of a counter, 0 when missing."""
+
+    @property
+    def prefix(self) -> str:
+        """The prefix this is the root dict of."""
+
+    def set_prefix(self, prefix: str, require_empty: bool = False) -> None:
+        """
+        Makes this object the root dict of another prefix. Handles stay on the old one.
+        """
+
+    def new_prefix(self) -> str:
+        """A name that no prefix of this store has."""
+
+    def prefixes(self) -> list[str]:
+        """The names of all prefixes of this store."""
+
+    def prefix_in_use(self, prefix: str) -> bool:
+        """Whether the store has anything under this prefix."""
+
+    def delete_prefix_immediately(self, prefix: str) -> int:
+        """
+        Deletes exactly this prefix, nodes and counters; gives the number of nodes.
+        """
+
+    def delete_prefix_batch(self, prefix: str, count: int = 500) -> int:
+        """Deletes up to `count` nodes of a prefix; call again until it gives 0."""
+
+    def collect(self) -> int:
+        """
+        Collects what only gone handles and dead processes held; gives the number of nodes.
+        """
+
+    def maintenance(self) -> None:
+        """collect(), then the store's own upkeep where it is due."""
+
+    def check(self, progress: Callable[[int, int], object] | None = None) -> CheckReport:
+        """Looks at everything and writes nothing, while others write."""
+
+    def size_on_disk(self) -> int:
+        """The size of the store's files in bytes."""
+
+    @property
+    def name(self) -> str:
+        """The path or URL of the store."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this was opened for reading only."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+
+    def close(self) -> None:
+        """Ends this database and its handles. Calling it again does nothing."""
+
+class Transaction:
+    """The context manager of DB.transaction()."""
+
+    def __enter__(self) -> Database:
+        """Begins; gives the DB."""
+
+    def __exit__(
+        self,
+        type: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Commits, or rolls back when the block raised."""
+
+class Transactor(Dict):
+    """
+    An optimistic transaction, and the root dict as it sees it.
+
+    Reads come from one moment and see its own writes; execute() commits them if nothing it
+    read was changed by anyone else. For one thread at a time.
+    """
+
+    def watch(self, *nodes: Dict | List) -> None:
+        """
+        Starts afresh. Without arguments any change to the prefix is a conflict, not
+        only one to what is read; with nodes also a change to those.
+        """
+
+    def multi(self) -> None:
+        """Marks where the writes begin, for programs that have such a point."""
+
+    def execute(self) -> None:
+        """
+        Commits everything written, atomically; WatchError on a conflict, with nothing changed.
+        """
+
+    def discard(self) -> None:
+        """Drops everything written and starts afresh."""
+
+    def transact(self, function: Callable[[], T], /) -> T:
+        """
+        Runs function() and executes, again on a conflict; always ends. Gives what
+        the function returned the last time.
+        """
+
+    def get_via_uid(self, uid: str) -> Any:
+        """
+        The Dict or List of a uid of this prefix; KeyNotFound when there is none.
+        """
+
+    def incr(self, counter: str, by: int = 1) -> int:
+        """Adds to a counter and gives its new value."""
+
+    def decr(self, counter: str, by: int = 1) -> int:
+        """Subtracts from a counter and gives its new value."""
+
+    def count(self, counter: str) -> int:
+        """The value of a counter, 0 when missing."""
+
+class Snapshot(Dict):
+    """
+    The root dict as it was when the snapshot was made. It keeps that state from being
+    cleaned up: close it, or use it in a with statement.
+    """
+
+    def get_via_uid(self, uid: str) -> Any:
+        """
+        The Dict or List of a uid of this prefix; KeyNotFound when there is none.
+        """
+
+    def count(self, counter: str) -> int:
+        """The value of a counter, 0 when missing."""
+
+    def close(self) -> None:
+        """Lets go of the state; its handles raise ClosedError from then on."""
+
+    def __enter__(self) -> Snapshot: ...
+    def __exit__(self, *exception: object) -> None: ...

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""graven.DB: opening a database, and the little of it that is Python."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+from graven import _graven
+
+__all__ = ["DB"]
+
+
+class DB(_graven.Database):
+    """The root dict of one prefix (an independent keyspace) in one store.
+
+    `path_or_url` is the path of a SQLite file, `sqlite:///relative.db`,
+    `sqlite:////absolute.db` (with `?mode=ro` for reading only) or `memory://`.
+
+    It is used like a dict: `db["person"] = {"name": "Ada"}`, `db["person"]["name"]`.
+    Close it with close(), or use it in a with statement.
+
+    prefix: the keyspace; by default the one used last in this store.
+    link_field: repr() shows a nested dict by this field of its, instead of its uid.
+    read_only: nothing can be written through this object.
+    new_prefix: start in a prefix of its own, under a new name.
+    synchronous: "normal" (a commit survives a crash of the process), "full" (a loss of power
+        too) or "off" (an orderly exit only).
+    busy_timeout: how many seconds a write waits for other writers before BusyError.
+    transaction_limit: after how many seconds a transaction() is rolled back.
+    allow_network_file_system: open a file on NFS, SMB and the like, which is refused otherwise.
+    """
+
+    def __init__(
+        self,
+        path_or_url: str | os.PathLike[str],
+        prefix: str | None = None,
+        link_field: str | None = None,
+        *,
+        read_only: bool = False,
+        new_prefix: bool = False,
+        synchronous: str = "normal",
+        busy_timeout: float = 30.0,
+        transaction_limit: float = 60.0,
+        allow_network_file_system: bool = False,
+    ) -> None:
+        super().__init__(
+            os.fspath(path_or_url),
+            prefix=prefix or "",
+            link_field=link_field or "",
+            read_only=read_only,
+            synchronous=synchronous,
+            busy_timeout=busy_timeout,
+            transaction_limit=transaction_limit,
+            allow_network_file_system=allow_network_file_system,
+        )
+        self._opened = True
+        if new_prefix:
+            self.set_prefix(self.new_prefix())
+
+    def with_prefix(self, prefix: str) -> DB:
+        """A DB on another prefix of the same store, to be closed for itself."""
+        other = DB.__new__(DB)
+        _graven.Database.__init__(other, self, prefix)
+        other._opened = True
+        return other
+
+    def get_prefix(self) -> str:
+        """The prefix this is the root dict of."""
+        return self.prefix
+
+    async def maintenance_async(self) -> None:
+        """maintenance() in another thread, so that the event loop goes on."""
+        import asyncio  # here, because it takes longer to import than all of graven
+
+        await asyncio.to_thread(self.maintenance)
+
+    def shutdown(self) -> None:
+        """The same as close()."""
+        self.close()
+
+    def __enter__(self) -> DB:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Not closed here: handles that are still about may keep the database in use.
+        if getattr(self, "_opened", False) and not self.closed:
+            warnings.warn(
+                f"unclosed database {self.name!r}; close() it or use a with statement",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""A program that uses all of graven's interface; mypy --strict must accept it, and it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
+from pathlib import Path
+from typing import Any
+
+import graven
+from graven import DB, RD, RL, Dict, List, WatchError
+
+
+def keys_of(mapping: Mapping[str, Any]) -> list[str]:
+    return list(mapping.keys())
+
+
+def first(items: MutableSequence[Any]) -> Any:
+    return items[0]
+
+
+def containers(db: DB) -> None:
+    db["person"] = {"name": "Ada", "tags": ["a", "b"]}
+    person: Dict = db["person"]
+    name: str = person["name"]
+    assert name == "Ada"
+    plain: dict[str, Any] = person()
+    assert plain["tags"] == ["a", "b"]
+    as_mapping: MutableMapping[str, Any] = person
+    assert keys_of(as_mapping) == ["name", "tags"]
+    assert keys_of(db) == ["person"]
+
+    person.update({"age": 36}, city="London")
+    person.update([("x", 1)])
+    age: int = person.get("age", 0)
+    merged: dict[str, Any] = person | {"more": 1}
+    person |= {"y": 2}
+    assert len(merged) == 6 and age == 36
+    person.setdefault("friends", []).append(person)
+    popped: Any = person.pop("x")
+    assert person.pop("x", None) is None and popped == 1
+    last: tuple[str, Any] = person.popitem()
+    assert last[0] == "friends"
+    backwards: Iterator[str] = reversed(person)
+    assert next(backwards) == "y"
+    assert person.keys() & {"name"} == {"name"}
+    assert ("name", "Ada") in person.items()
+    total = sum(value for value in person.values() if isinstance(value, int))
+    assert total == 38
+    counted: int = person.update_with("n", lambda n: n + 1, 0)
+    assert counted == 1
+    del person["n"]
+    copy: dict[str, Any] = person.copy()
+    assert isinstance(copy["tags"], List)
+
+    tags: List = person["tags"]
+    assert first(tags) == "a"
+    tags += ["c"]
+    tags.insert(0, "z")
+    tags[1:2] = ("x", "y")
+    part: list[Any] = tags[::2]
+    assert part == ["z", "y", "c"]
+    tags.sort(key=str.upper, reverse=True)
+    tags.reverse()
+    assert tags.index("y") == 3 or tags.count("y") == 1
+    tags.remove("y")
+    assert tags.pop() == "z"
+    del tags[0]
+    both: list[Any] = tags + [1]
+    twice: list[Any] = tags * 2
+    assert len(twice) == 2 * (len(both) - 1)
+    everything: list[Any] = tags()
+    assert everything == tags.copy()
+
+    unlinked: RD = RD(db, {"a": 1}, b=2)
+    db["list"] = RL(db, [unlinked, (1, 2)])
+    uid: str = unlinked.uid
+    parents: dict[str, int] = unlinked.backrefs
+    assert unlinked.refcount == len(parents) == 1
+    assert db.get_via_uid(uid) == unlinked and unlinked.exists()
+    path: list[str] = db.why_alive(unlinked)
+    assert path[0] == db.root.uid
+
+
+def transactions(db: DB) -> None:
+    with db.transaction():
+        db["n"] = {"v": 0}
+        assert db.in_transaction
+    t: graven.Transactor = db.transactor()
+
+    def step() -> int:
+        value: int = t["n"]["v"]
+        t.multi()
+        t["n"]["v"] = value + 1
+        t.incr("steps")
+        return value
+
+    result: int = t.transact(step)
+    assert result == 0
+    t.watch(db["n"])
+    db["n"]["v"] = 10
+    t["n"]["v"] = 5
+    try:
+        t.execute()
+    except WatchError as error:
+        assert error.code == "conflict"
+    t.discard()
+    with db.snapshot() as before:
+        db["n"]["v"] = 11
+        assert before["n"]["v"] == 10 and before.count("steps") == 1
+
+
+def housekeeping(db: DB, path: Path) -> None:
+    assert db.incr("visits") + db.incr("visits", 2) + db.decr("visits") == 6
+    visits: int = db.count("visits")
+    assert visits == 2
+    db.set_prefix(db.new_prefix(), require_empty=True)
+    assert db.prefix in db.prefixes() and not db.prefix_in_use("nobody")
+    other: DB = db.with_prefix("main")
+    other.close()
+    removed: int = db.delete_prefix_immediately(db.get_prefix())
+    while db.delete_prefix_batch("gone", count=10):
+        pass
+    db.maintenance()
+    asyncio.run(db.maintenance_async())
+    collected: int = db.collect()
+    report: graven.CheckReport = db.check(lambda done, total: None)
+    problems: list[graven.Problem] = report.problems
+    for problem in problems:
+        print(problem.node, problem.what)
+    assert report.ok and removed >= 0 and collected >= 0
+    assert str(path) in db.name and db.size_on_disk() > 0 and not db.read_only
+
+
+def main(path: Path) -> None:
+    with DB(path, link_field="name", synchronous="off", busy_timeout=5.0) as db:
+        containers(db)
+        transactions(db)
+        housekeeping(db, path)
+    assert db.closed
+    try:
+        db["person"]
+    except graven.ClosedError as error:
+        print(error, error.code)
+    print(graven.__version__)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
