@@ -262,8 +262,8 @@ void bind_database(nb::module_& module) {
       "The Dict or List of a uid of this prefix; KeyNotFound when there is none.");
   type.def("why_alive", why_alive, nb::arg("node"),
            nb::sig("def why_alive(self, node: Dict | List) -> list[str]"),
-           "The uids of a path from the root to a node, both included; empty when only a handle "
-           "keeps it.");
+           "The uids of a path from the root to a node, both included; empty when only a\n"
+           "handle keeps it.");
   type.def(
       "transaction",
       [](nb::handle self) {

@@ -11,12 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include <nanobind/stl/map.h>
-#include <nanobind/stl/string.h>
-
 #include "bind.hpp"
 #include "convert.hpp"
 #include "errors.hpp"
+#include "node_members.hpp"
 #include "views.hpp"
 
 namespace graven::python {
@@ -87,25 +85,11 @@ PyObject* dict_compare(PyObject* self, PyObject* other, int operation) {
 }
 
 PyObject* dict_repr(PyObject* self) {
-  return guarded_object([&]() -> nb::object {
-    const DictHandle& dict = dict_handle(self);
-    try {
-      return str_from(off_gil(dict.home(), [&] { return dict.node().repr(); }));
-    } catch (const CollectedError&) {
-      return str_from("@<collected " + dict.node().uid() + ">");
-    } catch (const ClosedError&) {
-      return str_from("@<closed>");
-    }
-  });
+  return guarded_object([&] { return repr_of(dict_handle(self)); });
 }
 
 PyObject* dict_call(PyObject* self, PyObject* arguments, PyObject* keywords) {
-  return guarded_object([&] {
-    if (PyTuple_GET_SIZE(arguments) != 0 || (keywords != nullptr && PyDict_Size(keywords) != 0)) {
-      throw nb::type_error("materialising takes no arguments");
-    }
-    return materialized(dict_handle(self));
-  });
+  return guarded_object([&] { return materialize_call(dict_handle(self), arguments, keywords); });
 }
 
 /// Keys and values as they are now, values of nested containers as handles.
@@ -310,27 +294,7 @@ void bind_dict(nb::module_& module) {
       "__reversed__", [](const DictHandle& self) { return iterate_dict(self, Part::kKeys, true); },
       nb::sig("def __reversed__(self) -> Iterator[str]"), "The keys, newest first.");
 
-  type.def_prop_ro(
-      "uid", [](const DictHandle& self) { return self.node().uid(); },
-      "The identity of this node: the same in every process, never given out again.");
-  type.def_prop_ro(
-      "refcount",
-      [](const DictHandle& self) {
-        return off_gil(self.home(), [&] { return self.node().refcount(); });
-      },
-      "The number of distinct containers that link here.");
-  type.def_prop_ro(
-      "backrefs",
-      [](const DictHandle& self) {
-        return off_gil(self.home(), [&] { return self.node().backrefs(); });
-      },
-      "The uid of every container that links here, and how many times it does.");
-  type.def(
-      "exists",
-      [](const DictHandle& self) {
-        return off_gil(self.home(), [&] { return self.node().exists(); });
-      },
-      "Whether the node is still there: false once it was collected.");
+  bind_node_members(type);
 }
 
 }  // namespace graven::python

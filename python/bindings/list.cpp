@@ -11,12 +11,10 @@
 #include <string>
 #include <utility>
 
-#include <nanobind/stl/map.h>
-#include <nanobind/stl/string.h>
-
 #include "bind.hpp"
 #include "convert.hpp"
 #include "errors.hpp"
+#include "node_members.hpp"
 #include "views.hpp"
 
 namespace graven::python {
@@ -135,25 +133,11 @@ PyObject* list_compare(PyObject* self, PyObject* other, int operation) {
 }
 
 PyObject* list_repr(PyObject* self) {
-  return guarded_object([&]() -> nb::object {
-    const ListHandle& list = list_handle(self);
-    try {
-      return str_from(off_gil(list.home(), [&] { return list.node().repr(); }));
-    } catch (const CollectedError&) {
-      return str_from("@<collected " + list.node().uid() + ">");
-    } catch (const ClosedError&) {
-      return str_from("@<closed>");
-    }
-  });
+  return guarded_object([&] { return repr_of(list_handle(self)); });
 }
 
 PyObject* list_call(PyObject* self, PyObject* arguments, PyObject* keywords) {
-  return guarded_object([&] {
-    if (PyTuple_GET_SIZE(arguments) != 0 || (keywords != nullptr && PyDict_Size(keywords) != 0)) {
-      throw nb::type_error("materialising takes no arguments");
-    }
-    return materialized(list_handle(self));
-  });
+  return guarded_object([&] { return materialize_call(list_handle(self), arguments, keywords); });
 }
 
 PyObject* list_add(PyObject* left, PyObject* right) {
@@ -303,27 +287,7 @@ void bind_list(nb::module_& module) {
       "__reversed__", [](const ListHandle& self) { return iterate_list(self, true); },
       nb::sig("def __reversed__(self) -> Iterator[Any]"), "The items from last to first.");
 
-  type.def_prop_ro(
-      "uid", [](const ListHandle& self) { return self.node().uid(); },
-      "The identity of this node: the same in every process, never given out again.");
-  type.def_prop_ro(
-      "refcount",
-      [](const ListHandle& self) {
-        return off_gil(self.home(), [&] { return self.node().refcount(); });
-      },
-      "The number of distinct containers that link here.");
-  type.def_prop_ro(
-      "backrefs",
-      [](const ListHandle& self) {
-        return off_gil(self.home(), [&] { return self.node().backrefs(); });
-      },
-      "The uid of every container that links here, and how many times it does.");
-  type.def(
-      "exists",
-      [](const ListHandle& self) {
-        return off_gil(self.home(), [&] { return self.node().exists(); });
-      },
-      "Whether the node is still there: false once it was collected.");
+  bind_node_members(type);
 }
 
 }  // namespace graven::python

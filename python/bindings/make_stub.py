@@ -55,7 +55,7 @@ def meaning(stub: str) -> list[str]:
 def main() -> None:
     STUB.write_text(generate(), encoding="utf-8")
     ruff = Path(sys.executable).with_name("ruff")
-    subprocess.run([ruff, "check", "--quiet", "--fix", STUB], check=False)
+    subprocess.run([ruff, "check", "--silent", "--fix", STUB], check=False)
     subprocess.run([ruff, "format", "--quiet", STUB], check=True)
 
 

@@ -255,7 +255,7 @@ PyType_Slot set_slots[] = {GRAVEN_VIEW_SLOTS, GRAVEN_SET_SLOTS, {0, nullptr}};
 
 template <class ViewType>
 nb::class_<ViewType> bind_view(nb::module_& module, const char* name, PyType_Slot* slots,
-                               const char* signature, const char* doc) {
+                               const char* signature, const char* reversed, const char* doc) {
   auto type = nb::class_<ViewType>(module, name, nb::type_slots(slots), nb::is_final(),
                                    nb::sig(signature), doc);
   type.def(
@@ -263,10 +263,10 @@ nb::class_<ViewType> bind_view(nb::module_& module, const char* name, PyType_Slo
       [](nb::handle self) {
         return iterate_dict(dict_of(self.ptr()), view(self.ptr()).part, true);
       },
-      "The same, newest first.");
+      nb::sig(reversed), "The same, newest first.");
   type.def_prop_ro(
       "mapping", [](nb::handle self) { return view(self.ptr()).dict; },
-      "The Dict that this is a view of.");
+      nb::sig("def mapping(self) -> Dict"), "The Dict that this is a view of.");
   return type;
 }
 
@@ -327,12 +327,15 @@ void bind_views(nb::module_& module) {
                            nb::is_final(), nb::sig("class ListIterator(Iterator[Any])"),
                            "Steps through a List.");
   auto keys = bind_view<KeysView>(module, "DictKeys", set_slots, "class DictKeys(KeysView[str])",
+                                  "def __reversed__(self) -> Iterator[str]",
                                   "The keys of a Dict, oldest first, as they are now: a set.");
   bind_isdisjoint(keys);
   bind_view<ValuesView>(module, "DictValues", values_slots, "class DictValues(ValuesView[Any])",
+                        "def __reversed__(self) -> Iterator[Any]",
                         "The values of a Dict, oldest first, as they are now.");
   auto items = bind_view<ItemsView>(
       module, "DictItems", set_slots, "class DictItems(ItemsView[str, Any])",
+      "def __reversed__(self) -> Iterator[tuple[str, Any]]",
       "The (key, value) pairs of a Dict, oldest first, as they are now: a set.");
   bind_isdisjoint(items);
 }

@@ -63,6 +63,7 @@ void make_room(const std::string& path) {
 }
 
 ImportReport import(DemoPage& page, const DemoOptions& options) {
+  const InterruptGuard guard;
   PackageSource source(options.input);
   page.line(fmt::format("Importing {} into {}", source.name(), options.output));
   Options settings;
@@ -126,7 +127,6 @@ void show(DemoPage& page, const DemoOptions& options, const ImportReport& report
 }  // namespace
 
 int run_demo(const DemoOptions& options) {
-  const InterruptGuard guard;
   Output out;
   DemoPage page(out);
   make_room(options.output);

@@ -166,9 +166,9 @@ void show_counts(DemoPage& page, const Database& db, const ImportReport& report)
   const Stopwatch counting;
   const std::size_t packages = packages_of(db).size();
   const std::size_t virtuals = db["virtual"].as_dict().size();
-  page.line(fmt::format("{} and {}, links to nowhere: {}", counted(packages, "package", "packages"),
-                        counted(virtuals, "virtual package", "virtual packages"),
-                        grouped(report.nowhere)),
+  page.line(fmt::format("{}, {}, {} nobody has", counted(packages, "package", "packages"),
+                        counted(virtuals, "virtual one", "virtual ones"),
+                        counted(report.nowhere, "name", "names")),
             counting.seconds());
   const Dict all = packages_of(db);
   std::mt19937_64 random(1);
@@ -180,11 +180,10 @@ void show_counts(DemoPage& page, const Database& db, const ImportReport& report)
     read += all[note.name]["version"].get<std::string>() == note.version ? 1 : 0;
   }
   const double seconds = reading.seconds();
-  page.line(
-      fmt::format(
-          "{} random packages[name][\"version\"] read and compared, {} a second", grouped(read),
-          grouped(static_cast<std::uint64_t>(static_cast<double>(read) / std::max(seconds, 1e-9)))),
-      seconds);
+  page.line(fmt::format("{} random packages[name][\"version\"] read: {} a second", grouped(read),
+                        grouped(static_cast<std::uint64_t>(static_cast<double>(read) /
+                                                           std::max(seconds, 1e-9)))),
+            seconds);
 }
 
 void show_dependents(DemoPage& page, const Database& db, const std::string& hub) {
@@ -217,7 +216,7 @@ void show_package(DemoPage& page, const Database& db, const std::string& name) {
   page.line("read two levels deep", seconds);
   const Stopwatch deep;
   const Data everything = package.as_dict().materialize();
-  page.line(fmt::format("materialize(): everything it needs, cycles kept: {} dicts and lists",
+  page.line(fmt::format("materialize(): all it needs, cycles kept: {} dicts and lists",
                         grouped(everything.container_count())),
             deep.seconds());
 }
@@ -244,7 +243,7 @@ void show_rollback(DemoPage& page, const Database& db, const std::string& name) 
   }
   const bool same =
       packages.size() == before && packages[name]["version"].get<std::string>() == version;
-  page.line(fmt::format("{} deleted and {} set to version 0, then an exception",
+  page.line(fmt::format("{} deleted, {} set to version 0, then an exception",
                         counted(before - inside, "package", "packages"), name),
             watch.seconds());
   page.line(fmt::format(

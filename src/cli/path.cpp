@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/partial.hpp"
+
 namespace graven::cli {
 namespace {
 
@@ -37,8 +39,6 @@ std::string unescape(std::string_view segment, std::string_view whole) {
   }
   return key;
 }
-
-bool is_container(const Value& value) { return value.is<Dict>() || value.is<List>(); }
 
 // A root that is linked from inside the data is the database's root, not a new dict.
 void link_root(Data& data, const Dict& root) {
@@ -137,7 +137,7 @@ Value step_down(const Value& from, const Path& path, std::size_t count) {
       throw NotFound(fmt::format("no item {} in {}, a list of {}", *index, where, list.size()));
     }
   }
-  throw NotFound(fmt::format("{} is a {} and has nothing inside", where, from.type_name()));
+  throw NotFound(fmt::format("{} is {} and has nothing inside", where, kind_of(from)));
 }
 
 Value walk(const Dict& root, const Path& path, std::size_t count) {
@@ -173,10 +173,10 @@ void store(const Database& db, const Path& path, Data data, bool parents) {
     } else if (parent.is<List>() && last == "-") {
       parent.as_list().push_back(data);
     } else {
-      if (is_container(parent)) static_cast<void>(step_down(parent, path, path.size()));
+      if (node_of(parent) != nullptr) static_cast<void>(step_down(parent, path, path.size()));
       if (!parent.is<List>()) {
-        throw NotFound(fmt::format("{} is a {} and takes no keys",
-                                   format_path(path, path.size() - 1), parent.type_name()));
+        throw NotFound(fmt::format("{} is {} and takes no keys", format_path(path, path.size() - 1),
+                                   kind_of(parent)));
       }
       parent.as_list().set(*parse_index(last), data);
     }

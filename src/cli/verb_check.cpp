@@ -71,8 +71,8 @@ Value find_node(const Database& db, const std::string& name) {
   const Path path = parse_path(name);
   Value value = walk(db.root(), path);
   if (node_of(value) == nullptr) {
-    throw UsageError(fmt::format("{} is a {}: it lives as long as the dict or list it is in",
-                                 format_path(path), value.type_name()));
+    throw UsageError(fmt::format("{} is {}: it lives as long as the dict or list it is in",
+                                 format_path(path), kind_of(value)));
   }
   return value;
 }

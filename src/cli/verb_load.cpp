@@ -213,11 +213,11 @@ void LineLoader::prepare_target(bool entries) {
     value = walk(root, path_);
   }
   if (entries ? !value.is<Dict>() : !value.is<List>()) {
-    throw UsageError(fmt::format(
-        "{} is {}, and the lines are {}", format_path(path_), kind_of(value),
-        entries ? "entries of a dict"
-                : "items of a list; name a list, or the field that is to be the key "
-                  "with --key"));
+    throw UsageError(
+        fmt::format("{} is {}, and the lines are {}", format_path(path_), kind_of(value),
+                    entries ? "entries of a dict"
+                            : "items of a list; name a list, or the field that is to be the key "
+                              "with --key"));
   }
   target_ = value;
 }

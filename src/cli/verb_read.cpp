@@ -128,8 +128,8 @@ int run_ls(const LsOptions& options) {
   const Path path = parse_path(options.path);
   const Value value = walk(snapshot.root(), path);
   if (node_of(value) == nullptr) {
-    throw UsageError(fmt::format("{} is a {}, which has no keys; 'graven get' prints it",
-                                 format_path(path), value.type_name()));
+    throw UsageError(fmt::format("{} is {}, which has no keys; 'graven get' prints it",
+                                 format_path(path), kind_of(value)));
   }
   Output out;
   std::vector<Row> rows;

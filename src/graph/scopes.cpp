@@ -209,7 +209,7 @@ class OptimisticScope final : public TransactorScope {
     }
     if (!work_) {
       view_ = heap.backend().view();
-      work_ = std::make_unique<Work>(*view_);
+      work_ = std::make_unique<Work>(*view_, heap.store().ids());
     }
     body(*work_);
   }

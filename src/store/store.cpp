@@ -117,7 +117,7 @@ void Store::write(base::FunctionRef<void(Work&)> mutation, const Limits& limits)
 void Store::write_apart(base::FunctionRef<void(Work&)> body, Deadline deadline) {
   const LaneHold hold(lane_, deadline, "a write");
   const std::unique_ptr<WriteTransaction> writes = backend_->begin(deadline);
-  Work work(*writes);
+  Work work(*writes, ids_);
   body(work);
   commit_work(work, *writes);
 }
@@ -154,7 +154,7 @@ void Store::begin(const Limits& limits) {
   transaction->generation = base::fork_generation();
   transaction->limit = limits.transaction;
   transaction->writes = backend_->begin(deadline);
-  transaction->work = std::make_unique<Work>(*transaction->writes);
+  transaction->work = std::make_unique<Work>(*transaction->writes, ids_);
   transaction->expires = Clock::now() + limits.transaction;
   {
     const std::scoped_lock lock(open_mutex_);

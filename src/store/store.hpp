@@ -49,6 +49,8 @@ class Store final : public base::ForkGuard {
   ~Store();
 
   [[nodiscard]] Backend& backend() const noexcept { return *backend_; }
+  /// For works that are not made here.
+  [[nodiscard]] Ids& ids() noexcept { return ids_; }
 
   /// Runs `mutation` in the lane and commits it, or makes it a part of this thread's open
   /// transaction. When it throws, nothing of it remains.
@@ -86,6 +88,7 @@ class Store final : public base::ForkGuard {
 
   std::unique_ptr<Backend> backend_;
   CommitHook& hook_;
+  Ids ids_;
   Lane lane_;
   std::mutex open_mutex_;
   std::shared_ptr<Transaction> open_;  // the transaction that holds the lane; open_mutex_

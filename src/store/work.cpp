@@ -151,13 +151,13 @@ std::size_t Work::KeyHash::operator()(const Key& key) const noexcept {
   return sum ^ (sum >> 32U);
 }
 
-Work::Work(WriteTransaction& sink, std::size_t spill_records)
-    : below_(sink), sink_(&sink), recording_(false), spill_records_(spill_records) {
+Work::Work(WriteTransaction& sink, Ids& ids, std::size_t spill_records)
+    : below_(sink), sink_(&sink), ids_(ids), recording_(false), spill_records_(spill_records) {
   start_clock();
 }
 
-Work::Work(View& snapshot)
-    : below_(snapshot), sink_(nullptr), recording_(true), spill_records_(SIZE_MAX) {
+Work::Work(View& snapshot, Ids& ids)
+    : below_(snapshot), sink_(nullptr), ids_(ids), recording_(true), spill_records_(SIZE_MAX) {
   start_clock();
 }
 
@@ -165,19 +165,18 @@ void Work::start_clock() {
   // A store nothing was ever written to has no clock yet. (Not by load(): an optimistic work is
   // not to depend on the clock.)
   const Record clock = below_.load(clock_key()).value_or(Record{});
-  last_id_ = std::max(clock.integers[0] + 1, id_of_now());
+  last_id_ = ids_.next(std::max(clock.integers[0] + 1, id_of_now()));
   last_prefix_ = clock.integers[1];
   commit_id_ = static_cast<std::uint64_t>(last_id_);
 }
 
 std::int64_t Work::next_id(Space space) {
-  if (!recording_) return ++last_id_;
+  if (!recording_) return last_id_ = ids_.next(last_id_ + 1);
   // Nobody holds the clock for an optimistic work: it takes an id that nothing in its snapshot
   // has, and having looked makes the commit fail should someone else take it first.
   for (;;) {
-    const std::int64_t id = std::max(last_id_ + 1, id_of_now());
-    last_id_ = id;
-    if (!load({.space = space, .a = id})) return id;
+    last_id_ = ids_.next(std::max(last_id_ + 1, id_of_now()));
+    if (!load({.space = space, .a = last_id_})) return last_id_;
   }
 }
 

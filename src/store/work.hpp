@@ -14,6 +14,8 @@
 // Used by one thread at a time.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -46,15 +48,33 @@ class ReadSet {
   std::vector<Scan> scans_;
 };
 
+/// The ids this process has given out for a store, committed or not: a handle left over from
+/// what was rolled back must never come to stand for another node. Any thread.
+class Ids {
+ public:
+  /// A new one, no less than `least`.
+  std::int64_t next(std::int64_t least) noexcept {
+    std::int64_t last = last_.load(std::memory_order_relaxed);
+    std::int64_t id = 0;
+    do {
+      id = std::max(least, last + 1);
+    } while (!last_.compare_exchange_weak(last, id, std::memory_order_relaxed));
+    return id;
+  }
+
+ private:
+  std::atomic<std::int64_t> last_{0};
+};
+
 class Work final : public View {
  public:
   /// Overlay records before they go to the sink.
   static constexpr std::size_t kSpillRecords = 20'000;
 
   /// A work in a write transaction.
-  explicit Work(WriteTransaction& sink, std::size_t spill_records = kSpillRecords);
+  Work(WriteTransaction& sink, Ids& ids, std::size_t spill_records = kSpillRecords);
   /// An optimistic work over a snapshot.
-  explicit Work(View& snapshot);
+  Work(View& snapshot, Ids& ids);
 
   std::optional<Record> load(const Key& key) override;
   void load_many(std::span<const Key> keys,
@@ -110,6 +130,7 @@ class Work final : public View {
 
   View& below_;
   WriteTransaction* sink_;
+  Ids& ids_;
   bool recording_;
   std::size_t spill_records_;
 

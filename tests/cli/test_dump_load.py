@@ -110,6 +110,22 @@ def test_load_files(graven):
     assert "is a directory" in graven.error("load", "state.db", "", ".").lower()
 
 
+def test_load_does_not_wait_for_a_terminal(graven):
+    controller, terminal = os.openpty()
+    done = subprocess.run(
+        [graven.program, "load", "state.db", "data.json"],
+        cwd=graven.folder,
+        stdin=terminal,
+        capture_output=True,
+        timeout=60,
+    )
+    os.close(terminal)
+    os.close(controller)
+    assert done.returncode == 2
+    assert b"graven load state.db data.json FILE" in done.stderr
+    assert not (graven.folder / "state.db").exists()
+
+
 def test_foreign_objects_need_plain(graven):
     text = '[{"$link": 5}, {"$bytes": "no"}, {"$ref": "#/a"}]'
     assert "--plain" in graven.error("load", "state.db", "x", stdin=text)

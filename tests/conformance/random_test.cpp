@@ -2,6 +2,7 @@
 //
 // Random operations on a backend and on std::map side by side: batches, savepoints, rollbacks,
 // views kept over many commits, scans of every shape, and reopening.
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <vector>

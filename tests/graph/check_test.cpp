@@ -264,7 +264,8 @@ Record damaged(Random& random, Record record) {
   for (std::size_t n = 1 + random.below(4); n > 0; --n) {
     switch (random.below(5)) {
       case 0:
-        record.integers[random.below(4)] = static_cast<std::int64_t>(random.bits() >> random.below(64));
+        record.integers[random.below(4)] =
+            static_cast<std::int64_t>(random.bits() >> random.below(64));
         break;
       case 1:
         record.integers[random.below(4)] += static_cast<std::int64_t>(random.below(3)) - 1;

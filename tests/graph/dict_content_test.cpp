@@ -281,7 +281,7 @@ TEST_F(DictContent, LongTextsMoveOutWhenItGrows) {
 TEST_F(DictContent, AChangeOfALargeDictTouchesFewRecords) {
   for (int i = 0; i < 5000; ++i) put(std::to_string(i), int_element(i));
   work.finish();
-  store::Work after(*transaction);
+  store::Work after(*transaction, ids);
   const std::string other = text_element("other");
   // What one put writes: an entry; for a new key also its slot and the header.
   const auto versions = [&](store::Space space) {

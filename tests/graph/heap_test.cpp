@@ -145,6 +145,25 @@ TEST_P(Handles, HandlesOfWhatWasRolledBackAreCollected) {
   expect_clean(db);
 }
 
+TEST_P(Handles, AHandleOfWhatWasRolledBackNeverComesToStandForAnotherNode) {
+  std::vector<Dict> left_over;
+  for (int i = 0; i < 200; ++i) {
+    db.begin();
+    left_over.push_back(db.new_dict());
+    db.rollback();
+    root.set("x", {{"a", {{"b", i}}}});
+  }
+  for (const Dict& made : left_over) EXPECT_FALSE(made.exists());
+  Transactor transactor = db.transactor();
+  for (int i = 0; i < 50; ++i) {
+    transactor.root().set("x", Data::dict());
+    left_over.push_back(transactor.root()["x"].as_dict());
+    transactor.discard();
+    root.set("x", {{"a", {{"b", i}}}});
+    EXPECT_FALSE(db.get_via_uid(left_over.back().uid()));
+  }
+}
+
 TEST_P(Handles, AnUnlinkThatWasRolledBackDidNotHappen) {
   root.set("x", {{"y", {{"z", 1}}}});
   db.begin();

@@ -269,7 +269,7 @@ TEST_F(ListContent, LongTextsMoveOutOfPages) {
 TEST_F(ListContent, AChangeInTheMiddleTouchesFewPages) {
   insert(0, numbers(100'000));
   work.finish();
-  store::Work after(*transaction);
+  store::Work after(*transaction, ids);
   const auto touched = [&] {
     std::size_t pages = 0;
     for (const store::Row& row : after.scan({.space = Space::kPage}, SIZE_MAX)) {

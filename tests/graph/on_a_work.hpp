@@ -32,7 +32,8 @@ class OnAWork : public ::testing::Test {
 
   std::unique_ptr<store::Backend> backend = memory::open("memory");
   std::unique_ptr<store::WriteTransaction> transaction = backend->begin(soon());
-  store::Work work{*transaction};
+  store::Ids ids;
+  store::Work work{*transaction, ids};
 };
 
 /// A JSONB text or integer, as an element of a container.

@@ -6,7 +6,11 @@
 #include <graven/error.hpp>
 
 #include <atomic>
+#include <csignal>
+#include <functional>
+#include <iostream>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 

@@ -4,11 +4,16 @@
 // to the byte and with nothing beside it; and what it accepts.
 #include <graven/error.hpp>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
+#include <functional>
+#include <iostream>
 #include <iterator>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>

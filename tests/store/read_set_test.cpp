@@ -35,7 +35,7 @@ class ReadSets : public ::testing::Test {
 
   void change(const std::function<void(Work&)>& body) {
     const auto transaction = backend_->begin(soon());
-    Work work(*transaction);
+    Work work(*transaction, ids_);
     body(work);
     work.finish();
     transaction->commit(work.commit_id());
@@ -44,13 +44,14 @@ class ReadSets : public ::testing::Test {
   /// Whether what `look` looked at is the same after `body`.
   bool holds(const std::function<void(Work&)>& look, const std::function<void(Work&)>& body) {
     const auto view = backend_->view();
-    Work work(*view);
+    Work work(*view, ids_);
     look(work);
     EXPECT_TRUE(work.read_set().holds_in(*backend_->view()));
     change(body);
     return work.read_set().holds_in(*backend_->view());
   }
 
+  store::Ids ids_;
   std::unique_ptr<store::Backend> backend_ = memory::open("memory");
 };
 

@@ -186,12 +186,13 @@ TEST_P(WorkInATransaction, ShowsWhatANaiveOverlayWould) {
   const TemporaryFolder folder;
   const auto backend = GetParam().store == std::string("memory") ? memory::open("memory")
                                                                  : sqlite::open(folder / "test.db");
+  store::Ids ids;
   Random random;
   RandomWork some(random);
   Model committed;
   for (int round = 0; round < 60; ++round) {
     const auto transaction = backend->begin(soon());
-    Work work(*transaction, GetParam().records);
+    Work work(*transaction, ids, GetParam().records);
     Model model = committed;
     std::vector<Model> savepoints;
     for (std::size_t step = random.below(10); step > 0; --step) {
@@ -233,12 +234,13 @@ TEST_P(WorkInATransaction, ShowsWhatANaiveOverlayWould) {
 
 TEST(OptimisticWork, ShowsWhatANaiveOverlayWouldAndIsReplayed) {
   const auto backend = memory::open("memory");
+  store::Ids ids;
   Random random;
   RandomWork some(random);
   Model committed;
   for (int round = 0; round < 60; ++round) {
     const auto view = backend->view();
-    Work work(*view);
+    Work work(*view, ids);
     Model model = committed;
     for (std::size_t step = random.below(6); step > 0; --step) {
       const Model before = model;
@@ -254,7 +256,7 @@ TEST(OptimisticWork, ShowsWhatANaiveOverlayWouldAndIsReplayed) {
       ASSERT_NO_FATAL_FAILURE(some.compare(work, model));
     }
     const auto transaction = backend->begin(soon());
-    Work target(*transaction);
+    Work target(*transaction, ids);
     EXPECT_TRUE(work.read_set().holds_in(target));
     work.replay_into(target);
     // What is replayed is written by this commit, so it carries its version.
@@ -274,10 +276,11 @@ TEST(OptimisticWork, ShowsWhatANaiveOverlayWouldAndIsReplayed) {
 
 TEST(WorkIds, GrowWithinAndAcrossWorks) {
   const auto backend = memory::open("memory");
+  store::Ids ids;
   std::int64_t last = 0;
   for (int round = 0; round < 5; ++round) {
     const auto transaction = backend->begin(soon());
-    Work work(*transaction);
+    Work work(*transaction, ids);
     EXPECT_GT(static_cast<std::int64_t>(work.commit_id()), last);
     last = static_cast<std::int64_t>(work.commit_id());
     for (int i = 0; i < 100'000; ++i) {
@@ -292,8 +295,29 @@ TEST(WorkIds, GrowWithinAndAcrossWorks) {
   }
 }
 
+TEST(WorkIds, AreNotGivenOutAgainAfterARollBack) {
+  const auto backend = memory::open("memory");
+  store::Ids ids;
+  std::set<std::int64_t> seen;
+  for (int round = 0; round < 2000; ++round) {
+    const auto transaction = backend->begin(soon());
+    Work work(*transaction, ids);
+    ASSERT_TRUE(seen.insert(static_cast<std::int64_t>(work.commit_id())).second);
+    ASSERT_TRUE(seen.insert(work.next_id(Space::kNode)).second);
+    const auto view = backend->view();
+    Work optimistic(*view, ids);
+    ASSERT_TRUE(seen.insert(optimistic.next_id(Space::kNode)).second);
+    ASSERT_TRUE(seen.insert(work.next_id(Space::kPage)).second);
+    if (round % 10 != 0) continue;  // mostly nothing is committed
+    work.put({.space = Space::kCounter, .a = 1, .name = "x"}, {});
+    work.finish();
+    transaction->commit(work.commit_id());
+  }
+}
+
 TEST(WorkIds, AreTheTimeOfDay) {
   const auto backend = memory::open("memory");
+  store::Ids ids;
   const auto transaction = backend->begin(soon());
   const auto now = [] {
     return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -301,7 +325,7 @@ TEST(WorkIds, AreTheTimeOfDay) {
         .count();
   };
   const auto before = now();
-  Work work(*transaction);
+  Work work(*transaction, ids);
   const auto made = work.next_id(Space::kNode) >> 15;
   EXPECT_GE(made, before);
   EXPECT_LE(made, now() + 1);
@@ -309,6 +333,7 @@ TEST(WorkIds, AreTheTimeOfDay) {
 
 TEST(WorkIds, OptimisticOnesGrowFromTheClockOnToo) {
   const auto backend = memory::open("memory");
+  store::Ids ids;
   constexpr std::int64_t kAhead = std::int64_t{1} << 62;  // somebody's clock was wrong
   {
     const auto transaction = backend->begin(soon());
@@ -317,7 +342,7 @@ TEST(WorkIds, OptimisticOnesGrowFromTheClockOnToo) {
     transaction->commit(1);
   }
   const auto view = backend->view();
-  Work work(*view);
+  Work work(*view, ids);
   std::int64_t last = kAhead;
   for (int i = 0; i < 100; ++i) {
     const std::int64_t id = work.next_id(Space::kNode);
@@ -329,12 +354,13 @@ TEST(WorkIds, OptimisticOnesGrowFromTheClockOnToo) {
 TEST(WorkIds, AnIdThatSomebodyElseTookMeanwhileIsAConflict) {
   for (const Space space : {Space::kNode, Space::kPage, Space::kBlob}) {
     const auto backend = memory::open("memory");
+    store::Ids ids;
     const auto view = backend->view();
-    Work work(*view);
+    Work work(*view, ids);
     const std::int64_t id = work.next_id(space);
     EXPECT_TRUE(work.read_set().holds_in(*backend->view()));
     const auto transaction = backend->begin(soon());
-    Work other(*transaction);
+    Work other(*transaction, ids);
     other.put({.space = space, .a = id}, {});
     other.finish();
     transaction->commit(other.commit_id());
@@ -344,11 +370,12 @@ TEST(WorkIds, AnIdThatSomebodyElseTookMeanwhileIsAConflict) {
 
 TEST(WorkIds, OptimisticIdsDoNotDependOnTheClock) {
   const auto backend = memory::open("memory");
+  store::Ids ids;
   const auto view = backend->view();
-  Work work(*view);
+  Work work(*view, ids);
   static_cast<void>(work.next_id(Space::kNode));
   const auto transaction = backend->begin(soon());
-  Work other(*transaction);
+  Work other(*transaction, ids);
   other.put({.space = Space::kCounter, .a = 1, .name = "x"}, {});
   other.finish();
   transaction->commit(other.commit_id());
@@ -357,12 +384,13 @@ TEST(WorkIds, OptimisticIdsDoNotDependOnTheClock) {
 
 TEST(WorkFinish, MovesTheTouchedPrefixesOnAndNoOthers) {
   const auto backend = memory::open("memory");
+  store::Ids ids;
   const Key one{.space = Space::kPrefix, .name = "one"};
   const Key two{.space = Space::kPrefix, .name = "two"};
   std::uint64_t first = 0;
   {
     const auto transaction = backend->begin(soon());
-    Work work(*transaction);
+    Work work(*transaction, ids);
     work.put(one, {.integers = {1, 10}});
     work.put(two, {.integers = {2, 20}});
     work.remember_last_prefix(2);
@@ -371,7 +399,7 @@ TEST(WorkFinish, MovesTheTouchedPrefixesOnAndNoOthers) {
     transaction->commit(first);
   }
   const auto transaction = backend->begin(soon());
-  Work work(*transaction);
+  Work work(*transaction, ids);
   work.touch_prefix("one");
   work.touch_prefix("absent");
   work.finish();

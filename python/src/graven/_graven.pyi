@@ -18,6 +18,7 @@ from typing import Any, ClassVar, SupportsIndex, TypeVar, overload
 from typing_extensions import Self
 
 T = TypeVar("T")
+__version__: str
 
 class DictIterator(Iterator[Any]):
     """Steps through one consistent state of a Dict."""
@@ -34,11 +35,11 @@ class ListIterator(Iterator[Any]):
 class DictKeys(KeysView[str]):
     """The keys of a Dict, oldest first, as they are now: a set."""
 
-    def __reversed__(self) -> object:
+    def __reversed__(self) -> Iterator[str]:
         """The same, newest first."""
 
     @property
-    def mapping(self) -> object:
+    def mapping(self) -> Dict:
         """The Dict that this is a view of."""
 
     def isdisjoint(self, other: Iterable[Any]) -> bool:
@@ -47,11 +48,11 @@ class DictKeys(KeysView[str]):
 class DictValues(ValuesView[Any]):
     """The values of a Dict, oldest first, as they are now."""
 
-    def __reversed__(self) -> object:
+    def __reversed__(self) -> Iterator[Any]:
         """The same, newest first."""
 
     @property
-    def mapping(self) -> object:
+    def mapping(self) -> Dict:
         """The Dict that this is a view of."""
 
 class DictItems(ItemsView[str, Any]):
@@ -59,11 +60,11 @@ class DictItems(ItemsView[str, Any]):
     The (key, value) pairs of a Dict, oldest first, as they are now: a set.
     """
 
-    def __reversed__(self) -> object:
+    def __reversed__(self) -> Iterator[tuple[str, Any]]:
         """The same, newest first."""
 
     @property
-    def mapping(self) -> object:
+    def mapping(self) -> Dict:
         """The Dict that this is a view of."""
 
     def isdisjoint(self, other: Iterable[Any]) -> bool:
@@ -192,7 +193,7 @@ class List(MutableSequence[Any]):
     def __add__(self, value: List | list[Any], /) -> list[Any]: ...
     def __radd__(self, value: list[Any], /) -> list[Any]: ...
     def __mul__(self, value: SupportsIndex, /) -> list[Any]: ...
-    def __mul__(self, value: SupportsIndex, /) -> list[Any]: ...
+    def __rmul__(self, value: SupportsIndex, /) -> list[Any]: ...
     def __iadd__(self, value: Iterable[Any], /) -> Self: ...
     def __imul__(self, value: SupportsIndex, /) -> Self: ...
     def __len__(self) -> int: ...
@@ -337,7 +338,8 @@ class Database(Dict):
 
     def why_alive(self, node: Dict | List) -> list[str]:
         """
-        The uids of a path from the root to a node, both included; empty when only a handle keeps it.
+        The uids of a path from the root to a node, both included; empty when only a
+        handle keeps it.
         """
 
     def transaction(self) -> Transaction:

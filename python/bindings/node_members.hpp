@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+//
+// What graven.Dict and graven.List have in common: identity, parents, materialising, repr.
+//
+// Called with the GIL held, which is released around every use of the store.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/string.h>
+
+#include "convert.hpp"
+#include "errors.hpp"
+#include "handles.hpp"
+
+namespace nb = nanobind;
+
+namespace graven::python {
+
+/// The repr; also for a handle that has nothing to show any more, or debuggers and logs would
+/// fail on it.
+template <class Handle>
+nb::object repr_of(const Handle& handle) {
+  try {
+    return str_from(off_gil(handle.home(), [&] { return handle.node().repr(); }));
+  } catch (const CollectedError&) {
+    return str_from("@<collected " + handle.node().uid() + ">");
+  } catch (const ClosedError&) {
+    return str_from("@<closed>");
+  }
+}
+
+/// The body of a type's call slot.
+template <class Handle>
+nb::object materialize_call(const Handle& handle, PyObject* arguments, PyObject* keywords) {
+  if (PyTuple_GET_SIZE(arguments) != 0 || (keywords != nullptr && PyDict_Size(keywords) != 0)) {
+    throw nb::type_error("materialising takes no arguments");
+  }
+  return materialized(handle);
+}
+
+template <class Handle>
+void bind_node_members(nb::class_<Handle>& type) {
+  type.def_prop_ro(
+      "uid", [](const Handle& self) { return self.node().uid(); },
+      "The identity of this node: the same in every process, never given out again.");
+  type.def_prop_ro(
+      "refcount",
+      [](const Handle& self) {
+        return off_gil(self.home(), [&] { return self.node().refcount(); });
+      },
+      "The number of distinct containers that link here.");
+  type.def_prop_ro(
+      "backrefs",
+      [](const Handle& self) {
+        return off_gil(self.home(), [&] { return self.node().backrefs(); });
+      },
+      "The uid of every container that links here, and how many times it does.");
+  type.def(
+      "exists",
+      [](const Handle& self) { return off_gil(self.home(), [&] { return self.node().exists(); }); },
+      "Whether the node is still there: false once it was collected.");
+}
+
+}  // namespace graven::python
