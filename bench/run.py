@@ -141,9 +141,10 @@ def compare_size(folder: Path, count: int) -> dict[str, Any]:
         sizes[library.name] = sum(f.stat().st_size for f in folder.glob(path.name + "*"))
         remove_store(path)
     ratio = sizes["etcher"] / sizes["graven"]
+    verdict = "ok" if ratio >= 5 else "MISSED"
     print(
         f"{f'file for {count:,} such dicts':32} {sizes['graven'] / 1e6:12.1f} MB "
-        f"{sizes['etcher'] / 1e6:12.1f} MB {ratio:9.1f}x  (bar 5) {'ok' if ratio >= 5 else 'MISSED'}"
+        f"{sizes['etcher'] / 1e6:12.1f} MB {ratio:9.1f}x  (bar 5) {verdict}"
     )
     return {
         "case": f"file for {count:,} five-field dicts",
