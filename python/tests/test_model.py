@@ -25,8 +25,22 @@ from plain import containers, same_shape
 
 import graven
 
+
+class LongText(str):
+    """Stored as the str it is, but shown briefly when a program is printed."""
+
+    def __repr__(self) -> str:
+        return f"LongText({self[0]!r} * {len(self)})"
+
+
+class LongBytes(bytes):
+    def __repr__(self) -> str:
+        return f"LongBytes({len(self)})"
+
+
 ODD_TEXT = ["", "\0", "a\0b", "$ref", "#N", "1", "01", " 1", "1e5", "Nan", "🐍", "é", "null",
-            "main:D01ARZ3NDEKTSV4RRFFQ69G5FAV", "x" * 10_000, "ü" * 600]  # fmt: skip
+            "main:D01ARZ3NDEKTSV4RRFFQ69G5FAV", LongText("x" * 10_000),
+            LongText("ü" * 600)]  # fmt: skip
 ODD = st.integers(0, len(ODD_TEXT) - 1).map(ODD_TEXT.__getitem__)
 KEYS = st.one_of(
     st.sampled_from("abcdefgh"),
@@ -43,7 +57,7 @@ FINDABLE = st.one_of(
     ODD,
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     st.binary(max_size=20),
-    st.integers(5000, 5001).map(bytes),
+    st.integers(5000, 5001).map(LongBytes),
 )
 SCALARS = st.one_of(FINDABLE, st.just(float("nan")))
 TREES = st.recursive(
@@ -64,6 +78,7 @@ SLICES = st.builds(
     st.none() | INDEXES,
     st.none() | st.sampled_from([1, 2, 3, -1, -2, -3]),
 )
+LONG_VALUE = "v" * 50
 ERRORS = (KeyError, IndexError, ValueError, TypeError)
 
 
@@ -77,6 +92,10 @@ def as_stored(value: Any, made: dict[int, Any] | None = None) -> Any:
     if isinstance(value, list):
         made[id(value)] = [as_stored(each, made) for each in value]
         return made[id(value)]
+    if isinstance(value, LongText):
+        return str(value)
+    if isinstance(value, LongBytes):
+        return bytes(value)
     if isinstance(value, dict):
         made[id(value)] = {key: as_stored(each, made) for key, each in value.items()}
         return made[id(value)]
@@ -203,7 +222,7 @@ class Programs(RuleBasedStateMachine):
     @rule(data=st.data(), size=SIZES, first=st.integers(0, 50), long=st.booleans())
     def grow_dict(self, data: st.DataObject, size: int, first: int, long: bool) -> None:
         stored, model = self.pick(data, dict)
-        new = {f"key {at}": "v" * 50 if long else at for at in range(first, first + size)}
+        new = {f"key {at}": LONG_VALUE if long else at for at in range(first, first + size)}
         stored.update(new)
         model.update(new)
         assert len(stored) == len(model)
@@ -288,7 +307,7 @@ class Programs(RuleBasedStateMachine):
     @rule(data=st.data(), size=SIZES, place=INDEXES, long=st.booleans())
     def grow_list(self, data: st.DataObject, size: int, place: int, long: bool) -> None:
         stored, model = self.pick_list(data)
-        new = ["v" * 50 if long else at for at in range(size)]
+        new = [LONG_VALUE if long else at for at in range(size)]
         stored[place:place] = new
         model[place:place] = new
         assert len(stored) == len(model)

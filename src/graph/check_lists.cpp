@@ -59,9 +59,26 @@ class LargeLists {
       if (header.type != Type::kArray) throw CorruptionError("it is no array");
       jsonb::Cursor cursor(header.payload);
       depth = number(cursor.next());
+      const std::int64_t in_pages = number(cursor.next());
       level = children(cursor.next());
       if (depth < 1 || depth > kMostLevels) {
         throw CorruptionError(fmt::format("it claims {} levels of pages", depth));
+      }
+      std::int64_t counted = 0;
+      for (const PageUse& child : level) counted += child.count;
+      if (counted != in_pages) {
+        throw CorruptionError(
+            fmt::format("it counts {} items in pages, its pages {}", in_pages, counted));
+      }
+      const Element tail = cursor.next();
+      if (tail.type != Type::kArray || !cursor.done()) {
+        throw CorruptionError("it does not end with an array of items");
+      }
+      std::size_t place = 0;
+      for (jsonb::Cursor items(tail.payload); !items.done(); ++place) {
+        inspect_element(all_, node, items.next(), [&] {
+          return fmt::format("item {}", static_cast<std::size_t>(in_pages) + place);
+        });
       }
     } catch (const CorruptionError& error) {
       all_.problem(node, fmt::format("its header is damaged: {}", cause_of(error)));

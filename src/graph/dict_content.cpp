@@ -21,6 +21,7 @@ using store::Space;
 using store::View;
 using store::Work;
 
+constexpr std::size_t kSmallEntries = 64;
 constexpr std::uint64_t kSlotMask = (std::uint64_t{1} << 47U) - 1;  // six bytes in SQLite
 
 struct Header {
@@ -217,7 +218,7 @@ std::optional<std::string> put(Work& work, NodeRecord& node, std::string_view ke
     addition.append(element);
     body = jsonb::splice(object, object.payload.size(), 0, addition);
   }
-  if (outgrown(body.size(), jsonb::count(jsonb::parse(body)) / 2)) {
+  if (outgrown(body.size(), jsonb::count(jsonb::parse(body)) / 2, kSmallEntries)) {
     enlarge(work, node, body);
   } else {
     node.body = std::move(body);
@@ -252,7 +253,7 @@ std::optional<std::string> erase(Work& work, NodeRecord& node, std::string_view 
 }
 
 void fill(Work& work, NodeRecord& node, std::string object) {
-  if (outgrown(object.size(), jsonb::count(jsonb::parse(object)) / 2)) {
+  if (outgrown(object.size(), jsonb::count(jsonb::parse(object)) / 2, kSmallEntries)) {
     enlarge(work, node, object);
   } else {
     node.layout = Layout::kDict;

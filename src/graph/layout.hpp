@@ -11,10 +11,10 @@
 
 namespace graven::graph {
 
-/// Whether a container of `count` entries in `bytes` is to be kept as records of its own. One
-/// with few entries may be longer: taking it apart would cost more than rewriting it.
-inline bool outgrown(std::size_t bytes, std::size_t count) noexcept {
-  return count > 64 || bytes > 4096 || (bytes > 1024 && count > 16);
+/// Whether `count` entries in `bytes` are too much for a node's body, which holds up to `most`.
+/// Few entries may be longer: taking them apart would cost more than rewriting them.
+inline bool outgrown(std::size_t bytes, std::size_t count, std::size_t most) noexcept {
+  return count > most || bytes > 4096 || (bytes > 1024 && count > 16);
 }
 
 /// The element as it goes into an entry or page: longer text and bytes become blobs.

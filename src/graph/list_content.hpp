@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // What is in a list, small or large. A small list is its node's body, a JSONB array. A large
-// one is a counted tree of pages: its header [level, [page, count, page, count …]] is the
-// tree's root, inner pages hold the same flat pairs, leaf pages the items; so the i-th item
-// is found, set, inserted or removed by touching one page a level.
+// one keeps its last items there, the *tail*, and those before in a tree of pages (list_tree.hpp):
+// its body is [level, items in pages, root of the tree, tail]. So the i-th item is found, set,
+// inserted or removed by touching one page a level, and appending touches the node alone.
 //
-// Always holds: counts are exact at every level; no page but the root is empty; every leaf is
-// at the same depth.
+// Always holds: a large list has pages; its tail may be empty.
 //
 // Elements are JSONB bytes as stored.hpp writes them. Links and blobs that come or go are the
 // caller's to account for.

@@ -2,7 +2,7 @@
 //
 // The port on one file: a pool of read connections, one write connection, the owner locks.
 //
-// Checkpoints: the write connection checkpoints by itself after a commit that leaves 1,000
+// Checkpoints: the write connection checkpoints by itself after a commit that leaves 4,000
 // pages or more in the WAL (SQLite's automatic checkpoint, which waits for nobody), and
 // maintain() truncates a WAL that has outgrown kLargeWal because readers were in the way. The
 // next commit after a complete checkpoint starts the WAL over and cuts the file to kWalKept.
@@ -35,7 +35,7 @@ namespace {
 using store::Record;
 
 // Pages in the WAL before a commit moves them to the database: each page is then moved once for
-// many commits that changed it. Keeps the WAL at about 16 MiB.
+// many commits that changed it. Keeps the WAL at about 8 MiB.
 constexpr int kCheckpointPages = 4000;
 constexpr std::uint64_t kWalKept = std::uint64_t{16} << 20;
 constexpr std::uint64_t kLargeWal = std::uint64_t{16} << 20;

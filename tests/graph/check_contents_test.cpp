@@ -373,27 +373,62 @@ TEST_P(ContentDamage, PagesThatNothingNames) {
 TEST_P(ContentDamage, TheHeaderOfALargeList) {
   const List list = large_list();
   const auto pages = records(Space::kPage);
-  rewrite(list, array(integer(0) + array("")));
+  rewrite(list, array(integer(0) + integer(0) + array("") + array("")));
   const CheckReport report = db.check();
   EXPECT_EQ(report.problems.size(), 1 + pages.size()) << problems_of(report);
   EXPECT_EQ(report.problems.front().what, "its header is damaged: it claims 0 levels of pages");
 }
 
-/// The header [level, [page, count, page, count …]] with its pairs changed.
+/// A body [level, items in pages, [page, count, page, count …], tail] of these pairs.
 std::string header_with(std::int64_t level, const std::vector<std::int64_t>& pairs) {
   std::string children;
-  for (const std::int64_t number : pairs) children += integer(number);
-  return array(integer(level) + array(children));
+  std::int64_t items = 0;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    children += integer(pairs[i]);
+    if (i % 2 == 1) items += pairs[i];
+  }
+  return array(integer(level) + integer(items) + array(children) + array(""));
 }
 
 std::vector<std::int64_t> pairs_of(const std::string& header) {
   jsonb::Cursor cursor(jsonb::parse(header).payload);
+  cursor.next();
   cursor.next();
   std::vector<std::int64_t> pairs;
   for (jsonb::Cursor child(cursor.next().payload); !child.done();) {
     pairs.push_back(*jsonb::integer(child.next()));
   }
   return pairs;
+}
+
+/// The body of a sound large list with its parts after the level replaced.
+std::string body_with(const std::string& body, std::int64_t items, const std::string& tail) {
+  jsonb::Cursor cursor(jsonb::parse(body).payload);
+  cursor.next();
+  cursor.next();
+  return array(integer(1) + integer(items) + std::string(cursor.next().whole) + tail);
+}
+
+TEST_P(ContentDamage, TheItemsInPagesAreMiscounted) {
+  const List list = large_list();
+  const std::size_t pages = records(Space::kPage).size();
+  rewrite(list, body_with(stored_node(db, list).body, 7, array("")));
+  const CheckReport report = db.check();
+  EXPECT_EQ(report.problems.size(), 1 + pages) << problems_of(report);
+  EXPECT_EQ(report.problems.front().what,
+            "its header is damaged: it counts 7 items in pages, its pages 896");
+}
+
+TEST_P(ContentDamage, TheTailOfALargeList) {
+  const List list = large_list();
+  const std::string body = stored_node(db, list).body;
+  rewrite(list, body_with(body, 896, array(integer(1) + text("\xff"))));
+  expect(list, "item 897 is damaged: a text is not valid UTF-8");
+  NodeRecord node = stored_node(db, list);
+  node.body = body_with(body, 896, text("no array"));
+  plant(db, {saved(node)});
+  EXPECT_EQ(db.check().problems.front().what,
+            "its header is damaged: it does not end with an array of items");
 }
 
 TEST_P(ContentDamage, APageThatIsNamedTwice) {

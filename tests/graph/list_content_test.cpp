@@ -59,9 +59,14 @@ class ListContent : public OnAWork {
     }
     jsonb::Cursor header(jsonb::parse(node.body).payload);
     const std::int64_t level = *jsonb::integer(header.next());
+    const std::int64_t in_pages = *jsonb::integer(header.next());
     std::size_t pages = 0;
-    inspect_level(header.next(), level, pages);
+    EXPECT_EQ(inspect_level(header.next(), level, pages), in_pages);
     EXPECT_EQ(count(Space::kPage), pages);
+    const std::size_t tail = jsonb::count(header.next());
+    EXPECT_LE(tail, 128U);
+    EXPECT_EQ(static_cast<std::size_t>(in_pages) + tail, content::size(node));
+    EXPECT_TRUE(header.done());
   }
 
   /// The pages an inner page names; returns how many items are below it.
@@ -214,13 +219,13 @@ TEST_F(ListContent, IsMadeAnewOfItsElements) {
     NodeRecord node = load();
     content::assign(work, node, model);
     ASSERT_NO_FATAL_FAILURE(compare(model));
-    EXPECT_EQ(load().large(), size > 64);
+    EXPECT_EQ(load().large(), size > 128);
   }
   EXPECT_EQ(count(Space::kPage), 0U);
 }
 
 TEST_F(ListContent, IsFilledAsLargeOrSmallAsItIs) {
-  for (const std::size_t size : {0U, 64U, 65U, 13'000U}) {
+  for (const std::size_t size : {0U, 128U, 129U, 13'000U}) {
     const Model model = numbers(size);
     std::string array;
     const std::size_t mark = jsonb::open(array);
@@ -228,7 +233,7 @@ TEST_F(ListContent, IsFilledAsLargeOrSmallAsItIs) {
     jsonb::close(array, jsonb::Type::kArray, mark);
     NodeRecord fresh = node();
     content::fill(work, fresh, array);
-    EXPECT_EQ(load().large(), size > 64) << size;
+    EXPECT_EQ(load().large(), size > 128) << size;
     ASSERT_NO_FATAL_FAILURE(compare(model));
     erase(0, size);
   }
@@ -251,7 +256,7 @@ TEST_F(ListContent, IsEmptiedInSteps) {
 }
 
 TEST_F(ListContent, LongTextsMoveOutOfPages) {
-  Model model = numbers(100);
+  Model model = numbers(300);
   model[50] = text_element(std::string(900, 'x'));
   insert(0, model);
   ASSERT_TRUE(load().large());
@@ -285,6 +290,28 @@ TEST_F(ListContent, AChangeInTheMiddleTouchesFewPages) {
   content::set(after, node, 75'000, int_element(-1));
   EXPECT_LE(touched(), 8U);
   EXPECT_EQ(content::items(after, node, 50'000 - 1, 1).at(0), int_element(-1));
+}
+
+TEST_F(ListContent, AppendingTouchesTheNodeAlone) {
+  insert(0, numbers(1001));
+  work.finish();
+  store::Work after(*transaction, ids);
+  const auto touched = [&] {
+    const auto rows = after.scan({.space = Space::kPage}, SIZE_MAX);
+    return std::count_if(rows.begin(), rows.end(), [&](const store::Row& row) {
+      return row.record.version == after.commit_id();
+    });
+  };
+  NodeRecord node = graph::load_node(after, 1);
+  const std::size_t tail = 1001 % 128;
+  for (std::size_t i = tail; i < 128; ++i) {
+    content::insert(after, node, content::size(node), {int_element(-1)});
+    EXPECT_EQ(content::erase(after, node, content::size(node) - 1, 1), Model{int_element(-1)});
+    content::insert(after, node, content::size(node), {int_element(-1)});
+  }
+  EXPECT_EQ(touched(), 0);
+  content::insert(after, node, content::size(node), {int_element(-1)});
+  EXPECT_EQ(touched(), 1);
 }
 
 TEST_F(ListContent, AMissingPageIsCorruption) {
