@@ -163,8 +163,9 @@ void insert(Work& work, NodeRecord& node, std::size_t index, std::vector<std::st
 }
 
 std::vector<std::string> erase(Work& work, NodeRecord& node, std::size_t start, std::size_t count) {
-  const Header header = read_header(node);
   Elements erased;
+  if (count == 0) return erased;
+  const Header header = read_header(node);
   const std::size_t from_pages =
       start < header.in_pages ? std::min(count, header.in_pages - start) : 0;
   const auto cut_tail = [&] {

@@ -148,7 +148,7 @@ TEST_F(ListContent, AgreesWithAVector) {
       }
       default: {
         const std::size_t most = random.one_in(6) ? 600 : 3;
-        const std::size_t count = std::min(1 + random.below(most), model.size() - index);
+        const std::size_t count = std::min(random.below(most), model.size() - index);
         const Model gone = erase(index, count);
         ASSERT_EQ(gone, Model(model.begin() + at(index), model.begin() + at(index + count)));
         model.erase(model.begin() + at(index), model.begin() + at(index + count));
