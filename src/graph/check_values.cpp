@@ -245,10 +245,15 @@ class LargeDicts {
     const NodeId id = all_.nodes[node].id;
     wanted_.clear();
     count_ = 0;
+    header_.reset();
     for (Row* row; (row = entries_.peek()) != nullptr && row->key.a == id; entries_.pop()) {
       all_.looked();
       all_.saw_version(row->record.version);
       const std::int64_t position = row->key.b;
+      if (position == dict_content::kHeaderPosition) {
+        header_ = std::move(row->record.body);
+        continue;
+      }
       ++count_;
       last_ = position;
       const auto place = [position] { return fmt::format("the entry at position {}", position); };
@@ -293,12 +298,14 @@ class LargeDicts {
   }
 
   void compare_header(std::uint32_t node) {
-    const std::optional<NodeRecord> record = find_node(all_.view, all_.nodes[node].id);
-    if (!record) return;
+    if (!header_) {
+      all_.problem(node, "its header is missing");
+      return;
+    }
     std::int64_t count = -1;
     std::int64_t next = 0;
     try {
-      const Element header = jsonb::parse(record->body);
+      const Element header = jsonb::parse(*header_);
       if (header.type != Type::kArray) throw CorruptionError("it is no array");
       jsonb::Cursor cursor(header.payload);
       count = id_of(cursor.next());
@@ -379,6 +386,7 @@ class LargeDicts {
   std::vector<Mark> wanted_;             // what the entries of the dict at hand ask for
   std::vector<Mark> found_;              // what its slots say
   std::vector<std::int64_t> positions_;  // of its entries, once asked for
+  std::optional<std::string> header_;
   std::int64_t count_ = 0;
   std::int64_t last_ = 0;
 };

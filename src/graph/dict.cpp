@@ -143,7 +143,13 @@ class Cursor final : public graph::DictCursor {
 }  // namespace
 
 std::size_t Dict::size() const {
-  return graph::with_root(*pin_, [&] { return content::size(graph::current(*pin_)); });
+  return graph::with_root(*pin_, [&] {
+    std::size_t size = 0;
+    (void)graph::current(*pin_);  // also settles whether it is alive
+    pin_->scope().read(
+        [&](View& view) { size = content::size(view, graph::load_node(view, pin_->id())); });
+    return size;
+  });
 }
 
 bool Dict::contains(std::string_view key) const {
@@ -254,7 +260,7 @@ std::optional<std::pair<std::string, Value>> Dict::popitem() const {
 
 void Dict::clear() const {
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
-    note_resize(*pin_, -static_cast<std::int64_t>(content::size(node)));
+    note_resize(*pin_, -static_cast<std::int64_t>(content::size(work, node)));
     std::vector<std::string> released;
     content::drain(work, node, SIZE_MAX, [&](std::string_view element) {
       if (jsonb::parse(element).type == jsonb::Type::kObject) released.emplace_back(element);

@@ -4,7 +4,10 @@
 // one-way step from small to large. See dict_content.hpp for what always holds.
 #include "graph/dict_content.hpp"
 
+#include <algorithm>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "base/hash.hpp"
 #include "graph/layout.hpp"
@@ -29,25 +32,30 @@ struct Header {
   std::int64_t next = 0;
 };
 
-Header header_of(const NodeRecord& node) {
-  jsonb::Cursor cursor(jsonb::parse(node.body).payload);
+Key entry_key(NodeId node, std::int64_t position) {
+  return {.space = Space::kEntry, .a = node, .b = position};
+}
+
+Header load_header(View& view, NodeId node) {
+  const std::optional<Record> record = view.load(entry_key(node, kHeaderPosition));
+  if (!record) {
+    throw CorruptionError(
+        fmt::format("the header of the large dict {} is missing; run check()", node));
+  }
+  jsonb::Cursor cursor(jsonb::parse(record->body).payload);
   Header header;
   header.count = jsonb::integer(cursor.next()).value_or(0);
   header.next = jsonb::integer(cursor.next()).value_or(0);
   return header;
 }
 
-void save_header(Work& work, NodeRecord& node, Header header) {
-  node.body.clear();
-  const std::size_t mark = jsonb::open(node.body);
-  jsonb::put_int(node.body, header.count);
-  jsonb::put_int(node.body, header.next);
-  jsonb::close(node.body, jsonb::Type::kArray, mark);
-  save(work, node);
-}
-
-Key entry_key(NodeId node, std::int64_t position) {
-  return {.space = Space::kEntry, .a = node, .b = position};
+void save_header(Work& work, NodeId node, Header header) {
+  Record record;
+  const std::size_t mark = jsonb::open(record.body);
+  jsonb::put_int(record.body, header.count);
+  jsonb::put_int(record.body, header.next);
+  jsonb::close(record.body, jsonb::Type::kArray, mark);
+  work.put(entry_key(node, kHeaderPosition), std::move(record));
 }
 
 Key slot_key(NodeId node, std::string_view key) {
@@ -139,7 +147,10 @@ void enlarge(Work& work, NodeRecord& node, std::string_view object) {
     const Element element = cursor.next();
     add_large(work, node.id, header, key, compact_for_entry(work, node.id, element));
   }
-  save_header(work, node, header);
+  save_header(work, node.id, header);
+  node.body.clear();
+  jsonb::put_header(node.body, jsonb::Type::kObject, 0);
+  save(work, node);
 }
 
 }  // namespace
@@ -148,8 +159,8 @@ std::int64_t slot_of(NodeId node, std::string_view key) noexcept {
   return static_cast<std::int64_t>(base::hash(key, static_cast<std::uint64_t>(node)) & kSlotMask);
 }
 
-std::size_t size(const NodeRecord& node) {
-  if (node.layout == Layout::kLargeDict) return static_cast<std::size_t>(header_of(node).count);
+std::size_t size(View& view, const NodeRecord& node) {
+  if (node.large()) return static_cast<std::size_t>(load_header(view, node.id).count);
   return jsonb::count(jsonb::parse(node.body)) / 2;
 }
 
@@ -168,8 +179,12 @@ std::vector<Entry> entries(View& view, const NodeRecord& node, std::int64_t from
                            bool reverse) {
   std::vector<Entry> result;
   if (node.layout == Layout::kLargeDict) {
-    Range range{.space = Space::kEntry, .a = node.id};
-    (reverse ? range.to : range.from) = from;
+    Range range{.space = Space::kEntry, .a = node.id, .to = kHeaderPosition - 1};
+    if (reverse) {
+      range.to = std::min(range.to, from);
+    } else {
+      range.from = from;
+    }
     range.reverse = reverse;
     for (const Row& row : view.scan(range, limit)) {
       jsonb::Cursor cursor(jsonb::parse(row.record.body).payload);
@@ -200,9 +215,9 @@ std::optional<std::string> put(Work& work, NodeRecord& node, std::string_view ke
       work.put(entry_key(node.id, found->position), {.body = entry_body(key, element)});
       return std::move(found->element);
     }
-    Header header = header_of(node);
+    Header header = load_header(work, node.id);
     add_large(work, node.id, header, key, element);
-    save_header(work, node, header);
+    save_header(work, node.id, header);
     return std::nullopt;
   }
   const Element object = jsonb::parse(node.body);
@@ -233,9 +248,9 @@ std::optional<std::string> erase(Work& work, NodeRecord& node, std::string_view 
     if (!found) return std::nullopt;
     work.erase(entry_key(node.id, found->position));
     remove_slot(work, node.id, key, found->position);
-    Header header = header_of(node);
+    Header header = load_header(work, node.id);
     --header.count;
-    save_header(work, node, header);
+    save_header(work, node.id, header);
     return std::move(found->element);
   }
   const Element object = jsonb::parse(node.body);
@@ -265,7 +280,7 @@ void fill(Work& work, NodeRecord& node, std::string object) {
 bool drain(Work& work, NodeRecord& node, std::size_t limit,
            base::FunctionRef<void(std::string_view)> each) {
   if (node.layout == Layout::kLargeDict) {
-    Header header = header_of(node);
+    Header header = load_header(work, node.id);
     std::int64_t from = kFirst;
     std::size_t done = 0;
     for (;;) {
@@ -280,11 +295,12 @@ bool drain(Work& work, NodeRecord& node, std::size_t limit,
       header.count -= static_cast<std::int64_t>(batch.size());
       if (batch.empty()) break;
       if (done >= limit) {
-        save_header(work, node, header);
+        save_header(work, node.id, header);
         return false;
       }
       from = batch.back().position + 1;
     }
+    work.erase(entry_key(node.id, kHeaderPosition));
     node.layout = Layout::kDict;
   } else {
     for (jsonb::Cursor cursor(jsonb::parse(node.body).payload); !cursor.done();) {

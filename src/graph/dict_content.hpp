@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What is in a dict, small or large. A small dict is its node's body, a JSONB object. A large
-// one has a header [count, next position] for body; each entry is a record (node, position)
-// holding [key, value], positions growing in the order of insertion, and a slot record
-// (node, hash of key) finds the position of a key.
+// What is in a dict, small or large. A small dict is its node's body, a JSONB object. Of a large
+// one each entry is a record (node, position) holding [key, value], positions growing in the
+// order of insertion, and a slot record (node, hash of key) finds the position of a key. Behind
+// the last entry, at kHeaderPosition, stands the header [count, next position]; the node's
+// own record is left alone, so adding a key disturbs nobody who came through it.
 //
 // Always holds: keys are distinct; entries come in insertion order; changing, adding or
 // removing one entry of a large dict touches a few small records whatever its size.
@@ -34,7 +35,9 @@ struct Entry {
 inline constexpr std::int64_t kFirst = std::numeric_limits<std::int64_t>::min();
 inline constexpr std::int64_t kLast = std::numeric_limits<std::int64_t>::max();
 
-std::size_t size(const NodeRecord& node);
+inline constexpr std::int64_t kHeaderPosition = kLast;
+
+std::size_t size(store::View& view, const NodeRecord& node);
 
 /// The element under a key, or nothing.
 std::optional<std::string> find(store::View& view, const NodeRecord& node, std::string_view key);

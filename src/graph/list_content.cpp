@@ -191,7 +191,8 @@ void assign(Work& work, NodeRecord& node, const std::vector<std::string>& elemen
   Tree tree = tree_of(node, read_header(node));
   list_tree::clear(work, tree);
   std::string tail = list_tree::join(elements);
-  if (outgrown(tail.size(), elements.size(), list_tree::kLeafItems)) tail = move_to_pages(work, tree, elements);
+  if (outgrown(tail.size(), elements.size(), list_tree::kLeafItems))
+    tail = move_to_pages(work, tree, elements);
   save_with(work, node, tree, std::move(tail));
 }
 

@@ -39,6 +39,7 @@ using store::Record;
 constexpr int kCheckpointPages = 4000;
 constexpr std::uint64_t kWalKept = std::uint64_t{16} << 20;
 constexpr std::uint64_t kLargeWal = std::uint64_t{16} << 20;
+constexpr auto kFileLookedAtFor = std::chrono::milliseconds(1);
 constexpr auto kMaintenancePatience = std::chrono::milliseconds(100);
 constexpr std::int64_t kFreePagesKept = 1024;
 constexpr std::int64_t kVacuumSlice = 256;
@@ -96,6 +97,7 @@ class SqliteBackend final : public store::Backend {
   std::string identity_;              // empty only while the file may still be made
   bool immutable_ = false;            // read without locks; file_ must not change
   std::atomic<bool> refused_{false};  // a commit ended unknown
+  std::atomic<store::Deadline> file_looked_at_{};
   Format format_;
   Owners owners_;
   Pool writer_;
@@ -236,7 +238,12 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
                            " failed and may or may not be there, so nothing more is written; "
                            "check the disk, then close the store and open it again");
   }
-  require_same_file();
+  // Whoever writes without a pause is not told of a file that went a moment ago.
+  const auto now = std::chrono::steady_clock::now();
+  if (now - file_looked_at_.load(std::memory_order_relaxed) > kFileLookedAtFor) {
+    require_same_file();
+    file_looked_at_.store(now, std::memory_order_relaxed);
+  }
   Lease lease = writer_.lease(deadline);
   lease->set_deadline(deadline);
   const int code = lease->begin_immediate().try_execute();

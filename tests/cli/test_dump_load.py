@@ -302,7 +302,7 @@ def test_no_progress_bar_without_a_terminal(graven):
 
 def test_a_progress_bar_on_a_terminal(graven):
     graven.write(
-        "rows.ndjson", "".join(f'{{"n": {i}, "text": "{"x" * 50}"}}\n' for i in range(60_000))
+        "rows.ndjson", "".join(f'{{"n": {i}, "text": "{"x" * 50}"}}\n' for i in range(400_000))
     )
     controller, terminal = os.openpty()
     process = graven.start(
@@ -322,4 +322,4 @@ def test_a_progress_bar_on_a_terminal(graven):
     assert process.wait(60) == 0
     assert b"loading" in shown
     assert b"% [" in shown
-    assert b"60,000 lines" in shown.split(b"\r")[-2] + shown.split(b"\r")[-1]
+    assert b"400,000 lines" in shown.split(b"\r")[-2] + shown.split(b"\r")[-1]

@@ -44,6 +44,9 @@ class ContentDamage : public Damage {
   static Key entry_key(const Node& node, std::int64_t position) {
     return {.space = Space::kEntry, .a = id_of(node), .b = position};
   }
+  static Key header_key(const Node& node) {
+    return entry_key(node, graph::dict_content::kHeaderPosition);
+  }
 };
 GRAVEN_ON_EVERY_STORE(ContentDamage);
 
@@ -186,25 +189,31 @@ TEST_P(ContentDamage, WhatSqliteMayWriteIsNoDamage) {
 
 TEST_P(ContentDamage, TheHeaderOfALargeDict) {
   const Dict dict = large_dict();
-  rewrite(dict, array(integer(99) + integer(100)));
+  change({{header_key(dict), Record{.body = array(integer(99) + integer(100))}}});
   expect(dict, "its header counts 99 entries, there are 100");
 }
 
 TEST_P(ContentDamage, TheNextPositionOfALargeDict) {
   const Dict dict = large_dict();
-  rewrite(dict, array(integer(100) + integer(99)));
+  change({{header_key(dict), Record{.body = array(integer(100) + integer(99))}}});
   expect(dict, "an entry has position 99, the next to be given out is 99");
+}
+
+TEST_P(ContentDamage, AHeaderThatIsMissing) {
+  const Dict dict = large_dict();
+  change({erased(header_key(dict))});
+  expect(dict, "its header is missing");
 }
 
 TEST_P(ContentDamage, AHeaderThatIsNone) {
   const Dict dict = large_dict();
-  rewrite(dict, object(""));
+  change({{header_key(dict), Record{.body = object("")}}});
   expect(dict, "its header is damaged");
 }
 
 TEST_P(ContentDamage, AHeaderWithoutNumbers) {
   const Dict dict = large_dict();
-  rewrite(dict, array(text("1") + text("2")));
+  change({{header_key(dict), Record{.body = array(text("1") + text("2"))}}});
   expect(dict, "its header is damaged");
 }
 
@@ -254,8 +263,8 @@ TEST_P(ContentDamage, AKeyThatALargeDictHasTwice) {
   expect_clean(db);
   const Record entry = *backend_of(db).load(entry_key(dict, 7));
   plant(db, {{entry_key(dict, 100), entry},
-             {slot_key(dict, "key 7"), Record{.integers = {7}, .body = array(integer(100))}}});
-  rewrite_unchecked(dict, array(integer(101) + integer(101)));
+             {slot_key(dict, "key 7"), Record{.integers = {7}, .body = array(integer(100))}},
+             {header_key(dict), Record{.body = array(integer(101) + integer(101))}}});
   expect(dict, "the key 'key 7' is there twice");
 }
 
