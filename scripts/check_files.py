@@ -6,7 +6,8 @@
 
 Every source file says `SPDX-License-Identifier: MIT` in its first line (after `#!`, if there is
 one); names are snake_case and say what a file is for; a file much above 500 lines wants to be
-two. --report lists the longest files. Exits 1 when anything is wrong.
+two; nothing is left over from a merge. --report lists the longest files. Exits 1 when anything is
+wrong.
 """
 
 import argparse
@@ -21,6 +22,7 @@ CODE = {".c", ".h", ".cpp", ".hpp", ".ipp", ".py", ".pyi"}
 # Besides code, what can carry a comment.
 COMMENTED = CODE | {".cmake", ".in", ".sh", ".supp", ".toml", ".yaml", ".yml", ".ini", ".cfg"}
 COMMENTED_NAMES = {"CMakeLists.txt", "Makefile", "requirements.txt"}
+LEFTOVERS = (".orig", ".rej", "~")
 LONG, TOO_LONG = 500, 600
 VAGUE = re.compile(r"(^|_)(utils?|utility|utilities|helpers?|manager|common|misc)(_|\.|$)")
 SNAKE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
@@ -56,6 +58,9 @@ def wants_licence(name: str, lines: list[str]) -> bool:
 
 
 def check_file(root: Path, name: str) -> Iterator[str]:
+    if name.endswith(LEFTOVERS):
+        yield f"{name}:1: left over by a tool"
+        return
     try:
         lines = (root / name).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:

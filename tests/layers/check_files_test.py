@@ -24,6 +24,7 @@ CASES = {
     "src/base/CMakeLists.txt": ("target_sources()\n", "first line must say"),
     "scripts/run": (f"#!/bin/sh\n# {MARK}\n", None),
     "scripts/walk": ("#!/bin/sh\nexit 0\n", "first line must say"),
+    "src/base/hash.cpp.orig": (f"// {MARK}\n", "left over"),
     "python/a.py": ("import sys\n", "first line must say"),
     "docs/page.md": ("# A page\n", None),
     "data.json": ("{}\n", None),

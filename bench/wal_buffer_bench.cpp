@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// What gathering a commit's frames into one write saves: the same one-row updates of several
+// tables, hence pages, in one transaction, over SQLite's own file layer and over
+// wal_buffer.cpp. Behind docs/design/wal-buffer.md.
+//
+//     build/release/bin/wal_buffer_bench
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+
+#include <unistd.h>
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include "sqlite/wal_buffer.hpp"
+
+namespace {
+
+void run(sqlite3* db, const std::string& sql) {
+  if (sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+    throw std::runtime_error(sqlite3_errmsg(db));
+  }
+}
+
+/// range(0): whether the layer is there; range(1): pages a commit changes.
+void commits(benchmark::State& state) {
+  const std::string folder =
+      std::filesystem::temp_directory_path() / fmt::format("graven-wal-bench-{}", ::getpid());
+  std::filesystem::create_directory(folder);
+  const char* vfs = state.range(0) != 0 ? graven::sqlite::buffered_wal_over("").c_str() : nullptr;
+  sqlite3* db = nullptr;
+  sqlite3_open_v2((folder + "/bench.db").c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                  vfs);
+  run(db, "PRAGMA page_size = 2048; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+  std::string update = "BEGIN IMMEDIATE;";
+  for (int table = 0; table < state.range(1); ++table) {
+    const std::string name = fmt::format("t{}", table);
+    run(db, fmt::format("CREATE TABLE {0} (id INTEGER PRIMARY KEY, n INTEGER);"
+                        "INSERT INTO {0} VALUES (1, 0)",
+                        name));
+    update += fmt::format("UPDATE {} SET n = n + 1 WHERE id = 1;", name);
+  }
+  update += "COMMIT";
+  for (auto _ : state) run(db, update);
+  sqlite3_close(db);
+  std::filesystem::remove_all(folder);
+}
+
+BENCHMARK(commits)
+    ->ArgsProduct({{0, 1}, {2, 4, 8}})
+    ->ArgNames({"gathered", "pages"})
+    ->Repetitions(5)
+    ->ReportAggregatesOnly(true);
+
+}  // namespace
+
+BENCHMARK_MAIN();
