@@ -18,10 +18,11 @@ HERE = Path(__file__).resolve().parent
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    # The package as the tests see it, for the programs started here too.
-    package = str(Path(graven.__file__).resolve().parents[1])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MYPYPATH": package}
+    environment = dict(os.environ)
+    package = Path(graven.__file__).resolve().parents[1]
+    if package.name != "site-packages":  # there mypy and the programs find it by themselves
+        paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment |= {"PYTHONPATH": os.pathsep.join(paths), "MYPYPATH": str(package)}
     return subprocess.run(
         command, capture_output=True, text=True, env=environment, check=False, cwd=HERE.parent
     )

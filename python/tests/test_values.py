@@ -7,8 +7,8 @@ import collections
 import datetime
 import decimal
 import enum
+import fractions
 import math
-import pathlib
 import sys
 import types
 import uuid
@@ -170,7 +170,7 @@ UNSTORABLE = [
     (datetime.date(2024, 1, 1), "datetime.date"),
     (decimal.Decimal(1), "decimal.Decimal"),
     (uuid.UUID(int=0), "uuid.UUID"),
-    (pathlib.PurePosixPath("x"), "pathlib.PurePosixPath"),
+    (fractions.Fraction(1, 2), "fractions.Fraction"),
     (object(), "object"),
     (range(3), "range"),
     (len, "builtin_function_or_method"),
