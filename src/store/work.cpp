@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <random>
 #include <utility>
 
@@ -85,10 +86,13 @@ Key lower_bound(const Range& range) {
   return {.space = range.space, .a = range.a, .name = range.after};
 }
 
-/// The range behind `key`, for taking a scan up again.
-Range behind(Range range, const Key& key) {
+/// The range behind `key`, for taking a scan up again; nothing when the key was its last.
+std::optional<Range> behind(Range range, const Key& key) {
+  constexpr auto kLeast = std::numeric_limits<std::int64_t>::min();
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
   switch (schema(range.space).shape) {
     case KeyShape::kId:
+      if (key.a == (range.reverse ? kLeast : kMost)) return std::nullopt;
       if (range.reverse) {
         range.to = key.a - 1;
       } else {
@@ -97,9 +101,15 @@ Range behind(Range range, const Key& key) {
       break;
     case KeyShape::kPair:
       if (range.a_to > range.a) {
+        range.to = kMost;  // it applied to no `a`
         range.a = key.a;
-        range.to = std::numeric_limits<std::int64_t>::max();  // it applied to no `a`
+        if (key.b == kMost && key.a < range.a_to) {
+          ++range.a;
+          range.from = kLeast;
+          break;
+        }
       }
+      if (key.b == (range.reverse ? kLeast : kMost)) return std::nullopt;
       if (range.reverse) {
         range.to = key.b - 1;
       } else {
@@ -279,7 +289,11 @@ std::vector<Row> Work::scan(const Range& range, std::size_t limit) {
       if (recording_) reads_.saw(rest, want, rows);
       exhausted = rows.size() < want;
       at = 0;
-      if (!rows.empty()) rest = behind(rest, rows.back().key);
+      if (!rows.empty()) {
+        const std::optional<Range> more = behind(rest, rows.back().key);
+        exhausted = exhausted || !more;
+        rest = more.value_or(rest);
+      }
     }
     const bool row_any = at < rows.size();
     if (!row_any && !overlay_any) break;

@@ -28,6 +28,7 @@ class RandomOperations : public Conformance {
   Space space() { return static_cast<Space>(random_.below(store::kSpaceCount)); }
 
   std::int64_t number() {
+    if (random_.one_in(30)) return random_.one_in(2) ? INT64_MAX : INT64_MIN;
     const auto small = static_cast<std::int64_t>(random_.below(40)) - 10;
     return random_.one_in(4) ? small * 0x100'0000'0001 : small;
   }
