@@ -44,7 +44,7 @@ ODD_TEXT = ["", "\0", "a\0b", "$ref", "#N", "1", "01", " 1", "1e5", "Nan", "🐍
 ODD = st.integers(0, len(ODD_TEXT) - 1).map(ODD_TEXT.__getitem__)
 KEYS = st.one_of(
     st.sampled_from("abcdefgh"),
-    ODD,
+    ODD.map(str),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
 )
 FINDABLE = st.one_of(
