@@ -19,7 +19,7 @@ from typing import NamedTuple, Optional
 SOURCE_SUFFIXES = {".c", ".h", ".cpp", ".hpp", ".ipp"}
 
 # The port: all that a backend may know of store/.
-PORT = {"store/backend.hpp", "store/record.hpp"}
+PORT = {"store/backend.hpp", "store/mark.hpp", "store/record.hpp"}
 
 # Folder of src/ -> folders of src/ it may include, besides itself.
 MAY_INCLUDE = {
@@ -45,7 +45,8 @@ THIRD_PARTY = [
     # These are what the sdist carries of fmt (cmake/dependencies.cmake).
     (r"fmt/(core|format|format-inl)\.h", {"src", "tests", "bench"}),
     (r"fmt/.*", {"tests", "bench"}),
-    (r"xxhash\.h|xxh3\.h", {"src/base", "tests"}),
+    (r"xxhash\.h|xxh3\.h", {"src/base", "tests", "bench"}),
+    (r"(absl|tbb)/.*", {"bench"}),
     (r"CLI/.*", {"src/cli"}),
     (r"simdjson\.h", {"src/cli"}),
     (r"nanobind/.*|Python\.h", {"python/bindings"}),
@@ -57,7 +58,7 @@ THIRD_PARTY = [
 # System headers that are not the C++ library's: anywhere but in public headers.
 SYSTEM = re.compile(
     r"((arpa|asm|linux|net|netinet|sys)/[\w/.]+"
-    r"|dirent|dlfcn|endian|errno|fcntl|fnmatch|ftw|getopt|glob|grp|immintrin|libgen|limits|mntent"
+    r"|cxxabi|dirent|dlfcn|endian|errno|fcntl|fnmatch|ftw|getopt|glob|grp|immintrin|libgen|limits|mntent"
     r"|netdb|poll|pthread|pwd|sched|semaphore|signal|spawn|stdint|stdlib|stdio|string|strings"
     r"|syslog|termios|time|ucontext|unistd|x86intrin|emmintrin|arm_neon)(\.h)?"
 )

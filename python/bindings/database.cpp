@@ -19,13 +19,14 @@
 #include "bind.hpp"
 #include "convert.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 #include "sessions.hpp"
 
 namespace graven::python {
 namespace {
 
 Place<Dict> open_place(const std::string& url, const Options& options) {
-  const nb::gil_scoped_release release;
+  const GilReleased release;
   Database database(url, options);
   Dict root = database.root();
   return {std::make_shared<Home>(std::move(database)), std::move(root)};
@@ -95,7 +96,7 @@ void set_prefix(DatabaseHandle& self, const std::string& prefix, bool require_em
 void close(DatabaseHandle& self) {
   std::vector<HomePtr> homes{self.own.home};
   for (const auto& place : self.later) homes.push_back(place->home);
-  const nb::gil_scoped_release release;
+  const GilReleased release;
   for (const HomePtr& home : homes) home->database->close();
 }
 

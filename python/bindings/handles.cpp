@@ -60,7 +60,7 @@ Handle& checked(PyObject* object) {
 
 Home::~Home() {
   // Closing a store may wait for other threads, and they for the GIL.
-  const nb::gil_scoped_release release;
+  const GilReleased release;
   database.reset();
   transactor.reset();
   snapshot.reset();
@@ -134,7 +134,7 @@ Atomic::Atomic(HomePtr home) : home_(std::move(home)), open_(home_->database.has
 
 Atomic::~Atomic() {
   if (!open_) return;
-  const nb::gil_scoped_release release;
+  const GilReleased release;
   try {
     home_->database->rollback();
   } catch (const std::exception&) {

@@ -24,6 +24,8 @@
 
 #include <graven/graven.hpp>
 
+#include "gil.hpp"
+
 namespace nb = nanobind;
 
 namespace graven::python {
@@ -80,7 +82,7 @@ class Entry {
 template <class Call>
 auto off_gil(Home& home, Call&& call) {
   const Entry entry(home);
-  const nb::gil_scoped_release release;
+  const GilReleased release;
   return call();
 }
 

@@ -16,6 +16,7 @@
 #include "bind.hpp"
 #include "convert.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 #include "sessions.hpp"
 
 namespace graven::python {
@@ -48,7 +49,7 @@ std::string_view text_argument(nb::handle text, const char* what) {
 template <class Handle, class From>
 nb::object make_root(From from) {
   Dict root = [&] {
-    const nb::gil_scoped_release release;
+    const GilReleased release;
     return from.root();
   }();
   nb::object object = nb::inst_alloc(nb::type<Handle>());
@@ -70,7 +71,7 @@ bool leave(const Transaction& transaction, nb::handle type, nb::handle, nb::hand
   Home& home = *transaction.home;
   Entry::task_transaction_ended(home);
   const bool failed = !type.is_none();
-  const nb::gil_scoped_release release;
+  const GilReleased release;
   if (!failed) {
     home.database->commit();
     return false;

@@ -57,14 +57,23 @@ std::string place_of(std::string_view key) { return fmt::format("['{}']", key); 
 /// The element under a key, decoded, of the newest state: one record where the dict is small.
 std::optional<Value> look_up(const graph::Pin& pin, std::string_view key) {
   return graph::reading(pin, [&](Decoder& decoder) -> std::optional<Value> {
-    const NodeRecord node = graph::current(pin);
-    if (!node.large()) {
-      const std::optional<jsonb::Element> found = jsonb::find(jsonb::parse(node.body), key);
-      if (!found) return std::nullopt;
-      if (!graph::blob_of(*found)) return decoder.inline_value(*found);
-    }
     std::optional<Value> value;
+    bool settled = false;
+    const auto look = [&](graph::Layout layout, std::string_view body) {
+      if (layout != graph::Layout::kDict) return;
+      const std::optional<jsonb::Element> found = jsonb::find(jsonb::parse(body), key);
+      if (found) value = decoder.try_inline(*found);
+      settled = value || !found;
+    };
+    if (pin.scope().peek(pin.id(), look)) {
+      if (settled) return value;
+    } else {
+      const NodeRecord node = graph::current(pin);
+      look(node.layout, node.body);
+      if (settled) return value;
+    }
     pin.scope().read([&](View& view) {
+      value.reset();
       const NodeRecord same = graph::load_node(view, pin.id());
       if (const auto element = content::find(view, same, key))
         value = decoder.value(*element, view);

@@ -28,6 +28,13 @@ Value Decoder::value(jsonb::Element element, store::View& view) {
 
 Value Decoder::inline_value(jsonb::Element element) { return finish(read_inline(element)); }
 
+std::optional<Value> Decoder::try_inline(jsonb::Element element) {
+  if (element.type != jsonb::Type::kObject) return finish(read_inline(element));
+  if (const std::optional<Link> link = link_of(element)) return handle(link->id, link->kind);
+  if (blob_of(element)) return std::nullopt;
+  return finish(read_inline(element));
+}
+
 Value Decoder::finish(Stored stored) {
   return std::visit(
       [&](auto&& part) -> Value {

@@ -21,8 +21,9 @@ namespace graven::graph {
 /// Makes values of elements; handles among them are pinned in the scope.
 class Decoder {
  public:
+  /// For the scope of a pin, which outlives this.
   explicit Decoder(const Pin& from) : scope_(from.shared_scope()) {}
-  explicit Decoder(std::shared_ptr<Scope> scope) : scope_(std::move(scope)) {}
+  explicit Decoder(const std::shared_ptr<Scope>& scope) : scope_(scope) {}
 
   Value value(jsonb::Element element, store::View& view);
   Value value(std::string_view element, store::View& view) {
@@ -30,6 +31,8 @@ class Decoder {
   }
   /// An element that is no blob.
   Value inline_value(jsonb::Element element);
+  /// Nothing for a blob.
+  std::optional<Value> try_inline(jsonb::Element element);
   Value handle(NodeId id, NodeKind kind);
 
   /// Whether a handle was made, and so the reading must be proven (see reading()).
@@ -38,7 +41,7 @@ class Decoder {
  private:
   Value finish(Stored stored);
 
-  std::shared_ptr<Scope> scope_;
+  const std::shared_ptr<Scope>& scope_;
   bool made_handles_ = false;
 };
 

@@ -145,6 +145,7 @@ std::vector<Value> List::slice(std::size_t start, std::size_t count) const {
     std::vector<Value> values;
     (void)graph::current(*pin_);  // also settles whether it is alive
     pin_->scope().read([&](View& view) {
+      values.clear();
       const NodeRecord node = graph::load_node(view, pin_->id());
       for (const std::string& element : content::items(view, node, start, count)) {
         values.push_back(decoder.value(element, view));

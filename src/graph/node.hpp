@@ -61,6 +61,11 @@ inline store::Key orphan_key(std::int64_t owner, NodeId node) {
   return {.space = store::Space::kOrphan, .a = owner, .b = node};
 }
 
+/// The layout among a node record's integers.
+inline Layout layout_of(const std::array<std::int64_t, store::kMaxIntegers>& integers) noexcept {
+  return static_cast<Layout>(integers[1]);
+}
+
 /// Takes the record apart; its body is moved.
 NodeRecord to_node(NodeId id, store::Record&& record);
 store::Record to_record(NodeRecord node);

@@ -32,15 +32,18 @@ class Pins {
     const std::scoped_lock lock(shard.mutex);
     const auto it = shard.counts.find(id);
     if (it == shard.counts.end()) return false;
-    if (--it->second != 0) return false;
-    shard.counts.erase(it);
+    if (it->second == 0 || --it->second != 0) return false;
+    // A few zeros stay: what is read again and again is pinned again and again.
+    if (shard.counts.size() > kKept)
+      std::erase_if(shard.counts, [](const auto& each) { return each.second == 0; });
     return true;
   }
 
   [[nodiscard]] bool pinned(NodeId id) {
     Shard& shard = shard_of(id);
     const std::scoped_lock lock(shard.mutex);
-    return shard.counts.contains(id);
+    const auto it = shard.counts.find(id);
+    return it != shard.counts.end() && it->second != 0;
   }
 
   void prepare_fork() {
@@ -52,6 +55,7 @@ class Pins {
   }
 
  private:
+  static constexpr std::size_t kKept = 512;
   struct alignas(64) Shard {
     std::mutex mutex;
     std::unordered_map<NodeId, std::uint32_t> counts;

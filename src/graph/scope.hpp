@@ -96,6 +96,13 @@ class Scope : public std::enable_shared_from_this<Scope> {
 
   /// One node as it is now: the cheapest read. Nothing when it is gone.
   virtual std::optional<NodeRecord> node(NodeId id) = 0;
+  /// Shows the newest node in place: its layout and body, which live for the call only. False when
+  /// that cannot be had without a copy: ask node(). `shown` must not use the scope.
+  virtual bool peek(NodeId id, base::FunctionRef<void(Layout, std::string_view)> shown) {
+    static_cast<void>(id);
+    static_cast<void>(shown);
+    return false;
+  }
   /// Runs `body` over one consistent state.
   virtual void read(base::FunctionRef<void(store::View&)> body) = 0;
   /// Runs `body` as one atomic mutation. UsageError where the scope is read-only.

@@ -30,8 +30,17 @@ class LiveScope final : public Scope {
         })) {
       return found;
     }
+    store::Cache& cache = heap.store().cache();
+    const store::Key key = node_key(id);
+    if (auto known = cache.find_node(key)) {
+      if (!*known) return std::nullopt;
+      return to_node(id, std::move(**known));
+    }
+    const store::Cache::Before before = cache.before();
     bool reclaiming = false;
     std::optional<Record> record = heap.backend().load_node(id, reclaiming);
+    cache.settle();
+    cache.fill(before, key, record, reclaiming);
     if (!record) return std::nullopt;
     if (reclaiming) {
       if (!heap.alive(id)) return std::nullopt;
@@ -41,11 +50,29 @@ class LiveScope final : public Scope {
     return to_node(id, std::move(*record));
   }
 
+  bool peek(NodeId id, base::FunctionRef<void(Layout, std::string_view)> shown) override {
+    store::Store& store = session().heap().store();
+    if (store.in_transaction()) return false;
+    return store.cache().show_node(
+        id, [&](const std::array<std::int64_t, store::kMaxIntegers>& integers,
+                std::string_view body) { shown(layout_of(integers), body); });
+  }
+
   void read(base::FunctionRef<void(View&)> body) override {
     Heap& heap = session().heap();
     if (heap.store().with_current([&](Work& work) { body(work); })) return;
+    {
+      store::CachedView view(heap.store().cache(), heap.backend());
+      try {
+        body(view);
+        if (view.holds()) return;
+      } catch (...) {
+        if (view.holds()) throw;
+      }
+    }
     const std::unique_ptr<View> view = heap.backend().view();
     body(*view);
+    heap.store().cache().settle();
   }
 
   void write(base::FunctionRef<void(Work&)> body) override {

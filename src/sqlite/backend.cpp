@@ -15,6 +15,7 @@
 #include <array>
 #include <atomic>
 #include <fcntl.h>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -26,6 +27,7 @@
 #include "sqlite/pool.hpp"
 #include "sqlite/view.hpp"
 #include "sqlite/wal_buffer.hpp"
+#include "sqlite/wal_index.hpp"
 #include "sqlite/wal_lock.hpp"
 #include "sqlite/write_transaction.hpp"
 
@@ -65,9 +67,17 @@ std::string immutable_uri(const std::string& path) {
 class SqliteBackend final : public store::Backend {
  public:
   SqliteBackend(const std::string& name, const Options& options);
+  ~SqliteBackend() override {
+    // In the child of a fork it is the parent's, connection and all.
+    if (wal_index_generation_ != base::fork_generation()) static_cast<void>(wal_index_.release());
+  }
 
   std::optional<Record> load(const store::Key& key) override;
   std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override;
+  const store::MarkWords* live_mark() override;
+  [[nodiscard]] bool distinctive(const store::Mark& mark) const override {
+    return WalIndex::distinctive(mark);
+  }
   std::unique_ptr<store::View> view() override;
   std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override;
 
@@ -87,6 +97,7 @@ class SqliteBackend final : public store::Backend {
   std::unique_ptr<Connection> open_reader();
   std::unique_ptr<Connection> open_writer();
   void create();
+  void leave_blank_mark();
   void require_same_file() const;
   void require_unchanged() const;
 
@@ -103,6 +114,10 @@ class SqliteBackend final : public store::Backend {
   Pool writer_;
   Pool readers_;
   ViewSource source_;
+  std::mutex wal_index_mutex_;
+  std::unique_ptr<WalIndex> wal_index_;  // wal_index_mutex_; before the pools it goes
+  std::uint64_t wal_index_generation_ = UINT64_MAX;
+  std::atomic<const store::MarkWords*> live_mark_{nullptr};
 };
 
 SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
@@ -223,6 +238,34 @@ std::optional<Record> SqliteBackend::load_node(std::int64_t id, bool& reclaiming
   return record;
 }
 
+const store::MarkWords* SqliteBackend::live_mark() {
+  refuse_after_fork(generation_, target_.name);
+  if (immutable_) return nullptr;
+  const std::scoped_lock lock(wal_index_mutex_);
+  if (wal_index_generation_ != base::fork_generation()) {
+    static_cast<void>(wal_index_.release());  // the parent's
+    wal_index_ = WalIndex::watch(open_reader());
+    wal_index_generation_ = base::fork_generation();
+    live_mark_.store(wal_index_ ? &wal_index_->words() : nullptr);
+    if (wal_index_ && !WalIndex::distinctive(store::read_mark(wal_index_->words()))) {
+      leave_blank_mark();
+    }
+  }
+  return live_mark_.load();
+}
+
+/// A commit of nothing: the mark of a WAL that is still empty can come again over other data.
+void SqliteBackend::leave_blank_mark() {
+  if (options_.read_only) return;
+  try {
+    const Lease lease = writer_.lease(std::chrono::steady_clock::now());
+    lease->set_deadline(std::chrono::steady_clock::now() + kMaintenancePatience);
+    lease->try_execute("UPDATE meta SET value = value WHERE key = 'format'");
+  } catch (const BusyError&) {
+    // Somebody writes, which is as good.
+  }
+}
+
 std::unique_ptr<store::View> SqliteBackend::view() {
   refuse_after_fork(generation_, target_.name);
   return std::make_unique<SqliteView>(source_);
@@ -252,7 +295,7 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
                     ", which did not end its transaction in time; wait longer, or end it there");
   }
   if (code != SQLITE_OK) lease->fail(code);
-  return std::make_unique<SqliteTransaction>(target_.name, std::move(lease), refused_);
+  return std::make_unique<SqliteTransaction>(target_.name, std::move(lease), refused_, live_mark_);
 }
 
 void SqliteBackend::maintain() {

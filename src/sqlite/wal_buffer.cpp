@@ -46,6 +46,8 @@ struct WalFile;
 /// A database file; passes everything on.
 struct DatabaseFile : File {
   WalFile* wal;  // while it is open
+  void (*before_unlock)(void*);
+  void* context;
 };
 
 /// A WAL file with what was written to it and not yet passed on.
@@ -130,6 +132,7 @@ int lock_shared_memory(sqlite3_file* file, int offset, int count, int flags) {
   DatabaseFile& self = *reinterpret_cast<DatabaseFile*>(file);
   const bool gives_up = offset == kWriteLock && (flags & SQLITE_SHM_UNLOCK) != 0;
   if (gives_up && self.wal != nullptr) self.wal->end_transaction();
+  if (gives_up && self.before_unlock != nullptr) self.before_unlock(self.context);
   return self.beneath->pMethods->xShmLock(self.beneath, offset, count, flags);
 }
 
@@ -201,7 +204,7 @@ int open_file(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int f
   }
   if ((flags & SQLITE_OPEN_MAIN_DB) != 0) {
     const auto version = static_cast<std::size_t>(std::clamp(inner->pMethods->iVersion, 1, 3));
-    new (file) DatabaseFile{{{&kDatabaseMethods[version - 1]}, inner}, nullptr};
+    new (file) DatabaseFile{{{&kDatabaseMethods[version - 1]}, inner}, nullptr, nullptr, nullptr};
     return SQLITE_OK;
   }
   auto* holder = reinterpret_cast<DatabaseFile*>(sqlite3_database_file_object(name));
@@ -238,6 +241,14 @@ const std::string& buffered_wal_over(const std::string& beneath) {
     layer = std::move(made);
   }
   return layer->name;
+}
+
+void before_write_unlock(sqlite3* connection, void (*call)(void*), void* context) {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(connection, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  auto& database = *reinterpret_cast<DatabaseFile*>(file);
+  database.before_unlock = call;
+  database.context = context;
 }
 
 }  // namespace graven::sqlite

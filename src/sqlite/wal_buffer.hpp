@@ -17,10 +17,16 @@
 
 #include <string>
 
+#include <sqlite3.h>
+
 namespace graven::sqlite {
 
 /// The name of the layer over the one called `beneath` (empty: SQLite's default); registered at
 /// the first call. UsageError when there is no layer of that name.
 const std::string& buffered_wal_over(const std::string& beneath);
+
+/// Has `call(context)` called by the connection's own thread just before each release of the WAL's
+/// write lock, commit or not; nullptr: no longer. The connection was opened over such a layer.
+void before_write_unlock(sqlite3* connection, void (*call)(void*), void* context);
 
 }  // namespace graven::sqlite

@@ -17,6 +17,8 @@
 #include <algorithm>
 
 #include "sqlite/fork.hpp"
+#include "sqlite/wal_buffer.hpp"
+#include "sqlite/wal_index.hpp"
 
 namespace graven::sqlite {
 namespace {
@@ -38,16 +40,36 @@ std::size_t hash_of(const Record& record) {
 }  // namespace
 
 SqliteTransaction::SqliteTransaction(const std::string& name, Lease lease,
-                                     std::atomic<bool>& refused)
+                                     std::atomic<bool>& refused,
+                                     const std::atomic<const store::MarkWords*>& live)
     : name_(name),
       generation_(base::fork_generation()),
       lease_(std::move(lease)),
       refused_(refused),
+      live_(live),
       data_version_((*lease_)->data_version()) {}
 
 SqliteTransaction::~SqliteTransaction() {
-  if (!lease_ || !lease_->ours() || !(*lease_)->in_transaction()) return;
-  (*lease_)->try_execute("ROLLBACK");
+  if (!lease_ || !lease_->ours()) return;
+  if ((*lease_)->in_transaction()) (*lease_)->try_execute("ROLLBACK");
+  if (released_) before_write_unlock((*lease_)->handle(), nullptr, nullptr);
+}
+
+void SqliteTransaction::when_released(std::function<void(const store::Mark*)> call) {
+  const store::MarkWords* live = live_.load();
+  if (live == nullptr) return;
+  released_ = std::move(call);
+  commits_ = WalIndex::commits(store::read_mark(*live));
+  before_write_unlock((*lease_)->handle(), before_unlock, this);
+}
+
+void SqliteTransaction::before_unlock(void* context) {
+  auto& self = *static_cast<SqliteTransaction*>(context);
+  before_write_unlock((*self.lease_)->handle(), nullptr, nullptr);
+  const store::Mark now = store::read_mark(*self.live_.load());
+  // The header also changes when the WAL is started over, which a failed commit may have done.
+  const bool committed = WalIndex::commits(now) != self.commits_;
+  self.released_(committed ? &now : nullptr);
 }
 
 Connection& SqliteTransaction::open_connection() {
@@ -150,6 +172,7 @@ void SqliteTransaction::commit(std::uint64_t id) {
   }
   const Fault why = connection.fault(code);
   if (connection.in_transaction()) connection.try_execute("ROLLBACK");
+  before_write_unlock(connection.handle(), nullptr, nullptr);
   const Lease lease = std::move(*lease_);
   lease_.reset();
   settle(*lease, id, why);

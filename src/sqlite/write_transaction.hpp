@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,8 +24,9 @@ namespace graven::sqlite {
 class SqliteTransaction final : public store::WriteTransaction {
  public:
   /// Takes a connection whose BEGIN IMMEDIATE has succeeded. Sets `refused` when a commit
-  /// ends unknown: nobody may write through this store any more. Both references outlive it.
-  SqliteTransaction(const std::string& name, Lease lease, std::atomic<bool>& refused);
+  /// ends unknown: nobody may write through this store any more. The references outlive it.
+  SqliteTransaction(const std::string& name, Lease lease, std::atomic<bool>& refused,
+                    const std::atomic<const store::MarkWords*>& live);
   SqliteTransaction(const SqliteTransaction&) = delete;
   SqliteTransaction& operator=(const SqliteTransaction&) = delete;
   ~SqliteTransaction() override;
@@ -39,6 +41,7 @@ class SqliteTransaction final : public store::WriteTransaction {
   void rollback_to(int depth) override;
   void release(int depth) override;
   void commit(std::uint64_t id) override;
+  void when_released(std::function<void(const store::Mark*)> call) override;
 
  private:
   /// A record written here, kept to recognise the commit by.
@@ -55,12 +58,16 @@ class SqliteTransaction final : public store::WriteTransaction {
   void remember(const store::Change& change);
   void require_depth(int depth, std::size_t count) const;
   void settle(Connection& connection, std::uint64_t id, const Fault& why);
+  static void before_unlock(void* self);
   Outcome look_for(Connection& connection, std::uint64_t id, std::uint64_t clock) const;
 
   const std::string& name_;
   const std::uint64_t generation_;
   std::optional<Lease> lease_;  // until the transaction ends
   std::atomic<bool>& refused_;
+  const std::atomic<const store::MarkWords*>& live_;  // nullptr: not watched
+  std::uint32_t commits_ = 0;                         // counted when the lock was taken
+  std::function<void(const store::Mark*)> released_;
   unsigned data_version_;
   std::string failed_;                   // why apply() failed; empty: it did not
   std::vector<std::size_t> savepoints_;  // for each, how many traces there were

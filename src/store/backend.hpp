@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "store/mark.hpp"
 #include "store/record.hpp"
 
 namespace graven::store {
@@ -65,6 +66,11 @@ class WriteTransaction : public View {
   /// what became of the commit: returns if it is there after all, throws UnavailableError if it
   /// certainly is not and never will be, CommitUnknownError if that cannot be told.
   virtual void commit(std::uint64_t id) = 0;
+
+  /// Has `call` called once, just before the write lock is released, with the store's new mark if
+  /// the transaction was committed, else with nullptr. Not called by a backend without marks.
+  /// It must not throw, nor use the store.
+  virtual void when_released(std::function<void(const Mark*)> call) { static_cast<void>(call); }
 };
 
 class Backend {
@@ -77,6 +83,15 @@ class Backend {
   /// Like load() of a node, and whether anything waits to be reclaimed in the same state
   /// (whether kOrphan holds a record of owner 0), at next to no extra cost.
   virtual std::optional<Record> load_node(std::int64_t id, bool& reclaiming) = 0;
+
+  /// Where the mark of the newest state stands, until the backend is destroyed or the process
+  /// forks; nullptr when this store has none to watch. The first call may be slow.
+  virtual const MarkWords* live_mark() { return nullptr; }
+  /// Whether a mark read from there is whole, and no other state has it.
+  [[nodiscard]] virtual bool distinctive(const Mark& mark) const {
+    static_cast<void>(mark);
+    return false;
+  }
 
   /// A view of the newest state.
   virtual std::unique_ptr<View> view() = 0;

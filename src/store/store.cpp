@@ -16,6 +16,30 @@ namespace graven::store {
 
 using Clock = std::chrono::steady_clock;
 
+namespace {
+constexpr HotLimits kCacheLimits{.max_bytes = std::size_t{64} << 20U};
+}
+
+struct Store::Writing {
+  Writing(Store& store, Deadline deadline) {
+    const bool watched = store.cache_.attach();
+    writes = store.backend_->begin(deadline);
+    bool own = false;
+    if (watched) {
+      writes->when_released([this, &store](const Mark* after) {
+        store.cache_.end_own(after != nullptr ? work->changes() : nullptr, after);
+      });
+      own = store.cache_.begin_own();
+    }
+    work.emplace(*writes, store.ids_, own ? &store.cache_ : nullptr);
+  }
+  Writing(const Writing&) = delete;
+  Writing& operator=(const Writing&) = delete;
+
+  std::unique_ptr<WriteTransaction> writes;
+  std::optional<Work> work;
+};
+
 struct Store::Transaction {
   const Store* store = nullptr;
   std::uint64_t generation = 0;
@@ -24,8 +48,7 @@ struct Store::Transaction {
 
   std::mutex mutex;
   // Guarded by mutex, for the housekeeper may roll back:
-  std::unique_ptr<WriteTransaction> writes;  // empty once rolled back
-  std::unique_ptr<Work> work;
+  std::optional<Writing> writing;  // empty once rolled back
   int depth = 1;
   bool expired = false;
 };
@@ -59,7 +82,10 @@ class LaneHold {
 }  // namespace
 
 Store::Store(std::unique_ptr<Backend> backend, CommitHook& hook)
-    : backend_(std::move(backend)), hook_(hook), housekeeper_([this] { return chore(); }) {}
+    : backend_(std::move(backend)),
+      cache_(*backend_, kCacheLimits),
+      hook_(hook),
+      housekeeper_([this] { return chore(); }) {}
 
 Store::~Store() { stop(); }
 
@@ -116,10 +142,9 @@ void Store::write(base::FunctionRef<void(Work&)> mutation, const Limits& limits)
 
 void Store::write_apart(base::FunctionRef<void(Work&)> body, Deadline deadline) {
   const LaneHold hold(lane_, deadline, "a write");
-  const std::unique_ptr<WriteTransaction> writes = backend_->begin(deadline);
-  Work work(*writes, ids_);
-  body(work);
-  commit_work(work, *writes);
+  Writing writing(*this, deadline);
+  body(*writing.work);
+  commit_work(*writing.work, *writing.writes);
 }
 
 bool Store::with_current(base::FunctionRef<void(Work&)> body) {
@@ -137,7 +162,7 @@ bool Store::with_current(base::FunctionRef<void(Work&)> body) {
         "work outside, or raise transaction_limit",
         transaction->limit.count()));
   }
-  body(*transaction->work);
+  body(*transaction->writing->work);
   return true;
 }
 
@@ -153,8 +178,7 @@ void Store::begin(const Limits& limits) {
   transaction->store = this;
   transaction->generation = base::fork_generation();
   transaction->limit = limits.transaction;
-  transaction->writes = backend_->begin(deadline);
-  transaction->work = std::make_unique<Work>(*transaction->writes, ids_);
+  transaction->writing.emplace(*this, deadline);
   transaction->expires = Clock::now() + limits.transaction;
   {
     const std::scoped_lock lock(open_mutex_);
@@ -167,9 +191,8 @@ void Store::begin(const Limits& limits) {
 
 /// Rolls back what is not committed, frees the lane. Under the transaction's mutex; once.
 void Store::end(Transaction& transaction) noexcept {
-  if (!transaction.writes) return;
-  transaction.work.reset();
-  transaction.writes.reset();
+  if (!transaction.writing) return;
+  transaction.writing.reset();
   {
     const std::scoped_lock lock(open_mutex_);
     open_.reset();
@@ -190,7 +213,7 @@ void Store::commit() {
                                [&](const auto& other) { return other.get() == transaction; });
   const std::shared_ptr<Transaction> keep = *at;
   try {
-    with_current([&](Work& work) { commit_work(work, *keep->writes); });
+    with_current([&](Work& work) { commit_work(work, *keep->writing->writes); });
   } catch (...) {
     rollback();
     throw;
@@ -208,7 +231,7 @@ void Store::rollback() {
     --transaction->depth;
     if (inherited) return;
     const std::scoped_lock lock(transaction->mutex);
-    if (!transaction->expired) transaction->work->rollback_to_savepoint();
+    if (!transaction->expired) transaction->writing->work->rollback_to_savepoint();
     return;
   }
   auto& mine = transactions_of_thread<Transaction>();
@@ -240,7 +263,7 @@ std::optional<Deadline> Store::chore() {
 
 void Store::expire(Transaction& transaction) {
   const std::scoped_lock lock(transaction.mutex);
-  if (!transaction.writes) return;
+  if (!transaction.writing) return;
   transaction.expired = true;
   end(transaction);
 }
@@ -249,15 +272,18 @@ void Store::prepare_fork() noexcept {
   open_mutex_.lock();
   lane_.prepare_fork();
   housekeeper_.prepare_fork();
+  cache_.prepare_fork();
 }
 
 void Store::parent_after_fork() noexcept {
+  cache_.parent_after_fork();
   housekeeper_.parent_after_fork();
   lane_.parent_after_fork();
   open_mutex_.unlock();
 }
 
 void Store::child_after_fork() noexcept {
+  cache_.child_after_fork();
   housekeeper_.child_after_fork();
   lane_.child_after_fork();
   if (open_) {

@@ -20,6 +20,7 @@
 #include "base/fork.hpp"
 #include "base/function_ref.hpp"
 #include "store/backend.hpp"
+#include "store/cache.hpp"
 #include "store/housekeeper.hpp"
 #include "store/lane.hpp"
 #include "store/work.hpp"
@@ -49,6 +50,7 @@ class Store final : public base::ForkGuard {
   ~Store();
 
   [[nodiscard]] Backend& backend() const noexcept { return *backend_; }
+  [[nodiscard]] Cache& cache() noexcept { return cache_; }
   /// For works that are not made here.
   [[nodiscard]] Ids& ids() noexcept { return ids_; }
 
@@ -86,7 +88,11 @@ class Store final : public base::ForkGuard {
   void end(Transaction& transaction) noexcept;
   void commit_work(Work& work, WriteTransaction& writes);
 
+  /// A write transaction with its work, and the cache kept in step with what becomes of it.
+  struct Writing;
+
   std::unique_ptr<Backend> backend_;
+  Cache cache_;
   CommitHook& hook_;
   Ids ids_;
   Lane lane_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <limits>
 #include <random>
 #include <utility>
@@ -13,11 +14,13 @@
 #include <graven/error.hpp>
 
 #include "base/hash.hpp"
+#include "store/cache.hpp"
 
 namespace graven::store {
 namespace {
 
 constexpr std::size_t kCleanRecords = 8'192;
+constexpr std::size_t kKeptChanges = 4'096;
 constexpr int kSequenceBits = 15;
 
 std::uint64_t digest(Space space, const std::optional<Record>& record) {
@@ -161,20 +164,30 @@ std::size_t Work::KeyHash::operator()(const Key& key) const noexcept {
   return sum ^ (sum >> 32U);
 }
 
-Work::Work(WriteTransaction& sink, Ids& ids, std::size_t spill_records)
-    : below_(sink), sink_(&sink), ids_(ids), recording_(false), spill_records_(spill_records) {
+Work::Work(WriteTransaction& sink, Ids& ids, Cache* cache, std::size_t spill_records)
+    : below_(sink),
+      sink_(&sink),
+      cache_(cache),
+      ids_(ids),
+      recording_(false),
+      spill_records_(spill_records) {
   start_clock();
 }
 
 Work::Work(View& snapshot, Ids& ids)
-    : below_(snapshot), sink_(nullptr), ids_(ids), recording_(true), spill_records_(SIZE_MAX) {
+    : below_(snapshot),
+      sink_(nullptr),
+      cache_(nullptr),
+      ids_(ids),
+      recording_(true),
+      spill_records_(SIZE_MAX) {
   start_clock();
 }
 
 void Work::start_clock() {
   // A store nothing was ever written to has no clock yet. (Not by load(): an optimistic work is
   // not to depend on the clock.)
-  const Record clock = below_.load(clock_key()).value_or(Record{});
+  const Record clock = load_apart(clock_key()).value_or(Record{});
   last_id_ = ids_.next(std::max(clock.integers[0] + 1, id_of_now()));
   last_prefix_ = clock.integers[1];
   commit_id_ = static_cast<std::uint64_t>(last_id_);
@@ -200,9 +213,19 @@ const std::optional<Record>* Work::overlaid(const Key& key) const {
   return nullptr;
 }
 
+/// A record below the overlays, whether it was read before or not.
+std::optional<Record> Work::load_apart(const Key& key) {
+  if (cache_ != nullptr) {
+    if (auto found = cache_->look(key)) return std::move(*found);
+  }
+  std::optional<Record> record = below_.load(key);
+  if (cache_ != nullptr) cache_->fill_own(key, record);
+  return record;
+}
+
 std::optional<Record> Work::load_below(const Key& key) {
   if (const auto it = clean_.find(key); it != clean_.end()) return it->second;
-  std::optional<Record> record = below_.load(key);
+  std::optional<Record> record = load_apart(key);
   if (recording_) reads_.saw(key, record);
   if (clean_.size() >= kCleanRecords) clean_.clear();
   clean_.emplace(key, record);
@@ -334,7 +357,16 @@ void Work::apply(Overlay& overlay) {
     changes.push_back({key, std::move(record)});
   }
   overlay.clear();
+  cache_ = nullptr;
   sink_->apply(changes);
+  if (forgotten_ || applied_.size() + changes.size() > kKeptChanges) {
+    forgotten_ = true;
+    applied_.clear();
+  } else if (applied_.empty()) {
+    applied_.swap(changes);
+  } else {
+    std::move(changes.begin(), changes.end(), std::back_inserter(applied_));
+  }
 }
 
 void Work::spill() {
@@ -373,6 +405,7 @@ void Work::drop_mutation() noexcept {
   if (mutation_spilled_) {
     mutation_spilled_ = false;
     clean_.clear();
+    forgotten_ = true;
     sink_->rollback_to(--depth_);
   }
 }
@@ -385,6 +418,7 @@ void Work::savepoint() {
 void Work::rollback_to_savepoint() {
   done_.clear();
   clean_.clear();
+  forgotten_ = true;
   sink_->rollback_to(--depth_);
 }
 

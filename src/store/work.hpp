@@ -29,6 +29,8 @@
 
 namespace graven::store {
 
+class Cache;
+
 /// What an optimistic transaction has looked at, and how it was then.
 class ReadSet {
  public:
@@ -72,7 +74,9 @@ class Work final : public View {
   static constexpr std::size_t kSpillRecords = 20'000;
 
   /// A work in a write transaction.
-  Work(WriteTransaction& sink, Ids& ids, std::size_t spill_records = kSpillRecords);
+  /// `cache` holds the newest state, which nobody else can change: it is asked first.
+  Work(WriteTransaction& sink, Ids& ids, Cache* cache = nullptr,
+       std::size_t spill_records = kSpillRecords);
   /// An optimistic work over a snapshot.
   Work(View& snapshot, Ids& ids);
 
@@ -113,6 +117,11 @@ class Work final : public View {
   /// Applies what is left, with the clock, to the sink. commit() of the sink comes next.
   void finish();
 
+  /// All that was applied, after finish(); nullptr when that is too much to have been kept.
+  [[nodiscard]] const std::vector<Change>* changes() const noexcept {
+    return forgotten_ ? nullptr : &applied_;
+  }
+
   [[nodiscard]] const ReadSet& read_set() const noexcept { return reads_; }
   /// Writes everything of an optimistic work into `target`, a work in a write transaction.
   void replay_into(Work& target);
@@ -121,6 +130,7 @@ class Work final : public View {
   using Overlay = std::map<Key, std::optional<Record>>;
 
   [[nodiscard]] const std::optional<Record>* overlaid(const Key& key) const;
+  std::optional<Record> load_apart(const Key& key);
   std::optional<Record> load_below(const Key& key);
   void write(const Key& key, std::optional<Record> record);
   void apply(Overlay& overlay);
@@ -130,6 +140,7 @@ class Work final : public View {
 
   View& below_;
   WriteTransaction* sink_;
+  Cache* cache_;  // until something is applied
   Ids& ids_;
   bool recording_;
   std::size_t spill_records_;
@@ -140,6 +151,8 @@ class Work final : public View {
   bool mutation_spilled_ = false;
   int depth_ = 0;  // savepoints open in the sink, the spilled mutation's included
   bool written_ = false;
+  std::vector<Change> applied_;
+  bool forgotten_ = false;
 
   // Records read from below, for as long as nobody else can change them.
   struct KeyHash {

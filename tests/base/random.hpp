@@ -16,6 +16,8 @@ namespace graven::test {
 class Random {
  public:
   Random() : Random(choose()) {}
+  /// For a part of a test whose own seed was announced: a thread, a child.
+  explicit Random(std::uint64_t seed) : engine_(seed) {}
 
   std::uint64_t bits() { return engine_(); }
   /// 0 <= result < limit.
@@ -23,13 +25,12 @@ class Random {
   bool one_in(std::size_t n) { return below(n) == 0; }
 
  private:
-  explicit Random(std::uint64_t seed) : engine_(seed) {
-    std::cout << "repeat with GRAVEN_SEED=" << seed << std::endl;
-  }
-
   static std::uint64_t choose() {
     const char* given = std::getenv("GRAVEN_SEED");
-    return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+    const std::uint64_t seed =
+        given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+    std::cout << "repeat with GRAVEN_SEED=" << seed << std::endl;
+    return seed;
   }
 
   std::mt19937_64 engine_;

@@ -192,7 +192,7 @@ TEST_P(WorkInATransaction, ShowsWhatANaiveOverlayWould) {
   Model committed;
   for (int round = 0; round < 60; ++round) {
     const auto transaction = backend->begin(soon());
-    Work work(*transaction, ids, GetParam().records);
+    Work work(*transaction, ids, nullptr, GetParam().records);
     Model model = committed;
     std::vector<Model> savepoints;
     for (std::size_t step = random.below(10); step > 0; --step) {

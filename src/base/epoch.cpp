@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+//
+// The counter, the list of threads' records, and why it works. Let a writer unlink and stamp
+// with r, and let the counter go to r+1 or more before the records are looked at.
+//
+//  * A reader that announced e > r loaded a counter that had passed r, and the stamp was a
+//    read-modify-write before that: the unlinking happened before its reads.
+//  * A reader whose announcement the scan did not see stored it later in the single order of
+//    seq_cst operations, hence its second look at the counter sees the advance: same end.
+//  * Every other reader is seen, with e <= r, and keeps the memory.
+//
+// Records are pushed on a list and never taken off: any thread, no lock.
+#include "base/epoch.hpp"
+
+namespace graven::base {
+namespace {
+
+std::atomic<std::uint64_t> counter{1};
+std::atomic<EpochRecord*> records{nullptr};
+
+EpochRecord* take_record() {
+  for (EpochRecord* at = records.load(std::memory_order_acquire); at != nullptr; at = at->next) {
+    bool free = false;
+    if (!at->taken.load(std::memory_order_relaxed) &&
+        at->taken.compare_exchange_strong(free, true, std::memory_order_acquire)) {
+      return at;
+    }
+  }
+  auto* made = new EpochRecord;
+  made->next = records.load(std::memory_order_relaxed);
+  while (!records.compare_exchange_weak(made->next, made, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+  }
+  return made;
+}
+
+struct OfThread {
+  EpochRecord* record = nullptr;
+  ~OfThread() {
+    if (record != nullptr) record->taken.store(false, std::memory_order_release);
+    record = nullptr;
+  }
+};
+
+thread_local OfThread of_thread;
+
+}  // namespace
+
+EpochPin::EpochPin() {
+  if (of_thread.record == nullptr) of_thread.record = take_record();
+  record_ = of_thread.record;
+  if (record_->depth++ != 0) return;
+  record_->epoch.exchange(counter.load(std::memory_order_acquire), std::memory_order_seq_cst);
+  (void)counter.load(std::memory_order_seq_cst);
+}
+
+std::uint64_t epoch_of_retirement() noexcept {
+  return counter.fetch_add(0, std::memory_order_acq_rel);
+}
+
+std::uint64_t oldest_pinned_epoch() noexcept {
+  std::uint64_t oldest = counter.fetch_add(1, std::memory_order_seq_cst) + 1;
+  for (EpochRecord* at = records.load(std::memory_order_acquire); at != nullptr; at = at->next) {
+    const std::uint64_t epoch = at->epoch.load(std::memory_order_seq_cst);
+    if (epoch != 0 && epoch < oldest) oldest = epoch;
+  }
+  return oldest;
+}
+
+void epochs_after_fork() noexcept {
+  for (EpochRecord* at = records.load(std::memory_order_acquire); at != nullptr; at = at->next) {
+    if (at == of_thread.record) continue;
+    at->epoch.store(0, std::memory_order_relaxed);
+    at->depth = 0;
+    at->taken.store(false, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace graven::base

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: MIT
+//
+// Catching up, filling, publishing. Records lie in the table as version, integers and body;
+// their keys as space, numbers and name.
+#include "store/cache.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "base/hash.hpp"
+
+namespace graven::store {
+namespace {
+
+constexpr std::uint8_t kPresent = 0;
+constexpr std::uint8_t kAbsent = 1;
+constexpr std::uint64_t kSeed = 0x67726176656e;
+constexpr std::size_t kKeptOfACommit = 32;
+constexpr std::size_t kKeptOfARead = 32;
+constexpr int kLooksBeforeAttaching = 12;          // for less the cache is not worth setting up
+constexpr std::size_t kLongestRecord = 64 * 1024;  // longer ones are not kept
+
+/// A key as the table has it, on the stack where it is short.
+class Encoded {
+ public:
+  explicit Encoded(const Key& key) {
+    const Schema& shape = schema(key.space);
+    if (shape.shape == KeyShape::kName) {
+      long_.reserve(9 + key.name.size());
+      put(key);
+      long_.assign(bytes_.data(), size_);
+      long_ += key.name;
+      view_ = long_;
+      hash_ = base::hash(view_, kSeed);
+    } else {
+      put(key);
+      view_ = {bytes_.data(), size_};
+      hash_ = mix(static_cast<std::uint64_t>(key.a) +
+                  mix(static_cast<std::uint64_t>(key.b) + static_cast<std::uint64_t>(key.space)));
+    }
+  }
+  Encoded(const Encoded&) = delete;
+  Encoded& operator=(const Encoded&) = delete;
+
+  [[nodiscard]] std::string_view view() const noexcept { return view_; }
+  [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+
+ private:
+  /// Murmur3's finalizer: every bit of the number reaches every bit of the hash.
+  static std::uint64_t mix(std::uint64_t x) noexcept {
+    x = (x ^ (x >> 33U)) * 0xff51afd7ed558ccdULL;
+    x = (x ^ (x >> 33U)) * 0xc4ceb9fe1a85ec53ULL;
+    return x ^ (x >> 33U);
+  }
+  void put(const Key& key) {
+    bytes_[0] = static_cast<char>(key.space);
+    std::memcpy(&bytes_[1], &key.a, sizeof key.a);
+    size_ = 1 + sizeof key.a;
+    if (schema(key.space).shape == KeyShape::kPair) {
+      std::memcpy(&bytes_[size_], &key.b, sizeof key.b);
+      size_ += sizeof key.b;
+    }
+  }
+
+  std::array<char, 17> bytes_;
+  std::size_t size_ = 0;
+  std::string long_;
+  std::string_view view_;
+  std::uint64_t hash_ = 0;
+};
+
+void encode(const Schema& shape, const Record& record, std::string& out) {
+  out.clear();
+  const auto append = [&out](const auto& number) {
+    out.append(reinterpret_cast<const char*>(&number), sizeof number);
+  };
+  append(record.version);
+  for (std::size_t i = 0; i < shape.integers.size(); ++i) append(record.integers[i]);
+  out += record.body;
+}
+
+Record decode(const Schema& shape, std::string_view bytes) {
+  Record record;
+  const auto take = [&bytes](auto& number) {
+    std::memcpy(&number, bytes.data(), sizeof number);
+    bytes.remove_prefix(sizeof number);
+  };
+  take(record.version);
+  for (std::size_t i = 0; i < shape.integers.size(); ++i) take(record.integers[i]);
+  record.body = bytes;
+  return record;
+}
+
+}  // namespace
+
+// --- Looking
+
+std::optional<std::optional<Record>> Cache::look(const Key& key) {
+  const HotTable* table = table_.load(std::memory_order_acquire);
+  std::optional<std::optional<Record>> found;
+  if (table == nullptr) return found;
+  const Encoded encoded(key);
+  table->visit(encoded.view(), encoded.hash(), [&](std::string_view value, std::uint8_t kind) {
+    found.emplace();
+    if (kind == kPresent) *found = decode(schema(key.space), value);
+  });
+  if (!found) misses_.fetch_add(1, std::memory_order_relaxed);
+  return found;
+}
+
+bool Cache::show_node(
+    std::int64_t id,
+    base::FunctionRef<void(const std::array<std::int64_t, kMaxIntegers>&, std::string_view)>
+        shown) {
+  if (!current() || !quiet_.load(std::memory_order_acquire)) return false;
+  const Encoded encoded({.space = Space::kNode, .a = id});
+  bool there = false;
+  table_.load(std::memory_order_acquire)
+      ->visit(encoded.view(), encoded.hash(), [&](std::string_view value, std::uint8_t kind) {
+        if (kind != kPresent) return;
+        there = true;
+        std::array<std::int64_t, kMaxIntegers> integers;
+        value.remove_prefix(sizeof(Record::version));
+        std::memcpy(integers.data(), value.data(), sizeof integers);
+        value.remove_prefix(sizeof integers);
+        shown(integers, value);
+      });
+  return there;
+}
+
+bool Cache::catch_up() {
+  const MarkWords* live = live_.load(std::memory_order_acquire);
+  if (live == nullptr && (!attach() || (live = live_.load(std::memory_order_acquire)) == nullptr)) {
+    return false;
+  }
+  if (own_.load(std::memory_order_acquire)) return true;
+  const std::scoped_lock lock(mutex_);  // also waits for what is being published
+  if (own_.load(std::memory_order_acquire)) return true;
+  const Mark mark = read_mark(*live);
+  if (mark == read_mark(tag_)) return true;
+  if (!backend_.distinctive(mark)) return false;
+  start_over(mark);
+  drops_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+/// The table is of another state from now on, and empty. Under mutex_.
+void Cache::start_over(const Mark& mark) {
+  sequence_.fetch_add(1, std::memory_order_seq_cst);
+  if (HotTable* table = table_.load(std::memory_order_relaxed)) table->clear();
+  quiet_.store(false, std::memory_order_release);
+  write_mark(tag_, mark);
+}
+
+/// Finds the live mark, once (and again in the child of a fork). False: there is none.
+bool Cache::attach() {
+  if (live_.load(std::memory_order_acquire) != nullptr) return true;
+  if (looks_.load(std::memory_order_relaxed) < kLooksBeforeAttaching) {
+    looks_.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  if (hopeless_.load(std::memory_order_relaxed)) return false;
+  const std::scoped_lock lock(attach_mutex_);
+  if (live_.load(std::memory_order_acquire) != nullptr) return true;
+  const MarkWords* live = backend_.live_mark();
+  if (live == nullptr) {
+    hopeless_.store(true, std::memory_order_relaxed);
+    return false;
+  }
+  if (!owned_) owned_ = std::make_unique<HotTable>(limits_);
+  table_.store(owned_.get(), std::memory_order_release);
+  live_.store(live, std::memory_order_release);
+  return true;
+}
+
+// --- Filling
+
+Cache::Before Cache::before() {
+  if (!current()) return {};
+  return {.mark = read_mark(*live_.load(std::memory_order_acquire)), .known = true};
+}
+
+void Cache::fill(const Before& before, const Key& key, const std::optional<Record>& record,
+                 std::optional<bool> reclaiming) {
+  if (!before.known) return;
+  const std::scoped_lock lock(mutex_);
+  if (read_mark(tag_) != before.mark) return;
+  put(key, record, true);
+  if (reclaiming) quiet_.store(!*reclaiming, std::memory_order_release);
+}
+
+void Cache::put(const Key& key, const std::optional<Record>& record, bool only_if_absent) {
+  HotTable* table = table_.load(std::memory_order_relaxed);
+  if (table == nullptr) return;
+  const Encoded encoded(key);
+  if (record && record->body.size() > kLongestRecord) {
+    if (!only_if_absent) table->erase(encoded.view(), encoded.hash());
+    return;
+  }
+  thread_local std::string bytes;
+  bytes.clear();
+  if (record) encode(schema(key.space), *record, bytes);
+  const std::uint8_t kind = record ? kPresent : kAbsent;
+  if (only_if_absent) {
+    table->put_if_absent(encoded.view(), encoded.hash(), bytes, kind);
+  } else {
+    table->put(encoded.view(), encoded.hash(), bytes, kind);
+  }
+}
+
+void Cache::forget(const Key& key) {
+  HotTable* table = table_.load(std::memory_order_relaxed);
+  if (table == nullptr) return;
+  const Encoded encoded(key);
+  table->erase(encoded.view(), encoded.hash());
+}
+
+void Cache::settle() noexcept {
+  const MarkWords* live = live_.load(std::memory_order_acquire);
+  if (live == nullptr) return;
+  for (int spins = 0; own_.load(std::memory_order_acquire) && !same_mark(*live, tag_); ++spins) {
+    if (spins > 64) std::this_thread::yield();
+  }
+}
+
+// --- Commits of this process
+
+bool Cache::begin_own() {
+  const MarkWords* live = live_.load(std::memory_order_acquire);
+  if (live == nullptr) return false;
+  const std::scoped_lock lock(mutex_);
+  const Mark mark = read_mark(*live);
+  if (mark != read_mark(tag_)) {
+    if (!backend_.distinctive(mark)) return false;
+    start_over(mark);
+    drops_.fetch_add(1, std::memory_order_relaxed);
+  }
+  own_.store(true, std::memory_order_release);
+  return true;
+}
+
+void Cache::fill_own(const Key& key, const std::optional<Record>& record) {
+  const std::scoped_lock lock(mutex_);
+  put(key, record, true);
+}
+
+void Cache::end_own(const std::vector<Change>* changes, const Mark* after) noexcept {
+  if (!own_.load(std::memory_order_acquire)) return;
+  const std::scoped_lock lock(mutex_);
+  own_.store(false, std::memory_order_release);  // from here on readers wait in catch_up()
+  if (after == nullptr) return;
+  try {
+    if (changes == nullptr) {
+      start_over(*after);
+      return;
+    }
+    sequence_.fetch_add(1, std::memory_order_seq_cst);
+    // What a large commit has written few will read soon: it is not worth the table's room.
+    const bool keep = changes->size() <= kKeptOfACommit;
+    for (const Change& change : *changes) {
+      if (keep) {
+        put(change.key, change.record, false);
+      } else {
+        forget(change.key);
+      }
+      if (change.key.space == Space::kOrphan && change.key.a == 0) {
+        quiet_.store(false, std::memory_order_release);
+      }
+    }
+    write_mark(tag_, *after);
+  } catch (const std::bad_alloc&) {
+    start_over(*after);
+  }
+}
+
+Cache::Stats Cache::stats() const {
+  Stats stats;
+  if (const HotTable* table = table_.load(std::memory_order_acquire)) {
+    stats.entries = table->size();
+    stats.bytes = table->bytes();
+  }
+  stats.misses = misses_.load(std::memory_order_relaxed);
+  stats.drops = drops_.load(std::memory_order_relaxed);
+  return stats;
+}
+
+// --- fork()
+
+void Cache::prepare_fork() noexcept {
+  attach_mutex_.lock();
+  mutex_.lock();
+  if (owned_) owned_->prepare_fork();
+}
+
+void Cache::parent_after_fork() noexcept {
+  if (owned_) owned_->parent_after_fork();
+  mutex_.unlock();
+  attach_mutex_.unlock();
+}
+
+void Cache::child_after_fork() noexcept {
+  // The live mark is seen through the parent's connection; the child finds its own.
+  if (owned_) owned_->child_after_fork();
+  live_.store(nullptr);
+  hopeless_.store(false);
+  own_.store(false);
+  quiet_.store(false);
+  write_mark(tag_, {});
+  sequence_.fetch_add(1);
+  mutex_.unlock();
+  attach_mutex_.unlock();
+}
+
+// --- CachedView
+
+CachedView::CachedView(Cache& cache, Backend& backend) : cache_(cache), backend_(backend) {
+  sequence_ = cache_.sequence();
+  usable_ = cache_.current();
+  if (usable_ && sequence_ != cache_.sequence()) {  // it had to catch up
+    sequence_ = cache_.sequence();
+    usable_ = cache_.current() && sequence_ == cache_.sequence();
+  }
+}
+
+/// The real view, once something is not in the table.
+View& CachedView::below() {
+  if (!below_) {
+    before_ = cache_.before();
+    below_ = backend_.view();
+    below_->load(clock_key());  // the first read fixes the state
+    // What came from the table is of the view's state if nothing has changed up to here.
+    if (!cache_.strictly_current() || cache_.sequence() != sequence_) {
+      usable_ = false;
+      mixed_ = cached_;
+    }
+    cache_.settle();
+  }
+  return *below_;
+}
+
+std::optional<Record> CachedView::load(const Key& key) {
+  if (usable_) {
+    if (auto found = cache_.look(key)) {
+      cached_ = true;
+      return std::move(*found);
+    }
+  }
+  std::optional<Record> record = below().load(key);
+  cache_.fill(before_, key, record);
+  return record;
+}
+
+void CachedView::load_many(std::span<const Key> keys,
+                           const std::function<void(std::size_t, Record*)>& each) {
+  std::vector<Key> missing;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    std::optional<std::optional<Record>> found;
+    if (usable_) found = cache_.look(keys[i]);
+    if (found) {
+      cached_ = true;
+      each(i, *found ? &**found : nullptr);
+    } else {
+      missing.push_back(keys[i]);
+      places.push_back(i);
+    }
+  }
+  if (missing.empty()) return;
+  View& view = below();
+  view.load_many(missing, [&](std::size_t i, Record* record) {
+    if (missing.size() <= kKeptOfARead) {
+      cache_.fill(before_, missing[i],
+                  record != nullptr ? std::optional<Record>(*record) : std::nullopt);
+    }
+    each(places[i], record);
+  });
+}
+
+std::vector<Row> CachedView::scan(const Range& range, std::size_t limit) {
+  return below().scan(range, limit);
+}
+
+}  // namespace graven::store

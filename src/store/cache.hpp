@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+//
+// The cache of records in front of a backend: a hot table, and the knowledge of which state of
+// the store its records are of.
+//
+// Always holds: every record in the table is the one of the state that `tag_` marks. So a record
+// is served only while the store's live mark equals the tag, or, while this process commits,
+// from when its header is written until the new records are in the table: nobody else can
+// commit in between, and the commit has not returned. Whatever changes the table or the tag
+// holds `mutex_`; `sequence_` counts those changes, so that several reads of one state can be
+// told from a mixture.
+//
+// The ways a record gets in: fill(), from a read transaction begun after the mark was looked
+// at, if the tag is still that mark; and publish(), with the records of a commit of this
+// process, before its write lock is released. The ways out: eviction, publish() of a newer one,
+// and a mark that somebody else changed, which drops everything. The protocol, why each rule
+// is there, and what it costs: docs/design/coherence.md.
+//
+// Any thread. A backend without a mark (in memory) has an idle cache: every look is a miss.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/function_ref.hpp"
+#include "store/backend.hpp"
+#include "store/hot_table.hpp"
+#include "store/mark.hpp"
+
+namespace graven::store {
+
+class Cache {
+ public:
+  struct Stats {
+    std::uint64_t misses = 0;
+    std::uint64_t drops = 0;  // of everything, because another process committed
+    std::size_t entries = 0;
+    std::size_t bytes = 0;
+  };
+
+  Cache(Backend& backend, HotLimits limits) : backend_(backend), limits_(limits) {}
+
+  /// Under which mark something is read from the backend: taken before, given to fill().
+  struct Before {
+    Mark mark;
+    bool known = false;  // false: nothing may be kept
+  };
+
+  /// Finds the store's live mark, once it has been asked for a few times; whether there is one.
+  /// Slow that once.
+  bool attach();
+
+  /// Whether the table holds the newest state, having caught up with others' commits if need be.
+  bool current() {
+    const MarkWords* live = live_.load(std::memory_order_acquire);
+    if (live != nullptr && same_mark(*live, tag_)) [[likely]]
+      return true;
+    return catch_up();
+  }
+
+  /// The record under a key (which may be that there is none), if it is known. Not to be asked
+  /// for a multitude that must be of one state: see CachedView.
+  std::optional<std::optional<Record>> find(const Key& key) {
+    if (!current()) return std::nullopt;
+    return look(key);
+  }
+
+  /// The node, if it is known, and known that nothing is being reclaimed.
+  std::optional<std::optional<Record>> find_node(const Key& key) {
+    if (!current() || !quiet_.load(std::memory_order_acquire)) return std::nullopt;
+    return look(key);
+  }
+
+  /// Shows the node's integers and body in place, if it is known; find_node() without a copy.
+  /// They live for the call only, which must not use the cache.
+  bool show_node(
+      std::int64_t id,
+      base::FunctionRef<void(const std::array<std::int64_t, kMaxIntegers>&, std::string_view)>
+          shown);
+
+  Before before();
+  /// Keeps what was read of the newest state, in a read begun after before(). `reclaiming` where
+  /// the read told it.
+  void fill(const Before& before, const Key& key, const std::optional<Record>& record,
+            std::optional<bool> reclaiming = std::nullopt);
+
+  /// Returns when what a read has just seen is in the table, should it have been a commit of this
+  /// process that is being published: else the next look might show an older state.
+  void settle() noexcept;
+
+  // For CachedView: one state, several looks.
+  [[nodiscard]] std::uint64_t sequence() const noexcept {
+    return sequence_.load(std::memory_order_seq_cst);
+  }
+  std::optional<std::optional<Record>> look(const Key& key);
+  /// Whether the newest state is that of the table without a doubt.
+  [[nodiscard]] bool strictly_current() const noexcept {
+    const MarkWords* live = live_.load(std::memory_order_acquire);
+    return live != nullptr && same_mark(*live, tag_);
+  }
+
+  // Commits of this process, from one thread at a time.
+  /// The write lock is held: catches up. Whether the table may be read as the state below it.
+  bool begin_own();
+  /// Just before the write lock is released: `after` when the changes are committed.
+  void end_own(const std::vector<Change>* changes, const Mark* after) noexcept;
+  /// Keeps a record read inside the write transaction, before anything was applied.
+  void fill_own(const Key& key, const std::optional<Record>& record);
+
+  [[nodiscard]] Stats stats() const;
+
+  void prepare_fork() noexcept;
+  void parent_after_fork() noexcept;
+  void child_after_fork() noexcept;
+
+ private:
+  bool catch_up();
+  void start_over(const Mark& mark);
+  void put(const Key& key, const std::optional<Record>& record, bool only_if_absent);
+  void forget(const Key& key);
+
+  Backend& backend_;
+  const HotLimits limits_;
+
+  // Looked at by every reader.
+  alignas(64) std::atomic<const MarkWords*> live_{nullptr};
+  std::atomic<int> looks_{0};          // up to when it was attached
+  std::atomic<bool> hopeless_{false};  // there is no live mark
+  std::atomic<HotTable*> table_{nullptr};
+  MarkWords tag_{};
+  std::atomic<bool> own_{false};    // this process holds the write lock, and tag_ was exact then
+  std::atomic<bool> quiet_{false};  // nothing is being reclaimed in this state
+  alignas(64) std::atomic<std::uint64_t> sequence_{0};
+
+  std::mutex attach_mutex_;
+  mutable std::mutex mutex_;
+  std::unique_ptr<HotTable> owned_;  // attach_mutex_
+  std::atomic<std::uint64_t> misses_{0};
+  std::atomic<std::uint64_t> drops_{0};
+};
+
+/// A view of the newest state through the cache: as long as all that is asked for is there, no
+/// read transaction is begun. What was read may turn out to be of two states: when holds() is
+/// false afterwards, whatever was made of it, errors included, is to be dropped and made anew
+/// with another view.
+class CachedView final : public View {
+ public:
+  explicit CachedView(Cache& cache, Backend& backend);
+
+  std::optional<Record> load(const Key& key) override;
+  void load_many(std::span<const Key> keys,
+                 const std::function<void(std::size_t, Record*)>& each) override;
+  std::vector<Row> scan(const Range& range, std::size_t limit) override;
+
+  [[nodiscard]] bool holds() const noexcept {
+    return !mixed_ && (!cached_ || cache_.sequence() == sequence_);
+  }
+
+ private:
+  View& below();
+
+  Cache& cache_;
+  Backend& backend_;
+  std::uint64_t sequence_ = 0;
+  bool cached_ = false;  // something came from the table
+  bool usable_ = false;  // the table may be asked
+  bool mixed_ = false;   // something else came from a read transaction of another state
+  Cache::Before before_;
+  std::unique_ptr<View> below_;
+};
+
+}  // namespace graven::store

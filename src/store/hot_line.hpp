@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+//
+// One entry of the hot table: a cache line of eight atomic words, read without a lock.
+//
+//   word 0    head: kind (8 bits), key code (6), value code (6), dirty, seen, locked, one
+//             spare, version (40)
+//   word 1    the key's hash
+//   words 2-7 payload, 48 bytes: the key from the front, the value in words from the back, so
+//             that both begin at a word; their last parts may share one. A value that does
+//             not fit is in a Blob, which word 7 points to, with the key if that is long too.
+//
+// Always holds: the version is odd exactly while the payload changes; it never goes back, also
+// not when the line goes to another key, another segment or back to the system. Its upper 24
+// bits are the line's incarnation, another for each key that moves in. A head of zero is an
+// empty line. A Blob is never changed, and freed by epochs (base/epoch.hpp).
+//
+// Any thread reads. Whoever set kLocked (see LineLock) writes; the words are stored with
+// release and loaded with acquire, which on x86 are plain moves, so a reader that saw one new
+// word also sees the new head, and no fence is needed.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <string_view>
+#include <thread>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace graven::store::hot {
+
+inline void pause() noexcept {
+#if defined(__SSE2__)
+  _mm_pause();
+#endif
+}
+
+/// Where another thread's step would matter most. Tests built with GRAVEN_RACE_POINTS define it to
+/// stop here now and then; else it is nothing.
+#ifdef GRAVEN_RACE_POINTS
+void race_point() noexcept;
+#else
+inline void race_point() noexcept {}
+#endif
+
+/// For loops that wait for another thread's few instructions: it may have been put to sleep.
+class Backoff {
+ public:
+  void wait() noexcept {
+    if (++spins_ < 100) {
+      pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+
+ private:
+  int spins_ = 0;
+};
+
+struct alignas(64) Line {
+  std::atomic<std::uint64_t> words[8];
+};
+
+inline constexpr std::size_t kPayloadBytes = 48;
+inline constexpr std::size_t kInlineKeyBytes = 40;  // beside a pointer
+inline constexpr std::size_t kPayloadWords = 6;
+
+inline constexpr std::uint64_t kKindMask = 0xff;
+inline constexpr int kKeyShift = 8;
+inline constexpr int kValueShift = 14;
+inline constexpr std::uint64_t kCodeMask = 0x3f;
+inline constexpr std::uint64_t kBlobCode = 63;  // as key code or value code
+inline constexpr std::uint64_t kDirty = 1ULL << 20;
+inline constexpr std::uint64_t kSeen = 1ULL << 21;
+inline constexpr std::uint64_t kLocked = 1ULL << 22;
+inline constexpr std::uint64_t kOneVersion = 1ULL << 24;
+inline constexpr std::uint64_t kWriting = kOneVersion;  // the version's lowest bit
+inline constexpr std::uint64_t kVersionMask = ~(kOneVersion - 1);
+inline constexpr int kIncarnationShift = 40;
+inline constexpr std::uint64_t kFlags = kDirty | kSeen | kLocked;  // change without a version
+
+inline std::uint64_t key_code(std::uint64_t head) { return (head >> kKeyShift) & kCodeMask; }
+inline std::uint64_t value_code(std::uint64_t head) { return (head >> kValueShift) & kCodeMask; }
+inline std::uint8_t kind_of(std::uint64_t head) { return static_cast<std::uint8_t>(head); }
+inline std::uint32_t incarnation_of(std::uint64_t head) {
+  return static_cast<std::uint32_t>(head >> kIncarnationShift);
+}
+/// The version, of an empty line, with which the next key moves into it or it stays empty.
+inline std::uint64_t next_incarnation(std::uint64_t head) {
+  return ((head >> kIncarnationShift) + 1) << kIncarnationShift;
+}
+
+/// A value too long for its line, with its key if that is.
+struct Blob {
+  std::uint32_t key_size;  // 0 when the line has the key
+  std::uint32_t value_size;
+  char bytes[1];
+
+  [[nodiscard]] std::string_view key() const { return {bytes, key_size}; }
+  [[nodiscard]] std::string_view value() const { return {bytes + key_size, value_size}; }
+  /// What it costs, the allocator's share included.
+  [[nodiscard]] std::size_t cost() const { return cost(key_size, value_size); }
+  static std::size_t cost(std::size_t key_size, std::size_t value_size) {
+    return (offsetof(Blob, bytes) + key_size + value_size + 8 + 15) & ~std::size_t{15};
+  }
+  static Blob* make(std::string_view key, std::string_view value) {
+    void* memory = ::operator new(offsetof(Blob, bytes) + key.size() + value.size() + 1);
+    auto* blob = static_cast<Blob*>(memory);
+    blob->key_size = static_cast<std::uint32_t>(key.size());
+    blob->value_size = static_cast<std::uint32_t>(value.size());
+    if (!key.empty()) std::memcpy(blob->bytes, key.data(), key.size());
+    if (!value.empty()) std::memcpy(blob->bytes + key.size(), value.data(), value.size());
+    return blob;
+  }
+  static void free(Blob* blob) { ::operator delete(blob); }
+};
+
+inline std::uint64_t load_8(const char* at) {
+  std::uint64_t word;
+  std::memcpy(&word, at, 8);
+  return word;
+}
+
+/// The last `size % 8` bytes of `bytes` as the low bytes of a word; reads nothing outside it.
+[[gnu::always_inline]] inline std::uint64_t load_tail(const char* bytes, std::size_t size) {
+  const std::size_t tail = size & 7;
+  if (size >= 8) return tail == 0 ? 0 : load_8(bytes + size - 8) >> (8 * (8 - tail));
+  if (tail >= 4) {
+    std::uint32_t low;
+    std::uint32_t high;
+    std::memcpy(&low, bytes, 4);
+    std::memcpy(&high, bytes + tail - 4, 4);
+    return low | (static_cast<std::uint64_t>(high) << (8 * (tail - 4)));
+  }
+  if (tail == 0) return 0;
+  const auto at = [&](std::size_t i) {
+    return static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+  };
+  return at(0) | at(tail / 2) | at(tail - 1);
+}
+
+static_assert(std::endian::native == std::endian::little, "words of a line are little-endian");
+
+/// What is looked for.
+struct Needle {
+  std::string_view key;
+  std::uint64_t hash;
+
+  /// Whether a stable line with this head may hold the key, as far as its length tells.
+  [[nodiscard]] bool fits(std::uint64_t head) const {
+    const std::uint64_t found = key_code(head);
+    return found == kBlobCode ? key.size() > kInlineKeyBytes : found == key.size() + 1;
+  }
+};
+
+inline std::uint64_t load(const Line& line, std::size_t word) {
+  return line.words[word].load(std::memory_order_acquire);
+}
+
+/// Compares an inline key; 0 if it is the same.
+inline std::uint64_t different_key(const Line& line, std::string_view key) {
+  std::uint64_t different = 0;
+  const std::size_t full = key.size() / 8;
+  std::size_t i = 0;
+  for (; i < full; ++i) different |= load(line, 2 + i) ^ load_8(key.data() + 8 * i);
+  const std::size_t tail = key.size() % 8;
+  if (tail != 0) {
+    const std::uint64_t mask = (1ULL << (8 * tail)) - 1;
+    different |= (load(line, 2 + i) & mask) ^ load_tail(key.data(), key.size());
+  }
+  return different;
+}
+
+/// Copies an inline value, in whole words: `out` has room for kPayloadBytes.
+[[gnu::always_inline]] inline void copy_value(const Line& line, std::size_t size, char* out) {
+  const std::size_t full = size / 8;
+  std::size_t i = 0;
+  for (; i < full; ++i) {
+    const std::uint64_t bytes = load(line, 7 - i);
+    std::memcpy(out + 8 * i, &bytes, 8);
+  }
+  if (size % 8 != 0) {
+    const std::uint64_t bytes = load(line, 7 - i) >> (8 * (8 - size % 8));
+    std::memcpy(out + 8 * i, &bytes, 8);
+  }
+}
+
+/// The same, without a branch for a usual size; at least 16 bytes of `out` change.
+[[gnu::always_inline]] inline void copy_value_fast(const Line& line, std::size_t size, char* out) {
+  if (size - 8 > 8) [[unlikely]] {
+    copy_value(line, size, out);
+    return;
+  }
+  // For 8 bytes the second word is anything, and beyond the value.
+  const std::uint64_t first = load(line, 7);
+  race_point();
+  const std::uint64_t second = load(line, 6) >> ((128 - 8 * size) & 63);
+  std::memcpy(out, &first, 8);
+  std::memcpy(out + 8, &second, 8);
+}
+
+/// Copies an inline key, in whole words: `out` has room for kPayloadBytes.
+inline void copy_key(const Line& line, std::size_t size, char* out) {
+  for (std::size_t i = 0; 8 * i < size; ++i) {
+    const std::uint64_t bytes = load(line, 2 + i);
+    std::memcpy(out + 8 * i, &bytes, 8);
+  }
+}
+
+inline Blob* blob_of(const Line& line) {
+  return reinterpret_cast<Blob*>(load(line, 7));  // NOLINT(performance-no-int-to-ptr)
+}
+
+inline void set_seen(Line& line, std::uint64_t head) {
+  if ((head & kSeen) == 0) line.words[0].fetch_or(kSeen, std::memory_order_relaxed);
+}
+
+enum class Outcome : std::uint8_t { kOther, kFound, kLong };
+
+struct LineRead {
+  Outcome outcome;
+  std::uint8_t kind;
+  std::uint32_t size;
+};
+
+/// Reads a line if it holds the key and the value is inline. kLong: it may be the key, look
+/// again with a pin. `out` has room for kPayloadBytes and may be scribbled on.
+inline LineRead read_line(Line& line, const Needle& needle, char* out) {
+  for (Backoff backoff;;) {
+    const std::uint64_t head = load(line, 0);
+    race_point();
+    if ((head & kWriting) != 0) {
+      backoff.wait();
+      continue;
+    }
+    // What is torn here cannot be the key: a line that holds it has its hash and a fitting
+    // head at every moment between two writes.
+    if (load(line, 1) != needle.hash || !needle.fits(head)) return {Outcome::kOther, 0, 0};
+    const std::uint64_t size = value_code(head);
+    if (size == kBlobCode) return {Outcome::kLong, 0, 0};
+    const bool same = different_key(line, needle.key) == 0;
+    if (same) copy_value(line, size, out);
+    if (((line.words[0].load(std::memory_order_relaxed) ^ head) & ~kFlags) != 0) continue;
+    if (!same) return {Outcome::kOther, 0, 0};
+    set_seen(line, head);
+    return {Outcome::kFound, kind_of(head), static_cast<std::uint32_t>(size)};
+  }
+}
+
+/// read_line() that gives up on anything unusual, with kOther: no branch but those for it when
+/// the key has 9 to 16 bytes and the value 8 to 16.
+[[gnu::always_inline]] inline LineRead read_line_once(Line& line, std::string_view key,
+                                                      std::uint64_t hash, char* out) {
+  constexpr LineRead no{Outcome::kOther, 0, 0};
+  const std::uint64_t head = load(line, 0);
+  race_point();
+  const std::size_t key_size = key.size();
+  if (load(line, 1) != hash) [[unlikely]]
+    return no;
+  if (((head ^ ((key_size + 1) << kKeyShift)) & (kWriting | kCodeMask << kKeyShift)) != 0)
+      [[unlikely]] {
+    return no;
+  }
+  std::uint64_t different;
+  if (key_size - 9 <= 7) [[likely]] {
+    const std::size_t unused = 8 * (16 - key_size);
+    different =
+        (load(line, 2) ^ load_8(key.data())) |
+        ((load(line, 3) & (~0ULL >> unused)) ^ (load_8(key.data() + key_size - 8) >> unused));
+  } else {
+    if (key_size > kPayloadBytes) return no;  // 62 bytes and more wrap around the code
+    different = different_key(line, key);
+  }
+  if (different != 0) [[unlikely]]
+    return no;
+  const std::size_t size = value_code(head);
+  if (size - 8 <= 8) [[likely]] {
+    copy_value_fast(line, size, out);
+  } else {
+    if (size == kBlobCode) return no;
+    copy_value(line, size, out);
+  }
+  race_point();
+  if (((line.words[0].load(std::memory_order_relaxed) ^ head) & ~kFlags) != 0) [[unlikely]] {
+    return no;
+  }
+  set_seen(line, head);
+  return {Outcome::kFound, kind_of(head), static_cast<std::uint32_t>(size)};
+}
+
+}  // namespace graven::store::hot

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+//
+// What the hot table is made of: segments of 960 lines, found through a directory by the first
+// bits of a hash (extendible hashing): a segment that fills up splits in two, and nothing else
+// moves. Inside a segment the hash names a group of 15 lines, looked up by tags; a key that
+// finds its group full goes to the next, and each group counts the keys that passed it, so a
+// search knows when to stop and an erased line leaves no mark.
+//
+// Always holds: memory that was once lines stays lines, and tags tags, until the table is
+// destroyed: a reader with an old directory finds no key that is not there. A key never moves
+// inside its segment. Everything in Segment but what is atomic belongs to the holder of its
+// lock; tags are written by it and read by anyone.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "store/hot_line.hpp"
+
+namespace graven::store::hot {
+
+inline constexpr std::size_t kGroups = 64;
+inline constexpr std::size_t kLinesPerGroup = 15;
+inline constexpr std::size_t kLines = kGroups * kLinesPerGroup;
+/// More than this and a segment splits, or drops something.
+inline constexpr std::size_t kFullSegment = 840;
+inline constexpr int kDeepest = 26;  // bits of a hash that a directory may use
+
+/// A mutex of four bytes: threads spin a little, then sleep.
+class SmallMutex {
+ public:
+  void lock() noexcept {
+    for (int i = 0; i < 60; ++i) {
+      if (try_lock()) return;
+      pause();
+    }
+    while (state_.exchange(2, std::memory_order_acquire) != 0) {
+      state_.wait(2, std::memory_order_relaxed);
+    }
+  }
+  bool try_lock() noexcept {
+    std::uint32_t free = 0;
+    return state_.load(std::memory_order_relaxed) == 0 &&
+           state_.compare_exchange_strong(free, 1, std::memory_order_acquire,
+                                          std::memory_order_relaxed);
+  }
+  void unlock() noexcept {
+    if (state_.exchange(0, std::memory_order_release) == 2) state_.notify_one();
+  }
+
+ private:
+  std::atomic<std::uint32_t> state_{0};  // 1: locked, 2: locked and somebody may sleep
+};
+
+/// One bit per line.
+class LineSet {
+ public:
+  void set(std::size_t at) { words_[at / 64] |= 1ULL << (at % 64); }
+  void reset(std::size_t at) { words_[at / 64] &= ~(1ULL << (at % 64)); }
+  [[nodiscard]] bool test(std::size_t at) const { return (words_[at / 64] >> (at % 64) & 1) != 0; }
+  void clear() { words_.fill(0); }
+  /// The first member at or behind `from`, else kLines.
+  [[nodiscard]] std::size_t next(std::size_t from) const {
+    for (std::size_t word = from / 64; word < words_.size(); ++word) {
+      std::uint64_t bits = words_[word];
+      if (word == from / 64) bits &= ~0ULL << (from % 64);
+      if (bits != 0) return word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
+    }
+    return kLines;
+  }
+
+ private:
+  std::array<std::uint64_t, kLines / 64> words_{};
+};
+
+static_assert(kLines % 64 == 0);
+
+/// What writers know about a segment; see hot_eviction.hpp for the last part.
+struct Segment {
+  SmallMutex mutex;
+  std::atomic<std::uint32_t> count{0};
+  std::atomic<std::int64_t> blob_bytes{0};  // also by whoever holds a line's lock
+  int depth = 0;                            // bits of the hash all its keys share
+  bool zeroed = false;                      // its lines were given back to the system
+  std::uint64_t floor = 0;                  // then: the versions they had reached
+  LineSet used;
+  // Eviction:
+  LineSet probation;
+  std::uint32_t on_probation = 0;
+  std::uint32_t probation_hand = 0;
+  std::uint32_t main_hand = 0;
+  std::array<std::uint16_t, 512> ghosts{};
+};
+
+/// 16 bytes: the tags of 15 lines and how many keys found them all taken (255: lost count).
+struct Group {
+  std::atomic<std::uint64_t> words[2];
+};
+
+inline std::uint8_t tag_of(std::uint64_t hash) {
+  return static_cast<std::uint8_t>(0x80 | (hash & 0x7f));
+}
+inline std::size_t home_group(std::uint64_t hash) { return (hash >> 7) % kGroups; }
+
+/// A group as it was a moment ago.
+struct GroupTags {
+  std::uint64_t low;
+  std::uint64_t high;
+
+  explicit GroupTags(const Group& group)
+      : low(group.words[0].load(std::memory_order_acquire)),
+        high(group.words[1].load(std::memory_order_acquire)) {}
+
+  /// Bit i: line i has this tag (0: is free).
+  [[nodiscard]] std::uint32_t match(std::uint8_t tag) const {
+#if defined(__SSE2__)
+    const __m128i tags = _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
+    return static_cast<std::uint32_t>(
+               _mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8(static_cast<char>(tag))))) &
+           0x7fff;
+#else
+    return bytes_equal(low, tag) | ((bytes_equal(high, tag) & 0x7f) << 8);
+#endif
+  }
+  [[nodiscard]] bool passed() const { return (high >> 56) != 0; }
+
+  static std::uint32_t bytes_equal(std::uint64_t word, std::uint8_t tag) {
+    constexpr std::uint64_t low_7 = 0x7f7f7f7f7f7f7f7fULL;
+    const std::uint64_t x = word ^ (tag * 0x0101010101010101ULL);
+    const std::uint64_t zero = ~(((x & low_7) + low_7) | x | low_7);  // 0x80 where x has 0
+    return static_cast<std::uint32_t>(((zero >> 7) * 0x0102040810204080ULL) >> 56);
+  }
+};
+
+/// Under the segment's lock. A tag of 0: the line is free.
+inline void set_tag(Group* groups, std::size_t line, std::uint8_t tag) {
+  const std::size_t at = line % kLinesPerGroup;
+  auto& word = groups[line / kLinesPerGroup].words[at / 8];
+  const int shift = static_cast<int>(8 * (at % 8));
+  const std::uint64_t rest = word.load(std::memory_order_relaxed) & ~(0xffULL << shift);
+  word.store(rest | static_cast<std::uint64_t>(tag) << shift, std::memory_order_release);
+}
+
+/// Under the segment's lock: a key passed this full group, or one that had is gone.
+inline void count_passed(Group& group, bool gone) {
+  auto& word = group.words[1];
+  const std::uint64_t now = word.load(std::memory_order_relaxed);
+  if ((now >> 56) == 255) return;  // lost count: never stop a search here again
+  constexpr std::uint64_t one = 1ULL << 56;
+  word.store(gone ? now - one : now + one, std::memory_order_release);
+}
+
+/// Under the segment's lock.
+inline void clear_tags(Group* groups) {
+  for (std::size_t i = 0; i < kGroups; ++i) {
+    for (auto& word : groups[i].words) word.store(0, std::memory_order_release);
+  }
+}
+
+inline constexpr std::size_t kChunkBytes = 2U << 20U;
+inline constexpr std::size_t kSegmentsPerChunk = 32;
+inline constexpr std::size_t kTagBytes = kGroups * 16;  // of a segment
+inline constexpr std::size_t kLineBytes = kLines * 64;  // of a segment
+/// Where in a chunk the part begins that may be given back to the system: tags and lines.
+inline constexpr std::size_t kBodyOffset = 64U << 10U;
+/// What a segment costs, its share of the chunk's remainder left out.
+inline constexpr std::size_t kSegmentBytes = sizeof(Segment) + kTagBytes + kLineBytes;
+
+/// Where a segment is, in one word: in the lower 48 bits the address of its tags, above it that
+/// of its lines in KB from the chunk's begin. The tags of a chunk's segments are together, at a
+/// multiple of their size, which is another in each chunk: caches place by the lower bits of
+/// an address, and the tags are what they should keep.
+class SegmentRef {
+ public:
+  SegmentRef() = default;
+  explicit SegmentRef(std::uint64_t word) : word_(word) {}
+  /// A chunk is aligned to its size.
+  SegmentRef(char* chunk, std::size_t tags_offset, std::size_t number) {
+    std::size_t lines = kBodyOffset + number * kLineBytes;
+    const std::size_t before = (tags_offset - kBodyOffset) / kLineBytes;
+    if (number >= before) {
+      lines = tags_offset + kSegmentsPerChunk * kTagBytes + (number - before) * kLineBytes;
+    }
+    word_ = (reinterpret_cast<std::uint64_t>(chunk) + tags_offset + number * kTagBytes) |
+            lines / 1024 << 48;
+  }
+  /// Whether the tags may be there: 32 segments need room for their lines, too.
+  static constexpr bool may_have_tags(std::size_t offset) {
+    const std::size_t unused = (offset - kBodyOffset) % kLineBytes;
+    return kBodyOffset + unused + kSegmentsPerChunk * (kTagBytes + kLineBytes) <= kChunkBytes;
+  }
+
+  [[nodiscard]] std::uint64_t word() const { return word_; }
+  [[nodiscard]] char* chunk() const {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    return reinterpret_cast<char*>(word_ & ((1ULL << 48) - kChunkBytes));
+  }
+  [[nodiscard]] Segment& segment() const {
+    return reinterpret_cast<Segment*>(chunk())[word_ / kTagBytes % kSegmentsPerChunk];
+  }
+  [[nodiscard]] Group* groups() const {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    return reinterpret_cast<Group*>(word_ & ((1ULL << 48) - 1));
+  }
+  [[nodiscard]] Line* lines() const {
+    return reinterpret_cast<Line*>(chunk() + (word_ >> 48) * 1024);
+  }
+  explicit operator bool() const { return word_ != 0; }
+  bool operator==(const SegmentRef&) const = default;
+
+ private:
+  std::uint64_t word_ = 0;
+};
+
+static_assert(sizeof(Segment) * kSegmentsPerChunk <= kBodyOffset);
+static_assert(kTagBytes % 1024 == 0 && kLineBytes % 1024 == 0);
+static_assert(kBodyOffset % (kSegmentsPerChunk * kTagBytes) == 0);
+static_assert(SegmentRef::may_have_tags(kBodyOffset));
+
+/// Which segment has the keys whose hashes begin with the same `depth` bits.
+struct Directory {
+  int depth;  // the same for ever; all else may change under a reader that is late
+  std::atomic<std::uint64_t> generation;  // see HotTable::generation()
+  std::atomic<std::uint64_t> entries[1];
+
+  [[nodiscard]] std::size_t size() const { return std::size_t{1} << depth; }
+  std::atomic<std::uint64_t>& entry(std::uint64_t hash) {
+    return entries[hash >> 1 >> (63 - depth)];
+  }
+  [[nodiscard]] SegmentRef segment(std::size_t at) const {
+    return SegmentRef(entries[at].load(std::memory_order_acquire));
+  }
+  static std::size_t cost(int depth) { return sizeof(Directory) + (8ULL << depth); }
+};
+
+/// Calls `use` with each segment once: its entries are neighbours.
+template <class Use>
+void for_each_segment(const Directory* directory, Use&& use, std::size_t from = 0) {
+  SegmentRef last;
+  for (std::size_t i = from; i < directory->size(); ++i) {
+    const SegmentRef ref = directory->segment(i);
+    if (ref != last) use(ref);
+    last = ref;
+  }
+}
+
+}  // namespace graven::store::hot

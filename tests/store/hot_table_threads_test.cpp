@@ -1,0 +1,595 @@
+// SPDX-License-Identifier: MIT
+//
+// The hot table under threads: histories of a key checked for linearizability, growth and
+// clear() under readers, long values replaced under readers and pinned views, eviction with
+// nothing lost, fork() amid writers. What it is worth is measured with ThreadSanitizer.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/hash.hpp"
+#include "store/hot_table.hpp"
+
+#ifdef GRAVEN_RACE_POINTS
+namespace graven::store::hot {
+void race_point() noexcept {
+  thread_local std::uint32_t dice = 12345;
+  static std::atomic<std::uint32_t> threads{0};
+  thread_local const std::uint32_t self = ++threads;
+  dice = dice * 1664525 + 1013904223 + self;
+  if ((dice >> 16) % 64 != 0) return;
+  if ((dice >> 26) % 16 == 0) {
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  } else {
+    std::this_thread::yield();
+  }
+}
+}  // namespace graven::store::hot
+#endif
+
+namespace graven::test {
+namespace {
+
+using store::HotEdit;
+using store::HotEvicted;
+using store::HotHandle;
+using store::HotHit;
+using store::HotKey;
+using store::HotTable;
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr int kSlow = 5;
+#elif defined(GRAVEN_RACE_POINTS)
+constexpr int kSlow = 2;
+#else
+constexpr int kSlow = 1;
+#endif
+
+std::uint64_t hash_of(std::string_view key) { return base::hash(key, 1); }
+
+std::uint64_t seed_of_test() {
+  const char* given = std::getenv("GRAVEN_SEED");
+  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+}
+
+/// A value that says of itself whether it is torn: its number, again and again.
+std::string stamped(std::uint64_t stamp, std::size_t size) {
+  std::string value(std::max<std::size_t>(size, 8), '\0');
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    value[i] = static_cast<char>(stamp >> (8 * (i % 8)));
+  }
+  return value;
+}
+
+/// The number, or ~0 for a torn value.
+std::uint64_t stamp_of(std::string_view value) {
+  if (value.size() < 8) return ~0ULL;
+  std::uint64_t stamp = 0;
+  for (std::size_t i = 0; i < 8; ++i) {
+    stamp |= static_cast<std::uint64_t>(static_cast<unsigned char>(value[i])) << (8 * i);
+  }
+  return stamped(stamp, value.size()) == value ? stamp : ~0ULL;
+}
+
+// ------------------------------------------------------------------------------ linearizability
+
+enum class Kind : std::uint8_t { kGet, kPut, kErase, kPutIfAbsent, kUpdate, kClear };
+
+struct Operation {
+  Kind kind;
+  std::uint64_t argument;  // stamp to put
+  std::uint64_t result;    // stamp seen, 0 for none; erase, put_if_absent: whether
+  std::uint64_t begin;
+  std::uint64_t end;
+};
+
+/// Whether some order of the operations, each between its begin and end, explains the results.
+bool linearizable(const std::vector<Operation>& history, std::uint32_t done, std::uint64_t state) {
+  const std::uint32_t all = (1U << history.size()) - 1;
+  if (done == all) return true;
+  std::uint64_t first_end = ~0ULL;
+  for (std::size_t i = 0; i < history.size(); ++i) {
+    if ((done >> i & 1) == 0) first_end = std::min(first_end, history[i].end);
+  }
+  for (std::size_t i = 0; i < history.size(); ++i) {
+    const Operation& op = history[i];
+    if ((done >> i & 1) != 0 || op.begin > first_end) continue;
+    std::uint64_t next = state;
+    bool fits = true;
+    switch (op.kind) {
+      case Kind::kGet:
+        fits = op.result == state;
+        break;
+      case Kind::kPut:
+        next = op.argument;
+        break;
+      case Kind::kErase:
+        fits = (op.result != 0) == (state != 0);
+        next = 0;
+        break;
+      case Kind::kPutIfAbsent:
+        fits = (op.result != 0) == (state == 0);
+        if (state == 0) next = op.argument;
+        break;
+      case Kind::kUpdate:
+        fits = op.result == state;
+        next = op.argument;
+        break;
+      case Kind::kClear:
+        next = 0;
+        break;
+    }
+    if (fits && linearizable(history, done | 1U << i, next)) return true;
+  }
+  return false;
+}
+
+std::string text(const std::vector<Operation>& history) {
+  static constexpr const char* kNames[] = {"get", "put", "erase", "absent", "update", "clear"};
+  std::string lines;
+  for (const Operation& op : history) {
+    lines += std::string(kNames[static_cast<int>(op.kind)]) + " " + std::to_string(op.argument) +
+             " -> " + std::to_string(op.result) + "  [" + std::to_string(op.begin) + ", " +
+             std::to_string(op.end) + "]\n";
+  }
+  return lines;
+}
+
+/// A barrier that spins: the threads of a round must start within a few hundred nanoseconds.
+class Barrier {
+ public:
+  explicit Barrier(int threads) : threads_(threads) {}
+  void wait() {
+    const int round = round_.load();
+    if (arrived_.fetch_add(1) + 1 == threads_) {
+      arrived_.store(0);
+      round_.fetch_add(1);
+      return;
+    }
+    for (int spins = 0; round_.load() == round; ++spins) {
+      if (spins > 2000) std::this_thread::yield();
+    }
+  }
+
+ private:
+  const int threads_;
+  std::atomic<int> arrived_{0};
+  std::atomic<int> round_{0};
+};
+
+/// Three threads, four operations each, on one key among `crowd` that make it move.
+void check_histories(std::uint64_t seed, int rounds, bool with_clear, bool by_handle) {
+  constexpr int kThreads = 3;
+  constexpr int kEach = 4;
+  HotTable table;
+  const std::string short_key = "key";
+  const std::string long_key(45, 'k');
+  std::atomic<std::uint64_t> clock{1};
+  std::array<std::vector<Operation>, kThreads> histories;
+  Barrier barrier(kThreads);
+  std::atomic<bool> failed{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937_64 random(seed + static_cast<std::uint64_t>(t));
+      HotHandle handle;
+      for (int round = 0; round < rounds; ++round) {
+        const std::string& key = round % 3 == 0 ? long_key : short_key;
+        const std::uint64_t hash = hash_of(key);
+        histories[static_cast<std::size_t>(t)].clear();
+        barrier.wait();
+        for (int i = 0; i < kEach; ++i) {
+          Operation op{};
+          const auto dice = random() % 16;
+          op.kind = dice < 6    ? Kind::kGet
+                    : dice < 10 ? Kind::kPut
+                    : dice < 12 ? Kind::kErase
+                    : dice < 14 ? Kind::kPutIfAbsent
+                                : Kind::kUpdate;
+          if (with_clear && dice == 12) op.kind = Kind::kClear;
+          op.argument = (static_cast<std::uint64_t>(round) << 16) +
+                        static_cast<std::uint64_t>(t * kEach + i) + 1;
+          const std::string value = stamped(op.argument, 8 + random() % 3 * 30);
+          op.begin = clock.fetch_add(1);
+          switch (op.kind) {
+            case Kind::kGet: {
+              if (by_handle) {
+                char out[128];
+                HotHit hit = table.find(handle, out, sizeof out);
+                if (hit.state == store::HotState::kStale || handle.hash != hash) {
+                  handle = table.handle(key, hash);
+                  hit = table.find(key, hash, out, sizeof out);
+                }
+                if (hit) op.result = stamp_of({out, hit.size});
+              } else {
+                table.visit(key, hash, [&](std::string_view seen, std::uint8_t) {
+                  op.result = stamp_of(seen);
+                });
+              }
+              break;
+            }
+            case Kind::kPut:
+              table.put(key, hash, value);
+              break;
+            case Kind::kErase:
+              op.result = table.erase(key, hash) ? 1 : 0;
+              break;
+            case Kind::kPutIfAbsent:
+              op.result = table.put_if_absent(key, hash, value) ? 1 : 0;
+              break;
+            case Kind::kUpdate:
+              table.update(key, hash, [&](HotEdit& edit) {
+                op.result = edit.old ? stamp_of(*edit.old) : 0;
+                edit.action = HotEdit::Action::kStore;
+                edit.value = value;
+              });
+              break;
+            case Kind::kClear:
+              table.clear();
+              break;
+          }
+          op.end = clock.fetch_add(1);
+          histories[static_cast<std::size_t>(t)].push_back(op);
+        }
+        barrier.wait();
+        if (t == 0) {
+          std::vector<Operation> all;
+          for (const auto& history : histories)
+            all.insert(all.end(), history.begin(), history.end());
+          if (!linearizable(all, 0, 0)) {
+            ADD_FAILURE() << "seed " << seed << " round " << round << "\n" << text(all);
+            failed.store(true);
+          }
+          // Other keys come, so that this one moves to another segment now and then.
+          if (round % 50 == 0 && table.size() > 20000) table.clear();
+          for (int i = 0; i < 40; ++i) {
+            const std::string other = std::to_string(round) + "/" + std::to_string(i);
+            table.put(other, hash_of(other), "x");
+          }
+          table.erase(short_key, hash_of(short_key));
+          table.erase(long_key, hash_of(long_key));
+        }
+        barrier.wait();
+        if (failed.load()) return;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(HotTableThreads, HistoriesOfAKeyAreLinearizable) {
+  check_histories(seed_of_test(), 20000 / kSlow, false, false);
+}
+
+TEST(HotTableThreads, HistoriesWithClearAreLinearizable) {
+  check_histories(seed_of_test(), 20000 / kSlow, true, false);
+}
+
+TEST(HotTableThreads, HistoriesThroughHandlesAreLinearizable) {
+  check_histories(seed_of_test(), 20000 / kSlow, true, true);
+}
+
+// ------------------------------------------------------------------------------------- in the
+// large
+
+/// Writers raise the stamps of their own keys while the table splits; readers must see each key
+/// at all times, never torn, never older than before.
+void grow_under_readers(std::size_t keys, std::size_t long_every, bool through_handles) {
+  HotTable table;
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> wrong{0};
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < 200; ++i) {
+    names.push_back("kept" + std::to_string(i));
+    const std::size_t size = i % long_every == 0 ? 100 : 12;
+    table.put(names[i], hash_of(names[i]), stamped(1, size));
+  }
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937_64 random(static_cast<std::uint64_t>(t));
+      std::vector<std::uint64_t> last(names.size(), 1);
+      std::vector<HotHandle> handles(names.size());
+      char out[256];
+      while (!stop.load(std::memory_order_relaxed)) {
+        const std::size_t i = random() % names.size();
+        std::uint64_t stamp = 0;
+        if (through_handles) {
+          HotHit hit = table.find(handles[i], out, sizeof out);
+          if (!hit) {
+            handles[i] = table.handle(names[i], hash_of(names[i]));
+            hit = table.find(names[i], hash_of(names[i]), out, sizeof out);
+          }
+          if (hit) stamp = stamp_of({out, hit.size});
+        } else {
+          table.visit(names[i], hash_of(names[i]),
+                      [&](std::string_view value, std::uint8_t) { stamp = stamp_of(value); });
+        }
+        if (stamp == 0 || stamp == ~0ULL || stamp < last[i]) wrong.fetch_add(1);
+        last[i] = stamp;
+      }
+    });
+  }
+  std::atomic<std::size_t> inserted{0};
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937_64 random(static_cast<std::uint64_t>(t) + 7);
+      std::uint64_t stamp = 1;
+      for (std::size_t i = 0; i < keys; ++i) {
+        const std::string other = std::to_string(t) + "-" + std::to_string(i);
+        table.put(other, hash_of(other), i % 16 == 0 ? std::string(90, 'v') : "v");
+        inserted.fetch_add(1, std::memory_order_relaxed);
+        const std::size_t mine = random() % (names.size() / 2) * 2 + static_cast<std::size_t>(t);
+        ++stamp;
+        table.put(names[mine], hash_of(names[mine]),
+                  stamped(stamp, mine % long_every == 0 ? random() % 200 : 12));
+      }
+    });
+  }
+  threads[2].join();
+  threads[3].join();
+  stop.store(true);
+  threads[0].join();
+  threads[1].join();
+  EXPECT_EQ(wrong.load(), 0U);
+  EXPECT_EQ(table.size(), inserted.load() + names.size());
+}
+
+TEST(HotTableThreads, GrowthStopsNoReader) {
+  grow_under_readers(100000 / kSlow, 1000, false);
+  grow_under_readers(100000 / kSlow, 3, false);
+}
+
+/// More readers than processors, so that some are stopped between the directory and the tags
+/// while the first segments of many small tables split.
+TEST(HotTableThreads, GrowthHidesNoKeyFromAReaderThatIsLate) {
+  constexpr std::size_t kTables = 400 / kSlow;
+  constexpr std::size_t kKept = 64;
+  std::vector<std::unique_ptr<HotTable>> tables;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < kKept; ++i) names.push_back("kept" + std::to_string(i));
+  for (std::size_t t = 0; t < kTables; ++t) {
+    tables.push_back(std::make_unique<HotTable>());
+    for (const std::string& name : names) tables[t]->put(name, hash_of(name), "v");
+  }
+  std::atomic<std::size_t> current{0};
+  std::atomic<std::uint64_t> missed{0};
+  std::vector<std::thread> readers;
+  for (int t = 0; t < 6; ++t) {
+    readers.emplace_back([&, t] {
+      std::mt19937 random(static_cast<std::uint32_t>(t));
+      char out[64];
+      for (std::size_t at = 0; (at = current.load()) < kTables;) {
+        const std::string& name = names[random() % kKept];
+        const std::uint64_t hash = hash_of(name);
+        for (int i = 0; i < 100; ++i) {
+          if (!tables[at]->find(name, hash, out, sizeof out)) missed.fetch_add(1);
+        }
+      }
+    });
+  }
+  for (; current.load() < kTables; current.fetch_add(1)) {
+    HotTable& table = *tables[current.load()];
+    for (int i = 0; i < 4000; ++i) {
+      const std::string key = std::to_string(i);
+      table.put(key, hash_of(key), "v");
+    }
+  }
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(missed.load(), 0U);
+}
+
+TEST(HotTableThreads, GrowthLeavesHandlesRightOrStale) {
+  grow_under_readers(100000 / kSlow, 3, true);
+}
+
+TEST(HotTableThreads, DropsNothingThatTheSinkDoesNotGet) {
+  std::mutex mutex;
+  std::unordered_map<std::string, std::uint64_t> dropped;  // the latest stamp
+  HotTable table({3000, 600000}, [&](const HotEvicted& entry) {
+    const std::scoped_lock lock(mutex);
+    std::uint64_t& latest = dropped[std::string(entry.key)];
+    EXPECT_LT(latest, stamp_of(entry.value)) << "an older value was dropped after a newer one";
+    latest = stamp_of(entry.value);
+  });
+  constexpr std::size_t kKeys = 20000;
+  std::array<std::vector<std::uint64_t>, 2> put;
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < 2; ++t) {
+    put[t].resize(kKeys);
+    threads.emplace_back([&, t] {
+      std::mt19937_64 random(t);
+      for (std::uint64_t i = 1; i < 150000 / kSlow; ++i) {
+        const std::size_t k = random() % kKeys;
+        const std::string key = std::to_string(t) + ":" + std::to_string(k);
+        table.put(key, hash_of(key), stamped(i, k % 5 == 0 ? 300 : 12));
+        put[t][k] = i;
+      }
+    });
+  }
+  threads.emplace_back([&] {
+    std::mt19937_64 random(5);
+    while (!stop.load()) {
+      const std::string key = "0:" + std::to_string(random() % kKeys);
+      table.visit(key, hash_of(key),
+                  [&](std::string_view value, std::uint8_t) { EXPECT_NE(stamp_of(value), ~0ULL); });
+      if (random() % 20000 == 0) {
+        table.set_limits({500 + random() % 4000, 200000 + random() % 500000});
+      }
+      if (random() % 20000 == 0) {
+        table.for_each([&](std::string_view, std::string_view value, std::uint8_t, bool) {
+          EXPECT_NE(stamp_of(value), ~0ULL);
+        });
+      }
+    }
+  });
+  threads[0].join();
+  threads[1].join();
+  stop.store(true);
+  threads[2].join();
+  for (std::size_t t = 0; t < 2; ++t) {
+    for (std::size_t k = 0; k < kKeys; ++k) {
+      if (put[t][k] == 0) continue;
+      const std::string key = std::to_string(t) + ":" + std::to_string(k);
+      std::uint64_t found = 0;
+      table.visit(key, hash_of(key),
+                  [&](std::string_view value, std::uint8_t) { found = stamp_of(value); });
+      if (found == 0) found = dropped[key];
+      ASSERT_EQ(found, put[t][k]) << key;
+    }
+  }
+}
+
+TEST(HotTableThreads, UpdatesLoseNoCount) {
+  HotTable table;
+  std::vector<std::thread> threads;
+  constexpr int kEach = 50000 / kSlow;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kEach; ++i) {
+        table.update("count", hash_of("count"), [](HotEdit& edit) {
+          const std::uint64_t now = edit.old ? stamp_of(*edit.old) : 0;
+          edit.action = HotEdit::Action::kStore;
+          edit.value = stamped(now + 1, 8 + now % 2 * 60);
+        });
+        if (i % 10 == 0) {
+          const std::string other = std::to_string(t) + "/" + std::to_string(i);
+          table.put(other, hash_of(other), "v");
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::uint64_t count = 0;
+  table.visit("count", hash_of("count"),
+              [&](std::string_view value, std::uint8_t) { count = stamp_of(value); });
+  EXPECT_EQ(count, 3U * kEach);
+}
+
+TEST(HotTableThreads, APinnedViewOutlivesItsEntry) {
+  HotTable table;
+  const std::string value(1000, 'v');
+  table.put("a", hash_of("a"), value);
+  std::atomic<int> state{0};
+  std::thread writer([&] {
+    while (state.load() == 0) std::this_thread::yield();
+    for (int i = 0; i < 500; ++i) table.put("a", hash_of("a"), std::string(1000, 'w'));
+    table.erase("a", hash_of("a"));
+    for (int i = 0; i < 500; ++i) table.put("b", hash_of("a"), std::string(1000, 'x'));
+    state.store(2);
+  });
+  ASSERT_TRUE(table.visit("a", hash_of("a"), [&](std::string_view seen, std::uint8_t) {
+    state.store(1);
+    while (state.load() != 2) std::this_thread::yield();
+    EXPECT_EQ(seen, value);
+  }));
+  writer.join();
+  EXPECT_GT(table.retired_bytes(), 900000U);  // they waited for the view
+  for (int i = 0; i < 3000; ++i) table.put("b", hash_of("a"), std::string(1000, 'y'));
+  EXPECT_LT(table.retired_bytes(), 900000U);
+}
+
+TEST(HotTableThreads, ClearDropsWhatWasThereBefore) {
+  HotTable table;
+  std::atomic<std::uint64_t> cleared{0};  // what was put with a smaller stamp is gone
+  std::atomic<std::uint64_t> next{1};
+  std::atomic<bool> stop{false};
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    std::mt19937_64 random(1);
+    while (!stop.load()) {
+      const std::string key = std::to_string(random() % 3000);
+      const std::uint64_t generation = table.generation();
+      const std::uint64_t stamp = next.load();
+      table.put_if_absent(key, hash_of(key), stamped(stamp, random() % 2 * 70), 0, generation);
+    }
+  });
+  threads.emplace_back([&] {
+    std::mt19937_64 random(2);
+    std::vector<HotHandle> handles(3000);
+    char out[128];
+    while (!stop.load()) {
+      const std::size_t i = random() % handles.size();
+      const std::string key = std::to_string(i);
+      const std::uint64_t least = cleared.load();
+      HotHit hit = table.find(handles[i], out, sizeof out);
+      if (!hit) {
+        hit = table.find(key, hash_of(key), out, sizeof out);
+        handles[i] = table.handle(key, hash_of(key));
+      }
+      if (!hit) continue;
+      const std::uint64_t stamp = stamp_of({out, hit.size});
+      if (stamp == ~0ULL || stamp < least) wrong.fetch_add(1);
+    }
+  });
+  for (int i = 0; i < 3000 / kSlow; ++i) {
+    const std::uint64_t stamp = next.fetch_add(1) + 1;
+    table.clear();
+    cleared.store(stamp);
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  stop.store(true);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong.load(), 0);
+}
+
+TEST(HotTableThreads, ForkAmidWritersLeavesAUsableChild) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer does not support threads after a fork with threads";
+#endif
+  HotTable table({20000, 4000000});
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937_64 random(static_cast<std::uint64_t>(t));
+      while (!stop.load()) {
+        const std::string key = std::to_string(random() % 50000);
+        table.put(key, hash_of(key), std::string(random() % 100, 'v'));
+        table.visit(key, hash_of(key), [](std::string_view, std::uint8_t) {});
+      }
+    });
+  }
+  for (int round = 0; round < 30; ++round) {
+    table.prepare_fork();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(60);
+      table.child_after_fork();
+      for (int i = 0; i < 3000; ++i) {
+        const std::string key = std::to_string(i);
+        table.put(key, hash_of(key), std::string(100, 'c'));
+      }
+      bool good = table.size() == 3000;
+      table.visit("7", hash_of("7"), [&](std::string_view value, std::uint8_t) {
+        good = good && value == std::string(100, 'c');
+      });
+      ::_exit(good ? 0 : 1);
+    }
+    table.parent_after_fork();
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_EQ(status, 0);
+  }
+  stop.store(true);
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace graven::test
