@@ -18,7 +18,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/hash.hpp"
+#include "store/stamps.hpp"
 
 namespace graven::test {
 namespace {
@@ -32,8 +32,6 @@ using store::HotKey;
 using store::HotLimits;
 using store::HotState;
 using store::HotTable;
-
-std::uint64_t hash_of(std::string_view key) { return base::hash(key, 1); }
 
 std::optional<std::string> get(const HotTable& table, std::string_view key) {
   std::optional<std::string> value;
@@ -51,14 +49,6 @@ std::optional<std::string> get(const HotTable& table, std::string_view key) {
 void put(HotTable& table, std::string_view key, std::string_view value, std::uint8_t kind = 0,
          bool dirty = false) {
   table.put(key, hash_of(key), value, kind, dirty);
-}
-
-std::uint64_t seed_of_test() {
-  const char* given = std::getenv("GRAVEN_SEED");
-  const std::uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  testing::Test::RecordProperty("seed", std::to_string(seed));
-  return seed;
 }
 
 std::string bytes_of(std::mt19937_64& random, std::size_t size) {

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: MIT
+//
+// The rules of the cache, each at the moment where breaking it would show: what is served while
+// whom commits, what may go in, what is dropped, and when several records are one state. The
+// backend is a map whose mark the test moves by hand, so that another process's commit can
+// happen between any two steps.
+#include "store/cache.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+namespace graven::test {
+namespace {
+
+using store::Backend;
+using store::Cache;
+using store::CachedView;
+using store::Change;
+using store::Key;
+using store::Mark;
+using store::Record;
+using store::Space;
+
+Key key(std::int64_t id) { return {.space = Space::kNode, .a = id}; }
+Record record(const std::string& body) { return {.version = 7, .body = body}; }
+
+/// Records in a map, and a mark that changes when the test says so.
+class MarkedBackend final : public Backend {
+ public:
+  std::map<Key, Record> records;
+  store::MarkWords words{};
+  bool marked = true;
+  int loads = 0;  // reads that reached the backend
+
+  MarkedBackend() { move_mark(); }
+
+  /// As if somebody had committed.
+  void move_mark() { words[0].store(words[0].load() + 1); }
+  void commit_elsewhere(const Key& where, const std::string& body) {
+    records[where] = record(body);
+    move_mark();
+  }
+
+  std::optional<Record> load(const Key& where) override {
+    ++loads;
+    const auto found = records.find(where);
+    return found == records.end() ? std::nullopt : std::optional(found->second);
+  }
+  std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override {
+    reclaiming = false;
+    return load(key(id));
+  }
+  const store::MarkWords* live_mark() override { return marked ? &words : nullptr; }
+  [[nodiscard]] bool distinctive(const Mark& mark) const override { return mark.words[1] == 0; }
+
+  /// A copy of the records, taken at the first read.
+  class CopiedView final : public store::View {
+   public:
+    explicit CopiedView(MarkedBackend& backend) : backend_(backend) {}
+    std::optional<Record> load(const Key& where) override {
+      const auto& records = all();
+      const auto found = records.find(where);
+      return found == records.end() ? std::nullopt : std::optional(found->second);
+    }
+    void load_many(std::span<const Key> keys,
+                   const std::function<void(std::size_t, Record*)>& each) override {
+      for (std::size_t i = 0; i < keys.size(); ++i) {
+        auto found = load(keys[i]);
+        each(i, found ? &*found : nullptr);
+      }
+    }
+    std::vector<store::Row> scan(const store::Range&, std::size_t) override { return {}; }
+
+   private:
+    const std::map<Key, Record>& all() {
+      ++backend_.loads;
+      if (!copied_) copied_ = backend_.records;
+      return *copied_;
+    }
+    MarkedBackend& backend_;
+    std::optional<std::map<Key, Record>> copied_;
+  };
+  std::unique_ptr<store::View> view() override { return std::make_unique<CopiedView>(*this); }
+
+  std::unique_ptr<store::WriteTransaction> begin(store::Deadline) override { return nullptr; }
+  void hold_owner(std::int64_t) override {}
+  bool owner_alive(std::int64_t) override { return true; }
+  [[nodiscard]] bool read_only() const override { return false; }
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] const std::string& identity() const override { return name_; }
+  [[nodiscard]] std::uint64_t store_constant() const override { return 1; }
+  void maintain() override {}
+  std::vector<std::string> check() override { return {}; }
+  [[nodiscard]] std::uint64_t size_on_disk() const override { return 0; }
+
+ private:
+  std::string name_ = "marked";
+};
+
+class CacheRules : public testing::Test {
+ protected:
+  CacheRules() { attach(); }
+  void attach() {
+    for (int i = 0; i < 100 && !cache.attach(); ++i) {
+    }
+  }
+
+  /// Reads as a scope does: the table first, then the backend, keeping what it gave.
+  std::optional<std::string> read(const Key& where) {
+    if (const auto known = cache.find(where)) {
+      return *known ? std::optional((*known)->body) : std::nullopt;
+    }
+    const Cache::Before before = cache.before();
+    const auto found = backend.load(where);
+    cache.fill(before, where, found, false);
+    return found ? std::optional(found->body) : std::nullopt;
+  }
+
+  /// A commit of this process, up to just before its write lock is released.
+  void commit(const std::vector<Change>& changes) {
+    ASSERT_TRUE(cache.begin_own());
+    for (const Change& change : changes) {
+      if (change.record) {
+        backend.records[change.key] = *change.record;
+      } else {
+        backend.records.erase(change.key);
+      }
+    }
+    backend.move_mark();
+    const Mark after = store::read_mark(backend.words);
+    cache.end_own(&changes, &after);
+  }
+
+  MarkedBackend backend;
+  Cache cache{backend, {}};
+};
+
+TEST_F(CacheRules, WhatWasReadIsServedFromMemory) {
+  backend.records[key(1)] = record("one");
+  EXPECT_EQ(read(key(1)), "one");
+  const int loads = backend.loads;
+  EXPECT_EQ(read(key(1)), "one");
+  EXPECT_EQ(cache.find(key(1)).value()->version, 7U);
+  EXPECT_EQ(backend.loads, loads);
+}
+
+TEST_F(CacheRules, ThatThereIsNothingIsKnownToo) {
+  EXPECT_EQ(read(key(1)), std::nullopt);
+  const int loads = backend.loads;
+  EXPECT_EQ(read(key(1)), std::nullopt);
+  EXPECT_EQ(backend.loads, loads);
+  backend.commit_elsewhere(key(1), "one");
+  EXPECT_EQ(read(key(1)), "one");
+}
+
+TEST_F(CacheRules, ACommitOfAnotherProcessDropsEverything) {
+  backend.records[key(1)] = record("old");
+  backend.records[key(2)] = record("same");
+  EXPECT_EQ(read(key(1)), "old");
+  EXPECT_EQ(read(key(2)), "same");
+  backend.commit_elsewhere(key(1), "new");
+  EXPECT_FALSE(cache.find(key(2)));
+  EXPECT_EQ(read(key(1)), "new");
+  EXPECT_EQ(cache.stats().drops, 2U);  // the first attached it to a state
+}
+
+TEST_F(CacheRules, WhatWasReadBeforeAForeignCommitIsNotKept) {
+  backend.records[key(1)] = record("old");
+  const Cache::Before before = cache.before();
+  const auto found = backend.load(key(1));
+  backend.commit_elsewhere(key(1), "new");
+  EXPECT_FALSE(cache.find(key(1)));  // and so the tag moves on
+  cache.fill(before, key(1), found);
+  EXPECT_EQ(read(key(1)), "new");
+}
+
+TEST_F(CacheRules, WhatWasReadBeforeAnOwnCommitIsNotKept) {
+  backend.records[key(1)] = record("old");
+  const Cache::Before before = cache.before();
+  const auto found = backend.load(key(1));
+  commit({{key(1), record("new")}});
+  cache.fill(before, key(1), found);
+  EXPECT_EQ(read(key(1)), "new");
+}
+
+TEST_F(CacheRules, AnOwnCommitIsPublished) {
+  backend.records[key(1)] = record("old");
+  backend.records[key(2)] = record("gone");
+  read(key(1));
+  read(key(2));
+  commit({{key(1), record("new")}, {key(2), std::nullopt}, {key(3), record("three")}});
+  const int loads = backend.loads;
+  EXPECT_EQ(read(key(1)), "new");
+  EXPECT_EQ(read(key(2)), std::nullopt);
+  EXPECT_EQ(read(key(3)), "three");
+  EXPECT_EQ(backend.loads, loads);
+}
+
+TEST_F(CacheRules, UntilThenTheStateBeforeIsServed) {
+  backend.records[key(1)] = record("old");
+  read(key(1));
+  ASSERT_TRUE(cache.begin_own());
+  backend.commit_elsewhere(key(1), "new");  // our own header is out, nothing is published
+  EXPECT_EQ(read(key(1)), "old");
+  const std::vector<Change> changes{{key(1), record("new")}};
+  const Mark after = store::read_mark(backend.words);
+  cache.end_own(&changes, &after);
+  EXPECT_EQ(read(key(1)), "new");
+}
+
+TEST_F(CacheRules, WhatIsReadInThatWhileIsNotKept) {
+  backend.records[key(1)] = record("old");
+  ASSERT_TRUE(cache.begin_own());
+  backend.commit_elsewhere(key(1), "new");
+  const Cache::Before before = cache.before();
+  cache.fill(before, key(1), backend.load(key(1)));
+  EXPECT_FALSE(cache.find(key(1)));
+  cache.end_own(nullptr, nullptr);
+}
+
+TEST_F(CacheRules, ARolledBackCommitLeavesTheTableAsItWas) {
+  backend.records[key(1)] = record("old");
+  read(key(1));
+  ASSERT_TRUE(cache.begin_own());
+  cache.end_own(nullptr, nullptr);
+  const int loads = backend.loads;
+  EXPECT_EQ(read(key(1)), "old");
+  EXPECT_EQ(backend.loads, loads);
+  backend.commit_elsewhere(key(1), "new");  // the lock is free: now it may be another's
+  EXPECT_EQ(read(key(1)), "new");
+}
+
+TEST_F(CacheRules, TakingTheLockCatchesUpFirst) {
+  backend.records[key(1)] = record("old");
+  read(key(1));
+  backend.commit_elsewhere(key(1), "new");
+  ASSERT_TRUE(cache.begin_own());
+  EXPECT_FALSE(cache.look(key(1)));
+  cache.fill_own(key(1), backend.load(key(1)));
+  EXPECT_EQ(cache.look(key(1)).value()->body, "new");
+  cache.end_own(nullptr, nullptr);
+}
+
+TEST_F(CacheRules, ACommitOfTooMuchIsForgottenWhole) {
+  backend.records[key(1)] = record("old");
+  read(key(1));
+  ASSERT_TRUE(cache.begin_own());
+  backend.commit_elsewhere(key(1), "new");
+  const Mark after = store::read_mark(backend.words);
+  cache.end_own(nullptr, &after);
+  EXPECT_FALSE(cache.find(key(1)));
+  EXPECT_EQ(read(key(1)), "new");
+}
+
+TEST_F(CacheRules, ALargeCommitTakesItsRecordsOutOnly) {
+  for (int i = 0; i < 200; ++i) {
+    backend.records[key(i)] = record("old");
+    read(key(i));
+  }
+  std::vector<Change> changes;
+  for (int i = 0; i < 100; ++i) changes.push_back({key(i), record("new")});
+  commit(changes);
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(cache.find(key(i)));
+  for (int i = 100; i < 200; ++i) EXPECT_EQ(cache.find(key(i)).value()->body, "old");
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(read(key(i)), "new");
+}
+
+TEST_F(CacheRules, AMarkThatMayComeAgainIsNone) {
+  backend.records[key(1)] = record("old");
+  backend.words[1].store(1);
+  read(key(1));
+  EXPECT_FALSE(cache.find(key(1)));
+  EXPECT_FALSE(cache.begin_own());
+}
+
+TEST_F(CacheRules, WithoutAMarkNothingIsKept) {
+  MarkedBackend bare;
+  bare.marked = false;
+  Cache idle(bare, {});
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(idle.attach());
+  EXPECT_FALSE(idle.find(key(1)));
+  EXPECT_FALSE(idle.before().known);
+}
+
+TEST_F(CacheRules, WhetherSomethingIsReclaimedIsPartOfTheState) {
+  backend.records[key(1)] = record("one");
+  EXPECT_FALSE(cache.find_node(key(1)));  // not known yet
+  read(key(1));
+  EXPECT_TRUE(cache.find_node(key(1)));
+  commit({{{.space = Space::kOrphan, .a = 0, .b = 5}, Record{}}});
+  EXPECT_FALSE(cache.find_node(key(1)));
+  EXPECT_TRUE(cache.find(key(1)));
+}
+
+TEST_F(CacheRules, KeysOfDifferentSpacesAndNamesAreDifferent) {
+  const Key pair{.space = Space::kEntry, .a = 1, .b = 2};
+  const Key other{.space = Space::kEntry, .a = 2, .b = 1};
+  const Key name{.space = Space::kCounter, .a = 1, .name = "x"};
+  const Key empty{.space = Space::kPrefix};
+  int n = 0;
+  for (const Key& where : {key(1), pair, other, name, empty}) {
+    backend.records[where] = record(std::to_string(n++));
+  }
+  n = 0;
+  for (const Key& where : {key(1), pair, other, name, empty}) {
+    EXPECT_EQ(read(where), std::to_string(n));
+    EXPECT_EQ(read(where), std::to_string(n++));
+  }
+}
+
+// --- Several records, one state
+
+TEST_F(CacheRules, AViewOfWhatIsThereAsksNobody) {
+  backend.records[key(1)] = record("one");
+  backend.records[key(2)] = record("two");
+  read(key(1));
+  read(key(2));
+  const int loads = backend.loads;
+  CachedView view(cache, backend);
+  EXPECT_EQ(view.load(key(1))->body, "one");
+  EXPECT_EQ(view.load(key(2))->body, "two");
+  EXPECT_TRUE(view.holds());
+  EXPECT_EQ(backend.loads, loads);
+}
+
+TEST_F(CacheRules, AViewGoesOnInTheStoreWhereSomethingIsMissing) {
+  backend.records[key(1)] = record("one");
+  backend.records[key(2)] = record("two");
+  read(key(1));
+  {
+    CachedView view(cache, backend);
+    EXPECT_EQ(view.load(key(1))->body, "one");
+    EXPECT_EQ(view.load(key(2))->body, "two");
+    EXPECT_TRUE(view.holds());
+  }
+  EXPECT_TRUE(cache.find(key(2)));  // kept
+}
+
+TEST_F(CacheRules, AViewOfTwoStatesDoesNotHold) {
+  backend.records[key(1)] = record("old");
+  backend.records[key(2)] = record("old");
+  read(key(1));
+  CachedView view(cache, backend);
+  EXPECT_EQ(view.load(key(1))->body, "old");
+  backend.records[key(1)] = record("new");
+  backend.commit_elsewhere(key(2), "new");
+  EXPECT_EQ(view.load(key(2))->body, "new");
+  EXPECT_FALSE(view.holds());
+}
+
+TEST_F(CacheRules, NorOneAcrossAnOwnCommit) {
+  backend.records[key(1)] = record("old");
+  backend.records[key(2)] = record("old");
+  read(key(1));
+  read(key(2));
+  CachedView view(cache, backend);
+  EXPECT_EQ(view.load(key(1))->body, "old");
+  commit({{key(1), record("new")}, {key(2), record("new")}});
+  EXPECT_EQ(view.load(key(2))->body, "new");
+  EXPECT_FALSE(view.holds());
+}
+
+TEST_F(CacheRules, AViewThatTookNothingFromTheTableHoldsAnyway) {
+  backend.records[key(1)] = record("old");
+  CachedView view(cache, backend);
+  EXPECT_EQ(view.load(key(1))->body, "old");
+  commit({{key(1), record("new")}});
+  EXPECT_EQ(view.load(key(1))->body, "new") << "from the table, which is of another state";
+  EXPECT_FALSE(view.holds());
+  CachedView fresh(cache, backend);
+  EXPECT_EQ(fresh.load(key(1))->body, "new");
+  EXPECT_TRUE(fresh.holds());
+}
+
+TEST_F(CacheRules, AChildOfAForkStartsEmpty) {
+  backend.records[key(1)] = record("one");
+  read(key(1));
+  cache.prepare_fork();
+  cache.child_after_fork();
+  EXPECT_FALSE(cache.look(key(1)));
+  attach();
+  EXPECT_EQ(read(key(1)), "one");
+  EXPECT_TRUE(cache.find(key(1)));
+}
+
+}  // namespace
+}  // namespace graven::test
