@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <new>
 #include <thread>
 #include <utility>
+
+#include <graven/error.hpp>
 
 #include "base/hash.hpp"
 
@@ -165,7 +168,12 @@ bool Cache::attach() {
   if (hopeless_.load(std::memory_order_relaxed)) return false;
   const std::scoped_lock lock(attach_mutex_);
   if (live_.load(std::memory_order_acquire) != nullptr) return true;
-  const MarkWords* live = backend_.live_mark();
+  const MarkWords* live = nullptr;
+  try {
+    live = backend_.live_mark();
+  } catch (const Error&) {
+    // Whoever reads on learns what is wrong, if it concerns the reading.
+  }
   if (live == nullptr) {
     hopeless_.store(true, std::memory_order_relaxed);
     return false;
@@ -325,20 +333,24 @@ CachedView::CachedView(Cache& cache, Backend& backend) : cache_(cache), backend_
   }
 }
 
-/// The real view, once something is not in the table.
-View& CachedView::below() {
-  if (!below_) {
+/// Reads something that is not in the table from the store; the first time, sees whether what
+/// came from the table is of the state read there.
+template <class Read>
+auto CachedView::read_below(const Read& read) {
+  const bool first = !below_;
+  if (first) {
     before_ = cache_.before();
     below_ = backend_.view();
-    below_->load(clock_key());  // the first read fixes the state
-    // What came from the table is of the view's state if nothing has changed up to here.
+  }
+  auto result = read(*below_);  // the first read fixes the view's state
+  if (first) {
     if (!cache_.strictly_current() || cache_.sequence() != sequence_) {
       usable_ = false;
       mixed_ = cached_;
     }
     cache_.settle();
   }
-  return *below_;
+  return result;
 }
 
 std::optional<Record> CachedView::load(const Key& key) {
@@ -348,7 +360,7 @@ std::optional<Record> CachedView::load(const Key& key) {
       return std::move(*found);
     }
   }
-  std::optional<Record> record = below().load(key);
+  std::optional<Record> record = read_below([&](View& view) { return view.load(key); });
   cache_.fill(before_, key, record);
   return record;
 }
@@ -369,18 +381,20 @@ void CachedView::load_many(std::span<const Key> keys,
     }
   }
   if (missing.empty()) return;
-  View& view = below();
-  view.load_many(missing, [&](std::size_t i, Record* record) {
-    if (missing.size() <= kKeptOfARead) {
-      cache_.fill(before_, missing[i],
-                  record != nullptr ? std::optional<Record>(*record) : std::nullopt);
-    }
-    each(places[i], record);
+  read_below([&](View& view) {
+    view.load_many(missing, [&](std::size_t i, Record* record) {
+      if (missing.size() <= kKeptOfARead) {
+        cache_.fill(before_, missing[i],
+                    record != nullptr ? std::optional<Record>(*record) : std::nullopt);
+      }
+      each(places[i], record);
+    });
+    return true;
   });
 }
 
 std::vector<Row> CachedView::scan(const Range& range, std::size_t limit) {
-  return below().scan(range, limit);
+  return read_below([&](View& view) { return view.scan(range, limit); });
 }
 
 }  // namespace graven::store

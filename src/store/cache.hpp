@@ -166,7 +166,8 @@ class CachedView final : public View {
   }
 
  private:
-  View& below();
+  template <class Read>
+  auto read_below(const Read& read);
 
   Cache& cache_;
   Backend& backend_;

@@ -13,6 +13,8 @@
 
 #include <gtest/gtest.h>
 
+#include "sqlite/child.hpp"
+
 namespace graven::test {
 namespace {
 
@@ -380,11 +382,15 @@ TEST_F(CacheRules, AChildOfAForkStartsEmpty) {
   backend.records[key(1)] = record("one");
   read(key(1));
   cache.prepare_fork();
-  cache.child_after_fork();
-  EXPECT_FALSE(cache.look(key(1)));
-  attach();
-  EXPECT_EQ(read(key(1)), "one");
-  EXPECT_TRUE(cache.find(key(1)));
+  Child child([&] {
+    cache.child_after_fork();
+    const bool empty = !cache.look(key(1));
+    attach();
+    return empty && read(key(1)) == "one" && cache.find(key(1)).has_value();
+  });
+  cache.parent_after_fork();
+  EXPECT_TRUE(child.succeeded());
+  EXPECT_TRUE(cache.look(key(1)));
 }
 
 }  // namespace
