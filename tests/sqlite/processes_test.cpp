@@ -27,19 +27,22 @@ class Processes : public ::testing::Test {
 };
 
 TEST_F(Processes, TwoCountTogetherAndNeitherStarves) {
-  constexpr int kEach = 2000;
+  constexpr int kEach = 5000;
   const auto work = [&](const Reporter& reporter, const std::string& own,
                         const std::string& other) {
     const auto backend = sqlite::open(path_);
     reporter.say("open");
     while (count(*backend, "go") == 0) ::usleep(100);
     for (int i = 0; i < kEach; ++i) {
-      const auto transaction = backend->begin(soon());
+      auto transaction = backend->begin(soon());
       const auto next = [&](const std::string& name) {
         const auto record = transaction->load(counter_key(name));
         return counter_record(0, (record ? record->integers[0] : 0) + 1);
       };
       write(*transaction, {{counter_key(own), next(own)}, {counter_key("both"), next("both")}});
+      transaction.reset();
+      // The race begins when both are at it, however late one of them was given a processor.
+      while (i == 0 && count(*backend, other) == 0) ::usleep(100);
     }
     // How far the other had come when this one was done.
     reporter.say(std::to_string(count(*backend, other)));
@@ -51,9 +54,10 @@ TEST_F(Processes, TwoCountTogetherAndNeitherStarves) {
   EXPECT_EQ(second.line(), "open");
   const auto backend = sqlite::open(path_);
   increment(*backend, "go");
-  // Whoever was done first has left the other its share: about as much as it had itself.
+  // Whoever was done first has left the other its share: about as much as it had itself, on a
+  // machine with time for both. A starved one would have stood at a handful.
   const int share = std::min(std::stoi(first.line()), std::stoi(second.line()));
-  EXPECT_GE(share, kEach / 4);
+  EXPECT_GE(share, kEach / 20);
   EXPECT_TRUE(first.succeeded());
   EXPECT_TRUE(second.succeeded());
   EXPECT_EQ(count(*backend, "first"), kEach);
