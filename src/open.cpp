@@ -15,10 +15,12 @@
 #include <utility>
 
 #include <graven/database.hpp>
+#include <graven/map.hpp>
 
 #include "base/fork.hpp"
 #include "graph/heap.hpp"
 #include "graph/scope.hpp"
+#include "map/core.hpp"
 #include "memory/backend.hpp"
 #include "sqlite/backend.hpp"
 
@@ -161,6 +163,24 @@ Database::Database(std::string_view url, const Options& options) {
   Options settings = options;
   std::shared_ptr<graph::Heap> heap = open_heap(url, settings);
   scope_ = graph::make_live_scope(std::make_shared<graph::Session>(std::move(heap), settings));
+}
+
+Map::Map(std::string_view url, const MapOptions& options) {
+  if (options.hot_capacity == 0) throw UsageError("hot_capacity must be at least 1");
+  if (options.flush_interval.count() <= 0) throw UsageError("flush_interval must be positive");
+  MapOptions own = options;
+  if (own.persist == Persist::kMemory || url == "memory://") {
+    own.persist = Persist::kMemory;
+    session_ = map::open_in_memory(own);
+    return;
+  }
+  Options settings{.read_only = options.read_only,
+                   .synchronous = options.synchronous,
+                   .busy_timeout = options.busy_timeout,
+                   .allow_network_file_system = options.allow_network_file_system};
+  const std::shared_ptr<graph::Heap> heap = open_heap(url, settings);
+  // The store lives as long as the heap that owns it.
+  session_ = map::open(std::shared_ptr<store::Store>(heap, &heap->store()), own);
 }
 
 }  // namespace graven

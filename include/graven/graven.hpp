@@ -6,5 +6,6 @@
 #include <graven/data.hpp>      // IWYU pragma: export
 #include <graven/database.hpp>  // IWYU pragma: export
 #include <graven/error.hpp>     // IWYU pragma: export
+#include <graven/map.hpp>       // IWYU pragma: export
 #include <graven/value.hpp>     // IWYU pragma: export
 #include <graven/version.hpp>   // IWYU pragma: export

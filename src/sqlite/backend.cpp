@@ -81,6 +81,11 @@ class SqliteBackend final : public store::Backend {
   std::unique_ptr<store::View> view() override;
   std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override;
 
+  [[nodiscard]] bool commits_are_slow() const override {
+    return options_.synchronous == Synchronous::kFull;
+  }
+  void sync() override;
+
   void hold_owner(std::int64_t owner) override { owners_.hold(owner); }
   bool owner_alive(std::int64_t owner) override { return owners_.alive(owner); }
 
@@ -323,6 +328,22 @@ void SqliteBackend::maintain() {
   quietly("PRAGMA optimize");
   if (file_state(target_.path + "-wal").size > kLargeWal) {
     quietly("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+}
+
+void SqliteBackend::sync() {
+  refuse_after_fork(generation_, target_.name);
+  if (options_.read_only) return;
+  const Lease lease = writer_.lease(std::chrono::steady_clock::now() + options_.busy_timeout);
+  // The WAL has all that is not in the database yet. At synchronous=off even what a checkpoint
+  // moved there may not be on the disk.
+  lease->integer("SELECT count(*) FROM prefix");  // opens the WAL
+  for (const int which : {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER}) {
+    sqlite3_file* file = nullptr;
+    sqlite3_file_control(lease->handle(), "main", which, &file);
+    if (file == nullptr || file->pMethods == nullptr) continue;
+    const int code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+    if (code != SQLITE_OK) lease->fail(code);
   }
 }
 

@@ -35,6 +35,7 @@ class Statement {
   [[nodiscard]] Connection& connection() const noexcept { return *owner_; }
 
   void bind(int index, std::int64_t value) { sqlite3_bind_int64(handle_, index, value); }
+  void bind_real(int index, double value) { sqlite3_bind_double(handle_, index, value); }
   void bind_text(int index, std::string_view text);
   /// An empty body is NULL.
   void bind_body(int index, std::string_view body);
@@ -67,6 +68,13 @@ class Cursor {
 
   [[nodiscard]] std::int64_t integer(int column) const {
     return sqlite3_column_int64(statement_.handle(), column);
+  }
+  [[nodiscard]] double real(int column) const {
+    return sqlite3_column_double(statement_.handle(), column);
+  }
+  /// SQLITE_INTEGER, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_BLOB or SQLITE_NULL.
+  [[nodiscard]] int type(int column) const {
+    return sqlite3_column_type(statement_.handle(), column);
   }
   void bytes(int column, std::string& out) const {
     const void* data = sqlite3_column_blob(statement_.handle(), column);

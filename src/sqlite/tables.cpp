@@ -6,6 +6,8 @@
 #include "sqlite/tables.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -36,7 +38,7 @@ std::vector<std::string> value_columns(const Schema& schema) {
   std::vector<std::string> columns;
   if (schema.has_version) columns.emplace_back("version");
   for (const auto name : schema.integers) columns.emplace_back(name);
-  if (schema.has_body) columns.emplace_back("body");
+  if (schema.has_body) columns.emplace_back(schema.has_value ? "value" : "body");
   return columns;
 }
 
@@ -48,6 +50,10 @@ std::string join(const std::vector<std::string>& parts, const char* between) {
   }
   return text;
 }
+
+/// Whether the rows lie in the order of their keys. Those with values of any size don't: a search
+/// through them would read every value it compares a key with.
+bool clustered(const Schema& schema) { return schema.shape != KeyShape::kId && !schema.has_value; }
 
 /// "child = ?1 AND parent = ?2"
 std::string key_condition(const Schema& schema) {
@@ -74,8 +80,18 @@ std::string put_sql(Space space) {
   for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
   std::vector<std::string> marks;
   for (std::size_t i = 1; i <= columns.size(); ++i) marks.push_back("?" + std::to_string(i));
-  return "INSERT OR REPLACE INTO " + std::string(schema.table) + " (" + join(columns, ", ") +
-         ") VALUES (" + join(marks, ", ") + ")";
+  const std::string row = std::string(schema.table) + " (" + join(columns, ", ") + ") VALUES (" +
+                          join(marks, ", ") + ")";
+  if (!clustered(schema) && schema.shape == KeyShape::kName) {
+    // In place: replacing the row would give it another place, and the index with it.
+    std::vector<std::string> sets;
+    for (const std::string& column : value_columns(schema)) {
+      sets.push_back(column + " = excluded." + column);
+    }
+    return "INSERT INTO " + row + " ON CONFLICT (" + join(key_columns(schema), ", ") +
+           ") DO UPDATE SET " + join(sets, ", ");
+  }
+  return "INSERT OR REPLACE INTO " + row;
 }
 
 std::string erase_sql(Space space) {
@@ -141,12 +157,75 @@ int bind_key(Statement& statement, const Schema& schema, const Key& key) {
   return next;
 }
 
+// A value is one of SQLite's own, so that SQL can compute with it. Whatever is not what its kind
+// promises (and NaN, which SQLite has no number for) is kept as bytes.
+
+template <class Number>
+std::optional<Number> as_number(std::string_view body) {
+  Number number;
+  if (body.size() != sizeof number) return std::nullopt;
+  std::memcpy(&number, body.data(), sizeof number);
+  return number;
+}
+
+void bind_value(Statement& statement, int parameter, const Record& record) {
+  switch (static_cast<store::ValueKind>(record.integers[0])) {
+    case store::ValueKind::kFalse:
+    case store::ValueKind::kTrue:
+      if (record.body.empty()) {
+        return statement.bind(parameter,
+                              std::int64_t{static_cast<store::ValueKind>(record.integers[0]) ==
+                                           store::ValueKind::kTrue});
+      }
+      break;
+    case store::ValueKind::kInt:
+      if (const auto number = as_number<std::int64_t>(record.body)) {
+        return statement.bind(parameter, *number);
+      }
+      break;
+    case store::ValueKind::kReal:
+      if (const auto number = as_number<double>(record.body); number && !std::isnan(*number)) {
+        return statement.bind_real(parameter, *number);
+      }
+      break;
+    case store::ValueKind::kBigInt:
+    case store::ValueKind::kText:
+      return statement.bind_text(parameter, record.body);
+    case store::ValueKind::kNull:
+    case store::ValueKind::kBytes:
+    case store::ValueKind::kJson:
+      break;
+  }
+  statement.bind_body(parameter, record.body);
+}
+
+void read_value(const Cursor& cursor, int column, Record& record) {
+  const auto set = [&record](const auto& number) {
+    record.body.assign(reinterpret_cast<const char*>(&number), sizeof number);
+  };
+  const auto kind = static_cast<store::ValueKind>(record.integers[0]);
+  switch (cursor.type(column)) {
+    case SQLITE_INTEGER:
+      record.body.clear();
+      if (kind == store::ValueKind::kReal) return set(cursor.real(column));
+      if (kind != store::ValueKind::kFalse && kind != store::ValueKind::kTrue) {
+        return set(cursor.integer(column));
+      }
+      return;
+    case SQLITE_FLOAT:
+      return set(cursor.real(column));
+    default:
+      return cursor.bytes(column, record.body);
+  }
+}
+
 /// Reads the value columns from `column` on.
 void read_record(const Cursor& cursor, const Schema& schema, int column, Record& record) {
   if (schema.has_version) record.version = static_cast<std::uint64_t>(cursor.integer(column++));
   for (std::size_t i = 0; i < schema.integers.size(); ++i) {
     record.integers[i] = cursor.integer(column++);
   }
+  if (schema.has_value) return read_value(cursor, column, record);
   if (schema.has_body) cursor.bytes(column, record.body);
 }
 
@@ -189,9 +268,17 @@ std::string create_table(Space space) {
   }
   if (schema.has_version) sql += ", version INTEGER NOT NULL";
   for (const auto name : schema.integers) sql += ", " + std::string(name) + " INTEGER NOT NULL";
-  if (schema.has_body) sql += ", body BLOB";
-  if (schema.shape != KeyShape::kId) {
-    sql += ", PRIMARY KEY (" + join(key_columns(schema), ", ") + ")) WITHOUT ROWID";
+  if (schema.has_value) {
+    sql += ", value";
+  } else if (schema.has_body) {
+    sql += ", body BLOB";
+  }
+  const std::string keys = "(" + join(key_columns(schema), ", ") + ")";
+  if (clustered(schema)) {
+    sql += ", PRIMARY KEY " + keys + ") WITHOUT ROWID";
+  } else if (schema.shape != KeyShape::kId) {
+    sql += "); CREATE UNIQUE INDEX " + std::string(schema.table) + "_key ON " +
+           std::string(schema.table) + " " + keys;
   } else {
     sql += ")";
   }
@@ -238,6 +325,15 @@ bool Tables::reclaiming() {
   }
   Cursor cursor(reclaiming_);
   return cursor.next();
+}
+
+std::uint64_t Tables::count_items(std::int64_t map) {
+  if (!count_items_) {
+    count_items_ = Statement(connection_, "SELECT count(*) FROM item WHERE map = ?1");
+  }
+  count_items_.bind(1, map);
+  Cursor cursor(count_items_);
+  return cursor.next() ? static_cast<std::uint64_t>(cursor.integer(0)) : 0;
 }
 
 void Tables::load_many(std::span<const Key> keys,
@@ -344,7 +440,11 @@ void Tables::put(const Key& key, const Record& record) {
   int next = bind_key(put, schema, key);
   if (schema.has_version) put.bind(next++, static_cast<std::int64_t>(record.version));
   for (std::size_t i = 0; i < schema.integers.size(); ++i) put.bind(next++, record.integers[i]);
-  if (schema.has_body) put.bind_body(next, record.body);
+  if (schema.has_value) {
+    bind_value(put, next, record);
+  } else if (schema.has_body) {
+    put.bind_body(next, record.body);
+  }
   put.execute();
 }
 
@@ -358,6 +458,7 @@ void Tables::clear() noexcept {
   statements_ = {};
   load_node_ = Statement();
   reclaiming_ = Statement();
+  count_items_ = Statement();
 }
 
 }  // namespace graven::sqlite

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // The spaces as SQLite tables: their SQL, written from store::schema(), and the reads and
-// writes of one connection's prepared statements. A space keyed by an id is a rowid table;
-// the others are WITHOUT ROWID, their rows being small. docs/format/sqlite.md shows the result.
+// writes of one connection's prepared statements. A space keyed by an id is a rowid table; items of
+// maps are one with an index on their key, their values being of any size; the others are WITHOUT
+// ROWID. docs/format/sqlite.md shows the result.
 //
 // Always holds: every statement is reset before a call returns, so outside a transaction no
 // call leaves a read lock behind.
@@ -23,7 +24,7 @@
 
 namespace graven::sqlite {
 
-/// The CREATE TABLE of a space.
+/// The CREATE statements of a space.
 std::string create_table(store::Space space);
 
 class Tables {
@@ -37,6 +38,7 @@ class Tables {
                  const std::function<void(std::size_t, store::Record*)>& each);
   std::vector<store::Row> scan(const store::Range& range, std::size_t limit);
   bool reclaiming();
+  std::uint64_t count_items(std::int64_t map);
 
   void put(const store::Key& key, const store::Record& record);
   void erase(const store::Key& key);
@@ -67,6 +69,7 @@ class Tables {
   std::array<Statements, store::kSpaceCount> statements_;
   Statement load_node_;
   Statement reclaiming_;
+  Statement count_items_;
 };
 
 }  // namespace graven::sqlite

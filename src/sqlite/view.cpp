@@ -47,4 +47,10 @@ std::vector<store::Row> SqliteView::scan(const store::Range& range, std::size_t 
   return rows;
 }
 
+std::uint64_t SqliteView::count_items(std::int64_t map) {
+  const std::uint64_t count = tables().count_items(map);
+  verify();
+  return count;
+}
+
 }  // namespace graven::sqlite

@@ -106,6 +106,10 @@ std::vector<store::Row> SqliteTransaction::scan(const store::Range& range, std::
   return open_connection().tables().scan(range, limit);
 }
 
+std::uint64_t SqliteTransaction::count_items(std::int64_t map) {
+  return open_connection().tables().count_items(map);
+}
+
 void SqliteTransaction::apply(std::span<const Change> changes) {
   Tables& tables = sound_connection().tables();
   try {

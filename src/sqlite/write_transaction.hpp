@@ -35,6 +35,7 @@ class SqliteTransaction final : public store::WriteTransaction {
   void load_many(std::span<const store::Key> keys,
                  const std::function<void(std::size_t, store::Record*)>& each) override;
   std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override;
+  std::uint64_t count_items(std::int64_t map) override;
 
   void apply(std::span<const store::Change> changes) override;
   void savepoint(int depth) override;

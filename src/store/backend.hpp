@@ -45,6 +45,9 @@ class View {
 
   /// Up to `limit` records of the range, in key order (or its reverse).
   virtual std::vector<Row> scan(const Range& range, std::size_t limit) = 0;
+
+  /// How many items a map has. O(items), but without moving them where the store can count.
+  virtual std::uint64_t count_items(std::int64_t map);
 };
 
 /// The one open write of the store. Destroying it without commit() rolls it back.
@@ -83,6 +86,13 @@ class Backend {
   /// Like load() of a node, and whether anything waits to be reclaimed in the same state
   /// (whether kOrphan holds a record of owner 0), at next to no extra cost.
   virtual std::optional<Record> load_node(std::int64_t id, bool& reclaiming) = 0;
+
+  /// Whether a commit waits for the disk, so that several are better made one.
+  [[nodiscard]] virtual bool commits_are_slow() const { return false; }
+
+  /// Returns when every commit that has returned survives a loss of power. With no transaction of
+  /// this process open.
+  virtual void sync() {}
 
   /// Where the mark of the newest state stands, until the backend is destroyed or the process
   /// forks; nullptr when this store has none to watch. The first call may be slow.

@@ -102,6 +102,11 @@ Record decode(const Schema& shape, std::string_view bytes) {
 // --- Looking
 
 std::optional<std::optional<Record>> Cache::look(const Key& key) {
+  if (key.space == Space::kItem) {
+    const std::scoped_lock lock(joined_mutex_);
+    const Joined* map = joined(key.a);
+    return map != nullptr ? map->items->look(key) : std::nullopt;
+  }
   const HotTable* table = table_.load(std::memory_order_acquire);
   std::optional<std::optional<Record>> found;
   if (table == nullptr) return found;
@@ -154,6 +159,7 @@ bool Cache::catch_up() {
 void Cache::start_over(const Mark& mark) {
   sequence_.fetch_add(1, std::memory_order_seq_cst);
   if (HotTable* table = table_.load(std::memory_order_relaxed)) table->clear();
+  for (const Joined& map : joined_) map.items->drop();
   quiet_.store(false, std::memory_order_release);
   write_mark(tag_, mark);
 }
@@ -201,6 +207,10 @@ void Cache::fill(const Before& before, const Key& key, const std::optional<Recor
 }
 
 void Cache::put(const Key& key, const std::optional<Record>& record, bool only_if_absent) {
+  if (key.space == Space::kItem) {
+    if (Joined* map = joined(key.a)) map->items->put(key, record, only_if_absent);
+    return;
+  }
   HotTable* table = table_.load(std::memory_order_relaxed);
   if (table == nullptr) return;
   const Encoded encoded(key);
@@ -220,10 +230,32 @@ void Cache::put(const Key& key, const std::optional<Record>& record, bool only_i
 }
 
 void Cache::forget(const Key& key) {
+  if (key.space == Space::kItem) {
+    if (Joined* map = joined(key.a)) map->items->forget(key);
+    return;
+  }
   HotTable* table = table_.load(std::memory_order_relaxed);
   if (table == nullptr) return;
   const Encoded encoded(key);
   table->erase(encoded.view(), encoded.hash());
+}
+
+/// Under joined_mutex_ or mutex_.
+Cache::Joined* Cache::joined(std::int64_t map) {
+  for (Joined& one : joined_) {
+    if (one.map == map) return &one;
+  }
+  return nullptr;
+}
+
+void Cache::join(std::int64_t map, ItemCache& items) {
+  const std::scoped_lock lock(mutex_, joined_mutex_);
+  joined_.push_back({map, &items});
+}
+
+void Cache::leave(std::int64_t map) noexcept {
+  const std::scoped_lock lock(mutex_, joined_mutex_);
+  std::erase_if(joined_, [map](const Joined& one) { return one.map == map; });
 }
 
 void Cache::settle() noexcept {
@@ -277,6 +309,13 @@ void Cache::end_own(const std::vector<Change>* changes, const Mark* after) noexc
       if (change.key.space == Space::kOrphan && change.key.a == 0) {
         quiet_.store(false, std::memory_order_release);
       }
+      if (change.key.space == Space::kItem) {
+        if (Joined* map = joined(change.key.a)) map->touched = true;
+      }
+    }
+    for (Joined& map : joined_) {
+      map.items->committed(sequence_.load(std::memory_order_relaxed), map.touched);
+      map.touched = false;
     }
     write_mark(tag_, *after);
   } catch (const std::bad_alloc&) {
@@ -300,11 +339,13 @@ Cache::Stats Cache::stats() const {
 void Cache::prepare_fork() noexcept {
   attach_mutex_.lock();
   mutex_.lock();
+  joined_mutex_.lock();
   if (owned_) owned_->prepare_fork();
 }
 
 void Cache::parent_after_fork() noexcept {
   if (owned_) owned_->parent_after_fork();
+  joined_mutex_.unlock();
   mutex_.unlock();
   attach_mutex_.unlock();
 }
@@ -318,6 +359,7 @@ void Cache::child_after_fork() noexcept {
   quiet_.store(false);
   write_mark(tag_, {});
   sequence_.fetch_add(1);
+  joined_mutex_.unlock();
   mutex_.unlock();
   attach_mutex_.unlock();
 }
@@ -325,12 +367,9 @@ void Cache::child_after_fork() noexcept {
 // --- CachedView
 
 CachedView::CachedView(Cache& cache, Backend& backend) : cache_(cache), backend_(backend) {
-  sequence_ = cache_.sequence();
-  usable_ = cache_.current();
-  if (usable_ && sequence_ != cache_.sequence()) {  // it had to catch up
-    sequence_ = cache_.sequence();
-    usable_ = cache_.current() && sequence_ == cache_.sequence();
-  }
+  const std::optional<std::uint64_t> sequence = cache_.current_sequence();
+  usable_ = sequence.has_value();
+  sequence_ = sequence.value_or(0);
 }
 
 /// Reads something that is not in the table from the store; the first time, sees whether what

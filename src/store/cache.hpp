@@ -38,6 +38,22 @@
 
 namespace graven::store {
 
+/// Whoever keeps the items of one map in a table of his own, under the cache's protocol.
+class ItemCache {
+ public:
+  virtual ~ItemCache() = default;
+  /// As Cache::look(). Any thread.
+  virtual std::optional<std::optional<Record>> look(const Key& key) = 0;
+  // Called by one thread at a time:
+  virtual void put(const Key& key, const std::optional<Record>& record, bool only_if_absent) = 0;
+  virtual void forget(const Key& key) = 0;
+  /// Everything may be of an older state.
+  virtual void drop() = 0;
+  /// A commit of this process has been published; `touched`: items of this map were in it. Between
+  /// two calls with sequences that follow each other nothing else has changed.
+  virtual void committed(std::uint64_t sequence, bool touched) = 0;
+};
+
 class Cache {
  public:
   struct Stats {
@@ -97,9 +113,21 @@ class Cache {
   /// process that is being published: else the next look might show an older state.
   void settle() noexcept;
 
+  /// From now until leave() the items of that map are with `items`.
+  void join(std::int64_t map, ItemCache& items);
+  void leave(std::int64_t map) noexcept;
+
   // For CachedView: one state, several looks.
   [[nodiscard]] std::uint64_t sequence() const noexcept {
     return sequence_.load(std::memory_order_seq_cst);
+  }
+  /// The sequence, once the table is of the newest state; nothing where it may not be asked.
+  std::optional<std::uint64_t> current_sequence() {
+    for (;;) {
+      const std::uint64_t before = sequence();
+      if (!current()) return std::nullopt;
+      if (before == sequence()) return before;  // else it had to catch up
+    }
   }
   std::optional<std::optional<Record>> look(const Key& key);
   /// Whether the newest state is that of the table without a doubt.
@@ -127,6 +155,12 @@ class Cache {
   void start_over(const Mark& mark);
   void put(const Key& key, const std::optional<Record>& record, bool only_if_absent);
   void forget(const Key& key);
+  struct Joined {
+    std::int64_t map;
+    ItemCache* items;
+    bool touched = false;  // in end_own()
+  };
+  Joined* joined(std::int64_t map);
 
   Backend& backend_;
   const HotLimits limits_;
@@ -144,6 +178,8 @@ class Cache {
   std::mutex attach_mutex_;
   mutable std::mutex mutex_;
   std::unique_ptr<HotTable> owned_;  // attach_mutex_
+  std::mutex joined_mutex_;          // after mutex_
+  std::vector<Joined> joined_;       // joined_mutex_
   std::atomic<std::uint64_t> misses_{0};
   std::atomic<std::uint64_t> drops_{0};
 };

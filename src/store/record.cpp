@@ -14,6 +14,9 @@ constexpr std::array<std::string_view, 1> kSlotIntegers{"position"};
 constexpr std::array<std::string_view, 1> kOwnedIntegers{"node"};
 constexpr std::array<std::string_view, 1> kCounterIntegers{"value"};
 
+constexpr std::array<std::string_view, 3> kMapIntegers{"id", "owner", "process"};
+constexpr std::array<std::string_view, 2> kItemIntegers{"kind", "expires"};
+
 constexpr std::array<Schema, kSpaceCount> kSchemas{{
     {"prefix", KeyShape::kName, "", "name", kPrefixIntegers, true, false},
     {"node", KeyShape::kId, "id", "", kNodeIntegers, true, true},
@@ -24,6 +27,9 @@ constexpr std::array<Schema, kSpaceCount> kSchemas{{
     {"blob", KeyShape::kId, "id", "", kOwnedIntegers, false, true},
     {"orphan", KeyShape::kPair, "owner", "node", {}, false, false},
     {"counter", KeyShape::kName, "prefix", "name", kCounterIntegers, true, false},
+    {"map", KeyShape::kName, "", "name", kMapIntegers, true, false},
+    {"item", KeyShape::kName, "map", "key", kItemIntegers, false, true, true},
+    {"expiry", KeyShape::kName, "time", "item", {}, false, false},
 }};
 
 }  // namespace

@@ -34,8 +34,11 @@ enum class Space : std::uint8_t {
   kBlob,     // (id): node; body = a large string or bytes, raw
   kOrphan,   // (owner, node): nodes without a parent; owner 0: nobody, to be reclaimed
   kCounter,  // (prefix, name): value
+  kMap,      // (name): id, owner and process of the one that writes it lazily
+  kItem,     // (map, key): kind, time to expire; body = the value
+  kExpiry,   // (time, map and key): an item that was to expire then
 };
-inline constexpr std::size_t kSpaceCount = 9;
+inline constexpr std::size_t kSpaceCount = 12;
 
 /// A key. Which fields count is the space's KeyShape; the others stay at their defaults.
 struct Key {
@@ -56,6 +59,20 @@ struct Record {
   std::string body{};
 
   friend bool operator==(const Record&, const Record&) = default;
+};
+
+/// What the value of an item is, as its first integer, and the bytes of its body. A backend may
+/// store the value as one of its own.
+enum class ValueKind : std::uint8_t {
+  kNull = 0,    // none
+  kFalse = 1,   // none
+  kTrue = 2,    // none
+  kInt = 3,     // 8, the machine's order
+  kBigInt = 4,  // hexadecimal digits, as in graven::BigInt
+  kReal = 5,    // 8, IEEE 754, the machine's order
+  kText = 6,    // UTF-8
+  kBytes = 7,
+  kJson = 8,  // JSONB
 };
 
 /// One record as a scan or a batch gives it.
@@ -85,6 +102,7 @@ struct Schema {
   std::span<const std::string_view> integers;
   bool has_version;
   bool has_body;
+  bool has_value = false;  // the body is a value whose ValueKind is the first integer
 };
 
 const Schema& schema(Space space) noexcept;

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <exception>
 #include <utility>
 #include <vector>
 
@@ -137,7 +139,80 @@ void Store::write(base::FunctionRef<void(Work&)> mutation, const Limits& limits)
     work.end_mutation();
   });
   if (inside) return;
-  write_apart(mutation, Clock::now() + limits.busy);
+  const Deadline deadline = Clock::now() + limits.busy;
+  if (backend_->commits_are_slow()) {
+    write_together(mutation, deadline);
+  } else {
+    write_apart(mutation, deadline);
+  }
+}
+
+struct Store::Request {
+  base::FunctionRef<void(Work&)> mutation;
+  std::exception_ptr error{};
+  bool done = false;  // queue_mutex_
+  std::condition_variable moved{};
+};
+
+/// The first of the queue commits for all who came until it had the write lock; the others wait
+/// to be told, or to be the first.
+void Store::write_together(base::FunctionRef<void(Work&)> mutation, Deadline deadline) {
+  Request mine{mutation};
+  std::unique_lock lock(queue_mutex_);
+  queue_.push_back(&mine);
+  mine.moved.wait(lock, [&] { return mine.done || queue_.front() == &mine; });
+  if (!mine.done) {
+    lock.unlock();
+    std::vector<Request*> batch;
+    try {
+      lead(batch, deadline);
+    } catch (...) {
+      if (batch.empty()) batch.push_back(&mine);
+      for (Request* request : batch) {
+        if (!request->error) request->error = std::current_exception();
+      }
+    }
+    lock.lock();
+    for (Request* request : batch) {
+      queue_.pop_front();
+      request->done = true;
+      if (request != &mine) request->moved.notify_one();
+    }
+    if (!queue_.empty()) queue_.front()->moved.notify_one();
+  }
+  lock.unlock();
+  if (mine.error) std::rethrow_exception(mine.error);
+}
+
+void Store::lead(std::vector<Request*>& batch, Deadline deadline) {
+  const LaneHold hold(lane_, deadline, "a write");
+  Writing writing(*this, deadline);
+  {
+    const std::scoped_lock lock(queue_mutex_);
+    batch.assign(queue_.begin(), queue_.end());
+  }
+  if (batch.size() == 1) {
+    batch.front()->mutation(*writing.work);
+  } else {
+    for (Request* request : batch) {
+      writing.work->begin_mutation();
+      try {
+        request->mutation(*writing.work);
+      } catch (...) {
+        request->error = std::current_exception();
+        writing.work->drop_mutation();
+        continue;
+      }
+      writing.work->end_mutation();
+    }
+  }
+  commit_work(*writing.work, *writing.writes);
+}
+
+void Store::sync(Deadline deadline) {
+  if (in_transaction()) throw UsageError("a transaction is open on this thread: end it first");
+  const LaneHold hold(lane_, deadline, "a sync");
+  backend_->sync();
 }
 
 void Store::write_apart(base::FunctionRef<void(Work&)> body, Deadline deadline) {
@@ -269,6 +344,7 @@ void Store::expire(Transaction& transaction) {
 }
 
 void Store::prepare_fork() noexcept {
+  queue_mutex_.lock();
   open_mutex_.lock();
   lane_.prepare_fork();
   housekeeper_.prepare_fork();
@@ -280,6 +356,7 @@ void Store::parent_after_fork() noexcept {
   housekeeper_.parent_after_fork();
   lane_.parent_after_fork();
   open_mutex_.unlock();
+  queue_mutex_.unlock();
 }
 
 void Store::child_after_fork() noexcept {
@@ -293,6 +370,8 @@ void Store::child_after_fork() noexcept {
     open_.reset();
   }
   open_mutex_.unlock();
+  queue_.clear();  // their threads are the parent's
+  queue_mutex_.unlock();
 }
 
 }  // namespace graven::store

@@ -13,9 +13,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "base/fork.hpp"
 #include "base/function_ref.hpp"
@@ -55,7 +57,8 @@ class Store final : public base::ForkGuard {
   [[nodiscard]] Ids& ids() noexcept { return ids_; }
 
   /// Runs `mutation` in the lane and commits it, or makes it a part of this thread's open
-  /// transaction. When it throws, nothing of it remains.
+  /// transaction. When it throws, nothing of it remains. Where commits wait for the disk, those
+  /// that come meanwhile are committed together: then it may run on another writer's thread.
   void write(base::FunctionRef<void(Work&)> mutation, const Limits& limits);
 
   /// Runs `body` in a write transaction of its own although nothing may come of it: for the
@@ -71,6 +74,9 @@ class Store final : public base::ForkGuard {
   /// Runs `body` with the work of this thread's transaction; false when it has none.
   /// TransactionExpiredError when it had one that expired.
   bool with_current(base::FunctionRef<void(Work&)> body);
+
+  /// Returns when every commit that has returned survives a loss of power.
+  void sync(Deadline deadline);
 
   void wake(Deadline when) { housekeeper_.wake(when); }
   /// Stops the housekeeper and rolls back what is open; before the hook goes.
@@ -88,6 +94,11 @@ class Store final : public base::ForkGuard {
   void end(Transaction& transaction) noexcept;
   void commit_work(Work& work, WriteTransaction& writes);
 
+  /// A write that waits in the queue.
+  struct Request;
+  void write_together(base::FunctionRef<void(Work&)> mutation, Deadline deadline);
+  void lead(std::vector<Request*>& batch, Deadline deadline);
+
   /// A write transaction with its work, and the cache kept in step with what becomes of it.
   struct Writing;
 
@@ -96,6 +107,8 @@ class Store final : public base::ForkGuard {
   CommitHook& hook_;
   Ids ids_;
   Lane lane_;
+  std::mutex queue_mutex_;
+  std::deque<Request*> queue_;  // the first one leads; queue_mutex_
   std::mutex open_mutex_;
   std::shared_ptr<Transaction> open_;  // the transaction that holds the lane; open_mutex_
   Housekeeper housekeeper_;            // after the rest, which its thread uses

@@ -348,6 +348,22 @@ void Work::put(const Key& key, Record record) {
 
 void Work::erase(const Key& key) { write(key, std::nullopt); }
 
+void Work::write_many(std::vector<Change> changes) {
+  for (Change& change : changes) {
+    if (change.record) {
+      change.record->version = schema(change.key.space).has_version ? commit_id_ : 0;
+    }
+  }
+  if (recording_ || in_mutation_) {
+    for (Change& change : changes) write(change.key, std::move(change.record));
+    return;
+  }
+  written_ = true;
+  apply(done_);
+  for (const Change& change : changes) clean_.erase(change.key);
+  apply(std::move(changes));
+}
+
 void Work::apply(Overlay& overlay) {
   if (overlay.empty()) return;
   std::vector<Change> changes;
@@ -357,6 +373,10 @@ void Work::apply(Overlay& overlay) {
     changes.push_back({key, std::move(record)});
   }
   overlay.clear();
+  apply(std::move(changes));
+}
+
+void Work::apply(std::vector<Change> changes) {
   cache_ = nullptr;
   sink_->apply(changes);
   if (forgotten_ || applied_.size() + changes.size() > kKeptChanges) {

@@ -87,6 +87,9 @@ class Work final : public View {
 
   void put(const Key& key, Record record);
   void erase(const Key& key);
+  /// Puts and erases many, each key once: what has been decided without reading. Outside a
+  /// mutation they go to the sink at once.
+  void write_many(std::vector<Change> changes);
 
   /// An id never given out before (see design/ids.md): 48 bits of milliseconds, 15 of sequence.
   /// `space` is where its record will be.
@@ -134,6 +137,7 @@ class Work final : public View {
   std::optional<Record> load_below(const Key& key);
   void write(const Key& key, std::optional<Record> record);
   void apply(Overlay& overlay);
+  void apply(std::vector<Change> changes);
   void spill();
   void start_clock();
   bool next_overlaid(const Range& range, const Key* after, Key& found) const;

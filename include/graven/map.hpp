@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+//
+// Map: a flat mapping from text keys to values, kept in a store. Values are scalars (null, bool,
+// integers of any size, floats, text, bytes) or plain nested data, which is stored as one value:
+// change it by assigning it anew. For structures one edits in place, see Dict and List.
+//
+// A Map is a small value: copies stand for the same map, and any number of threads may use it.
+// Several maps live in one file, beside its graph, each under a name. With Persist::kWritethrough
+// several processes may write; a write inside a transaction of the same file and thread is part
+// of it. Errors of any call: ClosedError after close(), BusyError, UnavailableError; of writes
+// also LimitError, WrongTypeError and BadValueError, before anything has changed.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <graven/data.hpp>
+#include <graven/database.hpp>
+
+namespace graven {
+
+namespace map {
+class Session;
+}
+
+/// How long a write waits: until it is in the file (several writers share one commit where that
+/// waits for the disk); not at all, and a flush in the background follows; or for ever, because
+/// nothing is kept on disk.
+enum class Persist : std::uint8_t { kWritethrough, kLazy, kMemory };
+
+struct MapOptions {
+  /// 1 to 200 bytes of UTF-8 without control characters.
+  std::string name = "main";
+  Persist persist = Persist::kWritethrough;
+  /// Entries kept in memory for reading, at most.
+  std::size_t hot_capacity = 1'000'000;
+  /// kLazy: the time between two flushes.
+  std::chrono::milliseconds flush_interval{1000};
+  /// kLazy: bytes of unflushed writes from which on writers wait for the disk.
+  std::size_t pending_limit = std::size_t{256} << 20U;
+  bool read_only = false;
+  Synchronous synchronous = Synchronous::kNormal;
+  std::chrono::milliseconds busy_timeout{30'000};
+  bool allow_network_file_system = false;
+};
+
+/// A value as it lies in memory; the view lives as long as the call it is given to.
+struct MapValue {
+  enum class Kind : std::uint8_t {
+    kNull,
+    kFalse,
+    kTrue,
+    kInt,     ///< 8 bytes, the machine's order
+    kBigInt,  ///< hexadecimal digits, as in BigInt
+    kReal,    ///< 8 bytes, the machine's order
+    kText,    ///< UTF-8
+    kBytes,
+    kJson,  ///< nested data, JSONB (docs/format/map.md)
+  };
+  Kind kind = Kind::kNull;
+  std::string_view bytes{};
+
+  [[nodiscard]] Data to_data() const;
+};
+
+struct MapStats {
+  std::uint64_t hot_entries = 0;  ///< keys known in memory, also as missing
+  std::uint64_t hot_bytes = 0;
+  std::uint64_t misses = 0;   ///< reads that had to go below the hot table
+  std::uint64_t pending = 0;  ///< writes that are not in the file yet
+  std::uint64_t pending_bytes = 0;
+  std::uint64_t flushes = 0;
+  std::uint64_t failed_flushes = 0;
+};
+
+namespace map {
+
+/// Steps through the keys of a map, in order of their UTF-8 bytes. One thread at a time.
+class Cursor {
+ public:
+  virtual ~Cursor() = default;
+  /// The next key and its value; false at the end. `value` may be null where it is not wanted.
+  virtual bool next(std::string& key, Data* value) = 0;
+};
+
+}  // namespace map
+
+class Map {
+ public:
+  using Key = std::string_view;
+
+  /// Opens a map of the store at a path or URL (see Database), which is made when missing. With
+  /// Persist::kMemory the path is only a name and nothing is read or written. A lazy map has one
+  /// writer: BusyError, which names the process, while another process has it open lazily.
+  explicit Map(std::string_view url, const MapOptions& options = {});
+
+  /// The value, or nothing.
+  [[nodiscard]] std::optional<Data> get(Key key) const;
+  /// The value; KeyNotFound when there is none.
+  [[nodiscard]] Data at(Key key) const;
+  [[nodiscard]] bool contains(Key key) const;
+  /// Calls `shown(MapValue)` with the value in place, without a copy where it is in memory; false
+  /// when there is none. `shown` must not use the map.
+  template <class Shown>
+  bool read(Key key, Shown&& shown) const {
+    return show(
+        key,
+        [](void* callable, const MapValue& value) {
+          (*static_cast<std::remove_reference_t<Shown>*>(callable))(value);
+        },
+        const_cast<void*>(static_cast<const void*>(std::addressof(shown))));
+  }
+  /// The values of many keys, of one state of the map.
+  [[nodiscard]] std::vector<std::optional<Data>> get_many(std::span<const Key> keys) const;
+
+  /// With a time to live the key is gone that much later; without, any earlier one is off.
+  void set(Key key, const Data& value,
+           std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
+  /// The value there, or `value` after storing it, in one step.
+  Data setdefault(Key key, const Data& value) const;
+  /// Sets many keys in one step; of a key that comes twice the last.
+  void update(std::span<const std::pair<std::string, Data>> entries) const;
+
+  /// False when the key is not there.
+  bool erase(Key key) const;
+  /// In one step; how many were there.
+  std::size_t erase_many(std::span<const Key> keys) const;
+  std::optional<Data> pop(Key key) const;
+  /// Removes and returns an entry; nothing when empty.
+  std::optional<std::pair<std::string, Data>> popitem() const;
+  void clear() const;
+
+  /// O(1) as a rule; O(size) after another process has written.
+  [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] bool empty() const { return size() == 0; }
+  /// From the first key on. A key that is there all the while is met once, one that comes or goes
+  /// meanwhile at most once.
+  [[nodiscard]] std::shared_ptr<map::Cursor> cursor() const;
+
+  /// Returns when all that was written before is in the file. An error of a flush in the
+  /// background is thrown here, or by the next write; what it was to write is kept.
+  void flush() const;
+  /// flush(), and then it survives a loss of power, whatever `synchronous` says.
+  void wait_durable() const;
+
+  [[nodiscard]] MapStats stats() const;
+  [[nodiscard]] const std::string& name() const;
+  [[nodiscard]] bool closed() const noexcept;
+  /// Flushes, and ends this Map and its copies; idempotent.
+  void close() const;
+
+  explicit Map(std::shared_ptr<map::Session> session) : session_(std::move(session)) {}
+  [[nodiscard]] const std::shared_ptr<map::Session>& session() const noexcept { return session_; }
+
+ private:
+  bool show(Key key, void (*shown)(void*, const MapValue&), void* callable) const;
+
+  std::shared_ptr<map::Session> session_;
+};
+
+}  // namespace graven

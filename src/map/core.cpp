@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+//
+// How items lie in the hot table, and what needs no knowledge of what is below. Any thread.
+#include "map/core.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include <graven/error.hpp>
+
+namespace graven::map {
+
+Expiry now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+void keep_last(std::vector<Write>& writes) {
+  std::stable_sort(writes.begin(), writes.end(),
+                   [](const Write& left, const Write& right) { return left.key < right.key; });
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < writes.size(); ++i) {
+    if (i + 1 < writes.size() && writes[i + 1].key == writes[i].key) continue;
+    if (kept != i) writes[kept] = std::move(writes[i]);
+    ++kept;
+  }
+  writes.resize(kept);
+}
+
+Item HotItems::unpack(std::uint8_t kind, std::string_view bytes) {
+  Item item;
+  if ((kind & kExpires) != 0) {
+    std::memcpy(&item.expires, bytes.data(), sizeof item.expires);
+    bytes.remove_prefix(sizeof item.expires);
+    kind &= static_cast<std::uint8_t>(~kExpires);
+  }
+  item.kind = static_cast<ValueKind>(kind);
+  item.bytes = bytes;
+  return item;
+}
+
+std::optional<std::optional<Item>> HotItems::find(std::string_view key, std::uint64_t hash) const {
+  std::optional<std::optional<Item>> found;
+  table_.visit(key, hash, [&](std::string_view bytes, std::uint8_t kind) {
+    found.emplace();
+    if (kind != kMissing) *found = unpack(kind, bytes);
+  });
+  return found;
+}
+
+void HotItems::show_many(std::span<const std::string_view> keys,
+                         base::FunctionRef<void(std::size_t, const MapValue*)> shown,
+                         std::vector<std::size_t>& unknown) const {
+  constexpr std::size_t kBlock = 64;
+  constexpr std::size_t kStride = store::HotTable::kInlineBytes;
+  std::array<store::HotKey, kBlock> wanted;
+  std::array<store::HotHit, kBlock> hits;
+  std::array<char, kBlock * kStride> bytes;
+  for (std::size_t begin = 0; begin < keys.size(); begin += kBlock) {
+    const std::size_t count = std::min(kBlock, keys.size() - begin);
+    for (std::size_t i = 0; i < count; ++i) {
+      wanted[i] = {keys[begin + i], hash(keys[begin + i])};
+    }
+    table_.find_many({wanted.data(), count}, bytes.data(), kStride, hits.data());
+    for (std::size_t i = 0; i < count; ++i) {
+      if (hits[i] && hits[i].kind <= kLastKind && hits[i].size <= kStride) [[likely]] {
+        const MapValue value{static_cast<MapValue::Kind>(hits[i].kind),
+                             {&bytes[i * kStride], hits[i].size}};
+        shown(begin + i, &value);
+        continue;
+      }
+      const auto found = show(wanted[i].key, wanted[i].hash,
+                              [&](const MapValue& value) { shown(begin + i, &value); });
+      if (found == Found::kMissing) shown(begin + i, nullptr);
+      if (found == Found::kUnknown) unknown.push_back(begin + i);
+    }
+  }
+}
+
+void HotItems::put(std::string_view key, std::uint64_t hash, const std::optional<Item>& item,
+                   bool only_if_absent) {
+  std::string_view bytes;
+  std::uint8_t kind = kMissing;
+  thread_local std::string timed;
+  if (item) {
+    kind = static_cast<std::uint8_t>(item->kind);
+    bytes = item->bytes;
+    if (bytes.size() > kLongestKept) {
+      if (!only_if_absent) table_.erase(key, hash);
+      return;
+    }
+    if (item->expires != 0) {
+      kind |= kExpires;
+      timed.assign(reinterpret_cast<const char*>(&item->expires), sizeof item->expires);
+      timed += bytes;
+      bytes = timed;
+    }
+  }
+  if (only_if_absent) {
+    table_.put_if_absent(key, hash, bytes, kind);
+  } else {
+    table_.put(key, hash, bytes, kind);
+  }
+}
+
+void Core::require_open() const {
+  if (closed()) throw ClosedError(fmt::format("the map '{}' was closed", name_));
+  if (abandoned_.load(std::memory_order_relaxed)) {
+    throw UsageError(
+        fmt::format("the map '{}' was opened by the parent process, whose unflushed writes are not "
+                    "this child's; open it again here, read-only while the parent writes",
+                    name_));
+  }
+}
+
+MapStats Core::stats() const {
+  MapStats stats;
+  stats.hot_entries = hot_.table().size();
+  stats.hot_bytes = hot_.table().bytes();
+  stats.misses = misses_.load(std::memory_order_relaxed);
+  return stats;
+}
+
+}  // namespace graven::map

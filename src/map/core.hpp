@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+//
+// A map's inside: what all its ways of keeping items have in common. Every item looked at is kept
+// in a hot table (so is the fact that there is none); below it are, in StoredMap, the store, and in
+// PendingMap what has not been flushed, then the store.
+//
+// Always holds: what the hot table has of a key is what a read from below would give, but while a
+// write of this process to that very key is under way, which may be seen before or after. An
+// item whose time has come is never shown, whether it has been swept yet or not.
+//
+// Shared by all handles of this process on the map. Any thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <graven/map.hpp>
+
+#include "base/function_ref.hpp"
+#include "base/hash.hpp"
+#include "map/value.hpp"
+#include "store/hot_table.hpp"
+#include "store/record.hpp"
+#include "store/store.hpp"
+
+namespace graven::map {
+
+/// Milliseconds since 1970, UTC; 0: never.
+using Expiry = std::int64_t;
+Expiry now();
+
+/// What is stored under a key.
+struct Item {
+  ValueKind kind = ValueKind::kNull;
+  Expiry expires = 0;
+  std::string bytes{};
+
+  [[nodiscard]] bool expired(Expiry at) const noexcept { return expires != 0 && expires <= at; }
+};
+
+/// One write: an item, or nothing to erase it.
+struct Write {
+  std::string key;
+  std::optional<Item> item;
+};
+
+/// Of writes to the same key keeps the last, and orders them by key.
+void keep_last(std::vector<Write>& writes);
+
+/// The items this process remembers.
+class HotItems {
+ public:
+  explicit HotItems(std::size_t capacity) : table_({.max_entries = capacity}) {}
+
+  static std::uint64_t hash(std::string_view key) noexcept { return base::hash(key, kSeed); }
+
+  enum class Found : std::uint8_t { kUnknown, kMissing, kShown };
+
+  /// Shows the value, if the key is known to have one.
+  template <class Shown>
+  Found show(std::string_view key, std::uint64_t hash, Shown&& shown) const {
+    auto found = Found::kUnknown;
+    table_.visit(key, hash, [&](std::string_view bytes, std::uint8_t kind) {
+      if (kind <= kLastKind) [[likely]] {
+        found = Found::kShown;
+        shown(MapValue{static_cast<MapValue::Kind>(kind), bytes});
+      } else {
+        found = show_rare(kind, bytes, shown);
+      }
+    });
+    return found;
+  }
+  /// The same as an item; expired ones too.
+  [[nodiscard]] std::optional<std::optional<Item>> find(std::string_view key,
+                                                        std::uint64_t hash) const;
+  /// show() for many, several times as fast; the places of those not known go into `unknown`.
+  void show_many(std::span<const std::string_view> keys,
+                 base::FunctionRef<void(std::size_t, const MapValue*)> shown,
+                 std::vector<std::size_t>& unknown) const;
+  void put(std::string_view key, std::uint64_t hash, const std::optional<Item>& item,
+           bool only_if_absent);
+  void forget(std::string_view key, std::uint64_t hash) { table_.erase(key, hash); }
+  void clear() { table_.clear(); }
+
+  [[nodiscard]] store::HotTable& table() noexcept { return table_; }
+  [[nodiscard]] const store::HotTable& table() const noexcept { return table_; }
+
+ private:
+  static constexpr std::uint64_t kSeed = 0x6d6170;
+  static constexpr auto kLastKind = static_cast<std::uint8_t>(ValueKind::kJson);
+  static constexpr std::uint8_t kExpires = 0x40;  // the first 8 bytes are the time
+  static constexpr std::uint8_t kMissing = 0x7f;
+  static constexpr std::size_t kLongestKept = std::size_t{1} << 20U;
+
+  template <class Shown>
+  static Found show_rare(std::uint8_t kind, std::string_view bytes, Shown& shown) {
+    if (kind == kMissing) return Found::kMissing;
+    const Item item = unpack(kind, bytes);
+    if (item.expired(now())) return Found::kMissing;
+    shown(MapValue{static_cast<MapValue::Kind>(item.kind), item.bytes});
+    return Found::kShown;
+  }
+  static Item unpack(std::uint8_t kind, std::string_view bytes);
+
+  store::HotTable table_;
+};
+
+/// The items in order of their keys, some at a time. One thread at a time.
+class Scan {
+ public:
+  virtual ~Scan() = default;
+  /// The next few, none of them expired; false when that were all.
+  virtual bool next(std::vector<std::pair<std::string, Item>>& items) = 0;
+};
+
+class Core {
+ public:
+  /// What edit() decides.
+  struct Edit {
+    enum class Action : std::uint8_t { kKeep, kPut, kErase } action = Action::kKeep;
+    Item item{};
+  };
+  using Shown = base::FunctionRef<void(const MapValue&)>;
+  using Decide = base::FunctionRef<Edit(const Item*)>;
+
+  virtual ~Core() = default;
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  /// Shows the value under the key; false when there is none.
+  template <class F>
+  bool read(std::string_view key, F&& shown) {
+    const std::uint64_t hash = HotItems::hash(key);
+    if (fresh()) [[likely]] {
+      const auto found = hot_.show(key, hash, shown);
+      if (found != HotItems::Found::kUnknown) [[likely]]
+        return found == HotItems::Found::kShown;
+    }
+    return read_below(key, hash, shown);
+  }
+  /// The same, if it can be told without waiting for the store.
+  template <class F>
+  HotItems::Found peek(std::string_view key, F&& shown) {
+    return fresh() ? hot_.show(key, HotItems::hash(key), shown) : HotItems::Found::kUnknown;
+  }
+  /// Shows what is there of many keys, of one state: `shown(i, value)`, with nullptr where there is
+  /// nothing; each once, in any order, or, after shown(SIZE_MAX, nullptr), all over again.
+  virtual void read_many(std::span<const std::string_view> keys,
+                         base::FunctionRef<void(std::size_t, const MapValue*)> shown) = 0;
+
+  /// All of them in one step; of a key that comes twice the last counts. Takes the writes apart.
+  virtual void write(std::vector<Write>& writes) = 0;
+  /// Reads the item and does what `decide` says, with no other write between. `decide` must not
+  /// use the map, and may be called again.
+  virtual void edit(std::string_view key, Decide decide) = 0;
+  /// Erases those that are there, in one step; how many.
+  virtual std::size_t erase_many(std::span<const std::string_view> keys) = 0;
+  virtual void clear() = 0;
+
+  virtual std::uint64_t size() = 0;
+  /// From the first key on.
+  virtual std::unique_ptr<Scan> scan() = 0;
+
+  virtual void flush() = 0;
+  virtual void sync() = 0;
+  /// Flushes and ends it, for all.
+  virtual void close() = 0;
+  [[nodiscard]] virtual MapStats stats() const;
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+  [[nodiscard]] Persist persist() const noexcept { return persist_; }
+  /// In a forked child: it is the parent's alone.
+  [[nodiscard]] bool abandoned() const noexcept {
+    return abandoned_.load(std::memory_order_relaxed);
+  }
+
+ protected:
+  Core(std::string name, Persist persist, std::size_t hot_capacity, store::Cache* cache,
+       store::Store* transactions)
+      : hot_(hot_capacity),
+        cache_(cache),
+        transactions_(transactions),
+        name_(std::move(name)),
+        persist_(persist) {}
+
+  /// Whether the hot table may be asked now, by this thread.
+  [[nodiscard]] bool fresh() {
+    return usable_.load(std::memory_order_relaxed) &&
+           (cache_ == nullptr || (cache_->current() && !transactions_->in_transaction()));
+  }
+  virtual bool read_below(std::string_view key, std::uint64_t hash, Shown shown) = 0;
+  /// ClosedError or, in a forked child where it cannot go on, UsageError.
+  void require_open() const;
+  void end() noexcept {
+    usable_.store(false);
+    closed_.store(true);
+  }
+
+  HotItems hot_;
+  store::Cache* const cache_;         // whose word counts for the hot table; nullptr: nobody's
+  store::Store* const transactions_;  // in which a thread's transaction hides what is in there
+  std::atomic<bool> usable_{true};
+  std::atomic<bool> closed_{false};
+  std::atomic<bool> abandoned_{false};
+  std::atomic<std::uint64_t> misses_{0};
+
+ private:
+  friend class Session;
+  std::atomic<int> users_{0};
+  const std::string name_;
+  const Persist persist_;
+};
+
+/// What one Map and its copies share: an opening of a core. The last one to be closed closes it.
+class Session {
+ public:
+  explicit Session(std::shared_ptr<Core> core);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// ClosedError after close().
+  [[nodiscard]] Core& core() const {
+    if (closed_.load(std::memory_order_relaxed)) [[unlikely]]
+      refuse();
+    return *core_;
+  }
+  [[nodiscard]] const std::string& name() const noexcept { return core_->name(); }
+  [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+  void close();
+
+ private:
+  [[noreturn]] void refuse() const;
+
+  const std::shared_ptr<Core> core_;
+  std::atomic<bool> closed_{false};
+};
+
+/// The map of that name in the store, opened, or made where there is none; the same core for all
+/// who ask in this process. UsageError when it is open in another mode.
+std::shared_ptr<Session> open(std::shared_ptr<store::Store> store, const MapOptions& options);
+/// One in memory only.
+std::shared_ptr<Session> open_in_memory(const MapOptions& options);
+
+}  // namespace graven::map

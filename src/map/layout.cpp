@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+//
+// The records of maps. See layout.hpp.
+#include "map/layout.hpp"
+
+#include <unistd.h>
+#include <fmt/format.h>
+
+#include <charconv>
+#include <utility>
+
+#include <graven/error.hpp>
+
+#include "base/text.hpp"
+
+namespace graven::map {
+
+using store::Key;
+using store::Range;
+using store::Record;
+using store::Row;
+using store::Space;
+
+Key map_key(std::string_view name) { return {.space = Space::kMap, .name = std::string(name)}; }
+
+Key item_key(std::int64_t map, std::string_view key) {
+  return {.space = Space::kItem, .a = map, .name = std::string(key)};
+}
+
+Record to_record(const Item& item) {
+  Record record;
+  record.integers[0] = static_cast<std::int64_t>(item.kind);
+  record.integers[1] = item.expires;
+  record.body = item.bytes;
+  return record;
+}
+
+Item to_item(Record record) {
+  if (record.integers[0] < 0 || record.integers[0] > static_cast<std::int64_t>(ValueKind::kJson)) {
+    throw CorruptionError(
+        fmt::format("an item of a map has the unknown kind {}; run check()", record.integers[0]));
+  }
+  return {static_cast<ValueKind>(record.integers[0]), record.integers[1], std::move(record.body)};
+}
+
+namespace {
+
+/// Of an item in kExpiry: the map's number, a colon, the key.
+std::string expiry_name(std::int64_t map, std::string_view key) {
+  return fmt::format("{}:{}", map, key);
+}
+
+}  // namespace
+
+Key expiry_key(std::int64_t map, Expiry time, std::string_view key) {
+  return {.space = Space::kExpiry, .a = time, .name = expiry_name(map, key)};
+}
+
+void append_changes(std::int64_t map, const Write& write, std::vector<store::Change>& changes) {
+  if (!write.item) {
+    changes.push_back({item_key(map, write.key), std::nullopt});
+    return;
+  }
+  changes.push_back({item_key(map, write.key), to_record(*write.item)});
+  if (write.item->expires != 0) {
+    changes.push_back({expiry_key(map, write.item->expires, write.key), Record{}});
+  }
+}
+
+std::vector<Due> due(store::View& view, std::int64_t map, Expiry time, std::size_t limit) {
+  const std::string prefix = expiry_name(map, {});
+  std::vector<Due> found;
+  Range range{.space = Space::kExpiry, .a = 0, .a_to = time};
+  while (time > 0 && found.size() < limit) {
+    const std::vector<Row> rows = view.scan(range, limit);
+    for (const Row& row : rows) {
+      if (row.key.name.starts_with(prefix)) {
+        found.push_back({row.key, row.key.name.substr(prefix.size())});
+      }
+    }
+    if (rows.size() < limit) break;
+    range.a = rows.back().key.a;
+    range.after = rows.back().key.name;
+  }
+  return found;
+}
+
+bool any_timed(store::View& view, std::int64_t map) {
+  return !due(view, map, INT64_MAX, 64).empty();
+}
+
+void require_no_lazy_owner(store::Work& work, store::Store& store, const std::string& name,
+                           std::int64_t self) {
+  const std::optional<Record> record = work.load(map_key(name));
+  if (!record) {
+    throw UsageError(fmt::format("the map '{}' is no longer in {}; open it again", name,
+                                 store.backend().name()));
+  }
+  const std::int64_t owner = record->integers[1];
+  if (owner == 0 || owner == self || !store.backend().owner_alive(owner)) return;
+  throw BusyError(fmt::format(
+      "process {} has the map '{}' of {} open with persist=lazy and is its only writer until it "
+      "closes it; open it with mode=ro to read",
+      record->integers[2], name, store.backend().name()));
+}
+
+void check_name(std::string_view name) {
+  bool bad = name.empty() || name.size() > 200 || base::invalid_utf8(name).has_value();
+  for (const char c : name) bad = bad || static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+  if (bad) {
+    throw BadValueError(
+        fmt::format("'{}' cannot be the name of a map: it needs 1 to 200 bytes of UTF-8 without "
+                    "control characters",
+                    name));
+  }
+}
+
+std::int64_t open_id(store::Store& store, const std::string& name, const store::Limits& limits) {
+  check_name(name);
+  if (const auto record = store.backend().load(map_key(name))) return record->integers[0];
+  if (store.backend().read_only()) {
+    throw UsageError(fmt::format("{} has no map '{}', and a read-only store is never changed",
+                                 store.backend().name(), name));
+  }
+  std::int64_t id = 0;
+  store.write(
+      [&](store::Work& work) {
+        if (const auto record = work.load(map_key(name))) {
+          id = record->integers[0];
+          return;
+        }
+        // A small number: it stands in every item's row.
+        id = 1;
+        Range range{.space = Space::kMap};
+        for (;;) {
+          const std::vector<Row> rows = work.scan(range, 256);
+          for (const Row& row : rows) id = std::max(id, row.record.integers[0] + 1);
+          if (rows.size() < 256) break;
+          range.after = rows.back().key.name;
+        }
+        Record record;
+        record.integers[0] = id;
+        work.put(map_key(name), std::move(record));
+      },
+      limits);
+  return id;
+}
+
+}  // namespace graven::map

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+//
+// Map: the public face of a session and its core; and the sessions of this process. Any thread.
+#include <graven/map.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <new>
+#include <utility>
+
+#include <graven/error.hpp>
+
+#include "base/fork.hpp"
+#include "map/core.hpp"
+#include "map/layout.hpp"
+#include "map/pending_map.hpp"
+#include "map/stored_map.hpp"
+
+namespace graven {
+namespace map {
+namespace {
+
+/// The cores that are open over stores, by store and name.
+class Cores final : public base::ForkGuard {
+ public:
+  // Never destroyed: maps may outlive static destruction.
+  static Cores& get() {
+    static auto* cores = new Cores;
+    return *cores;
+  }
+
+  std::shared_ptr<Core> share(std::shared_ptr<store::Store> store, const MapOptions& options) {
+    // One opening at a time, or two would both take the map over.
+    const std::scoped_lock opening(opening_);
+    const std::pair<store::Store*, std::string> key{store.get(), options.name};
+    {
+      const std::scoped_lock lock(mutex_);
+      std::erase_if(cores_, [](const auto& entry) { return entry.second.expired(); });
+      const auto open = cores_.find(key);
+      const std::shared_ptr<Core> core = open != cores_.end() ? open->second.lock() : nullptr;
+      if (core && !core->closed() && !core->abandoned()) {
+        if (core->persist() != options.persist) {
+          throw UsageError(fmt::format(
+              "the map '{}' is open in this process with another persist mode; close it first",
+              options.name));
+        }
+        return core;
+      }
+    }
+    std::shared_ptr<Core> core;
+    if (options.persist == Persist::kLazy) {
+      core = std::make_shared<PendingMap>(std::move(store), options);
+    } else {
+      core = std::make_shared<StoredMap>(std::move(store), options);
+    }
+    const std::scoped_lock lock(mutex_);
+    cores_[key] = core;
+    return core;
+  }
+
+  void prepare_fork() noexcept override { mutex_.lock(); }
+  void parent_after_fork() noexcept override { mutex_.unlock(); }
+  void child_after_fork() noexcept override {
+    mutex_.unlock();
+    new (&opening_) std::mutex;  // its holder, if any, was a thread of the parent's
+  }
+
+ private:
+  std::mutex opening_;
+  std::mutex mutex_;
+  std::map<std::pair<store::Store*, std::string>, std::weak_ptr<Core>> cores_;  // mutex_
+  base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry};
+};
+
+}  // namespace
+
+std::shared_ptr<Session> open(std::shared_ptr<store::Store> store, const MapOptions& options) {
+  if (options.persist == Persist::kLazy && store->backend().read_only()) {
+    throw UsageError("a lazy map is for writing: open a read-only one with persist=writethrough");
+  }
+  return std::make_shared<Session>(Cores::get().share(std::move(store), options));
+}
+
+std::shared_ptr<Session> open_in_memory(const MapOptions& options) {
+  check_name(options.name);
+  return std::make_shared<Session>(std::make_shared<PendingMap>(nullptr, options));
+}
+
+Session::Session(std::shared_ptr<Core> core) : core_(std::move(core)) {
+  core_->users_.fetch_add(1);
+}
+
+Session::~Session() {
+  try {
+    close();
+  } catch (const std::exception&) {
+    // Who wants to know closes it.
+  }
+}
+
+void Session::close() {
+  if (closed_.exchange(true)) return;
+  if (core_->users_.fetch_sub(1) != 1) {
+    // Another one has it open; what was written through this one is to be in the file all the same.
+    if (!core_->abandoned()) core_->flush();
+    return;
+  }
+  try {
+    core_->close();
+  } catch (...) {
+    core_->users_.fetch_add(1);
+    closed_ = false;
+    throw;
+  }
+}
+
+void Session::refuse() const { throw ClosedError(fmt::format("the map '{}' was closed", name())); }
+
+namespace {
+
+Item make_item(std::string_view key, const Data& value,
+               std::optional<std::chrono::milliseconds> ttl = std::nullopt) {
+  check_key(key);
+  Item item;
+  item.kind = encode(value, key, item.bytes);
+  if (ttl) {
+    if (ttl->count() <= 0) {
+      throw BadValueError(
+          fmt::format("a time to live of {} ms: give a positive one, or none", ttl->count()));
+    }
+    constexpr Expiry kEnd = Expiry{1} << 52U;
+    item.expires = std::min<Expiry>(ttl->count(), kEnd) + now();
+  }
+  return item;
+}
+
+Data to_data(const Item& item) { return decode(item.kind, item.bytes); }
+
+class ItemCursor final : public Cursor {
+ public:
+  ItemCursor(std::shared_ptr<Session> session)
+      : session_(std::move(session)), scan_(session_->core().scan()) {}
+
+  bool next(std::string& key, Data* value) override {
+    static_cast<void>(session_->core());
+    while (at_ == items_.size()) {
+      at_ = 0;
+      if (!scan_->next(items_)) {
+        items_.clear();
+        return false;
+      }
+    }
+    auto& [name, item] = items_[at_++];
+    key = std::move(name);
+    if (value != nullptr) *value = to_data(item);
+    return true;
+  }
+
+ private:
+  std::shared_ptr<Session> session_;
+  std::unique_ptr<Scan> scan_;
+  std::vector<std::pair<std::string, Item>> items_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace
+}  // namespace map
+
+using map::Core;
+using map::Item;
+using map::Write;
+
+Data MapValue::to_data() const { return map::decode(static_cast<store::ValueKind>(kind), bytes); }
+
+bool Map::show(Key key, void (*shown)(void*, const MapValue&), void* callable) const {
+  return session_->core().read(key, [&](const MapValue& value) { shown(callable, value); });
+}
+
+std::optional<Data> Map::get(Key key) const {
+  std::optional<Data> found;
+  session_->core().read(key, [&](const MapValue& value) { found = value.to_data(); });
+  return found;
+}
+
+Data Map::at(Key key) const {
+  if (auto found = get(key)) return *std::move(found);
+  throw KeyNotFound(fmt::format("the map '{}' has no key '{}'", name(), key));
+}
+
+bool Map::contains(Key key) const {
+  return session_->core().read(key, [](const MapValue&) {});
+}
+
+std::vector<std::optional<Data>> Map::get_many(std::span<const Key> keys) const {
+  std::vector<std::optional<Data>> values(keys.size());
+  session_->core().read_many(keys, [&](std::size_t i, const MapValue* value) {
+    if (i == SIZE_MAX) {
+      std::fill(values.begin(), values.end(), std::nullopt);
+    } else if (value != nullptr) {
+      values[i] = value->to_data();
+    }
+  });
+  return values;
+}
+
+void Map::set(Key key, const Data& value, std::optional<std::chrono::milliseconds> ttl) const {
+  Core& core = session_->core();
+  std::vector<Write> writes;
+  writes.push_back({std::string(key), map::make_item(key, value, ttl)});
+  core.write(writes);
+}
+
+Data Map::setdefault(Key key, const Data& value) const {
+  Core& core = session_->core();
+  if (auto found = get(key)) return *std::move(found);
+  const Item item = map::make_item(key, value);
+  std::optional<Data> result;
+  core.edit(key, [&](const Item* old) -> Core::Edit {
+    result.reset();
+    if (old != nullptr) {
+      result = map::to_data(*old);
+      return {};
+    }
+    return {Core::Edit::Action::kPut, item};
+  });
+  return result ? *std::move(result) : value;
+}
+
+void Map::update(std::span<const std::pair<std::string, Data>> entries) const {
+  Core& core = session_->core();
+  std::vector<Write> writes;
+  writes.reserve(entries.size());
+  for (const auto& [key, value] : entries) writes.push_back({key, map::make_item(key, value)});
+  map::keep_last(writes);
+  if (!writes.empty()) core.write(writes);
+}
+
+bool Map::erase(Key key) const {
+  bool erased = false;
+  session_->core().edit(key, [&](const Item* old) -> Core::Edit {
+    erased = old != nullptr;
+    return {erased ? Core::Edit::Action::kErase : Core::Edit::Action::kKeep, {}};
+  });
+  return erased;
+}
+
+std::size_t Map::erase_many(std::span<const Key> keys) const {
+  Core& core = session_->core();
+  return keys.empty() ? 0 : core.erase_many(keys);
+}
+
+std::optional<Data> Map::pop(Key key) const {
+  std::optional<Data> popped;
+  session_->core().edit(key, [&](const Item* old) -> Core::Edit {
+    popped.reset();
+    if (old == nullptr) return {};
+    popped = map::to_data(*old);
+    return {Core::Edit::Action::kErase, {}};
+  });
+  return popped;
+}
+
+std::optional<std::pair<std::string, Data>> Map::popitem() const {
+  const auto keys = cursor();
+  for (std::string key; keys->next(key, nullptr);) {
+    if (auto value = pop(key)) return std::pair{std::move(key), *std::move(value)};
+  }
+  return std::nullopt;
+}
+
+void Map::clear() const { session_->core().clear(); }
+
+std::size_t Map::size() const { return session_->core().size(); }
+
+std::shared_ptr<map::Cursor> Map::cursor() const {
+  return std::make_shared<map::ItemCursor>(session_);
+}
+
+void Map::flush() const { session_->core().flush(); }
+
+void Map::wait_durable() const { session_->core().sync(); }
+
+MapStats Map::stats() const { return session_->core().stats(); }
+
+const std::string& Map::name() const { return session_->name(); }
+
+bool Map::closed() const noexcept { return session_->closed(); }
+
+void Map::close() const { session_->close(); }
+
+}  // namespace graven

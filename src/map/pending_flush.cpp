@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+//
+// Cuts, their commits, and what the background does. See pending_map.hpp. Order of locks:
+// flush_mutex_, shards in order, then error_mutex_ or timed_mutex_.
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include <graven/error.hpp>
+
+#include "map/layout.hpp"
+#include "map/pending_map.hpp"
+
+namespace graven::map {
+
+using store::Change;
+using store::Record;
+using store::Work;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+constexpr std::size_t kChangesAtATime = 4096;
+constexpr std::size_t kErasedAtATime = 1000;
+}  // namespace
+
+/// Makes this process the map's owner.
+void PendingMap::take_over() {
+  store_->write(
+      [&](Work& work) {
+        require_no_lazy_owner(work, *store_, name(), 0);
+        owner_ = work.next_id(store::Space::kMap);
+        store_->backend().hold_owner(owner_);
+        Record record = *work.load(map_key(name()));
+        record.integers[1] = owner_;
+        record.integers[2] = ::getpid();
+        work.put(map_key(name()), std::move(record));
+      },
+      limits_);
+}
+
+void PendingMap::give_up() noexcept {
+  try {
+    store_->write(
+        [&](Work& work) {
+          std::optional<Record> record = work.load(map_key(name()));
+          if (!record || record->integers[1] != owner_) return;
+          record->integers[1] = 0;
+          record->integers[2] = 0;
+          work.put(map_key(name()), *std::move(record));
+        },
+        limits_);
+  } catch (const Error&) {
+    // The end of the process says the same.
+  }
+}
+
+/// Whether a write may go on: it waits while too much is pending, and throws what a flush in the
+/// background has met.
+void PendingMap::before_write() {
+  require_open();
+  if (!store_) return;
+  if (pending_bytes_.load(std::memory_order_relaxed) <= pending_limit_ && !failed_.load()) {
+    return;
+  }
+  std::unique_lock lock(error_mutex_);
+  if (!failed_.load()) housekeeper_.wake(Clock::now());
+  drained_.wait(lock,
+                [&] { return failed_.load() || closed() || pending_bytes_ <= pending_limit_; });
+  if (failed_.exchange(false)) std::rethrow_exception(std::exchange(error_, nullptr));
+  require_open();
+}
+
+/// What is pending becomes what is being flushed, which must be nothing before; false when there
+/// was nothing pending.
+bool PendingMap::cut() {
+  const auto locks = lock_shards(all_shards());
+  bool any = false;
+  for (Shard& shard : shards_) {
+    std::swap(shard.pending, shard.flushing);
+    any = any || !shard.flushing.entries.empty();
+  }
+  return any;
+}
+
+void PendingMap::commit_cut() {
+  std::vector<const Entries::value_type*> entries;
+  std::size_t bytes = 0;
+  for (Shard& shard : shards_) {
+    const std::scoped_lock lock(shard.mutex);
+    if (counting_.load()) resolve(shard.flushing, nullptr);
+    for (const auto& entry : shard.flushing.entries) {
+      entries.push_back(&entry);
+      bytes += weight(entry.first, entry.second.item);
+    }
+  }
+  Times swept;
+  {
+    const std::scoped_lock lock(timed_mutex_);
+    swept.swap(swept_);
+  }
+  if (entries.empty() && swept.empty()) return;
+  // In order of the keys the tree's pages are come to one after the other.
+  std::sort(entries.begin(), entries.end(),
+            [](const auto* left, const auto* right) { return left->first < right->first; });
+  const auto write_all = [&](Work& work) {
+    require_no_lazy_owner(work, *store_, name(), owner_);
+    std::vector<Change> changes;
+    for (const auto& [time, key] : swept) {
+      changes.push_back({expiry_key(id_, time, key), std::nullopt});
+    }
+    for (const auto* entry : entries) {
+      append_changes(id_, {entry->first, entry->second.item}, changes);
+      if (changes.size() >= kChangesAtATime) work.write_many(std::exchange(changes, {}));
+    }
+    if (!changes.empty()) work.write_many(std::move(changes));
+  };
+  try {
+    store_->write(write_all, limits_);
+  } catch (...) {
+    const std::scoped_lock lock(timed_mutex_);
+    swept_.merge(swept);
+    throw;
+  }
+  std::vector<Batch> done(kShards);
+  {
+    const auto locks = lock_shards(all_shards());
+    cuts_.fetch_add(1);
+    std::int64_t difference = 0;
+    bool known = true;
+    for (std::size_t i = 0; i < kShards; ++i) {
+      std::swap(done[i], shards_[i].flushing);
+      difference += done[i].difference;
+      known = known && done[i].exact && done[i].unknown.empty();
+    }
+    if (!known) stored_count_.reset();
+    if (stored_count_) *stored_count_ += static_cast<std::uint64_t>(difference);
+  }
+  flushes_.fetch_add(1);
+  {
+    const std::scoped_lock lock(error_mutex_);
+    pending_bytes_ -= bytes;
+  }
+  drained_.notify_all();
+}
+
+void PendingMap::flush_all() {
+  const std::scoped_lock flush(flush_mutex_);
+  commit_cut();  // what an earlier flush failed to commit
+  if (cut()) commit_cut();
+}
+
+void PendingMap::flush() {
+  require_open();
+  if (!store_) return;
+  if (store_->in_transaction()) {
+    throw UsageError("flush() of a lazy map inside a transaction: call it before or after");
+  }
+  try {
+    flush_all();
+  } catch (...) {
+    failed_flushes_.fetch_add(1);
+    throw;
+  }
+  const std::scoped_lock lock(error_mutex_);
+  failed_ = false;  // what could not be written then, is now
+  error_ = nullptr;
+}
+
+void PendingMap::sync() {
+  flush();
+  if (store_) store_->sync(Clock::now() + limits_.busy);
+}
+
+void PendingMap::close() {
+  if (closed()) return;
+  if (abandoned_.load()) return end();
+  flush();
+  {
+    // Writes under way have their shard's mutex; from here on there are none.
+    const auto locks = lock_shards(all_shards());
+    end();
+  }
+  try {
+    if (store_) flush_all();
+  } catch (...) {
+    closed_ = false;
+    usable_ = true;
+    throw;
+  }
+  drained_.notify_all();
+  housekeeper_.stop();
+  if (store_) give_up();
+}
+
+std::optional<store::Deadline> PendingMap::chore() noexcept {
+  if (closed()) return std::nullopt;
+  try {
+    if (any_timed_.load()) erase_due();
+    if (store_) flush_all();
+  } catch (...) {
+    failed_flushes_.fetch_add(1);
+    const std::scoped_lock lock(error_mutex_);
+    error_ = std::current_exception();
+    failed_ = true;
+    drained_.notify_all();
+  }
+  if (!store_ && !any_timed_.load()) return std::nullopt;
+  return Clock::now() + interval_;
+}
+
+/// Erases what has expired.
+void PendingMap::erase_due() {
+  for (;;) {
+    std::vector<std::pair<Expiry, std::string>> due;
+    {
+      const std::scoped_lock lock(timed_mutex_);
+      const Expiry time = now();
+      for (const auto& one : timed_) {
+        if (one.first > time || due.size() >= kErasedAtATime) break;
+        due.push_back(one);
+      }
+    }
+    for (const auto& [time, key] : due) {
+      const std::uint64_t hash = HotItems::hash(key);
+      Shard& shard = shards_[shard_of(hash)];
+      const std::scoped_lock lock(shard.mutex);
+      const std::optional<Item> item = find(shard, key, hash);
+      if (item && item->expired(now())) {
+        const Changing changing(*this, std::uint64_t{1} << shard_of(hash));
+        set(shard, key, hash, std::nullopt);
+      }
+    }
+    const std::scoped_lock lock(timed_mutex_);
+    for (const auto& one : due) {
+      timed_.erase(one);
+      if (store_) swept_.insert(one);
+    }
+    any_timed_ = !timed_.empty();
+    if (due.size() < kErasedAtATime) return;
+  }
+}
+
+}  // namespace graven::map

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+//
+// A map whose writes wait in memory: lazily, until a flush commits them, or for ever, with no store
+// below. A flush takes a *cut*: at one moment what is pending becomes what is being flushed, and
+// is committed in one transaction; so what the file has is a state the map once had, batches
+// whole, and if one write returned before another began and the other is in the file, so is it.
+//
+// Always holds: an item is the one pending, else the one being flushed, else the one stored; the
+// hot table remembers any of them. What is being flushed is forgotten after its commit, and
+// tried again if that fails. A shard's `version` is odd while it changes: whoever found it even
+// and unchanged around several reads has read one state. A lazy map is its store's owner of
+// that map: nobody else writes it.
+//
+// Any thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/fork.hpp"
+#include "map/core.hpp"
+#include "store/housekeeper.hpp"
+
+namespace graven::map {
+
+class PendingMap final : public Core, private base::ForkGuard {
+ public:
+  /// Without a store: in memory only.
+  PendingMap(std::shared_ptr<store::Store> store, const MapOptions& options);
+  ~PendingMap() override;
+
+  void read_many(std::span<const std::string_view> keys,
+                 base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
+  void write(std::vector<Write>& writes) override;
+  void edit(std::string_view key, Decide decide) override;
+  std::size_t erase_many(std::span<const std::string_view> keys) override;
+  void clear() override;
+  std::uint64_t size() override;
+  std::unique_ptr<Scan> scan() override;
+  void flush() override;
+  void sync() override;
+  void close() override;
+  [[nodiscard]] MapStats stats() const override;
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view key) const noexcept { return HotItems::hash(key); }
+  };
+  /// What is stored is to become.
+  struct Entry {
+    std::optional<Item> item;
+    std::optional<bool> stored;  // whether the state below has an item there, if known
+  };
+  using Entries = std::unordered_map<std::string, Entry, Hash, std::equal_to<>>;
+  /// Writes, and by how much they change the number of items: known of all entries but `unknown`,
+  /// or, if not even that, not `exact`.
+  struct Batch {
+    Entries entries;
+    std::int64_t difference = 0;
+    std::vector<std::string> unknown;
+    bool exact = true;
+  };
+  struct alignas(64) Shard {
+    mutable std::mutex mutex;
+    std::atomic<std::uint64_t> version{0};
+    Batch pending;
+    Batch flushing;  // entries come and go by the flush only
+  };
+  static constexpr std::size_t kShards = 64;
+  /// Makes the version of shards odd for as long as they change.
+  class Changing {
+   public:
+    Changing(PendingMap& map, std::uint64_t which) : map_(map), which_(which) { step(); }
+    ~Changing() { step(); }
+    Changing(const Changing&) = delete;
+    Changing& operator=(const Changing&) = delete;
+
+   private:
+    void step() noexcept {
+      for (std::size_t i = 0; i < kShards; ++i) {
+        if ((which_ >> i & 1U) != 0) map_.shards_[i].version.fetch_add(1);
+      }
+    }
+    PendingMap& map_;
+    std::uint64_t which_;
+  };
+  class Items;
+
+  bool read_below(std::string_view key, std::uint64_t hash, Shown shown) override;
+
+  static std::size_t shard_of(std::uint64_t hash) noexcept { return hash >> 58U; }
+  static std::uint64_t all_shards() noexcept { return ~std::uint64_t{0}; }
+  [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_shards(std::uint64_t which);
+  /// Under the shard's mutex, as the next three.
+  [[nodiscard]] const Entry* unflushed(const Shard& shard, std::string_view key) const;
+  std::optional<Item> find(Shard& shard, std::string_view key, std::uint64_t hash);
+  void set(Shard& shard, std::string key, std::uint64_t hash, std::optional<Item> item);
+  void resolve(Batch& batch, const Entries* above_stored);
+  [[nodiscard]] std::optional<Item> stored(std::string_view key) const;
+  [[nodiscard]] bool flushing_unknown() const;
+  static std::size_t weight(std::string_view key, const std::optional<Item>& item);
+
+  void before_write();
+  void flush_all();
+  bool cut();
+  void commit_cut();
+  std::optional<store::Deadline> chore() noexcept;
+  void erase_due();
+  void take_over();
+  void give_up() noexcept;
+
+  // base::ForkGuard
+  void prepare_fork() noexcept override;
+  void parent_after_fork() noexcept override;
+  void child_after_fork() noexcept override;
+
+  const std::shared_ptr<store::Store> store_;  // may be null
+  const store::Limits limits_;
+  const std::int64_t id_;
+  const std::chrono::milliseconds interval_;
+  const std::size_t pending_limit_;
+  std::int64_t owner_ = 0;
+
+  std::array<Shard, kShards> shards_;
+  std::atomic<std::uint64_t> cuts_{0};  // committed: what was read of the store before may be old
+  std::atomic<std::size_t> pending_bytes_{0};  // flushing included
+
+  std::mutex flush_mutex_;                     // one flush at a time; taken before any shard's
+  std::optional<std::uint64_t> stored_count_;  // items in the store; under every shard's mutex
+  std::atomic<bool> counting_{false};          // somebody asks for the size
+
+  std::mutex error_mutex_;
+  std::exception_ptr error_;         // of a flush in the background; error_mutex_
+  std::condition_variable drained_;  // error_mutex_
+  std::atomic<bool> failed_{false};  // error_ is set
+  std::atomic<std::uint64_t> flushes_{0};
+  std::atomic<std::uint64_t> failed_flushes_{0};
+
+  std::mutex timed_mutex_;
+  using Times = std::set<std::pair<Expiry, std::string>>;
+  Times timed_;  // when which may expire; timed_mutex_
+  Times swept_;  // those done with that the store may still have; timed_mutex_
+  std::atomic<bool> any_timed_{false};
+
+  store::Housekeeper housekeeper_;
+  base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry + 2};
+};
+
+}  // namespace graven::map

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads below the hot table, and writes as mutations of the store. See stored_map.hpp.
+#include "map/stored_map.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include <graven/error.hpp>
+
+#include "map/layout.hpp"
+
+namespace graven::map {
+
+using store::Change;
+using store::Key;
+using store::Range;
+using store::Record;
+using store::Row;
+using store::Space;
+using store::View;
+using store::Work;
+
+namespace {
+
+constexpr std::size_t kRowsAtATime = 256;
+constexpr std::size_t kSweptAtATime = 1000;
+constexpr auto kSweepEvery = std::chrono::seconds(1);
+constexpr std::size_t kCountedOneByOne =
+    1000;  // more writes at once leave the count to be taken anew
+
+MapValue value_of(const Item& item) { return {static_cast<MapValue::Kind>(item.kind), item.bytes}; }
+
+std::optional<Item> to_item_if(std::optional<Record> record) {
+  if (!record) return std::nullopt;
+  return to_item(*std::move(record));
+}
+
+}  // namespace
+
+StoredMap::StoredMap(std::shared_ptr<store::Store> store, const MapOptions& options)
+    : Core(options.name, options.persist, options.hot_capacity, &store->cache(), store.get()),
+      store_(std::move(store)),
+      limits_{.busy = options.busy_timeout},
+      id_(open_id(*store_, options.name, limits_)),
+      sweeper_([this] { return sweep(); }) {
+  if (any_timed(*store_->backend().view(), id_)) note_timed();
+  store_->cache().join(id_, *this);
+}
+
+StoredMap::~StoredMap() { StoredMap::close(); }
+
+void StoredMap::close() {
+  if (closed()) return;
+  end();
+  sweeper_.stop();
+  store_->cache().leave(id_);
+}
+
+void StoredMap::sync() {
+  require_open();
+  store_->sync(std::chrono::steady_clock::now() + limits_.busy);
+}
+
+// --- Reading
+
+bool StoredMap::read_below(std::string_view key, std::uint64_t, Shown shown) {
+  require_open();
+  misses_.fetch_add(1, std::memory_order_relaxed);
+  const Key record_key = item_key(id_, key);
+  std::optional<Item> item;
+  if (!store_->with_current([&](Work& work) { item = to_item_if(work.load(record_key)); })) {
+    store::Cache& cache = store_->cache();
+    const store::Cache::Before before = cache.before();
+    std::optional<Record> record = store_->backend().load(record_key);
+    cache.settle();
+    cache.fill(before, record_key, record);
+    item = to_item_if(std::move(record));
+  }
+  if (!item || item->expired(now())) return false;
+  shown(value_of(*item));
+  return true;
+}
+
+void StoredMap::read_many(std::span<const std::string_view> keys,
+                          base::FunctionRef<void(std::size_t, const MapValue*)> shown) {
+  require_open();
+  const Expiry time = now();
+  const auto show_record = [&](std::size_t i, Record* record) {
+    std::optional<Item> item;
+    if (record != nullptr) item = to_item(std::move(*record));
+    if (!item || item->expired(time)) return shown(i, nullptr);
+    const MapValue value = value_of(*item);
+    shown(i, &value);
+  };
+  if (store_->with_current([&](Work& work) {
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+          std::optional<Record> record = work.load(item_key(id_, keys[i]));
+          show_record(i, record ? &*record : nullptr);
+        }
+      })) {
+    return;
+  }
+  // What is in the hot table is of one state if the cache's sequence does not move meanwhile; what
+  // is not comes from a view, which is of the same state if the mark has not moved either.
+  store::Cache& cache = store_->cache();
+  const auto keys_of = [&](std::span<const std::size_t> which) {
+    std::vector<Key> wanted;
+    wanted.reserve(which.size());
+    for (const std::size_t i : which) wanted.push_back(item_key(id_, keys[i]));
+    return wanted;
+  };
+  std::vector<std::size_t> missing;
+  if (const std::optional<std::uint64_t> sequence = cache.current_sequence()) {
+    hot_.show_many(keys, shown, missing);
+    if (missing.empty() && cache.sequence() == *sequence) return;
+    if (cache.sequence() == *sequence) {
+      const store::Cache::Before before = cache.before();
+      const std::unique_ptr<View> view = store_->backend().view();
+      const std::vector<Key> wanted = keys_of(missing);
+      std::vector<std::optional<Record>> records(wanted.size());
+      view->load_many(wanted, [&](std::size_t i, Record* record) {
+        if (record != nullptr) records[i] = std::move(*record);
+      });
+      if (cache.strictly_current() && cache.sequence() == *sequence) {
+        misses_.fetch_add(missing.size(), std::memory_order_relaxed);
+        for (std::size_t i = 0; i < missing.size(); ++i) {
+          cache.fill(before, wanted[i], records[i]);
+          show_record(missing[i], records[i] ? &*records[i] : nullptr);
+        }
+        return;
+      }
+    }
+    shown(SIZE_MAX, nullptr);
+  }
+  std::vector<std::size_t> all(keys.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  store_->backend().view()->load_many(keys_of(all), show_record);
+  cache.settle();
+}
+
+/// Chunks of rows, each of the newest state.
+class StoredMap::Rows final : public Scan {
+ public:
+  explicit Rows(StoredMap& map) : map_(map) {}
+
+  bool next(std::vector<std::pair<std::string, Item>>& items) override {
+    items.clear();
+    map_.require_open();
+    const Expiry time = now();
+    while (items.empty()) {
+      std::vector<Row> rows;
+      const auto scan = [&](View& view) { rows = view.scan(range_, kRowsAtATime); };
+      if (!map_.store_->with_current([&](Work& work) { scan(work); })) {
+        scan(*map_.store_->backend().view());
+        map_.store_->cache().settle();
+      }
+      if (rows.empty()) return false;
+      range_.after = rows.back().key.name;
+      range_.include_empty_name = false;
+      for (Row& row : rows) {
+        Item item = to_item(std::move(row.record));
+        if (!item.expired(time)) items.emplace_back(std::move(row.key.name), std::move(item));
+      }
+    }
+    return true;
+  }
+
+ private:
+  StoredMap& map_;
+  Range range_{.space = Space::kItem, .a = map_.id_, .include_empty_name = true};
+};
+
+std::unique_ptr<Scan> StoredMap::scan() {
+  require_open();
+  return std::make_unique<Rows>(*this);
+}
+
+// --- Writing
+
+void StoredMap::mutate(base::FunctionRef<void(Work&)> mutation) {
+  require_open();
+  store_->write(
+      [&](Work& work) {
+        require_no_lazy_owner(work, *store_, name(), 0);
+        mutation(work);
+      },
+      limits_);
+}
+
+void StoredMap::put_item(Work& work, std::string_view key, std::optional<Item> item) {
+  std::vector<Change> changes;
+  const bool timed = item && item->expires != 0;
+  append_changes(id_, {std::string(key), std::move(item)}, changes);
+  for (Change& change : changes) {
+    if (change.record) {
+      work.put(change.key, *std::move(change.record));
+    } else {
+      work.erase(change.key);
+    }
+  }
+  if (timed) note_timed();
+}
+
+void StoredMap::write(std::vector<Write>& writes) {
+  std::vector<Change> changes;
+  changes.reserve(writes.size());
+  bool timed = false;
+  for (const Write& one : writes) {
+    append_changes(id_, one, changes);
+    timed = timed || (one.item && one.item->expires != 0);
+  }
+  mutate([&](Work& work) {
+    std::optional<std::int64_t> difference;
+    if (counted() && writes.size() <= kCountedOneByOne) {
+      difference = 0;
+      for (const Write& one : writes) {
+        const bool there = work.load(item_key(id_, one.key)).has_value();
+        *difference += static_cast<int>(one.item.has_value()) - static_cast<int>(there);
+      }
+    }
+    work.write_many(std::move(changes));
+    count_by(work, difference);
+  });
+  if (timed) note_timed();
+}
+
+void StoredMap::edit(std::string_view key, Decide decide) {
+  mutate([&](Work& work) {
+    const std::optional<Item> old = to_item_if(work.load(item_key(id_, key)));
+    const bool there = old && !old->expired(now());
+    Edit edit = decide(there ? &*old : nullptr);
+    switch (edit.action) {
+      case Edit::Action::kKeep:
+        return;
+      case Edit::Action::kPut:
+        put_item(work, key, std::move(edit.item));
+        return count_by(work, old ? 0 : 1);
+      case Edit::Action::kErase:
+        put_item(work, key, std::nullopt);
+        return count_by(work, old ? -1 : 0);
+    }
+  });
+}
+
+std::size_t StoredMap::erase_many(std::span<const std::string_view> keys) {
+  std::size_t erased = 0;
+  mutate([&](Work& work) {
+    erased = 0;
+    const Expiry time = now();
+    std::int64_t difference = 0;
+    for (const std::string_view key : keys) {
+      const std::optional<Item> old = to_item_if(work.load(item_key(id_, key)));
+      if (!old) continue;
+      put_item(work, key, std::nullopt);
+      --difference;
+      if (!old->expired(time)) ++erased;
+    }
+    if (difference != 0) count_by(work, difference);
+  });
+  return erased;
+}
+
+void StoredMap::clear() {
+  mutate([&](Work& work) {
+    Range range{.space = Space::kItem, .a = id_, .include_empty_name = true};
+    for (;;) {
+      const std::vector<Row> rows = work.scan(range, kRowsAtATime);
+      if (rows.empty()) break;
+      range.after = rows.back().key.name;
+      range.include_empty_name = false;
+      std::vector<Change> changes;
+      for (const Row& row : rows) changes.push_back({row.key, std::nullopt});
+      work.write_many(std::move(changes));
+    }
+    count_by(work, std::nullopt);
+  });
+}
+
+// --- Counting
+
+/// Whether the number of items is known and worth keeping up.
+bool StoredMap::counted() {
+  const std::scoped_lock lock(count_mutex_);
+  return count_.has_value();
+}
+
+/// What a commit will change about the count; nothing where that is not known. In the lane.
+void StoredMap::count_by(const Work& work, std::optional<std::int64_t> difference) {
+  if (work.empty()) return;
+  const std::scoped_lock lock(count_mutex_);
+  if (changing_ != work.commit_id()) {
+    changing_ = work.commit_id();
+    difference_ = 0;
+  }
+  // What part of a transaction a savepoint takes back is not followed.
+  if (!difference || !difference_ || store_->in_transaction()) {
+    difference_.reset();
+  } else {
+    *difference_ += *difference;
+  }
+}
+
+void StoredMap::committed(std::uint64_t sequence, bool touched) {
+  const std::scoped_lock lock(count_mutex_);
+  if (!count_) return;
+  if (count_sequence_ + 1 != sequence || (touched && !difference_)) return count_.reset();
+  if (touched) *count_ += static_cast<std::uint64_t>(*difference_);
+  count_sequence_ = sequence;
+}
+
+std::uint64_t StoredMap::size() {
+  require_open();
+  store::Cache& cache = store_->cache();
+  for (;;) {
+    const std::uint64_t expired = timed_.load() ? erase_due() : 0;
+    std::uint64_t count = 0;
+    if (store_->with_current([&](Work& work) { count = work.count_items(id_); })) {
+      return count - expired;
+    }
+    const std::optional<std::uint64_t> sequence = cache.current_sequence();
+    if (sequence) {
+      const std::scoped_lock lock(count_mutex_);
+      if (count_ && count_sequence_ == *sequence) return *count_ - expired;
+    }
+    const std::unique_ptr<View> view = store_->backend().view();
+    count = view->count_items(id_);
+    if (!timed_.load() && any_timed(*view, id_)) {
+      note_timed();
+      continue;
+    }
+    if (sequence && cache.strictly_current()) {
+      const std::scoped_lock lock(count_mutex_);
+      if (cache.sequence() == *sequence) {
+        count_ = count;
+        count_sequence_ = *sequence;
+      }
+    }
+    cache.settle();
+    return count - expired;
+  }
+}
+
+// --- Items that expire
+
+void StoredMap::note_timed() {
+  if (timed_.exchange(true) || store_->backend().read_only()) return;
+  sweeper_.wake(std::chrono::steady_clock::now() + kSweepEvery);
+}
+
+/// Erases what has expired; how much is still there because the store is read-only.
+std::uint64_t StoredMap::erase_due() {
+  if (store_->backend().read_only()) {
+    const std::unique_ptr<View> view = store_->backend().view();
+    const Expiry time = now();
+    std::set<std::string> expired;
+    for (const Due& one : due(*view, id_, time, SIZE_MAX)) {
+      const std::optional<Item> item = to_item_if(view->load(item_key(id_, one.key)));
+      if (item && item->expired(time)) expired.insert(one.key);
+    }
+    return expired.size();
+  }
+  for (;;) {
+    std::size_t found = 0;
+    mutate([&](Work& work) {
+      const Expiry time = now();
+      const std::vector<Due> all = due(work, id_, time, kSweptAtATime);
+      found = all.size();
+      std::int64_t difference = 0;
+      for (const Due& one : all) {
+        work.erase(one.record);
+        const std::optional<Item> item = to_item_if(work.load(item_key(id_, one.key)));
+        if (!item || !item->expired(time)) continue;
+        work.erase(item_key(id_, one.key));
+        --difference;
+      }
+      count_by(work, difference);
+    });
+    if (found < kSweptAtATime) return 0;
+  }
+}
+
+std::optional<store::Deadline> StoredMap::sweep() noexcept {
+  try {
+    erase_due();
+    if (!any_timed(*store_->backend().view(), id_)) {
+      timed_ = false;
+      return std::nullopt;
+    }
+  } catch (const Error&) {
+    // Another time; nobody sees what has expired meanwhile.
+  }
+  return std::chrono::steady_clock::now() + kSweepEvery;
+}
+
+// --- The hot table as a part of the store's cache
+
+std::optional<std::optional<Record>> StoredMap::look(const Key& key) {
+  const auto found = hot_.find(key.name, HotItems::hash(key.name));
+  if (!found) return std::nullopt;
+  std::optional<std::optional<Record>> record(std::in_place);
+  if (*found) *record = to_record(**found);
+  return record;
+}
+
+void StoredMap::put(const Key& key, const std::optional<Record>& record, bool only_if_absent) {
+  hot_.put(key.name, HotItems::hash(key.name), to_item_if(record), only_if_absent);
+}
+
+void StoredMap::forget(const Key& key) { hot_.forget(key.name, HotItems::hash(key.name)); }
+
+// --- fork()
+
+void StoredMap::prepare_fork() noexcept {
+  sweeper_.prepare_fork();
+  hot_.table().prepare_fork();
+  count_mutex_.lock();
+}
+
+void StoredMap::parent_after_fork() noexcept {
+  count_mutex_.unlock();
+  hot_.table().parent_after_fork();
+  sweeper_.parent_after_fork();
+}
+
+void StoredMap::child_after_fork() noexcept {
+  count_.reset();
+  count_mutex_.unlock();
+  hot_.table().child_after_fork();
+  sweeper_.child_after_fork();
+}
+
+}  // namespace graven::map

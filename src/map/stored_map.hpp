@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+//
+// A map whose writes are in the store when they return. Its hot table is part of the store's
+// cache: the same mark says whether it is of the newest state, and commits of this process are
+// published into it (store/cache.hpp). Inside a transaction of the thread, reads and writes are
+// the transaction's.
+//
+// Always holds: before a write of this map is committed, the write lock held, no living process
+// has the map open lazily.
+//
+// Any thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fork.hpp"
+#include "map/core.hpp"
+#include "store/cache.hpp"
+#include "store/housekeeper.hpp"
+
+namespace graven::map {
+
+class StoredMap final : public Core, private store::ItemCache, private base::ForkGuard {
+ public:
+  StoredMap(std::shared_ptr<store::Store> store, const MapOptions& options);
+  ~StoredMap() override;
+
+  void read_many(std::span<const std::string_view> keys,
+                 base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
+  void write(std::vector<Write>& writes) override;
+  void edit(std::string_view key, Decide decide) override;
+  std::size_t erase_many(std::span<const std::string_view> keys) override;
+  void clear() override;
+  std::uint64_t size() override;
+  std::unique_ptr<Scan> scan() override;
+  void flush() override { require_open(); }
+  void sync() override;
+  void close() override;
+
+ private:
+  class Rows;
+  bool read_below(std::string_view key, std::uint64_t hash, Shown shown) override;
+
+  // store::ItemCache
+  std::optional<std::optional<store::Record>> look(const store::Key& key) override;
+  void put(const store::Key& key, const std::optional<store::Record>& record,
+           bool only_if_absent) override;
+  void forget(const store::Key& key) override;
+  void drop() override { hot_.clear(); }
+  void committed(std::uint64_t sequence, bool touched) override;
+
+  // base::ForkGuard
+  void prepare_fork() noexcept override;
+  void parent_after_fork() noexcept override;
+  void child_after_fork() noexcept override;
+
+  void mutate(base::FunctionRef<void(store::Work&)> mutation);
+  void put_item(store::Work& work, std::string_view key, std::optional<Item> item);
+  [[nodiscard]] bool counted();
+  void count_by(const store::Work& work, std::optional<std::int64_t> difference);
+  void note_timed();
+  std::uint64_t erase_due();
+  std::optional<store::Deadline> sweep() noexcept;
+
+  const std::shared_ptr<store::Store> store_;
+  const store::Limits limits_;
+  const std::int64_t id_;
+
+  std::mutex count_mutex_;
+  // The number of items, expired ones too, in the state the cache has at that sequence; and by how
+  // much the commit under way will change it. count_mutex_.
+  std::optional<std::uint64_t> count_;
+  std::uint64_t count_sequence_ = 0;
+  std::uint64_t changing_ = 0;  // the commit's id
+  std::optional<std::int64_t> difference_;
+
+  std::atomic<bool> timed_{false};  // items of this map may expire
+  store::Housekeeper sweeper_;
+  base::ForkEnrolment enrolment_{*this, base::kForkRankStore + 1};
+};
+
+}  // namespace graven::map

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+//
+// The codec of value.hpp. Recursion is bounded by kMaxDepth. Any thread.
+#include "map/value.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include <graven/error.hpp>
+
+#include "base/jsonb.hpp"
+#include "base/text.hpp"
+
+namespace graven::map {
+namespace {
+
+using jsonb::Element;
+using jsonb::Type;
+
+/// A key or value in a message: its beginning, if it is long.
+std::string shown(std::string_view text) {
+  constexpr std::size_t kShown = 60;
+  if (text.size() <= kShown) return std::string(text);
+  std::size_t cut = kShown;
+  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0U) == 0x80) --cut;
+  return std::string(text.substr(0, cut)) + "…";
+}
+
+class Encoder {
+ public:
+  Encoder(const Data& data, std::string_view key)
+      : data_(data), key_(key), open_(data.container_count()) {}
+
+  ValueKind root(std::string& out) {
+    return std::visit(
+        [&](const auto& value) -> ValueKind {
+          using T = std::decay_t<decltype(value)>;
+          if constexpr (std::is_same_v<T, std::nullptr_t>) {
+            return ValueKind::kNull;
+          } else if constexpr (std::is_same_v<T, bool>) {
+            return value ? ValueKind::kTrue : ValueKind::kFalse;
+          } else if constexpr (std::is_same_v<T, std::int64_t>) {
+            out.assign(reinterpret_cast<const char*>(&value), sizeof value);
+            return ValueKind::kInt;
+          } else if constexpr (std::is_same_v<T, double>) {
+            out.assign(reinterpret_cast<const char*>(&value), sizeof value);
+            return ValueKind::kReal;
+          } else if constexpr (std::is_same_v<T, BigInt>) {
+            out = value.hex;
+            return ValueKind::kBigInt;
+          } else if constexpr (std::is_same_v<T, std::string>) {
+            check_text(value);
+            out = value;
+            return ValueKind::kText;
+          } else if constexpr (std::is_same_v<T, Bytes>) {
+            check_size(value.data.size());
+            out = value.data;
+            return ValueKind::kBytes;
+          } else if constexpr (std::is_same_v<T, Data::Index>) {
+            out.clear();
+            put(value, out);
+            check_size(out.size());
+            return ValueKind::kJson;
+          } else {
+            refuse_handle();
+          }
+        },
+        data_.root());
+  }
+
+ private:
+  [[noreturn]] void refuse_handle() const {
+    throw WrongTypeError(
+        fmt::format("the value at '{}' holds a handle on a stored dict or list, which a map cannot "
+                    "link; store materialize()d data, or use a Dict",
+                    shown(key_)));
+  }
+  void check_size(std::size_t size) const {
+    if (size > kMaxValue) {
+      throw LimitError(fmt::format("the value at '{}' has {} bytes; the limit is {}", shown(key_),
+                                   size, kMaxValue));
+    }
+  }
+  void check_text(std::string_view text) const {
+    check_size(text.size());
+    if (const auto at = base::invalid_utf8(text)) {
+      throw BadValueError(
+          fmt::format("a text in the value at '{}' is not UTF-8 (byte {}); store it as bytes",
+                      shown(key_), *at));
+    }
+  }
+
+  static void escape(std::string& out, std::string_view key, std::string_view text) {
+    const std::size_t object = jsonb::open(out);
+    jsonb::put_text(out, key);
+    jsonb::put_text(out, text);
+    jsonb::close(out, Type::kObject, object);
+  }
+
+  void put(const Data::Item& item, std::string& out) {
+    std::visit([&](const auto& value) { put_one(value, out); }, item);
+  }
+  void put_one(std::nullptr_t, std::string& out) { jsonb::put_null(out); }
+  void put_one(bool value, std::string& out) { jsonb::put_bool(out, value); }
+  void put_one(std::int64_t value, std::string& out) { jsonb::put_int(out, value); }
+  void put_one(const BigInt& value, std::string& out) { escape(out, "$i", value.hex); }
+  void put_one(double value, std::string& out) {
+    if (std::isfinite(value)) return jsonb::put_real(out, value);
+    escape(out, "$f", std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+  }
+  void put_one(const std::string& value, std::string& out) {
+    check_text(value);
+    jsonb::put_text(out, value);
+  }
+  void put_one(const Bytes& value, std::string& out) {
+    check_size(value.data.size());
+    escape(out, "$b", base::to_base64(value.data));
+  }
+  void put_one(const Dict&, std::string&) { refuse_handle(); }
+  void put_one(const List&, std::string&) { refuse_handle(); }
+  void put_one(Data::Index index, std::string& out) {
+    if (open_[index.at]) {
+      throw BadValueError(fmt::format(
+          "the value at '{}' contains itself, which a map cannot store; use a Dict", shown(key_)));
+    }
+    if (++depth_ > kMaxDepth) {
+      throw LimitError(fmt::format("the value at '{}' is nested more than {} deep; use a Dict",
+                                   shown(key_), kMaxDepth));
+    }
+    open_[index.at] = true;
+    const Data::Container& container = data_.container(index);
+    const std::size_t mark = jsonb::open(out);
+    for (std::size_t i = 0; i < container.items.size(); ++i) {
+      if (container.kind == NodeKind::kDict) {
+        const std::string& name = container.keys[i];
+        check_text(name);
+        const bool doubled = container.items.size() == 1 && name.starts_with('$');
+        jsonb::put_text(out, doubled ? "$" + name : name);
+      }
+      put(container.items[i], out);
+    }
+    jsonb::close(out, container.kind == NodeKind::kDict ? Type::kObject : Type::kArray, mark);
+    check_size(out.size());
+    open_[index.at] = false;
+    --depth_;
+  }
+
+  const Data& data_;
+  std::string_view key_;
+  std::vector<bool> open_;  // containers on the way down to here
+  int depth_ = 0;
+};
+
+[[noreturn]] void refuse_value() {
+  throw CorruptionError("a map's stored value is not one graven wrote; run check()");
+}
+
+class Decoder {
+ public:
+  Data decode(std::string_view bytes) {
+    data_.set_root(item(jsonb::parse(bytes)));
+    return std::move(data_);
+  }
+
+ private:
+  Data::Item item(Element element) {
+    switch (element.type) {
+      case Type::kNull:
+        return nullptr;
+      case Type::kTrue:
+        return true;
+      case Type::kFalse:
+        return false;
+      case Type::kInt:
+      case Type::kInt5:
+        if (const auto integer = jsonb::integer(element)) return *integer;
+        return jsonb::real(element);
+      case Type::kFloat:
+      case Type::kFloat5:
+        return jsonb::real(element);
+      case Type::kText:
+      case Type::kTextJ:
+      case Type::kText5:
+      case Type::kTextRaw:
+        return jsonb::text(element);
+      case Type::kArray:
+      case Type::kObject:
+        break;
+    }
+    if (element.type == Type::kObject) {
+      if (auto escaped = escape(element)) return std::move(*escaped);
+    }
+    if (++depth_ > 2 * kMaxDepth) refuse_value();
+    const bool dict = element.type == Type::kObject;
+    const Data::Index index = data_.add(dict ? NodeKind::kDict : NodeKind::kList);
+    bool only = dict;
+    for (jsonb::Cursor cursor(element.payload); !cursor.done();) {
+      std::string key;
+      if (dict) {
+        key = jsonb::text(cursor.next());
+        if (cursor.done()) refuse_value();
+      }
+      const Element value = cursor.next();
+      if (only && key.starts_with("$$") && cursor.done()) key.erase(0, 1);
+      only = false;
+      Data::Item made = item(value);
+      Data::Container& container = data_.container(index);
+      if (dict) container.keys.push_back(std::move(key));
+      container.items.push_back(std::move(made));
+    }
+    --depth_;
+    return index;
+  }
+
+  /// What an object of one key "$…" stands for.
+  static std::optional<Data::Item> escape(Element object) {
+    jsonb::Cursor cursor(object.payload);
+    if (cursor.done()) return std::nullopt;
+    const Element key = cursor.next();
+    if (key.payload.size() != 2 || key.payload[0] != '$' || cursor.done()) return std::nullopt;
+    const Element value = cursor.next();
+    if (!cursor.done() || key.payload[1] == '$') return std::nullopt;
+    if (!value.is_text()) refuse_value();
+    const std::string text = jsonb::text(value);
+    switch (key.payload[1]) {
+      case 'b':
+        if (auto bytes = base::from_base64(text)) return Bytes{std::move(*bytes)};
+        break;
+      case 'i':
+        return BigInt{text};
+      case 'f':
+        if (text == "nan") return std::numeric_limits<double>::quiet_NaN();
+        if (text == "inf") return std::numeric_limits<double>::infinity();
+        if (text == "-inf") return -std::numeric_limits<double>::infinity();
+        break;
+      default:
+        break;
+    }
+    refuse_value();
+  }
+
+  Data data_;
+  int depth_ = 0;
+};
+
+template <class Number>
+Number number(std::string_view bytes) {
+  Number value;
+  if (bytes.size() != sizeof value) refuse_value();
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return value;
+}
+
+}  // namespace
+
+ValueKind encode(const Data& data, std::string_view key, std::string& bytes) {
+  bytes.clear();
+  return Encoder(data, key).root(bytes);
+}
+
+Data decode(ValueKind kind, std::string_view bytes) {
+  switch (kind) {
+    case ValueKind::kNull:
+      return nullptr;
+    case ValueKind::kFalse:
+      return false;
+    case ValueKind::kTrue:
+      return true;
+    case ValueKind::kInt:
+      return number<std::int64_t>(bytes);
+    case ValueKind::kBigInt:
+      return BigInt{std::string(bytes)};
+    case ValueKind::kReal:
+      return number<double>(bytes);
+    case ValueKind::kText:
+      return std::string(bytes);
+    case ValueKind::kBytes:
+      return Bytes{std::string(bytes)};
+    case ValueKind::kJson:
+      return Decoder().decode(bytes);
+  }
+  refuse_value();
+}
+
+void check_key(std::string_view key) {
+  if (key.size() > kMaxKey) {
+    throw LimitError(
+        fmt::format("the key '{}' has {} bytes; the limit is {}", shown(key), key.size(), kMaxKey));
+  }
+  if (const auto at = base::invalid_utf8(key)) {
+    throw BadValueError(fmt::format("a key is not UTF-8 (byte {} of {})", *at, key.size()));
+  }
+}
+
+}  // namespace graven::map

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+//
+// The change ring: a mapped file beside the database, `<database>-changes`, by which processes
+// tell each other which records a commit changed, and wake who waits for one. Layout:
+// docs/format/change-ring.md.
+//
+// Always holds: the live mark is the truth about the state; an entry only explains how one mark
+// came from another, by the hashes of what changed, and stays true for ever, since marks never
+// recur. So a ring that lacks something (a stranger wrote, a publisher was killed, entries were
+// overwritten, the file was removed or is left from a crash) is a broken chain, never a wrong
+// answer, and none at all is as right. Nobody of ours ever truncates the file: whoever does
+// kills all that have it mapped (SIGBUS).
+//
+// Any thread, but publish() only while holding SQLite's write lock. In the child of a fork the
+// object is idle: it knows nothing, says nothing and holds no lock.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+
+#include "base/fork.hpp"
+#include "base/function_ref.hpp"
+#include "store/mark.hpp"
+
+namespace graven::sqlite {
+
+class ChangeRing final : private base::ForkGuard {
+ public:
+  using Hashes = std::span<const std::uint64_t>;
+  using Each = base::FunctionRef<void(Hashes hashes, std::uint64_t flags)>;
+
+  static constexpr std::size_t kEntries = 1024;  // that the ring remembers
+  static constexpr std::size_t kMost = 32;  // hashes of an entry; with more it says "everything"
+  static constexpr std::chrono::milliseconds kLongestSleep{50};
+
+  /// Opens the ring of a database, making the file if need be; nullptr where there cannot be one.
+  /// For a read-only store only a file that is there already, and publish() does nothing.
+  static std::unique_ptr<ChangeRing> open(const std::string& database, bool read_only,
+                                          std::chrono::milliseconds longest_sleep = kLongestSleep);
+  ChangeRing(const ChangeRing&) = delete;
+  ChangeRing& operator=(const ChangeRing&) = delete;
+  ~ChangeRing();
+
+  /// Tells that `after` came from `before` by changing what the hashes stand for. Both marks are
+  /// distinctive, and the write lock is held since `before` was the live one. No system call
+  /// unless somebody sleeps.
+  void publish(const store::Mark& before, const store::Mark& after, Hashes hashes,
+               std::uint64_t flags) noexcept;
+
+  /// Calls `each` for every commit that led from one mark to the other, in order. False when that
+  /// cannot be told, perhaps after some calls: then everything may have changed. Waits a moment
+  /// for an entry that is being written, for the mark changes first.
+  bool follow(const store::Mark& from, const store::Mark& to, Each each);
+
+  /// For wait(): taken before looking whether there is anything to wait for.
+  [[nodiscard]] std::uint32_t ticket() const noexcept;
+  /// Until something was published since the ticket, or wake() called (true), or the time has
+  /// come (false). Gives up after the longest sleep at the latest: not everybody publishes, so
+  /// the caller looks at the mark again.
+  bool wait(std::uint32_t ticket, std::chrono::steady_clock::time_point until) noexcept;
+  /// Ends every wait() of this object; it may end others'.
+  void wake() noexcept;
+
+ private:
+  struct Slot;
+  struct Shared;
+  struct Entry;
+  enum class Attempt { kDone, kAgain, kHopeless };
+  enum class Found { kWhole, kNotYet, kNever };
+
+  ChangeRing(const std::string& database, bool read_only, std::chrono::milliseconds longest_sleep);
+  bool attach();
+  Attempt try_to_attach();
+  bool map(bool unmade);
+  bool remove_if_unused() noexcept;
+
+  [[nodiscard]] std::uint64_t head() const noexcept;
+  Found read(std::uint64_t number, Entry& entry) const noexcept;
+  [[nodiscard]] bool glance(std::uint64_t number, const store::Mark& mark,
+                            bool after) const noexcept;
+  [[nodiscard]] std::uint64_t find(const store::Mark& from) const noexcept;
+  void ring_the_bell() noexcept;
+
+  void prepare_fork() noexcept override;
+  void parent_after_fork() noexcept override;
+  void child_after_fork() noexcept override;
+
+  const std::string database_;
+  const std::string path_;
+  const bool read_only_;
+  const std::chrono::milliseconds longest_sleep_;
+
+  Shared* shared_ = nullptr;             // set once; none in the child of a fork
+  bool writable_ = false;                // the mapping
+  std::atomic<std::uint64_t> next_{0};   // the entry that follow() will probably begin with
+  std::atomic<std::uint32_t> calls_{0};  // of wake(), where the bell cannot be rung
+
+  std::mutex mutex_;     // the descriptor; held across a fork
+  int descriptor_ = -1;  // holds the lock
+  base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
+};
+
+}  // namespace graven::sqlite

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+//
+// What a backend need not do better. Any thread, as the view allows.
+#include "store/backend.hpp"
+
+namespace graven::store {
+
+std::uint64_t View::count_items(std::int64_t map) {
+  constexpr std::size_t kStep = 1024;
+  Range range{.space = Space::kItem, .a = map, .include_empty_name = true};
+  std::uint64_t count = 0;
+  for (;;) {
+    const std::vector<Row> rows = scan(range, kStep);
+    count += rows.size();
+    if (rows.size() < kStep) return count;
+    range.after = rows.back().key.name;
+    range.include_empty_name = false;
+  }
+}
+
+}  // namespace graven::store
