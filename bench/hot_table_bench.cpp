@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// The hot table against absl::flat_hash_map (one thread, unsynchronised) and
-// tbb::concurrent_hash_map, in one process and in alternating rounds; medians and ratios.
+// The hot table against absl::flat_hash_map (one thread, without any lock) and
+// tbb::concurrent_hash_map, in one process. For each comparison the two take turns, and the median
+// of the turns' ratios is shown, with its quartiles.
 //
 // Rates are operations per second of the threads' processor time, summed over threads: what
-// other programs on the machine take does not count. Keys of 12 bytes in random order, values
-// of 12 bytes; ours hashes inside the measured loop unless handles are used.
+// other programs on the machine take does not count, but what they take of its caches and memory
+// does. Keys of 12 bytes in random order, the same for all, values of 12 bytes; a get hashes the
+// key, unless handles are used, and copies the value out.
+//
+//     hot_table_bench [rounds [entries]]
 #include <absl/container/flat_hash_map.h>
 #include <absl/strings/string_view.h>
 #include <pthread.h>
@@ -18,7 +22,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -43,6 +46,7 @@ constexpr std::size_t kKey = 12;
 constexpr std::size_t kValue = 12;
 constexpr std::size_t kQueries = 1U << 20U;
 constexpr std::uint64_t kSeed = 7;
+constexpr std::size_t kAtOnce = 512;  // of a batch
 
 struct Query {
   char key[kKey];
@@ -55,8 +59,9 @@ double cpu_seconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-/// body(thread, first query, count); millions of operations a second.
-double run(int threads, std::size_t count,
+/// body(thread, first query, count) on threads of their own, after a fourth of it to warm up;
+/// millions of operations a second.
+double run(int threads, std::size_t first, std::size_t count,
            const std::function<void(int, std::size_t, std::size_t)>& body) {
   std::vector<double> seconds(static_cast<std::size_t>(threads));
   std::atomic<int> ready{0};
@@ -66,13 +71,15 @@ double run(int threads, std::size_t count,
       cpu_set_t set;
       CPU_ZERO(&set);
       CPU_SET(t, &set);
-      if (std::getenv("BENCH_PIN") != nullptr)
-        pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+      pthread_setaffinity_np(pthread_self(), sizeof set, &set);
       ++ready;
       while (ready.load() < threads) {
       }
+      const std::size_t from =
+          (first + static_cast<std::size_t>(t) * (kQueries / 2 + 12345)) / kAtOnce * kAtOnce;
+      body(t, from + count, count / 4);
       const double begin = cpu_seconds();
-      body(t, static_cast<std::size_t>(t) * (kQueries / 2 + 12345) / 64 * 64, count);
+      body(t, from, count);
       seconds[static_cast<std::size_t>(t)] = cpu_seconds() - begin;
     });
   }
@@ -84,11 +91,26 @@ double run(int threads, std::size_t count,
 
 std::atomic<std::uint64_t> sink;
 
+using Body = std::function<void(int, std::size_t, std::size_t)>;
+
 struct Case {
-  std::string name;
   int threads;
-  std::function<void(int, std::size_t, std::size_t)> body;
+  Body body;
+  bool once = false;  // a run is a whole, of `entries` operations
 };
+
+struct Comparison {
+  const char* what;
+  Case over;
+  Case under;
+  double aim;  // 0: none
+  double aim_rate = 0;
+};
+
+double quantile(std::vector<double> values, double share) {
+  std::sort(values.begin(), values.end());
+  return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
+}
 
 std::uint64_t hash_of(const char* key) {
   return graven::base::hash(std::string_view(key, kKey), kSeed);
@@ -109,11 +131,11 @@ void measure(std::size_t entries, int rounds) {
   }
   std::mt19937_64 random(11);
   std::shuffle(keys.begin(), keys.end(), random);
-  std::vector<Query> queries(kQueries + 64);
+  std::vector<Query> queries(kQueries);
   for (Query& query : queries) query = keys[random() % entries];
-  std::memcpy(&queries[kQueries], &queries[0], 64 * sizeof(Query));
 
-  HotTable hot;
+  HotTable table;
+  HotTable& hot = table;
   absl::flat_hash_map<std::string, std::string> flat;
   tbb::concurrent_hash_map<std::string, std::string, TbbHash> tbb_map;
   const auto value_of = [](std::uint32_t index) {
@@ -127,11 +149,9 @@ void measure(std::size_t entries, int rounds) {
     flat.emplace(std::string(key.key, kKey), value);
     tbb_map.emplace(std::string(key.key, kKey), value);
   }
-  std::vector<HotHandle> handles(kQueries + 64);
-  std::vector<std::uint64_t> hashes(kQueries + 64);
+  std::vector<HotHandle> handles(kQueries);
   for (std::size_t i = 0; i < handles.size(); ++i) {
-    hashes[i] = hash_of(queries[i].key);
-    handles[i] = hot.handle({queries[i].key, kKey}, hashes[i]);
+    handles[i] = hot.handle({queries[i].key, kKey}, hash_of(queries[i].key));
   }
   std::size_t wrong = 0;
   for (const Query& key : keys) {
@@ -141,8 +161,9 @@ void measure(std::size_t entries, int rounds) {
   }
   if (wrong != 0) std::printf("WRONG: %zu\n", wrong);
 
-  const auto at = [&](std::size_t q) -> const Query& { return queries[q % kQueries]; };
-  const auto hot_get = [&](int, std::size_t q, std::size_t n) {
+  const Query* const list = queries.data();
+  const auto at = [list](std::size_t q) -> const Query& { return list[q % kQueries]; };
+  const auto hot_get = [&, at](int, std::size_t q, std::size_t n) {
     char out[64];
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i < n; ++i, ++q) {
@@ -152,7 +173,7 @@ void measure(std::size_t entries, int rounds) {
     }
     sink += sum;
   };
-  const auto flat_get = [&](int, std::size_t q, std::size_t n) {
+  const auto flat_get = [&, at](int, std::size_t q, std::size_t n) {
     char out[64];
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i < n; ++i, ++q) {
@@ -163,7 +184,7 @@ void measure(std::size_t entries, int rounds) {
     }
     sink += sum;
   };
-  const auto tbb_get = [&](int, std::size_t q, std::size_t n) {
+  const auto tbb_get = [&, at](int, std::size_t q, std::size_t n) {
     char out[64];
     std::uint64_t sum = 0;
     std::string key;
@@ -176,9 +197,8 @@ void measure(std::size_t entries, int rounds) {
     }
     sink += sum;
   };
-  const auto hot_batch = [&](int, std::size_t q, std::size_t n) {
-    constexpr std::size_t kAtOnce = 256;
-    alignas(64) char out[kAtOnce][48];
+  const auto hot_batch = [&, at](int, std::size_t q, std::size_t n) {
+    alignas(64) char out[kAtOnce][HotTable::kShortBytes];
     HotKey batch[kAtOnce];
     HotHit hits[kAtOnce];
     std::uint64_t sum = 0;
@@ -187,7 +207,7 @@ void measure(std::size_t entries, int rounds) {
         const char* key = at(q + j).key;
         batch[j] = {{key, kKey}, hash_of(key)};
       }
-      hot.find_many(batch, out[0], 48, hits);
+      hot.find_many(batch, out[0], sizeof out[0], hits);
       for (std::size_t j = 0; j < kAtOnce; ++j) {
         sum += hits[j].size + static_cast<unsigned char>(out[j][0]);
       }
@@ -204,27 +224,25 @@ void measure(std::size_t entries, int rounds) {
     sink += sum;
   };
   const auto hot_handles = [&](int, std::size_t q, std::size_t n) {
-    constexpr std::size_t kAtOnce = 256;
-    alignas(64) char out[kAtOnce][48];
+    alignas(64) char out[kAtOnce][HotTable::kShortBytes];
     HotHit hits[kAtOnce];
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i < n; i += kAtOnce, q += kAtOnce) {
       const std::size_t from = q % kQueries & ~(kAtOnce - 1);
-      hot.find_many(std::span(&handles[from], kAtOnce), out[0], 48, hits);
+      hot.find_many(std::span(&handles[from], kAtOnce), out[0], sizeof out[0], hits);
       for (std::size_t j = 0; j < kAtOnce; ++j)
         sum += hits[j].size + static_cast<unsigned char>(out[j][0]);
     }
     sink += sum;
   };
   char fresh[] = "valuevalueva";
-  const auto hot_put = [&](int, std::size_t q, std::size_t n) {
+  const auto hot_put = [&, at](int, std::size_t q, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i, ++q) {
       const char* key = at(q).key;
       hot.put({key, kKey}, hash_of(key), {fresh, kValue});
     }
   };
-  const auto hot_put_many = [&](int, std::size_t q, std::size_t n) {
-    constexpr std::size_t kAtOnce = 256;
+  const auto hot_put_many = [&, at](int, std::size_t q, std::size_t n) {
     HotItem batch[kAtOnce];
     for (std::size_t i = 0; i < n; i += kAtOnce, q += kAtOnce) {
       for (std::size_t j = 0; j < kAtOnce; ++j) {
@@ -234,7 +252,7 @@ void measure(std::size_t entries, int rounds) {
       hot.put_many(batch);
     }
   };
-  const auto hot_mixed = [&](int t, std::size_t q, std::size_t n) {
+  const auto hot_mixed = [&, at](int t, std::size_t q, std::size_t n) {
     char out[64];
     std::uint64_t sum = 0;
     auto coin = static_cast<std::uint32_t>(t + 1);
@@ -249,7 +267,7 @@ void measure(std::size_t entries, int rounds) {
     }
     sink += sum;
   };
-  const auto tbb_mixed = [&](int t, std::size_t q, std::size_t n) {
+  const auto tbb_mixed = [&, at](int t, std::size_t q, std::size_t n) {
     char out[64];
     std::uint64_t sum = 0;
     auto coin = static_cast<std::uint32_t>(t + 1);
@@ -283,64 +301,59 @@ void measure(std::size_t entries, int rounds) {
     }
   };
 
-  std::vector<Case> cases = {
-      {"absl get", 1, flat_get},
-      {"hot get", 1, hot_get},
-      {"hot get", 2, hot_get},
-      {"tbb get", 1, tbb_get},
-      {"tbb get", 2, tbb_get},
-      {"hot find_many", 1, hot_batch},
-      {"hot find_many", 2, hot_batch},
-      {"hot handle", 1, hot_handle},
-      {"hot handle", 2, hot_handle},
-      {"hot handles many", 1, hot_handles},
-      {"hot handles many", 2, hot_handles},
-      {"hot put in place", 1, hot_put},
-      {"hot put in place", 2, hot_put},
-      {"hot put_many", 1, hot_put_many},
-      {"hot put_many", 2, hot_put_many},
-      {"hot 50/50", 2, hot_mixed},
-      {"tbb 50/50", 2, tbb_mixed},
-      {"hot insert", 1, hot_insert},
-      {"absl insert", 1, flat_insert},
+  const bool big = entries >= 1000000;
+  const bool middle = entries == 100000;
+  const Comparison comparisons[] = {
+      {"get, 1 thread / absl",
+       {1, hot_get},
+       {1, flat_get},
+       big      ? 0.85
+       : middle ? 1.0
+                : 0},
+      {"get, 2 threads / 1 thread", {2, hot_get}, {1, hot_get}, 1.8},
+      {"get, 2 threads / tbb, 2 threads", {2, hot_get}, {2, tbb_get}, 0},
+      {"batched get by key, 1 thread / absl", {1, hot_batch}, {1, flat_get}, big ? 4.0 : 0},
+      {"get by handle, 1 thread / absl", {1, hot_handle}, {1, flat_get}, 0},
+      {"batched get by handle, 2 threads / absl",
+       {2, hot_handles},
+       {1, flat_get},
+       big ? 20.0 : 0,
+       middle ? 100.0 : 0},
+      {"half updates, half gets, 2 threads / tbb", {2, hot_mixed}, {2, tbb_mixed}, 3.0},
+      {"updates in batches / one by one, 1 thread", {1, hot_put_many}, {1, hot_put}, 0},
+      {"insert growing, 1 thread / absl", {1, hot_insert, true}, {1, flat_insert, true}, 0},
   };
-  std::vector<std::vector<double>> rates(cases.size());
-  for (int round = 0; round <= rounds; ++round) {
-    for (std::size_t c = 0; c < cases.size(); ++c) {
-      const bool insert = cases[c].name.find("insert") != std::string::npos;
-      const std::size_t n = insert ? entries : (1U << 19U);
-      // Once to bring back into the caches what the case before has pushed out, for each alike.
-      if (!insert) run(cases[c].threads, n, cases[c].body);
-      const double rate = run(cases[c].threads, n, cases[c].body);
-      if (round != 0) rates[c].push_back(rate);  // the first warms up
+  std::printf("\n%zu entries, %zu bytes each, %d rounds\n", entries, hot.bytes() / entries, rounds);
+  std::printf("  %-42s %7s  %-14s %6s  %s\n", "", "ratio", "quartiles", "aim", "millions/s");
+  for (const Comparison& comparison : comparisons) {
+    std::vector<double> ratios;
+    std::vector<double> rates[2];
+    for (int round = 0; round < rounds; ++round) {
+      double rate[2];
+      for (int turn = 0; turn < 2; ++turn) {
+        const int which = (turn + round) % 2;
+        const Case& one = which == 0 ? comparison.over : comparison.under;
+        rate[which] = one.once ? run(one.threads, 0, entries, one.body)
+                               : run(one.threads, static_cast<std::size_t>(round) * 77777,
+                                     std::size_t{1} << 18U, one.body);
+      }
+      ratios.push_back(rate[0] / rate[1]);
+      for (int which = 0; which < 2; ++which) rates[which].push_back(rate[which]);
     }
+    char aim[32] = "";
+    if (comparison.aim != 0) std::snprintf(aim, sizeof aim, "%.2f", comparison.aim);
+    if (comparison.aim_rate != 0) std::snprintf(aim, sizeof aim, "%.0f M", comparison.aim_rate);
+    std::printf("  %-42s %7.2f  %5.2f .. %5.2f %6s  %.2f / %.2f\n", comparison.what,
+                quantile(ratios, 0.5), quantile(ratios, 0.25), quantile(ratios, 0.75), aim,
+                quantile(rates[0], 0.5), quantile(rates[1], 0.5));
+    std::fflush(stdout);
   }
-  std::map<std::string, double> median;
-  std::printf("\n%zu entries, %d rounds; %zu bytes an entry\n", entries, rounds,
-              hot.bytes() / entries);
-  for (std::size_t c = 0; c < cases.size(); ++c) {
-    std::sort(rates[c].begin(), rates[c].end());
-    const double middle = rates[c][rates[c].size() / 2];
-    median[cases[c].name + "/" + std::to_string(cases[c].threads)] = middle;
-    std::printf("  %-18s %d thread%s %8.2f M/s  (%.2f .. %.2f)\n", cases[c].name.c_str(),
-                cases[c].threads, cases[c].threads == 1 ? " " : "s", middle, rates[c].front(),
-                rates[c].back());
-  }
-  const auto ratio = [&](const char* what, const char* over, const char* under) {
-    std::printf("  %-52s %6.2f x\n", what, median[over] / median[under]);
-  };
-  ratio("get, 1 thread, to absl", "hot get/1", "absl get/1");
-  ratio("get, 2 threads to 1", "hot get/2", "hot get/1");
-  ratio("batched get by key, 1 thread, to absl get", "hot find_many/1", "absl get/1");
-  ratio("batched get by handle, 2 threads, to absl get", "hot handles many/2", "absl get/1");
-  ratio("update/read 50/50, 2 threads, to tbb", "hot 50/50/2", "tbb 50/50/2");
-  ratio("insert growing, 1 thread, to absl", "hot insert/1", "absl insert/1");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::atoi(argv[1]) : 7;
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 21;
   if (argc > 2) {
     measure(static_cast<std::size_t>(std::atoll(argv[2])), rounds);
     return 0;

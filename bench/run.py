@@ -3,8 +3,8 @@
 
 Both use one SQLite file in WAL mode with synchronous=NORMAL. For each case the two take turns
 for several rounds; the table shows the median time per operation of each and the median of the
-round's ratios. Then graven's own scaling cases (bench/scaling.py). Writes build/bench/results.json
-and build/bench/results.md. Nothing here is a test: figures vary, ratios less.
+round's ratios. Then graven's own scaling cases (bench/scaling.py). Writes build/bench/graph.json.
+Nothing here is a test: figures vary, ratios less.
 
     python bench/run.py [--rounds 3] [--only TEXT] [--no-scaling]
 """
@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import etcher
 
+import figures
 import graven
 import scaling
 from cases import CASES, FIVE_FIELDS, Case, remove_store
-
-OUT = Path("build/bench")
 
 
 class Library:
@@ -89,23 +86,20 @@ def time_open(library: Library, path: Path) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def compare(name: str, bar: float, ours: list[float], theirs: list[float]) -> dict[str, Any]:
-    ratios = [b / a for a, b in zip(ours, theirs)]
+def compare(
+    name: str, bar: float, ours: list[float], theirs: list[float], unit: str = "s"
+) -> dict[str, Any]:
     row = {
         "case": name,
-        "graven": statistics.median(ours),
-        "etcher": statistics.median(theirs),
-        "ratio": statistics.median(ratios),
-        "lowest": min(ratios),
+        "kind": "at least",
         "bar": bar,
+        "unit": unit,
+        "contestants": [
+            {"name": "graven", "role": "ours", "times": ours, "shares": []},
+            {"name": "etcher", "role": "rival", "times": theirs, "shares": []},
+        ],
     }
-    row["met"] = row["ratio"] >= bar
-    print(
-        f"{name:32} {row['graven'] * 1e6:12.1f} us {row['etcher'] * 1e6:12.1f} us "
-        f"{row['ratio']:9.1f}x  (bar {bar:g}, lowest {row['lowest']:.1f}) "
-        f"{'ok' if row['met'] else 'MISSED'}",
-        flush=True,
-    )
+    figures.print_case(row)
     return row
 
 
@@ -140,39 +134,8 @@ def compare_size(folder: Path, count: int) -> dict[str, Any]:
         fill_records(library, path, count)
         sizes[library.name] = sum(f.stat().st_size for f in folder.glob(path.name + "*"))
         remove_store(path)
-    ratio = sizes["etcher"] / sizes["graven"]
-    verdict = "ok" if ratio >= 5 else "MISSED"
-    print(
-        f"{f'file for {count:,} such dicts':32} {sizes['graven'] / 1e6:12.1f} MB "
-        f"{sizes['etcher'] / 1e6:12.1f} MB {ratio:9.1f}x  (bar 5) {verdict}"
-    )
-    return {
-        "case": f"file for {count:,} five-field dicts",
-        "graven_bytes": sizes["graven"],
-        "etcher_bytes": sizes["etcher"],
-        "ratio": ratio,
-        "bar": 5,
-        "met": ratio >= 5,
-    }
-
-
-def write_report(results: dict[str, Any]) -> None:
-    OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    lines = ["| case | graven | etcher | ratio | asked for |", "|---|---|---|---|---|"]
-    for row in results["peers"]:
-        if "graven_bytes" in row:
-            ours, theirs = (f"{row[k] / 1e6:.1f} MB" for k in ("graven_bytes", "etcher_bytes"))
-        else:
-            ours, theirs = (f"{row[k] * 1e6:,.1f} us" for k in ("graven", "etcher"))
-        lines.append(f"| {row['case']} | {ours} | {theirs} | {row['ratio']:,.1f} | {row['bar']} |")
-    if results["scaling"]:
-        lines += ["", "| scaling | small | large | figure | asked for |", "|---|---|---|---|---|"]
-        for row in results["scaling"]:
-            cells = (row[key] for key in ("case", "small", "large", "figure", "bar"))
-            lines.append(f"| {' | '.join(cells)} |")
-    (OUT / "results.md").write_text("\n".join(lines) + "\n")
-    print(f"\nwritten: {OUT / 'results.json'}, {OUT / 'results.md'}")
+    ours, theirs = ([float(sizes[library.name])] for library in (GRAVEN, ETCHER))
+    return compare(f"file for {count:,} five-field dicts", 5, ours, theirs, "bytes")
 
 
 def main() -> int:
@@ -184,15 +147,15 @@ def main() -> int:
     options = parser.parse_args()
 
     results: dict[str, Any] = {
-        "graven": graven.__version__,
-        "etcher": "0.2.0",
-        "python": platform.python_version(),
-        "machine": platform.platform(),
-        "peers": [],
+        "rounds": options.rounds,
+        "rivals": {"graven": graven.__version__, "etcher": version("etcher")},
+        "missing": {},
+        "cases": [],
         "scaling": [],
     }
     with tempfile.TemporaryDirectory(prefix="graven-bench-") as name:
         folder = Path(name)
+        results["machine"] = figures.machine(folder)
         for case in CASES:
             if options.only not in case.name:
                 continue
@@ -200,14 +163,14 @@ def main() -> int:
             for attempt in range(options.rounds):
                 ours.append(time_case(GRAVEN, case, folder, attempt))
                 theirs.append(time_case(ETCHER, case, folder, attempt))
-            results["peers"].append(compare(case.name, case.bar, ours, theirs))
+            results["cases"].append(compare(case.name, case.bar, ours, theirs))
         if options.only in "open existing":
-            results["peers"].append(compare_opening(folder, options.rounds))
+            results["cases"].append(compare_opening(folder, options.rounds))
         if options.only in "file size":
-            results["peers"].append(compare_size(folder, options.size))
+            results["cases"].append(compare_size(folder, options.size))
         if not options.no_scaling:
             results["scaling"] = scaling.run(folder, options.only)
-    write_report(results)
+    figures.write("graph", results)
     return 0
 
 

@@ -19,7 +19,12 @@ from typing import NamedTuple, Optional
 SOURCE_SUFFIXES = {".c", ".h", ".cpp", ".hpp", ".ipp"}
 
 # The port: all that a backend may know of store/.
-PORT = {"store/backend.hpp", "store/mark.hpp", "store/record.hpp"}
+PORT = {
+    "store/backend.hpp",
+    "store/change_feed.hpp",
+    "store/mark.hpp",
+    "store/record.hpp",
+}
 
 # Folder of src/ -> folders of src/ it may include, besides itself.
 MAY_INCLUDE = {

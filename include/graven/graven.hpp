@@ -7,5 +7,7 @@
 #include <graven/database.hpp>  // IWYU pragma: export
 #include <graven/error.hpp>     // IWYU pragma: export
 #include <graven/map.hpp>       // IWYU pragma: export
+#include <graven/path.hpp>      // IWYU pragma: export
 #include <graven/value.hpp>     // IWYU pragma: export
 #include <graven/version.hpp>   // IWYU pragma: export
+#include <graven/watch.hpp>     // IWYU pragma: export

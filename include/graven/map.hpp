@@ -43,6 +43,9 @@ struct MapOptions {
   Persist persist = Persist::kWritethrough;
   /// Entries kept in memory for reading, at most.
   std::size_t hot_capacity = 1'000'000;
+  /// Room on the disk for what falls out of memory, compactly, in a file beside the store that is
+  /// reserved when it is first needed and gone with the process; 0: none.
+  std::size_t warm_bytes = std::size_t{64} << 20U;
   /// kLazy: the time between two flushes.
   std::chrono::milliseconds flush_interval{1000};
   /// kLazy: bytes of unflushed writes from which on writers wait for the disk.
@@ -72,10 +75,20 @@ struct MapValue {
   [[nodiscard]] Data to_data() const;
 };
 
+/// One of many writes: a scalar as it lies in memory or, where `data` is set, any value.
+struct MapEntry {
+  std::string_view key{};
+  MapValue value{};
+  const Data* data = nullptr;
+};
+
 struct MapStats {
   std::uint64_t hot_entries = 0;  ///< keys known in memory, also as missing
   std::uint64_t hot_bytes = 0;
-  std::uint64_t misses = 0;   ///< reads that had to go below the hot table
+  std::uint64_t misses = 0;  ///< reads that had to go below the hot table
+  std::uint64_t warm_entries = 0;
+  std::uint64_t warm_bytes = 0;  ///< of the file
+  std::uint64_t warm_hits = 0;
   std::uint64_t pending = 0;  ///< writes that are not in the file yet
   std::uint64_t pending_bytes = 0;
   std::uint64_t flushes = 0;
@@ -112,23 +125,41 @@ class Map {
   /// when there is none. `shown` must not use the map.
   template <class Shown>
   bool read(Key key, Shown&& shown) const {
-    return show(
-        key,
-        [](void* callable, const MapValue& value) {
-          (*static_cast<std::remove_reference_t<Shown>*>(callable))(value);
-        },
-        const_cast<void*>(static_cast<const void*>(std::addressof(shown))));
+    return show(key, call<Shown>, address(shown));
+  }
+  /// The same, if it can be told without waiting for the store; nothing where it cannot.
+  template <class Shown>
+  std::optional<bool> peek(Key key, Shown&& shown) const {
+    return peek_at(key, call<Shown>, address(shown));
   }
   /// The values of many keys, of one state of the map.
   [[nodiscard]] std::vector<std::optional<Data>> get_many(std::span<const Key> keys) const;
+  /// The same in place: `shown(i, const MapValue*)`, null where there is none, for each once in any
+  /// order, or, after shown(SIZE_MAX, nullptr), all over again. `shown` must not use the map.
+  template <class Shown>
+  void read_many(std::span<const Key> keys, Shown&& shown) const {
+    show_many(keys, call_many<Shown>, address(shown));
+  }
+  /// The same, if it can be told without waiting for the store; if false, what was shown is to be
+  /// forgotten.
+  template <class Shown>
+  bool peek_many(std::span<const Key> keys, Shown&& shown) const {
+    return peek_at_many(keys, call_many<Shown>, address(shown));
+  }
 
   /// With a time to live the key is gone that much later; without, any earlier one is off.
   void set(Key key, const Data& value,
            std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
+  /// set() of a scalar as it lies in memory; UsageError for nested data and big integers.
+  void set_value(Key key, const MapValue& value,
+                 std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
+  /// The same, if it can be done without waiting; false where it cannot, and nothing has been done.
+  [[nodiscard]] bool try_set_value(Key key, const MapValue& value) const;
   /// The value there, or `value` after storing it, in one step.
   Data setdefault(Key key, const Data& value) const;
   /// Sets many keys in one step; of a key that comes twice the last.
   void update(std::span<const std::pair<std::string, Data>> entries) const;
+  void update(std::span<const MapEntry> entries) const;
 
   /// False when the key is not there.
   bool erase(Key key) const;
@@ -153,6 +184,8 @@ class Map {
   void wait_durable() const;
 
   [[nodiscard]] MapStats stats() const;
+  /// Whether this thread is in a transaction that reads and writes of the map are part of.
+  [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] const std::string& name() const;
   [[nodiscard]] bool closed() const noexcept;
   /// Flushes, and ends this Map and its copies; idempotent.
@@ -162,7 +195,24 @@ class Map {
   [[nodiscard]] const std::shared_ptr<map::Session>& session() const noexcept { return session_; }
 
  private:
-  bool show(Key key, void (*shown)(void*, const MapValue&), void* callable) const;
+  using ShowOne = void (*)(void*, const MapValue&);
+  using ShowMany = void (*)(void*, std::size_t, const MapValue*);
+  template <class Shown>
+  static void call(void* shown, const MapValue& value) {
+    (*static_cast<std::remove_reference_t<Shown>*>(shown))(value);
+  }
+  template <class Shown>
+  static void call_many(void* shown, std::size_t i, const MapValue* value) {
+    (*static_cast<std::remove_reference_t<Shown>*>(shown))(i, value);
+  }
+  template <class Shown>
+  static void* address(Shown& shown) {
+    return const_cast<void*>(static_cast<const void*>(std::addressof(shown)));
+  }
+  bool show(Key key, ShowOne shown, void* callable) const;
+  std::optional<bool> peek_at(Key key, ShowOne shown, void* callable) const;
+  void show_many(std::span<const Key> keys, ShowMany shown, void* callable) const;
+  bool peek_at_many(std::span<const Key> keys, ShowMany shown, void* callable) const;
 
   std::shared_ptr<map::Session> session_;
 };

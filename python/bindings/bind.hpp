@@ -32,5 +32,7 @@ void bind_dict(nb::module_& module);
 void bind_list(nb::module_& module);
 void bind_database(nb::module_& module);
 void bind_transactor(nb::module_& module);
+void bind_map(nb::module_& module);
+void bind_watch(nb::module_& module);
 
 }  // namespace graven::python

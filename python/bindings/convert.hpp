@@ -50,6 +50,8 @@ Data data_from(PyObject* value, const Destination& to);
 /// The entries of what dict.update() takes: a mapping, an iterable of pairs, keywords. Either
 /// may be null.
 Data entries_from(PyObject* other, PyObject* keywords);
+/// The same as a new plain dict, its values not looked at.
+nb::object dict_from(PyObject* other, PyObject* keywords);
 /// The items of an iterable; `first` is where the first is to go.
 Data items_from(PyObject* iterable, const Destination& first);
 /// A list of values that are stored already.

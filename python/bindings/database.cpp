@@ -7,7 +7,6 @@
 // made before stay on their prefix, and close() ends them all.
 //
 // Called with the GIL held, which is released around every use of the store.
-#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
@@ -20,6 +19,7 @@
 #include "convert.hpp"
 #include "errors.hpp"
 #include "gil.hpp"
+#include "options.hpp"
 #include "sessions.hpp"
 
 namespace graven::python {
@@ -53,20 +53,6 @@ template <class Call>
 auto with_database(const DatabaseHandle& self, Call&& call) {
   const HomePtr home = self.home_ptr();
   return off_gil(*home, [&] { return call(*home->database); });
-}
-
-std::chrono::milliseconds milliseconds(double seconds, const char* option) {
-  if (!(seconds >= 0 && seconds <= 1e9)) {
-    throw UsageError(std::string(option) + " must be a number of seconds from 0 to 1e9");
-  }
-  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
-}
-
-Synchronous synchronous_from(const std::string& name) {
-  if (name == "off") return Synchronous::kOff;
-  if (name == "normal") return Synchronous::kNormal;
-  if (name == "full") return Synchronous::kFull;
-  throw UsageError("synchronous must be 'off', 'normal' or 'full', not '" + name + "'");
 }
 
 void open(DatabaseHandle* self, const std::string& url, const std::string& prefix,

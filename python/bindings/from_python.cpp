@@ -395,6 +395,17 @@ Data entries_from(PyObject* other, PyObject* keywords) {
   return Converter(Destination{}).entries(all.ptr());
 }
 
+nb::object dict_from(PyObject* other, PyObject* keywords) {
+  nb::object all;
+  if (other == nullptr) {
+    all = owned(PyDict_New());
+  } else {
+    all = PyDict_CheckExact(other) ? owned(PyDict_Copy(other)) : dict_of(other);
+  }
+  if (keywords != nullptr && PyDict_Update(all.ptr(), keywords) != 0) throw nb::python_error();
+  return all;
+}
+
 Data items_from(PyObject* iterable, const Destination& first) {
   if (is_list_handle(iterable)) {
     const ListHandle& handle = list_handle(iterable);

@@ -48,6 +48,12 @@ PyObject* current_task() {
   }
 }
 
+[[noreturn]] void refuse_task() {
+  throw UsageError(
+      "a transaction() of another asyncio task is open on this thread; leave it before the next "
+      "await, run it with asyncio.to_thread(), or use graven.aio");
+}
+
 template <class Handle>
 Handle& checked(PyObject* object) {
   if (!nb::inst_ready(object)) {
@@ -78,12 +84,21 @@ void Entry::enter_transactor() {
 void Entry::check_task() const {
   const auto self = PyThread_get_thread_ident();
   for (const TaskTransaction& open : task_transactions()) {
-    if (open.home == &home_ && open.thread == self && open.task != current_task()) {
-      throw UsageError(
-          "a transaction() of another asyncio task is open on this thread; leave it before the "
-          "next await, or run it with asyncio.to_thread()");
-    }
+    if (open.home == &home_ && open.thread == self && open.task != current_task()) refuse_task();
   }
+}
+
+void Entry::check_map_task(const Map& map) {
+  if (!map.in_transaction()) return;
+  const auto self = PyThread_get_thread_ident();
+  PyObject* const task = current_task();
+  bool others = false;
+  for (const TaskTransaction& open : task_transactions()) {
+    if (open.thread != self) continue;
+    if (open.task == task) return;
+    others = true;
+  }
+  if (others) refuse_task();
 }
 
 void Entry::task_transaction_began(Home& home) {

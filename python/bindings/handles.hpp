@@ -66,6 +66,12 @@ class Entry {
       --home_.depth;
   }
 
+  /// For a call on a map. UsageError where a transaction it would be part of is another task's.
+  static void check_map(const Map& map) {
+    if (task_transactions_ != 0) [[unlikely]]
+      check_map_task(map);
+  }
+
   /// Transactions that were begun inside asyncio tasks and are open. Guarded by the GIL.
   static void task_transaction_began(Home& home);
   static void task_transaction_ended(Home& home);
@@ -73,6 +79,7 @@ class Entry {
  private:
   void enter_transactor();
   void check_task() const;
+  static void check_map_task(const Map& map);
 
   static std::size_t task_transactions_;
   Home& home_;

@@ -27,4 +27,6 @@ NB_MODULE(_graven, module) {
   graven::python::bind_list(module);
   graven::python::bind_database(module);
   graven::python::bind_transactor(module);
+  graven::python::bind_watch(module);
+  graven::python::bind_map(module);
 }

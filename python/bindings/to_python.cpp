@@ -106,6 +106,7 @@ nb::object to_python(const Value& value, const HomePtr& home) {
 }
 
 nb::object to_python(const Data& data, const HomePtr& home) {
+  if (data.container_count() == 0) return std::visit(Maker{home, nullptr}, data.root());
   std::vector<nb::object> made;
   made.reserve(data.container_count());
   for (std::uint32_t at = 0; at < data.container_count(); ++at) {

@@ -7,10 +7,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-namespace graven::base {
+namespace graven::base::hash_detail {
 
-std::uint64_t hash(std::string_view bytes, std::uint64_t seed) noexcept {
+std::uint64_t of_any(std::string_view bytes, std::uint64_t seed) noexcept {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
-}  // namespace graven::base
+}  // namespace graven::base::hash_detail

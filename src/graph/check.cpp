@@ -77,6 +77,33 @@ void inspect_counters(Inspection& all) {
   }
 }
 
+void inspect_maps(Inspection& all) {
+  std::vector<std::int64_t> maps;
+  Stream names(all.view, Space::kMap);
+  for (; Row* row = names.peek(); names.pop()) {
+    all.looked();
+    all.saw_version(row->record.version);
+    const std::int64_t id = row->record.integers[0];
+    if (std::find(maps.begin(), maps.end(), id) != maps.end()) {
+      all.problem(fmt::format("the map '{}' has the number {} of another one", row->key.name, id));
+    }
+    maps.push_back(id);
+  }
+  Stream items(all.view, Space::kItem);
+  for (; Row* row = items.peek(); items.pop()) {
+    all.looked();
+    if (std::find(maps.begin(), maps.end(), row->key.a) == maps.end()) {
+      all.problem(fmt::format("the item '{}' is of map number {}, which does not exist",
+                              row->key.name, row->key.a));
+    }
+    const std::int64_t kind = row->record.integers[0];
+    if (kind < 0 || kind > static_cast<std::int64_t>(store::ValueKind::kJson)) {
+      all.problem(fmt::format("the item '{}' of map number {} has the unknown kind {}",
+                              row->key.name, row->key.a, kind));
+    }
+  }
+}
+
 void inspect_clock(Inspection& all) {
   const std::optional<Record> clock = all.view.load(store::clock_key());
   const std::int64_t last = clock ? clock->integers[0] : 0;
@@ -103,6 +130,7 @@ CheckReport check(const Session& session,
     checking::inspect_orphans(all);
     checking::inspect_links(all, [&](std::int64_t owner) { return backend.owner_alive(owner); });
     checking::inspect_counters(all);
+    checking::inspect_maps(all);
     checking::inspect_clock(all);
   } catch (const CorruptionError& error) {
     // The backend itself could not read on; what it thinks of its structure comes below.

@@ -155,6 +155,7 @@ void inspect_orphans(Inspection& all);
 /// that holds nodes still runs.
 void inspect_links(Inspection& all, base::FunctionRef<bool(std::int64_t owner)> alive);
 void inspect_counters(Inspection& all);
+void inspect_maps(Inspection& all);
 void inspect_clock(Inspection& all);
 
 /// Looks at one stored value; notes the link or the large value it is. `where` completes a

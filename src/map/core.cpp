@@ -46,11 +46,18 @@ Item HotItems::unpack(std::uint8_t kind, std::string_view bytes) {
 
 std::optional<std::optional<Item>> HotItems::find(std::string_view key, std::uint64_t hash) const {
   std::optional<std::optional<Item>> found;
-  table_.visit(key, hash, [&](std::string_view bytes, std::uint8_t kind) {
+  tiers_.hot().visit(key, hash, [&](std::string_view bytes, std::uint8_t kind) {
     found.emplace();
     if (kind != kMissing) *found = unpack(kind, bytes);
   });
   return found;
+}
+
+std::optional<Item> HotItems::find_warm(std::string_view key, std::uint64_t hash) {
+  std::string bytes;
+  std::uint8_t kind = 0;
+  if (!tiers_.find_warm(key, hash, bytes, kind)) return std::nullopt;
+  return unpack(kind, bytes);
 }
 
 void HotItems::show_many(std::span<const std::string_view> keys,
@@ -66,7 +73,7 @@ void HotItems::show_many(std::span<const std::string_view> keys,
     for (std::size_t i = 0; i < count; ++i) {
       wanted[i] = {keys[begin + i], hash(keys[begin + i])};
     }
-    table_.find_many({wanted.data(), count}, bytes.data(), kStride, hits.data());
+    tiers_.hot().find_many({wanted.data(), count}, bytes.data(), kStride, hits.data());
     for (std::size_t i = 0; i < count; ++i) {
       if (hits[i] && hits[i].kind <= kLastKind && hits[i].size <= kStride) [[likely]] {
         const MapValue value{static_cast<MapValue::Kind>(hits[i].kind),
@@ -91,7 +98,7 @@ void HotItems::put(std::string_view key, std::uint64_t hash, const std::optional
     kind = static_cast<std::uint8_t>(item->kind);
     bytes = item->bytes;
     if (bytes.size() > kLongestKept) {
-      if (!only_if_absent) table_.erase(key, hash);
+      if (!only_if_absent) tiers_.forget(key, hash);
       return;
     }
     if (item->expires != 0) {
@@ -102,9 +109,9 @@ void HotItems::put(std::string_view key, std::uint64_t hash, const std::optional
     }
   }
   if (only_if_absent) {
-    table_.put_if_absent(key, hash, bytes, kind);
+    tiers_.hot().put_if_absent(key, hash, bytes, kind);
   } else {
-    table_.put(key, hash, bytes, kind);
+    tiers_.put(key, hash, bytes, kind);
   }
 }
 
@@ -120,8 +127,12 @@ void Core::require_open() const {
 
 MapStats Core::stats() const {
   MapStats stats;
-  stats.hot_entries = hot_.table().size();
-  stats.hot_bytes = hot_.table().bytes();
+  stats.hot_entries = hot_.tiers().hot().size();
+  stats.hot_bytes = hot_.tiers().hot().bytes();
+  const store::WarmFile::Stats warm = hot_.tiers().warm_stats();
+  stats.warm_entries = warm.entries;
+  stats.warm_bytes = warm.bytes;
+  stats.warm_hits = warm.hits;
   stats.misses = misses_.load(std::memory_order_relaxed);
   return stats;
 }

@@ -25,11 +25,11 @@
 #include <graven/map.hpp>
 
 #include "base/function_ref.hpp"
-#include "base/hash.hpp"
 #include "map/value.hpp"
-#include "store/hot_table.hpp"
+#include "store/cache.hpp"
 #include "store/record.hpp"
 #include "store/store.hpp"
+#include "store/tiers.hpp"
 
 namespace graven::map {
 
@@ -58,9 +58,10 @@ void keep_last(std::vector<Write>& writes);
 /// The items this process remembers.
 class HotItems {
  public:
-  explicit HotItems(std::size_t capacity) : table_({.max_entries = capacity}) {}
+  HotItems(std::size_t capacity, store::Tiers::WarmPlace warm)
+      : tiers_({.max_entries = capacity}, std::move(warm), kMissing) {}
 
-  static std::uint64_t hash(std::string_view key) noexcept { return base::hash(key, kSeed); }
+  static std::uint64_t hash(std::string_view key) noexcept { return store::item_hash(key); }
 
   enum class Found : std::uint8_t { kUnknown, kMissing, kShown };
 
@@ -68,7 +69,7 @@ class HotItems {
   template <class Shown>
   Found show(std::string_view key, std::uint64_t hash, Shown&& shown) const {
     auto found = Found::kUnknown;
-    table_.visit(key, hash, [&](std::string_view bytes, std::uint8_t kind) {
+    tiers_.hot().visit(key, hash, [&](std::string_view bytes, std::uint8_t kind) {
       if (kind <= kLastKind) [[likely]] {
         found = Found::kShown;
         shown(MapValue{static_cast<MapValue::Kind>(kind), bytes});
@@ -87,14 +88,15 @@ class HotItems {
                  std::vector<std::size_t>& unknown) const;
   void put(std::string_view key, std::uint64_t hash, const std::optional<Item>& item,
            bool only_if_absent);
-  void forget(std::string_view key, std::uint64_t hash) { table_.erase(key, hash); }
-  void clear() { table_.clear(); }
+  void forget(std::string_view key, std::uint64_t hash) { tiers_.forget(key, hash); }
 
-  [[nodiscard]] store::HotTable& table() noexcept { return table_; }
-  [[nodiscard]] const store::HotTable& table() const noexcept { return table_; }
+  /// What the warm file has; to be promoted by put(…, true) if nothing was put meanwhile.
+  std::optional<Item> find_warm(std::string_view key, std::uint64_t hash);
+
+  [[nodiscard]] store::Tiers& tiers() noexcept { return tiers_; }
+  [[nodiscard]] const store::Tiers& tiers() const noexcept { return tiers_; }
 
  private:
-  static constexpr std::uint64_t kSeed = 0x6d6170;
   static constexpr auto kLastKind = static_cast<std::uint8_t>(ValueKind::kJson);
   static constexpr std::uint8_t kExpires = 0x40;  // the first 8 bytes are the time
   static constexpr std::uint8_t kMissing = 0x7f;
@@ -110,7 +112,7 @@ class HotItems {
   }
   static Item unpack(std::uint8_t kind, std::string_view bytes);
 
-  store::HotTable table_;
+  store::Tiers tiers_;
 };
 
 /// The items in order of their keys, some at a time. One thread at a time.
@@ -155,9 +157,14 @@ class Core {
   /// nothing; each once, in any order, or, after shown(SIZE_MAX, nullptr), all over again.
   virtual void read_many(std::span<const std::string_view> keys,
                          base::FunctionRef<void(std::size_t, const MapValue*)> shown) = 0;
+  /// The same, if it can be told without waiting for the store: what was shown counts if true.
+  virtual bool peek_many(std::span<const std::string_view> keys,
+                         base::FunctionRef<void(std::size_t, const MapValue*)> shown) = 0;
 
   /// All of them in one step; of a key that comes twice the last counts. Takes the writes apart.
   virtual void write(std::vector<Write>& writes) = 0;
+  /// One of them, if that can be done without waiting; else false.
+  virtual bool try_write(std::string_view, Item&) { return false; }
   /// Reads the item and does what `decide` says, with no other write between. `decide` must not
   /// use the map, and may be called again.
   virtual void edit(std::string_view key, Decide decide) = 0;
@@ -178,19 +185,22 @@ class Core {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
   [[nodiscard]] Persist persist() const noexcept { return persist_; }
+  [[nodiscard]] bool in_transaction() const noexcept {
+    return transactions_ != nullptr && transactions_->in_transaction();
+  }
   /// In a forked child: it is the parent's alone.
   [[nodiscard]] bool abandoned() const noexcept {
     return abandoned_.load(std::memory_order_relaxed);
   }
 
  protected:
-  Core(std::string name, Persist persist, std::size_t hot_capacity, store::Cache* cache,
+  Core(const MapOptions& options, store::Tiers::WarmPlace warm, store::Cache* cache,
        store::Store* transactions)
-      : hot_(hot_capacity),
+      : hot_(options.hot_capacity, std::move(warm)),
         cache_(cache),
         transactions_(transactions),
-        name_(std::move(name)),
-        persist_(persist) {}
+        name_(options.name),
+        persist_(options.persist) {}
 
   /// Whether the hot table may be asked now, by this thread.
   [[nodiscard]] bool fresh() {

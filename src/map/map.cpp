@@ -121,20 +121,39 @@ void Session::refuse() const { throw ClosedError(fmt::format("the map '{}' was c
 
 namespace {
 
+Expiry expiry_of(std::optional<std::chrono::milliseconds> ttl) {
+  if (!ttl) return 0;
+  if (ttl->count() <= 0) {
+    throw BadValueError(
+        fmt::format("a time to live of {} ms: give a positive one, or none", ttl->count()));
+  }
+  constexpr Expiry kEnd = Expiry{1} << 52U;
+  return std::min<Expiry>(ttl->count(), kEnd) + now();
+}
+
 Item make_item(std::string_view key, const Data& value,
                std::optional<std::chrono::milliseconds> ttl = std::nullopt) {
   check_key(key);
   Item item;
   item.kind = encode(value, key, item.bytes);
-  if (ttl) {
-    if (ttl->count() <= 0) {
-      throw BadValueError(
-          fmt::format("a time to live of {} ms: give a positive one, or none", ttl->count()));
-    }
-    constexpr Expiry kEnd = Expiry{1} << 52U;
-    item.expires = std::min<Expiry>(ttl->count(), kEnd) + now();
-  }
+  item.expires = expiry_of(ttl);
   return item;
+}
+
+Item make_item(std::string_view key, const MapValue& value,
+               std::optional<std::chrono::milliseconds> ttl = std::nullopt) {
+  check_key(key);
+  Item item;
+  item.kind = static_cast<ValueKind>(value.kind);
+  check_scalar(item.kind, value.bytes, key);
+  item.bytes = value.bytes;
+  item.expires = expiry_of(ttl);
+  return item;
+}
+
+Item make_item(const MapEntry& entry) {
+  return entry.data != nullptr ? make_item(entry.key, *entry.data)
+                               : make_item(entry.key, entry.value);
 }
 
 Data to_data(const Item& item) { return decode(item.kind, item.bytes); }
@@ -175,8 +194,26 @@ using map::Write;
 
 Data MapValue::to_data() const { return map::decode(static_cast<store::ValueKind>(kind), bytes); }
 
-bool Map::show(Key key, void (*shown)(void*, const MapValue&), void* callable) const {
+bool Map::show(Key key, ShowOne shown, void* callable) const {
   return session_->core().read(key, [&](const MapValue& value) { shown(callable, value); });
+}
+
+std::optional<bool> Map::peek_at(Key key, ShowOne shown, void* callable) const {
+  using Found = map::HotItems::Found;
+  const Found found =
+      session_->core().peek(key, [&](const MapValue& value) { shown(callable, value); });
+  if (found == Found::kUnknown) return std::nullopt;
+  return found == Found::kShown;
+}
+
+void Map::show_many(std::span<const Key> keys, ShowMany shown, void* callable) const {
+  session_->core().read_many(
+      keys, [&](std::size_t i, const MapValue* value) { shown(callable, i, value); });
+}
+
+bool Map::peek_at_many(std::span<const Key> keys, ShowMany shown, void* callable) const {
+  return session_->core().peek_many(
+      keys, [&](std::size_t i, const MapValue* value) { shown(callable, i, value); });
 }
 
 std::optional<Data> Map::get(Key key) const {
@@ -213,10 +250,25 @@ void Map::set(Key key, const Data& value, std::optional<std::chrono::millisecond
   core.write(writes);
 }
 
+void Map::set_value(Key key, const MapValue& value,
+                    std::optional<std::chrono::milliseconds> ttl) const {
+  Core& core = session_->core();
+  std::vector<Write> writes;
+  writes.push_back({std::string(key), map::make_item(key, value, ttl)});
+  core.write(writes);
+}
+
+bool Map::try_set_value(Key key, const MapValue& value) const {
+  Core& core = session_->core();
+  if (core.persist() == Persist::kWritethrough) return false;
+  Item item = map::make_item(key, value);
+  return core.try_write(key, item);
+}
+
 Data Map::setdefault(Key key, const Data& value) const {
   Core& core = session_->core();
+  const Item item = map::make_item(key, value);  // checked also where it is not needed
   if (auto found = get(key)) return *std::move(found);
-  const Item item = map::make_item(key, value);
   std::optional<Data> result;
   core.edit(key, [&](const Item* old) -> Core::Edit {
     result.reset();
@@ -234,6 +286,17 @@ void Map::update(std::span<const std::pair<std::string, Data>> entries) const {
   std::vector<Write> writes;
   writes.reserve(entries.size());
   for (const auto& [key, value] : entries) writes.push_back({key, map::make_item(key, value)});
+  map::keep_last(writes);
+  if (!writes.empty()) core.write(writes);
+}
+
+void Map::update(std::span<const MapEntry> entries) const {
+  Core& core = session_->core();
+  std::vector<Write> writes;
+  writes.reserve(entries.size());
+  for (const MapEntry& entry : entries) {
+    writes.push_back({std::string(entry.key), map::make_item(entry)});
+  }
   map::keep_last(writes);
   if (!writes.empty()) core.write(writes);
 }
@@ -284,6 +347,8 @@ void Map::flush() const { session_->core().flush(); }
 void Map::wait_durable() const { session_->core().sync(); }
 
 MapStats Map::stats() const { return session_->core().stats(); }
+
+bool Map::in_transaction() const { return session_->core().in_transaction(); }
 
 const std::string& Map::name() const { return session_->name(); }
 

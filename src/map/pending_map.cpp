@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Reading and writing pending items. Flushing is in pending_flush.cpp.
+// Reading and writing pending items. Flushing is in pending_flush.cpp, counting in
+// pending_size.cpp.
 #include "map/pending_map.hpp"
 
 #include <algorithm>
@@ -34,7 +35,8 @@ std::size_t PendingMap::weight(std::string_view key, const std::optional<Item>& 
 }
 
 PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& options)
-    : Core(options.name, options.persist, options.hot_capacity, nullptr, nullptr),
+    : Core(options, {store ? store->backend().cache_path() : std::string(), options.warm_bytes},
+           nullptr, nullptr),
       store_(std::move(store)),
       limits_{.busy = options.busy_timeout},
       id_(store_ ? open_id(*store_, options.name, limits_) : 0),
@@ -88,6 +90,7 @@ std::optional<Item> PendingMap::stored(std::string_view key) const {
 std::optional<Item> PendingMap::find(Shard& shard, std::string_view key, std::uint64_t hash) {
   if (const auto known = hot_.find(key, hash)) return *known;
   if (const Entry* entry = unflushed(shard, key)) return entry->item;
+  if (auto item = hot_.find_warm(key, hash)) return item;
   return stored(key);
 }
 
@@ -103,8 +106,12 @@ bool PendingMap::read_below(std::string_view key, std::uint64_t hash, Shown show
     const std::scoped_lock lock(shard.mutex);
     const Entry* entry = unflushed(shard, key);
     cuts = cuts_.load();
-    if (entry == nullptr && store_) return false;
-    if (entry != nullptr) item = entry->item;
+    if (entry != nullptr) {
+      item = entry->item;
+    } else if (store_) {
+      item = hot_.find_warm(key, hash);
+      if (!item) return false;
+    }
     hot_.put(key, hash, item, true);
     return true;
   };
@@ -119,30 +126,58 @@ bool PendingMap::read_below(std::string_view key, std::uint64_t hash, Shown show
   return true;
 }
 
-void PendingMap::read_many(std::span<const std::string_view> keys,
-                           base::FunctionRef<void(std::size_t, const MapValue*)> shown) {
-  require_open();
+/// The versions of the shards of some keys, to tell whether what was read of them is one state.
+class PendingMap::Versions {
+ public:
+  Versions(const PendingMap& map, std::uint64_t which) : map_(map), which_(which) {}
+
+  /// False while one of them changes.
+  bool note() {
+    bool even = true;
+    for (std::size_t i = 0; i < kShards; ++i) {
+      if ((which_ >> i & 1U) == 0) continue;
+      versions_[i] = map_.shards_[i].version.load();
+      even = even && versions_[i] % 2 == 0;
+    }
+    return even;
+  }
+  [[nodiscard]] bool unchanged() const {
+    std::atomic_thread_fence(std::memory_order_acquire);
+    for (std::size_t i = 0; i < kShards; ++i) {
+      if ((which_ >> i & 1U) != 0 && map_.shards_[i].version.load() != versions_[i]) return false;
+    }
+    return true;
+  }
+
+ private:
+  const PendingMap& map_;
+  const std::uint64_t which_;
+  std::array<std::uint64_t, kShards> versions_{};
+};
+
+std::uint64_t PendingMap::shards_of(std::span<const std::string_view> keys) {
   std::uint64_t which = 0;
   for (const std::string_view key : keys) {
     which |= std::uint64_t{1} << shard_of(HotItems::hash(key));
   }
-  std::array<std::uint64_t, kShards> versions{};
-  const auto note_versions = [&] {
-    bool even = true;
-    for (std::size_t i = 0; i < kShards; ++i) {
-      if ((which >> i & 1U) == 0) continue;
-      versions[i] = shards_[i].version.load();
-      even = even && versions[i] % 2 == 0;
-    }
-    return even;
-  };
-  const auto unchanged = [&] {
-    std::atomic_thread_fence(std::memory_order_acquire);
-    for (std::size_t i = 0; i < kShards; ++i) {
-      if ((which >> i & 1U) != 0 && shards_[i].version.load() != versions[i]) return false;
-    }
-    return true;
-  };
+  return which;
+}
+
+bool PendingMap::peek_many(std::span<const std::string_view> keys,
+                           base::FunctionRef<void(std::size_t, const MapValue*)> shown) {
+  if (!fresh()) return false;
+  Versions versions(*this, all_shards());
+  if (!versions.note()) return false;
+  std::vector<std::size_t> unknown;
+  hot_.show_many(keys, shown, unknown);
+  return unknown.empty() && versions.unchanged();
+}
+
+void PendingMap::read_many(std::span<const std::string_view> keys,
+                           base::FunctionRef<void(std::size_t, const MapValue*)> shown) {
+  require_open();
+  const std::uint64_t which = shards_of(keys);
+  Versions versions(*this, which);
   const auto read = [&](bool locked) {
     std::vector<std::size_t> unknown;
     hot_.show_many(keys, shown, unknown);
@@ -161,9 +196,9 @@ void PendingMap::read_many(std::span<const std::string_view> keys,
     }
   };
   for (int attempt = 0; attempt < kOptimisticReads; ++attempt) {
-    if (note_versions()) {
+    if (versions.note()) {
       read(false);
-      if (unchanged()) return;
+      if (versions.unchanged()) return;
       shown(SIZE_MAX, nullptr);
     }
   }
@@ -322,6 +357,21 @@ void PendingMap::write(std::vector<Write>& writes) {
   }
 }
 
+bool PendingMap::try_write(std::string_view key, Item& item) {
+  require_open();
+  if (store_ && (pending_bytes_.load(std::memory_order_relaxed) > pending_limit_ || failed_)) {
+    return false;
+  }
+  const std::uint64_t hash = HotItems::hash(key);
+  Shard& shard = shards_[shard_of(hash)];
+  const std::unique_lock lock(shard.mutex, std::try_to_lock);
+  if (!lock) return false;
+  require_open();
+  const Changing changing(*this, std::uint64_t{1} << shard_of(hash));
+  set(shard, std::string(key), hash, std::move(item));
+  return true;
+}
+
 void PendingMap::edit(std::string_view key, Decide decide) {
   before_write();
   const std::uint64_t hash = HotItems::hash(key);
@@ -340,10 +390,7 @@ void PendingMap::edit(std::string_view key, Decide decide) {
 
 std::size_t PendingMap::erase_many(std::span<const std::string_view> keys) {
   before_write();
-  std::uint64_t which = 0;
-  for (const std::string_view key : keys) {
-    which |= std::uint64_t{1} << shard_of(HotItems::hash(key));
-  }
+  const std::uint64_t which = shards_of(keys);
   const auto locks = lock_shards(which);
   require_open();
   const Changing changing(*this, which);
@@ -385,88 +432,12 @@ void PendingMap::clear() {
   }
 }
 
-// --- Counting
-
-/// Finds out what was in the store under the keys where that is not known. `above_stored` is
-/// what is being flushed, for what is pending on top of it.
-void PendingMap::resolve(Batch& batch, const Entries* above_stored) {
-  const auto look = [&](const std::string& key, Entry& entry) {
-    if (!entry.stored) {
-      const auto above =
-          above_stored != nullptr ? above_stored->find(key) : Entries::const_iterator{};
-      entry.stored = above_stored != nullptr && above != above_stored->end()
-                         ? above->second.item.has_value()
-                         : stored(key).has_value();
-    }
-    return (entry.item ? 1 : 0) - (*entry.stored ? 1 : 0);
-  };
-  if (!batch.exact) {
-    batch.difference = 0;
-    for (auto& [key, entry] : batch.entries) batch.difference += look(key, entry);
-    batch.exact = true;
-  } else {
-    for (const std::string& key : batch.unknown) {
-      batch.difference += look(key, batch.entries.find(key)->second);
-    }
-  }
-  batch.unknown.clear();
-}
-
-std::uint64_t PendingMap::size() {
-  require_open();
-  if (any_timed_.load()) erase_due();
-  if (!store_) {
-    const auto locks = lock_shards(all_shards());
-    std::uint64_t size = 0;
-    for (const Shard& shard : shards_) size += shard.pending.entries.size();
-    return size;
-  }
-  const auto sum = [&] {
-    std::int64_t size = static_cast<std::int64_t>(stored_count_.value_or(0));
-    for (Shard& shard : shards_) {
-      resolve(shard.flushing, nullptr);
-      resolve(shard.pending, &shard.flushing.entries);
-      size += shard.flushing.difference + shard.pending.difference;
-    }
-    return static_cast<std::uint64_t>(size);
-  };
-  {
-    const auto locks = lock_shards(all_shards());
-    if (stored_count_ && !flushing_unknown()) return sum();
-  }
-  // While nothing is being committed the store says what is in it.
-  const std::scoped_lock flush(flush_mutex_);
-  const auto locks = lock_shards(all_shards());
-  counting_ = true;
-  if (!stored_count_) stored_count_ = store_->backend().view()->count_items(id_);
-  return sum();
-}
-
-bool PendingMap::flushing_unknown() const {
-  return std::any_of(shards_.begin(), shards_.end(), [](const Shard& shard) {
-    return !shard.flushing.exact || !shard.flushing.unknown.empty();
-  });
-}
-
-MapStats PendingMap::stats() const {
-  MapStats stats = Core::stats();
-  stats.pending_bytes = pending_bytes_.load();
-  for (const Shard& shard : shards_) {
-    const std::scoped_lock lock(shard.mutex);
-    stats.pending += shard.pending.entries.size() + shard.flushing.entries.size();
-  }
-  if (!store_) stats.pending = 0;
-  stats.flushes = flushes_.load();
-  stats.failed_flushes = failed_flushes_.load();
-  return stats;
-}
-
 // --- fork()
 
 void PendingMap::prepare_fork() noexcept {
   housekeeper_.prepare_fork();
   for (Shard& shard : shards_) shard.mutex.lock();
-  hot_.table().prepare_fork();
+  hot_.tiers().prepare_fork();
   timed_mutex_.lock();
   error_mutex_.lock();
 }
@@ -474,7 +445,7 @@ void PendingMap::prepare_fork() noexcept {
 void PendingMap::parent_after_fork() noexcept {
   error_mutex_.unlock();
   timed_mutex_.unlock();
-  hot_.table().parent_after_fork();
+  hot_.tiers().parent_after_fork();
   for (Shard& shard : shards_) shard.mutex.unlock();
   housekeeper_.parent_after_fork();
 }
@@ -482,7 +453,7 @@ void PendingMap::parent_after_fork() noexcept {
 void PendingMap::child_after_fork() noexcept {
   error_mutex_.unlock();
   timed_mutex_.unlock();
-  hot_.table().child_after_fork();
+  hot_.tiers().child_after_fork();
   for (Shard& shard : shards_) shard.mutex.unlock();
   housekeeper_.child_after_fork();
   if (store_) {  // what is pending is the parent's to write

@@ -41,7 +41,10 @@ class PendingMap final : public Core, private base::ForkGuard {
 
   void read_many(std::span<const std::string_view> keys,
                  base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
+  bool peek_many(std::span<const std::string_view> keys,
+                 base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
   void write(std::vector<Write>& writes) override;
+  bool try_write(std::string_view key, Item& item) override;
   void edit(std::string_view key, Decide decide) override;
   std::size_t erase_many(std::span<const std::string_view> keys) override;
   void clear() override;
@@ -77,7 +80,7 @@ class PendingMap final : public Core, private base::ForkGuard {
     Batch pending;
     Batch flushing;  // entries come and go by the flush only
   };
-  static constexpr std::size_t kShards = 64;
+  static constexpr std::size_t kShards = 32;
   /// Makes the version of shards odd for as long as they change.
   class Changing {
    public:
@@ -96,11 +99,13 @@ class PendingMap final : public Core, private base::ForkGuard {
     std::uint64_t which_;
   };
   class Items;
+  class Versions;
 
   bool read_below(std::string_view key, std::uint64_t hash, Shown shown) override;
 
-  static std::size_t shard_of(std::uint64_t hash) noexcept { return hash >> 58U; }
-  static std::uint64_t all_shards() noexcept { return ~std::uint64_t{0}; }
+  static std::size_t shard_of(std::uint64_t hash) noexcept { return hash >> 59U; }
+  static std::uint64_t all_shards() noexcept { return (std::uint64_t{1} << kShards) - 1; }
+  static std::uint64_t shards_of(std::span<const std::string_view> keys);
   [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_shards(std::uint64_t which);
   /// Under the shard's mutex, as the next three.
   [[nodiscard]] const Entry* unflushed(const Shard& shard, std::string_view key) const;

@@ -40,7 +40,8 @@ std::optional<Item> to_item_if(std::optional<Record> record) {
 }  // namespace
 
 StoredMap::StoredMap(std::shared_ptr<store::Store> store, const MapOptions& options)
-    : Core(options.name, options.persist, options.hot_capacity, &store->cache(), store.get()),
+    : Core(options, {store->backend().cache_path(), options.warm_bytes}, &store->cache(),
+           store.get()),
       store_(std::move(store)),
       limits_{.busy = options.busy_timeout},
       id_(open_id(*store_, options.name, limits_)),
@@ -65,22 +66,34 @@ void StoredMap::sync() {
 
 // --- Reading
 
-bool StoredMap::read_below(std::string_view key, std::uint64_t, Shown shown) {
+bool StoredMap::read_below(std::string_view key, std::uint64_t hash, Shown shown) {
   require_open();
   misses_.fetch_add(1, std::memory_order_relaxed);
   const Key record_key = item_key(id_, key);
   std::optional<Item> item;
   if (!store_->with_current([&](Work& work) { item = to_item_if(work.load(record_key)); })) {
     store::Cache& cache = store_->cache();
-    const store::Cache::Before before = cache.before();
-    std::optional<Record> record = store_->backend().load(record_key);
-    cache.settle();
-    cache.fill(before, record_key, record);
-    item = to_item_if(std::move(record));
+    if (!cache.current() || !promote(key, hash, item)) {
+      const store::Cache::Before before = cache.before();
+      std::optional<Record> record = store_->backend().load(record_key);
+      cache.settle();
+      cache.fill(before, record_key, record);
+      item = to_item_if(std::move(record));
+    }
   }
   if (!item || item->expired(now())) return false;
   shown(value_of(*item));
   return true;
+}
+
+/// Finds the item in the warm file and moves it up.
+bool StoredMap::promote(std::string_view key, std::uint64_t hash, std::optional<Item>& item) {
+  return hot_.tiers().warm() && store_->cache().promote(
+                                    [&] {
+                                      item = hot_.find_warm(key, hash);
+                                      return item.has_value();
+                                    },
+                                    [&] { hot_.put(key, hash, item, true); });
 }
 
 void StoredMap::read_many(std::span<const std::string_view> keys,
@@ -138,6 +151,16 @@ void StoredMap::read_many(std::span<const std::string_view> keys,
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   store_->backend().view()->load_many(keys_of(all), show_record);
   cache.settle();
+}
+
+bool StoredMap::peek_many(std::span<const std::string_view> keys,
+                          base::FunctionRef<void(std::size_t, const MapValue*)> shown) {
+  if (!fresh()) return false;
+  const std::optional<std::uint64_t> sequence = store_->cache().current_sequence();
+  if (!sequence) return false;
+  std::vector<std::size_t> unknown;
+  hot_.show_many(keys, shown, unknown);
+  return unknown.empty() && store_->cache().sequence() == *sequence;
 }
 
 /// Chunks of rows, each of the newest state.
@@ -414,20 +437,20 @@ void StoredMap::forget(const Key& key) { hot_.forget(key.name, HotItems::hash(ke
 
 void StoredMap::prepare_fork() noexcept {
   sweeper_.prepare_fork();
-  hot_.table().prepare_fork();
+  hot_.tiers().prepare_fork();
   count_mutex_.lock();
 }
 
 void StoredMap::parent_after_fork() noexcept {
   count_mutex_.unlock();
-  hot_.table().parent_after_fork();
+  hot_.tiers().parent_after_fork();
   sweeper_.parent_after_fork();
 }
 
 void StoredMap::child_after_fork() noexcept {
   count_.reset();
   count_mutex_.unlock();
-  hot_.table().child_after_fork();
+  hot_.tiers().child_after_fork();
   sweeper_.child_after_fork();
 }
 

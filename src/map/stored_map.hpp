@@ -32,6 +32,8 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
 
   void read_many(std::span<const std::string_view> keys,
                  base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
+  bool peek_many(std::span<const std::string_view> keys,
+                 base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
   void write(std::vector<Write>& writes) override;
   void edit(std::string_view key, Decide decide) override;
   std::size_t erase_many(std::span<const std::string_view> keys) override;
@@ -51,7 +53,8 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   void put(const store::Key& key, const std::optional<store::Record>& record,
            bool only_if_absent) override;
   void forget(const store::Key& key) override;
-  void drop() override { hot_.clear(); }
+  void forget_hash(std::uint64_t hash) override { hot_.tiers().forget_hash(hash); }
+  void drop() override { hot_.tiers().clear(); }
   void committed(std::uint64_t sequence, bool touched) override;
 
   // base::ForkGuard
@@ -59,6 +62,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   void parent_after_fork() noexcept override;
   void child_after_fork() noexcept override;
 
+  bool promote(std::string_view key, std::uint64_t hash, std::optional<Item>& item);
   void mutate(base::FunctionRef<void(store::Work&)> mutation);
   void put_item(store::Work& work, std::string_view key, std::optional<Item> item);
   [[nodiscard]] bool counted();

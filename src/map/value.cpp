@@ -31,6 +31,21 @@ std::string shown(std::string_view text) {
   return std::string(text.substr(0, cut)) + "…";
 }
 
+void check_size(std::size_t size, std::string_view key) {
+  if (size > kMaxValue) {
+    throw LimitError(fmt::format("the value at '{}' has {} bytes; the limit is {}", shown(key),
+                                 size, kMaxValue));
+  }
+}
+
+void check_text(std::string_view text, std::string_view key) {
+  check_size(text.size(), key);
+  if (const auto at = base::invalid_utf8(text)) {
+    throw BadValueError(fmt::format(
+        "a text in the value at '{}' is not UTF-8 (byte {}); store it as bytes", shown(key), *at));
+  }
+}
+
 class Encoder {
  public:
   Encoder(const Data& data, std::string_view key)
@@ -80,20 +95,8 @@ class Encoder {
                     "link; store materialize()d data, or use a Dict",
                     shown(key_)));
   }
-  void check_size(std::size_t size) const {
-    if (size > kMaxValue) {
-      throw LimitError(fmt::format("the value at '{}' has {} bytes; the limit is {}", shown(key_),
-                                   size, kMaxValue));
-    }
-  }
-  void check_text(std::string_view text) const {
-    check_size(text.size());
-    if (const auto at = base::invalid_utf8(text)) {
-      throw BadValueError(
-          fmt::format("a text in the value at '{}' is not UTF-8 (byte {}); store it as bytes",
-                      shown(key_), *at));
-    }
-  }
+  void check_size(std::size_t size) const { map::check_size(size, key_); }
+  void check_text(std::string_view text) const { map::check_text(text, key_); }
 
   static void escape(std::string& out, std::string_view key, std::string_view text) {
     const std::size_t object = jsonb::open(out);
@@ -285,6 +288,29 @@ Data decode(ValueKind kind, std::string_view bytes) {
       return Decoder().decode(bytes);
   }
   refuse_value();
+}
+
+void check_scalar(ValueKind kind, std::string_view bytes, std::string_view key) {
+  switch (kind) {
+    case ValueKind::kNull:
+    case ValueKind::kFalse:
+    case ValueKind::kTrue:
+      if (bytes.empty()) return;
+      break;
+    case ValueKind::kInt:
+    case ValueKind::kReal:
+      if (bytes.size() == 8) return;
+      break;
+    case ValueKind::kText:
+      return check_text(bytes, key);
+    case ValueKind::kBytes:
+      return check_size(bytes.size(), key);
+    case ValueKind::kBigInt:
+    case ValueKind::kJson:
+      break;
+  }
+  throw UsageError(fmt::format(
+      "the value at '{}' is not a scalar as it lies in memory; store it as Data", shown(key)));
 }
 
 void check_key(std::string_view key) {

@@ -32,6 +32,8 @@ inline constexpr int kMaxDepth = 1000;
 /// structure that contains itself, LimitError. `key` is for the message.
 ValueKind encode(const Data& data, std::string_view key, std::string& bytes);
 Data decode(ValueKind kind, std::string_view bytes);
+/// Whether these are what encode() makes of a scalar: the same errors, UsageError for what is none.
+void check_scalar(ValueKind kind, std::string_view bytes, std::string_view key);
 
 /// LimitError or BadValueError for what no key can be.
 void check_key(std::string_view key);

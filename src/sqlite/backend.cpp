@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "base/fork.hpp"
+#include "sqlite/change_ring.hpp"
 #include "sqlite/file_checks.hpp"
 #include "sqlite/fork.hpp"
 #include "sqlite/format.hpp"
@@ -69,7 +70,9 @@ class SqliteBackend final : public store::Backend {
   SqliteBackend(const std::string& name, const Options& options);
   ~SqliteBackend() override {
     // In the child of a fork it is the parent's, connection and all.
-    if (wal_index_generation_ != base::fork_generation()) static_cast<void>(wal_index_.release());
+    if (wal_index_generation_ == base::fork_generation()) return;
+    static_cast<void>(wal_index_.release());
+    static_cast<void>(ring_.release());
   }
 
   std::optional<Record> load(const store::Key& key) override;
@@ -85,12 +88,17 @@ class SqliteBackend final : public store::Backend {
     return options_.synchronous == Synchronous::kFull;
   }
   void sync() override;
+  store::ChangeFeed* changes() override { return ring_in_use_.load(std::memory_order_acquire); }
 
   void hold_owner(std::int64_t owner) override { owners_.hold(owner); }
   bool owner_alive(std::int64_t owner) override { return owners_.alive(owner); }
 
   [[nodiscard]] bool read_only() const override { return options_.read_only; }
   [[nodiscard]] const std::string& name() const override { return target_.name; }
+  /// None where the disk is memory, of which a file there would take more than it saves.
+  [[nodiscard]] std::string cache_path() const override {
+    return in_memory(target_.path) ? std::string() : target_.path + "-warm";
+  }
   [[nodiscard]] const std::string& identity() const override { return identity_; }
   [[nodiscard]] std::uint64_t store_constant() const override { return format_.constant; }
 
@@ -121,6 +129,8 @@ class SqliteBackend final : public store::Backend {
   ViewSource source_;
   std::mutex wal_index_mutex_;
   std::unique_ptr<WalIndex> wal_index_;  // wal_index_mutex_; before the pools it goes
+  std::unique_ptr<ChangeRing> ring_;     // wal_index_mutex_
+  std::atomic<ChangeRing*> ring_in_use_{nullptr};
   std::uint64_t wal_index_generation_ = UINT64_MAX;
   std::atomic<const store::MarkWords*> live_mark_{nullptr};
 };
@@ -249,7 +259,10 @@ const store::MarkWords* SqliteBackend::live_mark() {
   const std::scoped_lock lock(wal_index_mutex_);
   if (wal_index_generation_ != base::fork_generation()) {
     static_cast<void>(wal_index_.release());  // the parent's
+    static_cast<void>(ring_.release());
     wal_index_ = WalIndex::watch(open_reader());
+    if (wal_index_) ring_ = ChangeRing::open(target_.path, options_.read_only);
+    ring_in_use_.store(ring_.get(), std::memory_order_release);
     wal_index_generation_ = base::fork_generation();
     live_mark_.store(wal_index_ ? &wal_index_->words() : nullptr);
     if (wal_index_ && !WalIndex::distinctive(store::read_mark(wal_index_->words()))) {

@@ -21,22 +21,16 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 
 #include "base/fork.hpp"
-#include "base/function_ref.hpp"
-#include "store/mark.hpp"
+#include "store/change_feed.hpp"
 
 namespace graven::sqlite {
 
-class ChangeRing final : private base::ForkGuard {
+class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
  public:
-  using Hashes = std::span<const std::uint64_t>;
-  using Each = base::FunctionRef<void(Hashes hashes, std::uint64_t flags)>;
-
   static constexpr std::size_t kEntries = 1024;  // that the ring remembers
-  static constexpr std::size_t kMost = 32;  // hashes of an entry; with more it says "everything"
   static constexpr std::chrono::milliseconds kLongestSleep{50};
 
   /// Opens the ring of a database, making the file if need be; nullptr where there cannot be one.
@@ -45,27 +39,18 @@ class ChangeRing final : private base::ForkGuard {
                                           std::chrono::milliseconds longest_sleep = kLongestSleep);
   ChangeRing(const ChangeRing&) = delete;
   ChangeRing& operator=(const ChangeRing&) = delete;
-  ~ChangeRing();
+  ~ChangeRing() override;
 
-  /// Tells that `after` came from `before` by changing what the hashes stand for. Both marks are
-  /// distinctive, and the write lock is held since `before` was the live one. No system call
-  /// unless somebody sleeps.
+  // store::ChangeFeed
+  /// No system call unless somebody sleeps.
   void publish(const store::Mark& before, const store::Mark& after, Hashes hashes,
-               std::uint64_t flags) noexcept;
-
-  /// Calls `each` for every commit that led from one mark to the other, in order. False when that
-  /// cannot be told, perhaps after some calls: then everything may have changed. Waits a moment
-  /// for an entry that is being written, for the mark changes first.
-  bool follow(const store::Mark& from, const store::Mark& to, Each each);
-
-  /// For wait(): taken before looking whether there is anything to wait for.
-  [[nodiscard]] std::uint32_t ticket() const noexcept;
-  /// Until something was published since the ticket, or wake() called (true), or the time has
-  /// come (false). Gives up after the longest sleep at the latest: not everybody publishes, so
-  /// the caller looks at the mark again.
-  bool wait(std::uint32_t ticket, std::chrono::steady_clock::time_point until) noexcept;
-  /// Ends every wait() of this object; it may end others'.
-  void wake() noexcept;
+               std::uint64_t flags) noexcept override;
+  /// Waits a moment for an entry that is being written, for the mark changes first.
+  bool follow(const store::Mark& from, const store::Mark& to, Each each) override;
+  [[nodiscard]] std::uint32_t ticket() const noexcept override;
+  /// Gives up after the longest sleep.
+  bool wait(std::uint32_t ticket, std::chrono::steady_clock::time_point until) noexcept override;
+  void wake() noexcept override;
 
  private:
   struct Slot;

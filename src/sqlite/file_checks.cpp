@@ -97,6 +97,15 @@ void refuse_network(const Target& target, const std::string& folder, std::uint64
 
 }  // namespace
 
+bool in_memory(const std::string& path) noexcept {
+  constexpr std::uint64_t kTmpfs = 0x01021994;
+  constexpr std::uint64_t kRamfs = 0x858458f6;
+  struct statfs info {};
+  if (::statfs(path.c_str(), &info) != 0) return false;
+  const auto type = static_cast<std::uint64_t>(info.f_type) & 0xFFFFFFFFU;
+  return type == kTmpfs || type == kRamfs;
+}
+
 std::string FileState::identity() const {
   std::string text = std::to_string(device);
   text += ":";

@@ -55,6 +55,9 @@ Header check_header(const Target& target, const FileState& file);
 /// and there is no WAL to read.
 bool needs_immutable(const Target& target);
 
+/// Whether a path lies on a file system that keeps its files in memory.
+bool in_memory(const std::string& path) noexcept;
+
 /// "NFS" and the like, or empty for a file system whose locks and shared memory work. `type` is
 /// statfs()'s, `mounted_as` the type the mount table names ("fuse.sshfs"), which may be empty.
 std::string_view network_file_system(std::uint64_t type, std::string_view mounted_as) noexcept;

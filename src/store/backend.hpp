@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "store/change_feed.hpp"
 #include "store/mark.hpp"
 #include "store/record.hpp"
 
@@ -102,6 +103,9 @@ class Backend {
     static_cast<void>(mark);
     return false;
   }
+  /// How other processes are told of commits, until this is destroyed or the process forks; nullptr
+  /// when they are not, or cannot be at the moment. Only where there is a live mark.
+  virtual ChangeFeed* changes() { return nullptr; }
 
   /// A view of the newest state.
   virtual std::unique_ptr<View> view() = 0;
@@ -123,6 +127,9 @@ class Backend {
 
   /// The name of the store for messages: a path or URL.
   [[nodiscard]] virtual const std::string& name() const = 0;
+
+  /// What the names of files begin with that a cache of this store may make; empty: none.
+  [[nodiscard]] virtual std::string cache_path() const { return {}; }
 
   /// What makes two opens in one process the same store (device and inode of a file, say).
   [[nodiscard]] virtual const std::string& identity() const = 0;

@@ -24,7 +24,15 @@ constexpr std::uint64_t kSeed = 0x67726176656e;
 constexpr std::size_t kKeptOfACommit = 32;
 constexpr std::size_t kKeptOfARead = 32;
 constexpr int kLooksBeforeAttaching = 12;          // for less the cache is not worth setting up
+constexpr std::uint64_t kDoomed = 1;               // flag of a commit: something is to be reclaimed
 constexpr std::size_t kLongestRecord = 64 * 1024;  // longer ones are not kept
+
+/// Murmur3's finalizer: every bit of the number reaches every bit of the hash.
+std::uint64_t mix(std::uint64_t x) noexcept {
+  x = (x ^ (x >> 33U)) * 0xff51afd7ed558ccdULL;
+  x = (x ^ (x >> 33U)) * 0xc4ceb9fe1a85ec53ULL;
+  return x ^ (x >> 33U);
+}
 
 /// A key as the table has it, on the stack where it is short.
 class Encoded {
@@ -52,12 +60,6 @@ class Encoded {
   [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
 
  private:
-  /// Murmur3's finalizer: every bit of the number reaches every bit of the hash.
-  static std::uint64_t mix(std::uint64_t x) noexcept {
-    x = (x ^ (x >> 33U)) * 0xff51afd7ed558ccdULL;
-    x = (x ^ (x >> 33U)) * 0xc4ceb9fe1a85ec53ULL;
-    return x ^ (x >> 33U);
-  }
   void put(const Key& key) {
     bytes_[0] = static_cast<char>(key.space);
     std::memcpy(&bytes_[1], &key.a, sizeof key.a);
@@ -99,6 +101,13 @@ Record decode(const Schema& shape, std::string_view bytes) {
 
 }  // namespace
 
+std::uint64_t container_hash(std::int64_t node) noexcept {
+  constexpr std::uint64_t kContainer = 0x636f6e7461696eULL;  // told from any key's numbers
+  return mix(mix(static_cast<std::uint64_t>(node)) + kContainer);
+}
+
+std::uint64_t record_hash(const Key& key) { return Encoded(key).hash(); }
+
 // --- Looking
 
 std::optional<std::optional<Record>> Cache::look(const Key& key) {
@@ -107,16 +116,35 @@ std::optional<std::optional<Record>> Cache::look(const Key& key) {
     const Joined* map = joined(key.a);
     return map != nullptr ? map->items->look(key) : std::nullopt;
   }
-  const HotTable* table = table_.load(std::memory_order_acquire);
+  Tiers* tiers = tiers_.load(std::memory_order_acquire);
   std::optional<std::optional<Record>> found;
-  if (table == nullptr) return found;
+  if (tiers == nullptr) return found;
   const Encoded encoded(key);
-  table->visit(encoded.view(), encoded.hash(), [&](std::string_view value, std::uint8_t kind) {
-    found.emplace();
-    if (kind == kPresent) *found = decode(schema(key.space), value);
-  });
-  if (!found) misses_.fetch_add(1, std::memory_order_relaxed);
+  tiers->hot().visit(encoded.view(), encoded.hash(),
+                     [&](std::string_view value, std::uint8_t kind) {
+                       found.emplace();
+                       if (kind == kPresent) *found = decode(schema(key.space), value);
+                     });
+  if (found) return found;
+  misses_.fetch_add(1, std::memory_order_relaxed);
+  if (!tiers->warm()) return found;
+  std::string bytes;
+  std::uint8_t kind = 0;
+  const bool promoted =
+      promote([&] { return tiers->find_warm(encoded.view(), encoded.hash(), bytes, kind); },
+              [&] { tiers->hot().put_if_absent(encoded.view(), encoded.hash(), bytes, kind); });
+  if (promoted) found.emplace(decode(schema(key.space), bytes));
   return found;
+}
+
+bool Cache::promote(base::FunctionRef<bool()> find, base::FunctionRef<void()> promote) {
+  const Mark tag = read_mark(tag_);
+  const std::uint64_t before = sequence();
+  if (!find()) return false;
+  const std::scoped_lock lock(mutex_);
+  if (sequence() != before || read_mark(tag_) != tag) return false;
+  promote();
+  return true;
 }
 
 bool Cache::show_node(
@@ -126,8 +154,9 @@ bool Cache::show_node(
   if (!current() || !quiet_.load(std::memory_order_acquire)) return false;
   const Encoded encoded({.space = Space::kNode, .a = id});
   bool there = false;
-  table_.load(std::memory_order_acquire)
-      ->visit(encoded.view(), encoded.hash(), [&](std::string_view value, std::uint8_t kind) {
+  tiers_.load(std::memory_order_acquire)
+      ->hot()
+      .visit(encoded.view(), encoded.hash(), [&](std::string_view value, std::uint8_t kind) {
         if (kind != kPresent) return;
         there = true;
         std::array<std::int64_t, kMaxIntegers> integers;
@@ -150,15 +179,40 @@ bool Cache::catch_up() {
   const Mark mark = read_mark(*live);
   if (mark == read_mark(tag_)) return true;
   if (!backend_.distinctive(mark)) return false;
-  start_over(mark);
-  drops_.fetch_add(1, std::memory_order_relaxed);
+  follow(mark);
   return true;
+}
+
+/// Others have committed: drops what they changed, if they said, else everything. Under mutex_.
+void Cache::follow(const Mark& mark) {
+  ChangeFeed* feed = backend_.changes();
+  const Mark tag = read_mark(tag_);
+  std::uint64_t all_flags = 0;
+  hashes_.clear();
+  const auto collect = [&](ChangeFeed::Hashes hashes, std::uint64_t flags) {
+    hashes_.insert(hashes_.end(), hashes.begin(), hashes.end());
+    all_flags |= flags;
+  };
+  if (feed == nullptr || tag == Mark{} || !feed->follow(tag, mark, collect)) {
+    start_over(mark);
+    drops_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  sequence_.fetch_add(1, std::memory_order_seq_cst);
+  Tiers* tiers = tiers_.load(std::memory_order_relaxed);
+  for (const std::uint64_t hash : hashes_) {
+    if (tiers != nullptr) tiers->forget_hash(hash);
+    for (const Joined& map : joined_) map.items->forget_hash(hash);
+  }
+  if ((all_flags & kDoomed) != 0) quiet_.store(false, std::memory_order_release);
+  write_mark(tag_, mark);
+  follows_.fetch_add(1, std::memory_order_relaxed);
 }
 
 /// The table is of another state from now on, and empty. Under mutex_.
 void Cache::start_over(const Mark& mark) {
   sequence_.fetch_add(1, std::memory_order_seq_cst);
-  if (HotTable* table = table_.load(std::memory_order_relaxed)) table->clear();
+  if (Tiers* tiers = tiers_.load(std::memory_order_relaxed)) tiers->clear();
   for (const Joined& map : joined_) map.items->drop();
   quiet_.store(false, std::memory_order_release);
   write_mark(tag_, mark);
@@ -184,8 +238,11 @@ bool Cache::attach() {
     hopeless_.store(true, std::memory_order_relaxed);
     return false;
   }
-  if (!owned_) owned_ = std::make_unique<HotTable>(limits_);
-  table_.store(owned_.get(), std::memory_order_release);
+  if (!owned_) {
+    owned_ = std::make_unique<Tiers>(limits_, Tiers::WarmPlace{backend_.cache_path(), warm_bytes_},
+                                     kAbsent);
+  }
+  tiers_.store(owned_.get(), std::memory_order_release);
   live_.store(live, std::memory_order_release);
   return true;
 }
@@ -211,11 +268,11 @@ void Cache::put(const Key& key, const std::optional<Record>& record, bool only_i
     if (Joined* map = joined(key.a)) map->items->put(key, record, only_if_absent);
     return;
   }
-  HotTable* table = table_.load(std::memory_order_relaxed);
-  if (table == nullptr) return;
+  Tiers* tiers = tiers_.load(std::memory_order_relaxed);
+  if (tiers == nullptr) return;
   const Encoded encoded(key);
   if (record && record->body.size() > kLongestRecord) {
-    if (!only_if_absent) table->erase(encoded.view(), encoded.hash());
+    if (!only_if_absent) tiers->forget(encoded.view(), encoded.hash());
     return;
   }
   thread_local std::string bytes;
@@ -223,9 +280,9 @@ void Cache::put(const Key& key, const std::optional<Record>& record, bool only_i
   if (record) encode(schema(key.space), *record, bytes);
   const std::uint8_t kind = record ? kPresent : kAbsent;
   if (only_if_absent) {
-    table->put_if_absent(encoded.view(), encoded.hash(), bytes, kind);
+    tiers->hot().put_if_absent(encoded.view(), encoded.hash(), bytes, kind);
   } else {
-    table->put(encoded.view(), encoded.hash(), bytes, kind);
+    tiers->put(encoded.view(), encoded.hash(), bytes, kind);
   }
 }
 
@@ -234,10 +291,10 @@ void Cache::forget(const Key& key) {
     if (Joined* map = joined(key.a)) map->items->forget(key);
     return;
   }
-  HotTable* table = table_.load(std::memory_order_relaxed);
-  if (table == nullptr) return;
+  Tiers* tiers = tiers_.load(std::memory_order_relaxed);
+  if (tiers == nullptr) return;
   const Encoded encoded(key);
-  table->erase(encoded.view(), encoded.hash());
+  tiers->forget(encoded.view(), encoded.hash());
 }
 
 /// Under joined_mutex_ or mutex_.
@@ -275,8 +332,7 @@ bool Cache::begin_own() {
   const Mark mark = read_mark(*live);
   if (mark != read_mark(tag_)) {
     if (!backend_.distinctive(mark)) return false;
-    start_over(mark);
-    drops_.fetch_add(1, std::memory_order_relaxed);
+    follow(mark);
   }
   own_.store(true, std::memory_order_release);
   return true;
@@ -287,8 +343,36 @@ void Cache::fill_own(const Key& key, const std::optional<Record>& record) {
   put(key, record, true);
 }
 
+/// Tells the other processes what was changed. The tag is still the mark before.
+void Cache::announce(const std::vector<Change>* changes, const Mark& after) noexcept {
+  ChangeFeed* feed = backend_.changes();
+  if (feed == nullptr) return;
+  std::array<std::uint64_t, ChangeFeed::kMost + 1> hashes{};
+  std::size_t count = 0;
+  std::uint64_t flags = 0;
+  const auto add = [&](std::uint64_t hash) {
+    if (count < hashes.size() && (count == 0 || hashes[count - 1] != hash)) hashes[count++] = hash;
+  };
+  if (changes == nullptr) {
+    count = hashes.size();
+  } else {
+    std::int64_t container = 0;  // changes come in order of their keys
+    for (const Change& change : *changes) {
+      const Key& key = change.key;
+      add(key.space == Space::kItem ? item_hash(key.name) : record_hash(key));
+      if (key.space == Space::kOrphan && key.a == 0) flags |= kDoomed;
+      std::int64_t node = 0;
+      if (key.space == Space::kEntry) node = key.a;
+      if (key.space == Space::kPage && change.record) node = change.record->integers[0];
+      if (node != 0 && node != container) add(container_hash(container = node));
+    }
+  }
+  feed->publish(read_mark(tag_), after, {hashes.data(), count}, flags);
+}
+
 void Cache::end_own(const std::vector<Change>* changes, const Mark* after) noexcept {
   if (!own_.load(std::memory_order_acquire)) return;
+  if (after != nullptr) announce(changes, *after);
   const std::scoped_lock lock(mutex_);
   own_.store(false, std::memory_order_release);  // from here on readers wait in catch_up()
   if (after == nullptr) return;
@@ -325,12 +409,16 @@ void Cache::end_own(const std::vector<Change>* changes, const Mark* after) noexc
 
 Cache::Stats Cache::stats() const {
   Stats stats;
-  if (const HotTable* table = table_.load(std::memory_order_acquire)) {
-    stats.entries = table->size();
-    stats.bytes = table->bytes();
+  if (const Tiers* tiers = tiers_.load(std::memory_order_acquire)) {
+    stats.entries = tiers->hot().size();
+    stats.bytes = tiers->hot().bytes();
+    const WarmFile::Stats warm = tiers->warm_stats();
+    stats.warm_hits = warm.hits;
+    stats.warm_entries = warm.entries;
   }
   stats.misses = misses_.load(std::memory_order_relaxed);
   stats.drops = drops_.load(std::memory_order_relaxed);
+  stats.follows = follows_.load(std::memory_order_relaxed);
   return stats;
 }
 

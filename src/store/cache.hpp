@@ -32,11 +32,22 @@
 #include <vector>
 
 #include "base/function_ref.hpp"
+#include "base/hash.hpp"
 #include "store/backend.hpp"
-#include "store/hot_table.hpp"
 #include "store/mark.hpp"
+#include "store/tiers.hpp"
 
 namespace graven::store {
+
+/// What the change feed calls an item of a map, whichever map.
+inline std::uint64_t item_hash(std::string_view key) noexcept {
+  constexpr std::uint64_t kSeed = 0x6d6170;
+  return base::hash(key, kSeed);
+}
+/// The same of any other record.
+std::uint64_t record_hash(const Key& key);
+/// And, for the parts of a large dict or list, the node they belong to.
+std::uint64_t container_hash(std::int64_t node) noexcept;
 
 /// Whoever keeps the items of one map in a table of his own, under the cache's protocol.
 class ItemCache {
@@ -47,6 +58,8 @@ class ItemCache {
   // Called by one thread at a time:
   virtual void put(const Key& key, const std::optional<Record>& record, bool only_if_absent) = 0;
   virtual void forget(const Key& key) = 0;
+  /// Of whatever has that item_hash().
+  virtual void forget_hash(std::uint64_t hash) = 0;
   /// Everything may be of an older state.
   virtual void drop() = 0;
   /// A commit of this process has been published; `touched`: items of this map were in it. Between
@@ -58,12 +71,16 @@ class Cache {
  public:
   struct Stats {
     std::uint64_t misses = 0;
-    std::uint64_t drops = 0;  // of everything, because another process committed
+    std::uint64_t drops = 0;    // of everything, because another process committed
+    std::uint64_t follows = 0;  // of what others' commits changed, and no more
     std::size_t entries = 0;
     std::size_t bytes = 0;
+    std::uint64_t warm_hits = 0;
+    std::size_t warm_entries = 0;
   };
 
-  Cache(Backend& backend, HotLimits limits) : backend_(backend), limits_(limits) {}
+  Cache(Backend& backend, HotLimits limits, std::size_t warm_bytes = 0)
+      : backend_(backend), limits_(limits), warm_bytes_(warm_bytes) {}
 
   /// Under which mark something is read from the backend: taken before, given to fill().
   struct Before {
@@ -130,6 +147,9 @@ class Cache {
     }
   }
   std::optional<std::optional<Record>> look(const Key& key);
+  /// Has `promote` move what `find` found in a warm file to the hot table, unless something may
+  /// have been put there meanwhile.
+  bool promote(base::FunctionRef<bool()> find, base::FunctionRef<void()> promote);
   /// Whether the newest state is that of the table without a doubt.
   [[nodiscard]] bool strictly_current() const noexcept {
     const MarkWords* live = live_.load(std::memory_order_acquire);
@@ -152,7 +172,9 @@ class Cache {
 
  private:
   bool catch_up();
+  void follow(const Mark& mark);
   void start_over(const Mark& mark);
+  void announce(const std::vector<Change>* changes, const Mark& after) noexcept;
   void put(const Key& key, const std::optional<Record>& record, bool only_if_absent);
   void forget(const Key& key);
   struct Joined {
@@ -164,12 +186,13 @@ class Cache {
 
   Backend& backend_;
   const HotLimits limits_;
+  const std::size_t warm_bytes_;
 
   // Looked at by every reader.
   alignas(64) std::atomic<const MarkWords*> live_{nullptr};
   std::atomic<int> looks_{0};          // up to when it was attached
   std::atomic<bool> hopeless_{false};  // there is no live mark
-  std::atomic<HotTable*> table_{nullptr};
+  std::atomic<Tiers*> tiers_{nullptr};
   MarkWords tag_{};
   std::atomic<bool> own_{false};    // this process holds the write lock, and tag_ was exact then
   std::atomic<bool> quiet_{false};  // nothing is being reclaimed in this state
@@ -177,11 +200,13 @@ class Cache {
 
   std::mutex attach_mutex_;
   mutable std::mutex mutex_;
-  std::unique_ptr<HotTable> owned_;  // attach_mutex_
-  std::mutex joined_mutex_;          // after mutex_
-  std::vector<Joined> joined_;       // joined_mutex_
+  std::unique_ptr<Tiers> owned_;  // attach_mutex_
+  std::mutex joined_mutex_;       // after mutex_
+  std::vector<Joined> joined_;    // joined_mutex_
   std::atomic<std::uint64_t> misses_{0};
   std::atomic<std::uint64_t> drops_{0};
+  std::atomic<std::uint64_t> follows_{0};
+  std::vector<std::uint64_t> hashes_;  // of what others have changed; mutex_
 };
 
 /// A view of the newest state through the cache: as long as all that is asked for is there, no

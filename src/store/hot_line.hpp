@@ -5,13 +5,15 @@
 //   word 0    head: kind (8 bits), key code (6), value code (6), dirty, seen, locked, one
 //             spare, version (40)
 //   word 1    the key's hash
-//   words 2-7 payload, 48 bytes: the key from the front, the value in words from the back, so
-//             that both begin at a word; their last parts may share one. A value that does
-//             not fit is in a Blob, which word 7 points to, with the key if that is long too.
+//   words 2-7 payload, 48 bytes: the key in words from the front, the value in words from the
+//             back. What is left of a key is in the upper bytes of its word, what is left of a
+//             value in the lower ones, so that they may share one, and neither need be shifted
+//             into place to be compared or copied. A value that does not fit is in a Blob, which
+//             word 7 points to, with the key if that is long too.
 //
 // Always holds: the version is odd exactly while the payload changes; it never goes back, also
 // not when the line goes to another key, another segment or back to the system. Its upper 24
-// bits are the line's incarnation, another for each key that moves in. A head of zero is an
+// bits are the line's incarnation, another whenever a key moves out. A head of zero is an
 // empty line. A Blob is never changed, and freed by epochs (base/epoch.hpp).
 //
 // Any thread reads. Whoever set kLocked (see LineLock) writes; the words are stored with
@@ -69,6 +71,7 @@ struct alignas(64) Line {
 
 inline constexpr std::size_t kPayloadBytes = 48;
 inline constexpr std::size_t kInlineKeyBytes = 40;  // beside a pointer
+inline constexpr std::size_t kShortBytes = 16;      // a value that is copied at once
 inline constexpr std::size_t kPayloadWords = 6;
 
 inline constexpr std::uint64_t kKindMask = 0xff;
@@ -91,7 +94,7 @@ inline std::uint8_t kind_of(std::uint64_t head) { return static_cast<std::uint8_
 inline std::uint32_t incarnation_of(std::uint64_t head) {
   return static_cast<std::uint32_t>(head >> kIncarnationShift);
 }
-/// The version, of an empty line, with which the next key moves into it or it stays empty.
+/// The version with which a line is empty when its key has moved out.
 inline std::uint64_t next_incarnation(std::uint64_t head) {
   return ((head >> kIncarnationShift) + 1) << kIncarnationShift;
 }
@@ -120,6 +123,11 @@ struct Blob {
   }
   static void free(Blob* blob) { ::operator delete(blob); }
 };
+
+/// Of a word that is not 0.
+inline std::uint32_t lowest_bit(std::uint32_t word) {
+  return static_cast<std::uint32_t>(__builtin_ctz(word));
+}
 
 inline std::uint64_t load_8(const char* at) {
   std::uint64_t word;
@@ -171,46 +179,41 @@ inline std::uint64_t different_key(const Line& line, std::string_view key) {
   for (; i < full; ++i) different |= load(line, 2 + i) ^ load_8(key.data() + 8 * i);
   const std::size_t tail = key.size() % 8;
   if (tail != 0) {
-    const std::uint64_t mask = (1ULL << (8 * tail)) - 1;
-    different |= (load(line, 2 + i) & mask) ^ load_tail(key.data(), key.size());
+    different |= (load(line, 2 + i) >> (64 - 8 * tail)) ^ load_tail(key.data(), key.size());
   }
   return different;
 }
 
-/// Copies an inline value, in whole words: `out` has room for kPayloadBytes.
-[[gnu::always_inline]] inline void copy_value(const Line& line, std::size_t size, char* out) {
-  const std::size_t full = size / 8;
-  std::size_t i = 0;
-  for (; i < full; ++i) {
+/// Copies an inline value, in whole words: `out` has room for kPayloadBytes. At least 16 bytes of
+/// it change.
+[[gnu::always_inline]] inline void copy_value_start(const Line& line, char* out) {
+  const std::uint64_t first = load(line, 7);
+  race_point();
+  const std::uint64_t second = load(line, 6);
+  std::memcpy(out, &first, 8);
+  std::memcpy(out + 8, &second, 8);
+}
+inline void copy_value_rest(const Line& line, std::size_t size, char* out) {
+  for (std::size_t i = 2; 8 * i < size; ++i) {
     const std::uint64_t bytes = load(line, 7 - i);
     std::memcpy(out + 8 * i, &bytes, 8);
   }
-  if (size % 8 != 0) {
-    const std::uint64_t bytes = load(line, 7 - i) >> (8 * (8 - size % 8));
-    std::memcpy(out + 8 * i, &bytes, 8);
-  }
 }
-
-/// The same, without a branch for a usual size; at least 16 bytes of `out` change.
-[[gnu::always_inline]] inline void copy_value_fast(const Line& line, std::size_t size, char* out) {
-  if (size - 8 > 8) [[unlikely]] {
-    copy_value(line, size, out);
-    return;
-  }
-  // For 8 bytes the second word is anything, and beyond the value.
-  const std::uint64_t first = load(line, 7);
-  race_point();
-  const std::uint64_t second = load(line, 6) >> ((128 - 8 * size) & 63);
-  std::memcpy(out, &first, 8);
-  std::memcpy(out + 8, &second, 8);
+inline void copy_value(const Line& line, std::size_t size, char* out) {
+  copy_value_start(line, out);
+  copy_value_rest(line, size, out);
 }
 
 /// Copies an inline key, in whole words: `out` has room for kPayloadBytes.
 inline void copy_key(const Line& line, std::size_t size, char* out) {
-  for (std::size_t i = 0; 8 * i < size; ++i) {
+  std::size_t i = 0;
+  for (; 8 * i + 8 <= size; ++i) {
     const std::uint64_t bytes = load(line, 2 + i);
     std::memcpy(out + 8 * i, &bytes, 8);
   }
+  if (size % 8 == 0) return;
+  const std::uint64_t bytes = load(line, 2 + i) >> (64 - 8 * (size % 8));
+  std::memcpy(out + 8 * i, &bytes, 8);
 }
 
 inline Blob* blob_of(const Line& line) {
@@ -253,38 +256,40 @@ inline LineRead read_line(Line& line, const Needle& needle, char* out) {
   }
 }
 
+/// What of a head tells whether a stable line holds an inline key of this size.
+inline std::uint64_t head_of_key(std::size_t size) { return (size + 1) << kKeyShift; }
+inline constexpr std::uint64_t kHeadOfKeyMask = kWriting | kCodeMask << kKeyShift;
+
+/// different_key() for any key when the code of its length has been found; quick for 9 to 16 bytes.
+[[gnu::always_inline]] inline std::uint64_t different_key_fast(const Line& line,
+                                                               std::string_view key) {
+  const std::size_t size = key.size();
+  if (size - 9 <= 7) [[likely]] {
+    const std::size_t others = (128 - 8 * size) & 63;  // bits of the second word not the key's
+    return (load(line, 2) ^ load_8(key.data())) |
+           ((load(line, 3) ^ load_8(key.data() + size - 8)) >> others);
+  }
+  // 62 bytes and more wrap around the code.
+  return size > kPayloadBytes ? 1 : different_key(line, key);
+}
+
 /// read_line() that gives up on anything unusual, with kOther: no branch but those for it when
-/// the key has 9 to 16 bytes and the value 8 to 16.
-[[gnu::always_inline]] inline LineRead read_line_once(Line& line, std::string_view key,
-                                                      std::uint64_t hash, char* out) {
+/// the key has 9 to 16 bytes and the value up to 16. The key itself is compared, and the hash
+/// therefore is not. `out` has room for kShortBytes at least.
+[[gnu::always_inline]] inline LineRead read_line_once(Line& line, std::string_view key, char* out,
+                                                      std::size_t capacity) {
   constexpr LineRead no{Outcome::kOther, 0, 0};
   const std::uint64_t head = load(line, 0);
   race_point();
-  const std::size_t key_size = key.size();
-  if (load(line, 1) != hash) [[unlikely]]
+  if (((head ^ head_of_key(key.size())) & kHeadOfKeyMask) != 0) [[unlikely]]
     return no;
-  if (((head ^ ((key_size + 1) << kKeyShift)) & (kWriting | kCodeMask << kKeyShift)) != 0)
-      [[unlikely]] {
-    return no;
-  }
-  std::uint64_t different;
-  if (key_size - 9 <= 7) [[likely]] {
-    const std::size_t unused = 8 * (16 - key_size);
-    different =
-        (load(line, 2) ^ load_8(key.data())) |
-        ((load(line, 3) & (~0ULL >> unused)) ^ (load_8(key.data() + key_size - 8) >> unused));
-  } else {
-    if (key_size > kPayloadBytes) return no;  // 62 bytes and more wrap around the code
-    different = different_key(line, key);
-  }
-  if (different != 0) [[unlikely]]
+  if (different_key_fast(line, key) != 0) [[unlikely]]
     return no;
   const std::size_t size = value_code(head);
-  if (size - 8 <= 8) [[likely]] {
-    copy_value_fast(line, size, out);
-  } else {
-    if (size == kBlobCode) return no;
-    copy_value(line, size, out);
+  copy_value_start(line, out);
+  if (size > kShortBytes) [[unlikely]] {
+    if (size == kBlobCode || capacity < kPayloadBytes) return no;
+    copy_value_rest(line, size, out);
   }
   race_point();
   if (((line.words[0].load(std::memory_order_relaxed) ^ head) & ~kFlags) != 0) [[unlikely]] {
@@ -292,6 +297,49 @@ inline LineRead read_line(Line& line, const Needle& needle, char* out) {
   }
   set_seen(line, head);
   return {Outcome::kFound, kind_of(head), static_cast<std::uint32_t>(size)};
+}
+
+/// Gives a key's line a short value, if both are inline, were so before and nobody else is at it;
+/// false, and nothing has changed, at anything unusual. The same as LineLock does, in few steps:
+/// one exchange locks the line and begins to write.
+[[gnu::always_inline]] inline bool write_line_once(Line& line, std::string_view key,
+                                                   std::string_view value, std::uint8_t kind,
+                                                   bool dirty) {
+  std::uint64_t head = load(line, 0);
+  race_point();
+  // The value's two words are then no part of the key.
+  if (key.size() > 32 || value.size() > kShortBytes) [[unlikely]]
+    return false;
+  if (((head ^ head_of_key(key.size())) & (kHeadOfKeyMask | kLocked)) != 0 ||
+      value_code(head) == kBlobCode) [[unlikely]] {
+    return false;
+  }
+  if (different_key_fast(line, key) != 0) [[unlikely]]
+    return false;
+  std::uint64_t first = 0;
+  std::uint64_t second = 0;
+  if (value.size() > 8) [[likely]] {
+    first = load_8(value.data());
+    second = load_8(value.data() + value.size() - 8) >> ((128 - 8 * value.size()) & 63);
+  } else if (value.size() == 8) {
+    first = load_8(value.data());
+  } else {
+    first = load_tail(value.data(), value.size());
+  }
+  const std::uint64_t writing = (head + kOneVersion) | kLocked;
+  if (!line.words[0].compare_exchange_strong(head, writing, std::memory_order_acquire,
+                                             std::memory_order_relaxed)) [[unlikely]] {
+    return false;
+  }
+  race_point();
+  line.words[7].store(first, std::memory_order_release);
+  line.words[6].store(second, std::memory_order_release);
+  race_point();
+  const std::uint64_t kept = kVersionMask | kCodeMask << kKeyShift | kSeen;
+  line.words[0].store(
+      ((head + 2 * kOneVersion) & kept) | value.size() << kValueShift | kind | (dirty ? kDirty : 0),
+      std::memory_order_release);
+  return true;
 }
 
 }  // namespace graven::store::hot

@@ -118,11 +118,10 @@ class HotTable::LineLock {
         line.words[word--].store(hot::load_8(bytes), std::memory_order_release);
       }
       if (size != 0) {
-        // The key may end in the lower bytes of this word.
-        const int shift = static_cast<int>(8 * (8 - size));
-        const std::uint64_t keep = hot::load(line, word) & ((1ULL << shift) - 1);
+        // The key may end in the upper bytes of this word.
+        const std::uint64_t keep = hot::load(line, word) & (~0ULL << (8 * size));
         const std::uint64_t tail = hot::load_tail(value.data(), value.size());
-        line.words[word].store(keep | tail << shift, std::memory_order_release);
+        line.words[word].store(keep | tail, std::memory_order_release);
       }
     }
     const std::uint64_t key_code = key_in_blob ? hot::kBlobCode : hot::key_code(head);
@@ -134,12 +133,14 @@ class HotTable::LineLock {
   /// Puts a whole entry in a line that is empty or holds the key in its blob only; unlocks.
   void write_entry(const hot::Needle& needle, std::string_view value, hot::Blob* blob,
                    bool key_in_blob, std::uint8_t kind, std::uint64_t flags) {
-    char bytes[hot::kPayloadBytes] = {};
-    if (!key_in_blob && !needle.key.empty()) {
-      std::memcpy(bytes, needle.key.data(), needle.key.size());
+    std::uint64_t words[hot::kPayloadWords] = {};
+    if (!key_in_blob) {
+      const std::string_view key = needle.key;
+      const std::size_t full = key.size() / 8;
+      for (std::size_t i = 0; i < full; ++i) words[i] = hot::load_8(key.data() + 8 * i);
+      const std::size_t tail = key.size() % 8;
+      if (tail != 0) words[full] = hot::load_tail(key.data(), key.size()) << (64 - 8 * tail);
     }
-    std::uint64_t words[hot::kPayloadWords];
-    std::memcpy(words, bytes, sizeof words);
     if (blob != nullptr) {
       words[5] = reinterpret_cast<std::uint64_t>(blob);
     } else {
@@ -147,25 +148,22 @@ class HotTable::LineLock {
       std::size_t size = value.size();
       const char* at = value.data();
       for (; size >= 8; size -= 8, at += 8) words[word--] = hot::load_8(at);
-      if (size != 0) words[word] |= hot::load_tail(value.data(), value.size()) << (8 * (8 - size));
+      if (size != 0) words[word] |= hot::load_tail(value.data(), value.size());
     }
     const std::uint64_t head = begin();
     line_->words[1].store(needle.hash, std::memory_order_release);
     for (std::size_t i = 0; i < hot::kPayloadWords; ++i) {
       line_->words[2 + i].store(words[i], std::memory_order_release);
     }
-    const std::uint64_t version = hot::key_code(head) == 0
-                                      ? hot::next_incarnation(head)
-                                      : (head & hot::kVersionMask) + hot::kOneVersion;
-    end(version, key_in_blob ? hot::kBlobCode : needle.key.size() + 1,
+    end((head & hot::kVersionMask) + hot::kOneVersion,
+        key_in_blob ? hot::kBlobCode : needle.key.size() + 1,
         blob != nullptr ? hot::kBlobCode : value.size(), kind, flags);
   }
 
   /// Takes the key out of the line; unlocks.
   void empty() {
     hot::Line& line = *std::exchange(line_, nullptr);
-    line.words[0].store((head_ & hot::kVersionMask) + 2 * hot::kOneVersion,
-                        std::memory_order_release);
+    line.words[0].store(hot::next_incarnation(head_), std::memory_order_release);
   }
 
   /// Begins to own a line that nobody else writes: an empty one of a locked segment, or one that

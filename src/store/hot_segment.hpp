@@ -7,9 +7,9 @@
 // search knows when to stop and an erased line leaves no mark.
 //
 // Always holds: memory that was once lines stays lines, and tags tags, until the table is
-// destroyed: a reader with an old directory finds no key that is not there. A key never moves
-// inside its segment. Everything in Segment but what is atomic belongs to the holder of its
-// lock; tags are written by it and read by anyone.
+// destroyed: a reader with an old directory finds no key that is not there. A key moves, also
+// inside its segment, only when that splits. Everything in Segment but what is atomic belongs to
+// the holder of its lock; tags are written by it and read by anyone.
 #pragma once
 
 #include <array>
@@ -63,16 +63,20 @@ class LineSet {
   [[nodiscard]] bool test(std::size_t at) const { return (words_[at / 64] >> (at % 64) & 1) != 0; }
   void clear() { words_.fill(0); }
   /// The first member at or behind `from`, else kLines.
-  [[nodiscard]] std::size_t next(std::size_t from) const {
+  [[nodiscard]] std::size_t next(std::size_t from) const { return next(from, 0); }
+  /// The first that is no member.
+  [[nodiscard]] std::size_t next_free(std::size_t from) const { return next(from, ~0ULL); }
+
+ private:
+  [[nodiscard]] std::size_t next(std::size_t from, std::uint64_t flip) const {
     for (std::size_t word = from / 64; word < words_.size(); ++word) {
-      std::uint64_t bits = words_[word];
+      std::uint64_t bits = words_[word] ^ flip;
       if (word == from / 64) bits &= ~0ULL << (from % 64);
       if (bits != 0) return word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
     }
     return kLines;
   }
 
- private:
   std::array<std::uint64_t, kLines / 64> words_{};
 };
 
@@ -100,10 +104,33 @@ struct Group {
   std::atomic<std::uint64_t> words[2];
 };
 
-inline std::uint8_t tag_of(std::uint64_t hash) {
-  return static_cast<std::uint8_t>(0x80 | (hash & 0x7f));
+// Which bits of a hash are for what: the lower 32 for tags, the 6 above for the group, the upper 26
+// for the directory. The tag of a line is one of the lower four bytes, by its place in the group:
+// so 32 bits, repeated, are compared with all tags of a group at once. The tag of a free line is 0,
+// and where the byte of a hash is 0 the tag is 1.
+inline std::size_t home_group(std::uint64_t hash) { return (hash >> 32) % kGroups; }
+
+/// groups[home_group(hash)] and lines[kLinesPerGroup * home_group(hash) + at], in few steps.
+inline const Group& home_of(const Group* groups, std::uint64_t hash) {
+  static_assert(sizeof(Group) == 16 && kGroups == 64);
+  return *reinterpret_cast<const Group*>(reinterpret_cast<const char*>(groups) +
+                                         ((hash >> 28) & 0x3f0));
 }
-inline std::size_t home_group(std::uint64_t hash) { return (hash >> 7) % kGroups; }
+inline Line& home_line(Line* lines, std::uint64_t hash, std::uint32_t at) {
+  return *reinterpret_cast<Line*>(reinterpret_cast<char*>(lines) +
+                                  ((hash >> 28) & 0x3f0) * (sizeof(Line) * kLinesPerGroup / 16) +
+                                  at * std::uint32_t{sizeof(Line)});
+}
+
+/// The tags a hash has in the lines of half a group.
+inline std::uint64_t tags_of(std::uint64_t hash) {
+  std::uint64_t tags = 0;
+  for (int i = 0; i < 8; ++i) {
+    const std::uint64_t byte = (hash >> (8 * (i % 4))) & 0xff;
+    tags |= (byte == 0 ? 1 : byte) << (8 * i);
+  }
+  return tags;
+}
 
 /// A group as it was a moment ago.
 struct GroupTags {
@@ -114,34 +141,33 @@ struct GroupTags {
       : low(group.words[0].load(std::memory_order_acquire)),
         high(group.words[1].load(std::memory_order_acquire)) {}
 
-  /// Bit i: line i has this tag (0: is free).
-  [[nodiscard]] std::uint32_t match(std::uint8_t tag) const {
+  /// Bit i: line i may have this hash.
+  [[nodiscard]] std::uint32_t match(std::uint64_t hash) const {
 #if defined(__SSE2__)
     const __m128i tags = _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
-    return static_cast<std::uint32_t>(
-               _mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8(static_cast<char>(tag))))) &
-           0x7fff;
+    const __m128i wanted = _mm_max_epu8(_mm_set1_epi32(static_cast<int>(hash)), _mm_set1_epi8(1));
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(tags, wanted))) & 0x7fff;
 #else
-    return bytes_equal(low, tag) | ((bytes_equal(high, tag) & 0x7f) << 8);
+    const std::uint64_t wanted = tags_of(hash);
+    return zero_bytes(low ^ wanted) | ((zero_bytes(high ^ wanted) & 0x7f) << 8);
 #endif
   }
   [[nodiscard]] bool passed() const { return (high >> 56) != 0; }
 
-  static std::uint32_t bytes_equal(std::uint64_t word, std::uint8_t tag) {
+  static std::uint32_t zero_bytes(std::uint64_t x) {
     constexpr std::uint64_t low_7 = 0x7f7f7f7f7f7f7f7fULL;
-    const std::uint64_t x = word ^ (tag * 0x0101010101010101ULL);
     const std::uint64_t zero = ~(((x & low_7) + low_7) | x | low_7);  // 0x80 where x has 0
     return static_cast<std::uint32_t>(((zero >> 7) * 0x0102040810204080ULL) >> 56);
   }
 };
 
-/// Under the segment's lock. A tag of 0: the line is free.
-inline void set_tag(Group* groups, std::size_t line, std::uint8_t tag) {
+/// Under the segment's lock: the tags a hash has, or 0 for a line that is free.
+inline void set_tag(Group* groups, std::size_t line, std::uint64_t tags) {
   const std::size_t at = line % kLinesPerGroup;
   auto& word = groups[line / kLinesPerGroup].words[at / 8];
-  const int shift = static_cast<int>(8 * (at % 8));
-  const std::uint64_t rest = word.load(std::memory_order_relaxed) & ~(0xffULL << shift);
-  word.store(rest | static_cast<std::uint64_t>(tag) << shift, std::memory_order_release);
+  const std::uint64_t bits = 0xffULL << (8 * (at % 8));
+  const std::uint64_t rest = word.load(std::memory_order_relaxed) & ~bits;
+  word.store(rest | (tags & bits), std::memory_order_release);
 }
 
 /// Under the segment's lock: a key passed this full group, or one that had is gone.
@@ -169,10 +195,11 @@ inline constexpr std::size_t kBodyOffset = 64U << 10U;
 /// What a segment costs, its share of the chunk's remainder left out.
 inline constexpr std::size_t kSegmentBytes = sizeof(Segment) + kTagBytes + kLineBytes;
 
-/// Where a segment is, in one word: in the lower 48 bits the address of its tags, above it that
-/// of its lines in KB from the chunk's begin. The tags of a chunk's segments are together, at a
-/// multiple of their size, which is another in each chunk: caches place by the lower bits of
-/// an address, and the tags are what they should keep.
+/// Where a segment is, in one word: in the upper 48 bits the address of its tags, in the lowest 12
+/// how many KB its lines are away from there, between them a version, so that a word may change and
+/// still mean the same. The tags of a chunk's segments are together, at a multiple of their size,
+/// which is another in each chunk: caches place by the lower bits of an address, and the tags are
+/// what they should keep.
 class SegmentRef {
  public:
   SegmentRef() = default;
@@ -184,8 +211,8 @@ class SegmentRef {
     if (number >= before) {
       lines = tags_offset + kSegmentsPerChunk * kTagBytes + (number - before) * kLineBytes;
     }
-    word_ = (reinterpret_cast<std::uint64_t>(chunk) + tags_offset + number * kTagBytes) |
-            lines / 1024 << 48;
+    const std::size_t tags = tags_offset + number * kTagBytes;
+    word_ = (reinterpret_cast<std::uint64_t>(chunk) + tags) << 16 | ((lines - tags) / 1024 & 0xfff);
   }
   /// Whether the tags may be there: 32 segments need room for their lines, too.
   static constexpr bool may_have_tags(std::size_t offset) {
@@ -196,20 +223,25 @@ class SegmentRef {
   [[nodiscard]] std::uint64_t word() const { return word_; }
   [[nodiscard]] char* chunk() const {
     // NOLINTNEXTLINE(performance-no-int-to-ptr)
-    return reinterpret_cast<char*>(word_ & ((1ULL << 48) - kChunkBytes));
+    return reinterpret_cast<char*>((word_ >> 16) & ~(kChunkBytes - 1));
   }
   [[nodiscard]] Segment& segment() const {
-    return reinterpret_cast<Segment*>(chunk())[word_ / kTagBytes % kSegmentsPerChunk];
+    return reinterpret_cast<Segment*>(chunk())[(word_ >> 16) / kTagBytes % kSegmentsPerChunk];
   }
   [[nodiscard]] Group* groups() const {
-    // NOLINTNEXTLINE(performance-no-int-to-ptr)
-    return reinterpret_cast<Group*>(word_ & ((1ULL << 48) - 1));
+    return reinterpret_cast<Group*>(word_ >> 16);  // NOLINT(performance-no-int-to-ptr)
   }
   [[nodiscard]] Line* lines() const {
-    return reinterpret_cast<Line*>(chunk() + (word_ >> 48) * 1024);
+    return reinterpret_cast<Line*>(reinterpret_cast<char*>(groups()) +
+                                   (static_cast<std::int64_t>(word_ << 52) >> 42));
+  }
+  /// The same segment with the next version.
+  [[nodiscard]] SegmentRef renewed() const {
+    return SegmentRef((word_ & ~0xf000ULL) | ((word_ + 0x1000) & 0xf000));
   }
   explicit operator bool() const { return word_ != 0; }
-  bool operator==(const SegmentRef&) const = default;
+  /// Whether it is the same segment, of whatever version.
+  bool operator==(const SegmentRef& other) const { return groups() == other.groups(); }
 
  private:
   std::uint64_t word_ = 0;
@@ -220,16 +252,15 @@ static_assert(kTagBytes % 1024 == 0 && kLineBytes % 1024 == 0);
 static_assert(kBodyOffset % (kSegmentsPerChunk * kTagBytes) == 0);
 static_assert(SegmentRef::may_have_tags(kBodyOffset));
 
-/// Which segment has the keys whose hashes begin with the same `depth` bits.
+/// Which segment has the keys whose hashes begin with the same `depth` bits, of which there is at
+/// least one: so one shift finds the entry.
 struct Directory {
   int depth;  // the same for ever; all else may change under a reader that is late
   std::atomic<std::uint64_t> generation;  // see HotTable::generation()
-  std::atomic<std::uint64_t> entries[1];
+  std::atomic<std::uint64_t> entries[1];  // and more behind it
 
   [[nodiscard]] std::size_t size() const { return std::size_t{1} << depth; }
-  std::atomic<std::uint64_t>& entry(std::uint64_t hash) {
-    return entries[hash >> 1 >> (63 - depth)];
-  }
+  std::atomic<std::uint64_t>& entry(std::uint64_t hash) { return entries[hash >> (64 - depth)]; }
   [[nodiscard]] SegmentRef segment(std::size_t at) const {
     return SegmentRef(entries[at].load(std::memory_order_acquire));
   }

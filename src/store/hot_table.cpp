@@ -61,8 +61,32 @@ HotHit deliver(std::string_view value, std::uint8_t kind, char* out, std::size_t
 
 }  // namespace
 
+/// The first line of a segment that has this hash, by now, or one that never has a key.
+Line* HotTable::likely_line(SegmentRef ref, std::uint64_t hash) noexcept {
+  std::size_t group = hot::home_group(hash);
+  for (std::size_t step = 0; step < hot::kGroups; ++step) {
+    const hot::GroupTags tags(ref.groups()[group]);
+    const std::uint32_t bits = same_hash(ref.lines(), group, tags.match(hash), hash);
+    if (bits != 0) return &ref.lines()[group * hot::kLinesPerGroup + hot::lowest_bit(bits)];
+    if (!tags.passed()) break;
+    group = (group + 1) % hot::kGroups;
+  }
+  static Line nobodys;
+  return &nobodys;
+}
+
 HotHit HotTable::find_anywhere(std::string_view key, std::uint64_t hash, char* out,
                                std::size_t capacity) const {
+  if (capacity >= kInlineBytes) [[likely]] {
+    const Needle needle{key, hash};
+    hot::LineRead found{hot::Outcome::kOther, 0, 0};
+    search(hash, [&](Line& line, SegmentRef, std::size_t) {
+      found = hot::read_line(line, needle, out);
+      return found.outcome != hot::Outcome::kOther;
+    });
+    if (found.outcome == hot::Outcome::kFound) return {HotState::kHit, found.kind, found.size};
+    if (found.outcome == hot::Outcome::kOther) return {};
+  }
   HotHit hit;
   visit_anywhere(key, hash, [&](std::string_view value, std::uint8_t kind) {
     hit = deliver(value, kind, out, capacity);
@@ -109,9 +133,11 @@ bool HotTable::visit_pinned(const Needle& needle,
   return true;
 }
 
-HotHit HotTable::find_handle_pinned(const HotHandle& handle, char* out,
-                                    std::size_t capacity) const {
+bool HotTable::visit_handle_pinned(
+    const HotHandle& handle, base::FunctionRef<void(std::string_view, std::uint8_t)> shown) const {
+  if (handle.line == nullptr) return false;
   const base::EpochPin pin;
+  if (handle.generation != generation_of_handles()) return false;
   char bytes[kInlineBytes];
   Line& line = *handle.line;
   for (hot::Backoff backoff;;) {
@@ -120,9 +146,8 @@ HotHit HotTable::find_handle_pinned(const HotHandle& handle, char* out,
       backoff.wait();
       continue;
     }
-    if (hot::incarnation_of(head) != handle.incarnation || hot::key_code(head) == 0 ||
-        hot::load(line, 1) != handle.hash) {
-      return {HotState::kStale, 0, 0};
+    if (hot::incarnation_of(head) != handle.incarnation || hot::load(line, 1) != handle.hash) {
+      return false;
     }
     const std::uint64_t size = hot::value_code(head);
     const Blob* blob = size == hot::kBlobCode ? hot::blob_of(line) : nullptr;
@@ -130,9 +155,18 @@ HotHit HotTable::find_handle_pinned(const HotHandle& handle, char* out,
     if (blob == nullptr) hot::copy_value(line, size, bytes);
     if (((line.words[0].load(std::memory_order_relaxed) ^ head) & ~hot::kFlags) != 0) continue;
     hot::set_seen(line, head);
-    return deliver(blob != nullptr ? blob->value() : std::string_view(bytes, size),
-                   hot::kind_of(head), out, capacity);
+    shown(blob != nullptr ? blob->value() : std::string_view(bytes, size), hot::kind_of(head));
+    return true;
   }
+}
+
+HotHit HotTable::find_handle_pinned(const HotHandle& handle, char* out,
+                                    std::size_t capacity) const {
+  HotHit hit{HotState::kStale, 0, 0};
+  visit_handle_pinned(handle, [&](std::string_view value, std::uint8_t kind) {
+    hit = deliver(value, kind, out, capacity);
+  });
+  return hit;
 }
 
 HotHandle HotTable::handle(std::string_view key, std::uint64_t hash) const {
@@ -174,7 +208,7 @@ bool HotTable::lock_entry(const Needle& needle, SegmentRef ref, LineLock& lock) 
   std::size_t group = hot::home_group(needle.hash);
   for (std::size_t step = 0; step < hot::kGroups; ++step) {
     const hot::GroupTags tags(ref.groups()[group]);
-    for (std::uint32_t bits = tags.match(hot::tag_of(needle.hash)); bits != 0; bits &= bits - 1) {
+    for (std::uint32_t bits = tags.match(needle.hash); bits != 0; bits &= bits - 1) {
       const std::size_t line =
           group * hot::kLinesPerGroup + static_cast<std::size_t>(std::countr_zero(bits));
       if (lock.lock(ref, line, needle)) return true;
@@ -265,7 +299,7 @@ void HotTable::insert(SegmentRef ref, const Needle& needle, std::string_view val
   lock.adopt(ref, line);
   lock.write_entry(needle, value, blob, is_long && key_too, kind, dirty ? hot::kDirty : 0);
   hot::eviction_entered(ref.segment(), line, needle.hash);
-  hot::set_tag(ref.groups(), line, hot::tag_of(needle.hash));
+  hot::set_tag(ref.groups(), line, hot::tags_of(needle.hash));
 }
 
 /// Takes a locked entry out of its locked segment.
@@ -300,6 +334,8 @@ bool HotTable::insert_or_store(const Needle& needle, std::string_view value, std
 
 void HotTable::put(std::string_view key, std::uint64_t hash, std::string_view value,
                    std::uint8_t kind, bool dirty) {
+  if (hot::write_line_once(*find_line(hash), key, value, kind, dirty)) [[likely]]
+    return;
   const Needle needle{key, hash};
   {
     LineLock lock;
@@ -314,16 +350,10 @@ void HotTable::put(std::string_view key, std::uint64_t hash, std::string_view va
 }
 
 /// put(), but looks at one line first.
-void HotTable::put_at(const Guess& guess, const HotItem& item, bool dirty) {
-  const Needle needle{item.key, item.hash};
-  LineLock lock;
-  if (!lock.lock(guess.ref, guess.line, needle)) {
-    put(item.key, item.hash, item.value, item.kind, dirty);
+void HotTable::put_at(Line& guess, const HotItem& item, bool dirty) {
+  if (hot::write_line_once(guess, item.key, item.value, item.kind, dirty)) [[likely]]
     return;
-  }
-  store(lock, needle, item.value, item.kind, dirty);
-  if (over_bytes()) [[unlikely]]
-    balance();
+  put(item.key, item.hash, item.value, item.kind, dirty);
 }
 
 bool HotTable::put_if_absent(std::string_view key, std::uint64_t hash, std::string_view value,
@@ -375,6 +405,29 @@ bool HotTable::erase(std::string_view key, std::uint64_t hash) {
   if (!lock_entry(Needle{key, hash}, ref, lock)) return false;
   remove(ref, lock.number(), lock);
   return true;
+}
+
+bool HotTable::erase_hash(std::uint64_t hash) {
+  std::uint64_t generation = 0;
+  const SegmentRef ref = lock_segment(hash, &generation);
+  const std::unique_lock segment(ref.segment().mutex, std::adopt_lock);
+  bool erased = false;
+  std::size_t group = hot::home_group(hash);
+  for (std::size_t step = 0; step < hot::kGroups; ++step) {
+    const hot::GroupTags tags(ref.groups()[group]);
+    for (std::uint32_t bits = tags.match(hash); bits != 0; bits &= bits - 1) {
+      const std::size_t line =
+          group * hot::kLinesPerGroup + static_cast<std::size_t>(std::countr_zero(bits));
+      LineLock lock;
+      // Under the segment's lock no line with a tag changes its hash.
+      if (hot::load(ref.lines()[line], 1) != hash || !lock.lock(ref, line)) continue;
+      remove(ref, line, lock);
+      erased = true;
+    }
+    if (!tags.passed()) break;
+    group = (group + 1) % hot::kGroups;
+  }
+  return erased;
 }
 
 bool HotTable::set_dirty(std::string_view key, std::uint64_t hash) {

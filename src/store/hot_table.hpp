@@ -101,8 +101,10 @@ struct HotEdit {
 // Padded on purpose: readers' and writers' words are on lines of their own.
 class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
  public:
-  /// A buffer of this size receives any value that is inline; find() is fastest with it.
+  /// A buffer of this size receives any value that is inline; find() is fastest with it, or, for
+  /// values that fit, with one of kShortBytes.
   static constexpr std::size_t kInlineBytes = hot::kPayloadBytes;
+  static constexpr std::size_t kShortBytes = hot::kShortBytes;
 
   /// The sink gets each dropped entry before it is gone, in the order of drops per key, with its
   /// segment locked: other writers of the segment wait, readers don't. It must not throw.
@@ -130,6 +132,9 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   [[nodiscard]] HotHandle handle(std::string_view key, std::uint64_t hash) const;
   /// find() where the entry was last: one cache line, no search.
   HotHit find(const HotHandle& handle, char* out, std::size_t capacity) const;
+  /// visit() where the entry was last. False: the handle is stale.
+  template <class Shown>
+  bool visit(const HotHandle& handle, Shown&& shown) const;
   void find_many(std::span<const HotHandle> handles, char* out, std::size_t stride,
                  HotHit* hits) const;
 
@@ -147,6 +152,9 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   /// is locked meanwhile; readers see the old value. If `edit` throws, nothing has changed.
   void update(std::string_view key, std::uint64_t hash, base::FunctionRef<void(HotEdit&)> edit);
   bool erase(std::string_view key, std::uint64_t hash);
+  /// Drops every entry with exactly this hash, dirty or not; false if there was none. For one who
+  /// knows that a key has changed, but only its hash.
+  bool erase_hash(std::uint64_t hash);
 
   /// False: no such key.
   bool set_dirty(std::string_view key, std::uint64_t hash);
@@ -196,39 +204,48 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   class LineLock;
   static constexpr std::size_t kLimbos = 8;
 
-  // The root word: a directory's address, its shift, so that the entry is one load away, and in
-  // 10 bits how often the table was rebuilt, so that a reader cannot mistake a directory used
-  // again for the one it knows.
+  // The root word: in the upper 48 bits the address of a directory's entries; in the lowest 6 by
+  // how much a hash is shifted, so that the entry is one load away; between them how often the
+  // table was rebuilt, so that a reader cannot mistake a directory used again for the one it knows.
+  static std::atomic<std::uint64_t>& entry(std::uint64_t root, std::uint64_t hash) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    return reinterpret_cast<std::atomic<std::uint64_t>*>(root >> 16)[hash >> (root & 63)];
+  }
   static hot::Directory* directory(std::uint64_t root) {
     // NOLINTNEXTLINE(performance-no-int-to-ptr)
-    return reinterpret_cast<hot::Directory*>(root & ((1ULL << 48) - 1));
-  }
-  static std::atomic<std::uint64_t>& entry(std::uint64_t root, std::uint64_t hash) {
-    return directory(root)->entries[hash >> 1 >> (root >> 58)];
+    return reinterpret_cast<hot::Directory*>((root >> 16) - offsetof(hot::Directory, entries));
   }
   static std::uint64_t root_word(hot::Directory* directory, std::uint64_t rebuilds) {
-    return reinterpret_cast<std::uint64_t>(directory) | (rebuilds & 0x3ff) << 48 |
-           static_cast<std::uint64_t>(63 - directory->depth) << 58;
+    return reinterpret_cast<std::uint64_t>(directory->entries) << 16 | (rebuilds & 0x3ff) << 6 |
+           static_cast<std::uint64_t>(64 - directory->depth);
   }
 
+  static std::uint32_t same_hash(const hot::Line* lines, std::size_t group, std::uint32_t bits,
+                                 std::uint64_t hash);
+  static hot::Line* likely_line(hot::SegmentRef ref, std::uint64_t hash) noexcept;
   template <class Look>
   void search(std::uint64_t hash, Look&& look) const;
-  hot::LineRead find_at_once(std::string_view key, std::uint64_t hash, char* out) const;
+  hot::Line* find_line(std::uint64_t hash) const;
+  hot::LineRead find_at_once(std::string_view key, std::uint64_t hash, char* out,
+                             std::size_t capacity) const;
   HotHit find_anywhere(std::string_view key, std::uint64_t hash, char* out,
                        std::size_t capacity) const;
   bool visit_anywhere(std::string_view key, std::uint64_t hash,
                       base::FunctionRef<void(std::string_view, std::uint8_t)> shown) const;
   bool visit_pinned(const hot::Needle& needle,
                     base::FunctionRef<void(std::string_view, std::uint8_t)> shown) const;
+  [[nodiscard]] std::uint32_t generation_of_handles() const {
+    return static_cast<std::uint32_t>(generation_.load(std::memory_order_acquire));
+  }
+  static hot::LineRead read_handle(const HotHandle& handle, std::uint32_t generation, char* out,
+                                   std::size_t capacity);
+  bool visit_handle_pinned(const HotHandle& handle,
+                           base::FunctionRef<void(std::string_view, std::uint8_t)> shown) const;
   HotHit find_handle_pinned(const HotHandle& handle, char* out, std::size_t capacity) const;
 
-  struct Guess {
-    hot::SegmentRef ref;
-    std::size_t line;
-  };
-  template <bool kWrite, class HashAt, class Use>
+  template <class HashAt, class Use>
   void fetch_and_use(std::size_t count, HashAt&& hash_at, Use&& use) const;
-  void put_at(const Guess& guess, const HotItem& item, bool dirty);
+  void put_at(hot::Line& guess, const HotItem& item, bool dirty);
 
   // hot_table.cpp: one entry.
   bool lock_entry(const hot::Needle& needle, hot::SegmentRef ref, LineLock& lock);
@@ -294,6 +311,18 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
 
 // ---------------------------------------------------------------------------------------------
 
+/// Those of the lines that have this hash, by now, found without a branch on what is in them.
+inline std::uint32_t HotTable::same_hash(const hot::Line* lines, std::size_t group,
+                                         std::uint32_t bits, std::uint64_t hash) {
+  std::uint32_t same = 0;
+  for (; bits != 0; bits &= bits - 1) {
+    const std::size_t at = hot::lowest_bit(bits);
+    const std::uint64_t found = hot::load(lines[group * hot::kLinesPerGroup + at], 1);
+    same |= static_cast<std::uint32_t>(found == hash) << at;
+  }
+  return same;
+}
+
 /// Shows `look` each line that may be the key's, until it answers true; again if the key may
 /// have moved meanwhile.
 template <class Look>
@@ -306,18 +335,18 @@ void HotTable::search(std::uint64_t hash, Look&& look) const {
     const hot::SegmentRef ref(word);
     const hot::Group* groups = ref.groups();
     hot::Line* lines = ref.lines();
-    const std::uint8_t tag = hot::tag_of(hash);
     std::size_t group = hot::home_group(hash);
     for (std::size_t step = 0; step < hot::kGroups; ++step) {
       const hot::GroupTags tags(groups[group]);
-      for (std::uint32_t bits = tags.match(tag); bits != 0; bits &= bits - 1) {
-        const std::size_t line =
-            group * hot::kLinesPerGroup + static_cast<std::size_t>(std::countr_zero(bits));
+      for (std::uint32_t bits = same_hash(lines, group, tags.match(hash), hash); bits != 0;
+           bits &= bits - 1) {
+        const std::size_t line = group * hot::kLinesPerGroup + hot::lowest_bit(bits);
         if (look(lines[line], ref, line)) [[likely]]
           return;
       }
       if (!tags.passed()) [[likely]]
         break;
+      hot::race_point();
       group = (group + 1) % hot::kGroups;
     }
     // Whoever moves a key publishes its new place before it empties the old one.
@@ -328,32 +357,32 @@ void HotTable::search(std::uint64_t hash, Look&& look) const {
   }
 }
 
-/// Looks at the lines with the key's tag in its first group: nearly always it is there, and, with
-/// all that is rare elsewhere, this is so short that the processor works on several at once. `out`
-/// has room for kInlineBytes.
-[[gnu::always_inline]] inline hot::LineRead HotTable::find_at_once(std::string_view key,
-                                                                   std::uint64_t hash,
-                                                                   char* out) const {
+/// The line with the key's tag in its first group: nearly always there is one, and, with all that
+/// is rare elsewhere, this is so short that the processor works on several at once. Where several
+/// have the tag, likely_line() compares their hashes: to try them in turn would be to guess, and a
+/// wrong guess is known only when the line has come from memory. May be another key's, or nobody's.
+[[gnu::always_inline]] inline hot::Line* HotTable::find_line(std::uint64_t hash) const {
   const std::uint64_t root = root_.load(std::memory_order_acquire);
   const hot::SegmentRef ref(entry(root, hash).load(std::memory_order_acquire));
   hot::race_point();
-  const std::size_t group = hot::home_group(hash);
-  std::uint32_t match = hot::GroupTags(ref.groups()[group]).match(hot::tag_of(hash));
+  const std::uint32_t match = hot::GroupTags(hot::home_of(ref.groups(), hash)).match(hash);
   hot::race_point();
-  for (; match != 0; match &= match - 1) {
-    const auto line = static_cast<std::size_t>(std::countr_zero(match));
-    const hot::LineRead read =
-        hot::read_line_once(ref.lines()[group * hot::kLinesPerGroup + line], key, hash, out);
-    if (read.outcome == hot::Outcome::kFound) [[likely]]
-      return read;
-  }
-  return {hot::Outcome::kOther, 0, 0};
+  if (match == 0 || (match & (match - 1)) != 0) [[unlikely]]
+    return likely_line(ref, hash);
+  return &hot::home_line(ref.lines(), hash, hot::lowest_bit(match));
+}
+
+/// `out` has room for kShortBytes at least.
+[[gnu::always_inline]] inline hot::LineRead HotTable::find_at_once(std::string_view key,
+                                                                   std::uint64_t hash, char* out,
+                                                                   std::size_t capacity) const {
+  return hot::read_line_once(*find_line(hash), key, out, capacity);
 }
 
 [[gnu::always_inline]] inline HotHit HotTable::find(std::string_view key, std::uint64_t hash,
                                                     char* out, std::size_t capacity) const {
-  if (capacity >= kInlineBytes) [[likely]] {
-    const hot::LineRead read = find_at_once(key, hash, out);
+  if (capacity >= kShortBytes) [[likely]] {
+    const hot::LineRead read = find_at_once(key, hash, out, capacity);
     if (read.outcome == hot::Outcome::kFound) [[likely]] {
       return {HotState::kHit, read.kind, read.size};
     }
@@ -364,42 +393,67 @@ void HotTable::search(std::uint64_t hash, Look&& look) const {
 template <class Shown>
 bool HotTable::visit(std::string_view key, std::uint64_t hash, Shown&& shown) const {
   char bytes[kInlineBytes];
-  const hot::LineRead read = find_at_once(key, hash, bytes);
+  const hot::LineRead read = find_at_once(key, hash, bytes, sizeof bytes);
   if (read.outcome != hot::Outcome::kFound) return visit_anywhere(key, hash, shown);
   shown(std::string_view(bytes, read.size), read.kind);
   return true;
 }
 
-inline HotHit HotTable::find(const HotHandle& handle, char* out, std::size_t capacity) const {
-  // The generation first: its line may belong to nobody any more, even in another process.
-  if (handle.line == nullptr ||
-      handle.generation != static_cast<std::uint32_t>(generation_.load(std::memory_order_acquire)))
-      [[unlikely]] {
-    return {HotState::kStale, 0, 0};
-  }
-  hot::race_point();
+/// kOther: the handle is stale. kLong: look again with a pin. `out` has room for kShortBytes at
+/// least. `generation` is the table's: the line may belong to nobody any more, even in another
+/// process.
+[[gnu::always_inline]] inline hot::LineRead HotTable::read_handle(const HotHandle& handle,
+                                                                  std::uint32_t generation,
+                                                                  char* out, std::size_t capacity) {
+  constexpr hot::LineRead stale{hot::Outcome::kOther, 0, 0};
+  if (handle.line == nullptr || handle.generation != generation) [[unlikely]]
+    return stale;
   hot::Line& line = *handle.line;
   for (hot::Backoff backoff;;) {
     const std::uint64_t head = hot::load(line, 0);
+    if (hot::incarnation_of(head) != handle.incarnation || hot::load(line, 1) != handle.hash)
+        [[unlikely]] {
+      return stale;
+    }
     if ((head & hot::kWriting) != 0) [[unlikely]] {
       backoff.wait();
       continue;
     }
-    if (hot::incarnation_of(head) != handle.incarnation || hot::key_code(head) == 0 ||
-        hot::load(line, 1) != handle.hash) [[unlikely]] {
-      return {HotState::kStale, 0, 0};
+    const std::size_t size = hot::value_code(head);
+    hot::copy_value_start(line, out);
+    if (size > kShortBytes) [[unlikely]] {
+      if (size == hot::kBlobCode || capacity < kInlineBytes) return {hot::Outcome::kLong, 0, 0};
+      hot::copy_value_rest(line, size, out);
     }
-    const std::uint64_t size = hot::value_code(head);
-    if (size == hot::kBlobCode || capacity < kInlineBytes) [[unlikely]] {
-      return find_handle_pinned(handle, out, capacity);
-    }
-    hot::copy_value_fast(line, size, out);
     if (((line.words[0].load(std::memory_order_relaxed) ^ head) & ~hot::kFlags) != 0) [[unlikely]] {
       continue;
     }
     hot::set_seen(line, head);
-    return {HotState::kHit, hot::kind_of(head), static_cast<std::uint32_t>(size)};
+    return {hot::Outcome::kFound, hot::kind_of(head), static_cast<std::uint32_t>(size)};
   }
+}
+
+inline HotHit HotTable::find(const HotHandle& handle, char* out, std::size_t capacity) const {
+  if (capacity < kShortBytes) [[unlikely]]
+    return find_handle_pinned(handle, out, capacity);
+  const hot::LineRead read = read_handle(handle, generation_of_handles(), out, capacity);
+  if (read.outcome == hot::Outcome::kLong) [[unlikely]] {
+    return find_handle_pinned(handle, out, capacity);
+  }
+  if (read.outcome != hot::Outcome::kFound) return {HotState::kStale, 0, 0};
+  return {HotState::kHit, read.kind, read.size};
+}
+
+template <class Shown>
+bool HotTable::visit(const HotHandle& handle, Shown&& shown) const {
+  char bytes[kInlineBytes];
+  const hot::LineRead read = read_handle(handle, generation_of_handles(), bytes, sizeof bytes);
+  if (read.outcome == hot::Outcome::kLong) [[unlikely]] {
+    return visit_handle_pinned(handle, shown);
+  }
+  if (read.outcome != hot::Outcome::kFound) return false;
+  shown(std::string_view(bytes, read.size), read.kind);
+  return true;
 }
 
 }  // namespace graven::store

@@ -91,12 +91,9 @@ std::uint64_t HotTable::generation() const {
 std::size_t HotTable::place(SegmentRef ref, std::uint64_t hash) {
   ref.segment().count.fetch_add(1, std::memory_order_relaxed);
   for (std::size_t group = hot::home_group(hash);; group = (group + 1) % hot::kGroups) {
-    hot::Group& at = ref.groups()[group];
-    const std::uint32_t free = hot::GroupTags(at).match(0);
-    if (free != 0) {
-      return group * hot::kLinesPerGroup + static_cast<std::size_t>(std::countr_zero(free));
-    }
-    hot::count_passed(at, false);
+    const std::size_t line = ref.segment().used.next_free(group * hot::kLinesPerGroup);
+    if (line < (group + 1) * hot::kLinesPerGroup) return line;
+    hot::count_passed(ref.groups()[group], false);
   }
 }
 
@@ -262,25 +259,42 @@ bool HotTable::split(SegmentRef ref, std::uint64_t generation, std::uint64_t has
     copies[count++] = copy_entry(ref, line, other);
   }
 
+  // The entries of both halves, of which the second is published now.
+  Directory* now = wider != nullptr ? wider : all;
+  const std::size_t entries = std::size_t{1} << (now->depth - depth);
+  const std::size_t first = (hash >> (64 - depth) & ~1ULL) * entries;
+  for (std::size_t i = 0; i < entries; ++i) {
+    now->entries[first + entries + i].store(other.word(), std::memory_order_release);
+  }
   if (wider != nullptr) {
-    const std::size_t entries = std::size_t{1} << (wider->depth - depth);
-    const std::size_t first = (hash >> 1 >> (63 - depth) | 1) * entries;
-    for (std::size_t i = 0; i < entries; ++i) {
-      wider->entries[first + i].store(other.word(), std::memory_order_relaxed);
-    }
     root_.store(root_word(wider, rebuilds_), std::memory_order_release);
     fixed_bytes_.fetch_sub(Directory::cost(all->depth), std::memory_order_relaxed);
     pool_.give_directory(all);
-  } else {
-    const std::size_t entries = std::size_t{1} << (all->depth - depth);
-    const std::size_t first = (hash >> 1 >> (63 - depth) | 1) * entries;
-    for (std::size_t i = 0; i < entries; ++i) {
-      all->entries[first + i].store(other.word(), std::memory_order_release);
-    }
   }
 
   hot::race_point();
   for (std::size_t i = 0; i < count; ++i) finish_copy(ref, moved[i], *copies[i]);
+
+  // What had to go to another group when this one was full can come home now.
+  count = 0;
+  for (std::size_t line = segment.used.next(0); line != kLines;
+       line = segment.used.next(line + 1)) {
+    const std::size_t home = hot::home_group(hot::load(ref.lines()[line], 1));
+    if (line / hot::kLinesPerGroup == home) continue;
+    const std::size_t free = segment.used.next_free(home * hot::kLinesPerGroup);
+    if (free >= (home + 1) * hot::kLinesPerGroup) continue;
+    moved[count] = static_cast<std::uint16_t>(line);
+    copies[count++] = copy_entry(ref, line, ref);
+  }
+  if (count != 0) {
+    // A word that is new, so that who finds a key nowhere looks again.
+    const SegmentRef renewed = ref.renewed();
+    for (std::size_t i = 0; i < entries; ++i) {
+      now->entries[first + i].store(renewed.word(), std::memory_order_release);
+    }
+    hot::race_point();
+    for (std::size_t i = 0; i < count; ++i) finish_copy(ref, moved[i], *copies[i]);
+  }
   structure.unlock();
   evict_to_quota(ref, generation);
   evict_to_quota(other, generation);
@@ -322,7 +336,7 @@ Line* HotTable::copy_entry(SegmentRef from, std::size_t line, SegmentRef to) {
     to.segment().probation.set(at);
     ++to.segment().on_probation;
   }
-  hot::set_tag(to.groups(), at, hot::tag_of(hash));
+  hot::set_tag(to.groups(), at, hot::tags_of(hash));
   source.keep_locked();
   return &copy;
 }

@@ -54,7 +54,7 @@ void HotTable::balance() {
 
 void HotTable::start_anew() {
   const std::scoped_lock structure(structure_mutex_);
-  Directory* made = pool_.take_directory(0);
+  Directory* made = pool_.take_directory(1);
   SegmentRef ref;
   try {
     dead_.reserve(dead_.size() + 1);
@@ -65,8 +65,8 @@ void HotTable::start_anew() {
   }
   const std::uint64_t generation = generation_.load(std::memory_order_relaxed) + 1;
   made->generation.store(generation, std::memory_order_relaxed);
-  made->entries[0].store(ref.word(), std::memory_order_relaxed);
-  fixed_bytes_.fetch_add(Directory::cost(0), std::memory_order_relaxed);
+  for (int i = 0; i < 2; ++i) made->entries[i].store(ref.word(), std::memory_order_relaxed);
+  fixed_bytes_.fetch_add(Directory::cost(1), std::memory_order_relaxed);
   // Handles first: one that was still served when a search already finds nothing would show a
   // value after its end. Nobody can make a handle of the new generation before the root is new.
   generation_.store(generation, std::memory_order_release);
@@ -165,10 +165,11 @@ void HotTable::rebuild(int depth) {
   std::vector<Move> moves;
   moves.reserve(entries);
   depth = depth_for_dirty(depth, before);
-  Directory* all = pool_.take_directory(depth);
+  Directory* all = pool_.take_directory(std::max(1, depth));
+  const std::size_t count = std::size_t{1} << depth;
   try {
-    fresh.reserve(all->size());
-    while (fresh.size() < all->size()) fresh.push_back(take_segment(true));
+    fresh.reserve(count);
+    while (fresh.size() < count) fresh.push_back(take_segment(true));
   } catch (...) {
     while (!fresh.empty()) {
       give_segment(fresh.back());
@@ -177,12 +178,14 @@ void HotTable::rebuild(int depth) {
     pool_.give_directory(all);
     throw;
   }
-  fixed_bytes_.fetch_add(Directory::cost(depth), std::memory_order_relaxed);
+  fixed_bytes_.fetch_add(Directory::cost(all->depth), std::memory_order_relaxed);
   all->generation.store(generation, std::memory_order_relaxed);
+  for (const SegmentRef ref : fresh) {
+    ref.segment().mutex.lock();
+    ref.segment().depth = depth;
+  }
   for (std::size_t i = 0; i < all->size(); ++i) {
-    fresh[i].segment().mutex.lock();
-    fresh[i].segment().depth = depth;
-    all->entries[i].store(fresh[i].word(), std::memory_order_relaxed);
+    all->entries[i].store(fresh[i >> (all->depth - depth)].word(), std::memory_order_relaxed);
   }
   locked.fresh_locked = true;
 
@@ -194,8 +197,8 @@ void HotTable::rebuild(int depth) {
         const std::uint64_t head = hot::load(each.ref.lines()[at], 0);
         if ((head & mark) != mark) continue;
         const SegmentRef to(all->entry(hot::load(each.ref.lines()[at], 1)));
-        const std::size_t count = to.segment().count.load(std::memory_order_relaxed);
-        if (count < (mark == hot::kDirty ? kLines : room)) {
+        const std::size_t there = to.segment().count.load(std::memory_order_relaxed);
+        if (there < (mark == hot::kDirty ? kLines : room)) {
           moves.push_back({each.ref, at, copy_entry(each.ref, at, to)});
           each.left.reset(at);
         }

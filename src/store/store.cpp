@@ -20,7 +20,8 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 constexpr HotLimits kCacheLimits{.max_bytes = std::size_t{64} << 20U};
-}
+constexpr std::size_t kWarmBytes = std::size_t{64} << 20U;
+}  // namespace
 
 struct Store::Writing {
   Writing(Store& store, Deadline deadline) {
@@ -85,7 +86,7 @@ class LaneHold {
 
 Store::Store(std::unique_ptr<Backend> backend, CommitHook& hook)
     : backend_(std::move(backend)),
-      cache_(*backend_, kCacheLimits),
+      cache_(*backend_, kCacheLimits, kWarmBytes),
       hook_(hook),
       housekeeper_([this] { return chore(); }) {}
 
@@ -123,6 +124,7 @@ void Store::commit_work(Work& work, WriteTransaction& writes) {
   if (!work.empty()) {
     work.finish();
     writes.commit(work.commit_id());
+    commits_.fetch_add(1, std::memory_order_release);
   }
   committed = true;
 }

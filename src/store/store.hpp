@@ -75,6 +75,11 @@ class Store final : public base::ForkGuard {
   /// TransactionExpiredError when it had one that expired.
   bool with_current(base::FunctionRef<void(Work&)> body);
 
+  /// How many this process has made.
+  [[nodiscard]] std::uint64_t commits() const noexcept {
+    return commits_.load(std::memory_order_acquire);
+  }
+
   /// Returns when every commit that has returned survives a loss of power.
   void sync(Deadline deadline);
 
@@ -107,6 +112,7 @@ class Store final : public base::ForkGuard {
   CommitHook& hook_;
   Ids ids_;
   Lane lane_;
+  std::atomic<std::uint64_t> commits_{0};
   std::mutex queue_mutex_;
   std::deque<Request*> queue_;  // the first one leads; queue_mutex_
   std::mutex open_mutex_;

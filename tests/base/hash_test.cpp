@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
@@ -36,6 +37,19 @@ TEST(Hash, NeverChanges) {
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 131 + 7);
     EXPECT_EQ(hash(bytes, 0), vector.unseeded) << vector.size;
     EXPECT_EQ(hash(bytes, kSeed), vector.seeded) << vector.size;
+  }
+}
+
+// Short keys are hashed inline, and not by libxxhash.
+TEST(Hash, IsTheLibrarysForEverySizeThatIsInline) {
+  std::string bytes(16, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 151 + 3);
+  for (std::size_t size = 0; size <= bytes.size(); ++size) {
+    const std::string_view key = std::string_view(bytes).substr(0, size);
+    for (const std::uint64_t seed :
+         {std::uint64_t{0}, std::uint64_t{7}, ~std::uint64_t{0}, kSeed}) {
+      EXPECT_EQ(hash(key, seed), hash_detail::of_any(key, seed)) << size;
+    }
   }
 }
 

@@ -266,6 +266,21 @@ TEST_P(GraphDamage, ACounterOfNoPrefix) {
           {"", "the counter 'lost too' is of prefix number 123456, which does not exist"}});
 }
 
+TEST_P(GraphDamage, ItemsOfNoMapAndOfNoKind) {
+  const auto item = [](std::int64_t map, const char* name, std::int64_t kind) {
+    return store::Change{{.space = Space::kItem, .a = map, .name = name},
+                         Record{.integers = {kind}}};
+  };
+  const auto map = [](const char* name, std::int64_t id) {
+    return store::Change{{.space = Space::kMap, .name = name}, Record{.integers = {id}}};
+  };
+  change(
+      {map("one", 1), map("two", 1), item(1, "sound", 0), item(1, "odd", 99), item(2, "lost", 0)});
+  expect({{"", "the map 'two' has the number 1 of another one"},
+          {"", "the item 'odd' of map number 1 has the unknown kind 99"},
+          {"", "the item 'lost' is of map number 2, which does not exist"}});
+}
+
 TEST_P(GraphDamage, TheClockIsBehindAnId) {
   const Dict child = made("child");
   const std::int64_t last = backend_of(db).load(store::clock_key())->integers[0];

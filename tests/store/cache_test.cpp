@@ -1,145 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
 // The rules of the cache, each at the moment where breaking it would show: what is served while
-// whom commits, what may go in, what is dropped, and when several records are one state. The
-// backend is a map whose mark the test moves by hand, so that another process's commit can
-// happen between any two steps.
+// whom commits, what may go in, what is dropped, and when several records are one state.
 #include "store/cache.hpp"
 
-#include <map>
 #include <memory>
 #include <string>
-#include <utility>
 
 #include <gtest/gtest.h>
 
 #include "sqlite/child.hpp"
+#include "store/marked_backend.hpp"
 
 namespace graven::test {
 namespace {
-
-using store::Backend;
-using store::Cache;
-using store::CachedView;
-using store::Change;
-using store::Key;
-using store::Mark;
-using store::Record;
-using store::Space;
-
-Key key(std::int64_t id) { return {.space = Space::kNode, .a = id}; }
-Record record(const std::string& body) { return {.version = 7, .body = body}; }
-
-/// Records in a map, and a mark that changes when the test says so.
-class MarkedBackend final : public Backend {
- public:
-  std::map<Key, Record> records;
-  store::MarkWords words{};
-  bool marked = true;
-  int loads = 0;  // reads that reached the backend
-
-  MarkedBackend() { move_mark(); }
-
-  /// As if somebody had committed.
-  void move_mark() { words[0].store(words[0].load() + 1); }
-  void commit_elsewhere(const Key& where, const std::string& body) {
-    records[where] = record(body);
-    move_mark();
-  }
-
-  std::optional<Record> load(const Key& where) override {
-    ++loads;
-    const auto found = records.find(where);
-    return found == records.end() ? std::nullopt : std::optional(found->second);
-  }
-  std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override {
-    reclaiming = false;
-    return load(key(id));
-  }
-  const store::MarkWords* live_mark() override { return marked ? &words : nullptr; }
-  [[nodiscard]] bool distinctive(const Mark& mark) const override { return mark.words[1] == 0; }
-
-  /// A copy of the records, taken at the first read.
-  class CopiedView final : public store::View {
-   public:
-    explicit CopiedView(MarkedBackend& backend) : backend_(backend) {}
-    std::optional<Record> load(const Key& where) override {
-      const auto& records = all();
-      const auto found = records.find(where);
-      return found == records.end() ? std::nullopt : std::optional(found->second);
-    }
-    void load_many(std::span<const Key> keys,
-                   const std::function<void(std::size_t, Record*)>& each) override {
-      for (std::size_t i = 0; i < keys.size(); ++i) {
-        auto found = load(keys[i]);
-        each(i, found ? &*found : nullptr);
-      }
-    }
-    std::vector<store::Row> scan(const store::Range&, std::size_t) override { return {}; }
-
-   private:
-    const std::map<Key, Record>& all() {
-      ++backend_.loads;
-      if (!copied_) copied_ = backend_.records;
-      return *copied_;
-    }
-    MarkedBackend& backend_;
-    std::optional<std::map<Key, Record>> copied_;
-  };
-  std::unique_ptr<store::View> view() override { return std::make_unique<CopiedView>(*this); }
-
-  std::unique_ptr<store::WriteTransaction> begin(store::Deadline) override { return nullptr; }
-  void hold_owner(std::int64_t) override {}
-  bool owner_alive(std::int64_t) override { return true; }
-  [[nodiscard]] bool read_only() const override { return false; }
-  [[nodiscard]] const std::string& name() const override { return name_; }
-  [[nodiscard]] const std::string& identity() const override { return name_; }
-  [[nodiscard]] std::uint64_t store_constant() const override { return 1; }
-  void maintain() override {}
-  std::vector<std::string> check() override { return {}; }
-  [[nodiscard]] std::uint64_t size_on_disk() const override { return 0; }
-
- private:
-  std::string name_ = "marked";
-};
-
-class CacheRules : public testing::Test {
- protected:
-  CacheRules() { attach(); }
-  void attach() {
-    for (int i = 0; i < 100 && !cache.attach(); ++i) {
-    }
-  }
-
-  /// Reads as a scope does: the table first, then the backend, keeping what it gave.
-  std::optional<std::string> read(const Key& where) {
-    if (const auto known = cache.find(where)) {
-      return *known ? std::optional((*known)->body) : std::nullopt;
-    }
-    const Cache::Before before = cache.before();
-    const auto found = backend.load(where);
-    cache.fill(before, where, found, false);
-    return found ? std::optional(found->body) : std::nullopt;
-  }
-
-  /// A commit of this process, up to just before its write lock is released.
-  void commit(const std::vector<Change>& changes) {
-    ASSERT_TRUE(cache.begin_own());
-    for (const Change& change : changes) {
-      if (change.record) {
-        backend.records[change.key] = *change.record;
-      } else {
-        backend.records.erase(change.key);
-      }
-    }
-    backend.move_mark();
-    const Mark after = store::read_mark(backend.words);
-    cache.end_own(&changes, &after);
-  }
-
-  MarkedBackend backend;
-  Cache cache{backend, {}};
-};
 
 TEST_F(CacheRules, WhatWasReadIsServedFromMemory) {
   backend.records[key(1)] = record("one");

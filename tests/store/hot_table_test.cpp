@@ -330,19 +330,24 @@ TEST(TheHotTable, LooksUpManyAtOnce) {
       wanted.push_back({key, hash_of(key)});
       handles.push_back(table.handle(key, hash_of(key)));
     }
-    std::vector<char> out(count * 100 + 1);
     std::vector<HotHit> hits(count + 1);
-    for (const bool by_handle : {false, true}) {
-      if (by_handle) {
-        table.find_many(handles, out.data(), 100, hits.data());
-      } else {
-        table.find_many(wanted, out.data(), 100, hits.data());
-      }
-      for (std::size_t i = 0; i < count; ++i) {
-        ASSERT_EQ(static_cast<bool>(hits[i]), i % 3 != 0);
-        if (i % 3 == 0) continue;
-        ASSERT_EQ(std::string(&out[i * 100], hits[i].size), values[i]);
-        ASSERT_EQ(hits[i].kind, 7);
+    for (const std::size_t stride : {100, 48, 20, 16, 7}) {
+      std::vector<char> out(count * stride + 1);
+      for (const bool by_handle : {false, true}) {
+        if (by_handle) {
+          table.find_many(handles, out.data(), stride, hits.data());
+        } else {
+          table.find_many(wanted, out.data(), stride, hits.data());
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+          ASSERT_EQ(static_cast<bool>(hits[i]), i % 3 != 0);
+          if (i % 3 == 0) continue;
+          ASSERT_EQ(std::string(&out[i * stride], std::min<std::size_t>(stride, hits[i].size)),
+                    values[i].substr(0, stride));
+          ASSERT_EQ(hits[i].size, values[i].size());
+          ASSERT_EQ(hits[i].kind, 7);
+        }
+        ASSERT_EQ(out.back(), '\0');
       }
     }
   }
@@ -387,6 +392,68 @@ TEST(TheHotTable, HandlesKnowWhenTheyAreStale) {
   ASSERT_TRUE(last);
   table.clear();
   EXPECT_EQ(table.find(last, out, sizeof out).state, HotState::kStale);
+}
+
+TEST(TheHotTable, ShowsAValueThroughItsHandle) {
+  HotTable table;
+  int shown = 0;
+  for (const std::size_t key_size : {0, 7, 12, 39, 41, 100}) {
+    const std::string key(key_size, 'k');
+    put(table, key, "");
+    const HotHandle handle = table.handle(key, hash_of(key));
+    ASSERT_TRUE(handle);
+    for (const std::size_t size : {0, 1, 8, 12, 16, 17, 40, 48, 49, 1000, 3}) {
+      const std::string value(size, static_cast<char>('a' + size % 26));
+      put(table, key, value, static_cast<std::uint8_t>(size));
+      ASSERT_TRUE(table.visit(handle,
+                              [&](std::string_view seen, std::uint8_t kind) {
+                                EXPECT_EQ(seen, value);
+                                EXPECT_EQ(kind, static_cast<std::uint8_t>(size));
+                                ++shown;
+                              }))
+          << key_size << "/" << size;
+    }
+    table.erase(key, hash_of(key));
+    EXPECT_FALSE(table.visit(handle, [](std::string_view, std::uint8_t) { ADD_FAILURE(); }));
+  }
+  EXPECT_EQ(shown, 6 * 11);
+  EXPECT_FALSE(table.visit(HotHandle{}, [](std::string_view, std::uint8_t) { ADD_FAILURE(); }));
+  for (const std::size_t size : {12, 100}) {
+    put(table, "old", std::string(size, 'o'));
+    const HotHandle handle = table.handle("old", hash_of("old"));
+    table.clear();
+    put(table, "old", std::string(size, 'n'));
+    EXPECT_FALSE(table.visit(handle, [](std::string_view, std::uint8_t) { ADD_FAILURE(); }));
+  }
+}
+
+TEST(TheHotTable, ErasesByHashAlone) {
+  HotTable table;
+  for (int i = 0; i < 3000; ++i) put(table, std::to_string(i), std::string(i % 90, 'v'), 0, i == 7);
+  EXPECT_FALSE(table.erase_hash(hash_of("none")));
+  EXPECT_EQ(table.size(), 3000U);
+  for (int i = 0; i < 3000; i += 2) EXPECT_TRUE(table.erase_hash(hash_of(std::to_string(i))));
+  EXPECT_TRUE(table.erase_hash(hash_of("7")));  // dirty
+  EXPECT_FALSE(table.erase_hash(hash_of("7")));
+  EXPECT_EQ(table.size(), 1499U);
+  for (int i = 0; i < 3000; ++i) {
+    EXPECT_EQ(get(table, std::to_string(i)).has_value(), i % 2 != 0 && i != 7) << i;
+  }
+  // All of a hash, of which one group can't hold them, and none that only looks alike.
+  const std::uint64_t hash = hash_of("same");
+  const std::uint64_t alike = hash ^ 1ULL << 30;
+  for (int i = 0; i < 40; ++i) {
+    table.put("same" + std::to_string(i), hash, std::string(i % 2 * 60, 's'));
+    table.put("alike" + std::to_string(i), alike, "a");
+  }
+  EXPECT_TRUE(table.erase_hash(hash));
+  EXPECT_FALSE(table.erase_hash(hash));
+  EXPECT_EQ(table.size(), 1499U + 40U);
+  for (int i = 0; i < 40; ++i) {
+    char out[64];
+    EXPECT_FALSE(table.find("same" + std::to_string(i), hash, out, sizeof out));
+    EXPECT_TRUE(table.find("alike" + std::to_string(i), alike, out, sizeof out));
+  }
 }
 
 TEST(TheHotTable, ClearsAtOnceAndRefusesOldFills) {

@@ -8,7 +8,8 @@
         assert db["person"]["tags"][0] == "a"
 
 Dict and List (RD and RL for short) are handles on stored nodes and are used like dict and
-list; calling one, `db["person"]()`, gives plain, detached data.
+list; calling one, `db["person"]()`, gives plain, detached data. Map is a flat mapping; graven.aio
+has what asyncio needs of all of it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,20 @@ from collections.abc import KeysView as _KeysView
 from collections.abc import MutableMapping as _MutableMapping
 from collections.abc import MutableSequence as _MutableSequence
 from collections.abc import ValuesView as _ValuesView
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from graven import _graven
-from graven._graven import CheckReport, Dict, List, Problem, Snapshot, Transaction, Transactor
+from graven._graven import (
+    CheckReport,
+    Dict,
+    List,
+    MapStats,
+    Problem,
+    Snapshot,
+    Transaction,
+    Transactor,
+)
 from graven.db import DB
 from graven.errors import (
     BadValueError,
@@ -41,6 +53,11 @@ from graven.errors import (
     WatchError,
     WrongTypeError,
 )
+from graven.map import Map
+from graven.watch import Change, Watch
+
+if _TYPE_CHECKING:
+    from graven import aio as aio
 
 __version__: str = _graven.__version__
 
@@ -48,14 +65,28 @@ RD = Dict
 RL = List
 
 _MutableMapping.register(Dict)
+_MutableMapping.register(_graven.FlatMap)
 _MutableSequence.register(List)
 _KeysView.register(_graven.DictKeys)
 _ValuesView.register(_graven.DictValues)
 _ItemsView.register(_graven.DictItems)
 
-for _class in (CheckReport, Dict, List, Problem, Snapshot, Transaction, Transactor, DB):
+for _class in (
+    *(CheckReport, Dict, List, MapStats, Problem, Snapshot, Transaction, Transactor),
+    *(Change, DB, Map, Watch),
+):
     _class.__module__ = "graven"
 del _class
+
+
+def __getattr__(name: str) -> _Any:
+    # Not before it is asked for: asyncio takes longer to import than all of graven.
+    if name == "aio":
+        import importlib
+
+        return importlib.import_module("graven.aio")
+    raise AttributeError(f"module 'graven' has no attribute {name!r}")
+
 
 __all__ = [
     "DB",
@@ -63,6 +94,7 @@ __all__ = [
     "RL",
     "BadValueError",
     "BusyError",
+    "Change",
     "CheckReport",
     "ClosedError",
     "CollectedError",
@@ -76,6 +108,8 @@ __all__ = [
     "KeyNotFound",
     "LimitError",
     "List",
+    "Map",
+    "MapStats",
     "Problem",
     "Snapshot",
     "Transaction",
@@ -83,6 +117,7 @@ __all__ = [
     "TransactionExpiredError",
     "UnavailableError",
     "UsageError",
+    "Watch",
     "WatchError",
     "WrongTypeError",
     "__version__",

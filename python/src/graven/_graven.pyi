@@ -12,6 +12,7 @@ from collections.abc import (
     MutableSequence,
     ValuesView,
 )
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, ClassVar, SupportsIndex, TypeVar, overload
 
@@ -503,3 +504,181 @@ class Snapshot(Dict):
 
     def __enter__(self) -> Snapshot: ...
     def __exit__(self, *exception: object) -> None: ...
+
+class Watcher:
+    """What graven.Watch is made of."""
+
+    def __init__(self, database: Database, path: str) -> None: ...
+    def next(self, seconds: float) -> tuple[str, Any, bool] | None:
+        """The next change as (path, value, deleted); None when the time is up."""
+
+    def stop(self) -> None:
+        """Ends a next() that is waiting, and all later ones at once."""
+
+class MapIterator(Iterator[Any]):
+    """Steps through a Map in order of its keys."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+
+class MapStats:
+    """What Map.stats() tells, of one moment."""
+
+    @property
+    def hot_entries(self) -> int:
+        """Keys known in memory, also as missing."""
+
+    @property
+    def hot_bytes(self) -> int:
+        """Bytes they take up."""
+
+    @property
+    def misses(self) -> int:
+        """Reads that had to go further than memory."""
+
+    @property
+    def warm_entries(self) -> int:
+        """Items in the warm file."""
+
+    @property
+    def warm_bytes(self) -> int:
+        """Its size on the disk."""
+
+    @property
+    def warm_hits(self) -> int:
+        """Misses that it answered."""
+
+    @property
+    def pending(self) -> int:
+        """Writes that are not in the file yet."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes they take up."""
+
+    @property
+    def flushes(self) -> int:
+        """Flushes that wrote something."""
+
+    @property
+    def failed_flushes(self) -> int:
+        """Flushes that could not."""
+
+    def __repr__(self) -> str: ...
+
+class FlatMap(MutableMapping[str, Any]):
+    """What graven.Map is made of."""
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __eq__(self, value: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __init__(
+        self,
+        url: str,
+        name: str = "main",
+        persist: str = "writethrough",
+        hot_capacity: int = 1000000,
+        flush_interval: float = 1.0,
+        pending_limit: int = 268435456,
+        read_only: bool = False,
+        synchronous: str = "normal",
+        busy_timeout: float = 30.0,
+        allow_network_file_system: bool = False,
+    ) -> None:
+        """Opens a map of the store at a path or URL."""
+
+    def __or__(self, value: FlatMap | dict[str, Any], /) -> dict[str, Any]: ...
+    def __ror__(self, value: dict[str, Any], /) -> dict[str, Any]: ...
+    def __ior__(self, value: Mapping[str, Any] | Iterable[tuple[str, Any]], /) -> Self: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: str, /) -> Any: ...
+    def __setitem__(self, key: str, value: Any, /) -> None: ...
+    def __delitem__(self, key: str, /) -> None: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """The value under a key, or the default."""
+
+    def get_many(self, keys: Iterable[str], default: Any = None) -> list[Any]:
+        """
+        The values of many keys, of one state of the map; the default where there is none.
+        """
+
+    def copy(self) -> dict[str, Any]:
+        """A plain dict of all that is in the map."""
+
+    def set(self, key: str, value: Any, ttl: float | timedelta | None = None) -> None:
+        """
+        Sets a key. After its time to live, in seconds, it is gone again; without one it
+        stays, also if it had one before.
+        """
+
+    def setdefault(self, key: str, default: Any = None, /) -> Any:
+        """The value under a key, or the default after storing it, in one step."""
+
+    def update(self, other: Any = (), /, **kwargs: Any) -> None:
+        """
+        Sets the entries of a mapping, an iterable of pairs and keywords, in one step.
+        """
+
+    def bulk_insert(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]], /) -> None:
+        """update() under another name."""
+
+    @overload
+    def pop(self, key: str, /) -> Any:
+        """Removes a key and gives its value."""
+
+    @overload
+    def pop(self, key: str, default: Any, /) -> Any: ...
+    def popitem(self) -> tuple[str, Any]:
+        """Removes and gives the entry with the first key."""
+
+    def delete_many(self, keys: Iterable[str], /) -> int:
+        """Removes those keys that are there, in one step; gives how many were."""
+
+    def clear(self) -> None:
+        """Removes everything."""
+
+    def flush(self) -> None:
+        """Returns when all that was written before is in the file."""
+
+    def wait_durable(self) -> None:
+        """
+        flush(), and returns when it survives a loss of power, whatever `synchronous` says.
+        """
+
+    def stats(self) -> MapStats:
+        """What is in memory and what waits for the disk."""
+
+    @property
+    def name(self) -> str:
+        """The map's name in its file."""
+
+    @property
+    def path(self) -> str:
+        """The path or URL it was opened at."""
+
+    @property
+    def persist(self) -> str:
+        """'writethrough', 'lazy' or 'memory'."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+
+    def close(self) -> None:
+        """Flushes, and ends this map. Calling it again does nothing."""
+
+def iterate_map(map: FlatMap, part: str, /) -> Iterator[Any]:
+    """Steps through the 'keys', 'values' or 'items'."""
+
+def peek(map: FlatMap, key: str, missing: Any, unknown: Any, /) -> Any:
+    """
+    The value under a key or `missing`; `unknown` if the store would have to be waited for.
+    """
+
+def peek_many(map: FlatMap, keys: Iterable[str], default: Any, /) -> list[Any] | None:
+    """get_many(), or None if the store would have to be waited for."""
+
+def try_set(map: FlatMap, key: str, value: Any, /) -> bool:
+    """Sets a key if nothing needs to be waited for."""

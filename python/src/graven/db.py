@@ -7,6 +7,7 @@ import os
 import warnings
 
 from graven import _graven
+from graven.watch import Watch
 
 __all__ = ["DB"]
 
@@ -74,6 +75,15 @@ class DB(_graven.Database):
         import asyncio  # here, because it takes longer to import than all of graven
 
         await asyncio.to_thread(self.maintenance)
+
+    def watch(self, path: str) -> Watch:
+        """An iterator of the changes of what lies at a path; see Watch."""
+        return Watch(self, path)
+
+    def wait(self, path: str, timeout: float | None = None) -> bool:
+        """Sleeps until what lies at a path changes; False after `timeout` seconds."""
+        with Watch(self, path) as changes:
+            return changes.next(timeout) is not None
 
     def shutdown(self) -> None:
         """The same as close()."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
+from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, MutableSequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import graven
-from graven import DB, RD, RL, Dict, List, WatchError
+from graven import DB, RD, RL, Dict, List, Map, WatchError, aio
 
 
 def keys_of(mapping: Mapping[str, Any]) -> list[str]:
@@ -134,7 +135,59 @@ def housekeeping(db: DB, path: Path) -> None:
     assert str(path) in db.name and db.size_on_disk() > 0 and not db.read_only
 
 
+def maps(path: Path) -> None:
+    with Map(path, "cache", "lazy", hot_capacity=1000, flush_interval=0.5) as m:
+        m["a"] = 1
+        m.set("b", {"x": [1]}, ttl=60)
+        m.set("c", b"", ttl=timedelta(hours=1))
+        as_mapping: MutableMapping[str, Any] = m
+        assert keys_of(as_mapping) == ["a", "b", "c"]
+        values: list[Any] = m.get_many(["a", "z"], default=0)
+        assert values == [1, 0] and m.get("z") is None and m.get("z", 2) == 2
+        m.update({"d": 4}, e=5)
+        m.bulk_insert([("f", 6)])
+        m |= {"g": 7}
+        removed: int = m.delete_many(["d", "e"])
+        items: ItemsView[str, Any] = m.items()
+        assert removed == 2 and ("f", 6) in items and m.keys() >= {"a"} and 7 in m.values()
+        copy: dict[str, Any] = m.copy()
+        entry: tuple[str, Any] = m.popitem()
+        assert copy == m | {"a": 1} and entry == ("a", 1) and m.setdefault("a", 1) == m.pop("a")
+        m.flush()
+        m.wait_durable()
+        stats: graven.MapStats = m.stats()
+        assert stats.pending == 0 and m.name == "cache" and not m.closed
+
+
+async def asynchronous(path: Path) -> None:
+    async with aio.AsyncMap(path, "async") as m:
+        await m.set("a", 1, ttl=60.0)
+        value: Any = await m.get("a", 0)
+        keys: list[str] = [key async for key in m]
+        entries: list[tuple[str, Any]] = [item async for item in m.items()]
+        many: list[Any] = await m.get_many(keys)
+        assert many == [value] and entries == [("a", 1)] and await m.size() == 1
+        await m.update({"b": 2})
+        assert (await m.stats()).pending == 0 and await m.delete_many(["b"]) == 1
+    opened: aio.AsyncMap = await aio.AsyncMap.open(path, "async")
+    await opened.close()
+    async with aio.DB(path) as db:
+        await db.set("async", {"list": [1]})
+        async with db.transaction() as t:
+            await t.append(("async", "list"), 2)
+            visits: int = await t.incr("async")
+        plain: Any = await db.materialize(["async", "list"])
+        report: graven.CheckReport = await db.run(DB.check)
+        length: int = await db.run(lambda db, key: len(db[key]), "async")
+        async with db.snapshot() as before:
+            await db.delete("async")
+            assert await before.contains("async") and await before.keys("async") == ["list"]
+        assert plain == [1, 2] and report.ok and visits == await db.count("async") and length == 1
+
+
 def main(path: Path) -> None:
+    maps(path)
+    asyncio.run(asynchronous(path))
     with DB(path, link_field="name", synchronous="off", busy_timeout=5.0) as db:
         containers(db)
         transactions(db)

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+//
+// Stepping through a map: some entries at a time are taken from its cursor without the GIL, and
+// handed out one by one.
+//
+// Always holds: an iterator keeps the map open in the sense of memory only; after close() its next
+// step raises. While a cursor steps without the GIL its iterator is marked busy, so a second
+// thread gets an error and not a race.
+//
+// Called with the GIL held.
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bind.hpp"
+#include "errors.hpp"
+#include "map_handle.hpp"
+#include "map_values.hpp"
+
+namespace graven::python {
+namespace {
+
+constexpr std::size_t kAtATime = 256;
+
+void require_open(const Map& map) {
+  if (map.closed()) throw ClosedError("the map '" + map.name() + "' was closed");
+}
+
+class MapIterator {
+ public:
+  MapIterator(Map map, Part part) : map_(std::move(map)), part_(part) {}
+  MapIterator(const MapIterator&) = delete;
+  MapIterator& operator=(const MapIterator&) = delete;
+  ~MapIterator() {
+    // It may be what keeps a map that nobody closed.
+    const GilReleased release;
+    cursor_.reset();
+    map_.reset();
+  }
+
+  /// The next one; null at the end.
+  nb::object next() {
+    if (busy_) throw UsageError("this iterator is in use by another thread");
+    if (map_) require_open(*map_);
+    if (at_ == entries_.size() && !fill()) return {};
+    const auto& [key, value] = entries_[at_++];
+    switch (part_) {
+      case Part::kKeys:
+        return str_from(key);
+      case Part::kValues:
+        return map_value_from(value);
+      default:
+        return owned(PyTuple_Pack(2, str_from(key).ptr(), map_value_from(value).ptr()));
+    }
+  }
+
+ private:
+  bool fill() {
+    if (!map_) return false;
+    busy_ = true;
+    try {
+      off_gil(*map_, [&](const Map& map) {
+        at_ = 0;
+        entries_.clear();
+        if (!cursor_) cursor_ = map.cursor();
+        std::pair<std::string, Data> entry;
+        Data* value = part_ == Part::kKeys ? nullptr : &entry.second;
+        while (entries_.size() < kAtATime && cursor_->next(entry.first, value)) {
+          entries_.push_back(std::move(entry));
+        }
+      });
+    } catch (...) {
+      busy_ = false;
+      throw;
+    }
+    if (entries_.empty()) {
+      const GilReleased release;
+      cursor_.reset();
+      map_.reset();
+    }
+    busy_ = false;
+    return map_.has_value();
+  }
+
+  std::optional<Map> map_;  // empty at the end
+  const Part part_;
+  std::shared_ptr<map::Cursor> cursor_;
+  std::vector<std::pair<std::string, Data>> entries_;
+  std::size_t at_ = 0;
+  bool busy_ = false;
+};
+
+PyObject* iterator_next(PyObject* self) {
+  return guarded_object([&] { return nb::inst_ptr<MapIterator>(self)->next(); });
+}
+
+PyType_Slot slots[] = {
+    {Py_tp_iter, slot(PyObject_SelfIter)}, {Py_tp_iternext, slot(iterator_next)}, {0, nullptr}};
+
+}  // namespace
+
+nb::object iterate_map(const MapHandle& handle, Part part) {
+  require_open(handle.map);
+  nb::object object = nb::inst_alloc(nb::type<MapIterator>());
+  new (nb::inst_ptr<MapIterator>(object)) MapIterator(handle.map, part);
+  nb::inst_mark_ready(object);
+  return object;
+}
+
+nb::object plain_copy(const MapHandle& handle) {
+  nb::object result = owned(PyDict_New());
+  MapIterator items(handle.map, Part::kItems);
+  while (const nb::object item = items.next()) {
+    if (PyDict_SetItem(result.ptr(), PyTuple_GET_ITEM(item.ptr(), 0),
+                       PyTuple_GET_ITEM(item.ptr(), 1)) != 0) {
+      throw nb::python_error();
+    }
+  }
+  return result;
+}
+
+void bind_map_iterator(nb::module_& module) {
+  nb::class_<MapIterator>(module, "MapIterator", nb::type_slots(slots), nb::is_final(),
+                          nb::sig("class MapIterator(Iterator[Any])"),
+                          "Steps through a Map in order of its keys.");
+}
+
+}  // namespace graven::python

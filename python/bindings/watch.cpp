@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//
+// Watcher: what graven.Watch and DB.wait() are made of. It sleeps without the GIL, a little at a
+// time, so that the Python around it can look for signals.
+//
+// Called with the GIL held.
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include <nanobind/stl/string.h>
+
+#include <graven/watch.hpp>
+
+#include "bind.hpp"
+#include "convert.hpp"
+#include "errors.hpp"
+#include "gil.hpp"
+#include "handles.hpp"
+
+namespace graven::python {
+namespace {
+
+struct Watcher {
+  HomePtr home;
+  Watch watch;
+};
+
+void open(Watcher* self, nb::handle database, const std::string& path) {
+  HomePtr home = dict_handle(database.ptr()).home_ptr();
+  if (!home->database) throw UsageError("a watch needs a DB, not a view of it");
+  Watch watch = [&] {
+    const GilReleased release;
+    return Watch(*home->database, path);
+  }();
+  new (self) Watcher{std::move(home), std::move(watch)};
+}
+
+/// (path, value, deleted), or None when the time is up.
+nb::object next(const Watcher& self, double seconds) {
+  const auto timeout =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(seconds));
+  std::optional<Change> change = [&] {
+    const GilReleased release;
+    return self.watch.next(timeout);
+  }();
+  if (!change) return nb::none();
+  const bool deleted = !change->value.has_value();
+  nb::object value = deleted ? nb::none() : to_python(*change->value, self.home);
+  return nb::make_tuple(str_from(change->path), std::move(value), deleted);
+}
+
+}  // namespace
+
+void bind_watch(nb::module_& module) {
+  nb::class_<Watcher>(module, "Watcher", nb::is_final(), "What graven.Watch is made of.")
+      .def("__init__", open, nb::arg("database"), nb::arg("path"),
+           nb::sig("def __init__(self, database: Database, path: str) -> None"))
+      .def("next", next, nb::arg("seconds"),
+           nb::sig("def next(self, seconds: float) -> tuple[str, Any, bool] | None"),
+           "The next change as (path, value, deleted); None when the time is up.")
+      .def(
+          "stop",
+          [](const Watcher& self) {
+            const GilReleased release;
+            self.watch.stop();
+          },
+          "Ends a next() that is waiting, and all later ones at once.");
+}
+
+}  // namespace graven::python

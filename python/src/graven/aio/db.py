@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: MIT
+"""graven.aio.DB: the graph for asyncio, its transactions and snapshots.
+
+Always holds: every operation of a transaction, its beginning and its end are done by one thread, in
+order, because transactions of the core belong to a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, Union
+
+import graven
+from graven.aio.workers import Workers, close, finished, readers, writers
+from graven.errors import ClosedError, IndexOutOfRange, KeyNotFound, UsageError, WrongTypeError
+
+if TYPE_CHECKING:
+    from typing_extensions import Concatenate, ParamSpec, Self
+
+    P = ParamSpec("P")
+
+T = TypeVar("T")
+#: Where a value is: a key of the root, or the keys and indexes on the way down.
+Path = Union[str, Sequence[Union[str, int]]]
+
+_MISSING = object()
+
+
+# What is done in a thread.
+
+
+def _steps_of(path: Path) -> Sequence[str | int]:
+    return (path,) if isinstance(path, str) else path
+
+
+def _node(root: Any, steps: Sequence[str | int]) -> Any:
+    node = root
+    for at, step in enumerate(steps):
+        if not isinstance(node, (graven.Dict, graven.List)):
+            raise WrongTypeError(f"there is no dict or list at {list(steps[:at])!r}")
+        inside: Any = node  # a step of the wrong type is for it to refuse
+        node = inside[step]
+    return node
+
+
+def _container(root: graven.Dict, path: Path) -> tuple[Any, Any]:
+    steps = _steps_of(path)
+    if not steps:
+        raise UsageError("the root itself cannot be replaced or removed")
+    return _node(root, steps[:-1]), steps[-1]
+
+
+def _get(root: graven.Dict, path: Path, default: Any) -> Any:
+    try:
+        return _node(root, _steps_of(path))
+    except (KeyNotFound, IndexOutOfRange):
+        return default
+
+
+def _materialize(root: graven.Dict, path: Path) -> Any:
+    node = _node(root, _steps_of(path))
+    return node() if isinstance(node, (graven.Dict, graven.List)) else node
+
+
+def _set(root: graven.Dict, path: Path, value: Any) -> None:
+    container, last = _container(root, path)
+    container[last] = value
+
+
+def _delete(root: graven.Dict, path: Path) -> None:
+    container, last = _container(root, path)
+    del container[last]
+
+
+def _pop(root: graven.Dict, path: Path, *default: Any) -> Any:
+    container, last = _container(root, path)
+    return container.pop(last, *default)
+
+
+class _Reading:
+    """The root dict as one sees it. Nested dicts and lists are handles on what is stored."""
+
+    def _place(self) -> tuple[Workers | None, Any]:
+        """What the current task's calls are made on, and where if not anywhere."""
+        raise NotImplementedError
+
+    async def _read(self, call: Callable[..., T], *arguments: Any) -> T:
+        own, root = self._place()
+        return await (own or readers).run(call, root, *arguments)
+
+    async def get(self, path: Path, default: Any = None) -> Any:
+        """The value at a path, or the default. A nested dict or list comes as its handle, whose
+        own methods are synchronous: for run() and for linking it elsewhere with set()."""
+        return await self._read(_get, path, default)
+
+    async def materialize(self, path: Path = ()) -> Any:
+        """Everything at a path as plain, detached data, of one state."""
+        return await self._read(_materialize, path)
+
+    async def contains(self, path: Path) -> bool:
+        """Whether there is something at a path."""
+        return await self.get(path, _MISSING) is not _MISSING
+
+    async def keys(self, path: Path = ()) -> list[str]:
+        """The keys of the dict at a path."""
+        return await self._read(lambda root: list(_node(root, _steps_of(path)).keys()))
+
+    async def size(self, path: Path = ()) -> int:
+        """The length of the dict or list at a path."""
+        return await self._read(lambda root: len(_node(root, _steps_of(path))))
+
+    async def count(self, counter: str) -> int:
+        """The value of a counter, 0 when missing."""
+        return await self._read(lambda root: int(root.count(counter)))
+
+
+class _Writing(_Reading):
+    """The same, and changing it."""
+
+    async def _write(self, call: Callable[..., T], *arguments: Any) -> T:
+        own, root = self._place()
+        return await (own or writers).run(call, root, *arguments)
+
+    async def run(
+        self,
+        function: Callable[Concatenate[graven.DB, P], T],
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> T:
+        """function(db, ...) in a thread, with the synchronous DB."""
+        context = contextvars.copy_context()
+        return await self._write(lambda db: context.run(function, db, *arguments, **keywords))
+
+    async def set(self, path: Path, value: Any) -> None:
+        """Stores a value; the container it goes into must be there."""
+        await self._write(_set, path, value)
+
+    async def delete(self, path: Path) -> None:
+        """Removes what is at a path; KeyNotFound or IndexOutOfRange when there is nothing."""
+        await self._write(_delete, path)
+
+    async def pop(self, path: Path, *default: Any) -> Any:
+        """Removes what is at a path and gives it, or the default."""
+        return await self._write(_pop, path, *default)
+
+    async def setdefault(self, path: Path, default: Any = None) -> Any:
+        """The value at a path, or the default after storing it, in one step."""
+
+        def setdefault(root: graven.Dict) -> Any:
+            container, last = _container(root, path)
+            return container.setdefault(last, default)
+
+        return await self._write(setdefault)
+
+    async def update(self, entries: Any, path: Path = ()) -> None:
+        """Sets many entries of the dict at a path in one step."""
+        await self._write(lambda root: _node(root, _steps_of(path)).update(entries))
+
+    async def append(self, path: Path, value: Any) -> None:
+        """Appends to the list at a path."""
+        await self._write(lambda root: _node(root, _steps_of(path)).append(value))
+
+    async def incr(self, counter: str, by: int = 1) -> int:
+        """Adds to a counter and gives its new value; atomic across processes."""
+        return await self._write(lambda root: int(root.incr(counter, by)))
+
+    async def decr(self, counter: str, by: int = 1) -> int:
+        """Subtracts from a counter and gives its new value."""
+        return await self._write(lambda root: int(root.decr(counter, by)))
+
+
+class DB(_Writing):
+    """A graven.DB whose methods are awaited. It takes what DB takes.
+
+    Open it with `async with aio.DB(path) as db:`, or with `db = await aio.DB.open(path)` and
+    close() at the end. Whatever has no method here goes through run():
+    `report = await db.run(graven.DB.check)`. What a task does while it is in a transaction() is
+    part of that, through this object too.
+    """
+
+    def __init__(
+        self,
+        path_or_url: str | os.PathLike[str],
+        prefix: str | None = None,
+        link_field: str | None = None,
+        *,
+        read_only: bool = False,
+        new_prefix: bool = False,
+        synchronous: str = "normal",
+        busy_timeout: float = 30.0,
+        transaction_limit: float = 60.0,
+        allow_network_file_system: bool = False,
+    ) -> None:
+        self._make = functools.partial(
+            graven.DB,
+            *(path_or_url, prefix, link_field),
+            read_only=read_only,
+            new_prefix=new_prefix,
+            synchronous=synchronous,
+            busy_timeout=busy_timeout,
+            transaction_limit=transaction_limit,
+            allow_network_file_system=allow_network_file_system,
+        )
+        self._db: graven.DB | None = None
+        # The innermost of each task.
+        self._entered: weakref.WeakKeyDictionary[asyncio.Task[Any], Transaction]
+        self._entered = weakref.WeakKeyDictionary()
+
+    @classmethod
+    async def open(
+        cls, path_or_url: str | os.PathLike[str], *arguments: Any, **options: Any
+    ) -> Self:
+        """A database that is open."""
+        return await cls(path_or_url, *arguments, **options).__aenter__()
+
+    async def __aenter__(self) -> Self:
+        if self._db is not None:
+            raise UsageError("this database has been opened already")
+        self._db = await writers.run(self._make, drop=close)
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    @property
+    def _sync(self) -> graven.DB:
+        if self._db is None:
+            raise UsageError("open the database first: async with, or await aio.DB.open(...)")
+        return self._db
+
+    def _place(self) -> tuple[Workers | None, Any]:
+        inside = self._entered.get(_task())
+        return (inside._thread if inside else None), self._sync
+
+    def transaction(self) -> Transaction:
+        """What the block of `async with db.transaction() as t:` does is one atomic step that sees
+        its own writes. Any exception rolls it back. Inside another one it is a savepoint."""
+        return Transaction(self)
+
+    def snapshot(self) -> Snapshot:
+        """A consistent, read-only view of this moment: `async with db.snapshot() as before:`"""
+        return Snapshot(self)
+
+    async def close(self) -> None:
+        """Ends this database and its handles. Calling it again does nothing."""
+        if self._db is not None and not self._db.closed:
+            await finished(writers.run(self._db.close))
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._db is not None and self._db.closed
+
+    def __repr__(self) -> str:
+        state = "not open" if self._db is None else "closed" if self._db.closed else self._db.name
+        return f"<graven.aio.DB {state}>"
+
+
+def _task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise UsageError("this is for asyncio tasks")
+    return task
+
+
+class _Block:
+    """A synchronous transaction, begun and ended by one thread."""
+
+    def __init__(self, db: graven.DB) -> None:
+        self._context = db.transaction()
+        self._open = False
+
+    def begin(self) -> None:
+        self._context.__enter__()
+        self._open = True
+
+    def end(self, error: BaseException | None) -> None:
+        """Rolls back when there is an error; nothing if it was never begun."""
+        if self._open:
+            self._open = False
+            self._context.__exit__(None if error is None else type(error), error, None)
+
+
+class Transaction(_Writing):
+    """What DB.transaction() gives: for the task that enters it."""
+
+    _thread: Workers
+    _outer: Transaction | None
+
+    def __init__(self, db: DB) -> None:
+        self._db = db
+        # Weak, or the task would never go if its loop ended before the transaction.
+        self._task: weakref.ref[asyncio.Task[Any]] | None = None
+        self._over = False
+
+    def _place(self) -> tuple[Workers | None, Any]:
+        if self._task is None or self._over:
+            raise UsageError("a transaction is used inside its `async with` block")
+        if asyncio.current_task() is not self._task():
+            raise UsageError("a transaction belongs to the task that entered it")
+        return self._thread, self._db._sync
+
+    def transaction(self) -> Transaction:
+        """A savepoint: rolled back by an exception for itself."""
+        return self._db.transaction()
+
+    async def __aenter__(self) -> Self:
+        if self._task is not None:
+            raise UsageError("a transaction is entered once")
+        task = _task()
+        self._loop = asyncio.get_running_loop()
+        self._outer = self._db._entered.get(task)
+        self._block = _Block(self._db._sync)
+        self._thread = self._outer._thread if self._outer else Workers(1, idle_seconds=None)
+        try:
+            await self._thread.run(self._block.begin)
+        except BaseException as error:
+            self._end(error)  # should it have begun, or be about to
+            raise
+        self._task = weakref.ref(task)
+        self._db._entered[task] = self
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._task is not None
+        self._over = True
+        ending = self._end(error)
+        task = self._task()
+        if task is not None and self._outer is not None:
+            self._db._entered[task] = self._outer
+        elif task is not None:
+            del self._db._entered[task]
+        if kind is not GeneratorExit:  # the task was destroyed; nothing can be awaited in it
+            await finished(ending)
+
+    def _end(self, error: BaseException | None) -> asyncio.Future[None]:
+        """Leaves the end to the thread, after all that it has to do yet."""
+        ending = self._thread.run(self._block.end, error, loop=self._loop)
+        if self._outer is None:
+            self._thread.post(None)
+        return ending
+
+
+class Snapshot(_Reading):
+    """What DB.snapshot() gives: the root dict as it was when it was entered."""
+
+    def __init__(self, db: DB) -> None:
+        self._db = db
+        self._snapshot: graven.Snapshot | None = None
+
+    def _place(self) -> tuple[Workers | None, Any]:
+        if self._snapshot is None:
+            raise ClosedError("a snapshot is used inside its `async with` block")
+        return None, self._snapshot
+
+    async def __aenter__(self) -> Self:
+        self._snapshot = await readers.run(self._db._sync.snapshot, drop=close)
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        assert self._snapshot is not None
+        await finished(readers.run(self._snapshot.close))

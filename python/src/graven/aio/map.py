@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: MIT
+"""graven.aio.AsyncMap: a Map for asyncio. What is in memory is answered without a thread."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import graven
+from graven import _graven
+from graven.aio.workers import close, finished, readers, writers
+from graven.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_AT_A_TIME = 256  # entries from a thread
+_AT_ONCE = 1000  # keys that the event loop itself looks up
+_UNKNOWN = object()
+_MISSING = object()
+
+
+class AsyncMap:
+    """A graven.Map whose methods are awaited. It takes what Map takes.
+
+    Open it with `async with AsyncMap(path) as m:`, or with `m = await AsyncMap.open(path)` and
+    close() at the end. Iterate with `async for key in m`, or over m.keys(), values() and items().
+    """
+
+    def __init__(
+        self,
+        path_or_url: str | os.PathLike[str],
+        name: str = "main",
+        persist: str = "writethrough",
+        hot_capacity: int = 1_000_000,
+        flush_interval: float = 1.0,
+        *,
+        pending_limit: int = 256 << 20,
+        read_only: bool = False,
+        synchronous: str = "normal",
+        busy_timeout: float = 30.0,
+        allow_network_file_system: bool = False,
+    ) -> None:
+        self._make = functools.partial(
+            graven.Map,
+            *(path_or_url, name, persist, hot_capacity, flush_interval),
+            pending_limit=pending_limit,
+            read_only=read_only,
+            synchronous=synchronous,
+            busy_timeout=busy_timeout,
+            allow_network_file_system=allow_network_file_system,
+        )
+        self._map: graven.Map | None = None
+
+    @classmethod
+    async def open(
+        cls, path_or_url: str | os.PathLike[str], *arguments: Any, **options: Any
+    ) -> Self:
+        """A map that is open."""
+        return await cls(path_or_url, *arguments, **options).__aenter__()
+
+    async def __aenter__(self) -> Self:
+        if self._map is not None:
+            raise UsageError("this map has been opened already")
+        self._map = await writers.run(self._make, drop=close)
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    @property
+    def _sync(self) -> graven.Map:
+        if self._map is None:
+            raise UsageError("open the map first: async with, or await AsyncMap.open(...)")
+        return self._map
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """The value under a key, or the default."""
+        value = _graven.peek(self._sync, key, default, _UNKNOWN)
+        if value is _UNKNOWN:
+            value = await readers.run(self._sync.get, key, default)
+        return value
+
+    async def contains(self, key: str) -> bool:
+        """Whether the key is there."""
+        return await self.get(key, _MISSING) is not _MISSING
+
+    async def get_many(self, keys: Iterable[str], default: Any = None) -> list[Any]:
+        """The values of many keys, of one state of the map; the default where there is none."""
+        if not isinstance(keys, (list, tuple, str)):
+            keys = list(keys)
+        if len(keys) <= _AT_ONCE:
+            known = _graven.peek_many(self._sync, keys, default)
+            if known is not None:
+                return known
+        return await readers.run(self._sync.get_many, keys, default)
+
+    async def set(self, key: str, value: Any, ttl: float | timedelta | None = None) -> None:
+        """Sets a key; with a time to live, in seconds, it is gone after that."""
+        if ttl is not None or not _graven.try_set(self._sync, key, value):
+            await writers.run(self._sync.set, key, value, ttl)
+
+    async def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value under a key, or the default after storing it, in one step."""
+        return await writers.run(self._sync.setdefault, key, default)
+
+    async def update(self, other: Any = (), /, **kwargs: Any) -> None:
+        """Sets the entries of a mapping, an iterable of pairs and keywords, in one step."""
+        await writers.run(functools.partial(self._sync.update, other, **kwargs))
+
+    async def bulk_insert(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+        """update() under another name."""
+        await writers.run(self._sync.bulk_insert, entries)
+
+    async def delete(self, key: str) -> None:
+        """Removes a key; KeyNotFound when it is not there."""
+        await writers.run(self._sync.__delitem__, key)
+
+    async def delete_many(self, keys: Iterable[str]) -> int:
+        """Removes those keys that are there, in one step; gives how many were."""
+        return await writers.run(self._sync.delete_many, keys)
+
+    async def pop(self, key: str, *default: Any) -> Any:
+        """Removes a key and gives its value, or the default."""
+        return await writers.run(self._sync.pop, key, *default)
+
+    async def popitem(self) -> tuple[str, Any]:
+        """Removes and gives the entry with the first key."""
+        return await writers.run(self._sync.popitem)
+
+    async def clear(self) -> None:
+        """Removes everything."""
+        await writers.run(self._sync.clear)
+
+    async def size(self) -> int:
+        """How many entries there are."""
+        return await readers.run(self._sync.__len__)
+
+    async def copy(self) -> dict[str, Any]:
+        """A plain dict of all that is in the map."""
+        return await readers.run(self._sync.copy)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self.keys()
+
+    def keys(self) -> AsyncIterator[str]:
+        """The keys, for `async for`."""
+        return self._steps("keys")
+
+    def values(self) -> AsyncIterator[Any]:
+        """The values, for `async for`."""
+        return self._steps("values")
+
+    def items(self) -> AsyncIterator[tuple[str, Any]]:
+        """The (key, value) pairs, for `async for`."""
+        return self._steps("items")
+
+    async def _steps(self, part: str) -> AsyncIterator[Any]:
+        iterator = _graven.iterate_map(self._sync, part)
+        while some := await readers.run(_take, iterator):
+            for each in some:
+                yield each
+
+    async def flush(self) -> None:
+        """Returns when all that was written before is in the file."""
+        await writers.run(self._sync.flush)
+
+    async def wait_durable(self) -> None:
+        """flush(), and returns when it survives a loss of power."""
+        await writers.run(self._sync.wait_durable)
+
+    async def stats(self) -> graven.MapStats:
+        """What is in memory and what waits for the disk."""
+        return await readers.run(self._sync.stats)
+
+    async def close(self) -> None:
+        """Flushes, and ends this map. Calling it again does nothing."""
+        if self._map is not None and not self._map.closed:
+            await finished(writers.run(self._map.close))
+
+    @property
+    def name(self) -> str:
+        """The map's name in its file."""
+        return self._sync.name
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._map is not None and self._map.closed
+
+    def __repr__(self) -> str:
+        return f"<graven.aio.AsyncMap {'not open' if self._map is None else repr(self._map)}>"
+
+
+def _take(iterator: Iterator[Any]) -> list[Any]:
+    return list(itertools.islice(iterator, _AT_A_TIME))

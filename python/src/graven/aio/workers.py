@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""The threads in which graven.aio waits for the store.
+
+Always holds: a call that has begun goes on to its end, whether it is still waited for or not; what
+it gives goes to the event loop that asked, or, if nobody there wants it any more, to `drop`. Daemon
+threads, because the interpreter's end must not wait for them.
+
+Any thread; post() and run() wait for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_READERS = 8
+_WRITERS = 32  # which wait for each other, and share commits
+_IDLE_SECONDS = 10.0
+
+
+class Job:
+    """A call, and the future of an event loop that waits for it."""
+
+    __slots__ = ("call", "drop", "future", "loop")
+
+    def __init__(
+        self,
+        call: Callable[[], Any],
+        loop: asyncio.AbstractEventLoop | None = None,
+        future: asyncio.Future[Any] | None = None,
+        drop: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.call, self.loop, self.future, self.drop = call, loop, future, drop
+
+    def run(self) -> None:
+        """In a thread."""
+        if self.future is not None and self.future.cancelled():
+            return
+        result, error = None, None
+        try:
+            result = self.call()
+        except BaseException as caught:
+            error = caught
+        try:
+            if self.loop is not None:
+                self.loop.call_soon_threadsafe(self._settle, result, error)
+        except RuntimeError:  # the loop is closed
+            if self.drop is not None and error is None:
+                self.drop(result)
+        finally:
+            error = None  # or it would keep this frame, and this frame it
+
+    def _settle(self, result: Any, error: BaseException | None) -> None:
+        """In the event loop."""
+        future = self.future
+        if future is None or future.done():  # cancelled meanwhile
+            if self.drop is not None and error is None:
+                writers.post(Job(functools.partial(self.drop, result)))
+        elif error is None:
+            future.set_result(result)
+        elif isinstance(error, StopIteration):  # which no future takes
+            future.set_exception(RuntimeError(f"the function raised {error!r}"))
+        else:
+            future.set_exception(error)
+
+
+class Workers:
+    """Daemon threads, at most so many: started when they are needed, and gone after idling."""
+
+    def __init__(self, limit: int, idle_seconds: float | None = _IDLE_SECONDS) -> None:
+        self._limit = limit
+        self._idle_seconds = idle_seconds
+        self.forget()
+
+    def forget(self) -> None:
+        """There are no threads: in the beginning, and in a forked child."""
+        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._threads = 0
+        self._free = 0  # threads without a job, less jobs without a thread
+
+    def post(self, job: Job | None) -> None:
+        """Leaves a job to a thread; None ends one. With one thread they are done in order."""
+        with self._lock:
+            if self._free <= 0 and self._threads < self._limit:
+                threading.Thread(target=self._work, name="graven", daemon=True).start()
+                self._threads += 1
+                self._free += 1
+            self._free -= 1
+            self._jobs.put(job)
+
+    def run(
+        self,
+        call: Callable[..., T],
+        *arguments: Any,
+        loop: asyncio.AbstractEventLoop | None = None,
+        drop: Callable[[T], None] | None = None,
+    ) -> asyncio.Future[T]:
+        """The result of a call made in a thread; `drop` gets it if nobody waits for it any more."""
+        loop = loop or asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self.post(Job(functools.partial(call, *arguments), loop, future, drop))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._idle_seconds)
+            except queue.Empty:
+                with self._lock:
+                    if self._free <= 0:  # one is on its way
+                        continue
+                    self._free -= 1
+                    self._threads -= 1
+                    return
+            if job is None:
+                return
+            job.run()
+            del job  # with what it holds
+            with self._lock:
+                self._free += 1
+
+
+readers = Workers(_READERS)  # of their own, because writers may all wait for a lock
+writers = Workers(_WRITERS)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=readers.forget)
+    os.register_at_fork(after_in_child=writers.forget)
+
+
+async def finished(future: asyncio.Future[T]) -> T:
+    """Awaits what must be over before one goes on; a cancellation is raised after it."""
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise
+
+
+def close(opened: Any) -> None:
+    opened.close()

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""graven.Map: opening a map, its views, and the little else of it that is Python."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import warnings
+import weakref
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from typing import Any
+
+from graven import _graven
+
+__all__ = ["Map"]
+
+
+class Map(_graven.FlatMap):
+    """A flat mapping from str to values, kept in a file and used like a dict.
+
+    A value is a str, bytes, number, bool, None or plain nested data (dicts with str keys, lists),
+    which is stored as one value: change it by assigning it anew. The keys are in order of their
+    UTF-8 bytes. Several maps live in one file, beside its DB, each under a name. Close it with
+    close(), or use it in a with statement.
+
+    persist: "writethrough" (a write is in the file when it returns), "lazy" (writes are flushed
+        in the background, at the latest by flush() and close()) or "memory" (nothing is stored).
+    hot_capacity: how many keys are kept in memory for reading.
+    flush_interval: seconds between two flushes of a lazy map.
+    pending_limit: from so many bytes of unflushed writes on, writers of a lazy map wait.
+    read_only: nothing can be written through this object.
+    synchronous: "normal" (a write survives a crash of the process), "full" (a loss of power too)
+        or "off" (an orderly exit only).
+    busy_timeout: how many seconds a write waits for other writers before BusyError.
+    allow_network_file_system: open a file on NFS, SMB and the like, which is refused otherwise.
+    """
+
+    def __init__(
+        self,
+        path_or_url: str | os.PathLike[str],
+        name: str = "main",
+        persist: str = "writethrough",
+        hot_capacity: int = 1_000_000,
+        flush_interval: float = 1.0,
+        *,
+        pending_limit: int = 256 << 20,
+        read_only: bool = False,
+        synchronous: str = "normal",
+        busy_timeout: float = 30.0,
+        allow_network_file_system: bool = False,
+    ) -> None:
+        super().__init__(
+            os.fspath(path_or_url),
+            name=name,
+            persist=persist,
+            hot_capacity=hot_capacity,
+            flush_interval=flush_interval,
+            pending_limit=pending_limit,
+            read_only=read_only,
+            synchronous=synchronous,
+            busy_timeout=busy_timeout,
+            allow_network_file_system=allow_network_file_system,
+        )
+        self._opened = True
+        if persist == "lazy":
+            key = id(self)
+            _lazy[key] = weakref.ref(self, lambda _: _lazy.pop(key, None))
+
+    def keys(self) -> KeysView[str]:
+        """A live view of the keys: a set."""
+        return MapKeys(self)
+
+    def values(self) -> ValuesView[Any]:
+        """A live view of the values."""
+        return MapValues(self)
+
+    def items(self) -> ItemsView[str, Any]:
+        """A live view of the (key, value) pairs: a set."""
+        return MapItems(self)
+
+    def __enter__(self) -> Map:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Closed by what it is made of, as soon as no iterator uses it any more.
+        if getattr(self, "_opened", False) and not self.closed:
+            warnings.warn(
+                f"unclosed map {self.name!r} in {self.path!r}; close() it or use a with statement",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+
+# What is unflushed at the interpreter's end would be lost with a map that nobody destroys then.
+_lazy: dict[int, weakref.ref[Map]] = {}
+
+
+@atexit.register
+def _flush_lazy() -> None:
+    for reference in list(_lazy.values()):
+        forgotten = reference()
+        if forgotten is not None and not forgotten.closed:
+            with contextlib.suppress(Exception):
+                forgotten.flush()
+
+
+# The sets' operators are those of the abstract classes; what is looked at is the map as it is.
+
+
+class MapKeys(KeysView[str]):
+    """The keys of a Map as they are now: a set."""
+
+    _mapping: Map
+
+    @property
+    def mapping(self) -> Map:
+        """The Map that this is a view of."""
+        return self._mapping
+
+    def __contains__(self, key: object) -> bool:
+        # As in any set, what cannot be a member is none.
+        return isinstance(key, str) and key in self._mapping
+
+    def __iter__(self) -> Iterator[str]:
+        return _graven.iterate_map(self._mapping, "keys")
+
+    def __repr__(self) -> str:
+        return f"MapKeys({list(self)!r})"
+
+
+class MapValues(ValuesView[Any]):
+    """The values of a Map as they are now."""
+
+    _mapping: Map
+
+    @property
+    def mapping(self) -> Map:
+        """The Map that this is a view of."""
+        return self._mapping
+
+    def __contains__(self, value: object) -> bool:
+        return any(each is value or each == value for each in self)
+
+    def __iter__(self) -> Iterator[Any]:
+        return _graven.iterate_map(self._mapping, "values")
+
+    def __repr__(self) -> str:
+        return f"MapValues({list(self)!r})"
+
+
+class MapItems(ItemsView[str, Any]):
+    """The (key, value) pairs of a Map as they are now: a set."""
+
+    _mapping: Map
+
+    @property
+    def mapping(self) -> Map:
+        """The Map that this is a view of."""
+        return self._mapping
+
+    def __contains__(self, item: object) -> bool:
+        if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
+            return False
+        value = self._mapping.get(item[0], _MISSING)
+        return value is not _MISSING and bool(value is item[1] or value == item[1])
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return _graven.iterate_map(self._mapping, "items")
+
+    def __repr__(self) -> str:
+        return f"MapItems({list(self)!r})"
+
+
+_MISSING = object()

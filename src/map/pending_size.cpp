@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//
+// How many items a pending map has: those in the store, and by how much each batch changes that.
+// See pending_map.hpp.
+#include <algorithm>
+
+#include "map/pending_map.hpp"
+
+namespace graven::map {
+
+/// Finds out what was in the store under the keys where that is not known. `above_stored` is
+/// what is being flushed, for what is pending on top of it.
+void PendingMap::resolve(Batch& batch, const Entries* above_stored) {
+  const auto look = [&](const std::string& key, Entry& entry) {
+    if (!entry.stored) {
+      const auto above =
+          above_stored != nullptr ? above_stored->find(key) : Entries::const_iterator{};
+      entry.stored = above_stored != nullptr && above != above_stored->end()
+                         ? above->second.item.has_value()
+                         : stored(key).has_value();
+    }
+    return (entry.item ? 1 : 0) - (*entry.stored ? 1 : 0);
+  };
+  if (!batch.exact) {
+    batch.difference = 0;
+    for (auto& [key, entry] : batch.entries) batch.difference += look(key, entry);
+    batch.exact = true;
+  } else {
+    for (const std::string& key : batch.unknown) {
+      batch.difference += look(key, batch.entries.find(key)->second);
+    }
+  }
+  batch.unknown.clear();
+}
+
+std::uint64_t PendingMap::size() {
+  require_open();
+  if (any_timed_.load()) erase_due();
+  if (!store_) {
+    const auto locks = lock_shards(all_shards());
+    std::uint64_t size = 0;
+    for (const Shard& shard : shards_) size += shard.pending.entries.size();
+    return size;
+  }
+  const auto sum = [&] {
+    std::int64_t size = static_cast<std::int64_t>(stored_count_.value_or(0));
+    for (Shard& shard : shards_) {
+      resolve(shard.flushing, nullptr);
+      resolve(shard.pending, &shard.flushing.entries);
+      size += shard.flushing.difference + shard.pending.difference;
+    }
+    return static_cast<std::uint64_t>(size);
+  };
+  {
+    const auto locks = lock_shards(all_shards());
+    if (stored_count_ && !flushing_unknown()) return sum();
+  }
+  // While nothing is being committed the store says what is in it.
+  const std::scoped_lock flush(flush_mutex_);
+  const auto locks = lock_shards(all_shards());
+  counting_ = true;
+  if (!stored_count_) stored_count_ = store_->backend().view()->count_items(id_);
+  return sum();
+}
+
+bool PendingMap::flushing_unknown() const {
+  return std::any_of(shards_.begin(), shards_.end(), [](const Shard& shard) {
+    return !shard.flushing.exact || !shard.flushing.unknown.empty();
+  });
+}
+
+MapStats PendingMap::stats() const {
+  MapStats stats = Core::stats();
+  stats.pending_bytes = pending_bytes_.load();
+  for (const Shard& shard : shards_) {
+    const std::scoped_lock lock(shard.mutex);
+    stats.pending += shard.pending.entries.size() + shard.flushing.entries.size();
+  }
+  if (!store_) stats.pending = 0;
+  stats.flushes = flushes_.load();
+  stats.failed_flushes = failed_flushes_.load();
+  return stats;
+}
+
+}  // namespace graven::map

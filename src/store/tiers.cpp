@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+//
+// The two tiers kept together. The warm file is made by a reader that misses, not by the eviction,
+// which holds up writers. See tiers.hpp.
+#include "store/tiers.hpp"
+
+#include <graven/error.hpp>
+
+#include <utility>
+
+namespace graven::store {
+
+Tiers::Tiers(HotLimits limits, WarmPlace place, std::uint8_t missing)
+    : place_(std::move(place)),
+      missing_(missing),
+      hot_(
+          limits, place_.bytes == 0 || place_.path.empty()
+                      ? HotTable::Sink()
+                      : [this](const HotEvicted& evicted) { take(evicted); }) {}
+
+Tiers::~Tiers() = default;
+
+void Tiers::take(const HotEvicted& evicted) noexcept {
+  if (!overflown_.load(std::memory_order_relaxed)) overflown_.store(true);
+  WarmFile* warm = warm_.load(std::memory_order_acquire);
+  if (warm == nullptr || evicted.kind == missing_) return;
+  warm->put(evicted.key, evicted.hash, evicted.value, evicted.kind, evicted.generation);
+}
+
+WarmFile* Tiers::open_warm() {
+  const std::scoped_lock lock(mutex_);
+  if (tried_.load()) return warm_.load();
+  tried_.store(true);
+  try {
+    owned_warm_ = std::make_unique<WarmFile>(place_.path, place_.bytes);
+    owned_warm_->clear(hot_.generation());
+    warm_.store(owned_warm_.get(), std::memory_order_release);
+  } catch (const Error&) {
+    // No room for it: what is dropped is read from the store again.
+  }
+  return warm_.load();
+}
+
+bool Tiers::find_warm(std::string_view key, std::uint64_t hash, std::string& value,
+                      std::uint8_t& kind) {
+  WarmFile* warm = warm_.load(std::memory_order_acquire);
+  if (warm == nullptr && (!overflown_.load(std::memory_order_relaxed) || tried_.load() ||
+                          (warm = open_warm()) == nullptr)) {
+    return false;
+  }
+  return warm->find(key, hash, value, kind);
+}
+
+void Tiers::put(std::string_view key, std::uint64_t hash, std::string_view value,
+                std::uint8_t kind) {
+  if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->erase(hash);
+  hot_.put(key, hash, value, kind);
+}
+
+void Tiers::forget(std::string_view key, std::uint64_t hash) {
+  hot_.erase(key, hash);
+  if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->erase(hash);
+}
+
+void Tiers::forget_hash(std::uint64_t hash) {
+  hot_.erase_hash(hash);
+  if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->erase(hash);
+}
+
+void Tiers::clear() {
+  const std::scoped_lock lock(mutex_);
+  hot_.clear();
+  if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->clear(hot_.generation());
+}
+
+WarmFile::Stats Tiers::warm_stats() const {
+  const WarmFile* warm = warm_.load(std::memory_order_acquire);
+  return warm != nullptr ? warm->stats() : WarmFile::Stats{};
+}
+
+void Tiers::prepare_fork() {
+  mutex_.lock();
+  hot_.prepare_fork();
+}
+
+void Tiers::parent_after_fork() {
+  hot_.parent_after_fork();
+  mutex_.unlock();
+}
+
+void Tiers::child_after_fork() {
+  hot_.child_after_fork();
+  if (owned_warm_) owned_warm_->child_after_fork();
+  mutex_.unlock();
+}
+
+}  // namespace graven::store

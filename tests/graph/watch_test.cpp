@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+//
+// Watches: what is reported, in which words, whoever made the change, and that nothing is missed.
+#include <graven/graven.hpp>
+
+#include <atomic>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "sqlite/child.hpp"
+#include "sqlite/temporary_folder.hpp"
+
+namespace graven::test {
+namespace {
+
+using std::chrono::milliseconds;
+constexpr milliseconds kLong{60'000};
+constexpr milliseconds kNow{0};
+
+class WatchTest : public ::testing::TestWithParam<bool> {
+ protected:
+  WatchTest() : db(GetParam() ? folder_ / "w.db" : "memory://") {
+    db["tasks"] = Data::dict({{"T1", Data::dict({{"status", "new"}})}});
+    db["list"] = Data::list({1, 2, 3});
+    for (int i = 0; i < 300; ++i) large["k" + std::to_string(i)] = i;
+  }
+  Dict make_large() {
+    db["large"] = Data::dict();
+    return db["large"].as_dict();
+  }
+
+  TemporaryFolder folder_;
+  Database db;
+  std::map<std::string, int> large;
+};
+
+TEST_P(WatchTest, AValueThatChangesIsReported) {
+  const Watch watch(db, "tasks/T1/status");
+  EXPECT_EQ(watch.next(kNow), std::nullopt);
+  db["tasks"]["T1"]["status"] = "done";
+  auto change = watch.next(kLong);
+  ASSERT_TRUE(change);
+  EXPECT_EQ(change->path, "tasks/T1/status");
+  EXPECT_EQ(change->value->get<std::string>(), "done");
+  EXPECT_EQ(watch.next(kNow), std::nullopt);
+  db["tasks"]["T1"].as_dict().erase("status");
+  change = watch.next(kLong);
+  ASSERT_TRUE(change);
+  EXPECT_EQ(change->value, std::nullopt);
+  db["tasks"]["T1"]["status"] = "again";
+  EXPECT_EQ(watch.next(kLong)->value->get<std::string>(), "again");
+}
+
+TEST_P(WatchTest, WhatIsOnTheWayMayBeReplaced) {
+  const Watch watch(db, "/tasks/T1/status");
+  db["tasks"]["T1"] = Data::dict({{"status", "replaced"}});
+  EXPECT_EQ(watch.next(kLong)->value->get<std::string>(), "replaced");
+  db["tasks"]["T1"] = Data::dict({{"status", "replaced"}});  // nothing new
+  EXPECT_EQ(watch.next(milliseconds(30)), std::nullopt);
+  db.root().erase("tasks");
+  EXPECT_EQ(watch.next(kLong)->value, std::nullopt);
+  db["tasks"] = Data::dict({{"T1", Data::dict({{"status", "new"}})}});
+  EXPECT_EQ(watch.next(kLong)->value->get<std::string>(), "new");
+}
+
+TEST_P(WatchTest, EachKeyOfADictIsAChange) {
+  const Watch watch(db, "tasks");
+  db.transaction([&] {
+    db["tasks"]["a/b"] = 1;
+    db["tasks"]["z"] = nullptr;
+    db["tasks"].as_dict().erase("T1");
+  });
+  std::set<std::string> seen;
+  for (int i = 0; i < 3; ++i) {
+    const auto change = watch.next(kLong);
+    ASSERT_TRUE(change);
+    seen.insert(change->path + (change->value ? "" : " gone"));
+  }
+  EXPECT_EQ(seen, (std::set<std::string>{"tasks/a~1b", "tasks/z", "tasks/T1 gone"}));
+  EXPECT_EQ(watch.next(kNow), std::nullopt);
+}
+
+TEST_P(WatchTest, WhatLiesDeeperIsNotReported) {
+  const Watch watch(db, "tasks");
+  db["tasks"]["T1"]["status"] = "deeper";
+  EXPECT_EQ(watch.next(milliseconds(30)), std::nullopt);
+}
+
+TEST_P(WatchTest, ListsAndTheRoot) {
+  const Watch list(db, "list");
+  const Watch item(db, "list/1");
+  const Watch root(db, "");
+  db["list"].as_list().push_back(4);
+  EXPECT_EQ(list.next(kLong)->path, "list");
+  EXPECT_EQ(item.next(milliseconds(30)), std::nullopt);
+  db["list"].as_list().set(1, "two");
+  EXPECT_EQ(list.next(kLong)->value->as_list().at(1).get<std::string>(), "two");
+  EXPECT_EQ(item.next(kLong)->value->get<std::string>(), "two");
+  EXPECT_EQ(root.next(kNow), std::nullopt);
+  db["new"] = 1;
+  EXPECT_EQ(root.next(kLong)->path, "new");
+}
+
+TEST_P(WatchTest, LargeContainers) {
+  const Dict dict = make_large();
+  for (const auto& [key, value] : large) dict.set(key, value);
+  db["items"] = Data::list();
+  const List items = db["items"].as_list();
+  for (int i = 0; i < 1000; ++i) items.push_back(i);
+  const Watch of_dict(db, "large");
+  const Watch of_key(db, "large/k123");
+  const Watch of_list(db, "items");
+  dict.set("k123", "changed");
+  EXPECT_EQ(of_dict.next(kLong)->path, "large/k123");
+  EXPECT_EQ(of_key.next(kLong)->value->get<std::string>(), "changed");
+  dict.set("k7", "other");
+  EXPECT_EQ(of_dict.next(kLong)->path, "large/k7");
+  EXPECT_EQ(of_key.next(kNow), std::nullopt);
+  dict.erase("k8");
+  EXPECT_EQ(of_dict.next(kLong)->value, std::nullopt);
+  for (const int at : {500, 0, 999}) {
+    items.set(at, "set");
+    EXPECT_EQ(of_list.next(kLong)->path, "items");
+  }
+  items.pop(300);
+  EXPECT_EQ(of_list.next(kLong)->path, "items");
+}
+
+TEST_P(WatchTest, ASleeperIsWokenAndStopped) {
+  std::atomic<bool> seen{false};
+  const Watch watch(db, "signal");
+  std::thread sleeper([&] {
+    seen = watch.next(kLong).has_value();
+    EXPECT_EQ(watch.next(kLong), std::nullopt);  // stopped
+  });
+  db["signal"] = 1;
+  while (!seen) std::this_thread::yield();
+  watch.stop();
+  sleeper.join();
+  EXPECT_EQ(watch.next(kLong), std::nullopt);
+}
+
+TEST_P(WatchTest, CloseEndsIt) {
+  const Watch watch(db, "signal");
+  std::thread closer([&] {
+    std::this_thread::sleep_for(milliseconds(20));
+    db.close();
+  });
+  EXPECT_THROW(static_cast<void>(watch.next(kLong)), ClosedError);
+  closer.join();
+}
+
+TEST_P(WatchTest, NothingIsMissed) {
+  const Watch watch(db, "n");
+  constexpr int kLast = 3000;
+  std::thread writer([&] {
+    for (int i = 1; i <= kLast; ++i) db["n"] = i;
+  });
+  std::int64_t last = 0;
+  while (last < kLast) {
+    const auto change = watch.next(kLong);
+    ASSERT_TRUE(change);
+    ASSERT_GT(change->value->get<std::int64_t>(), last);
+    last = change->value->get<std::int64_t>();
+  }
+  writer.join();
+}
+
+TEST_P(WatchTest, Refusals) {
+  EXPECT_THROW(Watch(db, "a~9"), UsageError);
+  const Watch watch(db, "a");
+  db.transaction([&] {
+    EXPECT_THROW(static_cast<void>(watch.next(kNow)), UsageError);
+    EXPECT_THROW(Watch(db, "a"), UsageError);
+  });
+  EXPECT_FALSE(wait(db, "a", milliseconds(1)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, WatchTest, ::testing::Bool(),
+                         [](const auto& store) { return store.param ? "Sqlite" : "Memory"; });
+
+TEST(WatchProcesses, AnotherProcesssChangesAreSeen) {
+  TemporaryFolder folder;
+  const std::string path = folder / "w.db";
+  const Database db(path);
+  db["n"] = 0;
+  const Watch watch(db, "n");
+  Child child([&] {
+    const Database own(path);
+    for (int i = 1; i <= 2000; ++i) own["n"] = i;
+    return true;
+  });
+  std::int64_t last = 0;
+  while (last < 2000) {
+    const auto change = watch.next(kLong);
+    ASSERT_TRUE(change);
+    last = change->value->get<std::int64_t>();
+  }
+  EXPECT_TRUE(child.succeeded());
+}
+
+TEST(WatchProcesses, AChildThatWaitsIsWoken) {
+  TemporaryFolder folder;
+  const std::string path = folder / "w.db";
+  const Database db(path);
+  db["ball"] = "parent";
+  Child child([&](const Reporter& reporter) {
+    const Database own(path);
+    const Watch watch(own, "ball");
+    reporter.say("ready");
+    for (int i = 0; i < 200; ++i) {
+      if (!watch.next(kLong)) return false;
+      own["back"] = i;
+    }
+    return true;
+  });
+  EXPECT_EQ(child.line(), "ready");
+  const Watch watch(db, "back");
+  for (int i = 0; i < 200; ++i) {
+    db["ball"] = i;
+    const auto change = watch.next(kLong);
+    ASSERT_TRUE(change);
+    ASSERT_EQ(change->value->get<std::int64_t>(), i);
+  }
+  EXPECT_TRUE(child.succeeded());
+}
+
+}  // namespace
+}  // namespace graven::test

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+//
+// The cache and the change feed: of others' commits only what they changed is dropped, everything
+// where that is not known; own commits are announced with all that others must drop. And the
+// warm file below the cache.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "sqlite/temporary_folder.hpp"
+#include "store/marked_backend.hpp"
+
+namespace graven::test {
+namespace {
+
+class CacheFeed : public CacheRules {
+ protected:
+  CacheFeed() {
+    backend.feed = &feed;
+    for (int id = 1; id <= 3; ++id) {
+      backend.records[key(id)] = record("old");
+      EXPECT_EQ(read(key(id)), "old");
+    }
+  }
+
+  /// What another process's cache would do for a commit, the announcement included.
+  void commit_elsewhere_announced(const std::vector<Change>& changes) {
+    Cache other(backend, {});
+    for (int i = 0; i < 100 && !other.attach(); ++i) {
+    }
+    ASSERT_TRUE(other.begin_own());
+    for (const Change& change : changes) {
+      if (change.record) {
+        backend.records[change.key] = *change.record;
+      } else {
+        backend.records.erase(change.key);
+      }
+    }
+    backend.move_mark();
+    const Mark after = store::read_mark(backend.words);
+    other.end_own(&changes, &after);
+  }
+
+  ListedFeed feed;
+};
+
+TEST_F(CacheFeed, OnlyWhatOthersChangedIsDropped) {
+  commit_elsewhere_announced({{key(2), record("new")}});
+  const int loads = backend.loads;
+  EXPECT_EQ(read(key(1)), "old");
+  EXPECT_EQ(read(key(3)), "old");
+  EXPECT_EQ(backend.loads, loads);
+  EXPECT_EQ(read(key(2)), "new");
+  EXPECT_EQ(backend.loads, loads + 1);
+  EXPECT_EQ(cache.stats().follows, 1U);
+  EXPECT_EQ(cache.stats().drops, 1U);  // of nothing, at the beginning
+}
+
+TEST_F(CacheFeed, ManyCommitsAreFollowedInOneGo) {
+  for (int i = 0; i < 50; ++i) {
+    commit_elsewhere_announced({{key(1 + i % 2), record(std::to_string(i))}});
+  }
+  EXPECT_EQ(read(key(1)), "48");
+  EXPECT_EQ(read(key(2)), "49");
+  const int loads = backend.loads;
+  EXPECT_EQ(read(key(3)), "old");
+  EXPECT_EQ(backend.loads, loads);
+}
+
+TEST_F(CacheFeed, AStrangersCommitDropsEverything) {
+  commit_elsewhere_announced({{key(2), record("new")}});
+  backend.commit_elsewhere(key(1), "strange");
+  commit_elsewhere_announced({{key(2), record("newer")}});
+  const int loads = backend.loads;
+  EXPECT_EQ(read(key(1)), "strange");
+  EXPECT_EQ(read(key(2)), "newer");
+  EXPECT_EQ(read(key(3)), "old");
+  EXPECT_EQ(backend.loads, loads + 3);
+}
+
+TEST_F(CacheFeed, KnownAbsenceIsDroppedToo) {
+  EXPECT_EQ(read(key(9)), std::nullopt);
+  commit_elsewhere_announced({{key(9), record("made")}});
+  EXPECT_EQ(read(key(9)), "made");
+  commit_elsewhere_announced({{key(9), std::nullopt}});
+  EXPECT_EQ(read(key(9)), std::nullopt);
+}
+
+TEST_F(CacheFeed, AViewIsNotOfTwoStates) {
+  CachedView view(cache, backend);
+  EXPECT_EQ(view.load(key(1))->body, "old");
+  commit_elsewhere_announced({{key(1), record("new")}, {key(2), record("new")}});
+  EXPECT_EQ(read(key(3)), "old");  // catches up
+  EXPECT_EQ(view.load(key(2))->body, "new");
+  EXPECT_FALSE(view.holds());
+}
+
+TEST_F(CacheFeed, OwnCommitsAreAnnounced) {
+  const Mark before = store::read_mark(backend.words);
+  const Key entry{.space = Space::kEntry, .a = 5, .b = 1};
+  const Key next{.space = Space::kEntry, .a = 5, .b = 2};
+  const Key item{.space = Space::kItem, .a = 1, .name = "k"};
+  commit({{key(1), record("new")}, {entry, record("e")}, {next, record("e")}, {item, Record{}}});
+  ASSERT_EQ(feed.entries.size(), 1U);
+  const ListedFeed::Entry& told = feed.entries[0];
+  EXPECT_EQ(told.before, before);
+  EXPECT_EQ(told.after, store::read_mark(backend.words));
+  EXPECT_EQ(told.hashes.size(), 5U);
+  const auto has = [&](std::uint64_t hash) { return std::ranges::count(told.hashes, hash) == 1; };
+  EXPECT_TRUE(has(store::item_hash("k")));
+  EXPECT_TRUE(has(store::container_hash(5)));
+  EXPECT_EQ(told.flags, 0U);
+}
+
+TEST_F(CacheFeed, WhatIsDoomedElsewhereIsNoticed) {
+  EXPECT_TRUE(cache.find_node(key(1)).has_value());
+  commit_elsewhere_announced({{{.space = Space::kOrphan, .a = 0, .b = 4}, Record{}}});
+  EXPECT_EQ(read(key(3)), "old");
+  EXPECT_FALSE(cache.find_node(key(1)).has_value());  // until a read has told that nothing is
+}
+
+TEST_F(CacheFeed, ALargeCommitIsEverything) {
+  std::vector<Change> changes;
+  for (int i = 0; i < 40; ++i) changes.push_back({key(100 + i), record("x")});
+  commit_elsewhere_announced(changes);
+  const int loads = backend.loads;
+  EXPECT_EQ(read(key(1)), "old");
+  EXPECT_EQ(backend.loads, loads + 1);
+  EXPECT_EQ(cache.stats().follows, 0U);
+}
+
+TEST_F(CacheFeed, ARollbackIsNotAnnounced) {
+  ASSERT_TRUE(cache.begin_own());
+  cache.end_own(nullptr, nullptr);
+  EXPECT_TRUE(feed.entries.empty());
+}
+
+// --- The warm file
+
+class CacheTiers : public CacheRules {
+ protected:
+  CacheTiers() {
+    backend.beside = folder_ / "warm";
+    // Enough for several segments, much more than the hot table takes.
+    for (int id = 1; id <= kRecords; ++id) backend.records[key(id)] = record(std::to_string(id));
+    for (int i = 0; i < 100 && !small.attach(); ++i) {
+    }
+  }
+  static constexpr int kRecords = 5000;
+
+  std::optional<std::string> read_small(int id) {
+    if (const auto known = small.find(key(id))) {
+      return *known ? std::optional((*known)->body) : std::nullopt;
+    }
+    const Cache::Before before = small.before();
+    const auto found = backend.load(key(id));
+    small.fill(before, key(id), found, false);
+    return found ? std::optional(found->body) : std::nullopt;
+  }
+
+  TemporaryFolder folder_;
+  Cache small{backend, {.max_entries = 200}, std::size_t{8} << 20U};
+};
+
+TEST_F(CacheTiers, WhatIsDroppedIsReadBack) {
+  for (int round = 0; round < 2; ++round) {
+    for (int id = 1; id <= kRecords; ++id) ASSERT_EQ(read_small(id), std::to_string(id));
+  }
+  const int loads = backend.loads;
+  for (int id = 1; id <= kRecords; ++id) ASSERT_EQ(read_small(id), std::to_string(id));
+  EXPECT_EQ(backend.loads, loads);
+  EXPECT_GT(small.stats().warm_hits, 1000U);
+  EXPECT_LE(small.stats().entries, 200U);
+}
+
+TEST_F(CacheTiers, NothingOldComesUpAgain) {
+  for (int round = 0; round < 2; ++round) {
+    for (int id = 1; id <= kRecords; ++id) ASSERT_EQ(read_small(id), std::to_string(id));
+  }
+  // An own commit of few changes, one of many, and a foreign one.
+  const auto commit_small = [&](int from, int to, const std::string& body) {
+    ASSERT_TRUE(small.begin_own());
+    std::vector<Change> changes;
+    for (int id = from; id < to; ++id) changes.push_back({key(id), record(body)});
+    for (const Change& change : changes) backend.records[change.key] = *change.record;
+    backend.move_mark();
+    const Mark after = store::read_mark(backend.words);
+    small.end_own(&changes, &after);
+  };
+  commit_small(10, 20, "few");
+  commit_small(100, 200, "many");
+  for (int id = 300; id <= kRecords; ++id) read_small(id);  // pushes all else out
+  for (int id = 10; id < 20; ++id) ASSERT_EQ(read_small(id), "few");
+  for (int id = 100; id < 200; ++id) ASSERT_EQ(read_small(id), "many");
+  backend.commit_elsewhere(key(50), "foreign");
+  ASSERT_EQ(read_small(50), "foreign");
+  for (int id = 300; id <= kRecords; ++id) ASSERT_EQ(read_small(id), std::to_string(id));
+}
+
+class CacheTiersWithoutRoom : public CacheTiers {
+ protected:
+  CacheTiersWithoutRoom() { backend.beside = folder_ / "missing/folder/warm"; }
+};
+
+TEST_F(CacheTiersWithoutRoom, ThereIsNoWarmFile) {
+  Cache cramped{backend, {.max_entries = 200}, std::size_t{8} << 20U};
+  for (int i = 0; i < 100 && !cramped.attach(); ++i) {
+  }
+  for (int round = 0; round < 2; ++round) {
+    for (int id = 1; id <= kRecords; ++id) {
+      if (cramped.find(key(id))) continue;
+      const Cache::Before before = cramped.before();
+      cramped.fill(before, key(id), backend.load(key(id)), false);
+    }
+  }
+  EXPECT_EQ(cramped.stats().warm_entries, 0U);
+  EXPECT_EQ(cramped.find(key(kRecords)).value()->body, std::to_string(kRecords));
+}
+
+}  // namespace
+}  // namespace graven::test
