@@ -174,9 +174,10 @@ def print_case(case: dict[str, Any]) -> None:
         print(f"{case['case'][:58]:58} {'':12}  {name}: not measured: {why}", flush=True)
 
 
-def write(name: str, results: dict[str, Any]) -> None:
+def write(name: str, results: dict[str, Any], part: bool) -> None:
+    """A run of a part of the cases does not replace the figures of all of them."""
     OUT.mkdir(parents=True, exist_ok=True)
-    path = OUT / f"{name}.json"
+    path = OUT / (f"{name}-part.json" if part else f"{name}.json")
     path.write_text(json.dumps(results, indent=1) + "\n")
     counted = [v.met for case in results["cases"] for v in verdicts(case) if v.met is not None]
     print(f"\n{sum(counted)} of {len(counted)} bars met; written: {path}")

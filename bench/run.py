@@ -170,7 +170,7 @@ def main() -> int:
             results["cases"].append(compare_size(folder, options.size))
         if not options.no_scaling:
             results["scaling"] = scaling.run(folder, options.only)
-    figures.write("graph", results)
+    figures.write("graph", results, part=bool(options.only))
     return 0
 
 

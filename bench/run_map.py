@@ -34,7 +34,7 @@ def main() -> int:
     results["machine"] = machine
     for case in results["cases"]:
         figures.print_case(case)
-    figures.write("map", results)
+    figures.write("map", results, part=bool(options.only))
     return 0
 
 

@@ -315,7 +315,7 @@ def main() -> int:
         "machine": machine,
         "cases": runner.rows,
     }
-    figures.write("peers", results)
+    figures.write("peers", results, part=bool(options.only or options.peers))
     return 0
 
 

@@ -272,13 +272,14 @@ const store::MarkWords* SqliteBackend::live_mark() {
   return live_mark_.load();
 }
 
-/// A commit of nothing: the mark of a WAL that is still empty can come again over other data.
+/// A commit for its own sake: the mark of a WAL that is still empty can come again over other data.
+/// It has to change something, or SQLite writes nothing.
 void SqliteBackend::leave_blank_mark() {
   if (options_.read_only) return;
   try {
     const Lease lease = writer_.lease(std::chrono::steady_clock::now());
     lease->set_deadline(std::chrono::steady_clock::now() + kMaintenancePatience);
-    lease->try_execute("UPDATE meta SET value = value WHERE key = 'format'");
+    lease->try_execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('opening', random())");
   } catch (const BusyError&) {
     // Somebody writes, which is as good.
   }

@@ -59,6 +59,24 @@ TEST_F(MapTest, WhatIsWrittenIsThereAfterReopening) {
   EXPECT_THROW(static_cast<void>(map.at("a")), KeyNotFound);
 }
 
+TEST_F(MapTest, WhatWasReadIsReadFromMemory) {
+  for (int opening = 0; opening < 3; ++opening) {
+    const Map map = open();
+    if (opening == 0) {
+      for (int i = 0; i < 100; ++i) map.set(std::to_string(i), i);
+    }
+    const auto read_all = [&] {
+      for (int i = 0; i < 100; ++i) EXPECT_EQ(map.at(std::to_string(i)), Data(i));
+      return map.stats().misses;
+    };
+    read_all();
+    const std::uint64_t misses = read_all();  // the first few reads are not worth keeping
+    EXPECT_EQ(read_all(), misses);
+    EXPECT_EQ(map.stats().hot_entries, 100U);
+    map.close();
+  }
+}
+
 TEST_F(MapTest, SeveralMapsInOneFileBesideAGraph) {
   const Map one = open(named("one"));
   const Map two = open(named("two"));
