@@ -46,6 +46,10 @@ struct Item {
   [[nodiscard]] bool expired(Expiry at) const noexcept { return expires != 0 && expires <= at; }
 };
 
+inline MapValue value_of(const Item& item) {
+  return {static_cast<MapValue::Kind>(item.kind), item.bytes};
+}
+
 /// One write: an item, or nothing to erase it.
 struct Write {
   std::string key;
@@ -107,7 +111,7 @@ class HotItems {
     if (kind == kMissing) return Found::kMissing;
     const Item item = unpack(kind, bytes);
     if (item.expired(now())) return Found::kMissing;
-    shown(MapValue{static_cast<MapValue::Kind>(item.kind), item.bytes});
+    shown(value_of(item));
     return Found::kShown;
   }
   static Item unpack(std::uint8_t kind, std::string_view bytes);

@@ -25,8 +25,6 @@ constexpr std::size_t kRowsAtATime = 256;
 constexpr int kOptimisticReads = 3;
 constexpr std::size_t kEntryOverhead = 128;  // of an entry beside its bytes
 
-MapValue value_of(const Item& item) { return {static_cast<MapValue::Kind>(item.kind), item.bytes}; }
-
 }  // namespace
 
 /// Bytes a pending write occupies, about.

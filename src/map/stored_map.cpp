@@ -30,8 +30,6 @@ constexpr auto kSweepEvery = std::chrono::seconds(1);
 constexpr std::size_t kCountedOneByOne =
     1000;  // more writes at once leave the count to be taken anew
 
-MapValue value_of(const Item& item) { return {static_cast<MapValue::Kind>(item.kind), item.bytes}; }
-
 std::optional<Item> to_item_if(std::optional<Record> record) {
   if (!record) return std::nullopt;
   return to_item(*std::move(record));

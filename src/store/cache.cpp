@@ -22,7 +22,6 @@ constexpr std::uint8_t kPresent = 0;
 constexpr std::uint8_t kAbsent = 1;
 constexpr std::uint64_t kSeed = 0x67726176656e;
 constexpr std::size_t kKeptOfACommit = 32;
-constexpr std::size_t kKeptOfARead = 32;
 constexpr int kLooksBeforeAttaching = 12;          // for less the cache is not worth setting up
 constexpr std::uint64_t kDoomed = 1;               // flag of a commit: something is to be reclaimed
 constexpr std::size_t kLongestRecord = 64 * 1024;  // longer ones are not kept
@@ -450,78 +449,6 @@ void Cache::child_after_fork() noexcept {
   joined_mutex_.unlock();
   mutex_.unlock();
   attach_mutex_.unlock();
-}
-
-// --- CachedView
-
-CachedView::CachedView(Cache& cache, Backend& backend) : cache_(cache), backend_(backend) {
-  const std::optional<std::uint64_t> sequence = cache_.current_sequence();
-  usable_ = sequence.has_value();
-  sequence_ = sequence.value_or(0);
-}
-
-/// Reads something that is not in the table from the store; the first time, sees whether what
-/// came from the table is of the state read there.
-template <class Read>
-auto CachedView::read_below(const Read& read) {
-  const bool first = !below_;
-  if (first) {
-    before_ = cache_.before();
-    below_ = backend_.view();
-  }
-  auto result = read(*below_);  // the first read fixes the view's state
-  if (first) {
-    if (!cache_.strictly_current() || cache_.sequence() != sequence_) {
-      usable_ = false;
-      mixed_ = cached_;
-    }
-    cache_.settle();
-  }
-  return result;
-}
-
-std::optional<Record> CachedView::load(const Key& key) {
-  if (usable_) {
-    if (auto found = cache_.look(key)) {
-      cached_ = true;
-      return std::move(*found);
-    }
-  }
-  std::optional<Record> record = read_below([&](View& view) { return view.load(key); });
-  cache_.fill(before_, key, record);
-  return record;
-}
-
-void CachedView::load_many(std::span<const Key> keys,
-                           const std::function<void(std::size_t, Record*)>& each) {
-  std::vector<Key> missing;
-  std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    std::optional<std::optional<Record>> found;
-    if (usable_) found = cache_.look(keys[i]);
-    if (found) {
-      cached_ = true;
-      each(i, *found ? &**found : nullptr);
-    } else {
-      missing.push_back(keys[i]);
-      places.push_back(i);
-    }
-  }
-  if (missing.empty()) return;
-  read_below([&](View& view) {
-    view.load_many(missing, [&](std::size_t i, Record* record) {
-      if (missing.size() <= kKeptOfARead) {
-        cache_.fill(before_, missing[i],
-                    record != nullptr ? std::optional<Record>(*record) : std::nullopt);
-      }
-      each(places[i], record);
-    });
-    return true;
-  });
-}
-
-std::vector<Row> CachedView::scan(const Range& range, std::size_t limit) {
-  return read_below([&](View& view) { return view.scan(range, limit); });
 }
 
 }  // namespace graven::store
