@@ -45,7 +45,9 @@ class Lock:
 
     async def __aenter__(self) -> Lock:
         self.thread.start()
-        await asyncio.to_thread(self.held.wait)
+        while not self.held.is_set():
+            assert self.thread.is_alive(), "the lock could not be taken"
+            await asyncio.sleep(0.001)
         return self
 
     async def __aexit__(self, *exception: object) -> None:

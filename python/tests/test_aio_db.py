@@ -139,13 +139,14 @@ def test_a_cancelled_transaction_is_rolled_back(path: str, where: str) -> None:
                         await t.run(lambda db: going_on.wait(0.05) or db.update(b=1))
                     await asyncio.Event().wait()
 
-            task = asyncio.create_task(block())
             if where == "entering":
-                async with Lock(path):
+                async with Lock(path):  # before the task can have it
+                    task = asyncio.create_task(block())
                     await ticks(5)
                     task.cancel()
                     await ticks(5)
             else:
+                task = asyncio.create_task(block())
                 await inside.wait()
                 await ticks(5)
                 task.cancel()
