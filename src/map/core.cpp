@@ -53,6 +53,13 @@ std::optional<std::optional<Item>> HotItems::find(std::string_view key, std::uin
   return found;
 }
 
+std::optional<bool> HotItems::has(std::string_view key, std::uint64_t hash) const {
+  std::optional<bool> known;
+  tiers_.hot().visit(key, hash,
+                     [&](std::string_view, std::uint8_t kind) { known = kind != kMissing; });
+  return known;
+}
+
 std::optional<Item> HotItems::find_warm(std::string_view key, std::uint64_t hash) {
   std::string bytes;
   std::uint8_t kind = 0;

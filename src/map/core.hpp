@@ -94,6 +94,9 @@ class HotItems {
            bool only_if_absent);
   void forget(std::string_view key, std::uint64_t hash) { tiers_.forget(key, hash); }
 
+  /// Whether there is one, expired or not, if known.
+  [[nodiscard]] std::optional<bool> has(std::string_view key, std::uint64_t hash) const;
+
   /// What the warm file has; to be promoted by put(…, true) if nothing was put meanwhile.
   std::optional<Item> find_warm(std::string_view key, std::uint64_t hash);
 
@@ -166,7 +169,7 @@ class Core {
                          base::FunctionRef<void(std::size_t, const MapValue*)> shown) = 0;
 
   /// All of them in one step; of a key that comes twice the last counts. Takes the writes apart.
-  virtual void write(std::vector<Write>& writes) = 0;
+  virtual void write(std::span<Write> writes) = 0;
   /// One of them, if that can be done without waiting; else false.
   virtual bool try_write(std::string_view, Item&) { return false; }
   /// Reads the item and does what `decide` says, with no other write between. `decide` must not

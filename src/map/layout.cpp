@@ -56,14 +56,15 @@ Key expiry_key(std::int64_t map, Expiry time, std::string_view key) {
   return {.space = Space::kExpiry, .a = time, .name = expiry_name(map, key)};
 }
 
-void append_changes(std::int64_t map, const Write& write, std::vector<store::Change>& changes) {
-  if (!write.item) {
-    changes.push_back({item_key(map, write.key), std::nullopt});
+void append_changes(std::int64_t map, std::string_view key, const std::optional<Item>& item,
+                    std::vector<store::Change>& changes) {
+  if (!item) {
+    changes.push_back({item_key(map, key), std::nullopt});
     return;
   }
-  changes.push_back({item_key(map, write.key), to_record(*write.item)});
-  if (write.item->expires != 0) {
-    changes.push_back({expiry_key(map, write.item->expires, write.key), Record{}});
+  changes.push_back({item_key(map, key), to_record(*item)});
+  if (item->expires != 0) {
+    changes.push_back({expiry_key(map, item->expires, key), Record{}});
   }
 }
 

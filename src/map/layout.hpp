@@ -26,7 +26,8 @@ Item to_item(store::Record record);
 store::Key expiry_key(std::int64_t map, Expiry time, std::string_view key);
 
 /// Appends what stores the item, or its absence, under the key.
-void append_changes(std::int64_t map, const Write& write, std::vector<store::Change>& changes);
+void append_changes(std::int64_t map, std::string_view key, const std::optional<Item>& item,
+                    std::vector<store::Change>& changes);
 
 /// The keys of this map's items that were to expire by `time`, with the records that say so; up to
 /// about `limit`.

@@ -245,17 +245,15 @@ std::vector<std::optional<Data>> Map::get_many(std::span<const Key> keys) const 
 
 void Map::set(Key key, const Data& value, std::optional<std::chrono::milliseconds> ttl) const {
   Core& core = session_->core();
-  std::vector<Write> writes;
-  writes.push_back({std::string(key), map::make_item(key, value, ttl)});
-  core.write(writes);
+  Write one{std::string(key), map::make_item(key, value, ttl)};
+  core.write({&one, 1});
 }
 
 void Map::set_value(Key key, const MapValue& value,
                     std::optional<std::chrono::milliseconds> ttl) const {
   Core& core = session_->core();
-  std::vector<Write> writes;
-  writes.push_back({std::string(key), map::make_item(key, value, ttl)});
-  core.write(writes);
+  Write one{std::string(key), map::make_item(key, value, ttl)};
+  core.write({&one, 1});
 }
 
 bool Map::try_set_value(Key key, const MapValue& value) const {

@@ -20,8 +20,35 @@ using store::Work;
 using Clock = std::chrono::steady_clock;
 
 namespace {
-constexpr std::size_t kChangesAtATime = 4096;
+constexpr std::size_t kChangesAtATime = 512;
 constexpr std::size_t kErasedAtATime = 1000;
+
+/// An entry, and the first bytes in which its key may differ from others, as a number.
+struct Flushed {
+  std::uint64_t prefix;
+  const PendingEntry* entry;
+};
+
+/// In order of the keys the tree's pages are come to one after the other.
+void sort_by_key(std::vector<Flushed>& entries) {
+  if (entries.empty()) return;
+  std::string_view shared = entries.front().entry->key;
+  for (const Flushed& one : entries) {
+    const std::string_view key = one.entry->key;
+    const auto end = std::mismatch(shared.begin(), shared.end(), key.begin(), key.end()).first;
+    shared = shared.substr(0, static_cast<std::size_t>(end - shared.begin()));
+  }
+  for (Flushed& one : entries) {
+    const std::string_view rest = std::string_view(one.entry->key).substr(shared.size());
+    for (std::size_t i = 0; i < sizeof one.prefix; ++i) {
+      one.prefix = one.prefix << 8U | (i < rest.size() ? static_cast<unsigned char>(rest[i]) : 0U);
+    }
+  }
+  std::sort(entries.begin(), entries.end(), [](const Flushed& left, const Flushed& right) {
+    if (left.prefix != right.prefix) return left.prefix < right.prefix;
+    return left.entry->key < right.entry->key;
+  });
+}
 }  // namespace
 
 /// Makes this process the map's owner.
@@ -84,15 +111,15 @@ bool PendingMap::cut() {
 }
 
 void PendingMap::commit_cut() {
-  std::vector<const Entries::value_type*> entries;
+  std::vector<Flushed> entries;
   std::size_t bytes = 0;
   for (Shard& shard : shards_) {
     const std::scoped_lock lock(shard.mutex);
     if (counting_.load()) resolve(shard.flushing, nullptr);
-    for (const auto& entry : shard.flushing.entries) {
-      entries.push_back(&entry);
-      bytes += weight(entry.first, entry.second.item);
-    }
+    shard.flushing.entries.each([&](const PendingEntry& entry) {
+      entries.push_back({0, &entry});
+      bytes += weight(entry);
+    });
   }
   Times swept;
   {
@@ -100,18 +127,19 @@ void PendingMap::commit_cut() {
     swept.swap(swept_);
   }
   if (entries.empty() && swept.empty()) return;
-  // In order of the keys the tree's pages are come to one after the other.
-  std::sort(entries.begin(), entries.end(),
-            [](const auto* left, const auto* right) { return left->first < right->first; });
+  sort_by_key(entries);
   const auto write_all = [&](Work& work) {
     require_no_lazy_owner(work, *store_, name(), owner_);
     std::vector<Change> changes;
     for (const auto& [time, key] : swept) {
       changes.push_back({expiry_key(id_, time, key), std::nullopt});
     }
-    for (const auto* entry : entries) {
-      append_changes(id_, {entry->first, entry->second.item}, changes);
-      if (changes.size() >= kChangesAtATime) work.write_many(std::exchange(changes, {}));
+    changes.reserve(kChangesAtATime + 2);
+    for (const Flushed& one : entries) {
+      append_changes(id_, one.entry->key, one.entry->item, changes);
+      if (changes.size() < kChangesAtATime) continue;
+      work.write_many(std::exchange(changes, {}));
+      changes.reserve(kChangesAtATime + 2);
     }
     if (!changes.empty()) work.write_many(std::move(changes));
   };
@@ -197,8 +225,13 @@ std::optional<store::Deadline> PendingMap::chore() noexcept {
   if (closed()) return std::nullopt;
   try {
     if (any_timed_.load()) erase_due();
-    if (store_) flush_all();
+    if (store_) {
+      flush_all();
+      if (pending_bytes_.load() >= kFlushedEarly) return Clock::now();
+      early_ = false;
+    }
   } catch (...) {
+    early_ = false;
     failed_flushes_.fetch_add(1);
     const std::scoped_lock lock(error_mutex_);
     error_ = std::current_exception();

@@ -23,13 +23,14 @@ namespace {
 
 constexpr std::size_t kRowsAtATime = 256;
 constexpr int kOptimisticReads = 3;
-constexpr std::size_t kEntryOverhead = 128;  // of an entry beside its bytes
+// Of an entry beside its bytes: its place and its slots of the index.
+constexpr std::size_t kEntryOverhead = sizeof(PendingEntry) + 16;
 
 }  // namespace
 
 /// Bytes a pending write occupies, about.
-std::size_t PendingMap::weight(std::string_view key, const std::optional<Item>& item) {
-  return kEntryOverhead + key.size() + (item ? item->bytes.size() : 0);
+std::size_t PendingMap::weight(const PendingEntry& entry) noexcept {
+  return kEntryOverhead + entry.key.size() + (entry.item ? entry.item->bytes.size() : 0);
 }
 
 PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& options)
@@ -69,12 +70,10 @@ std::vector<std::unique_lock<std::mutex>> PendingMap::lock_shards(std::uint64_t 
   return locks;
 }
 
-const PendingMap::Entry* PendingMap::unflushed(const Shard& shard, std::string_view key) const {
-  for (const Batch* batch : {&shard.pending, &shard.flushing}) {
-    if (batch->entries.empty()) continue;
-    if (const auto at = batch->entries.find(key); at != batch->entries.end()) return &at->second;
-  }
-  return nullptr;
+const PendingEntry* PendingMap::unflushed(const Shard& shard, std::string_view key,
+                                          std::uint64_t hash) noexcept {
+  const PendingEntry* entry = shard.pending.entries.find(key, hash);
+  return entry != nullptr ? entry : shard.flushing.entries.find(key, hash);
 }
 
 std::optional<Item> PendingMap::stored(std::string_view key) const {
@@ -87,7 +86,7 @@ std::optional<Item> PendingMap::stored(std::string_view key) const {
 /// The item, expired or not.
 std::optional<Item> PendingMap::find(Shard& shard, std::string_view key, std::uint64_t hash) {
   if (const auto known = hot_.find(key, hash)) return *known;
-  if (const Entry* entry = unflushed(shard, key)) return entry->item;
+  if (const PendingEntry* entry = unflushed(shard, key, hash)) return entry->item;
   if (auto item = hot_.find_warm(key, hash)) return item;
   return stored(key);
 }
@@ -102,7 +101,7 @@ bool PendingMap::read_below(std::string_view key, std::uint64_t hash, Shown show
   std::uint64_t cuts = 0;
   const auto from_memory = [&] {
     const std::scoped_lock lock(shard.mutex);
-    const Entry* entry = unflushed(shard, key);
+    const PendingEntry* entry = unflushed(shard, key, hash);
     cuts = cuts_.load();
     if (entry != nullptr) {
       item = entry->item;
@@ -117,7 +116,8 @@ bool PendingMap::read_below(std::string_view key, std::uint64_t hash, Shown show
     item = stored(key);
     const std::scoped_lock lock(shard.mutex);
     // Kept unless it may have been overwritten since, and even flushed.
-    if (unflushed(shard, key) == nullptr && cuts_.load() == cuts) hot_.put(key, hash, item, true);
+    if (unflushed(shard, key, hash) == nullptr && cuts_.load() == cuts)
+      hot_.put(key, hash, item, true);
   }
   if (!item || item->expired(now())) return false;
   shown(value_of(*item));
@@ -212,7 +212,7 @@ class PendingMap::Items final : public Scan {
     const auto locks = map_.lock_shards(all_shards());
     for (const Shard& shard : map_.shards_) {
       for (const Batch* batch : {&shard.pending, &shard.flushing}) {
-        for (const auto& [key, entry] : batch->entries) keys_.push_back(key);
+        batch->entries.each([&](const PendingEntry& entry) { keys_.push_back(entry.key); });
       }
     }
     std::sort(keys_.begin(), keys_.end());
@@ -258,9 +258,10 @@ class PendingMap::Items final : public Scan {
   /// may have been read before a flush changed it.
   void newest(const std::string& key, std::optional<Item>& item) {
     {
-      Shard& shard = map_.shards_[shard_of(HotItems::hash(key))];
+      const std::uint64_t hash = HotItems::hash(key);
+      Shard& shard = map_.shards_[shard_of(hash)];
       const std::scoped_lock lock(shard.mutex);
-      if (const Entry* entry = map_.unflushed(shard, key)) {
+      if (const PendingEntry* entry = unflushed(shard, key, hash)) {
         item = entry->item;
         return;
       }
@@ -286,7 +287,7 @@ std::unique_ptr<Scan> PendingMap::scan() {
 /// Puts the item, or its absence, on top. Under the shard's mutex, its version odd.
 void PendingMap::set(Shard& shard, std::string key, std::uint64_t hash, std::optional<Item> item) {
   Batch& batch = shard.pending;
-  auto at = batch.entries.find(std::string_view(key));
+  PendingEntry* entry = batch.entries.find(key, hash);
   if (item && item->expires != 0) {
     const std::scoped_lock lock(timed_mutex_);
     timed_.emplace(item->expires, key);
@@ -294,42 +295,48 @@ void PendingMap::set(Shard& shard, std::string key, std::uint64_t hash, std::opt
     if (!store_) housekeeper_.wake(std::chrono::steady_clock::now() + interval_);
   }
   if (!store_ && !item) {
-    if (at != batch.entries.end()) {
-      pending_bytes_ -= weight(key, at->second.item);
-      batch.entries.erase(at);
+    if (entry != nullptr) {
+      pending_bytes_ -= weight(*entry);
+      batch.entries.erase(*entry);
     }
-    hot_.put(key, hash, item, false);
-    return;
+    return hot_.put(key, hash, item, false);
   }
   const std::int64_t now_there = item ? 1 : 0;
-  pending_bytes_ += weight(key, item);
-  if (at != batch.entries.end()) {
-    pending_bytes_ -= weight(key, at->second.item);
-    if (at->second.stored) batch.difference += now_there - (at->second.item ? 1 : 0);
+  if (entry != nullptr) {
+    pending_bytes_ -= weight(*entry);
+    if (entry->stored) batch.difference += now_there - (entry->item ? 1 : 0);
   } else {
-    Entry entry;
+    std::optional<bool> stored;
     if (!store_) {
-      entry.stored = false;
-    } else if (const auto old = shard.flushing.entries.find(std::string_view(key));
-               old != shard.flushing.entries.end()) {
-      entry.stored = old->second.item.has_value();
-    } else if (const auto known = hot_.find(key, hash)) {
-      entry.stored = known->has_value();
+      stored = false;
+    } else if (const PendingEntry* old = shard.flushing.entries.find(key, hash)) {
+      stored = old->item.has_value();
+    } else {
+      stored = hot_.has(key, hash);
     }
-    if (entry.stored) {
-      batch.difference += now_there - (*entry.stored ? 1 : 0);
+    entry = &batch.entries.add(std::move(key), hash);
+    entry->stored = stored;
+    if (stored) {
+      batch.difference += now_there - (*stored ? 1 : 0);
     } else if (counting_.load(std::memory_order_relaxed)) {
-      batch.unknown.push_back(key);
+      batch.unknown.push_back(entry);
     } else {
       batch.exact = false;
     }
-    at = batch.entries.emplace(key, std::move(entry)).first;
   }
-  hot_.put(key, hash, item, false);
-  at->second.item = std::move(item);
+  hot_.put(entry->key, hash, item, false);
+  entry->item = std::move(item);
+  pending_bytes_ += weight(*entry);
 }
 
-void PendingMap::write(std::vector<Write>& writes) {
+/// After a write: what is much is flushed without waiting for the interval, beside the writer.
+void PendingMap::flush_early() {
+  if (!store_ || pending_bytes_.load(std::memory_order_relaxed) < kFlushedEarly) return;
+  if (early_.load(std::memory_order_relaxed) || early_.exchange(true)) return;
+  housekeeper_.wake(std::chrono::steady_clock::now());
+}
+
+void PendingMap::write(std::span<Write> writes) {
   before_write();
   if (writes.size() == 1) {
     const std::uint64_t hash = HotItems::hash(writes[0].key);
@@ -338,7 +345,7 @@ void PendingMap::write(std::vector<Write>& writes) {
     require_open();
     const Changing changing(*this, std::uint64_t{1} << shard_of(hash));
     set(shard, std::move(writes[0].key), hash, std::move(writes[0].item));
-    return;
+    return flush_early();
   }
   std::vector<std::uint64_t> hashes(writes.size());
   std::uint64_t which = 0;
@@ -353,6 +360,7 @@ void PendingMap::write(std::vector<Write>& writes) {
     set(shards_[shard_of(hashes[i])], std::move(writes[i].key), hashes[i],
         std::move(writes[i].item));
   }
+  flush_early();
 }
 
 bool PendingMap::try_write(std::string_view key, Item& item) {
@@ -367,6 +375,7 @@ bool PendingMap::try_write(std::string_view key, Item& item) {
   require_open();
   const Changing changing(*this, std::uint64_t{1} << shard_of(hash));
   set(shard, std::string(key), hash, std::move(item));
+  flush_early();
   return true;
 }
 
@@ -413,7 +422,7 @@ void PendingMap::clear() {
   std::vector<std::string> keys;
   for (const Shard& shard : shards_) {
     for (const Batch* batch : {&shard.pending, &shard.flushing}) {
-      for (const auto& [key, entry] : batch->entries) keys.push_back(key);
+      batch->entries.each([&](const PendingEntry& entry) { keys.push_back(entry.key); });
     }
   }
   Range range{.space = Space::kItem, .a = id_, .include_empty_name = true};

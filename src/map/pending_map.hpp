@@ -23,12 +23,12 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/fork.hpp"
 #include "map/core.hpp"
+#include "map/pending_table.hpp"
 #include "store/housekeeper.hpp"
 
 namespace graven::map {
@@ -43,7 +43,7 @@ class PendingMap final : public Core, private base::ForkGuard {
                  base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
   bool peek_many(std::span<const std::string_view> keys,
                  base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
-  void write(std::vector<Write>& writes) override;
+  void write(std::span<Write> writes) override;
   bool try_write(std::string_view key, Item& item) override;
   void edit(std::string_view key, Decide decide) override;
   std::size_t erase_many(std::span<const std::string_view> keys) override;
@@ -56,22 +56,12 @@ class PendingMap final : public Core, private base::ForkGuard {
   [[nodiscard]] MapStats stats() const override;
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view key) const noexcept { return HotItems::hash(key); }
-  };
-  /// What is stored is to become.
-  struct Entry {
-    std::optional<Item> item;
-    std::optional<bool> stored;  // whether the state below has an item there, if known
-  };
-  using Entries = std::unordered_map<std::string, Entry, Hash, std::equal_to<>>;
   /// Writes, and by how much they change the number of items: known of all entries but `unknown`,
   /// or, if not even that, not `exact`.
   struct Batch {
-    Entries entries;
+    PendingTable entries;
     std::int64_t difference = 0;
-    std::vector<std::string> unknown;
+    std::vector<PendingEntry*> unknown;
     bool exact = true;
   };
   struct alignas(64) Shard {
@@ -81,6 +71,8 @@ class PendingMap final : public Core, private base::ForkGuard {
     Batch flushing;  // entries come and go by the flush only
   };
   static constexpr std::size_t kShards = 32;
+  /// So many bytes are flushed before the interval is over.
+  static constexpr std::size_t kFlushedEarly = std::size_t{4} << 20U;
   /// Makes the version of shards odd for as long as they change.
   class Changing {
    public:
@@ -108,13 +100,15 @@ class PendingMap final : public Core, private base::ForkGuard {
   static std::uint64_t shards_of(std::span<const std::string_view> keys);
   [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_shards(std::uint64_t which);
   /// Under the shard's mutex, as the next three.
-  [[nodiscard]] const Entry* unflushed(const Shard& shard, std::string_view key) const;
+  static const PendingEntry* unflushed(const Shard& shard, std::string_view key,
+                                       std::uint64_t hash) noexcept;
   std::optional<Item> find(Shard& shard, std::string_view key, std::uint64_t hash);
   void set(Shard& shard, std::string key, std::uint64_t hash, std::optional<Item> item);
-  void resolve(Batch& batch, const Entries* above_stored);
+  void resolve(Batch& batch, const PendingTable* above_stored);
   [[nodiscard]] std::optional<Item> stored(std::string_view key) const;
   [[nodiscard]] bool flushing_unknown() const;
-  static std::size_t weight(std::string_view key, const std::optional<Item>& item);
+  static std::size_t weight(const PendingEntry& entry) noexcept;
+  void flush_early();
 
   void before_write();
   void flush_all();
@@ -140,6 +134,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   std::array<Shard, kShards> shards_;
   std::atomic<std::uint64_t> cuts_{0};  // committed: what was read of the store before may be old
   std::atomic<std::size_t> pending_bytes_{0};  // flushing included
+  std::atomic<bool> early_{false};  // the housekeeper is flushing before its time, or about to
 
   std::mutex flush_mutex_;                     // one flush at a time; taken before any shard's
   std::optional<std::uint64_t> stored_count_;  // items in the store; under every shard's mutex

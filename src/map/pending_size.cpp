@@ -10,25 +10,21 @@ namespace graven::map {
 
 /// Finds out what was in the store under the keys where that is not known. `above_stored` is
 /// what is being flushed, for what is pending on top of it.
-void PendingMap::resolve(Batch& batch, const Entries* above_stored) {
-  const auto look = [&](const std::string& key, Entry& entry) {
+void PendingMap::resolve(Batch& batch, const PendingTable* above_stored) {
+  const auto look = [&](PendingEntry& entry) {
     if (!entry.stored) {
-      const auto above =
-          above_stored != nullptr ? above_stored->find(key) : Entries::const_iterator{};
-      entry.stored = above_stored != nullptr && above != above_stored->end()
-                         ? above->second.item.has_value()
-                         : stored(key).has_value();
+      const PendingEntry* above =
+          above_stored != nullptr ? above_stored->find(entry.key, entry.hash) : nullptr;
+      entry.stored = above != nullptr ? above->item.has_value() : stored(entry.key).has_value();
     }
-    return (entry.item ? 1 : 0) - (*entry.stored ? 1 : 0);
+    batch.difference += (entry.item ? 1 : 0) - (*entry.stored ? 1 : 0);
   };
   if (!batch.exact) {
     batch.difference = 0;
-    for (auto& [key, entry] : batch.entries) batch.difference += look(key, entry);
+    batch.entries.each(look);
     batch.exact = true;
   } else {
-    for (const std::string& key : batch.unknown) {
-      batch.difference += look(key, batch.entries.find(key)->second);
-    }
+    for (PendingEntry* entry : batch.unknown) look(*entry);
   }
   batch.unknown.clear();
 }

@@ -34,7 +34,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
                  base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
   bool peek_many(std::span<const std::string_view> keys,
                  base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
-  void write(std::vector<Write>& writes) override;
+  void write(std::span<Write> writes) override;
   void edit(std::string_view key, Decide decide) override;
   std::size_t erase_many(std::span<const std::string_view> keys) override;
   void clear() override;
@@ -62,6 +62,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   void parent_after_fork() noexcept override;
   void child_after_fork() noexcept override;
 
+  static bool worth_promoting() noexcept;
   bool promote(std::string_view key, std::uint64_t hash, std::optional<Item>& item);
   void mutate(base::FunctionRef<void(store::Work&)> mutation);
   void put_item(store::Work& work, std::string_view key, std::optional<Item> item);

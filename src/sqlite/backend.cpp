@@ -373,6 +373,7 @@ std::vector<std::string> SqliteBackend::check() {
       cursor.bytes(0, line);
       if (line != "ok") problems.push_back(line);
     }
+    lease->tables().check_beside(problems);
   } catch (const CorruptionError& error) {
     problems.emplace_back(error.what());
   }

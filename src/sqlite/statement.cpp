@@ -29,10 +29,15 @@ void Statement::bind_text(int index, std::string_view text) {
   if (code != SQLITE_OK) owner_->fail(code);
 }
 
+void Statement::bind_blob(int index, std::string_view bytes) {
+  const int code = sqlite3_bind_blob64(handle_, index, bytes.empty() ? "" : bytes.data(),
+                                       bytes.size(), SQLITE_STATIC);
+  if (code != SQLITE_OK) owner_->fail(code);
+}
+
 void Statement::bind_body(int index, std::string_view body) {
-  const int code =
-      body.empty() ? sqlite3_bind_null(handle_, index)
-                   : sqlite3_bind_blob64(handle_, index, body.data(), body.size(), SQLITE_STATIC);
+  if (!body.empty()) return bind_blob(index, body);
+  const int code = sqlite3_bind_null(handle_, index);
   if (code != SQLITE_OK) owner_->fail(code);
 }
 

@@ -37,6 +37,7 @@ class Statement {
   void bind(int index, std::int64_t value) { sqlite3_bind_int64(handle_, index, value); }
   void bind_real(int index, double value) { sqlite3_bind_double(handle_, index, value); }
   void bind_text(int index, std::string_view text);
+  void bind_blob(int index, std::string_view bytes);
   /// An empty body is NULL.
   void bind_body(int index, std::string_view body);
 

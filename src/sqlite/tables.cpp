@@ -51,9 +51,26 @@ std::string join(const std::vector<std::string>& parts, const char* between) {
   return text;
 }
 
-/// Whether the rows lie in the order of their keys. Those with values of any size don't: a search
-/// through them would read every value it compares a key with.
-bool clustered(const Schema& schema) { return schema.shape != KeyShape::kId && !schema.has_value; }
+/// Of a key and its value together, in bytes: what is more goes to the table beside. A search
+/// through rows in the order of their keys reads the whole of each that it compares a key with, and
+/// what is longer than 488 bytes does not lie in one place.
+constexpr std::size_t kMostInRow = 400;
+
+std::string table_beside(const Schema& schema) { return std::string(schema.table) + "_large"; }
+
+/// The value columns as they are read: a value that is NULL may be in the table beside.
+std::vector<std::string> columns_read(const Schema& schema) {
+  std::vector<std::string> columns = value_columns(schema);
+  if (schema.has_value) {
+    const std::string table(schema.table);
+    const std::string a(schema.a);
+    const std::string b(schema.b);
+    columns.back() = "coalesce(value, (SELECT l.value FROM " + table_beside(schema) +
+                     " AS l WHERE l." + a + " = " + table + "." + a + " AND l." + b + " = " +
+                     table + "." + b + "))";
+  }
+  return columns;
+}
 
 /// "child = ?1 AND parent = ?2"
 std::string key_condition(const Schema& schema) {
@@ -70,7 +87,7 @@ std::string columns_or_one(const std::vector<std::string>& columns) {
 
 std::string load_sql(Space space) {
   const Schema& schema = store::schema(space);
-  return "SELECT " + columns_or_one(value_columns(schema)) + " FROM " + std::string(schema.table) +
+  return "SELECT " + columns_or_one(columns_read(schema)) + " FROM " + std::string(schema.table) +
          " WHERE " + key_condition(schema);
 }
 
@@ -82,16 +99,24 @@ std::string put_sql(Space space) {
   for (std::size_t i = 1; i <= columns.size(); ++i) marks.push_back("?" + std::to_string(i));
   const std::string row = std::string(schema.table) + " (" + join(columns, ", ") + ") VALUES (" +
                           join(marks, ", ") + ")";
-  if (!clustered(schema) && schema.shape == KeyShape::kName) {
-    // In place: replacing the row would give it another place, and the index with it.
-    std::vector<std::string> sets;
-    for (const std::string& column : value_columns(schema)) {
-      sets.push_back(column + " = excluded." + column);
-    }
-    return "INSERT INTO " + row + " ON CONFLICT (" + join(key_columns(schema), ", ") +
-           ") DO UPDATE SET " + join(sets, ", ");
-  }
   return "INSERT OR REPLACE INTO " + row;
+}
+
+/// Rows of one `a`, which is parameter 1, then the columns after it of each row in turn.
+std::string put_rows_sql(Space space) {
+  const Schema& schema = store::schema(space);
+  std::vector<std::string> columns = key_columns(schema);
+  for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
+  std::vector<std::string> rows;
+  std::size_t next = 2;
+  for (std::size_t row = 0; row < Tables::kRowsTogether; ++row) {
+    std::vector<std::string> marks{"?1"};
+    while (marks.size() < columns.size()) marks.push_back("?" + std::to_string(next++));
+    rows.push_back("(");
+    rows.back().append(join(marks, ", ")).append(")");
+  }
+  return "INSERT OR REPLACE INTO " + std::string(schema.table) + " (" + join(columns, ", ") +
+         ") VALUES " + join(rows, ", ");
 }
 
 std::string erase_sql(Space space) {
@@ -99,12 +124,28 @@ std::string erase_sql(Space space) {
   return "DELETE FROM " + std::string(schema.table) + " WHERE " + key_condition(schema);
 }
 
+std::string put_beside_sql(Space space) {
+  const Schema& schema = store::schema(space);
+  const std::string keys = join(key_columns(schema), ", ");
+  return "INSERT INTO " + table_beside(schema) + " (" + keys + ", value) VALUES (?1, ?2, ?3) " +
+         "ON CONFLICT (" + keys + ") DO UPDATE SET value = excluded.value";
+}
+
+std::string erase_beside_sql(Space space) {
+  const Schema& schema = store::schema(space);
+  return "DELETE FROM " + table_beside(schema) + " WHERE " + key_condition(schema);
+}
+
+std::string any_beside_sql(Space space) {
+  return "SELECT 1 FROM " + table_beside(store::schema(space)) + " LIMIT 1";
+}
+
 /// Rows of a stretch. Parameters: kId from, to; kPair a, from, to; kName (a,) after; then limit.
 std::string stretch_sql(Space space, const char* name_test, bool reverse, bool limited) {
   const Schema& schema = store::schema(space);
   std::vector<std::string> columns = key_columns(schema);
   const std::string last = columns.back();
-  for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
+  for (std::string& column : columns_read(schema)) columns.push_back(std::move(column));
   std::string sql =
       "SELECT " + join(columns, ", ") + " FROM " + std::string(schema.table) + " WHERE ";
   int marks = 0;
@@ -132,7 +173,7 @@ std::string span_sql(Space space, const char* test) {
   const Schema& schema = store::schema(space);
   const std::string keys = join(key_columns(schema), ", ");
   std::vector<std::string> columns = key_columns(schema);
-  for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
+  for (std::string& column : columns_read(schema)) columns.push_back(std::move(column));
   return "SELECT " + join(columns, ", ") + " FROM " + std::string(schema.table) + " WHERE (" +
          keys + ")" + test + "(?1, ?2) AND " + std::string(schema.a) + " <= ?3 ORDER BY " + keys +
          " LIMIT ?4";
@@ -192,11 +233,12 @@ void bind_value(Statement& statement, int parameter, const Record& record) {
     case store::ValueKind::kText:
       return statement.bind_text(parameter, record.body);
     case store::ValueKind::kNull:
+      return statement.bind_body(parameter, record.body);
     case store::ValueKind::kBytes:
     case store::ValueKind::kJson:
       break;
   }
-  statement.bind_body(parameter, record.body);
+  statement.bind_blob(parameter, record.body);  // not NULL: that would mean the table beside
 }
 
 void read_value(const Cursor& cursor, int column, Record& record) {
@@ -274,13 +316,13 @@ std::string create_table(Space space) {
     sql += ", body BLOB";
   }
   const std::string keys = "(" + join(key_columns(schema), ", ") + ")";
-  if (clustered(schema)) {
-    sql += ", PRIMARY KEY " + keys + ") WITHOUT ROWID";
-  } else if (schema.shape != KeyShape::kId) {
-    sql += "); CREATE UNIQUE INDEX " + std::string(schema.table) + "_key ON " +
-           std::string(schema.table) + " " + keys;
-  } else {
-    sql += ")";
+  if (schema.shape == KeyShape::kId) return sql + ")";
+  sql += ", PRIMARY KEY " + keys + ") WITHOUT ROWID";
+  if (schema.has_value) {
+    sql += "; CREATE TABLE " + table_beside(schema) + " (" + std::string(schema.a) +
+           " INTEGER NOT NULL, " + std::string(schema.b) +
+           " TEXT NOT NULL, value NOT NULL); CREATE UNIQUE INDEX " + table_beside(schema) +
+           "_key ON " + table_beside(schema) + " " + keys;
   }
   return sql;
 }
@@ -434,13 +476,26 @@ std::vector<Row> Tables::scan(const Range& range, std::size_t limit) {
   return rows;
 }
 
+bool Tables::in_row(const Schema& schema, const Key& key, const Record& record) {
+  return !schema.has_value || record.body.empty() ||
+         key.name.size() + record.body.size() <= kMostInRow;
+}
+
 void Tables::put(const Key& key, const Record& record) {
   const Schema& schema = store::schema(key.space);
+  const bool beside = !in_row(schema, key, record);
+  if (beside) {
+    put_beside(key, record);
+  } else if (schema.has_value) {
+    erase_beside(key);
+  }
   Statement& put = statement(key.space, &Statements::put, put_sql);
   int next = bind_key(put, schema, key);
   if (schema.has_version) put.bind(next++, static_cast<std::int64_t>(record.version));
   for (std::size_t i = 0; i < schema.integers.size(); ++i) put.bind(next++, record.integers[i]);
-  if (schema.has_value) {
+  if (beside) {
+    put.bind_body(next, {});
+  } else if (schema.has_value) {
     bind_value(put, next, record);
   } else if (schema.has_body) {
     put.bind_body(next, record.body);
@@ -448,10 +503,84 @@ void Tables::put(const Key& key, const Record& record) {
   put.execute();
 }
 
+bool Tables::put_rows(std::span<const store::Change> changes) {
+  const Space space = changes.front().key.space;
+  const Schema& schema = store::schema(space);
+  if (!schema.has_value || changes.size() < kRowsTogether) return false;
+  const auto rows = changes.first(kRowsTogether);
+  for (const store::Change& change : rows) {
+    const Key& key = change.key;
+    if (key.space != space || key.a != rows.front().key.a || !change.record ||
+        !in_row(schema, key, *change.record)) {
+      return false;
+    }
+  }
+  if (any_beside(space)) return false;
+  Statement& put = statement(space, &Statements::put_rows, put_rows_sql);
+  put.bind(1, rows.front().key.a);
+  int next = 2;
+  for (const store::Change& change : rows) {
+    put.bind_text(next++, change.key.name);
+    for (std::size_t i = 0; i < schema.integers.size(); ++i) {
+      put.bind(next++, change.record->integers[i]);
+    }
+    bind_value(put, next++, *change.record);
+  }
+  put.execute();
+  return true;
+}
+
 void Tables::erase(const Key& key) {
+  const Schema& schema = store::schema(key.space);
+  if (schema.has_value) erase_beside(key);
   Statement& erase = statement(key.space, &Statements::erase, erase_sql);
+  bind_key(erase, schema, key);
+  erase.execute();
+}
+
+void Tables::put_beside(const Key& key, const Record& record) {
+  Statement& put = statement(key.space, &Statements::put_beside, put_beside_sql);
+  bind_value(put, bind_key(put, store::schema(key.space), key), record);
+  put.execute();
+  none_beside_.reset();
+}
+
+/// Whether something may be in the table beside. Most stores have no large value at all.
+bool Tables::any_beside(Space space) {
+  const unsigned state = connection_.data_version();
+  if (none_beside_ == state) return false;
+  if (Cursor(statement(space, &Statements::any_beside, any_beside_sql)).next()) return true;
+  none_beside_ = state;
+  return false;
+}
+
+void Tables::erase_beside(const Key& key) {
+  if (!any_beside(key.space)) return;
+  Statement& erase = statement(key.space, &Statements::erase_beside, erase_beside_sql);
   bind_key(erase, store::schema(key.space), key);
   erase.execute();
+}
+
+void Tables::check_beside(std::vector<std::string>& problems) {
+  // The kinds of which every value is NULL in its row only if it is beside; 0 is null itself.
+  const auto list = [&](const char* sql, const char* what) {
+    Statement statement(connection_, sql);
+    Cursor cursor(statement);
+    std::string key;
+    while (cursor.next()) {
+      cursor.bytes(1, key);
+      problems.push_back("map " + std::to_string(cursor.integer(0)) + ", key '" + key +
+                         "': " + what);
+    }
+  };
+  list(
+      "SELECT map, key FROM item_large AS l WHERE NOT EXISTS (SELECT 1 FROM item AS i "
+      "WHERE i.map = l.map AND i.key = l.key AND i.value IS NULL)",
+      "item_large has a value that belongs to no item");
+  list(
+      "SELECT map, key FROM item AS i WHERE value IS NULL AND kind <> 0 AND NOT EXISTS "
+      "(SELECT 1 FROM item_large AS l WHERE i.map = l.map AND i.key = l.key)",
+      "the value is neither in item nor in item_large");
 }
 
 void Tables::clear() noexcept {
@@ -459,6 +588,7 @@ void Tables::clear() noexcept {
   load_node_ = Statement();
   reclaiming_ = Statement();
   count_items_ = Statement();
+  none_beside_.reset();
 }
 
 }  // namespace graven::sqlite

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // The spaces as SQLite tables: their SQL, written from store::schema(), and the reads and
-// writes of one connection's prepared statements. A space keyed by an id is a rowid table; items of
-// maps are one with an index on their key, their values being of any size; the others are WITHOUT
-// ROWID. docs/format/sqlite.md shows the result.
+// writes of one connection's prepared statements. A space keyed by an id is a rowid table, the
+// others are WITHOUT ROWID; values of items too large for that are in a table beside.
+// docs/format/sqlite.md shows the result.
 //
 // Always holds: every statement is reset before a call returns, so outside a transaction no
-// call leaves a read lock behind.
+// call leaves a read lock behind. What is in the table beside belongs to a row whose value is NULL.
 //
 // Belongs to its connection; one thread at a time.
 #pragma once
@@ -41,7 +41,14 @@ class Tables {
   std::uint64_t count_items(std::int64_t map);
 
   void put(const store::Key& key, const store::Record& record);
+  /// Puts the first kRowsTogether of the changes by one statement, which is several times as fast;
+  /// false, having done nothing, if they are not small items of one map. Not an empty span.
+  bool put_rows(std::span<const store::Change> changes);
+  static constexpr std::size_t kRowsTogether = 32;
   void erase(const store::Key& key);
+
+  /// Adds a line for every value that is beside its item without belonging to it, or missing there.
+  void check_beside(std::vector<std::string>& problems);
 
   /// Finalizes every statement.
   void clear() noexcept;
@@ -57,10 +64,19 @@ class Tables {
     Statement scan_all;    // of many `a`
     Statement scan_all_named;
     Statement run;  // load_many: a stretch of keys in order
+    Statement put_rows;
+    Statement put_beside;
+    Statement erase_beside;
+    Statement any_beside;
   };
 
   Statement& statement(store::Space space, Statement Statements::*which,
                        std::string (*sql)(store::Space));
+  static bool in_row(const store::Schema& schema, const store::Key& key,
+                     const store::Record& record);
+  bool any_beside(store::Space space);
+  void put_beside(const store::Key& key, const store::Record& record);
+  void erase_beside(const store::Key& key);
   Statements& of(store::Space space) noexcept {
     return statements_[static_cast<std::size_t>(space)];
   }
@@ -70,6 +86,8 @@ class Tables {
   Statement load_node_;
   Statement reclaiming_;
   Statement count_items_;
+  /// The data version of the connection when there was nothing beside; its own puts reset it.
+  std::optional<unsigned> none_beside_;
 };
 
 }  // namespace graven::sqlite

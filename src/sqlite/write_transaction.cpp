@@ -27,6 +27,7 @@ using store::Change;
 using store::Record;
 
 constexpr std::size_t kTraces = 16;
+constexpr std::size_t kTracesOfItems = 4;
 constexpr auto kSettlePatience = std::chrono::seconds(10);
 
 std::size_t hash_of(const Record& record) {
@@ -113,13 +114,18 @@ std::uint64_t SqliteTransaction::count_items(std::int64_t map) {
 void SqliteTransaction::apply(std::span<const Change> changes) {
   Tables& tables = sound_connection().tables();
   try {
-    for (const Change& change : changes) {
-      if (change.record) {
+    while (!changes.empty()) {
+      std::size_t done = 1;
+      const Change& change = changes.front();
+      if (tables.put_rows(changes)) {
+        done = Tables::kRowsTogether;
+      } else if (change.record) {
         tables.put(change.key, *change.record);
       } else {
         tables.erase(change.key);
       }
-      remember(change);
+      for (const Change& one : changes.first(done)) remember(one);
+      changes = changes.subspan(done);
     }
   } catch (const std::exception& error) {
     failed_ = error.what();
@@ -128,8 +134,16 @@ void SqliteTransaction::apply(std::span<const Change> changes) {
 }
 
 void SqliteTransaction::remember(const Change& change) {
-  if (traces_.size() >= kTraces || !store::schema(change.key.space).has_version) return;
-  if (change.key == store::clock_key()) return;
+  if (change.key == store::clock_key()) {
+    clocked_ = true;
+    return;
+  }
+  const bool clocked = store::clocked(change.key.space);
+  if (clocked && !store::schema(change.key.space).has_version) return;
+  if (!clocked) {
+    for (Trace& trace : traces_) trace.overwritten = trace.overwritten || trace.key == change.key;
+  }
+  if (traces_.size() >= (clocked ? kTraces : kTracesOfItems)) return;
   if (change.record) {
     traces_.push_back({change.key, change.record->version, hash_of(*change.record)});
   } else {
@@ -184,6 +198,7 @@ void SqliteTransaction::commit(std::uint64_t id) {
 
 SqliteTransaction::Outcome SqliteTransaction::look_for(Connection& connection, std::uint64_t id,
                                                        std::uint64_t clock) const {
+  if (!clocked_) return look_for_items(connection);
   if (clock < id) return Outcome::kNotThere;
   if (clock == id && connection.data_version() == data_version_) return Outcome::kThere;
   // Others have committed since, so the clock may be theirs, even with our id, if ours is not
@@ -191,6 +206,7 @@ SqliteTransaction::Outcome SqliteTransaction::look_for(Connection& connection, s
   Tables& tables = connection.tables();
   for (std::size_t i = 0; i < traces_.size(); ++i) {
     const Trace& trace = traces_[i];
+    if (!store::schema(trace.key.space).has_version) continue;
     const bool later =
         std::any_of(traces_.begin() + static_cast<std::ptrdiff_t>(i) + 1, traces_.end(),
                     [&](const Trace& other) { return other.key == trace.key; });
@@ -203,6 +219,20 @@ SqliteTransaction::Outcome SqliteTransaction::look_for(Connection& connection, s
     return same ? Outcome::kThere : Outcome::kNotThere;
   }
   return Outcome::kUnknown;
+}
+
+/// Of a commit that the clock tells nothing of. Where all is as it would have left it, it is as
+/// good as there.
+SqliteTransaction::Outcome SqliteTransaction::look_for_items(Connection& connection) const {
+  bool any = false;
+  for (const Trace& trace : traces_) {
+    if (trace.overwritten) continue;
+    any = true;
+    const std::optional<Record> record = connection.tables().load(trace.key);
+    if (trace.content == (record ? hash_of(*record) : 0)) continue;
+    return connection.data_version() == data_version_ ? Outcome::kNotThere : Outcome::kUnknown;
+  }
+  return any ? Outcome::kThere : Outcome::kUnknown;
 }
 
 void SqliteTransaction::settle(Connection& connection, std::uint64_t id, const Fault& why) {

@@ -50,6 +50,7 @@ class SqliteTransaction final : public store::WriteTransaction {
     store::Key key;
     std::uint64_t version;  // 0: erased
     std::size_t content;    // a hash of it
+    bool overwritten = false;
   };
   enum class Outcome { kThere, kNotThere, kUnknown };
 
@@ -61,6 +62,7 @@ class SqliteTransaction final : public store::WriteTransaction {
   void settle(Connection& connection, std::uint64_t id, const Fault& why);
   static void before_unlock(void* self);
   Outcome look_for(Connection& connection, std::uint64_t id, std::uint64_t clock) const;
+  Outcome look_for_items(Connection& connection) const;
 
   const std::string& name_;
   const std::uint64_t generation_;
@@ -72,7 +74,8 @@ class SqliteTransaction final : public store::WriteTransaction {
   unsigned data_version_;
   std::string failed_;                   // why apply() failed; empty: it did not
   std::vector<std::size_t> savepoints_;  // for each, how many traces there were
-  std::vector<Trace> traces_;            // the first few changes of versioned spaces
+  std::vector<Trace> traces_;            // the first few changes of versioned spaces or of items
+  bool clocked_ = false;                 // the clock is among the changes
 };
 
 }  // namespace graven::sqlite

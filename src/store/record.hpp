@@ -108,8 +108,14 @@ struct Schema {
 const Schema& schema(Space space) noexcept;
 
 /// The store's clock: a record of kPrefix whose integers are {last id given out, id of the
-/// prefix used last}. Every commit advances it, so it tells whether a commit is durable.
+/// prefix used last}. Every commit that changes something clocked advances it, so it tells whether
+/// such a commit is durable.
 inline Key clock_key() { return Key{.space = Space::kPrefix}; }
+/// Whether commits that change the space advance the clock. Items of maps have neither ids nor
+/// versions, and a page less to write.
+constexpr bool clocked(Space space) noexcept {
+  return space != Space::kItem && space != Space::kExpiry;
+}
 
 /// A stretch of one space, for View::scan.
 ///

@@ -24,7 +24,7 @@ void Tiers::take(const HotEvicted& evicted) noexcept {
   if (!overflown_.load(std::memory_order_relaxed)) overflown_.store(true);
   WarmFile* warm = warm_.load(std::memory_order_acquire);
   if (warm == nullptr || evicted.kind == missing_) return;
-  warm->put(evicted.key, evicted.hash, evicted.value, evicted.kind, evicted.generation);
+  warm->put_back(evicted.key, evicted.hash, evicted.value, evicted.kind, evicted.generation);
 }
 
 WarmFile* Tiers::open_warm() {

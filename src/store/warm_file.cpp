@@ -185,6 +185,33 @@ bool WarmFile::put(std::string_view key, std::uint64_t hash, std::string_view va
   Shard& shard = shard_of(hash);
   const std::scoped_lock lock(shard.mutex);
   catch_up(shard);
+  return write(shard, key, hash, value, kind, generation);
+}
+
+bool WarmFile::put_back(std::string_view key, std::uint64_t hash, std::string_view value,
+                        std::uint8_t kind, std::uint64_t generation) noexcept {
+  if (idle()) return false;
+  Shard& shard = shard_of(hash);
+  const std::scoped_lock lock(shard.mutex);
+  catch_up(shard);
+  if (const std::uint64_t* entry = look_up(shard, hash); entry != nullptr) {
+    const char* record = place(shard, *entry & ((1ULL << position_bits_) - 1));
+    Header header;
+    std::memcpy(&header, record, sizeof header);
+    const char* content = record + sizeof header;
+    if (header.value_size == value.size() &&
+        header.key_size_and_kind == (static_cast<std::uint32_t>(key.size()) << 8 | kind) &&
+        std::string_view(content, key.size()) == key &&
+        std::string_view(content + key.size(), value.size()) == value) {
+      return true;
+    }
+  }
+  return write(shard, key, hash, value, kind, generation);
+}
+
+/// Under the shard's mutex, which is up to date.
+bool WarmFile::write(Shard& shard, std::string_view key, std::uint64_t hash, std::string_view value,
+                     std::uint8_t kind, std::optional<std::uint64_t> generation) noexcept {
   if (generation && *generation < shard.generation) return false;
   if (key.size() > kLongestKey || key.size() + value.size() > longest() ||
       (generation && *generation != shard.generation)) {
@@ -219,6 +246,9 @@ bool WarmFile::find(std::string_view key, std::uint64_t hash, std::string& value
   // Nothing in the file is believed before the checksum has been compared.
   const std::uint64_t position = *entry & ((1ULL << position_bits_) - 1);
   const char* record = place(shard, position);
+  // Together rather than one after the other; the ring's end does no harm.
+  __builtin_prefetch(record + 64);
+  __builtin_prefetch(record + 128);
   Header header;
   std::memcpy(&header, record, sizeof header);
   const std::size_t size = sizeof header + key.size() + header.value_size;

@@ -52,6 +52,11 @@ class WarmFile {
   bool put(std::string_view key, std::uint64_t hash, std::string_view value, std::uint8_t kind = 0,
            std::optional<std::uint64_t> generation = std::nullopt) noexcept;
 
+  /// The same, but a record that is there already, unchanged, is left where it is: for what was
+  /// found here, and fell out of the hot table as it was.
+  bool put_back(std::string_view key, std::uint64_t hash, std::string_view value, std::uint8_t kind,
+                std::uint64_t generation) noexcept;
+
   /// Copies the value out. False: not here, and `value` and `kind` are as they were.
   bool find(std::string_view key, std::uint64_t hash, std::string& value, std::uint8_t& kind) const;
 
@@ -80,6 +85,8 @@ class WarmFile {
  private:
   struct Shard;
 
+  bool write(Shard& shard, std::string_view key, std::uint64_t hash, std::string_view value,
+             std::uint8_t kind, std::optional<std::uint64_t> generation) noexcept;
   [[nodiscard]] bool idle() const noexcept { return idle_.load(std::memory_order_relaxed); }
   [[nodiscard]] Shard& shard_of(std::uint64_t hash) const noexcept;
   [[nodiscard]] char* place(const Shard& shard, std::uint64_t position) const noexcept;

@@ -194,6 +194,7 @@ void Work::start_clock() {
 }
 
 std::int64_t Work::next_id(Space space) {
+  clocked_ = true;
   if (!recording_) return last_id_ = ids_.next(last_id_ + 1);
   // Nobody holds the clock for an optimistic work: it takes an id that nothing in its snapshot
   // has, and having looked makes the commit fail should someone else take it first.
@@ -336,6 +337,7 @@ std::vector<Row> Work::scan(const Range& range, std::size_t limit) {
 
 void Work::write(const Key& key, std::optional<Record> record) {
   written_ = true;
+  clocked_ = clocked_ || clocked(key.space);
   Overlay& overlay = in_mutation_ ? mutation_ : done_;
   overlay.insert_or_assign(key, std::move(record));
   if (!recording_ && overlay.size() >= spill_records_) spill();
@@ -350,6 +352,7 @@ void Work::erase(const Key& key) { write(key, std::nullopt); }
 
 void Work::write_many(std::vector<Change> changes) {
   for (Change& change : changes) {
+    clocked_ = clocked_ || clocked(change.key.space);
     if (change.record) {
       change.record->version = schema(change.key.space).has_version ? commit_id_ : 0;
     }
@@ -452,10 +455,12 @@ void Work::finish() {
     const Key key{.space = Space::kPrefix, .name = name};
     if (std::optional<Record> record = load(key)) put(key, std::move(*record));
   }
-  Record clock;
-  clock.integers[0] = last_id_;
-  clock.integers[1] = last_prefix_;
-  put(clock_key(), std::move(clock));
+  if (clocked_) {
+    Record clock;
+    clock.integers[0] = last_id_;
+    clock.integers[1] = last_prefix_;
+    put(clock_key(), std::move(clock));
+  }
   apply(done_);
 }
 
@@ -468,6 +473,7 @@ void Work::replay_into(Work& target) {
     }
   }
   target.last_id_ = std::max(target.last_id_, last_id_);
+  target.clocked_ = target.clocked_ || clocked_;
   target.prefixes_.insert(prefixes_.begin(), prefixes_.end());
   target.suspects_.insert(suspects_.begin(), suspects_.end());
 }

@@ -99,7 +99,10 @@ class Work final : public View {
 
   /// The prefix (by name) whose version this commit moves on.
   void touch_prefix(const std::string& name) { prefixes_.insert(name); }
-  void remember_last_prefix(std::int64_t id) { last_prefix_ = id; }
+  void remember_last_prefix(std::int64_t id) {
+    last_prefix_ = id;
+    clocked_ = true;
+  }
 
   /// Nodes that may have lost their way to the root, for the collector before the commit.
   std::set<std::int64_t>& suspects() noexcept { return suspects_; }
@@ -117,7 +120,7 @@ class Work final : public View {
   /// Whether anything was written.
   [[nodiscard]] bool empty() const noexcept { return !written_; }
 
-  /// Applies what is left, with the clock, to the sink. commit() of the sink comes next.
+  /// Applies what is left, with the clock where it is due, to the sink. Its commit() comes next.
   void finish();
 
   /// All that was applied, after finish(); nullptr when that is too much to have been kept.
@@ -155,6 +158,7 @@ class Work final : public View {
   bool mutation_spilled_ = false;
   int depth_ = 0;  // savepoints open in the sink, the spilled mutation's included
   bool written_ = false;
+  bool clocked_ = false;  // the commit advances the clock
   std::vector<Change> applied_;
   bool forgotten_ = false;
 

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+//
+// What waits to be flushed, by key: entries in the order in which they came, in chunks that stay
+// where they are, and an open-addressed index of them.
+//
+// Always holds: a slot of the index is 0 (free), or the number of an entry counted from 1 with
+// the upper half of the key's hash, or kErased. An erased entry has no key in the index; its place
+// is used again.
+//
+// One thread at a time, or several that only read.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "map/core.hpp"
+
+namespace graven::map {
+
+/// What is stored under a key is to become.
+struct PendingEntry {
+  std::string key{};
+  std::uint64_t hash = 0;
+  std::optional<Item> item{};
+  std::optional<bool> stored{};  // whether the state below has an item there, if known
+  bool erased = false;
+};
+
+class PendingTable {
+ public:
+  [[nodiscard]] std::size_t size() const noexcept { return made_ - free_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+
+  /// The entry of a key, or nullptr. It stays where it is until it is erased.
+  [[nodiscard]] PendingEntry* find(std::string_view key, std::uint64_t hash) const noexcept {
+    if (index_.empty()) return nullptr;
+    for (std::size_t at = hash & mask();; at = (at + 1) & mask()) {
+      const std::uint64_t slot = index_[at];
+      if (slot == 0) return nullptr;
+      if ((slot ^ hash) >> 32U != 0 || slot == kErased) continue;
+      PendingEntry& entry = at_number(slot);
+      if (entry.key == key) return &entry;
+    }
+  }
+
+  /// A new entry for a key that has none.
+  PendingEntry& add(std::string key, std::uint64_t hash) {
+    if ((used_ + 1) * 4 > index_.size() * 3) rebuild();
+    std::uint32_t number = 0;
+    if (free_.empty()) {
+      if (made_ % kChunk == 0) chunks_.push_back(std::make_unique<Chunk>());
+      number = static_cast<std::uint32_t>(++made_);
+    } else {
+      number = free_.back();
+      free_.pop_back();
+    }
+    PendingEntry& entry = at_number(number);
+    entry.key = std::move(key);
+    entry.hash = hash;
+    entry.erased = false;
+    enter(hash, number);
+    return entry;
+  }
+
+  /// Takes an entry out.
+  void erase(PendingEntry& entry) {
+    std::size_t at = entry.hash & mask();
+    while (index_[at] == kErased || &at_number(index_[at]) != &entry) at = (at + 1) & mask();
+    free_.push_back(static_cast<std::uint32_t>(index_[at]));
+    index_[at] = kErased;
+    entry = PendingEntry{};
+    entry.erased = true;
+  }
+
+  /// Every entry, in the order in which they came.
+  template <class Each>
+  void each(Each&& each) const {
+    for (std::size_t i = 0; i < made_; ++i) {
+      PendingEntry& entry = (*chunks_[i / kChunk])[i % kChunk];
+      if (!entry.erased) each(entry);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kChunk = 64;
+  using Chunk = std::array<PendingEntry, kChunk>;
+  static constexpr std::uint64_t kErased = ~std::uint64_t{0};
+
+  [[nodiscard]] std::size_t mask() const noexcept { return index_.size() - 1; }
+  [[nodiscard]] PendingEntry& at_number(std::uint64_t slot) const noexcept {
+    const std::size_t i = static_cast<std::uint32_t>(slot) - 1;
+    return (*chunks_[i / kChunk])[i % kChunk];
+  }
+  void enter(std::uint64_t hash, std::uint32_t number) {
+    std::size_t at = hash & mask();
+    while (index_[at] != 0) at = (at + 1) & mask();
+    index_[at] = (hash >> 32U << 32U) | number;
+    ++used_;
+  }
+  void rebuild() {
+    std::size_t slots = 64;
+    while (slots < (size() + 1) * 2) slots *= 2;
+    index_.assign(slots, 0);
+    used_ = 0;
+    for (std::size_t i = 0; i < made_; ++i) {
+      const PendingEntry& entry = (*chunks_[i / kChunk])[i % kChunk];
+      if (!entry.erased) enter(entry.hash, static_cast<std::uint32_t>(i + 1));
+    }
+  }
+
+  std::vector<std::unique_ptr<Chunk>> chunks_;
+  std::vector<std::uint32_t> free_;   // numbers of erased entries
+  std::vector<std::uint64_t> index_;  // a power of two, or none yet
+  std::size_t made_ = 0;              // entries ever given a place
+  std::size_t used_ = 0;              // slots that are not 0
+};
+
+}  // namespace graven::map
