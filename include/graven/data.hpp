@@ -104,11 +104,17 @@ class Data {
   Item root_;
 };
 
-/// A place in a stored container: what `db["a"]["b"]` is before it is read or assigned.
+/// A place below a dict or a list: what `db["a"]["b"]` is before it is read or assigned. It keeps
+/// where it begins alive, not what lies on the way, and goes the way anew each time it is used:
+/// KeyNotFound, IndexOutOfRange or WrongTypeError where it leads nowhere.
 class Ref {
  public:
-  Ref(Dict dict, std::string key) : container_(std::move(dict)), place_(std::move(key)) {}
-  Ref(List list, std::int64_t index) : container_(std::move(list)), place_(index) {}
+  Ref(const Dict& dict, std::string_view key) : from_(dict.pin()) { step(key); }
+  Ref(const List& list, std::int64_t index) : from_(list.pin()) { step(index); }
+  /// A key of the root dict.
+  Ref(std::shared_ptr<graph::Scope> scope, std::string_view key) : from_(std::move(scope)) {
+    step(key);
+  }
 
   /// Stores the data at this place. (Assigning another place copies or links its value.)
   const Ref& operator=(const Data& value) const;
@@ -117,6 +123,7 @@ class Ref {
   }
   const Ref& operator=(const Ref& other) const;
   Ref(const Ref&) = default;
+  Ref(Ref&&) = default;
   ~Ref() = default;
 
   /// The value here: KeyNotFound or IndexOutOfRange when there is none.
@@ -129,19 +136,53 @@ class Ref {
   [[nodiscard]] Dict as_dict() const { return value().as_dict(); }
   [[nodiscard]] List as_list() const { return value().as_list(); }
   [[nodiscard]] Data materialize() const;
+  /// False too where a dict or list on the way is missing.
   [[nodiscard]] bool exists() const;
   /// Removes what is here; false when there is nothing.
   bool erase() const;
 
-  /// A step further down; reads the container here.
-  [[nodiscard]] Ref operator[](std::string_view key) const { return value()[key]; }
-  [[nodiscard]] Ref operator[](const char* key) const { return value()[std::string_view(key)]; }
-  [[nodiscard]] Ref operator[](std::int64_t index) const { return value()[index]; }
-  [[nodiscard]] Ref operator[](int index) const { return value()[std::int64_t{index}]; }
+  /// A step further down.
+  [[nodiscard]] Ref operator[](std::string_view key) const& { return Ref(*this)[key]; }
+  [[nodiscard]] Ref operator[](std::string_view key) && {
+    step(key);
+    return std::move(*this);
+  }
+  [[nodiscard]] Ref operator[](std::int64_t index) const& { return Ref(*this)[index]; }
+  [[nodiscard]] Ref operator[](std::int64_t index) && {
+    step(index);
+    return std::move(*this);
+  }
+  [[nodiscard]] Ref operator[](const char* key) const& { return (*this)[std::string_view(key)]; }
+  [[nodiscard]] Ref operator[](const char* key) && {
+    return std::move(*this)[std::string_view(key)];
+  }
+  [[nodiscard]] Ref operator[](int index) const& { return (*this)[std::int64_t{index}]; }
+  [[nodiscard]] Ref operator[](int index) && { return std::move(*this)[std::int64_t{index}]; }
 
  private:
-  std::variant<Dict, List> container_;
-  std::variant<std::string, std::int64_t> place_;
+  class Steps;
+  static constexpr unsigned char kLongKey = 254;  // its size follows
+  static constexpr unsigned char kIndex = 255;    // the index follows
+
+  void step(std::string_view key) {
+    if (key.size() < kLongKey) {
+      steps_.push_back(static_cast<char>(key.size()));
+    } else {
+      step(kLongKey, key.size());
+    }
+    steps_.append(key);
+  }
+  void step(std::int64_t index) { step(kIndex, static_cast<std::uint64_t>(index)); }
+  void step(unsigned char what, std::uint64_t number) {
+    steps_.push_back(static_cast<char>(what));
+    steps_.append(reinterpret_cast<const char*>(&number), sizeof number);
+  }
+
+  [[nodiscard]] std::optional<Value> glance() const;
+  [[nodiscard]] Value container(Steps& steps) const;
+
+  std::variant<std::shared_ptr<const graph::Pin>, std::shared_ptr<graph::Scope>> from_;
+  std::string steps_;  // short ways without an allocation
 };
 
 /// Input iterators of Dict and List, for range-for.

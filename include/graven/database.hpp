@@ -61,7 +61,7 @@ struct CheckReport {
 class Snapshot {
  public:
   [[nodiscard]] Dict root() const;
-  [[nodiscard]] Ref operator[](std::string_view key) const { return root()[key]; }
+  [[nodiscard]] Ref operator[](std::string_view key) const { return {scope_, key}; }
   [[nodiscard]] std::optional<Value> get_via_uid(std::string_view uid) const;
   [[nodiscard]] std::int64_t count(std::string_view counter) const;
   void close();
@@ -78,7 +78,7 @@ class Snapshot {
 class Transactor {
  public:
   [[nodiscard]] Dict root() const;
-  [[nodiscard]] Ref operator[](std::string_view key) const { return root()[key]; }
+  [[nodiscard]] Ref operator[](std::string_view key) const { return {scope_, key}; }
   [[nodiscard]] std::optional<Value> get_via_uid(std::string_view uid) const;
   std::int64_t incr(std::string_view counter, std::int64_t by = 1) const;
   [[nodiscard]] std::int64_t count(std::string_view counter) const;
@@ -122,7 +122,7 @@ class Database {
 
   // The root dict.
   [[nodiscard]] Dict root() const;
-  [[nodiscard]] Ref operator[](std::string_view key) const { return root()[key]; }
+  [[nodiscard]] Ref operator[](std::string_view key) const { return {scope_, key}; }
 
   /// A new dict or list that nothing links yet. It lives as long as its handle.
   [[nodiscard]] Dict new_dict(const Data& entries = Data::dict()) const;

@@ -104,7 +104,7 @@ Element parse_any(std::string_view bytes) {
 
 }  // namespace detail
 
-std::size_t count(Element container) {
+std::size_t count(const Element& container) {
   expect(container, container.is_container(), "an array or object");
   const char* at = container.payload.data();
   const char* const end = at + container.payload.size();
@@ -116,7 +116,7 @@ std::size_t count(Element container) {
   return children;
 }
 
-std::optional<Element> find(Element object, std::string_view key) {
+std::optional<Element> find(const Element& object, std::string_view key) {
   expect(object, object.type == Type::kObject, "an object");
   const char* at = object.payload.data();
   const char* const end = at + object.payload.size();
@@ -142,7 +142,7 @@ std::optional<Element> find(Element object, std::string_view key) {
   return std::nullopt;
 }
 
-Element nth(Element array, std::size_t index) {
+Element nth(const Element& array, std::size_t index) {
   expect(array, array.type == Type::kArray, "an array");
   const char* at = array.payload.data();
   const char* const end = at + array.payload.size();

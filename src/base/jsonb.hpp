@@ -86,22 +86,22 @@ class Cursor {
 };
 
 /// The number of children (an object's keys and values each count).
-std::size_t count(Element container);
+std::size_t count(const Element& container);
 
 /// The value under a key of an object, or nothing. The key is compared decoded.
-std::optional<Element> find(Element object, std::string_view key);
+std::optional<Element> find(const Element& object, std::string_view key);
 
 /// The i-th child of an array (must exist: CorruptionError otherwise).
-Element nth(Element array, std::size_t index);
+Element nth(const Element& array, std::size_t index);
 
 /// The decoded text of a text element (UTF-8).
-std::string text(Element element);
+std::string text(const Element& element);
 /// Whether the decoded text equals `other`; does not allocate for kText and kTextRaw.
-bool text_equals(Element element, std::string_view other);
+bool text_equals(const Element& element, std::string_view other);
 /// The value of kInt or kInt5, or nothing when it does not fit 64 bits.
-std::optional<std::int64_t> integer(Element element);
+std::optional<std::int64_t> integer(const Element& element);
 /// The value of kFloat, kFloat5 (also of the integer types, rounded).
-double real(Element element);
+double real(const Element& element);
 
 // Writing: each appends one element to `out`.
 void put_null(std::string& out);

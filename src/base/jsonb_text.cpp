@@ -202,7 +202,7 @@ bool detail::escaped_equals(std::string_view payload, bool json5, std::string_vi
   return prefix && other.empty();
 }
 
-std::string text(Element element) {
+std::string text(const Element& element) {
   expect(element, element.is_text(), "a text");
   std::string decoded;
   if (holds_escapes(element)) {
@@ -218,7 +218,7 @@ std::string text(Element element) {
   return decoded;
 }
 
-bool text_equals(Element element, std::string_view other) {
+bool text_equals(const Element& element, std::string_view other) {
   expect(element, element.is_text(), "a text");
   if (holds_escapes(element)) {
     return detail::escaped_equals(element.payload, element.type == Type::kText5, other);

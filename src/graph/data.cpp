@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Data, Value and Ref: the plain side of the public API. Nothing here recurses; comparing two
+// Data and Value: the plain side of the public API. Nothing here recurses; comparing two
 // structures with cycles is a bisimulation over pairs of containers.
 #include <fmt/format.h>
 
@@ -277,51 +277,6 @@ bool operator==(const Data& left, const Data& right) {
       if (place == places.end() || !same(a.items[i], b.items[place->second])) return false;
     }
   }
-  return true;
-}
-
-// --- Ref
-
-const Ref& Ref::operator=(const Data& value) const {
-  if (const auto* dict = std::get_if<Dict>(&container_)) {
-    dict->set(std::get<std::string>(place_), value);
-  } else {
-    std::get<List>(container_).set(std::get<std::int64_t>(place_), value);
-  }
-  return *this;
-}
-
-const Ref& Ref::operator=(const Ref& other) const { return *this = Data(other.value()); }
-
-Value Ref::value() const {
-  if (const auto* dict = std::get_if<Dict>(&container_)) {
-    return dict->at(std::get<std::string>(place_));
-  }
-  return std::get<List>(container_).at(std::get<std::int64_t>(place_));
-}
-
-Data Ref::materialize() const {
-  const Value here = value();
-  if (here.is<Dict>()) return here.as_dict().materialize();
-  if (here.is<List>()) return here.as_list().materialize();
-  return Data(here);
-}
-
-bool Ref::exists() const {
-  if (const auto* dict = std::get_if<Dict>(&container_)) {
-    return dict->contains(std::get<std::string>(place_));
-  }
-  const std::int64_t index = std::get<std::int64_t>(place_);
-  const auto size = static_cast<std::int64_t>(std::get<List>(container_).size());
-  return index >= -size && index < size;
-}
-
-bool Ref::erase() const {
-  if (const auto* dict = std::get_if<Dict>(&container_)) {
-    return dict->erase(std::get<std::string>(place_));
-  }
-  if (!exists()) return false;
-  std::get<List>(container_).erase(std::get<std::int64_t>(place_));
   return true;
 }
 

@@ -181,7 +181,7 @@ Value Dict::at(std::string_view key) const {
   return std::move(*value);
 }
 
-Ref Dict::operator[](std::string_view key) const { return {*this, std::string(key)}; }
+Ref Dict::operator[](std::string_view key) const { return {*this, key}; }
 
 void Dict::set(std::string_view key, const Data& value) const {
   graph::check_key(key);

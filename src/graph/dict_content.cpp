@@ -175,6 +175,19 @@ std::optional<std::string> find(View& view, const NodeRecord& node, std::string_
   return std::string(found->whole);
 }
 
+void look(store::Glance& glance, NodeId node, std::string_view key,
+          base::FunctionRef<void(const Element&)> shown) {
+  std::optional<std::int64_t> position;
+  glance.show(slot_key(node, key), [&](const store::RecordView& slot) {
+    if (slot.body.empty()) position = slot.integer(0);  // else other keys have the same hash
+  });
+  if (!position) return;
+  glance.show(entry_key(node, *position), [&](const store::RecordView& entry) {
+    jsonb::Cursor cursor(jsonb::parse(entry.body).payload);
+    if (jsonb::text_equals(cursor.next(), key)) shown(cursor.next());
+  });
+}
+
 std::vector<Entry> entries(View& view, const NodeRecord& node, std::int64_t from, std::size_t limit,
                            bool reverse) {
   std::vector<Entry> result;

@@ -23,6 +23,7 @@
 
 #include "base/function_ref.hpp"
 #include "graph/node.hpp"
+#include "store/cache.hpp"
 
 namespace graven::graph::dict_content {
 
@@ -41,6 +42,10 @@ std::size_t size(store::View& view, const NodeRecord& node);
 
 /// The element under a key, or nothing.
 std::optional<std::string> find(store::View& view, const NodeRecord& node, std::string_view key);
+
+/// Shows the element under a key of a large dict in place, if it is in memory.
+void look(store::Glance& glance, NodeId node, std::string_view key,
+          base::FunctionRef<void(const jsonb::Element&)> shown);
 
 /// Up to `limit` entries from a position on, oldest first (or newest first, from there down).
 std::vector<Entry> entries(store::View& view, const NodeRecord& node, std::int64_t from,

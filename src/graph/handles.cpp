@@ -14,6 +14,25 @@ using graph::Pin;
 
 namespace graph {
 
+std::optional<Value> scalar(const jsonb::Element& element) {
+  if (element.type == jsonb::Type::kInt) {
+    if (const auto number = jsonb::integer(element)) return Value(*number);
+  }
+  if (element.type == jsonb::Type::kObject && (link_of(element) || blob_of(element))) {
+    return std::nullopt;
+  }
+  return std::visit(
+      [](auto&& part) -> std::optional<Value> {
+        using T = std::remove_cvref_t<decltype(part)>;
+        if constexpr (std::is_same_v<T, Link>) {
+          return std::nullopt;
+        } else {
+          return Value(Value::Variant(std::move(part)));
+        }
+      },
+      read_inline(element));
+}
+
 Value Decoder::handle(NodeId id, NodeKind kind) {
   const bool root = id == scope_->session().root();
   auto pin = std::make_shared<const Pin>(scope_, id, kind, root);
@@ -22,17 +41,15 @@ Value Decoder::handle(NodeId id, NodeKind kind) {
   return Value(List(std::move(pin)));
 }
 
-Value Decoder::value(jsonb::Element element, store::View& view) {
+Value Decoder::value(const jsonb::Element& element, store::View& view) {
   return finish(read(element, view));
 }
 
-Value Decoder::inline_value(jsonb::Element element) { return finish(read_inline(element)); }
+Value Decoder::inline_value(const jsonb::Element& element) { return finish(read_inline(element)); }
 
-std::optional<Value> Decoder::try_inline(jsonb::Element element) {
-  if (element.type != jsonb::Type::kObject) return finish(read_inline(element));
+std::optional<Value> Decoder::try_inline(const jsonb::Element& element) {
   if (const std::optional<Link> link = link_of(element)) return handle(link->id, link->kind);
-  if (blob_of(element)) return std::nullopt;
-  return finish(read_inline(element));
+  return scalar(element);
 }
 
 Value Decoder::finish(Stored stored) {

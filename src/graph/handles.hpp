@@ -18,6 +18,9 @@
 
 namespace graven::graph {
 
+/// The value of an element that says everything itself; nothing for a link or a blob.
+std::optional<Value> scalar(const jsonb::Element& element);
+
 /// Makes values of elements; handles among them are pinned in the scope.
 class Decoder {
  public:
@@ -25,14 +28,14 @@ class Decoder {
   explicit Decoder(const Pin& from) : scope_(from.shared_scope()) {}
   explicit Decoder(const std::shared_ptr<Scope>& scope) : scope_(scope) {}
 
-  Value value(jsonb::Element element, store::View& view);
+  Value value(const jsonb::Element& element, store::View& view);
   Value value(std::string_view element, store::View& view) {
     return value(jsonb::parse(element), view);
   }
   /// An element that is no blob.
-  Value inline_value(jsonb::Element element);
+  Value inline_value(const jsonb::Element& element);
   /// Nothing for a blob.
-  std::optional<Value> try_inline(jsonb::Element element);
+  std::optional<Value> try_inline(const jsonb::Element& element);
   Value handle(NodeId id, NodeKind kind);
 
   /// Whether a handle was made, and so the reading must be proven (see reading()).

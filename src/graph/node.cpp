@@ -13,7 +13,7 @@ NodeRecord to_node(NodeId id, store::Record&& record) {
   return {.id = id,
           .version = record.version,
           .prefix = record.integers[0],
-          .layout = layout_of(record.integers),
+          .layout = static_cast<Layout>(record.integers[1]),
           .anchor = record.integers[2],
           .links = record.integers[3],
           .body = std::move(record.body)};

@@ -19,6 +19,7 @@
 #include <graven/value.hpp>
 
 #include "graph/stored.hpp"
+#include "store/cache.hpp"
 #include "store/work.hpp"
 
 namespace graven::graph {
@@ -61,9 +62,9 @@ inline store::Key orphan_key(std::int64_t owner, NodeId node) {
   return {.space = store::Space::kOrphan, .a = owner, .b = node};
 }
 
-/// The layout among a node record's integers.
-inline Layout layout_of(const std::array<std::int64_t, store::kMaxIntegers>& integers) noexcept {
-  return static_cast<Layout>(integers[1]);
+/// The layout of a node record.
+inline Layout layout_of(const store::RecordView& record) noexcept {
+  return static_cast<Layout>(record.integer(1));
 }
 
 /// Takes the record apart; its body is moved.

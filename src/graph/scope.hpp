@@ -103,6 +103,8 @@ class Scope : public std::enable_shared_from_this<Scope> {
     static_cast<void>(shown);
     return false;
   }
+  /// The cache, where its newest state is what this scope reads; else nullptr.
+  virtual store::Cache* cache() { return nullptr; }
   /// Runs `body` over one consistent state.
   virtual void read(base::FunctionRef<void(store::View&)> body) = 0;
   /// Runs `body` as one atomic mutation. UsageError where the scope is read-only.

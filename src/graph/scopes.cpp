@@ -54,8 +54,12 @@ class LiveScope final : public Scope {
     store::Store& store = session().heap().store();
     if (store.in_transaction()) return false;
     return store.cache().show_node(
-        id, [&](const std::array<std::int64_t, store::kMaxIntegers>& integers,
-                std::string_view body) { shown(layout_of(integers), body); });
+        id, [&](const store::RecordView& record) { shown(layout_of(record), record.body); });
+  }
+
+  store::Cache* cache() override {
+    store::Store& store = session().heap().store();
+    return store.in_transaction() ? nullptr : &store.cache();
   }
 
   void read(base::FunctionRef<void(View&)> body) override {

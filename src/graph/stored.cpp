@@ -28,14 +28,14 @@ struct Escape {
 };
 
 /// The one key (a single letter) and the value of an escape object.
-std::optional<Escape> escape_of(Element element) {
+std::optional<Escape> escape_of(const Element& element) {
   if (element.type != Type::kObject || element.payload.empty()) return std::nullopt;
   const Element key = jsonb::parse(element.payload);
   if (!key.is_text() || key.payload.size() != 1) return std::nullopt;
   return Escape{key.payload[0], jsonb::parse(element.payload.substr(key.whole.size()))};
 }
 
-std::int64_t id_of(Element value) {
+std::int64_t id_of(const Element& value) {
   const std::optional<std::int64_t> id = jsonb::integer(value);
   if (!id) throw CorruptionError("a stored link or large value has no id; run check()");
   return *id;
@@ -79,7 +79,7 @@ std::int64_t make_blob(store::Work& work, NodeId owner, std::string_view bytes) 
 }
 
 /// `view` may be null for an element that is no blob.
-Stored read_escape(Element element, store::View* view) {
+Stored read_escape(const Element& element, store::View* view) {
   const std::optional<Escape> escape = escape_of(element);
   if (escape) {
     switch (escape->tag) {
@@ -112,7 +112,7 @@ Stored read_escape(Element element, store::View* view) {
   throw CorruptionError("a stored value is an object that graven did not write; run check()");
 }
 
-Stored read_any(Element element, store::View* view) {
+Stored read_any(const Element& element, store::View* view) {
   switch (element.type) {
     case Type::kNull:
       return nullptr;
@@ -142,12 +142,19 @@ Stored read_any(Element element, store::View* view) {
 
 }  // namespace
 
-Stored read(Element element, store::View& view) { return read_any(element, &view); }
+Stored read(const Element& element, store::View& view) { return read_any(element, &view); }
 
-Stored read_inline(Element element) { return read_any(element, nullptr); }
+Stored read_inline(const Element& element) { return read_any(element, nullptr); }
 
-std::optional<Link> link_of(Element element) {
+std::optional<Link> link_of(const Element& element) {
   if (element.type != Type::kObject) return std::nullopt;
+  // Most are as put_link() writes them: a text of one letter, then an integer, and no more.
+  const std::string_view bytes = element.payload;
+  constexpr char kOneLetter = 0x17;
+  if (bytes.size() > 3 && bytes[0] == kOneLetter && (bytes[1] == 'd' || bytes[1] == 'l')) {
+    const auto id = jsonb::integer(jsonb::parse(bytes.substr(2)));
+    if (id) return Link{*id, bytes[1] == 'd' ? NodeKind::kDict : NodeKind::kList};
+  }
   const std::optional<Escape> escape = escape_of(element);
   if (!escape) return std::nullopt;
   if (escape->tag == 'd') return Link{id_of(escape->value), NodeKind::kDict};
@@ -155,7 +162,7 @@ std::optional<Link> link_of(Element element) {
   return std::nullopt;
 }
 
-std::optional<std::int64_t> blob_of(Element element) {
+std::optional<std::int64_t> blob_of(const Element& element) {
   if (element.type != Type::kObject) return std::nullopt;
   const std::optional<Escape> escape = escape_of(element);
   if (!escape || (escape->tag != 'T' && escape->tag != 'B')) return std::nullopt;

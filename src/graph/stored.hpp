@@ -41,14 +41,14 @@ using Stored =
     std::variant<std::nullptr_t, bool, std::int64_t, BigInt, double, std::string, Bytes, Link>;
 
 /// The value of an element; CorruptionError for an object that is no escape, or a lost blob.
-Stored read(jsonb::Element element, store::View& view);
+Stored read(const jsonb::Element& element, store::View& view);
 /// The same for an element that is no blob: it says everything itself.
-Stored read_inline(jsonb::Element element);
+Stored read_inline(const jsonb::Element& element);
 
 /// The link an element is, or nothing. The hot question of every walk: looks at bytes only.
-std::optional<Link> link_of(jsonb::Element element);
+std::optional<Link> link_of(const jsonb::Element& element);
 /// The blob an element stands for, or nothing.
-std::optional<std::int64_t> blob_of(jsonb::Element element);
+std::optional<std::int64_t> blob_of(const jsonb::Element& element);
 
 void put_link(std::string& out, Link link);
 

@@ -112,11 +112,10 @@ std::string put_rows_sql(Space space) {
   for (std::size_t row = 0; row < Tables::kRowsTogether; ++row) {
     std::vector<std::string> marks{"?1"};
     while (marks.size() < columns.size()) marks.push_back("?" + std::to_string(next++));
-    rows.push_back("(");
-    rows.back().append(join(marks, ", ")).append(")");
+    rows.push_back(join(marks, ", "));
   }
   return "INSERT OR REPLACE INTO " + std::string(schema.table) + " (" + join(columns, ", ") +
-         ") VALUES " + join(rows, ", ");
+         ") VALUES (" + join(rows, "), (") + ")";
 }
 
 std::string erase_sql(Space space) {

@@ -33,24 +33,37 @@ std::uint64_t mix(std::uint64_t x) noexcept {
   return x ^ (x >> 33U);
 }
 
-/// A key as the table has it, on the stack where it is short.
+/// A key as the table has it, on the stack where it is short: the id of a node, else the space,
+/// then the key's parts.
 class Encoded {
  public:
   explicit Encoded(const Key& key) {
-    const Schema& shape = schema(key.space);
-    if (shape.shape == KeyShape::kName) {
-      long_.reserve(9 + key.name.size());
-      put(key);
-      long_.assign(bytes_.data(), size_);
+    const auto a = static_cast<std::uint64_t>(key.a);
+    const auto space = static_cast<std::uint64_t>(key.space);
+    const KeyShape shape = schema(key.space).shape;
+    if (key.space == Space::kNode) {
+      words_[0] = a;
+      view_ = {bytes(), sizeof a};
+    } else {
+      words_[0] = space | a << 8U;
+      words_[1] = a >> 56U;
+      view_ = {bytes(), 1 + sizeof a};
+    }
+    if (shape == KeyShape::kName) {
+      long_.reserve(view_.size() + key.name.size());
+      long_ = view_;
       long_ += key.name;
       view_ = long_;
       hash_ = base::hash(view_, kSeed);
-    } else {
-      put(key);
-      view_ = {bytes_.data(), size_};
-      hash_ = mix(static_cast<std::uint64_t>(key.a) +
-                  mix(static_cast<std::uint64_t>(key.b) + static_cast<std::uint64_t>(key.space)));
+      return;
     }
+    const auto b = static_cast<std::uint64_t>(key.b);
+    if (shape == KeyShape::kPair) {
+      words_[1] |= b << 8U;
+      words_[2] = b >> 56U;
+      view_ = {bytes(), 1 + sizeof a + sizeof b};
+    }
+    hash_ = mix(a + mix(b + space));
   }
   Encoded(const Encoded&) = delete;
   Encoded& operator=(const Encoded&) = delete;
@@ -59,18 +72,12 @@ class Encoded {
   [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
 
  private:
-  void put(const Key& key) {
-    bytes_[0] = static_cast<char>(key.space);
-    std::memcpy(&bytes_[1], &key.a, sizeof key.a);
-    size_ = 1 + sizeof key.a;
-    if (schema(key.space).shape == KeyShape::kPair) {
-      std::memcpy(&bytes_[size_], &key.b, sizeof key.b);
-      size_ += sizeof key.b;
-    }
+  // Whole words, so that who reads them as such need not wait for the bytes.
+  [[nodiscard]] const char* bytes() const noexcept {
+    return reinterpret_cast<const char*>(words_.data());
   }
 
-  std::array<char, 17> bytes_;
-  std::size_t size_ = 0;
+  std::array<std::uint64_t, 3> words_{};
   std::string long_;
   std::string_view view_;
   std::uint64_t hash_ = 0;
@@ -146,23 +153,22 @@ bool Cache::promote(base::FunctionRef<bool()> find, base::FunctionRef<void()> pr
   return true;
 }
 
-bool Cache::show_node(
-    std::int64_t id,
-    base::FunctionRef<void(const std::array<std::int64_t, kMaxIntegers>&, std::string_view)>
-        shown) {
-  if (!current() || !quiet_.load(std::memory_order_acquire)) return false;
-  const Encoded encoded({.space = Space::kNode, .a = id});
+bool Cache::show_node(std::int64_t id, Shown shown) {
+  if (!current() || !quiet()) return false;
+  return show({.space = Space::kNode, .a = id}, shown);
+}
+
+bool Cache::show(const Key& key, Shown shown) {
+  const std::size_t integers = schema(key.space).integers.size() * sizeof(std::int64_t);
+  const Encoded encoded(key);
   bool there = false;
   tiers_.load(std::memory_order_acquire)
       ->hot()
-      .visit(encoded.view(), encoded.hash(), [&](std::string_view value, std::uint8_t kind) {
+      .visit_in_place(encoded.view(), encoded.hash(), [&](std::string_view value, auto kind) {
         if (kind != kPresent) return;
         there = true;
-        std::array<std::int64_t, kMaxIntegers> integers;
         value.remove_prefix(sizeof(Record::version));
-        std::memcpy(integers.data(), value.data(), sizeof integers);
-        value.remove_prefix(sizeof integers);
-        shown(integers, value);
+        shown({value.data(), value.substr(integers)});
       });
   return there;
 }

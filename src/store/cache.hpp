@@ -23,6 +23,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -31,6 +32,7 @@
 #include <string>
 #include <vector>
 
+#include "base/epoch.hpp"
 #include "base/function_ref.hpp"
 #include "base/hash.hpp"
 #include "store/backend.hpp"
@@ -65,6 +67,18 @@ class ItemCache {
   /// A commit of this process has been published; `touched`: items of this map were in it. Between
   /// two calls with sequences that follow each other nothing else has changed.
   virtual void committed(std::uint64_t sequence, bool touched) = 0;
+};
+
+/// A record as it lies in the table.
+struct RecordView {
+  const char* integers;
+  std::string_view body;
+
+  [[nodiscard]] std::int64_t integer(std::size_t i) const noexcept {
+    std::int64_t number = 0;
+    std::memcpy(&number, integers + i * sizeof number, sizeof number);
+    return number;
+  }
 };
 
 class Cache {
@@ -113,12 +127,10 @@ class Cache {
     return look(key);
   }
 
-  /// Shows the node's integers and body in place, if it is known; find_node() without a copy.
-  /// They live for the call only, which must not use the cache.
-  bool show_node(
-      std::int64_t id,
-      base::FunctionRef<void(const std::array<std::int64_t, kMaxIntegers>&, std::string_view)>
-          shown);
+  /// A record in place: it lives for the call only, which must not use the cache.
+  using Shown = base::FunctionRef<void(const RecordView&)>;
+  /// Shows the node, if it is known; find_node() without a copy.
+  bool show_node(std::int64_t id, Shown shown);
 
   Before before();
   /// Keeps what was read of the newest state, in a read begun after before(). `reclaiming` where
@@ -134,6 +146,9 @@ class Cache {
   void join(std::int64_t map, ItemCache& items);
   void leave(std::int64_t map) noexcept;
 
+  /// Tells this cache from every other that this process has had.
+  [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
+
   // For CachedView: one state, several looks.
   [[nodiscard]] std::uint64_t sequence() const noexcept {
     return sequence_.load(std::memory_order_seq_cst);
@@ -147,6 +162,10 @@ class Cache {
     }
   }
   std::optional<std::optional<Record>> look(const Key& key);
+  /// look() without a copy, in the hot table only, not for items; false also where there is none.
+  bool show(const Key& key, Shown shown);
+  /// Whether it is known that nothing is being reclaimed.
+  [[nodiscard]] bool quiet() const noexcept { return quiet_.load(std::memory_order_acquire); }
   /// Has `promote` move what `find` found in a warm file to the hot table, unless something may
   /// have been put there meanwhile.
   bool promote(base::FunctionRef<bool()> find, base::FunctionRef<void()> promote);
@@ -184,9 +203,15 @@ class Cache {
   };
   Joined* joined(std::int64_t map);
 
+  static std::uint64_t next_number() noexcept {
+    static std::atomic<std::uint64_t> last{0};
+    return ++last;
+  }
+
   Backend& backend_;
   const HotLimits limits_;
   const std::size_t warm_bytes_;
+  const std::uint64_t number_ = next_number();
 
   // Looked at by every reader.
   alignas(64) std::atomic<const MarkWords*> live_{nullptr};
@@ -207,6 +232,33 @@ class Cache {
   std::atomic<std::uint64_t> drops_{0};
   std::atomic<std::uint64_t> follows_{0};
   std::vector<std::uint64_t> hashes_;  // of what others have changed; mutex_
+};
+
+/// The newest state as far as it is in memory, looked at in place. When holds() is false
+/// afterwards, what was seen may be of two states, and counts for nothing. Keeps freed memory
+/// waiting while it lives.
+class Glance {
+ public:
+  explicit Glance(Cache& cache) : cache_(cache) {
+    const std::optional<std::uint64_t> sequence = cache.current_sequence();
+    if (!sequence || !cache.quiet()) return;
+    usable_ = true;
+    sequence_ = *sequence;
+  }
+  Glance(const Glance&) = delete;
+  Glance& operator=(const Glance&) = delete;
+
+  /// False: not known, or not there.
+  bool show(const Key& key, Cache::Shown shown) { return usable_ && cache_.show(key, shown); }
+  [[nodiscard]] bool holds() const noexcept { return usable_ && cache_.sequence() == sequence_; }
+  /// The number of the state.
+  [[nodiscard]] std::uint64_t sequence() const noexcept { return sequence_; }
+
+ private:
+  const base::EpochPin pin_;
+  Cache& cache_;
+  bool usable_ = false;
+  std::uint64_t sequence_ = 0;
 };
 
 /// A view of the newest state through the cache: as long as all that is asked for is there, no

@@ -103,14 +103,15 @@ bool HotTable::visit_anywhere(std::string_view key, std::uint64_t hash,
     found = hot::read_line(line, needle, bytes);
     return found.outcome != hot::Outcome::kOther;
   });
-  if (found.outcome == hot::Outcome::kLong) return visit_pinned(needle, shown);
+  if (found.outcome == hot::Outcome::kLong) return visit_in_place(key, hash, shown);
   if (found.outcome == hot::Outcome::kOther) return false;
   shown(std::string_view(bytes, found.size), found.kind);
   return true;
 }
 
-bool HotTable::visit_pinned(const Needle& needle,
-                            base::FunctionRef<void(std::string_view, std::uint8_t)> shown) const {
+bool HotTable::visit_in_place(std::string_view key, std::uint64_t hash,
+                              base::FunctionRef<void(std::string_view, std::uint8_t)> shown) const {
+  const Needle needle{key, hash};
   const base::EpochPin pin;
   char bytes[kInlineBytes];
   Blob* blob = nullptr;

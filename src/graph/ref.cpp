@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+//
+// Ref: the way to a place and what is done there. A read goes the whole way in the cache if all of
+// it is there and of one state, with no handle for what lies on it; else step by step.
+// Any thread.
+#include <array>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <graven/data.hpp>
+#include <graven/error.hpp>
+
+#include "base/hash.hpp"
+#include "graph/dict_content.hpp"
+#include "graph/entry_points.hpp"
+#include "graph/handles.hpp"
+
+namespace graven {
+
+using graph::Layout;
+using graph::Link;
+using graph::NodeId;
+using graph::Pin;
+using graph::Scope;
+
+/// The steps one after the other.
+class Ref::Steps {
+ public:
+  explicit Steps(std::string_view steps) : rest_(steps) { next(); }
+
+  /// Whether the present step is the last.
+  [[nodiscard]] bool last() const noexcept { return rest_.empty(); }
+  /// Where it begins.
+  [[nodiscard]] const char* begin() const noexcept { return begin_; }
+  [[nodiscard]] const std::string_view* key() const noexcept { return is_key_ ? &key_ : nullptr; }
+  [[nodiscard]] std::int64_t index() const noexcept { return index_; }
+
+  void next() {
+    begin_ = rest_.data();
+    const auto first = static_cast<unsigned char>(rest_[0]);
+    rest_.remove_prefix(1);
+    is_key_ = first != kIndex;
+    std::uint64_t number = first;
+    if (first >= kLongKey) {
+      std::memcpy(&number, rest_.data(), sizeof number);
+      rest_.remove_prefix(sizeof number);
+    }
+    index_ = static_cast<std::int64_t>(number);
+    if (!is_key_) return;
+    key_ = rest_.substr(0, number);
+    rest_.remove_prefix(number);
+  }
+
+  /// The step from a dict or a list.
+  [[nodiscard]] Value from(const Value& container) const {
+    return is_key_ ? container.as_dict().at(key_) : container.as_list().at(index_);
+  }
+
+ private:
+  const char* begin_ = nullptr;
+  std::string_view rest_;
+  std::string_view key_;
+  std::int64_t index_ = 0;
+  bool is_key_ = false;
+};
+
+namespace {
+
+/// Where a way led in one state of a store: the same places are read again and again.
+struct Memo {
+  std::uint64_t cache = 0;  // its number, and the state it then had
+  std::uint64_t sequence = 0;
+  NodeId from = 0;
+  std::string way{};
+  NodeId to = 0;
+};
+
+Memo& memo_of(std::string_view way) noexcept {
+  thread_local std::array<Memo, 16> memos;
+  return memos[base::hash(way, 0) % memos.size()];
+}
+
+}  // namespace
+
+/// The scalar here, if that can be told from memory.
+std::optional<Value> Ref::glance() const {
+  const auto* pin = std::get_if<std::shared_ptr<const Pin>>(&from_);
+  Scope& scope = pin != nullptr ? (*pin)->scope() : *std::get<std::shared_ptr<Scope>>(from_);
+  store::Cache* cache = scope.cache();
+  if (cache == nullptr) return std::nullopt;
+  store::Glance glance(*cache);
+  const NodeId from = pin != nullptr ? (*pin)->id() : scope.session().root();
+  NodeId at = from;
+  Steps step(steps_);
+  Memo* memo = nullptr;
+  if (!step.last()) {
+    Steps last = step;
+    while (!last.last()) last.next();
+    const std::string_view way(steps_.data(),
+                               static_cast<std::size_t>(last.begin() - steps_.data()));
+    memo = &memo_of(way);
+    if (memo->cache == cache->number() && memo->sequence == glance.sequence() &&
+        memo->from == from && memo->way == way) {
+      at = memo->to;
+      step = last;
+    } else {
+      *memo = {.from = from, .way = std::string(way)};  // of no state until the way was gone
+    }
+  }
+  for (;; step.next()) {
+    std::optional<Link> link;
+    std::optional<Value> value;
+    const auto take = [&](const jsonb::Element& element) {
+      if (step.last()) {
+        value = graph::scalar(element);
+      } else {
+        link = graph::link_of(element);
+      }
+    };
+    bool large = false;
+    const bool known = glance.show(graph::node_key(at), [&](const store::RecordView& node) {
+      const Layout layout = graph::layout_of(node);
+      large = layout == Layout::kLargeDict;
+      if (layout == Layout::kDict && step.key() != nullptr) {
+        if (const auto found = jsonb::find(jsonb::parse(node.body), *step.key())) take(*found);
+      } else if (layout == Layout::kList && step.key() == nullptr) {
+        const jsonb::Element items = jsonb::parse(node.body);
+        const auto size = static_cast<std::int64_t>(jsonb::count(items));
+        const std::int64_t index = step.index() < 0 ? step.index() + size : step.index();
+        if (index >= 0 && index < size) take(jsonb::nth(items, static_cast<std::size_t>(index)));
+      }
+    });
+    if (!known) return std::nullopt;
+    if (large && step.key() != nullptr) graph::dict_content::look(glance, at, *step.key(), take);
+    if (step.last()) {
+      if (!value || !glance.holds()) return std::nullopt;
+      if (memo != nullptr && memo->cache == 0) {
+        memo->to = at;
+        memo->sequence = glance.sequence();
+        memo->cache = cache->number();
+      }
+      return value;
+    }
+    if (!link) return std::nullopt;
+    at = link->id;
+  }
+}
+
+/// The dict or list of the last step, which `steps` is then at.
+Value Ref::container(Steps& steps) const {
+  const auto* pin = std::get_if<std::shared_ptr<const Pin>>(&from_);
+  Value at = pin == nullptr ? Value(graph::root_of(std::get<std::shared_ptr<Scope>>(from_)))
+             : (*pin)->kind() == NodeKind::kDict ? Value(Dict(*pin))
+                                                 : Value(List(*pin));
+  for (; !steps.last(); steps.next()) at = steps.from(at);
+  return at;
+}
+
+Value Ref::value() const {
+  if (std::optional<Value> seen = glance()) return *std::move(seen);
+  Steps steps(steps_);
+  return steps.from(container(steps));
+}
+
+const Ref& Ref::operator=(const Data& value) const {
+  Steps steps(steps_);
+  const Value here = container(steps);
+  if (steps.key() != nullptr) {
+    here.as_dict().set(*steps.key(), value);
+  } else {
+    here.as_list().set(steps.index(), value);
+  }
+  return *this;
+}
+
+const Ref& Ref::operator=(const Ref& other) const { return *this = Data(other.value()); }
+
+Data Ref::materialize() const {
+  const Value here = value();
+  if (here.is<Dict>()) return here.as_dict().materialize();
+  if (here.is<List>()) return here.as_list().materialize();
+  return Data(here);
+}
+
+bool Ref::exists() const {
+  Steps steps(steps_);
+  try {
+    const Value here = container(steps);
+    if (steps.key() != nullptr) return here.as_dict().contains(*steps.key());
+    const auto size = static_cast<std::int64_t>(here.as_list().size());
+    return steps.index() >= -size && steps.index() < size;
+  } catch (const KeyNotFound&) {
+    return false;
+  } catch (const IndexOutOfRange&) {
+    return false;
+  }
+}
+
+bool Ref::erase() const {
+  if (!exists()) return false;
+  Steps steps(steps_);
+  const Value here = container(steps);
+  if (steps.key() != nullptr) return here.as_dict().erase(*steps.key());
+  here.as_list().erase(steps.index());
+  return true;
+}
+
+}  // namespace graven
