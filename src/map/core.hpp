@@ -211,21 +211,24 @@ class Core {
 
   /// Whether the hot table may be asked now, by this thread.
   [[nodiscard]] bool fresh() {
-    return usable_.load(std::memory_order_relaxed) &&
+    return barred_.load(std::memory_order_acquire) == 0 &&
            (cache_ == nullptr || (cache_->current() && !transactions_->in_transaction()));
   }
   virtual bool read_below(std::string_view key, std::uint64_t hash, Shown shown) = 0;
   /// ClosedError or, in a forked child where it cannot go on, UsageError.
   void require_open() const;
   void end() noexcept {
-    usable_.store(false);
+    barred_.fetch_or(kEnded);
     closed_.store(true);
   }
 
   HotItems hot_;
   store::Cache* const cache_;         // whose word counts for the hot table; nullptr: nobody's
   store::Store* const transactions_;  // in which a thread's transaction hides what is in there
-  std::atomic<bool> usable_{true};
+  // Why the hot table may not be asked: kEnded, and a number for each change of several keys that
+  // is under way, so that nobody sees one of them changed and then another one not.
+  static constexpr std::uint32_t kEnded = std::uint32_t{1} << 31U;
+  std::atomic<std::uint32_t> barred_{0};
   std::atomic<bool> closed_{false};
   std::atomic<bool> abandoned_{false};
   std::atomic<std::uint64_t> misses_{0};

@@ -213,7 +213,7 @@ void PendingMap::close() {
     if (store_) flush_all();
   } catch (...) {
     closed_ = false;
-    usable_ = true;
+    barred_.fetch_and(~kEnded);
     throw;
   }
   drained_.notify_all();

@@ -95,12 +95,16 @@ std::optional<Item> PendingMap::find(Shard& shard, std::string_view key, std::ui
 
 bool PendingMap::read_below(std::string_view key, std::uint64_t hash, Shown shown) {
   require_open();
-  misses_.fetch_add(1, std::memory_order_relaxed);
   Shard& shard = shards_[shard_of(hash)];
   std::optional<Item> item;
   std::uint64_t cuts = 0;
   const auto from_memory = [&] {
     const std::scoped_lock lock(shard.mutex);
+    if (auto known = hot_.find(key, hash)) {  // it was not to be asked, while several keys changed
+      item = *std::move(known);
+      return true;
+    }
+    misses_.fetch_add(1, std::memory_order_relaxed);
     const PendingEntry* entry = unflushed(shard, key, hash);
     cuts = cuts_.load();
     if (entry != nullptr) {
@@ -355,7 +359,7 @@ void PendingMap::write(std::span<Write> writes) {
   }
   const auto locks = lock_shards(which);
   require_open();
-  const Changing changing(*this, which);
+  const Changing changing(*this, which, true);
   for (std::size_t i = 0; i < writes.size(); ++i) {
     set(shards_[shard_of(hashes[i])], std::move(writes[i].key), hashes[i],
         std::move(writes[i].item));
@@ -400,7 +404,7 @@ std::size_t PendingMap::erase_many(std::span<const std::string_view> keys) {
   const std::uint64_t which = shards_of(keys);
   const auto locks = lock_shards(which);
   require_open();
-  const Changing changing(*this, which);
+  const Changing changing(*this, which, true);
   const Expiry time = now();
   std::size_t erased = 0;
   for (const std::string_view key : keys) {
@@ -418,7 +422,7 @@ void PendingMap::clear() {
   before_write();
   const auto locks = lock_shards(all_shards());
   require_open();
-  const Changing changing(*this, all_shards());
+  const Changing changing(*this, all_shards(), true);
   std::vector<std::string> keys;
   for (const Shard& shard : shards_) {
     for (const Batch* batch : {&shard.pending, &shard.flushing}) {
@@ -464,7 +468,7 @@ void PendingMap::child_after_fork() noexcept {
   for (Shard& shard : shards_) shard.mutex.unlock();
   housekeeper_.child_after_fork();
   if (store_) {  // what is pending is the parent's to write
-    usable_ = false;
+    barred_.fetch_or(kEnded);
     abandoned_ = true;
   }
 }

@@ -6,10 +6,10 @@
 // whole, and if one write returned before another began and the other is in the file, so is it.
 //
 // Always holds: an item is the one pending, else the one being flushed, else the one stored; the
-// hot table remembers any of them. What is being flushed is forgotten after its commit, and
-// tried again if that fails. A shard's `version` is odd while it changes: whoever found it even
-// and unchanged around several reads has read one state. A lazy map is its store's owner of
-// that map: nobody else writes it.
+// hot table remembers any of them, and is not asked while several keys change. What is being
+// flushed is forgotten after its commit, and tried again if that fails. A shard's `version` is odd
+// while it changes: whoever found it even and unchanged around several reads has read one state. A
+// lazy map is its store's owner of that map: nobody else writes it.
 //
 // Any thread.
 #pragma once
@@ -73,11 +73,18 @@ class PendingMap final : public Core, private base::ForkGuard {
   static constexpr std::size_t kShards = 32;
   /// So many bytes are flushed before the interval is over.
   static constexpr std::size_t kFlushedEarly = std::size_t{4} << 20U;
-  /// Makes the version of shards odd for as long as they change.
+  /// Makes the version of shards odd for as long as they change, by one key or several.
   class Changing {
    public:
-    Changing(PendingMap& map, std::uint64_t which) : map_(map), which_(which) { step(); }
-    ~Changing() { step(); }
+    Changing(PendingMap& map, std::uint64_t which, bool several = false)
+        : map_(map), which_(which), several_(several) {
+      if (several_) map_.barred_.fetch_add(1);
+      step();
+    }
+    ~Changing() {
+      step();
+      if (several_) map_.barred_.fetch_sub(1);
+    }
     Changing(const Changing&) = delete;
     Changing& operator=(const Changing&) = delete;
 
@@ -89,6 +96,7 @@ class PendingMap final : public Core, private base::ForkGuard {
     }
     PendingMap& map_;
     std::uint64_t which_;
+    bool several_;
   };
   class Items;
   class Versions;

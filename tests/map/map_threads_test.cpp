@@ -69,6 +69,33 @@ TEST_P(MapThreads, BatchesAreSeenWhole) {
   }
 }
 
+TEST_P(MapThreads, NoReadOfOneKeySeesABatchThatAnotherThenDoesNot) {
+  const Map map = open(1000);
+  const auto write = [&](int value) {
+    std::vector<std::pair<std::string, Data>> entries;
+    for (char key = 'a'; key <= 'z'; ++key) entries.emplace_back(std::string(1, key), value);
+    map.update(entries);
+  };
+  write(0);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    for (int i = 1; i <= 5 * kSteps; ++i) write(i);
+    stop = true;
+  });
+  threads.emplace_back([&] {
+    std::int64_t last = 0;
+    while (!stop) {
+      for (const char* key : {"a", "z"}) {
+        const auto value = map.at(key).get<std::int64_t>();
+        ASSERT_GE(value, last);
+        last = value;
+      }
+    }
+  });
+  for (auto& thread : threads) thread.join();
+}
+
 TEST_P(MapThreads, WhatReturnedIsSeenByAll) {
   const Map map = open(3);
   constexpr int kKeys = 8;
