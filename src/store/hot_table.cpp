@@ -296,11 +296,13 @@ void HotTable::insert(SegmentRef ref, const Needle& needle, std::string_view val
     count_blob(ref, static_cast<std::int64_t>(blob->cost()));
   }
   const std::size_t line = place(ref, needle.hash);
+  // The tag first. A writer that remembers an older one, of the same key in the same line, may
+  // change the entry as soon as it is there; and must find it again when its call has returned.
+  hot::set_tag(ref.groups(), line, hot::tags_of(needle.hash));
   LineLock lock;
   lock.adopt(ref, line);
   lock.write_entry(needle, value, blob, is_long && key_too, kind, dirty ? hot::kDirty : 0);
   hot::eviction_entered(ref.segment(), line, needle.hash);
-  hot::set_tag(ref.groups(), line, hot::tags_of(needle.hash));
 }
 
 /// Takes a locked entry out of its locked segment.
