@@ -42,18 +42,55 @@ inline void pause() noexcept {
 #endif
 }
 
-/// Where another thread's step would matter most. Tests built with GRAVEN_RACE_POINTS define it to
-/// stop here now and then; else it is nothing.
+// Where another thread's step would matter most; where any step of another one may come between;
+// where this thread can but wait for another's. Tests built with GRAVEN_RACE_POINTS define them, to
+// stop here now and then, or to run one thread at a time in every order; else they are nothing.
 #ifdef GRAVEN_RACE_POINTS
 void race_point() noexcept;
+void race_access(bool changes) noexcept;
+void race_wait() noexcept;
 #else
 inline void race_point() noexcept {}
+inline void race_access(bool /*changes*/) noexcept {}
+inline void race_wait() noexcept {}
 #endif
+
+/// An atomic word that readers and writers meet at.
+class Word {
+ public:
+  constexpr explicit Word(std::uint64_t word = 0) noexcept : word_(word) {}
+
+  [[nodiscard]] std::uint64_t load(std::memory_order order) const noexcept {
+    race_access(false);
+    return word_.load(order);
+  }
+  void store(std::uint64_t word, std::memory_order order) noexcept {
+    race_access(true);
+    word_.store(word, order);
+  }
+  std::uint64_t fetch_or(std::uint64_t bits, std::memory_order order) noexcept {
+    race_access(true);
+    return word_.fetch_or(bits, order);
+  }
+  std::uint64_t fetch_and(std::uint64_t bits, std::memory_order order) noexcept {
+    race_access(true);
+    return word_.fetch_and(bits, order);
+  }
+  bool compare_exchange_strong(std::uint64_t& expected, std::uint64_t word,
+                               std::memory_order success, std::memory_order failure) noexcept {
+    race_access(true);
+    return word_.compare_exchange_strong(expected, word, success, failure);
+  }
+
+ private:
+  std::atomic<std::uint64_t> word_;
+};
 
 /// For loops that wait for another thread's few instructions: it may have been put to sleep.
 class Backoff {
  public:
   void wait() noexcept {
+    race_wait();
     if (++spins_ < 100) {
       pause();
     } else {
@@ -66,7 +103,7 @@ class Backoff {
 };
 
 struct alignas(64) Line {
-  std::atomic<std::uint64_t> words[8];
+  Word words[8];
 };
 
 inline constexpr std::size_t kPayloadBytes = 48;

@@ -109,9 +109,9 @@ Directory* Pool::take_directory(int depth) {
   free.reserve(free.size() + all_directories_.size() + 1);
   auto* directory = static_cast<Directory*>(::operator new(Directory::cost(depth)));
   directory->depth = depth;
-  new (&directory->generation) std::atomic<std::uint64_t>(0);
+  new (&directory->generation) Word(0);
   for (std::size_t i = 0; i < directory->size(); ++i) {
-    new (&directory->entries[i]) std::atomic<std::uint64_t>(0);
+    new (&directory->entries[i]) Word(0);
   }
   all_directories_.push_back(directory);
   return directory;

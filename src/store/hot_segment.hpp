@@ -33,8 +33,10 @@ inline constexpr int kDeepest = 26;  // bits of a hash that a directory may use
 class SmallMutex {
  public:
   void lock() noexcept {
+    race_access(true);
     for (int i = 0; i < 60; ++i) {
       if (try_lock()) return;
+      race_wait();
       pause();
     }
     while (state_.exchange(2, std::memory_order_acquire) != 0) {
@@ -48,6 +50,7 @@ class SmallMutex {
                                           std::memory_order_relaxed);
   }
   void unlock() noexcept {
+    race_access(true);
     if (state_.exchange(0, std::memory_order_release) == 2) state_.notify_one();
   }
 
@@ -101,7 +104,7 @@ struct Segment {
 
 /// 16 bytes: the tags of 15 lines and how many keys found them all taken (255: lost count).
 struct Group {
-  std::atomic<std::uint64_t> words[2];
+  Word words[2];
 };
 
 // Which bits of a hash are for what: the lower 32 for tags, the 6 above for the group, the upper 26
@@ -255,12 +258,12 @@ static_assert(SegmentRef::may_have_tags(kBodyOffset));
 /// Which segment has the keys whose hashes begin with the same `depth` bits, of which there is at
 /// least one: so one shift finds the entry.
 struct Directory {
-  int depth;  // the same for ever; all else may change under a reader that is late
-  std::atomic<std::uint64_t> generation;  // see HotTable::generation()
-  std::atomic<std::uint64_t> entries[1];  // and more behind it
+  int depth;        // the same for ever; all else may change under a reader that is late
+  Word generation;  // see HotTable::generation()
+  Word entries[1];  // and more behind it
 
   [[nodiscard]] std::size_t size() const { return std::size_t{1} << depth; }
-  std::atomic<std::uint64_t>& entry(std::uint64_t hash) { return entries[hash >> (64 - depth)]; }
+  Word& entry(std::uint64_t hash) { return entries[hash >> (64 - depth)]; }
   [[nodiscard]] SegmentRef segment(std::size_t at) const {
     return SegmentRef(entries[at].load(std::memory_order_acquire));
   }

@@ -211,9 +211,9 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   // The root word: in the upper 48 bits the address of a directory's entries; in the lowest 6 by
   // how much a hash is shifted, so that the entry is one load away; between them how often the
   // table was rebuilt, so that a reader cannot mistake a directory used again for the one it knows.
-  static std::atomic<std::uint64_t>& entry(std::uint64_t root, std::uint64_t hash) {
+  static hot::Word& entry(std::uint64_t root, std::uint64_t hash) {
     // NOLINTNEXTLINE(performance-no-int-to-ptr)
-    return reinterpret_cast<std::atomic<std::uint64_t>*>(root >> 16)[hash >> (root & 63)];
+    return reinterpret_cast<hot::Word*>(root >> 16)[hash >> (root & 63)];
   }
   static hot::Directory* directory(std::uint64_t root) {
     // NOLINTNEXTLINE(performance-no-int-to-ptr)
@@ -292,8 +292,8 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   };
 
   // Read by every reader, written seldom.
-  alignas(64) std::atomic<std::uint64_t> root_{0};
-  std::atomic<std::uint64_t> generation_{0};
+  alignas(64) hot::Word root_{0};
+  hot::Word generation_{0};
   // Written by writers of long values and by growth.
   alignas(64) std::atomic<std::int64_t> blob_bytes_{0};
   std::atomic<std::size_t> fixed_bytes_{0};
@@ -331,7 +331,7 @@ template <class Look>
 void HotTable::search(std::uint64_t hash, Look&& look) const {
   for (;;) {
     const std::uint64_t root = root_.load(std::memory_order_acquire);
-    const std::atomic<std::uint64_t>& entry = HotTable::entry(root, hash);
+    const hot::Word& entry = HotTable::entry(root, hash);
     const std::uint64_t word = entry.load(std::memory_order_acquire);
     hot::race_point();
     const hot::SegmentRef ref(word);

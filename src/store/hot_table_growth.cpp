@@ -117,7 +117,7 @@ bool HotTable::evict(SegmentRef ref, std::uint64_t generation, bool long_only) {
   Segment& segment = ref.segment();
   for (;;) {
     const std::size_t line = hot::eviction_pick(segment, [&](std::size_t at) {
-      std::atomic<std::uint64_t>& word = ref.lines()[at].words[0];
+      hot::Word& word = ref.lines()[at].words[0];
       const std::uint64_t head = word.load(std::memory_order_acquire);
       if ((head & hot::kDirty) != 0) return hot::Verdict::kKeep;
       if (long_only && hot::value_code(head) != hot::kBlobCode) return hot::Verdict::kKeep;

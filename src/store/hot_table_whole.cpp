@@ -196,7 +196,8 @@ void HotTable::rebuild(int depth) {
       for (std::size_t at = each.left.next(0); at != kLines; at = each.left.next(at + 1)) {
         const std::uint64_t head = hot::load(each.ref.lines()[at], 0);
         if ((head & mark) != mark) continue;
-        const SegmentRef to(all->entry(hot::load(each.ref.lines()[at], 1)));
+        const std::uint64_t its_hash = hot::load(each.ref.lines()[at], 1);
+        const SegmentRef to(all->entry(its_hash).load(std::memory_order_acquire));
         const std::size_t there = to.segment().count.load(std::memory_order_relaxed);
         if (there < (mark == hot::kDirty ? kLines : room)) {
           moves.push_back({each.ref, at, copy_entry(each.ref, at, to)});
@@ -209,7 +210,7 @@ void HotTable::rebuild(int depth) {
     for (std::size_t at = each.left.next(0); at != kLines; at = each.left.next(at + 1)) {
       LineLock lock;
       lock.lock(each.ref, at);
-      const SegmentRef to(all->entry(lock.hash()));
+      const SegmentRef to(all->entry(lock.hash()).load(std::memory_order_acquire));
       if ((lock.head() & hot::kDirty) == 0 || to.segment().count == kLines) {
         drop(each.ref, at, generation, lock);
       } else {  // dirty since a moment ago

@@ -10,6 +10,8 @@ namespace {
 
 using Kind = Operation::Kind;
 
+constexpr std::size_t kShownBefore = 6;  // operations that came before those that have no order
+
 /// Operations under way, each in a place of its own; null where one has ended.
 using UnderWay = std::vector<const Operation*>;
 
@@ -24,6 +26,10 @@ struct Configuration {
   }
 };
 using Configurations = std::set<Configuration>;
+
+bool counts(const Operation& op) {
+  return op.kind == Kind::kErase || op.kind == Kind::kInsert || op.kind == Kind::kSize;
+}
 
 /// Does the operation, at one moment; false if its results say that it was another.
 bool apply(const Operation& op, Numbers& numbers) {
@@ -47,6 +53,11 @@ bool apply(const Operation& op, Numbers& numbers) {
         if (number == 0) number = op.argument[key];
         if (number != op.result[key]) return false;
         break;
+      case Kind::kInsert:
+        if (number != 0) break;
+        ++there;
+        number = op.argument[key];
+        break;
       case Kind::kPop:
         if (number != op.result[key]) return false;
         number = 0;
@@ -59,7 +70,7 @@ bool apply(const Operation& op, Numbers& numbers) {
         break;
     }
   }
-  return (op.kind != Kind::kErase && op.kind != Kind::kSize) || there == op.count;
+  return !counts(op) || there == op.count;
 }
 
 bool only_reads(const Operation& op) { return op.kind == Kind::kGet || op.kind == Kind::kSize; }
@@ -167,22 +178,22 @@ std::string text_of(const Numbers& numbers, std::uint32_t keys) {
 }
 
 std::string text_of(const Operation& op, std::uint64_t start) {
-  static constexpr std::array kNames{"get", "set",      "erase", "setdefault",
-                                     "pop", "exchange", "size"};
-  const auto at = [&](std::uint64_t time) { return std::to_string(time - start); };
+  static constexpr std::array kNames{"get",    "set", "erase",    "setdefault",
+                                     "insert", "pop", "exchange", "size"};
+  const auto at = [&](std::uint64_t time) {
+    return std::to_string(static_cast<std::int64_t>(time - start));
+  };
   std::string text = "[" + at(op.begin) + ", " + at(op.end) + "] thread " +
                      std::to_string(op.thread) + ": " + kNames[static_cast<std::size_t>(op.kind)];
-  const bool writes =
-      op.kind == Kind::kSet || op.kind == Kind::kSetDefault || op.kind == Kind::kExchange;
+  const bool writes = op.kind == Kind::kSet || op.kind == Kind::kSetDefault ||
+                      op.kind == Kind::kInsert || op.kind == Kind::kExchange;
   if (writes) text += " " + text_of(op.argument, op.keys);
   if (op.kind == Kind::kErase) {
     for (std::size_t key = 0; key < kHistoryKeys; ++key) {
       if (op.touches(key)) text += std::string(" ") + static_cast<char>('a' + key);
     }
   }
-  if (op.kind == Kind::kErase || op.kind == Kind::kSize) {
-    return text + " -> " + std::to_string(op.count);
-  }
+  if (counts(op)) return text + " -> " + std::to_string(op.count);
   if (op.kind != Kind::kSet) text += " -> " + text_of(op.result, op.keys);
   return text;
 }
@@ -201,6 +212,15 @@ Verdict check_whole(const std::vector<Operation>& history) {
     if (search(without, failure.before).failed) verdict.window = std::move(without);
   }
   const std::uint64_t start = verdict.window.front().begin;
+  std::vector<Operation> earlier;
+  for (const Operation& op : history) {
+    if (op.end < start) earlier.push_back(op);
+  }
+  std::sort(earlier.begin(), earlier.end(),
+            [](const Operation& one, const Operation& other) { return one.end < other.end; });
+  if (earlier.size() > kShownBefore) {
+    earlier.erase(earlier.begin(), earlier.end() - static_cast<std::ptrdiff_t>(kShownBefore));
+  }
   std::uint32_t keys = 0;
   for (const Operation& op : verdict.window) keys |= op.keys;
   verdict.text = "no order of these operations explains their results; before them the map held\n";
@@ -209,6 +229,8 @@ Verdict check_whole(const std::vector<Operation>& history) {
         (&numbers == &*failure.before.begin() ? "     " : "  or ") + text_of(numbers, keys) + "\n";
   }
   for (const Operation& op : verdict.window) verdict.text += "  " + text_of(op, start) + "\n";
+  if (!earlier.empty()) verdict.text += "what came before them:\n";
+  for (const Operation& op : earlier) verdict.text += "  " + text_of(op, start) + "\n";
   return verdict;
 }
 

@@ -34,6 +34,7 @@ struct Operation {
     kSet,         ///< to `argument`
     kErase,       ///< `count` of them were there
     kSetDefault,  ///< of one key: `result` is what was there or, if nothing, `argument`, now there
+    kInsert,      ///< `argument` where nothing was: in `count` places
     kPop,         ///< of one key: `result` was there, and is no longer
     kExchange,    ///< `result` was there, and `argument` is now
     kSize,        ///< `count` of all keys had something

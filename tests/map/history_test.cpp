@@ -90,6 +90,12 @@ TEST(History, ALostUpdateIsRefused) {
   };
   EXPECT_TRUE(check_history({exchange(0, 0, 1), exchange(1, 1, 2)}));
   EXPECT_FALSE(check_history({exchange(0, 0, 1), exchange(1, 0, 2)}));
+  const auto insert = [](std::uint32_t thread, Number number, Number count) {
+    return counting(one(thread, 1, 10, Kind::kInsert, kA, {number}), count);
+  };
+  EXPECT_TRUE(check_history({insert(0, 1, 1), insert(1, 2, 0), get(0, 11, 12, 1)}));
+  EXPECT_FALSE(check_history({insert(0, 1, 1), insert(1, 2, 0), get(0, 11, 12, 2)}));
+  EXPECT_FALSE(check_history({insert(0, 1, 1), insert(1, 2, 1)}));
   // Both of two setdefaults stored theirs; both of two pops got it.
   EXPECT_FALSE(check_history({one(0, 1, 9, Kind::kSetDefault, kA, {1}, {1}),
                               one(1, 2, 10, Kind::kSetDefault, kA, {2}, {2})}));
@@ -145,7 +151,14 @@ TEST(History, OfALongOneOnlyWhatMattersIsShown) {
             "     a=1000\n"
             "  [0, 20] thread 0: set a=2000\n"
             "  [3, 4] thread 1: get -> a=2000\n"
-            "  [5, 6] thread 2: get -> a=1000\n");
+            "  [5, 6] thread 2: get -> a=1000\n"
+            "what came before them:\n"
+            "  [-11, -10] thread 1: get -> a=998\n"
+            "  [-12, -9] thread 0: set a=998\n"
+            "  [-7, -6] thread 1: get -> a=998\n"
+            "  [-8, -5] thread 0: set a=999\n"
+            "  [-3, -2] thread 1: get -> a=1000\n"
+            "  [-4, -1] thread 0: set a=1000\n");
 }
 
 }  // namespace

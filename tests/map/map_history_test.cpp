@@ -123,6 +123,8 @@ class User {
       case Kind::kPop:
         op.result[key] = to_number(map_.pop(names_[key]));
         return;
+      case Kind::kInsert:  // maps have none
+        return;
       case Kind::kExchange:
         return db_ && (many || random_.one_in(3)) ? transact(op) : edit(op, key);
       case Kind::kSize:

@@ -38,6 +38,8 @@ void race_point() noexcept {
     std::this_thread::yield();
   }
 }
+void race_access(bool /*changes*/) noexcept {}
+void race_wait() noexcept {}
 }  // namespace graven::store::hot
 #endif
 
