@@ -26,6 +26,10 @@ namespace graven {
 /// file stays whole through power loss), kFull power loss too.
 enum class Synchronous : std::uint8_t { kOff, kNormal, kFull };
 
+/// When a commit returns: kAsOpened as Options::synchronous has it; kYes once it survives a loss of
+/// power, at the price of a wait for the disk where it would not else.
+enum class Durable : std::uint8_t { kAsOpened, kYes };
+
 struct Options {
   /// The keyspace; empty: the one used last in this store, "main" in a new one.
   std::string prefix{};
@@ -93,17 +97,17 @@ class Transactor {
   void multi() const;
   /// Commits everything written since the start, atomically. False on a conflict: nothing
   /// was changed, and the transactor starts afresh. True also when there was nothing to write.
-  [[nodiscard]] bool execute() const;
+  [[nodiscard]] bool execute(Durable durable = Durable::kAsOpened) const;
   /// Drops everything written and starts afresh.
   void discard() const;
 
   /// Runs `function` and executes, again on a conflict; after three conflicts it runs in the
   /// write lane, so it ends. An exception of `function` discards and passes through.
-  void transact(const std::function<void()>& function) const;
+  void transact(const std::function<void()>& function, Durable durable = Durable::kAsOpened) const;
   /// The last resort of transact() in two halves, for bindings: from enter_lane() on, reads and
   /// writes are those of a transaction() of this thread, which leave_lane() commits or not.
   void enter_lane() const;
-  void leave_lane(bool commit) const;
+  void leave_lane(bool commit, Durable durable = Durable::kAsOpened) const;
 
   explicit Transactor(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}
   [[nodiscard]] const std::shared_ptr<graph::Scope>& scope() const noexcept { return scope_; }
@@ -137,11 +141,13 @@ class Database {
   // Transactions.
   /// Runs `body` as one atomic step that sees its own writes: commits when it returns, rolls
   /// back when it throws. Inside another transaction of the same thread: a savepoint.
-  /// TransactionExpiredError when it outlives Options::transaction_limit.
-  void transaction(const std::function<void()>& body) const;
+  /// TransactionExpiredError when it outlives Options::transaction_limit. With Durable::kYes, or
+  /// if that was asked of one inside it, it survives a loss of power when this returns;
+  /// CommitUnknownError if it is committed, but the disk would not say so.
+  void transaction(const std::function<void()>& body, Durable durable = Durable::kAsOpened) const;
   /// The same in two halves, for bindings: begin, then commit or roll back, on one thread.
   void begin() const;
-  void commit() const;
+  void commit(Durable durable = Durable::kAsOpened) const;
   void rollback() const;
   [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] Transactor transactor() const;
@@ -170,6 +176,10 @@ class Database {
   /// The same in steps of up to `count` nodes; 0 when nothing is left. The prefix is out of
   /// every view from the first call on.
   std::uint64_t delete_prefix_batch(std::string_view prefix, std::uint64_t count = 500) const;
+
+  /// Returns when every commit of this process that has returned survives a loss of power, whatever
+  /// Options::synchronous says. UsageError inside a transaction, UnavailableError, BusyError.
+  void wait_durable() const;
 
   // Housekeeping.
   /// Collects what only dead handles and dead processes held. Returns the nodes reclaimed.

@@ -182,6 +182,13 @@ void bind_prefixes(nb::class_<DatabaseHandle, DictHandle>& type) {
 
 void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
   type.def(
+      "wait_durable",
+      [](const DatabaseHandle& self) {
+        with_database(self, [](const Database& database) { database.wait_durable(); });
+      },
+      "Returns when all that this process has committed survives a loss of power, whatever\n"
+      "`synchronous` says. Not inside a transaction.");
+  type.def(
       "collect",
       [](const DatabaseHandle& self) {
         return with_database(self, [](const Database& database) { return database.collect(); });
@@ -253,12 +260,16 @@ void bind_database(nb::module_& module) {
            "handle keeps it.");
   type.def(
       "transaction",
-      [](nb::handle self) {
-        return make_transaction(nb::borrow(self), dict_handle(self.ptr()).home_ptr());
+      [](nb::handle self, bool durable) {
+        return make_transaction(nb::borrow(self), dict_handle(self.ptr()).home_ptr(), durable);
       },
-      nb::sig("def transaction(self) -> Transaction"),
+      nb::kw_only(), nb::arg("durable") = false,
+      nb::sig("def transaction(self, *, durable: bool = False) -> Transaction"),
       "A context manager: what its block does is one atomic step that sees its own writes.\n"
-      "Any exception rolls it back. Inside another one it is a savepoint.");
+      "Any exception rolls it back. Inside another one it is a savepoint.\n\n"
+      "durable: the block's end returns when what it did survives a loss of power, whatever\n"
+      "`synchronous` says; inside another one, that one's end does. CommitUnknownError when it\n"
+      "is committed, but the disk would not say so.");
   type.def_prop_ro(
       "in_transaction",
       [](const DatabaseHandle& self) {

@@ -20,7 +20,7 @@ inline constexpr const char* kDecrSignature = "def decr(self, counter: str, by: 
 inline constexpr const char* kCountSignature = "def count(self, counter: str) -> int";
 
 /// The context manager of db.transaction().
-nb::object make_transaction(nb::object database, HomePtr home);
+nb::object make_transaction(nb::object database, HomePtr home, bool durable);
 nb::object make_transactor(Transactor transactor);
 nb::object make_snapshot(Snapshot snapshot);
 

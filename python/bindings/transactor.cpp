@@ -31,7 +31,10 @@ struct SnapshotHandle : DictHandle {
 struct Transaction {
   nb::object database;
   HomePtr home;
+  Durable durable;
 };
+
+Durable durable_if(bool durable) { return durable ? Durable::kYes : Durable::kAsOpened; }
 
 template <class Call>
 auto with_transactor(const TransactorHandle& self, Call&& call) {
@@ -73,7 +76,7 @@ bool leave(const Transaction& transaction, nb::handle type, nb::handle, nb::hand
   const bool failed = !type.is_none();
   const GilReleased release;
   if (!failed) {
-    home.database->commit();
+    home.database->commit(transaction.durable);
     return false;
   }
   try {
@@ -102,13 +105,15 @@ void watch(const TransactorHandle& self, const nb::args& nodes) {
   }
 }
 
-nb::object transact(const TransactorHandle& self, const nb::object& function) {
+nb::object transact(const TransactorHandle& self, const nb::object& function, bool durable) {
   nb::object result = nb::none();
   with_transactor(self, [&](const Transactor& transactor) {
-    transactor.transact([&] {
-      const nb::gil_scoped_acquire acquire;
-      result = function();
-    });
+    transactor.transact(
+        [&] {
+          const nb::gil_scoped_acquire acquire;
+          result = function();
+        },
+        durable_if(durable));
   });
   return result;
 }
@@ -126,8 +131,8 @@ void bind_transaction(nb::module_& module) {
 
 }  // namespace
 
-nb::object make_transaction(nb::object database, HomePtr home) {
-  return nb::cast(Transaction{std::move(database), std::move(home)});
+nb::object make_transaction(nb::object database, HomePtr home, bool durable) {
+  return nb::cast(Transaction{std::move(database), std::move(home), durable_if(durable)});
 }
 
 nb::object make_transactor(Transactor transactor) {
@@ -200,22 +205,27 @@ void bind_transactor(nb::module_& module) {
       "Marks where the writes begin, for programs that have such a point.");
   transactor.def(
       "execute",
-      [](const TransactorHandle& self) {
-        if (!with_transactor(self, [](const Transactor& each) { return each.execute(); })) {
+      [](const TransactorHandle& self, bool durable) {
+        if (!with_transactor(
+                self, [&](const Transactor& each) { return each.execute(durable_if(durable)); })) {
           throw_watch_error();
         }
       },
-      "Commits everything written, atomically; WatchError on a conflict, with nothing changed.");
+      nb::kw_only(), nb::arg("durable") = false,
+      "Commits everything written, atomically; WatchError on a conflict, with nothing changed.\n"
+      "durable: returns when it survives a loss of power.");
   transactor.def(
       "discard",
       [](const TransactorHandle& self) {
         with_transactor(self, [](const Transactor& each) { each.discard(); });
       },
       "Drops everything written and starts afresh.");
-  transactor.def("transact", transact, nb::arg("function"),
-                 nb::sig("def transact(self, function: Callable[[], T], /) -> T"),
+  transactor.def("transact", transact, nb::arg("function"), nb::kw_only(),
+                 nb::arg("durable") = false,
+                 nb::sig("def transact(self, function: Callable[[], T], /, *, durable: bool = "
+                         "False) -> T"),
                  "Runs function() and executes, again on a conflict; always ends. Gives what\n"
-                 "the function returned the last time.");
+                 "the function returned the last time. durable: as for execute().");
   transactor.def(
       "get_via_uid",
       [](const TransactorHandle& self, nb::handle uid) { return node_of_uid(self, uid); },

@@ -195,3 +195,21 @@ def test_a_failing_begin(path: str) -> None:
                 await db.set("x", 1)
 
     run(main())
+
+
+def test_durable(path: str) -> None:
+    async def main() -> None:
+        async with aio.DB(path) as db:
+            async with db.transaction(durable=True) as inside:
+                await inside.set("a", 1)
+            async with db.transaction():
+                async with db.transaction(durable=True):
+                    await db.set("b", 2)
+                with pytest.raises(graven.UsageError):
+                    await db.wait_durable()
+            await db.wait_durable()
+            assert await db.materialize() == {"a": 1, "b": 2}
+        with pytest.raises(graven.ClosedError):
+            await db.wait_durable()
+
+    run(main())

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,38 @@ def test_savepoints(db: graven.DB) -> None:
             db["e"] = 5
         raise Stop
     assert "e" not in db
+
+
+def test_a_durable_transaction(tmp_path: Path) -> None:
+    with graven.DB(tmp_path / "d.db") as db:
+        with db.transaction(durable=True) as inside:
+            inside["a"] = 1
+        with db.transaction():
+            with db.transaction(durable=True):  # the outer one's end waits
+                db["b"] = 2
+            with pytest.raises(graven.UsageError):
+                db.wait_durable()
+        db.wait_durable()
+        with pytest.raises(Stop), db.transaction(durable=True):
+            db["c"] = 3
+            raise Stop
+        transactor = db.transactor()
+        transactor["d"] = 4
+        transactor.execute(durable=True)
+
+        def add() -> int:
+            transactor["d"] += 1
+            return transactor["d"]
+
+        assert transactor.transact(add, durable=True) == 5
+        transactor.watch()
+        transactor["e"] = 1
+        db["other"] = 1
+        with pytest.raises(graven.WatchError):
+            transactor.execute(durable=True)
+        assert db() == {"a": 1, "b": 2, "d": 5, "other": 1}
+    with pytest.raises(graven.ClosedError):
+        db.wait_durable()
 
 
 def test_handles_of_a_rolled_back_transaction(db: graven.DB) -> None:

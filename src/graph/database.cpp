@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <random>
 #include <unordered_map>
@@ -76,7 +77,7 @@ std::vector<std::string> Database::why_alive(const Node& node) const {
   return path;
 }
 
-void Database::transaction(const std::function<void()>& body) const {
+void Database::transaction(const std::function<void()>& body, Durable durable) const {
   begin();
   try {
     body();
@@ -84,16 +85,23 @@ void Database::transaction(const std::function<void()>& body) const {
     rollback();
     throw;
   }
-  commit();
+  commit(durable);
 }
 
 void Database::begin() const {
   Session& session = scope_->session();
   session.heap().store().begin(session.limits());
 }
-void Database::commit() const { scope_->session().heap().store().commit(); }
+void Database::commit(Durable durable) const {
+  scope_->session().heap().store().commit(durable == Durable::kYes);
+}
 void Database::rollback() const { scope_->session().heap().store().rollback(); }
 bool Database::in_transaction() const { return scope_->session().heap().store().in_transaction(); }
+
+void Database::wait_durable() const {
+  Session& session = scope_->session();
+  session.heap().store().sync(std::chrono::steady_clock::now() + session.limits().busy);
+}
 
 Transactor Database::transactor() const {
   (void)scope_->session().heap();  // ClosedError

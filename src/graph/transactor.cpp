@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Snapshot and Transactor: thin faces of their scopes. See scopes.cpp for what they do.
+#include <chrono>
 #include <utility>
 
 #include "graph/entry_points.hpp"
@@ -57,11 +58,18 @@ void Transactor::watch(const Node& node) const {
 
 void Transactor::multi() const { (void)scope_->session().heap(); }
 
-bool Transactor::execute() const { return transactor(scope_).execute(); }
+bool Transactor::execute(Durable durable) const {
+  if (!transactor(scope_).execute()) return false;
+  if (durable == Durable::kYes) {
+    graph::Session& session = scope_->session();
+    session.heap().store().make_durable(std::chrono::steady_clock::now() + session.limits().busy);
+  }
+  return true;
+}
 
 void Transactor::discard() const { transactor(scope_).restart(); }
 
-void Transactor::transact(const std::function<void()>& function) const {
+void Transactor::transact(const std::function<void()>& function, Durable durable) const {
   TransactorScope& scope = transactor(scope_);
   for (int attempt = 0; attempt < kOptimisticTries; ++attempt) {
     scope.restart();
@@ -71,7 +79,7 @@ void Transactor::transact(const std::function<void()>& function) const {
       scope.restart();
       throw;
     }
-    if (scope.execute()) return;
+    if (execute(durable)) return;
   }
   enter_lane();
   try {
@@ -80,16 +88,16 @@ void Transactor::transact(const std::function<void()>& function) const {
     leave_lane(false);
     throw;
   }
-  leave_lane(true);
+  leave_lane(true, durable);
 }
 
 void Transactor::enter_lane() const { transactor(scope_).enter_lane(); }
 
-void Transactor::leave_lane(bool commit) const {
+void Transactor::leave_lane(bool commit, Durable durable) const {
   transactor(scope_).leave_lane();
   store::Store& store = scope_->session().heap().store();
   if (commit) {
-    store.commit();
+    store.commit(durable == Durable::kYes);
   } else {
     store.rollback();
   }

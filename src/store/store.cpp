@@ -47,7 +47,9 @@ struct Store::Transaction {
   const Store* store = nullptr;
   std::uint64_t generation = 0;
   std::chrono::milliseconds limit{};
+  std::chrono::milliseconds busy{};
   Deadline expires{};
+  bool durable = false;  // to be, by a commit inside it
 
   std::mutex mutex;
   // Guarded by mutex, for the housekeeper may roll back:
@@ -213,8 +215,28 @@ void Store::lead(std::vector<Request*>& batch, Deadline deadline) {
 
 void Store::sync(Deadline deadline) {
   if (in_transaction()) throw UsageError("a transaction is open on this thread: end it first");
+  const std::uint64_t before = syncs_begun_.load();
   const LaneHold hold(lane_, deadline, "a sync");
+  if (syncs_done_ > before) return;
+  const std::uint64_t number = syncs_begun_.fetch_add(1) + 1;
   backend_->sync();
+  syncs_done_ = number;
+}
+
+void Store::make_durable(Deadline deadline) {
+  if (Transaction* transaction = current()) {
+    transaction->durable = true;
+    return;
+  }
+  if (backend_->commits_are_slow()) return;  // each one has waited for the disk
+  try {
+    sync(deadline);
+  } catch (const Error& error) {
+    throw CommitUnknownError(
+        fmt::format("what was to be durable is committed, but may not survive a loss of power: {}; "
+                    "wait_durable() tries again",
+                    error.what()));
+  }
 }
 
 void Store::write_apart(base::FunctionRef<void(Work&)> body, Deadline deadline) {
@@ -255,6 +277,7 @@ void Store::begin(const Limits& limits) {
   transaction->store = this;
   transaction->generation = base::fork_generation();
   transaction->limit = limits.transaction;
+  transaction->busy = limits.busy;
   transaction->writing.emplace(*this, deadline);
   transaction->expires = Clock::now() + limits.transaction;
   {
@@ -277,12 +300,13 @@ void Store::end(Transaction& transaction) noexcept {
   lane_.release();
 }
 
-void Store::commit() {
+void Store::commit(bool durable) {
   Transaction* transaction = current();
   if (transaction == nullptr) throw UsageError("commit without a transaction on this thread");
   if (transaction->depth > 1) {
     with_current([](Work& work) { work.release_savepoint(); });
     --transaction->depth;
+    transaction->durable = transaction->durable || durable;
     return;
   }
   auto& mine = transactions_of_thread<Transaction>();
@@ -296,8 +320,11 @@ void Store::commit() {
     throw;
   }
   mine.erase(std::find(mine.begin(), mine.end(), keep));
-  const std::scoped_lock lock(keep->mutex);
-  end(*keep);
+  {
+    const std::scoped_lock lock(keep->mutex);
+    end(*keep);
+  }
+  if (durable || keep->durable) make_durable(Clock::now() + keep->busy);
 }
 
 void Store::rollback() {

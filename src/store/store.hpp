@@ -67,7 +67,9 @@ class Store final : public base::ForkGuard {
 
   // Transactions of the calling thread. They nest: inner ones are savepoints.
   void begin(const Limits& limits);
-  void commit();
+  /// `durable`: returns when it survives a loss of power or, inside another transaction, sees to it
+  /// that the outermost commit does.
+  void commit(bool durable = false);
   void rollback();
   [[nodiscard]] bool in_transaction() const noexcept { return current() != nullptr; }
 
@@ -80,8 +82,12 @@ class Store final : public base::ForkGuard {
     return commits_.load(std::memory_order_acquire);
   }
 
-  /// Returns when every commit that has returned survives a loss of power.
+  /// Returns when every commit that has returned survives a loss of power. Those who ask while one
+  /// waits for the disk share the next wait.
   void sync(Deadline deadline);
+  /// The same of what this thread has just committed; CommitUnknownError where it fails. Inside a
+  /// transaction the outermost commit will do it.
+  void make_durable(Deadline deadline);
 
   void wake(Deadline when) { housekeeper_.wake(when); }
   /// Stops the housekeeper and rolls back what is open; before the hook goes.
@@ -113,6 +119,8 @@ class Store final : public base::ForkGuard {
   Ids ids_;
   Lane lane_;
   std::atomic<std::uint64_t> commits_{0};
+  std::atomic<std::uint64_t> syncs_begun_{0};
+  std::uint64_t syncs_done_ = 0;  // the last of them that succeeded; in the lane
   std::mutex queue_mutex_;
   std::deque<Request*> queue_;  // the first one leads; queue_mutex_
   std::mutex open_mutex_;

@@ -19,6 +19,7 @@ struct File {
 struct State {
   FaultPlan plan;
   int calls = 0;
+  int syncs = 0;
   bool happened = false;
 };
 State state;
@@ -64,6 +65,7 @@ int truncate(sqlite3_file* file, sqlite3_int64 size) {
 }
 
 int sync(sqlite3_file* file, int flags) {
+  ++state.syncs;
   if (fails()) return SQLITE_IOERR_FSYNC;
   return methods(file)->xSync(real(file), flags);
 }
@@ -162,6 +164,8 @@ int disarm() {
   state.plan = {};
   return state.calls;
 }
+
+int syncs() { return state.syncs; }
 
 bool fault_happened() { return state.happened; }
 

@@ -30,6 +30,8 @@ const std::string& faulty_vfs();
 void arm(const FaultPlan& plan);
 /// Ends it; the calls there were since arm().
 int disarm();
+/// How many of them were to wait for the disk.
+int syncs();
 /// Whether a call has failed since arm().
 bool fault_happened();
 

@@ -343,10 +343,14 @@ class Database(Dict):
         handle keeps it.
         """
 
-    def transaction(self) -> Transaction:
+    def transaction(self, *, durable: bool = False) -> Transaction:
         """
         A context manager: what its block does is one atomic step that sees its own writes.
         Any exception rolls it back. Inside another one it is a savepoint.
+
+        durable: the block's end returns when what it did survives a loss of power, whatever
+        `synchronous` says; inside another one, that one's end does. CommitUnknownError when it
+        is committed, but the disk would not say so.
         """
 
     @property
@@ -395,6 +399,12 @@ class Database(Dict):
 
     def delete_prefix_batch(self, prefix: str, count: int = 500) -> int:
         """Deletes up to `count` nodes of a prefix; call again until it gives 0."""
+
+    def wait_durable(self) -> None:
+        """
+        Returns when all that this process has committed survives a loss of power, whatever
+        `synchronous` says. Not inside a transaction.
+        """
 
     def collect(self) -> int:
         """
@@ -457,18 +467,19 @@ class Transactor(Dict):
     def multi(self) -> None:
         """Marks where the writes begin, for programs that have such a point."""
 
-    def execute(self) -> None:
+    def execute(self, *, durable: bool = False) -> None:
         """
         Commits everything written, atomically; WatchError on a conflict, with nothing changed.
+        durable: returns when it survives a loss of power.
         """
 
     def discard(self) -> None:
         """Drops everything written and starts afresh."""
 
-    def transact(self, function: Callable[[], T], /) -> T:
+    def transact(self, function: Callable[[], T], /, *, durable: bool = False) -> T:
         """
         Runs function() and executes, again on a conflict; always ends. Gives what
-        the function returned the last time.
+        the function returned the last time. durable: as for execute().
         """
 
     def get_via_uid(self, uid: str) -> Any:

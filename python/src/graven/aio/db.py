@@ -238,10 +238,16 @@ class DB(_Writing):
         inside = self._entered.get(_task())
         return (inside._thread if inside else None), self._sync
 
-    def transaction(self) -> Transaction:
+    def transaction(self, *, durable: bool = False) -> Transaction:
         """What the block of `async with db.transaction() as t:` does is one atomic step that sees
-        its own writes. Any exception rolls it back. Inside another one it is a savepoint."""
-        return Transaction(self)
+        its own writes. Any exception rolls it back. Inside another one it is a savepoint.
+        durable: its end returns when that survives a loss of power; see graven.DB.transaction."""
+        return Transaction(self, durable)
+
+    async def wait_durable(self) -> None:
+        """Returns when all that this process has committed survives a loss of power, whatever
+        `synchronous` says. Not inside a transaction."""
+        await self._write(lambda db: db.wait_durable())
 
     def snapshot(self) -> Snapshot:
         """A consistent, read-only view of this moment: `async with db.snapshot() as before:`"""
@@ -272,8 +278,8 @@ def _task() -> asyncio.Task[Any]:
 class _Block:
     """A synchronous transaction, begun and ended by one thread."""
 
-    def __init__(self, db: graven.DB) -> None:
-        self._context = db.transaction()
+    def __init__(self, db: graven.DB, durable: bool) -> None:
+        self._context = db.transaction(durable=durable)
         self._open = False
 
     def begin(self) -> None:
@@ -293,8 +299,9 @@ class Transaction(_Writing):
     _thread: Workers
     _outer: Transaction | None
 
-    def __init__(self, db: DB) -> None:
+    def __init__(self, db: DB, durable: bool = False) -> None:
         self._db = db
+        self._durable = durable
         # Weak, or the task would never go if its loop ended before the transaction.
         self._task: weakref.ref[asyncio.Task[Any]] | None = None
         self._over = False
@@ -316,7 +323,7 @@ class Transaction(_Writing):
         task = _task()
         self._loop = asyncio.get_running_loop()
         self._outer = self._db._entered.get(task)
-        self._block = _Block(self._db._sync)
+        self._block = _Block(self._db._sync, self._durable)
         self._thread = self._outer._thread if self._outer else Workers(1, idle_seconds=None)
         try:
             await self._thread.run(self._block.begin)
