@@ -11,6 +11,8 @@
         await db.set(("person", "name"), "Ada")
         async with db.transaction() as t:
             await t.set("seen", await t.get("seen", 0) + 1)
+        async for change in db.watch("person"):  # whoever made it
+            print(change.path, change.value)
 
 What may wait for the store is done by daemon threads, never by the event loop's; what is in
 memory is answered at once. Always holds: an await that is cancelled leaves nothing behind but,
@@ -25,9 +27,10 @@ from __future__ import annotations
 
 from graven.aio.db import DB, Snapshot, Transaction
 from graven.aio.map import AsyncMap
+from graven.aio.watch import Watch
 
-for _class in (AsyncMap, DB, Snapshot, Transaction):
+for _class in (AsyncMap, DB, Snapshot, Transaction, Watch):
     _class.__module__ = "graven.aio"
 del _class
 
-__all__ = ["AsyncMap", "DB", "Snapshot", "Transaction"]
+__all__ = ["AsyncMap", "DB", "Snapshot", "Transaction", "Watch"]

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 import graven
+from graven.aio.watch import Watch
 from graven.aio.workers import Workers, close, finished, readers, writers
 from graven.errors import ClosedError, IndexOutOfRange, KeyNotFound, UsageError, WrongTypeError
 
@@ -252,6 +253,16 @@ class DB(_Writing):
     def snapshot(self) -> Snapshot:
         """A consistent, read-only view of this moment: `async with db.snapshot() as before:`"""
         return Snapshot(self)
+
+    def watch(self, path: str) -> Watch:
+        """The changes of what lies at a path, for `async for`; see Watch. The path is a text as
+        graven.DB.watch() takes it: "person/name"."""
+        return Watch(self, path)
+
+    async def wait(self, path: str, timeout: float | None = None) -> bool:
+        """Sleeps until what lies at a path changes; False after `timeout` seconds."""
+        async with Watch(self, path) as changes:
+            return await changes.next(timeout) is not None
 
     async def close(self) -> None:
         """Ends this database and its handles. Calling it again does nothing."""

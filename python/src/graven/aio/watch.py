@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""graven.aio.Watch: waiting for changes without blocking the event loop.
+
+Always holds: at most one thread sleeps for a watch. When an await is cancelled it sleeps on, and
+the next await gets what it finds, so no change is lost; close() wakes it, and so does the end of
+the last reference to the watch. The thread's call keeps no reference to the watch itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from graven import _graven
+from graven.aio.workers import Workers
+from graven.errors import UsageError
+from graven.watch import Change
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from graven.aio.db import DB
+
+_FOREVER = 1e9  # seconds
+
+# As many threads as there are watches that wait: each may sleep for ever.
+_sleepers = Workers(sys.maxsize)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_sleepers.forget)
+
+
+def _seen(step: asyncio.Future[Any]) -> None:
+    """Its error is no news if nobody waits for it any more."""
+    if not step.cancelled():
+        step.exception()
+
+
+class Watch:
+    """The changes of what lies at a path: what aio.DB.watch() gives.
+
+        async with db.watch("tasks/T1") as changes:
+            async for change in changes:
+                print(change.path, change.value)
+
+    It begins when it is entered, or at its first step, and tells what graven.Watch tells. One task
+    of one event loop iterates. A step that is cancelled loses nothing: the next one gets it.
+    """
+
+    _watcher: _graven.Watcher | None = None
+
+    def __init__(self, db: DB, path: str) -> None:
+        self._db = db
+        self._path = path
+        self._closed = False
+        self._busy = False
+        self._step: asyncio.Future[tuple[str, Any, bool] | None] | None = None
+
+    async def next(self, timeout: float | None = None) -> Change | None:
+        """The next change; None after `timeout` seconds (None: no limit) or close()."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if self._busy:
+            raise UsageError("another task waits for this watch's next change")
+        self._busy = True
+        try:
+            watcher = await self._begin()
+            while not self._closed:
+                rest = _FOREVER if deadline is None else max(deadline - time.monotonic(), 0.0)
+                step, limit = self._step, rest
+                if step is None:
+                    step, limit = _sleepers.run(watcher.next, rest), _FOREVER  # it ends in time
+                    step.add_done_callback(_seen)
+                    self._step = step
+                elif step.get_loop() is not asyncio.get_running_loop():
+                    raise UsageError("this watch is waited for in another event loop")
+                await asyncio.wait([step], timeout=limit)
+                if not step.done():
+                    return None
+                self._step = None
+                found = step.result()
+                if found is not None and not self._closed:
+                    return Change(*found)
+                if deadline is not None and time.monotonic() >= deadline:
+                    return None
+            return None
+        finally:
+            self._busy = False
+
+    async def _begin(self) -> _graven.Watcher:
+        own, db = self._db._place()
+        if own is not None:
+            raise UsageError("waiting inside a transaction, which keeps others from writing")
+        if self._watcher is None:
+            self._watcher = await _sleepers.run(_graven.Watcher, db, self._path)
+        return self._watcher
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Change:
+        change = await self.next()
+        if change is None:
+            raise StopAsyncIteration
+        return change
+
+    async def close(self) -> None:
+        """Ends the iteration, also one that is waiting in another task. Idempotent."""
+        self._end()
+
+    def _end(self) -> None:
+        self._closed = True
+        if self._watcher is not None:
+            self._watcher.stop()
+
+    async def __aenter__(self) -> Self:
+        await self._begin()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def __del__(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
