@@ -95,6 +95,17 @@ class Backend {
   /// this process open.
   virtual void sync() {}
 
+  /// Returns when every commit that has returned is in the store's files, where other processes
+  /// read it.
+  virtual void flush() {}
+
+  /// From now on, until disclaim() or its end, nobody else writes the store: BusyError, which names
+  /// the process where that can be told, if somebody may.
+  virtual void claim() {}
+  /// Nobody uses this store at the moment: lets others claim it. Returns whether it may be used
+  /// again. With no transaction of this process open.
+  virtual bool disclaim() { return true; }
+
   /// Where the mark of the newest state stands, until the backend is destroyed or the process
   /// forks; nullptr when this store has none to watch. The first call may be slow.
   virtual const MarkWords* live_mark() { return nullptr; }

@@ -138,4 +138,7 @@ struct Range {
   bool reverse = false;             // kPair of one `a`, and kId
 };
 
+/// The range behind `key`, for taking a scan up again; nothing when the key was its last.
+std::optional<Range> behind(Range range, const Key& key);
+
 }  // namespace graven::store

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Random operations on a backend and on std::map side by side: batches, savepoints, rollbacks,
-// views kept over many commits, scans of every shape, and reopening.
+// views kept over many commits and flushes, scans of every shape, and reopening.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -148,6 +148,7 @@ class RandomOperations : public Conformance {
     Model model = committed_;
     std::vector<Model> savepoints;
     for (std::size_t step = random_.below(8); step > 0; --step) {
+      maybe_flush();
       const std::vector<Change> changes = batch();
       transaction->apply(changes);
       apply(model, changes);
@@ -177,6 +178,11 @@ class RandomOperations : public Conformance {
     committed_ = model;
   }
 
+  /// Changes nothing that can be seen here, at whatever moment.
+  void maybe_flush() {
+    if (random_.one_in(10)) backend_->flush();
+  }
+
   Random random_;
   Model committed_;
   std::uint64_t commits_ = 0;
@@ -194,9 +200,11 @@ TEST_P(RandomOperations, AgreeWithAMap) {
     ASSERT_NO_FATAL_FAILURE(transact());
     if (random_.one_in(5)) {
       kept.push_back({backend_->view(), committed_});
+      maybe_flush();
       ASSERT_NO_FATAL_FAILURE(compare(*kept.back().view, committed_));
     }
     if (kept.size() > 8) kept.erase(kept.begin() + static_cast<long>(random_.below(kept.size())));
+    maybe_flush();
     for (Kept& one : kept) ASSERT_NO_FATAL_FAILURE(compare(*one.view, one.model));
     const Key one = key(space());
     const auto found = committed_.find(one);

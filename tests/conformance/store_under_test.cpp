@@ -1,17 +1,40 @@
 // SPDX-License-Identifier: MIT
 //
 // The table of backends.
+#include <chrono>
+
 #include "conformance/store_under_test.hpp"
 #include "memory/backend.hpp"
 #include "sqlite/backend.hpp"
 
 namespace graven::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Flushed when a test says so, or all the time.
+constexpr milliseconds kNever = std::chrono::hours(1);
+constexpr milliseconds kAlways{1};
+
+template <const milliseconds& interval>
+std::unique_ptr<store::Backend> ahead_of_sqlite(const TemporaryFolder& folder) {
+  return memory::over(sqlite::open(folder / "store.db"), {.flush_interval = interval});
+}
+
+std::unique_ptr<store::Backend> ahead_of_memory(const TemporaryFolder&) {
+  return memory::over(memory::open("memory"), {.flush_interval = kNever});
+}
+
+}  // namespace
 
 std::vector<BackendKind> every_backend() {
   return {
       {"memory", [](const TemporaryFolder&) { return memory::open("memory"); }, false},
       {"sqlite", [](const TemporaryFolder& folder) { return sqlite::open(folder / "store.db"); },
        true},
+      {"lazy_over_sqlite", ahead_of_sqlite<kNever>, true},
+      {"hasty_over_sqlite", ahead_of_sqlite<kAlways>, true},
+      {"lazy_over_memory", ahead_of_memory, false},
   };
 }
 

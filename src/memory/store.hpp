@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+//
+// The memory backend's inside: the store, its views, its transactions.
+//
+// Order of locks: flush_mutex_, then mutex_, then the flusher's and the feed's. The store below is
+// never called under mutex_. The mark and the records change together under mutex_; a commit
+// tells whoever wants to know (when_released) after that and before another can begin, as
+// docs/design/coherence.md wants it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/fork.hpp"
+#include "memory/backend.hpp"
+#include "memory/feed.hpp"
+#include "memory/versions.hpp"
+#include "store/housekeeper.hpp"
+
+namespace graven::memory {
+
+class Store final : public store::Backend, private base::ForkGuard {
+ public:
+  explicit Store(std::string name);
+  Store(std::unique_ptr<store::Backend> below, const Options& options);
+  ~Store() override;
+
+  std::optional<Record> load(const Key& key) override;
+  std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override;
+
+  std::unique_ptr<store::View> view() override;
+  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override;
+
+  const store::MarkWords* live_mark() override;
+  [[nodiscard]] bool distinctive(const store::Mark& mark) const override {
+    return mark.words[0] != 0;
+  }
+  store::ChangeFeed* changes() override { return &feed_; }
+
+  void flush() override;
+  void sync() override;
+  bool disclaim() override;
+
+  void hold_owner(std::int64_t owner) override;
+  bool owner_alive(std::int64_t owner) override;
+
+  [[nodiscard]] bool read_only() const override { return false; }
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] const std::string& identity() const override { return identity_; }
+  [[nodiscard]] std::string cache_path() const override {
+    return below_ ? below_->cache_path() : std::string();
+  }
+  [[nodiscard]] std::uint64_t store_constant() const override { return constant_; }
+  void maintain() override;
+  std::vector<std::string> check() override;
+  [[nodiscard]] std::uint64_t size_on_disk() const override {
+    return below_ ? below_->size_on_disk() : 0;
+  }
+
+ private:
+  friend class Below;
+  friend class Snapshot;
+  friend class Transaction;
+
+  /// UsageError in a forked child whose parent has a store below.
+  void require_own() const;
+  void wait_for_room(store::Deadline deadline);
+  std::vector<Row> scan(Range range, std::size_t limit, Commit commit, const Overlay& overlay,
+                        store::View* below);
+  void set_mark() noexcept;
+  [[nodiscard]] store::Mark mark() const noexcept { return store::read_mark(mark_); }
+
+  // Flushing: flush.cpp.
+  void flush_all();
+  void commit_cut(Commit cut, std::uint64_t id);
+  void finish() noexcept;
+  std::optional<store::Deadline> chore() noexcept;
+
+  // base::ForkGuard
+  void prepare_fork() noexcept override;
+  void parent_after_fork() noexcept override;
+  void child_after_fork() noexcept override;
+
+  const std::unique_ptr<store::Backend> below_;  // may be null
+  const Options options_;
+  const std::string name_;
+  std::string identity_;
+  std::uint64_t constant_ = 0;
+  std::atomic<bool> abandoned_{false};  // in a forked child, over a store of the parent's
+
+  std::mutex mutex_;
+  // Guarded by mutex_:
+  Versions versions_;
+  bool writing_ = false;
+  std::set<std::int64_t> owners_;  // where there is no store below
+  bool reclaiming_ = false;        // the newest state has a kOrphan of owner 0
+  std::uint64_t reclaimings_ = 0;  // times that changed
+  std::uint64_t newest_id_ = 0;    // of the newest commit
+  std::exception_ptr error_;       // of a flush in the background, not yet told
+  bool closed_ = false;            // disclaimed: nothing more is written
+
+  store::MarkWords mark_{};
+  Feed feed_;
+
+  std::mutex flush_mutex_;  // one flush at a time
+  bool doubtful_ = false;   // a commit below has failed; flush_mutex_
+
+  // Of writers waiting for room; leaked in a forked child, whose parent's threads wait there.
+  struct Room {
+    std::condition_variable drained;  // mutex_
+  };
+  std::unique_ptr<Room> room_ = std::make_unique<Room>();
+  store::Housekeeper flusher_;
+  base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
+};
+
+/// What a view over another store needs of that: one state of it, from when it is first asked for.
+class Below {
+ public:
+  explicit Below(Store& store) : store_(store) {}
+  Below(const Below&) = delete;
+  Below& operator=(const Below&) = delete;
+  ~Below();
+
+  /// nullptr: there is none. Without the store's mutex.
+  store::View* view();
+  [[nodiscard]] store::View* begun() const noexcept { return view_.get(); }
+  /// In a forked child: it is the parent's.
+  void abandon() noexcept;
+
+ private:
+  Store& store_;
+  std::unique_ptr<store::View> view_;
+  std::optional<Commit> leaning_;
+};
+
+/// A view: takes its snapshot with the first read, like every backend's.
+class Snapshot final : public store::View {
+ public:
+  explicit Snapshot(Store& store);
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+  ~Snapshot() override;
+
+  std::optional<Record> load(const Key& key) override;
+  void load_many(std::span<const Key> keys,
+                 const std::function<void(std::size_t, Record*)>& each) override;
+  std::vector<Row> scan(const Range& range, std::size_t limit) override;
+
+ private:
+  void begin();
+
+  Store& store_;
+  const std::uint64_t generation_;
+  Below below_;
+  std::optional<Commit> commit_;
+};
+
+/// The one write: nobody else commits, so what is newest stays so.
+class Transaction final : public store::WriteTransaction {
+ public:
+  explicit Transaction(Store& store);
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  ~Transaction() override;
+
+  std::optional<Record> load(const Key& key) override;
+  void load_many(std::span<const Key> keys,
+                 const std::function<void(std::size_t, Record*)>& each) override;
+  std::vector<Row> scan(const Range& range, std::size_t limit) override;
+
+  void apply(std::span<const store::Change> changes) override;
+  void savepoint(int depth) override;
+  void rollback_to(int depth) override;
+  void release(int depth) override;
+  void commit(std::uint64_t id) override;
+  void when_released(std::function<void(const store::Mark*)> call) override {
+    released_ = std::move(call);
+  }
+
+ private:
+  /// What a change has replaced in the overlay: nothing, or a record or its absence.
+  struct Undo {
+    Key key;
+    std::optional<std::optional<Record>> before;
+  };
+  void require_own() const;
+  void require_open() const;
+  void require_depth(int depth, std::size_t count) const;
+  [[nodiscard]] std::optional<bool> reclaiming_after();
+  void end(const store::Mark* after) noexcept;
+
+  Store& store_;
+  const std::uint64_t generation_;
+  Below below_;
+  Overlay overlay_;
+  std::vector<Undo> undo_;               // since the first savepoint
+  std::vector<std::size_t> savepoints_;  // for each, how long undo_ was
+  std::function<void(const store::Mark*)> released_;
+  bool open_ = true;
+};
+
+}  // namespace graven::memory
