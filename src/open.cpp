@@ -11,8 +11,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <graven/database.hpp>
 #include <graven/map.hpp>
@@ -27,6 +30,18 @@
 namespace graven {
 namespace {
 
+/// A heap, and that somebody is about to use it.
+struct Opened {
+  std::shared_ptr<graph::Heap> heap;
+  store::Use use;
+
+  explicit Opened(std::shared_ptr<graph::Heap> of)
+      : heap(std::move(of)), use(std::shared_ptr<store::Store>(heap, &heap->store())) {}
+};
+
+/// What is opened: a database, or a map, which takes the store as this process has it.
+enum class Kind : std::uint8_t { kDatabase, kMap };
+
 /// The open stores, by identity and settings that cannot be shared.
 class Table final : public base::ForkGuard {
  public:
@@ -36,27 +51,83 @@ class Table final : public base::ForkGuard {
     return *table;
   }
 
-  std::shared_ptr<graph::Heap> share(std::unique_ptr<store::Backend> backend,
-                                     const std::string& key) {
+  Opened share(std::unique_ptr<store::Backend> backend, const Options& options, Kind kind) {
+    const Place place{backend->identity(), options.read_only, options.synchronous};
+    // One opening at a time, or two would both claim the store.
+    const std::scoped_lock opening(opening_);
+    if (std::optional<Opened> open = find(place, options.persist, kind, backend->name())) {
+      return *std::move(open);
+    }
     // Made, and if another was first forgotten, without the lock: a fork takes it while no
     // guard may enrol.
-    auto heap = std::make_shared<graph::Heap>(std::move(backend));
-    const std::scoped_lock lock(mutex_);
-    std::erase_if(heaps_, [](const auto& entry) { return entry.second.expired(); });
-    if (const auto open = heaps_.find(key); open != heaps_.end()) {
-      if (std::shared_ptr<graph::Heap> first = open->second.lock()) return first;
+    const bool lazy = options.persist == Persist::kLazy;
+    if (lazy) {
+      backend = memory::over(std::move(backend), {.flush_interval = options.flush_interval,
+                                                  .pending_limit = options.pending_limit,
+                                                  .patience = options.busy_timeout});
     }
-    heaps_[key] = heap;
-    return heap;
+    Opened opened(std::make_shared<graph::Heap>(std::move(backend)));
+    const std::scoped_lock lock(mutex_);
+    heaps_[place] = {opened.heap, lazy};
+    return opened;
   }
 
   void prepare_fork() noexcept override { mutex_.lock(); }
   void parent_after_fork() noexcept override { mutex_.unlock(); }
-  void child_after_fork() noexcept override { mutex_.unlock(); }
+  void child_after_fork() noexcept override {
+    std::erase_if(heaps_, [](const auto& entry) { return entry.second.lazy; });  // the parent's
+    mutex_.unlock();
+    new (&opening_) std::mutex;  // its holder, if any, was a thread of the parent's
+  }
 
  private:
+  struct Place {
+    std::string store;
+    bool read_only;
+    Synchronous synchronous;
+    friend auto operator<=>(const Place&, const Place&) = default;
+  };
+  struct Entry {
+    std::weak_ptr<graph::Heap> heap;
+    bool lazy = false;
+  };
+
+  /// The heap to share, with another user; UsageError where one in use is in the way.
+  std::optional<Opened> find(const Place& place, Persist persist, Kind kind,
+                             const std::string& name) {
+    std::vector<std::pair<Place, std::pair<std::shared_ptr<graph::Heap>, bool>>> open;
+    {
+      const std::scoped_lock lock(mutex_);
+      std::erase_if(heaps_, [](const auto& entry) { return entry.second.heap.expired(); });
+      for (const auto& [where, entry] : heaps_) {
+        if (where.store == place.store && where.read_only == place.read_only) {
+          open.push_back({where, {entry.heap.lock(), entry.lazy}});
+        }
+      }
+    }
+    const bool lazy = persist == Persist::kLazy;
+    for (auto& [where, entry] : open) {
+      auto& [heap, is_lazy] = entry;
+      if (!heap || !(is_lazy || lazy || where == place)) continue;
+      // A lazy store has ended with its last user; another one is claimed anew.
+      if (is_lazy != lazy && !heap->store().used()) continue;
+      try {
+        Opened opened(heap);
+        if (is_lazy == lazy || (is_lazy && kind == Kind::kMap)) return opened;
+      } catch (const ClosedError&) {
+        continue;
+      }
+      throw UsageError(fmt::format(
+          "{} is open in this process with persist={}: open it with the same here too, or close it "
+          "there first",
+          name, is_lazy ? "lazy" : "writethrough"));
+    }
+    return std::nullopt;
+  }
+
+  std::mutex opening_;
   std::mutex mutex_;
-  std::map<std::string, std::weak_ptr<graph::Heap>> heaps_;
+  std::map<Place, Entry> heaps_;
   base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry};
 };
 
@@ -118,7 +189,7 @@ std::string_view take_query(std::string_view url, Options& options) {
   return url.substr(0, mark);
 }
 
-std::shared_ptr<graph::Heap> open_sqlite(const std::string& path, const Options& options) {
+Opened open_sqlite(const std::string& path, const Options& options, Kind kind) {
   sqlite::Options settings;
   settings.read_only = options.read_only;
   settings.allow_network_file_system = options.allow_network_file_system;
@@ -126,14 +197,21 @@ std::shared_ptr<graph::Heap> open_sqlite(const std::string& path, const Options&
                          : options.synchronous == Synchronous::kNormal
                              ? sqlite::Synchronous::kNormal
                              : sqlite::Synchronous::kFull;
-  std::unique_ptr<store::Backend> backend = sqlite::open(path, settings);
-  const std::string key = fmt::format("{}|{}|{}", backend->identity(), options.read_only,
-                                      static_cast<int>(options.synchronous));
-  return Table::get().share(std::move(backend), key);
+  return Table::get().share(sqlite::open(path, settings), options, kind);
+}
+
+Opened open_file(const std::string& path, const Options& options, Kind kind) {
+  if (options.persist == Persist::kWritethrough) return open_sqlite(path, options, kind);
+  if (options.read_only) {
+    throw UsageError(path + ": read-only goes with persist=writethrough only");
+  }
+  if (options.persist == Persist::kLazy) return open_sqlite(path, options, kind);
+  return Opened(std::make_shared<graph::Heap>(memory::open(path)));
 }
 
 /// The heap of the store at a URL; settings the URL carries go into `options`.
-std::shared_ptr<graph::Heap> open_heap(std::string_view url, Options& options) {
+Opened open_heap(std::string_view url, Options& options, Kind kind) {
+  if (options.flush_interval.count() <= 0) throw UsageError("flush_interval must be positive");
   constexpr std::string_view kSqlite = "sqlite://";
   constexpr std::string_view kMemory = "memory://";
   if (url.empty()) throw_bad_url(url, "the path is empty");
@@ -142,27 +220,27 @@ std::shared_ptr<graph::Heap> open_heap(std::string_view url, Options& options) {
     if (!rest.empty())
       throw_bad_url(url, "memory:// takes no path: each opening is a store of its own");
     if (options.read_only) throw_bad_url(url, "a new memory store cannot be read-only");
-    return std::make_shared<graph::Heap>(memory::open("memory://"));
+    return Opened(std::make_shared<graph::Heap>(memory::open("memory://")));
   }
   if (url.starts_with(kSqlite)) {
     const std::string_view rest = take_query(url.substr(kSqlite.size()), options);
     // sqlite:///rel.db has the path "rel.db", sqlite:////abs.db "/abs.db".
     if (!rest.starts_with('/') || rest.size() < 2) throw_bad_url(url, "the path is missing");
-    return open_sqlite(percent_decoded(rest.substr(1), url), options);
+    return open_file(percent_decoded(rest.substr(1), url), options, kind);
   }
   const std::size_t colon = url.find("://");
   if (colon != std::string_view::npos && url.find('/') == colon + 1) {
     throw_bad_url(url, fmt::format("'{}' is no kind of store graven has", url.substr(0, colon)));
   }
-  return open_sqlite(std::string(url), options);
+  return open_file(std::string(url), options, kind);
 }
 
 }  // namespace
 
 Database::Database(std::string_view url, const Options& options) {
   Options settings = options;
-  std::shared_ptr<graph::Heap> heap = open_heap(url, settings);
-  scope_ = graph::make_live_scope(std::make_shared<graph::Session>(std::move(heap), settings));
+  const Opened opened = open_heap(url, settings, Kind::kDatabase);
+  scope_ = graph::make_live_scope(std::make_shared<graph::Session>(opened.heap, settings));
 }
 
 Map::Map(std::string_view url, const MapOptions& options) {
@@ -178,9 +256,9 @@ Map::Map(std::string_view url, const MapOptions& options) {
                    .synchronous = options.synchronous,
                    .busy_timeout = options.busy_timeout,
                    .allow_network_file_system = options.allow_network_file_system};
-  const std::shared_ptr<graph::Heap> heap = open_heap(url, settings);
+  const Opened opened = open_heap(url, settings, Kind::kMap);
   // The store lives as long as the heap that owns it.
-  session_ = map::open(std::shared_ptr<store::Store>(heap, &heap->store()), own);
+  session_ = map::open(std::shared_ptr<store::Store>(opened.heap, &opened.heap->store()), own);
 }
 
 }  // namespace graven

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -30,12 +31,24 @@ enum class Synchronous : std::uint8_t { kOff, kNormal, kFull };
 /// power, at the price of a wait for the disk where it would not else.
 enum class Durable : std::uint8_t { kAsOpened, kYes };
 
+/// How long a write waits: until it is in the file (several writers share one commit where that
+/// waits for the disk); not at all, and a flush in the background follows; or for ever, because
+/// nothing is kept on disk.
+enum class Persist : std::uint8_t { kWritethrough, kLazy, kMemory };
+
 struct Options {
   /// The keyspace; empty: the one used last in this store, "main" in a new one.
   std::string prefix{};
   /// repr() shows a child dict by this field of its, unquoted, instead of its uid.
   std::string link_field{};
   bool read_only = false;
+  /// kLazy: the file holds a state the store once had, whole commits only, no older than the last
+  /// flush; this process is its only writer. kMemory: the path is only a name.
+  Persist persist = Persist::kWritethrough;
+  /// kLazy: the time between two flushes.
+  std::chrono::milliseconds flush_interval{1000};
+  /// kLazy: bytes of unflushed writes from which on writers wait for the disk.
+  std::size_t pending_limit = std::size_t{256} << 20U;
   Synchronous synchronous = Synchronous::kNormal;
   /// How long a write waits for other writers before BusyError.
   std::chrono::milliseconds busy_timeout{30'000};
@@ -121,7 +134,12 @@ class Database {
   /// Opens the store at a path or URL: "state.db", "sqlite:///rel.db", "sqlite:////abs.db"
   /// (with ?mode=ro for read-only), "memory://". A new SQLite file is created with mode 0600.
   /// ForeignFileError for a file that is not graven's or of a newer format; CorruptionError;
-  /// UnavailableError for one that cannot be opened; UsageError for a bad URL or option.
+  /// UnavailableError for one that cannot be opened; UsageError for a bad URL or option, and for a
+  /// file that this process has open with another Options::persist. BusyError where a lazy store
+  /// would not be the only writer, which names the process if that is another lazy store; the
+  /// writes of others get the same until it is closed. What a lazy store has not flushed, and
+  /// its Databases and handles, stay the parent's in a fork: in the child every use of them is
+  /// a UsageError. A store in memory is copied.
   explicit Database(std::string_view url, const Options& options = {});
 
   // The root dict.
@@ -181,6 +199,11 @@ class Database {
   /// Options::synchronous says. UsageError inside a transaction, UnavailableError, BusyError.
   void wait_durable() const;
 
+  /// Returns when everything committed before is in the file: at once but for Persist::kLazy.
+  /// UsageError inside a transaction of this thread. If it fails, everything is kept for the next
+  /// flush. An error of a flush in the background is thrown by the next write, once.
+  void flush() const;
+
   // Housekeeping.
   /// Collects what only dead handles and dead processes held. Returns the nodes reclaimed.
   std::uint64_t collect() const;
@@ -196,7 +219,8 @@ class Database {
   [[nodiscard]] std::string name() const;
   [[nodiscard]] bool read_only() const;
   [[nodiscard]] bool closed() const noexcept;
-  /// Ends this Database and its handles; idempotent. The same path may be opened again at once.
+  /// Flushes, and ends this Database and its handles; idempotent. The same path may be opened again
+  /// at once. If the flush fails it stays open.
   void close() const;
 
   explicit Database(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}

@@ -32,11 +32,6 @@ namespace map {
 class Session;
 }
 
-/// How long a write waits: until it is in the file (several writers share one commit where that
-/// waits for the disk); not at all, and a flush in the background follows; or for ever, because
-/// nothing is kept on disk.
-enum class Persist : std::uint8_t { kWritethrough, kLazy, kMemory };
-
 struct MapOptions {
   /// 1 to 200 bytes of UTF-8 without control characters.
   std::string name = "main";

@@ -145,6 +145,8 @@ std::uint64_t Database::delete_prefix_batch(std::string_view prefix, std::uint64
   return graph::delete_prefix(*scope_, prefix, count);
 }
 
+void Database::flush() const { scope_->session().heap().store().flush(); }
+
 std::uint64_t Database::collect() const {
   graph::Heap& heap = scope_->session().heap();
   if (heap.store().in_transaction()) {
@@ -177,7 +179,7 @@ void Database::close() const {
   Session& session = scope_->session();
   if (!session.closed() && session.heap().store().in_transaction())
     session.heap().store().rollback();
-  session.close();
+  session.close_flushed();
 }
 
 }  // namespace graven

@@ -55,6 +55,8 @@ class Session {
   [[nodiscard]] const std::shared_ptr<Heap>& shared_heap() const noexcept { return heap_; }
   [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
   void close() noexcept;
+  /// The same, once everything is in the store's files; if that fails it stays open.
+  void close_flushed();
 
   [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
   [[nodiscard]] std::int64_t prefix_id() const noexcept { return prefix_id_.load(); }
@@ -74,6 +76,8 @@ class Session {
  private:
   friend class Pin;
   std::shared_ptr<Heap> heap_;  // until the session goes; what closes is closed_
+  store::Use use_;              // until it is closed
+  const std::uint64_t generation_ = base::fork_generation();
   std::shared_ptr<Pins> pins_ = std::make_shared<Pins>();
   Options options_;
   std::uint64_t store_constant_;

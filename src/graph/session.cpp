@@ -97,6 +97,7 @@ void Watches::note(NodeId id, std::int64_t size_by) {
 
 Session::Session(std::shared_ptr<Heap> heap, Options options)
     : heap_(std::move(heap)),
+      use_(std::shared_ptr<store::Store>(heap_, &heap_->store())),
       options_(std::move(options)),
       store_constant_(heap_->backend().store_constant()),
       prefix_(options_.prefix) {
@@ -118,6 +119,23 @@ Heap& Session::heap() const {
 void Session::close() noexcept {
   if (closed_.exchange(true)) return;
   heap_->close_one(pins_);
+  use_.end();
+}
+
+void Session::close_flushed() {
+  // What a lazy store has not flushed is not for the child of a fork to flush.
+  const bool own = generation_ == base::fork_generation();
+  if (!closed() && own) heap_->backend().flush();
+  if (closed_.exchange(true)) return;
+  heap_->close_one(pins_);
+  try {
+    if (own) heap_->backend().flush();  // what has been written since
+  } catch (...) {
+    heap_->attach(pins_);
+    closed_ = false;
+    throw;
+  }
+  use_.end();
 }
 
 void Session::open_prefix() {

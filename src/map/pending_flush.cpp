@@ -186,6 +186,7 @@ void PendingMap::flush() {
   }
   try {
     flush_all();
+    store_->flush();
   } catch (...) {
     failed_flushes_.fetch_add(1);
     throw;
@@ -210,7 +211,10 @@ void PendingMap::close() {
     end();
   }
   try {
-    if (store_) flush_all();
+    if (store_) {
+      flush_all();
+      store_->flush();
+    }
   } catch (...) {
     closed_ = false;
     barred_.fetch_and(~kEnded);
@@ -218,7 +222,9 @@ void PendingMap::close() {
   }
   drained_.notify_all();
   housekeeper_.stop();
-  if (store_) give_up();
+  if (!store_) return;
+  give_up();
+  use_->end();
 }
 
 std::optional<store::Deadline> PendingMap::chore() noexcept {

@@ -37,6 +37,7 @@ PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& op
     : Core(options, {store ? store->backend().cache_path() : std::string(), options.warm_bytes},
            nullptr, nullptr),
       store_(std::move(store)),
+      use_(store_ ? std::optional<store::Use>(store_) : std::nullopt),
       limits_{.busy = options.busy_timeout},
       id_(store_ ? open_id(*store_, options.name, limits_) : 0),
       interval_(options.flush_interval),

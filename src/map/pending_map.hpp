@@ -133,6 +133,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   void child_after_fork() noexcept override;
 
   const std::shared_ptr<store::Store> store_;  // may be null
+  std::optional<store::Use> use_;              // until it is closed
   const store::Limits limits_;
   const std::int64_t id_;
   const std::chrono::milliseconds interval_;

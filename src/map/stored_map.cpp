@@ -41,6 +41,7 @@ StoredMap::StoredMap(std::shared_ptr<store::Store> store, const MapOptions& opti
     : Core(options, {store->backend().cache_path(), options.warm_bytes}, &store->cache(),
            store.get()),
       store_(std::move(store)),
+      use_(store_),
       limits_{.busy = options.busy_timeout},
       id_(open_id(*store_, options.name, limits_)),
       sweeper_([this] { return sweep(); }) {
@@ -55,6 +56,12 @@ void StoredMap::close() {
   end();
   sweeper_.stop();
   store_->cache().leave(id_);
+  use_.end();
+}
+
+void StoredMap::flush() {
+  require_open();
+  if (!store_->in_transaction()) store_->flush();  // else the transaction's end decides
 }
 
 void StoredMap::sync() {
@@ -219,6 +226,7 @@ void StoredMap::mutate(base::FunctionRef<void(Work&)> mutation) {
         mutation(work);
       },
       limits_);
+  if (!store_->in_transaction()) store_->flush();
 }
 
 void StoredMap::put_item(Work& work, std::string_view key, std::optional<Item> item) {

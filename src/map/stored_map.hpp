@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A map whose writes are in the store when they return. Its hot table is part of the store's
-// cache: the same mark says whether it is of the newest state, and commits of this process are
-// published into it (store/cache.hpp). Inside a transaction of the thread, reads and writes are
-// the transaction's.
+// A map whose writes are in the store's files when they return (so it flushes a lazy store). Its
+// hot table is part of the store's cache: the same mark says whether it is of the newest state, and
+// commits of this process are published into it (store/cache.hpp). Inside a transaction of the
+// thread, reads and writes are the transaction's.
 //
 // Always holds: before a write of this map is committed, the write lock held, no living process
 // has the map open lazily.
@@ -40,7 +40,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   void clear() override;
   std::uint64_t size() override;
   std::unique_ptr<Scan> scan() override;
-  void flush() override { require_open(); }
+  void flush() override;
   void sync() override;
   void close() override;
 
@@ -73,6 +73,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   std::optional<store::Deadline> sweep() noexcept;
 
   const std::shared_ptr<store::Store> store_;
+  store::Use use_;  // until it is closed
   const store::Limits limits_;
   const std::int64_t id_;
 

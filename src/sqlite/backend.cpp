@@ -17,6 +17,8 @@
 #include <fcntl.h>
 #include <mutex>
 #include <optional>
+#include <thread>
+#include <unistd.h>
 #include <utility>
 
 #include "base/fork.hpp"
@@ -90,6 +92,9 @@ class SqliteBackend final : public store::Backend {
   void sync() override;
   store::ChangeFeed* changes() override { return ring_in_use_.load(std::memory_order_acquire); }
 
+  void claim() override;
+  bool disclaim() override;
+
   void hold_owner(std::int64_t owner) override { owners_.hold(owner); }
   bool owner_alive(std::int64_t owner) override { return owners_.alive(owner); }
 
@@ -113,6 +118,7 @@ class SqliteBackend final : public store::Backend {
   void leave_blank_mark();
   void require_same_file() const;
   void require_unchanged() const;
+  [[noreturn]] void throw_claimed() const;
 
   const Options options_;
   const Target target_;
@@ -307,6 +313,7 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
     file_looked_at_.store(now, std::memory_order_relaxed);
   }
   Lease lease = writer_.lease(deadline);
+  if (!owners_.join_writers()) throw_claimed();
   lease->set_deadline(deadline);
   const int code = lease->begin_immediate().try_execute();
   if ((code & 0xff) == SQLITE_BUSY) {
@@ -315,6 +322,42 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
   }
   if (code != SQLITE_OK) lease->fail(code);
   return std::make_unique<SqliteTransaction>(target_.name, std::move(lease), refused_, live_mark_);
+}
+
+void SqliteBackend::throw_claimed() const {
+  const std::int64_t process = owners_.only_writer();
+  throw BusyError((process == ::getpid() ? "this process"
+                   : process != 0        ? "process " + std::to_string(process)
+                                         : std::string("another process")) +
+                  " has " + target_.name +
+                  " open with persist=lazy and is its only writer until it closes it; open it "
+                  "with mode=ro to read");
+}
+
+void SqliteBackend::claim() {
+  refuse_after_fork(generation_, target_.name);
+  const auto until = std::chrono::steady_clock::now() + options_.busy_timeout;
+  while (!owners_.claim()) {
+    const std::int64_t process = owners_.only_writer();
+    if (process == ::getpid() && std::chrono::steady_clock::now() < until) {
+      // One that this process no longer uses and is about to end.
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      continue;
+    }
+    if (process != 0) throw_claimed();
+    throw BusyError(target_.name +
+                    " is open elsewhere and has been written there, and a lazy store has one "
+                    "writer; close it there first, or open it with persist=writethrough");
+  }
+}
+
+/// Writing on joins the writers again.
+bool SqliteBackend::disclaim() {
+  refuse_after_fork(generation_, target_.name);
+  if (!owners_.writes()) return true;
+  const Lease lease = writer_.lease(options_.busy_timeout);  // nobody writes just now
+  owners_.leave_writers();
+  return true;
 }
 
 void SqliteBackend::maintain() {

@@ -6,7 +6,9 @@
 
 #include <graven/error.hpp>
 
+#include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <system_error>
@@ -63,30 +65,25 @@ bool Owners::lock_all_again() noexcept {
   for (const std::int64_t owner : held_) {
     if (!set_lock(descriptor_, whole_or_byte(F_WRLCK, owner, 1))) return false;
   }
+  if (writing_ != F_UNLCK && !set_lock(descriptor_, whole_or_byte(writing_, kWriters, 1))) {
+    return false;
+  }
   return still_in_place(descriptor_, path_);
 }
 
-void Owners::hold(std::int64_t owner) {
-  if (owner < 0) throw UsageError("an owner number cannot be negative");
-  const std::scoped_lock lock(mutex_);
-  if (held_.contains(owner)) return;
+/// Locks a byte, in the file that is in its place. False when another process has it.
+bool Owners::take(short type, std::int64_t offset) {
   for (int attempt = 0; attempt < 10000; ++attempt) {
     if (descriptor_ < 0) {
       descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
       if (descriptor_ < 0) fail(path_, "opened");
     }
-    if (set_lock(descriptor_, whole_or_byte(F_WRLCK, owner, 1)) && lock_all_again()) {
-      held_.insert(owner);
-      return;
-    }
+    if (set_lock(descriptor_, whole_or_byte(type, offset, 1)) && lock_all_again()) return true;
     if (still_in_place(descriptor_, path_)) {
       if (errno != EAGAIN && errno != EACCES) fail(path_, "locked");
       // Another process closes its store just now and holds every byte for a moment. If it is
-      // the one byte that is taken, the number is not ours to have.
-      if (attempt > 100) {
-        throw UsageError("owner number " + std::to_string(owner) + " of " + path_ +
-                         " is held by another process");
-      }
+      // the one byte that is taken, it is not ours to have.
+      if (attempt > 100) return false;
       ::usleep(100);
       continue;
     }
@@ -94,6 +91,65 @@ void Owners::hold(std::int64_t owner) {
     descriptor_ = -1;
   }
   fail(path_, "locked");
+}
+
+void Owners::hold(std::int64_t owner) {
+  if (owner <= kWriters) throw UsageError("an owner number is greater than 0");
+  const std::scoped_lock lock(mutex_);
+  if (held_.contains(owner)) return;
+  if (!take(F_WRLCK, owner)) {
+    throw UsageError("owner number " + std::to_string(owner) + " of " + path_ +
+                     " is held by another process");
+  }
+  held_.insert(owner);
+}
+
+bool Owners::join_writers() {
+  const std::scoped_lock lock(mutex_);
+  if (writing_ != F_UNLCK) return true;
+  if (!take(F_RDLCK, kWriters)) return false;
+  writing_ = F_RDLCK;
+  return true;
+}
+
+bool Owners::claim() {
+  const std::scoped_lock lock(mutex_);
+  if (writing_ == F_WRLCK) return true;
+  if (!take(F_WRLCK, kWriters)) return false;
+  writing_ = F_WRLCK;
+  const std::string process = std::to_string(::getpid()) + "\n";
+  if (::pwrite(descriptor_, process.data(), process.size(), 0) !=
+          static_cast<ssize_t>(process.size()) ||
+      ::ftruncate(descriptor_, static_cast<off_t>(process.size())) != 0) {
+    // For messages only: they will not name this process.
+  }
+  return true;
+}
+
+bool Owners::writes() {
+  const std::scoped_lock lock(mutex_);
+  return writing_ != F_UNLCK;
+}
+
+void Owners::leave_writers() noexcept {
+  const std::scoped_lock lock(mutex_);
+  if (writing_ == F_UNLCK) return;
+  set_lock(descriptor_, whole_or_byte(F_UNLCK, kWriters, 1));
+  writing_ = F_UNLCK;
+}
+
+std::int64_t Owners::only_writer() const noexcept {
+  const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return 0;
+  struct flock probe = whole_or_byte(F_RDLCK, kWriters, 1);
+  std::array<char, 32> text{};
+  std::int64_t process = 0;
+  if (::fcntl(descriptor, F_OFD_GETLK, &probe) == 0 && probe.l_type == F_WRLCK &&
+      ::pread(descriptor, text.data(), text.size() - 1, 0) > 0) {
+    process = std::strtoll(text.data(), nullptr, 10);
+  }
+  ::close(descriptor);
+  return process;
 }
 
 bool Owners::alive(std::int64_t owner) {
@@ -126,6 +182,7 @@ void Owners::child_after_fork() noexcept {
   if (descriptor_ >= 0) ::close(descriptor_);
   descriptor_ = -1;
   held_.clear();
+  writing_ = F_UNLCK;
   mutex_.unlock();
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Who is alive: each owner number is held as a lock on the byte of that offset of a file
-// beside the database, `<database>-owners`, which stays empty. Process ids come back; a lock
-// dies with its process and nothing else.
+// Who is alive, and who may write: locks on bytes of a file beside the database,
+// `<database>-owners`. An owner number, from 1, is held as a lock on the byte of that offset.
+// Byte 0 is shared by all who write, or held alone by the one who keeps others from writing; its
+// process is what the file then says, for messages. Process ids come back; a lock dies with its
+// process and nothing else.
 //
 // Always holds: the locks are open-file-description locks, so they belong to the descriptor,
 // not the process: two stores of one process see each other, closing some other descriptor
@@ -14,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <fcntl.h>
 #include <mutex>
 #include <set>
 #include <string>
@@ -32,16 +35,29 @@ class Owners final : private base::ForkGuard {
   void hold(std::int64_t owner);
   bool alive(std::int64_t owner);
 
+  /// From now on this is one of the writers; false while there is one who keeps others away.
+  bool join_writers();
+  /// From now on it is the only one; false while there are others.
+  bool claim();
+  void leave_writers() noexcept;
+  [[nodiscard]] bool writes();
+  /// The process of the one who keeps others from writing; 0: there is none, or it is not told.
+  [[nodiscard]] std::int64_t only_writer() const noexcept;
+
  private:
+  static constexpr std::int64_t kWriters = 0;
+
   void prepare_fork() noexcept override;
   void parent_after_fork() noexcept override;
   void child_after_fork() noexcept override;
+  bool take(short type, std::int64_t offset);
   bool lock_all_again() noexcept;
 
   const std::string path_;
   std::mutex mutex_;
   int descriptor_ = -1;          // open from the first hold() on
   std::set<std::int64_t> held_;  // by this object
+  short writing_ = F_UNLCK;      // what it has on byte 0
   base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
 };
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <exception>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -239,6 +240,46 @@ void Store::make_durable(Deadline deadline) {
   }
 }
 
+void Store::flush() {
+  if (in_transaction()) {
+    throw UsageError("flush() inside a transaction: call it before or after");
+  }
+  backend_->flush();
+}
+
+bool Store::join() {
+  const std::scoped_lock lock(users_mutex_);
+  if (!ended_) ++users_;
+  return !ended_;
+}
+
+bool Store::used() {
+  const std::scoped_lock lock(users_mutex_);
+  return users_ > 0;
+}
+
+void Store::leave() noexcept {
+  const std::scoped_lock lock(users_mutex_);
+  if (--users_ > 0) return;
+  try {
+    ended_ = !backend_->disclaim();
+  } catch (const std::exception&) {
+    // Busy or broken: it keeps its claim until it goes.
+  }
+}
+
+Use::Use(std::shared_ptr<Store> store) : store_(std::move(store)) {
+  if (!store_->join()) {
+    store_.reset();
+    throw ClosedError("the store was closed; open it again");
+  }
+}
+
+void Use::end() noexcept {
+  if (store_) store_->leave();
+  store_.reset();
+}
+
 void Store::write_apart(base::FunctionRef<void(Work&)> body, Deadline deadline) {
   const LaneHold hold(lane_, deadline, "a write");
   Writing writing(*this, deadline);
@@ -399,7 +440,8 @@ void Store::child_after_fork() noexcept {
     open_.reset();
   }
   open_mutex_.unlock();
-  queue_.clear();  // their threads are the parent's
+  new (&users_mutex_) std::mutex;  // its holder, if any, was a thread of the parent's
+  queue_.clear();                  // their threads are the parent's
   queue_mutex_.unlock();
 }
 

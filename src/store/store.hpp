@@ -89,6 +89,16 @@ class Store final : public base::ForkGuard {
   /// transaction the outermost commit will do it.
   void make_durable(Deadline deadline);
 
+  /// Returns when every commit that has returned is in the store's files. UsageError inside a
+  /// transaction of this thread.
+  void flush();
+
+  /// Counts one more user; false when the last one has left a store that ends with that.
+  [[nodiscard]] bool join();
+  /// The last one to leave lets other processes claim the store.
+  void leave() noexcept;
+  [[nodiscard]] bool used();
+
   void wake(Deadline when) { housekeeper_.wake(when); }
   /// Stops the housekeeper and rolls back what is open; before the hook goes.
   void stop() noexcept;
@@ -113,6 +123,10 @@ class Store final : public base::ForkGuard {
   /// A write transaction with its work, and the cache kept in step with what becomes of it.
   struct Writing;
 
+  std::mutex users_mutex_;  // held while the last user leaves, whatever that takes
+  int users_ = 0;           // users_mutex_
+  bool ended_ = false;      // users_mutex_
+
   std::unique_ptr<Backend> backend_;
   Cache cache_;
   CommitHook& hook_;
@@ -127,6 +141,21 @@ class Store final : public base::ForkGuard {
   std::shared_ptr<Transaction> open_;  // the transaction that holds the lane; open_mutex_
   Housekeeper housekeeper_;            // after the rest, which its thread uses
   base::ForkEnrolment enrolment_{*this, base::kForkRankStore};
+};
+
+/// A user of a store, from construction to destruction.
+class Use {
+ public:
+  /// ClosedError where the store has ended.
+  explicit Use(std::shared_ptr<Store> store);
+  Use(Use&&) noexcept = default;
+  Use& operator=(Use&&) = delete;
+  ~Use() { end(); }
+  /// Ends it early.
+  void end() noexcept;
+
+ private:
+  std::shared_ptr<Store> store_;
 };
 
 }  // namespace graven::store
