@@ -4,6 +4,7 @@
 // its raw records, and ways to change those behind the graph's back.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -100,19 +101,28 @@ inline void expect_clean(const Database& db) {
 /// A database on the backend the parameter names.
 class OnEveryStore : public ::testing::TestWithParam<const char*> {
  protected:
+  /// Whether what is written is there for whoever opens url() next.
   [[nodiscard]] bool persistent() const { return GetParam() == std::string("sqlite"); }
-  [[nodiscard]] std::string url() const { return persistent() ? folder_ / "test.db" : "memory://"; }
+  [[nodiscard]] bool in_file() const { return GetParam() != std::string("memory"); }
+  [[nodiscard]] std::string url() const { return in_file() ? folder_ / "test.db" : "memory://"; }
+  /// A lazy store is flushed all the time.
+  [[nodiscard]] Options options() const {
+    Options options;
+    if (GetParam() == std::string("lazy")) options.persist = Persist::kLazy;
+    options.flush_interval = std::chrono::milliseconds(2);
+    return options;
+  }
 
   TemporaryFolder folder_;
-  Database db{url()};
+  Database db{url(), options()};
 };
 
 inline std::string store_name(const ::testing::TestParamInfo<const char*>& info) {
   return info.param;
 }
 
-#define GRAVEN_ON_EVERY_STORE(Suite)                                             \
-  INSTANTIATE_TEST_SUITE_P(Stores, Suite, ::testing::Values("memory", "sqlite"), \
+#define GRAVEN_ON_EVERY_STORE(Suite)                                                     \
+  INSTANTIATE_TEST_SUITE_P(Stores, Suite, ::testing::Values("memory", "sqlite", "lazy"), \
                            ::graven::test::store_name)
 
 }  // namespace graven::test

@@ -424,6 +424,25 @@ class Collector : public OnEveryStore {
     return from;
   }
 
+  /// What the file has is what there is, also when it is opened again.
+  void reopen() {
+    held_.clear();
+    dropped_ = true;
+    db.collect();
+    db.flush();
+    {
+      Options reading;
+      reading.read_only = true;
+      ASSERT_EQ(all_records(Database(url(), reading)), all_records(db));
+    }
+    databases_.clear();
+    db.close();
+    db = Database(url(), options());
+    for (const auto& [prefix, root] : world_.roots) {
+      databases_.insert_or_assign(prefix, db.with_prefix(prefix));
+    }
+  }
+
   /// Contents only, in whatever state this thread sees; learns the ids of new nodes.
   void learn() {
     db.scope()->read([&](store::View& view) { match_contents(world_, view, starts()); });
@@ -457,6 +476,8 @@ TEST_P(Collector, AgreesWithTheNaiveOneStepByStep) {
       transact(1);
     } else if (choice < 17) {
       delete_prefix();
+    } else if (choice == 17 && in_file()) {
+      ASSERT_NO_FATAL_FAILURE(reopen());
     } else {
       edit();
     }

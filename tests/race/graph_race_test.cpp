@@ -18,9 +18,17 @@
 namespace graven {
 namespace {
 
-class GraphRace : public testing::TestWithParam<bool> {
+class GraphRace : public testing::TestWithParam<Persist> {
  protected:
-  GraphRace() : db_(GetParam() ? folder_ / "state.db" : std::string("memory://")) {}
+  GraphRace() : db_(folder_ / "state.db", options()) {}
+
+  /// A lazy one is flushed all the time.
+  static Options options() {
+    Options options;
+    options.persist = GetParam();
+    options.flush_interval = std::chrono::milliseconds(1);
+    return options;
+  }
 
   /// Runs each body on a thread of its own until all of them have returned.
   static void together(const std::vector<std::function<void()>>& bodies) {
@@ -117,8 +125,13 @@ TEST_P(GraphRace, NodesArePassedAroundWithoutBeingLost) {
   expect_clean(7);
 }
 
-INSTANTIATE_TEST_SUITE_P(Stores, GraphRace, testing::Bool(),
-                         [](const auto& store) { return store.param ? "sqlite" : "memory"; });
+INSTANTIATE_TEST_SUITE_P(Stores, GraphRace,
+                         testing::Values(Persist::kMemory, Persist::kWritethrough, Persist::kLazy),
+                         [](const auto& store) {
+                           return store.param == Persist::kLazy     ? "lazy"
+                                  : store.param == Persist::kMemory ? "memory"
+                                                                    : "sqlite";
+                         });
 
 }  // namespace
 }  // namespace graven
