@@ -127,6 +127,7 @@ class SqliteBackend final : public store::Backend {
   std::string identity_;              // empty only while the file may still be made
   bool immutable_ = false;            // read without locks; file_ must not change
   std::atomic<bool> refused_{false};  // a commit ended unknown
+  std::atomic<bool> claimed_{false};  // and who writes will write it again
   std::atomic<store::Deadline> file_looked_at_{};
   Format format_;
   Owners owners_;
@@ -301,7 +302,7 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
   if (options_.read_only) {
     throw UsageError(target_.name + " was opened read-only; open it for writing to change it");
   }
-  if (refused_.load()) {
+  if (refused_.load() && !claimed_.load()) {
     throw UnavailableError("an earlier commit to " + target_.name +
                            " failed and may or may not be there, so nothing more is written; "
                            "check the disk, then close the store and open it again");
@@ -349,6 +350,7 @@ void SqliteBackend::claim() {
                     " is open elsewhere and has been written there, and a lazy store has one "
                     "writer; close it there first, or open it with persist=writethrough");
   }
+  claimed_ = true;
 }
 
 /// Writing on joins the writers again.
@@ -357,6 +359,7 @@ bool SqliteBackend::disclaim() {
   if (!owners_.writes()) return true;
   const Lease lease = writer_.lease(options_.busy_timeout);  // nobody writes just now
   owners_.leave_writers();
+  claimed_ = false;
   return true;
 }
 

@@ -100,7 +100,9 @@ class Backend {
   virtual void flush() {}
 
   /// From now on, until disclaim() or its end, nobody else writes the store: BusyError, which names
-  /// the process where that can be told, if somebody may.
+  /// the process where that can be told, if somebody may. Whoever claims a store writes what a
+  /// failed commit was to write once more, so he may write on also when it cannot be told
+  /// whether that commit is durable.
   virtual void claim() {}
   /// Nobody uses this store at the moment: lets others claim it. Returns whether it may be used
   /// again. With no transaction of this process open.
