@@ -21,9 +21,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLong{60'000};
 constexpr milliseconds kNow{0};
 
-class WatchTest : public ::testing::TestWithParam<bool> {
+class WatchTest : public ::testing::TestWithParam<Persist> {
  protected:
-  WatchTest() : db(GetParam() ? folder_ / "w.db" : "memory://") {
+  WatchTest() : db(folder_ / "w.db", {.persist = GetParam()}) {
     db["tasks"] = Data::dict({{"T1", Data::dict({{"status", "new"}})}});
     db["list"] = Data::list({1, 2, 3});
     for (int i = 0; i < 300; ++i) large["k" + std::to_string(i)] = i;
@@ -180,8 +180,14 @@ TEST_P(WatchTest, Refusals) {
   EXPECT_FALSE(wait(db, "a", milliseconds(1)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Stores, WatchTest, ::testing::Bool(),
-                         [](const auto& store) { return store.param ? "Sqlite" : "Memory"; });
+INSTANTIATE_TEST_SUITE_P(Stores, WatchTest,
+                         ::testing::Values(Persist::kMemory, Persist::kWritethrough,
+                                           Persist::kLazy),
+                         [](const auto& store) {
+                           return store.param == Persist::kLazy     ? "Lazy"
+                                  : store.param == Persist::kMemory ? "Memory"
+                                                                    : "Sqlite";
+                         });
 
 TEST(WatchProcesses, AnotherProcesssChangesAreSeen) {
   TemporaryFolder folder;
