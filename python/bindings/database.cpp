@@ -56,12 +56,16 @@ auto with_database(const DatabaseHandle& self, Call&& call) {
 }
 
 void open(DatabaseHandle* self, const std::string& url, const std::string& prefix,
-          const std::string& link_field, bool read_only, const std::string& synchronous,
+          const std::string& link_field, bool read_only, const std::string& persist,
+          double flush_interval, std::int64_t pending_limit, const std::string& synchronous,
           double busy_timeout, double transaction_limit, bool allow_network_file_system) {
   Options options;
   options.prefix = prefix;
   options.link_field = link_field;
   options.read_only = read_only;
+  options.persist = persist_from(persist);
+  options.flush_interval = milliseconds(flush_interval, "flush_interval");
+  options.pending_limit = pending_limit_from(pending_limit);
   options.synchronous = synchronous_from(synchronous);
   options.busy_timeout = milliseconds(busy_timeout, "busy_timeout");
   options.transaction_limit = milliseconds(transaction_limit, "transaction_limit");
@@ -226,7 +230,15 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
   type.def_prop_ro(
       "closed", [](const DatabaseHandle& self) { return self.home().database->closed(); },
       "Whether close() was called.");
-  type.def("close", close, "Ends this database and its handles. Calling it again does nothing.");
+  type.def(
+      "flush",
+      [](const DatabaseHandle& self) {
+        with_database(self, [](const Database& database) { database.flush(); });
+      },
+      "Returns when all that was committed before is in the file: at once but with\n"
+      "persist='lazy'. Not inside a transaction.");
+  type.def("close", close,
+           "Flushes, and ends this database and its handles. Calling it again does nothing.");
 }
 
 }  // namespace
@@ -236,9 +248,11 @@ void bind_database(nb::module_& module) {
   auto type =
       nb::class_<DatabaseHandle, DictHandle>(module, "Database", "What graven.DB is made of.");
   type.def("__init__", open, nb::arg("url"), nb::arg("prefix") = "", nb::arg("link_field") = "",
-           nb::arg("read_only") = false, nb::arg("synchronous") = "normal",
-           nb::arg("busy_timeout") = 30.0, nb::arg("transaction_limit") = 60.0,
-           nb::arg("allow_network_file_system") = false, "Opens the store at a path or URL.");
+           nb::arg("read_only") = false, nb::arg("persist") = "writethrough",
+           nb::arg("flush_interval") = 1.0, nb::arg("pending_limit") = std::int64_t{256} << 20,
+           nb::arg("synchronous") = "normal", nb::arg("busy_timeout") = 30.0,
+           nb::arg("transaction_limit") = 60.0, nb::arg("allow_network_file_system") = false,
+           "Opens the store at a path or URL.");
   type.def(
       "__init__",
       [](DatabaseHandle* self, const DatabaseHandle& other, const std::string& prefix) {

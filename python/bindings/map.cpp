@@ -311,8 +311,7 @@ void open(MapHandle* self, const std::string& url, const std::string& name,
   if (hot_capacity < 1) throw UsageError("hot_capacity must be at least 1");
   options.hot_capacity = static_cast<std::size_t>(hot_capacity);
   options.flush_interval = milliseconds(flush_interval, "flush_interval");
-  if (pending_limit < 0) throw UsageError("pending_limit must not be negative");
-  options.pending_limit = static_cast<std::size_t>(pending_limit);
+  options.pending_limit = pending_limit_from(pending_limit);
   options.read_only = read_only;
   options.synchronous = synchronous_from(synchronous);
   options.busy_timeout = milliseconds(busy_timeout, "busy_timeout");

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -33,6 +34,11 @@ inline Persist persist_from(const std::string& name) {
   if (name == "lazy") return Persist::kLazy;
   if (name == "memory") return Persist::kMemory;
   throw UsageError("persist must be 'writethrough', 'lazy' or 'memory', not '" + name + "'");
+}
+
+inline std::size_t pending_limit_from(std::int64_t bytes) {
+  if (bytes < 0) throw UsageError("pending_limit must not be negative");
+  return static_cast<std::size_t>(bytes);
 }
 
 }  // namespace graven::python

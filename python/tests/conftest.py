@@ -35,10 +35,15 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "state.db")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "lazy"])
 def db(request: pytest.FixtureRequest, path: str) -> Iterator[graven.DB]:
     """An empty database, on each store; what a test leaves behind must be sound."""
-    database = graven.DB("memory://" if request.param == "memory" else path)
+    if request.param == "memory":
+        database = graven.DB("memory://")
+    elif request.param == "sqlite":
+        database = graven.DB(path)
+    else:
+        database = graven.DB(path, persist="lazy", flush_interval=0.002)
     yield database
     if not database.closed:
         report = database.check()

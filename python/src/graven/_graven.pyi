@@ -317,6 +317,9 @@ class Database(Dict):
         prefix: str = "",
         link_field: str = "",
         read_only: bool = False,
+        persist: str = "writethrough",
+        flush_interval: float = 1.0,
+        pending_limit: int = 268435456,
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
         transaction_limit: float = 60.0,
@@ -432,8 +435,16 @@ class Database(Dict):
     def closed(self) -> bool:
         """Whether close() was called."""
 
+    def flush(self) -> None:
+        """
+        Returns when all that was committed before is in the file: at once but with
+        persist='lazy'. Not inside a transaction.
+        """
+
     def close(self) -> None:
-        """Ends this database and its handles. Calling it again does nothing."""
+        """
+        Flushes, and ends this database and its handles. Calling it again does nothing.
+        """
 
 class Transaction:
     """The context manager of DB.transaction()."""

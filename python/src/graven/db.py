@@ -7,6 +7,7 @@ import os
 import warnings
 
 from graven import _graven
+from graven.unflushed import flush_at_exit
 from graven.watch import Watch
 
 __all__ = ["DB"]
@@ -25,6 +26,11 @@ class DB(_graven.Database):
     link_field: repr() shows a nested dict by this field of its, instead of its uid.
     read_only: nothing can be written through this object.
     new_prefix: start in a prefix of its own, under a new name.
+    persist: "writethrough" (a write is in the file when it returns), "lazy" (commits are flushed in
+        the background, in order and whole, at the latest by flush() and close(); this process is
+        the only writer, others may read) or "memory" (nothing is stored, the path is a name).
+    flush_interval: seconds between two flushes of a lazy store.
+    pending_limit: from so many bytes of unflushed writes on, writers of a lazy store wait.
     synchronous: "normal" (a commit survives a crash of the process), "full" (a loss of power
         too) or "off" (an orderly exit only).
     busy_timeout: how many seconds a write waits for other writers before BusyError.
@@ -40,6 +46,9 @@ class DB(_graven.Database):
         *,
         read_only: bool = False,
         new_prefix: bool = False,
+        persist: str = "writethrough",
+        flush_interval: float = 1.0,
+        pending_limit: int = 256 << 20,
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
         transaction_limit: float = 60.0,
@@ -50,12 +59,17 @@ class DB(_graven.Database):
             prefix=prefix or "",
             link_field=link_field or "",
             read_only=read_only,
+            persist=persist,
+            flush_interval=flush_interval,
+            pending_limit=pending_limit,
             synchronous=synchronous,
             busy_timeout=busy_timeout,
             transaction_limit=transaction_limit,
             allow_network_file_system=allow_network_file_system,
         )
         self._opened = True
+        if persist == "lazy":
+            flush_at_exit(self)
         if new_prefix:
             self.set_prefix(self.new_prefix())
 

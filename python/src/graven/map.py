@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
 import warnings
-import weakref
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import Any
 
 from graven import _graven
+from graven.unflushed import flush_at_exit
 
 __all__ = ["Map"]
 
@@ -64,8 +62,7 @@ class Map(_graven.FlatMap):
         )
         self._opened = True
         if persist == "lazy":
-            key = id(self)
-            _lazy[key] = weakref.ref(self, lambda _: _lazy.pop(key, None))
+            flush_at_exit(self)
 
     def keys(self) -> KeysView[str]:
         """A live view of the keys: a set."""
@@ -94,19 +91,6 @@ class Map(_graven.FlatMap):
                 stacklevel=2,
                 source=self,
             )
-
-
-# What is unflushed at the interpreter's end would be lost with a map that nobody destroys then.
-_lazy: dict[int, weakref.ref[Map]] = {}
-
-
-@atexit.register
-def _flush_lazy() -> None:
-    for reference in list(_lazy.values()):
-        forgotten = reference()
-        if forgotten is not None and not forgotten.closed:
-            with contextlib.suppress(Exception):
-                forgotten.flush()
 
 
 # The sets' operators are those of the abstract classes; what is looked at is the map as it is.

@@ -193,6 +193,9 @@ class DB(_Writing):
         *,
         read_only: bool = False,
         new_prefix: bool = False,
+        persist: str = "writethrough",
+        flush_interval: float = 1.0,
+        pending_limit: int = 256 << 20,
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
         transaction_limit: float = 60.0,
@@ -203,6 +206,9 @@ class DB(_Writing):
             *(path_or_url, prefix, link_field),
             read_only=read_only,
             new_prefix=new_prefix,
+            persist=persist,
+            flush_interval=flush_interval,
+            pending_limit=pending_limit,
             synchronous=synchronous,
             busy_timeout=busy_timeout,
             transaction_limit=transaction_limit,
@@ -264,8 +270,13 @@ class DB(_Writing):
         async with Watch(self, path) as changes:
             return await changes.next(timeout) is not None
 
+    async def flush(self) -> None:
+        """Returns when all that was committed before is in the file: at once but with
+        persist="lazy". Not inside a transaction."""
+        await self._write(graven.DB.flush)
+
     async def close(self) -> None:
-        """Ends this database and its handles. Calling it again does nothing."""
+        """Flushes, and ends this database and its handles. Calling it again does nothing."""
         if self._db is not None and not self._db.closed:
             await finished(writers.run(self._db.close))
 
