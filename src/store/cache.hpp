@@ -16,7 +16,7 @@
 // and a mark that somebody else changed, which drops everything. The protocol, why each rule
 // is there, and what it costs: docs/design/coherence.md.
 //
-// Any thread. A backend without a mark (in memory) has an idle cache: every look is a miss.
+// Any thread. A backend without a mark has an idle cache: every look is a miss.
 #pragma once
 
 #include <array>

@@ -2,7 +2,7 @@
 //
 // A follower sleeps until something it is interested in may have been committed, by this process
 // or another: it compares the live mark, asks the change feed what a commit changed, and sleeps
-// on the feed. Without a mark (a store in memory) it counts this process's commits.
+// on the feed. Without a mark it counts this process's commits.
 //
 // Always holds: what was committed after the follower was made, or after wait() last returned
 // true, is not missed: it may be reported without need, never not at all.
