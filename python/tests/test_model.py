@@ -367,7 +367,8 @@ class Programs(RuleBasedStateMachine):
     def sort(self, data: st.DataObject, reverse: bool) -> None:
         stored, model = self.pick_list(data)
         stored.sort(key=order_key, reverse=reverse)
-        model.sort(key=order_key, reverse=reverse)
+        # Not in place: a list is empty while it sorts itself, and this one may be in itself.
+        model[:] = sorted(model, key=order_key, reverse=reverse)
 
     @rule(data=st.data())
     def reverse(self, data: st.DataObject) -> None:
