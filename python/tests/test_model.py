@@ -126,7 +126,10 @@ class Programs(RuleBasedStateMachine):
     def open(self) -> graven.DB:
         if self.store == "memory":
             return graven.DB("memory://")
-        return graven.DB(self.folder / "state.db", synchronous="off")
+        persist = "lazy" if self.store == "lazy" else "writethrough"
+        return graven.DB(
+            self.folder / "state.db", persist=persist, flush_interval=0.002, synchronous="off"
+        )
 
     # Choosing a place, the same one on both sides.
 
@@ -391,7 +394,7 @@ class Programs(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        if self.store == "sqlite":
+        if self.store != "memory":
             self.db.close()
             self.db = self.open()
             assert same_shape(self.db(), self.model)
@@ -428,8 +431,14 @@ class SqlitePrograms(Programs):
     store = "sqlite"
 
 
+class LazyPrograms(Programs):
+    store = "lazy"
+
+
 EXAMPLES = int(os.environ.get("GRAVEN_EXAMPLES", "60"))
 TestInMemory = Programs.TestCase
 TestInMemory.settings = settings(max_examples=EXAMPLES, stateful_step_count=40)
 TestInSqlite = SqlitePrograms.TestCase
 TestInSqlite.settings = settings(max_examples=EXAMPLES, stateful_step_count=40)
+TestLazy = LazyPrograms.TestCase
+TestLazy.settings = settings(max_examples=EXAMPLES, stateful_step_count=40)
