@@ -235,11 +235,32 @@ Opened open_heap(std::string_view url, Options& options, Kind kind) {
   return open_file(std::string(url), options, kind);
 }
 
+void check_memory(std::size_t mebibytes, bool in_memory) {
+  constexpr std::size_t kLeast = 16;
+  constexpr std::size_t kMost = std::size_t{1} << 30U;
+  if (mebibytes == 0) return;
+  if (mebibytes < kLeast || mebibytes > kMost) {
+    throw UsageError(fmt::format("memory_mb is {}: give 0 (no bound) or from {} to {} MiB",
+                                 mebibytes, kLeast, kMost));
+  }
+  if (in_memory) {
+    throw UsageError(
+        "memory_mb with persist=memory, which keeps everything in memory: leave it "
+        "out, or give a file");
+  }
+}
+
+void bound_memory(graph::Heap& heap, std::size_t mebibytes) {
+  if (mebibytes != 0) heap.store().bound_memory(mebibytes << 20U);
+}
+
 }  // namespace
 
 Database::Database(std::string_view url, const Options& options) {
   Options settings = options;
+  check_memory(settings.memory_mb, settings.persist == Persist::kMemory);
   const Opened opened = open_heap(url, settings, Kind::kDatabase);
+  bound_memory(*opened.heap, settings.memory_mb);
   scope_ = graph::make_live_scope(std::make_shared<graph::Session>(opened.heap, settings));
 }
 
@@ -247,6 +268,7 @@ Map::Map(std::string_view url, const MapOptions& options) {
   if (options.hot_capacity == 0) throw UsageError("hot_capacity must be at least 1");
   if (options.flush_interval.count() <= 0) throw UsageError("flush_interval must be positive");
   MapOptions own = options;
+  check_memory(own.memory_mb, own.persist == Persist::kMemory);
   if (own.persist == Persist::kMemory || url == "memory://") {
     own.persist = Persist::kMemory;
     session_ = map::open_in_memory(own);
@@ -257,6 +279,7 @@ Map::Map(std::string_view url, const MapOptions& options) {
                    .busy_timeout = options.busy_timeout,
                    .allow_network_file_system = options.allow_network_file_system};
   const Opened opened = open_heap(url, settings, Kind::kMap);
+  bound_memory(*opened.heap, own.memory_mb);
   // The store lives as long as the heap that owns it.
   session_ = map::open(std::shared_ptr<store::Store>(opened.heap, &opened.heap->store()), own);
 }

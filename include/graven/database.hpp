@@ -49,6 +49,11 @@ struct Options {
   std::chrono::milliseconds flush_interval{1000};
   /// kLazy: bytes of unflushed writes from which on writers wait for the disk.
   std::size_t pending_limit = std::size_t{256} << 20U;
+  /// MiB that everything of this file may take in this process's memory: what is kept for reading
+  /// (of its maps too), SQLite's page caches, and unflushed writes, which then wait for the disk.
+  /// Values being handed out, one transaction's own writes and mapped files come on top. At least
+  /// 16; the last one given counts. 0: each has the limit of its own. Not with kMemory.
+  std::size_t memory_mb = 0;
   Synchronous synchronous = Synchronous::kNormal;
   /// How long a write waits for other writers before BusyError.
   std::chrono::milliseconds busy_timeout{30'000};

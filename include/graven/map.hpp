@@ -45,6 +45,8 @@ struct MapOptions {
   std::chrono::milliseconds flush_interval{1000};
   /// kLazy: bytes of unflushed writes from which on writers wait for the disk.
   std::size_t pending_limit = std::size_t{256} << 20U;
+  /// As Options::memory_mb, which it sets for the whole file.
+  std::size_t memory_mb = 0;
   bool read_only = false;
   Synchronous synchronous = Synchronous::kNormal;
   std::chrono::milliseconds busy_timeout{30'000};

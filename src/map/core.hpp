@@ -63,7 +63,9 @@ void keep_last(std::vector<Write>& writes);
 class HotItems {
  public:
   HotItems(std::size_t capacity, store::Tiers::WarmPlace warm)
-      : tiers_({.max_entries = capacity}, std::move(warm), kMissing) {}
+      : capacity_(capacity), tiers_({.max_entries = capacity}, std::move(warm), kMissing) {}
+
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
   static std::uint64_t hash(std::string_view key) noexcept { return store::item_hash(key); }
 
@@ -119,6 +121,7 @@ class HotItems {
   }
   static Item unpack(std::uint8_t kind, std::string_view bytes);
 
+  const std::size_t capacity_;
   store::Tiers tiers_;
 };
 

@@ -34,7 +34,9 @@ std::size_t PendingMap::weight(const PendingEntry& entry) noexcept {
 }
 
 PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& options)
-    : Core(options, {store ? store->backend().cache_path() : std::string(), options.warm_bytes},
+    : Core(options,
+           {store ? store->backend().cache_path() : std::string(),
+            store ? std::min(options.warm_bytes, store->warm_limit()) : 0},
            nullptr, nullptr),
       store_(std::move(store)),
       use_(store_ ? std::optional<store::Use>(store_) : std::nullopt),
@@ -45,6 +47,12 @@ PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& op
       housekeeper_([this] { return chore(); }) {
   if (!store_) return;
   take_over();
+  table_part_ = store_->table_share().join(
+      [this](std::size_t bytes) { hot_.tiers().bound(bytes, hot_.capacity()); });
+  pending_part_ =
+      store_->pending_share().join([this, most = options.pending_limit](std::size_t bytes) {
+        pending_limit_.store(std::min(bytes, most));
+      });
   const auto view = store_->backend().view();
   for (const Due& one : due(*view, id_, INT64_MAX, SIZE_MAX)) {
     timed_.emplace(one.record.a, one.key);

@@ -137,7 +137,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   const store::Limits limits_;
   const std::int64_t id_;
   const std::chrono::milliseconds interval_;
-  const std::size_t pending_limit_;
+  std::atomic<std::size_t> pending_limit_;
   std::int64_t owner_ = 0;
 
   std::array<Shard, kShards> shards_;
@@ -162,6 +162,8 @@ class PendingMap final : public Core, private base::ForkGuard {
   Times swept_;  // those done with that the store may still have; timed_mutex_
   std::atomic<bool> any_timed_{false};
 
+  store::Share::Part table_part_;
+  store::Share::Part pending_part_;
   store::Housekeeper housekeeper_;
   base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry + 2};
 };

@@ -38,14 +38,17 @@ std::optional<Item> to_item_if(std::optional<Record> record) {
 }  // namespace
 
 StoredMap::StoredMap(std::shared_ptr<store::Store> store, const MapOptions& options)
-    : Core(options, {store->backend().cache_path(), options.warm_bytes}, &store->cache(),
-           store.get()),
+    : Core(options,
+           {store->backend().cache_path(), std::min(options.warm_bytes, store->warm_limit())},
+           &store->cache(), store.get()),
       store_(std::move(store)),
       use_(store_),
       limits_{.busy = options.busy_timeout},
       id_(open_id(*store_, options.name, limits_)),
       sweeper_([this] { return sweep(); }) {
   if (any_timed(*store_->backend().view(), id_)) note_timed();
+  table_part_ = store_->table_share().join(
+      [this](std::size_t bytes) { hot_.tiers().bound(bytes, hot_.capacity()); });
   store_->cache().join(id_, *this);
 }
 

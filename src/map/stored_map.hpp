@@ -87,6 +87,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
 
   std::atomic<bool> timed_{false};  // items of this map may expire
   store::Housekeeper sweeper_;
+  store::Share::Part table_part_;
   base::ForkEnrolment enrolment_{*this, base::kForkRankStore + 1};
 };
 

@@ -48,6 +48,7 @@ Store::Store(std::string name)
 Store::Store(std::unique_ptr<store::Backend> below, const Options& options)
     : below_(claimed(std::move(below))),
       options_(options),
+      pending_limit_(options.pending_limit),
       name_(below_->name()),
       identity_(below_->identity()),
       constant_(below_->store_constant()),

@@ -25,7 +25,7 @@ constexpr std::size_t kBytes = std::size_t{4} << 20U;
 void Store::wait_for_room(store::Deadline deadline) {
   if (!below_) return;
   std::unique_lock lock(mutex_);
-  const auto room = [this] { return versions_.pending_bytes() <= options_.pending_limit; };
+  const auto room = [this] { return versions_.pending_bytes() <= pending_limit_.load(); };
   if (!error_ && !closed_ && !room()) {
     flusher_.wake(Clock::now());
     room_->drained.wait_until(lock, deadline, [&] { return error_ || closed_ || room(); });
@@ -37,6 +37,12 @@ void Store::wait_for_room(store::Deadline deadline) {
                     " wait to be flushed, more than pending_limit, and the disk did not take them "
                     "in time; wait longer, or raise the limit");
   }
+}
+
+bool Store::bound_pending(std::size_t bytes) {
+  if (!below_) return false;
+  pending_limit_.store(std::min(bytes, options_.pending_limit));
+  return true;
 }
 
 void Store::flush() {

@@ -48,6 +48,10 @@ class Store final : public store::Backend, private base::ForkGuard {
   void flush() override;
   void sync() override;
   bool disclaim() override;
+  void bound_page_caches(std::size_t bytes) override {
+    if (below_) below_->bound_page_caches(bytes);
+  }
+  bool bound_pending(std::size_t bytes) override;
 
   void hold_owner(std::int64_t owner) override;
   bool owner_alive(std::int64_t owner) override;
@@ -91,6 +95,7 @@ class Store final : public store::Backend, private base::ForkGuard {
 
   const std::unique_ptr<store::Backend> below_;  // may be null
   const Options options_;
+  std::atomic<std::size_t> pending_limit_;
   const std::string name_;
   std::string identity_;
   std::uint64_t constant_ = 0;

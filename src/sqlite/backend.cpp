@@ -49,6 +49,9 @@ constexpr auto kMaintenancePatience = std::chrono::milliseconds(100);
 constexpr std::int64_t kFreePagesKept = 1024;
 constexpr std::int64_t kVacuumSlice = 256;
 constexpr int kVacuumSlices = 64;
+constexpr std::size_t kWriterCache = std::size_t{32} << 20U;
+constexpr std::size_t kReaderCaches = std::size_t{64} << 20U;  // of all together
+constexpr std::size_t kReaderCache = std::size_t{8} << 20U;
 
 /// The path as a URI, for the one mode SQLite takes from a URI only.
 std::string immutable_uri(const std::string& path) {
@@ -106,6 +109,11 @@ class SqliteBackend final : public store::Backend {
   }
   [[nodiscard]] const std::string& identity() const override { return identity_; }
   [[nodiscard]] std::uint64_t store_constant() const override { return format_.constant; }
+
+  void bound_page_caches(std::size_t bytes) override {
+    writer_.bound_caches(bytes / 2, kWriterCache);
+    readers_.bound_caches(bytes / 2, kReaderCache);
+  }
 
   void maintain() override;
   std::vector<std::string> check() override;
@@ -169,6 +177,7 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
   } else {
     identity_ = file_.identity();
   }
+  readers_.bound_caches(kReaderCaches, kReaderCache);
   const Lease lease = readers_.lease(options_.busy_timeout);
   format_ = read_format(*lease, options_.read_only);
 }
@@ -198,7 +207,7 @@ std::unique_ptr<Connection> SqliteBackend::open_reader() {
       target_, immutable_ ? immutable_uri(target_.path) : target_.path, flags);
   require_same_file();
   if (!options_.read_only) connection->execute("PRAGMA query_only = ON");
-  connection->execute("PRAGMA cache_size = -8192");
+  connection->set_cache(kReaderCache);
   return connection;
 }
 
@@ -210,7 +219,7 @@ std::unique_ptr<Connection> SqliteBackend::open_writer() {
   constexpr std::array<const char*, 3> kSynchronous{
       "PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"};
   connection->execute(kSynchronous[static_cast<std::size_t>(options_.synchronous)]);
-  connection->execute("PRAGMA cache_size = -32768");
+  connection->set_cache(kWriterCache);
   connection->execute(("PRAGMA wal_autocheckpoint = " + std::to_string(kCheckpointPages)).c_str());
   connection->execute(("PRAGMA journal_size_limit = " + std::to_string(kWalKept)).c_str());
   return connection;

@@ -7,6 +7,8 @@
 #include "sqlite/connection.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <random>
 #include <thread>
 
@@ -56,6 +58,15 @@ std::string Connection::text(const char* sql) {
   std::string result;
   if (cursor.next()) cursor.bytes(0, result);
   return result;
+}
+
+void Connection::set_cache(std::size_t bytes) noexcept {
+  const std::size_t kib = std::max<std::size_t>(bytes / 1024, 16);
+  if (kib == cache_kib_) return;
+  cache_kib_ = kib;
+  std::array<char, 64> sql{};
+  std::snprintf(sql.data(), sql.size(), "PRAGMA cache_size = -%zu", kib);
+  try_execute(sql.data());
 }
 
 unsigned Connection::data_version() const noexcept {

@@ -61,6 +61,9 @@ class Connection {
     return sqlite3_get_autocommit(handle_) == 0;
   }
 
+  /// The page cache's size, about; what is too much goes at once. Outside of statements.
+  void set_cache(std::size_t bytes) noexcept;
+
   /// Locks are waited for until then; without a deadline for the target's busy_timeout.
   void set_deadline(std::optional<store::Deadline> deadline) noexcept { deadline_ = deadline; }
 
@@ -83,6 +86,7 @@ class Connection {
   std::chrono::milliseconds busy_timeout_;
   std::optional<store::Deadline> deadline_;
   store::Deadline waiting_until_{};
+  std::size_t cache_kib_ = 0;  // as set; 0: not yet
   bool suspect_ = false;
   sqlite3* handle_ = nullptr;
   Statement begin_;

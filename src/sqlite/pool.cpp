@@ -7,6 +7,7 @@
 
 #include <graven/error.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace graven::sqlite {
@@ -39,6 +40,7 @@ Lease Pool::take(const Wait& wait) {
       }
       if (state.open < limit_) {
         ++state.open;
+        share_caches();
         break;
       }
       if (!wait(state.returned, lock)) throw BusyError(exhausted_);
@@ -68,7 +70,14 @@ Lease Pool::lease(std::chrono::milliseconds patience) {
 
 Lease Pool::open(std::uint64_t generation) {
   try {
-    return {*this, opener_().release(), generation};
+    std::unique_ptr<Connection> connection = opener_();
+    std::size_t share = 0;
+    {
+      const std::scoped_lock lock(mutex_);
+      share = cache_share();
+    }
+    if (share != 0) connection->set_cache(share);
+    return {*this, connection.release(), generation};
   } catch (...) {
     const std::scoped_lock lock(mutex_);
     --state_->open;
@@ -86,9 +95,29 @@ void Pool::give_back(Connection* connection) noexcept {
     unwanted.reset(connection);
     --state.open;
   } else {
+    if (const std::size_t share = cache_share(); share != 0) connection->set_cache(share);
     state.idle.emplace_back(connection);
   }
   if (state.open >= limit_ || broken) state.returned.notify_one();
+}
+
+void Pool::bound_caches(std::size_t bytes, std::size_t most) {
+  const std::scoped_lock lock(mutex_);
+  state_->cache_bytes = bytes;
+  state_->cache_most = most;
+  share_caches();
+}
+
+std::size_t Pool::cache_share() const noexcept {
+  if (state_->cache_bytes == 0) return 0;
+  return std::min(state_->cache_most,
+                  state_->cache_bytes / static_cast<std::size_t>(std::max(state_->open, 1)));
+}
+
+void Pool::share_caches() noexcept {
+  const std::size_t share = cache_share();
+  if (share == 0) return;
+  for (const auto& connection : state_->idle) connection->set_cache(share);
 }
 
 void Pool::clear() noexcept {
@@ -106,6 +135,8 @@ void Pool::parent_after_fork() noexcept { mutex_.unlock(); }
 void Pool::child_after_fork() noexcept {
   auto fresh = std::make_unique<State>();
   fresh->idle.reserve(static_cast<std::size_t>(limit_));
+  fresh->cache_bytes = state_->cache_bytes;
+  fresh->cache_most = state_->cache_most;
   state_.swap(fresh);
   static_cast<void>(fresh.release());  // leaked on purpose, connections and all
   mutex_.unlock();

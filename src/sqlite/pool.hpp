@@ -65,9 +65,16 @@ class Pool final : private base::ForkGuard {
   /// Closes the idle connections.
   void clear() noexcept;
 
+  /// Divides so many bytes of page cache among the open connections, from now on: those in use get
+  /// their part when they come back. None has more than `most`.
+  void bound_caches(std::size_t bytes, std::size_t most);
+
  private:
   friend class Lease;
   void give_back(Connection* connection) noexcept;
+  /// Under mutex_.
+  [[nodiscard]] std::size_t cache_share() const noexcept;
+  void share_caches() noexcept;
   Lease open(std::uint64_t generation);
   template <typename Wait>
   Lease take(const Wait& wait);
@@ -80,7 +87,9 @@ class Pool final : private base::ForkGuard {
   /// variable may have waiters that do not exist in the child.
   struct State {
     std::vector<std::unique_ptr<Connection>> idle;
-    int open = 0;  // idle and lent
+    int open = 0;                 // idle and lent
+    std::size_t cache_bytes = 0;  // of all; 0: every connection as it was opened
+    std::size_t cache_most = 0;   // of one
     std::condition_variable returned;
   };
 

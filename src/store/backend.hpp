@@ -151,6 +151,15 @@ class Backend {
   /// other. Seeds its hashes and ULIDs, so it never changes.
   [[nodiscard]] virtual std::uint64_t store_constant() const = 0;
 
+  /// From now on the page caches of all its connections take about so many bytes together.
+  virtual void bound_page_caches(std::size_t bytes) { static_cast<void>(bytes); }
+  /// From now on writers wait while more bytes of commits are to be flushed; false, and nothing
+  /// happens, where commits are not kept back.
+  virtual bool bound_pending(std::size_t bytes) {
+    static_cast<void>(bytes);
+    return false;
+  }
+
   /// Housekeeping on the store's own terms (checkpoint, giving back free pages, planner
   /// statistics), only where due. Called with no transaction open.
   virtual void maintain() = 0;

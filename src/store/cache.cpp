@@ -231,7 +231,7 @@ bool Cache::attach() {
     return false;
   }
   if (hopeless_.load(std::memory_order_relaxed)) return false;
-  const std::scoped_lock lock(attach_mutex_);
+  std::unique_lock lock(attach_mutex_);
   if (live_.load(std::memory_order_acquire) != nullptr) return true;
   const MarkWords* live = nullptr;
   try {
@@ -243,12 +243,20 @@ bool Cache::attach() {
     hopeless_.store(true, std::memory_order_relaxed);
     return false;
   }
-  if (!owned_) {
-    owned_ = std::make_unique<Tiers>(limits_, Tiers::WarmPlace{backend_.cache_path(), warm_bytes_},
-                                     kAbsent);
+  const bool first = owned_ == nullptr;
+  if (first) {
+    owned_ = std::make_unique<Tiers>(
+        limits_, Tiers::WarmPlace{backend_.cache_path(), std::min(warm_bytes_, warm_most_.load())},
+        kAbsent);
   }
   tiers_.store(owned_.get(), std::memory_order_release);
   live_.store(live, std::memory_order_release);
+  lock.unlock();
+  if (first && share_ != nullptr) {
+    part_ = share_->join([this](std::size_t bytes) {
+      owned_->bound(std::min(bytes, limits_.max_bytes), limits_.max_entries);
+    });
+  }
   return true;
 }
 

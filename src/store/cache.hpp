@@ -37,6 +37,7 @@
 #include "base/hash.hpp"
 #include "store/backend.hpp"
 #include "store/mark.hpp"
+#include "store/share.hpp"
 #include "store/tiers.hpp"
 
 namespace graven::store {
@@ -93,8 +94,12 @@ class Cache {
     std::size_t warm_entries = 0;
   };
 
-  Cache(Backend& backend, HotLimits limits, std::size_t warm_bytes = 0)
-      : backend_(backend), limits_(limits), warm_bytes_(warm_bytes) {}
+  /// Its table has a part in `share`, if there is one, and is never larger than `limits`.
+  Cache(Backend& backend, HotLimits limits, std::size_t warm_bytes = 0, Share* share = nullptr)
+      : backend_(backend), limits_(limits), warm_bytes_(warm_bytes), share_(share) {}
+
+  /// Of a warm file that is still to be made.
+  void bound_warm(std::size_t bytes) noexcept { warm_most_.store(bytes); }
 
   /// Under which mark something is read from the backend: taken before, given to fill().
   struct Before {
@@ -211,6 +216,8 @@ class Cache {
   Backend& backend_;
   const HotLimits limits_;
   const std::size_t warm_bytes_;
+  std::atomic<std::size_t> warm_most_{Share::kUnbounded};
+  Share* const share_;
   const std::uint64_t number_ = next_number();
 
   // Looked at by every reader.
@@ -226,6 +233,7 @@ class Cache {
   std::mutex attach_mutex_;
   mutable std::mutex mutex_;
   std::unique_ptr<Tiers> owned_;  // attach_mutex_
+  Share::Part part_;              // joined by who made owned_
   std::mutex joined_mutex_;       // after mutex_
   std::vector<Joined> joined_;    // joined_mutex_
   std::atomic<std::uint64_t> misses_{0};

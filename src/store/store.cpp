@@ -89,9 +89,24 @@ class LaneHold {
 
 Store::Store(std::unique_ptr<Backend> backend, CommitHook& hook)
     : backend_(std::move(backend)),
-      cache_(*backend_, kCacheLimits, kWarmBytes),
+      cache_(*backend_, kCacheLimits, kWarmBytes, &table_share_),
       hook_(hook),
-      housekeeper_([this] { return chore(); }) {}
+      housekeeper_([this] { return chore(); }) {
+  if (backend_->bound_pending(Share::kUnbounded)) {
+    pending_part_ =
+        pending_share_.join([this](std::size_t bytes) { backend_->bound_pending(bytes); });
+  }
+}
+
+void Store::bound_memory(std::size_t bytes) {
+  // Tables have the most of it; an eighth is left for indexes of warm files and what a write
+  // takes while it lasts.
+  table_share_.set_total(bytes / 8 * 3);
+  pending_share_.set_total(bytes / 4);
+  backend_->bound_page_caches(bytes / 4);
+  warm_limit_.store(bytes / 8, std::memory_order_relaxed);
+  cache_.bound_warm(bytes / 8);
+}
 
 Store::~Store() { stop(); }
 

@@ -99,6 +99,17 @@ class Store final : public base::ForkGuard {
   void leave() noexcept;
   [[nodiscard]] bool used();
 
+  /// Everything of this store in memory is to take no more than so many bytes: tables, page caches
+  /// and what waits to be flushed. Any time; the last one counts.
+  void bound_memory(std::size_t bytes);
+  /// For tables, and for what waits, beside those of the store itself.
+  [[nodiscard]] Share& table_share() noexcept { return table_share_; }
+  [[nodiscard]] Share& pending_share() noexcept { return pending_share_; }
+  /// The most that a warm file may have, for the memory its index takes.
+  [[nodiscard]] std::size_t warm_limit() const noexcept {
+    return warm_limit_.load(std::memory_order_relaxed);
+  }
+
   void wake(Deadline when) { housekeeper_.wake(when); }
   /// Stops the housekeeper and rolls back what is open; before the hook goes.
   void stop() noexcept;
@@ -128,6 +139,10 @@ class Store final : public base::ForkGuard {
   bool ended_ = false;      // users_mutex_
 
   std::unique_ptr<Backend> backend_;
+  Share table_share_;
+  Share pending_share_;
+  Share::Part pending_part_;  // the backend's, if it keeps commits back
+  std::atomic<std::size_t> warm_limit_{Share::kUnbounded};
   Cache cache_;
   CommitHook& hook_;
   Ids ids_;

@@ -73,6 +73,12 @@ void Tiers::clear() {
   if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->clear(hot_.generation());
 }
 
+void Tiers::bound(std::size_t max_bytes, std::size_t max_entries) {
+  const HotLimits now = hot_.limits();
+  if (now.max_bytes == max_bytes && now.max_entries == max_entries) return;
+  hot_.set_limits({.max_entries = max_entries, .max_bytes = max_bytes});
+}
+
 WarmFile::Stats Tiers::warm_stats() const {
   const WarmFile* warm = warm_.load(std::memory_order_acquire);
   return warm != nullptr ? warm->stats() : WarmFile::Stats{};

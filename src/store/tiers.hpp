@@ -51,6 +51,9 @@ class Tiers {
   void forget_hash(std::uint64_t hash);
   void clear();
 
+  /// New limits of the hot table.
+  void bound(std::size_t max_bytes, std::size_t max_entries);
+
   [[nodiscard]] WarmFile::Stats warm_stats() const;
 
   void prepare_fork();

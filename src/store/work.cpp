@@ -21,6 +21,14 @@ namespace {
 
 constexpr std::size_t kCleanRecords = 8'192;
 constexpr std::size_t kKeptChanges = 4'096;
+// And in bytes, for those who store large values:
+constexpr std::size_t kCleanBytes = std::size_t{4} << 20U;
+constexpr std::size_t kKeptBytes = std::size_t{4} << 20U;
+constexpr std::size_t kSpillBytes = std::size_t{4} << 20U;
+
+std::size_t bytes_of(const std::optional<Record>& record) noexcept {
+  return record ? record->body.size() : 0;
+}
 constexpr int kSequenceBits = 15;
 
 std::uint64_t digest(Space space, const std::optional<Record>& record) {
@@ -189,7 +197,11 @@ std::optional<Record> Work::load_below(const Key& key) {
   if (const auto it = clean_.find(key); it != clean_.end()) return it->second;
   std::optional<Record> record = load_apart(key);
   if (recording_) reads_.saw(key, record);
-  if (clean_.size() >= kCleanRecords) clean_.clear();
+  clean_bytes_ += bytes_of(record);
+  if (clean_.size() >= kCleanRecords || clean_bytes_ >= kCleanBytes) {
+    clean_.clear();
+    clean_bytes_ = bytes_of(record);
+  }
   clean_.emplace(key, record);
   return record;
 }
@@ -300,8 +312,11 @@ void Work::write(const Key& key, std::optional<Record> record) {
   written_ = true;
   clocked_ = clocked_ || clocked(key.space);
   Overlay& overlay = in_mutation_ ? mutation_ : done_;
+  unspilled_bytes_ += bytes_of(record);
   overlay.insert_or_assign(key, std::move(record));
-  if (!recording_ && overlay.size() >= spill_records_) spill();
+  if (!recording_ && (overlay.size() >= spill_records_ || unspilled_bytes_ >= kSpillBytes)) {
+    spill();
+  }
 }
 
 void Work::put(const Key& key, Record record) {
@@ -343,7 +358,9 @@ void Work::apply(Overlay& overlay) {
 void Work::apply(std::vector<Change> changes) {
   cache_ = nullptr;
   sink_->apply(changes);
-  if (forgotten_ || applied_.size() + changes.size() > kKeptChanges) {
+  for (const Change& change : changes) applied_bytes_ += bytes_of(change.record);
+  if (forgotten_ || applied_.size() + changes.size() > kKeptChanges ||
+      applied_bytes_ > kKeptBytes) {
     forgotten_ = true;
     applied_.clear();
   } else if (applied_.empty()) {
@@ -354,6 +371,7 @@ void Work::apply(std::vector<Change> changes) {
 }
 
 void Work::spill() {
+  unspilled_bytes_ = 0;
   apply(done_);
   if (in_mutation_) {
     if (!mutation_spilled_) {

@@ -161,6 +161,10 @@ class Work final : public View {
   bool clocked_ = false;  // the commit advances the clock
   std::vector<Change> applied_;
   bool forgotten_ = false;
+  // Of bodies: written since the last spill, kept in applied_ and in clean_.
+  std::size_t unspilled_bytes_ = 0;
+  std::size_t applied_bytes_ = 0;
+  std::size_t clean_bytes_ = 0;
 
   // Records read from below, for as long as nobody else can change them.
   struct KeyHash {

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//
+// A number of bytes divided evenly among those who have a part in it: the tables of a store's cache
+// and maps, or what of several kinds waits to be flushed.
+//
+// Always holds: every part has been told its bytes, or is being told by the call that changed them.
+//
+// Any thread. A part's `set` is called with the share's mutex held: it must not use the share.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <iterator>
+#include <limits>
+#include <list>
+#include <mutex>
+#include <utility>
+
+#include "base/fork.hpp"
+
+namespace graven::store {
+
+class Share final : private base::ForkGuard {
+ public:
+  using Set = std::function<void(std::size_t bytes)>;
+  static constexpr std::size_t kUnbounded = std::numeric_limits<std::size_t>::max();
+
+  /// Membership, until it goes; before whatever `set` uses.
+  class Part {
+   public:
+    Part() = default;
+    Part(Part&& other) noexcept : share_(std::exchange(other.share_, nullptr)), set_(other.set_) {}
+    Part& operator=(Part&& other) noexcept {
+      std::swap(share_, other.share_);
+      std::swap(set_, other.set_);
+      return *this;
+    }
+    ~Part() {
+      if (share_ != nullptr) share_->leave(set_);
+    }
+
+   private:
+    friend class Share;
+    Part(Share& share, std::list<Set>::iterator set) : share_(&share), set_(set) {}
+    Share* share_ = nullptr;
+    std::list<Set>::iterator set_{};
+  };
+
+  [[nodiscard]] Part join(Set set) {
+    const std::scoped_lock lock(mutex_);
+    parts_.push_back(std::move(set));
+    divide();
+    return {*this, std::prev(parts_.end())};
+  }
+
+  void set_total(std::size_t bytes) {
+    const std::scoped_lock lock(mutex_);
+    total_ = bytes;
+    divide();
+  }
+
+ private:
+  void leave(std::list<Set>::iterator set) {
+    const std::scoped_lock lock(mutex_);
+    parts_.erase(set);
+    divide();
+  }
+  void divide() {
+    const std::size_t each =
+        total_ == kUnbounded ? total_ : total_ / std::max<std::size_t>(parts_.size(), 1);
+    for (const Set& set : parts_) set(each);
+  }
+
+  void prepare_fork() noexcept override { mutex_.lock(); }
+  void parent_after_fork() noexcept override { mutex_.unlock(); }
+  void child_after_fork() noexcept override { mutex_.unlock(); }
+
+  std::mutex mutex_;
+  std::size_t total_ = kUnbounded;
+  std::list<Set> parts_;
+  base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry};
+};
+
+}  // namespace graven::store
