@@ -53,8 +53,11 @@ bool Tiers::find_warm(std::string_view key, std::uint64_t hash, std::string& val
 
 void Tiers::put(std::string_view key, std::uint64_t hash, std::string_view value,
                 std::uint8_t kind) {
-  if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->erase(hash);
+  // In this order. Another thread's put of some other key may be dropping the older value, which is
+  // in the warm file by the time the newer one is in the hot table; and a newer one that is dropped
+  // as missing takes nothing out of the warm file.
   hot_.put(key, hash, value, kind);
+  if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->erase(hash);
 }
 
 void Tiers::forget(std::string_view key, std::uint64_t hash) {

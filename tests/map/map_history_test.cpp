@@ -234,6 +234,7 @@ struct Setup {
   Persist persist;
   std::size_t capacity = 2;
   Synchronous synchronous = Synchronous::kOff;
+  TemporaryFolder::Place place = TemporaryFolder::Place::kDisk;  // with a warm file
 };
 
 class MapHistory : public testing::TestWithParam<Setup> {
@@ -297,7 +298,7 @@ class MapHistory : public testing::TestWithParam<Setup> {
               << " operations\n";
   }
 
-  TemporaryFolder folder_;
+  const TemporaryFolder folder_{GetParam().place};
 };
 
 TEST_P(MapHistory, CallsOfOneKeyAreLinearizable) { run(false); }
@@ -308,7 +309,8 @@ INSTANTIATE_TEST_SUITE_P(
     Modes, MapHistory,
     testing::Values(Setup{"Writethrough", Persist::kWritethrough},
                     Setup{"WritethroughInMemory", Persist::kWritethrough, 1000},
-                    Setup{"WritethroughShared", Persist::kWritethrough, 2, Synchronous::kFull},
+                    Setup{"WritethroughShared", Persist::kWritethrough, 2, Synchronous::kFull,
+                          TemporaryFolder::Place::kAnywhere},
                     Setup{"Lazy", Persist::kLazy}, Setup{"LazyInMemory", Persist::kLazy, 1000},
                     Setup{"Memory", Persist::kMemory}),
     [](const auto& setup) { return std::string(setup.param.name); });

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // A folder of a test's own, gone with it, and short ways to write to a store in it. In memory
-// where there is room: what is tested is which calls are made, not how long a disk takes. In
-// the child of a fork the folder stays: it is the parent's.
+// where there is room: what is tested is which calls are made, not how long a disk takes; on a
+// disk, if there is one, for those who need a warm file. In the child of a fork the folder stays:
+// it is the parent's.
 #pragma once
 
 #include <chrono>
@@ -22,8 +23,11 @@ namespace graven::test {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string pattern = (root() / "graven-XXXXXX").string();
+  enum class Place { kAnywhere, kDisk };
+
+  explicit TemporaryFolder(Place place = Place::kAnywhere) {
+    const auto folder = place == Place::kDisk ? std::filesystem::temp_directory_path() : root();
+    std::string pattern = (folder / "graven-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
     path_ = pattern;
   }
