@@ -267,6 +267,10 @@ Database::Database(std::string_view url, const Options& options) {
 Map::Map(std::string_view url, const MapOptions& options) {
   if (options.hot_capacity == 0) throw UsageError("hot_capacity must be at least 1");
   if (options.flush_interval.count() <= 0) throw UsageError("flush_interval must be positive");
+  constexpr std::size_t kLeastWarm = std::size_t{64} << 10U;  // that is any use
+  if (options.warm_bytes != 0 && options.warm_bytes < kLeastWarm) {
+    throw UsageError(fmt::format("warm_bytes must be 0 (none) or at least {}", kLeastWarm));
+  }
   MapOptions own = options;
   check_memory(own.memory_mb, own.persist == Persist::kMemory);
   if (own.persist == Persist::kMemory || url == "memory://") {

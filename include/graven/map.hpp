@@ -39,7 +39,7 @@ struct MapOptions {
   /// Entries kept in memory for reading, at most.
   std::size_t hot_capacity = 1'000'000;
   /// Room on the disk for what falls out of memory, compactly, in a file beside the store that is
-  /// reserved when it is first needed and gone with the process; 0: none.
+  /// reserved when it is first needed and gone with the process; at least 64 KB, or 0: none.
   std::size_t warm_bytes = std::size_t{64} << 20U;
   /// kLazy: the time between two flushes.
   std::chrono::milliseconds flush_interval{1000};
@@ -79,14 +79,21 @@ struct MapEntry {
   const Data* data = nullptr;
 };
 
+/// Of this process, since the map was opened; each key of a batch counts. A read asks the hot
+/// table, then what is pending, then the warm file, then the store, until one knows.
 struct MapStats {
   std::uint64_t hot_entries = 0;  ///< keys known in memory, also as missing
   std::uint64_t hot_bytes = 0;
-  std::uint64_t misses = 0;  ///< reads that had to go below the hot table
+  std::uint64_t hot_hits = 0;   ///< reads answered from there
+  std::uint64_t misses = 0;     ///< reads that had to go below the hot table
+  std::uint64_t evictions = 0;  ///< entries it dropped to make room
   std::uint64_t warm_entries = 0;
   std::uint64_t warm_bytes = 0;  ///< of the file
   std::uint64_t warm_hits = 0;
-  std::uint64_t pending = 0;  ///< writes that are not in the file yet
+  std::uint64_t warm_misses = 0;
+  std::uint64_t store_hits = 0;    ///< reads that found their key in the store
+  std::uint64_t store_misses = 0;  ///< reads that found there is none
+  std::uint64_t pending = 0;       ///< writes that are not in the file yet
   std::uint64_t pending_bytes = 0;
   std::uint64_t flushes = 0;
   std::uint64_t failed_flushes = 0;

@@ -303,14 +303,16 @@ PyType_Slot slots[] = {
 
 void open(MapHandle* self, const std::string& url, const std::string& name,
           const std::string& persist, std::int64_t hot_capacity, double flush_interval,
-          std::int64_t pending_limit, bool read_only, const std::string& synchronous,
-          double busy_timeout, bool allow_network_file_system) {
+          std::int64_t warm_bytes, std::int64_t pending_limit, bool read_only,
+          const std::string& synchronous, double busy_timeout, bool allow_network_file_system) {
   MapOptions options;
   options.name = name;
   options.persist = persist_from(persist);
   if (hot_capacity < 1) throw UsageError("hot_capacity must be at least 1");
   options.hot_capacity = static_cast<std::size_t>(hot_capacity);
   options.flush_interval = milliseconds(flush_interval, "flush_interval");
+  if (warm_bytes < 0) throw UsageError("warm_bytes must not be negative");
+  options.warm_bytes = static_cast<std::size_t>(warm_bytes);
   options.pending_limit = pending_limit_from(pending_limit);
   options.read_only = read_only;
   options.synchronous = synchronous_from(synchronous);
@@ -434,9 +436,10 @@ void bind_map(nb::module_& module) {
 
   type.def("__init__", open, nb::arg("url"), nb::arg("name") = "main",
            nb::arg("persist") = "writethrough", nb::arg("hot_capacity") = 1'000'000,
-           nb::arg("flush_interval") = 1.0, nb::arg("pending_limit") = std::int64_t{256} << 20U,
-           nb::arg("read_only") = false, nb::arg("synchronous") = "normal",
-           nb::arg("busy_timeout") = 30.0, nb::arg("allow_network_file_system") = false,
+           nb::arg("flush_interval") = 1.0, nb::arg("warm_bytes") = std::int64_t{64} << 20U,
+           nb::arg("pending_limit") = std::int64_t{256} << 20U, nb::arg("read_only") = false,
+           nb::arg("synchronous") = "normal", nb::arg("busy_timeout") = 30.0,
+           nb::arg("allow_network_file_system") = false,
            "Opens a map of the store at a path or URL.");
   type.def("get_many", get_many, nb::arg("keys"), nb::arg("default") = nb::none(),
            nb::sig("def get_many(self, keys: Iterable[str], default: Any = None) -> list[Any]"),

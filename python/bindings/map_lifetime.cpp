@@ -19,13 +19,22 @@ const char* name_of(Persist persist) noexcept {
 }
 
 void bind_map_stats(nb::module_& module) {
-  nb::class_<MapStats>(module, "MapStats", "What Map.stats() tells, of one moment.")
+  nb::class_<MapStats>(
+      module, "MapStats",
+      "What Map.stats() tells, of one moment: of this process, since the map was opened.\n\n"
+      "A read asks memory, what is pending, the warm file and the store, until one knows; each\n"
+      "key of a batch counts.")
       .def_ro("hot_entries", &MapStats::hot_entries, "Keys known in memory, also as missing.")
       .def_ro("hot_bytes", &MapStats::hot_bytes, "Bytes they take up.")
+      .def_ro("hot_hits", &MapStats::hot_hits, "Reads answered from there.")
       .def_ro("misses", &MapStats::misses, "Reads that had to go further than memory.")
+      .def_ro("evictions", &MapStats::evictions, "Keys dropped from memory to make room.")
       .def_ro("warm_entries", &MapStats::warm_entries, "Items in the warm file.")
       .def_ro("warm_bytes", &MapStats::warm_bytes, "Its size on the disk.")
-      .def_ro("warm_hits", &MapStats::warm_hits, "Misses that it answered.")
+      .def_ro("warm_hits", &MapStats::warm_hits, "Reads that it answered.")
+      .def_ro("warm_misses", &MapStats::warm_misses, "Reads that it could not answer.")
+      .def_ro("store_hits", &MapStats::store_hits, "Reads that found their key in the store.")
+      .def_ro("store_misses", &MapStats::store_misses, "Reads that found there is no such key.")
       .def_ro("pending", &MapStats::pending, "Writes that are not in the file yet.")
       .def_ro("pending_bytes", &MapStats::pending_bytes, "Bytes they take up.")
       .def_ro("flushes", &MapStats::flushes, "Flushes that wrote something.")
@@ -33,10 +42,15 @@ void bind_map_stats(nb::module_& module) {
       .def("__repr__", [](const MapStats& stats) {
         return "MapStats(hot_entries=" + std::to_string(stats.hot_entries) +
                ", hot_bytes=" + std::to_string(stats.hot_bytes) +
+               ", hot_hits=" + std::to_string(stats.hot_hits) +
                ", misses=" + std::to_string(stats.misses) +
+               ", evictions=" + std::to_string(stats.evictions) +
                ", warm_entries=" + std::to_string(stats.warm_entries) +
                ", warm_bytes=" + std::to_string(stats.warm_bytes) +
                ", warm_hits=" + std::to_string(stats.warm_hits) +
+               ", warm_misses=" + std::to_string(stats.warm_misses) +
+               ", store_hits=" + std::to_string(stats.store_hits) +
+               ", store_misses=" + std::to_string(stats.store_misses) +
                ", pending=" + std::to_string(stats.pending) +
                ", pending_bytes=" + std::to_string(stats.pending_bytes) +
                ", flushes=" + std::to_string(stats.flushes) +
@@ -58,7 +72,7 @@ void bind_map_lifetime(nb::class_<MapHandle>& type) {
       [](const MapHandle& self) {
         return off_gil(self.map, [](const Map& map) { return map.stats(); });
       },
-      "What is in memory and what waits for the disk.");
+      "What is in memory, who answered reads, what waits for the disk.");
   type.def_prop_ro(
       "name", [](const MapHandle& self) { return self.map.name(); }, "The map's name in its file.");
   type.def_prop_ro(

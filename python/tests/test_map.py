@@ -437,6 +437,26 @@ def test_close_is_idempotent_and_final(m: Map) -> None:
         assert isinstance(caught.value, ValueError)
 
 
+def test_stats(mode: str, path: str) -> None:
+    with Map(path, persist=mode, hot_capacity=10, warm_bytes=1 << 20) as m:
+        m.update({str(i): i for i in range(200)})
+        before = m.stats()
+        for _ in range(2):
+            for i in range(210):
+                assert m.get(str(i)) == (i if i < 200 else None)
+                assert m.get_many([str(i)] * 3)[0] == (i if i < 200 else None)
+        after = m.stats()
+        assert after.hot_hits - before.hot_hits + after.misses - before.misses == 2 * 210 * 4
+        assert after.hot_hits > 420 and after.misses > 200 and after.evictions > 100
+        assert (after.store_misses > 0) is (mode == "writethrough" or mode == "lazy")
+        if mode == "memory":
+            assert after.warm_hits == after.store_hits == 0
+        assert f"hot_hits={after.hot_hits}, misses={after.misses}" in repr(after)
+    for wrong in (-1, 1000):
+        with pytest.raises(graven.UsageError, match="warm_bytes"):
+            Map(path, "other", warm_bytes=wrong)
+
+
 def test_forgotten_maps_warn_and_are_flushed(path: str, mode: str) -> None:
     m = Map(path, persist=mode)
     m["a"] = 1

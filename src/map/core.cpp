@@ -140,7 +140,12 @@ MapStats Core::stats() const {
   stats.warm_entries = warm.entries;
   stats.warm_bytes = warm.bytes;
   stats.warm_hits = warm.hits;
+  stats.warm_misses = warm.misses;
+  stats.hot_hits = hits_.sum();
   stats.misses = misses_.load(std::memory_order_relaxed);
+  stats.evictions = hot_.tiers().hot().evictions();
+  stats.store_hits = store_hits_.load(std::memory_order_relaxed);
+  stats.store_misses = store_misses_.load(std::memory_order_relaxed);
   return stats;
 }
 

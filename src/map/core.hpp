@@ -25,6 +25,7 @@
 #include <graven/map.hpp>
 
 #include "base/function_ref.hpp"
+#include "base/hit_counter.hpp"
 #include "map/value.hpp"
 #include "store/cache.hpp"
 #include "store/record.hpp"
@@ -153,15 +154,20 @@ class Core {
     const std::uint64_t hash = HotItems::hash(key);
     if (fresh()) [[likely]] {
       const auto found = hot_.show(key, hash, shown);
-      if (found != HotItems::Found::kUnknown) [[likely]]
+      if (found != HotItems::Found::kUnknown) [[likely]] {
+        hits_.add();
         return found == HotItems::Found::kShown;
+      }
     }
     return read_below(key, hash, shown);
   }
   /// The same, if it can be told without waiting for the store.
   template <class F>
   HotItems::Found peek(std::string_view key, F&& shown) {
-    return fresh() ? hot_.show(key, HotItems::hash(key), shown) : HotItems::Found::kUnknown;
+    if (!fresh()) return HotItems::Found::kUnknown;
+    const auto found = hot_.show(key, HotItems::hash(key), shown);
+    if (found != HotItems::Found::kUnknown) hits_.add();
+    return found;
   }
   /// Shows what is there of many keys, of one state: `shown(i, value)`, with nullptr where there is
   /// nothing; each once, in any order, or, after shown(SIZE_MAX, nullptr), all over again.
@@ -218,6 +224,10 @@ class Core {
            (cache_ == nullptr || (cache_->current() && !transactions_->in_transaction()));
   }
   virtual bool read_below(std::string_view key, std::uint64_t hash, Shown shown) = 0;
+  /// Counts a read of the store.
+  void count_stored(bool found) noexcept {
+    (found ? store_hits_ : store_misses_).fetch_add(1, std::memory_order_relaxed);
+  }
   /// ClosedError or, in a forked child where it cannot go on, UsageError.
   void require_open() const;
   void end() noexcept {
@@ -235,6 +245,9 @@ class Core {
   std::atomic<bool> closed_{false};
   std::atomic<bool> abandoned_{false};
   std::atomic<std::uint64_t> misses_{0};
+  std::atomic<std::uint64_t> store_hits_{0};
+  std::atomic<std::uint64_t> store_misses_{0};
+  base::HitCounter hits_;  // of the hot table, missing keys that it knows included
 
  private:
   friend class Session;

@@ -110,6 +110,7 @@ bool PendingMap::read_below(std::string_view key, std::uint64_t hash, Shown show
   const auto from_memory = [&] {
     const std::scoped_lock lock(shard.mutex);
     if (auto known = hot_.find(key, hash)) {  // it was not to be asked, while several keys changed
+      hits_.add();
       item = *std::move(known);
       return true;
     }
@@ -127,6 +128,7 @@ bool PendingMap::read_below(std::string_view key, std::uint64_t hash, Shown show
   };
   if (!from_memory()) {
     item = stored(key);
+    count_stored(item.has_value());
     const std::scoped_lock lock(shard.mutex);
     // Kept unless it may have been overwritten since, and even flushed.
     if (unflushed(shard, key, hash) == nullptr && cuts_.load() == cuts)
@@ -181,7 +183,9 @@ bool PendingMap::peek_many(std::span<const std::string_view> keys,
   if (!versions.note()) return false;
   std::vector<std::size_t> unknown;
   hot_.show_many(keys, shown, unknown);
-  return unknown.empty() && versions.unchanged();
+  if (!unknown.empty() || !versions.unchanged()) return false;
+  hits_.add(keys.size());
+  return true;
 }
 
 void PendingMap::read_many(std::span<const std::string_view> keys,
@@ -192,6 +196,8 @@ void PendingMap::read_many(std::span<const std::string_view> keys,
   const auto read = [&](bool locked) {
     std::vector<std::size_t> unknown;
     hot_.show_many(keys, shown, unknown);
+    hits_.add(keys.size() - unknown.size());
+    if (locked) misses_.fetch_add(unknown.size(), std::memory_order_relaxed);
     for (const std::size_t i : unknown) {
       const auto show = [&](const MapValue& value) { shown(i, &value); };
       const std::uint64_t hash = HotItems::hash(keys[i]);

@@ -91,6 +91,7 @@ bool StoredMap::read_below(std::string_view key, std::uint64_t hash, Shown shown
       std::optional<Record> record = store_->backend().load(record_key);
       cache.settle();
       cache.fill(before, record_key, record);
+      count_stored(record.has_value());
       item = to_item_if(std::move(record));
     }
   }
@@ -146,7 +147,7 @@ void StoredMap::read_many(std::span<const std::string_view> keys,
   std::vector<std::size_t> missing;
   if (const std::optional<std::uint64_t> sequence = cache.current_sequence()) {
     hot_.show_many(keys, shown, missing);
-    if (missing.empty() && cache.sequence() == *sequence) return;
+    if (missing.empty() && cache.sequence() == *sequence) return hits_.add(keys.size());
     if (cache.sequence() == *sequence) {
       const store::Cache::Before before = cache.before();
       const std::unique_ptr<View> view = store_->backend().view();
@@ -156,9 +157,11 @@ void StoredMap::read_many(std::span<const std::string_view> keys,
         if (record != nullptr) records[i] = std::move(*record);
       });
       if (cache.strictly_current() && cache.sequence() == *sequence) {
+        hits_.add(keys.size() - missing.size());
         misses_.fetch_add(missing.size(), std::memory_order_relaxed);
         for (std::size_t i = 0; i < missing.size(); ++i) {
           cache.fill(before, wanted[i], records[i]);
+          count_stored(records[i].has_value());
           show_record(missing[i], records[i] ? &*records[i] : nullptr);
         }
         return;
@@ -168,7 +171,11 @@ void StoredMap::read_many(std::span<const std::string_view> keys,
   }
   std::vector<std::size_t> all(keys.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
-  store_->backend().view()->load_many(keys_of(all), show_record);
+  misses_.fetch_add(keys.size(), std::memory_order_relaxed);
+  store_->backend().view()->load_many(keys_of(all), [&](std::size_t i, Record* record) {
+    count_stored(record != nullptr);
+    show_record(i, record);
+  });
   cache.settle();
 }
 
@@ -179,7 +186,9 @@ bool StoredMap::peek_many(std::span<const std::string_view> keys,
   if (!sequence) return false;
   std::vector<std::size_t> unknown;
   hot_.show_many(keys, shown, unknown);
-  return unknown.empty() && store_->cache().sequence() == *sequence;
+  if (!unknown.empty() || store_->cache().sequence() != *sequence) return false;
+  hits_.add(keys.size());
+  return true;
 }
 
 /// Chunks of rows, each of the newest state.

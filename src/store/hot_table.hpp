@@ -181,6 +181,10 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
 
   [[nodiscard]] std::size_t size() const;   // O(segments)
   [[nodiscard]] std::size_t bytes() const;  // what max_bytes bounds
+  /// How many entries were dropped to keep the bounds, so far.
+  [[nodiscard]] std::uint64_t evictions() const noexcept {
+    return evictions_.load(std::memory_order_relaxed);
+  }
   /// Of values that were replaced or dropped, and wait for readers to leave.
   [[nodiscard]] std::size_t retired_bytes() const;
   [[nodiscard]] HotLimits limits() const;
@@ -294,9 +298,10 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   // Read by every reader, written seldom.
   alignas(64) hot::Word root_{0};
   hot::Word generation_{0};
-  // Written by writers of long values and by growth.
+  // Written by writers of long values, by growth and by eviction.
   alignas(64) std::atomic<std::int64_t> blob_bytes_{0};
   std::atomic<std::size_t> fixed_bytes_{0};
+  std::atomic<std::uint64_t> evictions_{0};
   std::atomic<std::size_t> max_entries_;
   std::atomic<std::size_t> max_bytes_;
   std::atomic<std::uint64_t> hand_{0};  // the hash at which balance() goes on

@@ -136,6 +136,7 @@ bool HotTable::evict(SegmentRef ref, std::uint64_t generation, bool long_only) {
 }
 
 void HotTable::drop(SegmentRef ref, std::size_t line, std::uint64_t generation, LineLock& lock) {
+  evictions_.fetch_add(1, std::memory_order_relaxed);
   if (sink_) {
     char key[kInlineBytes];
     char value[kInlineBytes];

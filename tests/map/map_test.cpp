@@ -77,6 +77,58 @@ TEST_F(MapTest, WhatWasReadIsReadFromMemory) {
   }
 }
 
+TEST_F(MapTest, StatsTellWhoAnsweredAndEachReadOnce) {
+  const TemporaryFolder disk(TemporaryFolder::Place::kDisk);
+  for (const Persist persist : {Persist::kWritethrough, Persist::kLazy, Persist::kMemory}) {
+    for (const std::size_t warm : {std::size_t{0}, std::size_t{1} << 20U}) {
+      MapOptions options = named(std::to_string(static_cast<int>(persist)) + std::to_string(warm));
+      options.persist = persist;
+      options.hot_capacity = 10;
+      options.warm_bytes = warm;
+      const Map map(disk / "m.db", options);
+      for (int i = 0; i < 300; ++i) map.set(std::to_string(i), i);
+      map.flush();
+      for (int i = 0; i < 20; ++i) static_cast<void>(map.contains("0"));  // the cache is set up
+      const MapStats before = map.stats();
+      EXPECT_LE(before.hot_entries, 20U);
+      EXPECT_EQ(before.pending, 0U);
+      std::uint64_t reads = 0;
+      for (int round = 0; round < 3; ++round) {
+        for (int i = 0; i < 310; ++i, reads += 4) {  // the last few are not there
+          const std::string key = std::to_string(i);
+          for (int again = 0; again < 3; ++again) EXPECT_EQ(map.contains(key), i < 300);
+          const Map::Key both[] = {key};
+          EXPECT_EQ(map.get_many(both)[0].has_value(), i < 300);
+        }
+      }
+      const MapStats after = map.stats();
+      const std::uint64_t hits = after.hot_hits - before.hot_hits;
+      const std::uint64_t misses = after.misses - before.misses;
+      const std::uint64_t warm_hits = after.warm_hits - before.warm_hits;
+      const std::uint64_t stored = after.store_hits - before.store_hits;
+      const std::uint64_t absent = after.store_misses - before.store_misses;
+      EXPECT_EQ(hits + misses, reads);
+      EXPECT_GT(hits, reads / 2);
+      EXPECT_GT(misses, 300U);
+      EXPECT_GT(after.evictions, before.evictions);
+      const bool has_warm = after.warm_bytes != 0;
+      EXPECT_TRUE(!has_warm || (warm != 0 && persist != Persist::kMemory));
+      EXPECT_EQ(warm_hits > 0, has_warm);
+      EXPECT_EQ(stored > 0, persist != Persist::kMemory);
+      if (persist == Persist::kMemory) {
+        EXPECT_EQ(absent, 0U);
+      } else {
+        EXPECT_GE(absent, 10U);
+        EXPECT_EQ(warm_hits + stored + absent, misses);
+        EXPECT_GE(after.warm_misses - before.warm_misses, has_warm ? absent : 0);
+      }
+    }
+  }
+  MapOptions small = named("small");
+  small.warm_bytes = 1000;
+  EXPECT_THROW(open(small), UsageError);
+}
+
 TEST_F(MapTest, SeveralMapsInOneFileBesideAGraph) {
   const Map one = open(named("one"));
   const Map two = open(named("two"));

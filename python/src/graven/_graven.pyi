@@ -544,7 +544,12 @@ class MapIterator(Iterator[Any]):
     def __next__(self) -> Any: ...
 
 class MapStats:
-    """What Map.stats() tells, of one moment."""
+    """
+    What Map.stats() tells, of one moment: of this process, since the map was opened.
+
+    A read asks memory, what is pending, the warm file and the store, until one knows; each
+    key of a batch counts.
+    """
 
     @property
     def hot_entries(self) -> int:
@@ -555,8 +560,16 @@ class MapStats:
         """Bytes they take up."""
 
     @property
+    def hot_hits(self) -> int:
+        """Reads answered from there."""
+
+    @property
     def misses(self) -> int:
         """Reads that had to go further than memory."""
+
+    @property
+    def evictions(self) -> int:
+        """Keys dropped from memory to make room."""
 
     @property
     def warm_entries(self) -> int:
@@ -568,7 +581,19 @@ class MapStats:
 
     @property
     def warm_hits(self) -> int:
-        """Misses that it answered."""
+        """Reads that it answered."""
+
+    @property
+    def warm_misses(self) -> int:
+        """Reads that it could not answer."""
+
+    @property
+    def store_hits(self) -> int:
+        """Reads that found their key in the store."""
+
+    @property
+    def store_misses(self) -> int:
+        """Reads that found there is no such key."""
 
     @property
     def pending(self) -> int:
@@ -602,6 +627,7 @@ class FlatMap(MutableMapping[str, Any]):
         persist: str = "writethrough",
         hot_capacity: int = 1000000,
         flush_interval: float = 1.0,
+        warm_bytes: int = 67108864,
         pending_limit: int = 268435456,
         read_only: bool = False,
         synchronous: str = "normal",
@@ -670,7 +696,7 @@ class FlatMap(MutableMapping[str, Any]):
         """
 
     def stats(self) -> MapStats:
-        """What is in memory and what waits for the disk."""
+        """What is in memory, who answered reads, what waits for the disk."""
 
     @property
     def name(self) -> str:

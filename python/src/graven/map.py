@@ -26,6 +26,9 @@ class Map(_graven.FlatMap):
         in the background, at the latest by flush() and close()) or "memory" (nothing is stored).
     hot_capacity: how many keys are kept in memory for reading.
     flush_interval: seconds between two flushes of a lazy map.
+    warm_bytes: room on the disk, beside the file, for what falls out of memory: it is found there
+        sooner than in the store. Taken when it is first needed, and given back with the process;
+        at least 64 KB, or 0: none.
     pending_limit: from so many bytes of unflushed writes on, writers of a lazy map wait.
     read_only: nothing can be written through this object.
     synchronous: "normal" (a write survives a crash of the process), "full" (a loss of power too)
@@ -42,6 +45,7 @@ class Map(_graven.FlatMap):
         hot_capacity: int = 1_000_000,
         flush_interval: float = 1.0,
         *,
+        warm_bytes: int = 64 << 20,
         pending_limit: int = 256 << 20,
         read_only: bool = False,
         synchronous: str = "normal",
@@ -54,6 +58,7 @@ class Map(_graven.FlatMap):
             persist=persist,
             hot_capacity=hot_capacity,
             flush_interval=flush_interval,
+            warm_bytes=warm_bytes,
             pending_limit=pending_limit,
             read_only=read_only,
             synchronous=synchronous,

@@ -39,6 +39,7 @@ class AsyncMap:
         hot_capacity: int = 1_000_000,
         flush_interval: float = 1.0,
         *,
+        warm_bytes: int = 64 << 20,
         pending_limit: int = 256 << 20,
         read_only: bool = False,
         synchronous: str = "normal",
@@ -48,6 +49,7 @@ class AsyncMap:
         self._make = functools.partial(
             graven.Map,
             *(path_or_url, name, persist, hot_capacity, flush_interval),
+            warm_bytes=warm_bytes,
             pending_limit=pending_limit,
             read_only=read_only,
             synchronous=synchronous,
@@ -174,7 +176,7 @@ class AsyncMap:
         await writers.run(self._sync.wait_durable)
 
     async def stats(self) -> graven.MapStats:
-        """What is in memory and what waits for the disk."""
+        """What is in memory, who answered reads, what waits for the disk."""
         return await readers.run(self._sync.stats)
 
     async def close(self) -> None:
