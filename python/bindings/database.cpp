@@ -57,8 +57,9 @@ auto with_database(const DatabaseHandle& self, Call&& call) {
 
 void open(DatabaseHandle* self, const std::string& url, const std::string& prefix,
           const std::string& link_field, bool read_only, const std::string& persist,
-          double flush_interval, std::int64_t pending_limit, const std::string& synchronous,
-          double busy_timeout, double transaction_limit, bool allow_network_file_system) {
+          double flush_interval, std::int64_t pending_limit, std::int64_t memory_mb,
+          const std::string& synchronous, double busy_timeout, double transaction_limit,
+          bool allow_network_file_system) {
   Options options;
   options.prefix = prefix;
   options.link_field = link_field;
@@ -66,6 +67,7 @@ void open(DatabaseHandle* self, const std::string& url, const std::string& prefi
   options.persist = persist_from(persist);
   options.flush_interval = milliseconds(flush_interval, "flush_interval");
   options.pending_limit = pending_limit_from(pending_limit);
+  options.memory_mb = memory_from(memory_mb);
   options.synchronous = synchronous_from(synchronous);
   options.busy_timeout = milliseconds(busy_timeout, "busy_timeout");
   options.transaction_limit = milliseconds(transaction_limit, "transaction_limit");
@@ -250,9 +252,9 @@ void bind_database(nb::module_& module) {
   type.def("__init__", open, nb::arg("url"), nb::arg("prefix") = "", nb::arg("link_field") = "",
            nb::arg("read_only") = false, nb::arg("persist") = "writethrough",
            nb::arg("flush_interval") = 1.0, nb::arg("pending_limit") = std::int64_t{256} << 20,
-           nb::arg("synchronous") = "normal", nb::arg("busy_timeout") = 30.0,
-           nb::arg("transaction_limit") = 60.0, nb::arg("allow_network_file_system") = false,
-           "Opens the store at a path or URL.");
+           nb::arg("memory_mb") = 0, nb::arg("synchronous") = "normal",
+           nb::arg("busy_timeout") = 30.0, nb::arg("transaction_limit") = 60.0,
+           nb::arg("allow_network_file_system") = false, "Opens the store at a path or URL.");
   type.def(
       "__init__",
       [](DatabaseHandle* self, const DatabaseHandle& other, const std::string& prefix) {

@@ -303,8 +303,9 @@ PyType_Slot slots[] = {
 
 void open(MapHandle* self, const std::string& url, const std::string& name,
           const std::string& persist, std::int64_t hot_capacity, double flush_interval,
-          std::int64_t warm_bytes, std::int64_t pending_limit, bool read_only,
-          const std::string& synchronous, double busy_timeout, bool allow_network_file_system) {
+          std::int64_t warm_bytes, std::int64_t pending_limit, std::int64_t memory_mb,
+          bool read_only, const std::string& synchronous, double busy_timeout,
+          bool allow_network_file_system) {
   MapOptions options;
   options.name = name;
   options.persist = persist_from(persist);
@@ -314,6 +315,7 @@ void open(MapHandle* self, const std::string& url, const std::string& name,
   if (warm_bytes < 0) throw UsageError("warm_bytes must not be negative");
   options.warm_bytes = static_cast<std::size_t>(warm_bytes);
   options.pending_limit = pending_limit_from(pending_limit);
+  options.memory_mb = memory_from(memory_mb);
   options.read_only = read_only;
   options.synchronous = synchronous_from(synchronous);
   options.busy_timeout = milliseconds(busy_timeout, "busy_timeout");
@@ -437,9 +439,9 @@ void bind_map(nb::module_& module) {
   type.def("__init__", open, nb::arg("url"), nb::arg("name") = "main",
            nb::arg("persist") = "writethrough", nb::arg("hot_capacity") = 1'000'000,
            nb::arg("flush_interval") = 1.0, nb::arg("warm_bytes") = std::int64_t{64} << 20U,
-           nb::arg("pending_limit") = std::int64_t{256} << 20U, nb::arg("read_only") = false,
-           nb::arg("synchronous") = "normal", nb::arg("busy_timeout") = 30.0,
-           nb::arg("allow_network_file_system") = false,
+           nb::arg("pending_limit") = std::int64_t{256} << 20U, nb::arg("memory_mb") = 0,
+           nb::arg("read_only") = false, nb::arg("synchronous") = "normal",
+           nb::arg("busy_timeout") = 30.0, nb::arg("allow_network_file_system") = false,
            "Opens a map of the store at a path or URL.");
   type.def("get_many", get_many, nb::arg("keys"), nb::arg("default") = nb::none(),
            nb::sig("def get_many(self, keys: Iterable[str], default: Any = None) -> list[Any]"),

@@ -41,4 +41,9 @@ inline std::size_t pending_limit_from(std::int64_t bytes) {
   return static_cast<std::size_t>(bytes);
 }
 
+inline std::size_t memory_from(std::int64_t mebibytes) {
+  if (mebibytes < 0) throw UsageError("memory_mb must not be negative");
+  return static_cast<std::size_t>(mebibytes);
+}
+
 }  // namespace graven::python

@@ -486,6 +486,9 @@ def test_bad_options(path: str) -> None:
         {"flush_interval": math.nan},
         {"busy_timeout": -1},
         {"pending_limit": -1},
+        {"memory_mb": -1},
+        {"memory_mb": 15},
+        {"memory_mb": 64, "persist": "memory"},
     ):
         with pytest.raises(graven.UsageError):
             Map(path, **options)  # type: ignore[arg-type]

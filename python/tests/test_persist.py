@@ -61,6 +61,10 @@ def test_options_are_checked(path: str) -> None:
         DB(path, persist="lazy", flush_interval=0)
     with pytest.raises(graven.UsageError, match="pending_limit"):
         DB(path, persist="lazy", pending_limit=-1)
+    with pytest.raises(graven.UsageError, match="memory_mb"):
+        DB(path, memory_mb=-1)
+    with pytest.raises(graven.UsageError, match="memory_mb is 15"):
+        DB(path, memory_mb=15)
     with pytest.raises(graven.UsageError, match="read-only"):
         DB(path, persist="lazy", read_only=True)
 
@@ -171,3 +175,13 @@ def test_for_asyncio(path: str) -> None:
         assert in_file(path) == {"a": 2}
 
     asyncio.run(main())
+
+
+def test_one_bound_for_memory(path: str) -> None:
+    value = "v" * 1000
+    with DB(path, memory_mb=16) as db, graven.Map(path, memory_mb=16, persist="lazy") as m:
+        db["items"] = [value] * 5000
+        m.update((str(i), value) for i in range(50_000))
+        assert all(m[str(i)] == value for i in range(0, 50_000, 500))
+        assert m.stats().hot_bytes <= 6 << 20
+        assert sum(len(item) for item in db["items"]) == 5_000_000

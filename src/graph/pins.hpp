@@ -4,11 +4,14 @@
 // collected when this process unlinks it.
 //
 // Always holds: a node with a living handle is counted, from before its reader checks that
-// no collection came between (see Heap::collections) until the handle is destroyed.
+// no collection came between (see Heap::collections) until the handle is destroyed. A count is
+// erased, when it is zero, under its shard's lock only.
 // Any thread; each shard has its own short lock, never held while waiting for anything else.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -20,30 +23,31 @@ namespace graven::graph {
 
 class Pins {
  public:
-  void pin(NodeId id) {
+  using Count = std::atomic<std::uint32_t>;
+
+  /// One more handle. What it gives is for unpin().
+  Count& pin(NodeId id) {
     Shard& shard = shard_of(id);
     const std::scoped_lock lock(shard.mutex);
-    ++shard.counts[id];
+    const auto [it, added] = shard.counts.try_emplace(id, 0);
+    it->second.fetch_add(1);
+    Count& count = it->second;
+    // Zeros stay for a while: what is read again and again is pinned again and again.
+    if (added && shard.counts.size() > shard.swept_at) {
+      std::erase_if(shard.counts, [](const auto& each) { return each.second.load() == 0; });
+      shard.swept_at = std::max(kKept, 2 * shard.counts.size());
+    }
+    return count;
   }
 
   /// True when that was the last handle.
-  bool unpin(NodeId id) {
-    Shard& shard = shard_of(id);
-    const std::scoped_lock lock(shard.mutex);
-    const auto it = shard.counts.find(id);
-    if (it == shard.counts.end()) return false;
-    if (it->second == 0 || --it->second != 0) return false;
-    // A few zeros stay: what is read again and again is pinned again and again.
-    if (shard.counts.size() > kKept)
-      std::erase_if(shard.counts, [](const auto& each) { return each.second == 0; });
-    return true;
-  }
+  static bool unpin(Count& count) noexcept { return count.fetch_sub(1) == 1; }
 
   [[nodiscard]] bool pinned(NodeId id) {
     Shard& shard = shard_of(id);
     const std::scoped_lock lock(shard.mutex);
     const auto it = shard.counts.find(id);
-    return it != shard.counts.end() && it->second != 0;
+    return it != shard.counts.end() && it->second.load() != 0;
   }
 
   void prepare_fork() {
@@ -58,7 +62,8 @@ class Pins {
   static constexpr std::size_t kKept = 512;
   struct alignas(64) Shard {
     std::mutex mutex;
-    std::unordered_map<NodeId, std::uint32_t> counts;
+    std::unordered_map<NodeId, Count> counts;  // stay where they are
+    std::size_t swept_at = kKept;
   };
   Shard& shard_of(NodeId id) {
     return shards_[(static_cast<std::uint64_t>(id) * 0x9e3779b97f4a7c15ULL) >> 60U];

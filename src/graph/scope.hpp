@@ -128,7 +128,7 @@ class Pin {
  public:
   Pin(std::shared_ptr<Scope> scope, NodeId id, NodeKind kind, bool root)
       : scope_(std::move(scope)), id_(id), kind_(kind), root_(root) {
-    if (!root_) scope_->session().pins().pin(id_);
+    if (!root_) count_ = &scope_->session().pins().pin(id_);
   }
   ~Pin();
   Pin(const Pin&) = delete;
@@ -143,6 +143,7 @@ class Pin {
  private:
   std::shared_ptr<Scope> scope_;
   NodeId id_;
+  Pins::Count* count_ = nullptr;
   NodeKind kind_;
   bool root_;
 };

@@ -187,7 +187,7 @@ void Session::open_prefix() {
 Pin::~Pin() {
   if (root_) return;
   Session& session = scope_->session();
-  if (session.pins().unpin(id_) && !session.closed()) session.heap_->unpinned(id_);
+  if (Pins::unpin(*count_) && !session.closed()) session.heap_->unpinned(id_);
 }
 
 std::string uid_of(const Session& session, NodeId id, NodeKind kind) {

@@ -23,7 +23,11 @@ Tiers::~Tiers() = default;
 void Tiers::take(const HotEvicted& evicted) noexcept {
   if (!overflown_.load(std::memory_order_relaxed)) overflown_.store(true);
   WarmFile* warm = warm_.load(std::memory_order_acquire);
-  if (warm == nullptr || evicted.kind == missing_) return;
+  if (warm == nullptr) return;
+  if (evicted.kind == missing_) {
+    warm->erase(evicted.hash);  // an older value, should its put be under way yet
+    return;
+  }
   warm->put_back(evicted.key, evicted.hash, evicted.value, evicted.kind, evicted.generation);
 }
 

@@ -31,6 +31,9 @@ class DB(_graven.Database):
         the only writer, others may read) or "memory" (nothing is stored, the path is a name).
     flush_interval: seconds between two flushes of a lazy store.
     pending_limit: from so many bytes of unflushed writes on, writers of a lazy store wait.
+    memory_mb: MiB (at least 16) that everything of this file may take in this process's memory:
+        what is kept for reading (of its maps too), page caches and unflushed writes. Mapped
+        files come on top. The last one given counts; 0: each has a limit of its own.
     synchronous: "normal" (a commit survives a crash of the process), "full" (a loss of power
         too) or "off" (an orderly exit only).
     busy_timeout: how many seconds a write waits for other writers before BusyError.
@@ -49,6 +52,7 @@ class DB(_graven.Database):
         persist: str = "writethrough",
         flush_interval: float = 1.0,
         pending_limit: int = 256 << 20,
+        memory_mb: int = 0,
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
         transaction_limit: float = 60.0,
@@ -62,6 +66,7 @@ class DB(_graven.Database):
             persist=persist,
             flush_interval=flush_interval,
             pending_limit=pending_limit,
+            memory_mb=memory_mb,
             synchronous=synchronous,
             busy_timeout=busy_timeout,
             transaction_limit=transaction_limit,

@@ -30,6 +30,7 @@ class Map(_graven.FlatMap):
         sooner than in the store. Taken when it is first needed, and given back with the process;
         at least 64 KB, or 0: none.
     pending_limit: from so many bytes of unflushed writes on, writers of a lazy map wait.
+    memory_mb: as for DB, for the whole file.
     read_only: nothing can be written through this object.
     synchronous: "normal" (a write survives a crash of the process), "full" (a loss of power too)
         or "off" (an orderly exit only).
@@ -47,6 +48,7 @@ class Map(_graven.FlatMap):
         *,
         warm_bytes: int = 64 << 20,
         pending_limit: int = 256 << 20,
+        memory_mb: int = 0,
         read_only: bool = False,
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
@@ -60,6 +62,7 @@ class Map(_graven.FlatMap):
             flush_interval=flush_interval,
             warm_bytes=warm_bytes,
             pending_limit=pending_limit,
+            memory_mb=memory_mb,
             read_only=read_only,
             synchronous=synchronous,
             busy_timeout=busy_timeout,
