@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <exception>
 #include <new>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -46,6 +47,7 @@ struct Store::Writing {
 
 struct Store::Transaction {
   const Store* store = nullptr;
+  std::string identity{};  // the backend's
   std::uint64_t generation = 0;
   std::chrono::milliseconds limit{};
   std::chrono::milliseconds busy{};
@@ -131,6 +133,19 @@ Store::Transaction* Store::current() const noexcept {
   return nullptr;
 }
 
+void Store::refuse_beside_transaction() const {
+  for (const auto& other : transactions_of_thread<Transaction>()) {
+    const std::scoped_lock lock(other->mutex);
+    if (other->writing && other->generation == base::fork_generation() &&
+        other->identity == backend_->identity()) {
+      throw UsageError(fmt::format(
+          "this thread has a transaction open on {}, opened with other settings, which a "
+          "write here would wait for: open both with the same `synchronous`",
+          backend_->name()));
+    }
+  }
+}
+
 void Store::commit_work(Work& work, WriteTransaction& writes) {
   bool committed = false;
   struct Always {
@@ -159,6 +174,7 @@ void Store::write(base::FunctionRef<void(Work&)> mutation, const Limits& limits)
     work.end_mutation();
   });
   if (inside) return;
+  refuse_beside_transaction();
   const Deadline deadline = Clock::now() + limits.busy;
   if (backend_->commits_are_slow()) {
     write_together(mutation, deadline);
@@ -327,10 +343,12 @@ void Store::begin(const Limits& limits) {
     ++current()->depth;
     return;
   }
+  refuse_beside_transaction();
   const Deadline deadline = Clock::now() + limits.busy;
   LaneHold hold(lane_, deadline, "a transaction");
   auto transaction = std::make_shared<Transaction>();
   transaction->store = this;
+  transaction->identity = backend_->identity();
   transaction->generation = base::fork_generation();
   transaction->limit = limits.transaction;
   transaction->busy = limits.busy;

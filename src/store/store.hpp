@@ -121,6 +121,9 @@ class Store final : public base::ForkGuard {
  private:
   struct Transaction;
   [[nodiscard]] Transaction* current() const noexcept;
+  /// UsageError where this thread has a transaction open on the same store, opened with other
+  /// settings: a write would wait for its end.
+  void refuse_beside_transaction() const;
   std::optional<Deadline> chore();
   void expire(Transaction& transaction);
   void end(Transaction& transaction) noexcept;

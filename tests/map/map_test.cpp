@@ -129,6 +129,23 @@ TEST_F(MapTest, StatsTellWhoAnsweredAndEachReadOnce) {
   EXPECT_THROW(open(small), UsageError);
 }
 
+TEST_F(MapTest, AWriteThatWouldWaitForItsOwnThreadIsRefused) {
+  const Map map(path_, MapOptions{.synchronous = Synchronous::kOff});
+  map.set("a", 1);
+  const Database db(path_);
+  const Database other(path_, Options{.synchronous = Synchronous::kFull});
+  db.transaction([&] {
+    EXPECT_EQ(map.at("a"), Data(1));  // as it is outside
+    EXPECT_THROW(map.set("a", 2), UsageError);
+    EXPECT_THROW(other["a"] = 2, UsageError);
+    EXPECT_THROW(other.begin(), UsageError);
+    db["b"] = 3;
+  });
+  map.set("a", 2);
+  other["a"] = 2;
+  EXPECT_EQ(db["b"].get<int>(), 3);
+}
+
 TEST_F(MapTest, SeveralMapsInOneFileBesideAGraph) {
   const Map one = open(named("one"));
   const Map two = open(named("two"));
