@@ -78,7 +78,8 @@ bool StoredMap::read_below(std::string_view key, std::uint64_t hash, Shown shown
   require_open();
   misses_.fetch_add(1, std::memory_order_relaxed);
   std::optional<Item> item;
-  if (hot_.tiers().warm() && !worth_promoting() && fresh() && (item = hot_.find_warm(key, hash))) {
+  const bool in_passing = hot_.tiers().warm() && !worth_promoting() && fresh();
+  if (in_passing && (item = hot_.find_warm(key, hash))) {
     if (item->expired(now())) return false;
     shown(value_of(*item));
     return true;
@@ -86,7 +87,7 @@ bool StoredMap::read_below(std::string_view key, std::uint64_t hash, Shown shown
   const Key record_key = item_key(id_, key);
   if (!store_->with_current([&](Work& work) { item = to_item_if(work.load(record_key)); })) {
     store::Cache& cache = store_->cache();
-    if (!cache.current() || !promote(key, hash, item)) {
+    if (in_passing || !cache.current() || !promote(key, hash, item)) {
       const store::Cache::Before before = cache.before();
       std::optional<Record> record = store_->backend().load(record_key);
       cache.settle();

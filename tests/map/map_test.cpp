@@ -108,10 +108,10 @@ TEST_F(MapTest, StatsTellWhoAnsweredAndEachReadOnce) {
       const std::uint64_t stored = after.store_hits - before.store_hits;
       const std::uint64_t absent = after.store_misses - before.store_misses;
       EXPECT_EQ(hits + misses, reads);
-      EXPECT_GT(hits, reads / 2);
       EXPECT_GT(misses, 300U);
       EXPECT_GT(after.evictions, before.evictions);
       const bool has_warm = after.warm_bytes != 0;
+      EXPECT_GT(hits, has_warm ? 0 : reads / 2);  // few of a warm file's move up
       EXPECT_TRUE(!has_warm || (warm != 0 && persist != Persist::kMemory));
       EXPECT_EQ(warm_hits > 0, has_warm);
       EXPECT_EQ(stored > 0, persist != Persist::kMemory);
