@@ -200,8 +200,9 @@ class Database {
   /// every view from the first call on.
   std::uint64_t delete_prefix_batch(std::string_view prefix, std::uint64_t count = 500) const;
 
-  /// Returns when every commit of this process that has returned survives a loss of power, whatever
-  /// Options::synchronous says. UsageError inside a transaction, UnavailableError, BusyError.
+  /// Returns when every commit of this process that has returned survives a loss of power, also
+  /// with kNormal (with kOff until the next checkpoint only). UsageError inside a transaction,
+  /// UnavailableError, BusyError.
   void wait_durable() const;
 
   /// Returns when everything committed before is in the file: at once but for Persist::kLazy.

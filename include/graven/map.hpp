@@ -184,7 +184,8 @@ class Map {
   /// Returns when all that was written before is in the file. An error of a flush in the
   /// background is thrown here, or by the next write; what it was to write is kept.
   void flush() const;
-  /// flush(), and then it survives a loss of power, whatever `synchronous` says.
+  /// flush(), and then it survives a loss of power, also with kNormal (with kOff until the next
+  /// checkpoint only).
   void wait_durable() const;
 
   [[nodiscard]] MapStats stats() const;

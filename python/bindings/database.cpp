@@ -192,8 +192,9 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
       [](const DatabaseHandle& self) {
         with_database(self, [](const Database& database) { database.wait_durable(); });
       },
-      "Returns when all that this process has committed survives a loss of power, whatever\n"
-      "`synchronous` says. Not inside a transaction.");
+      "Returns when all that this process has committed survives a loss of power, also with\n"
+      "synchronous=\"normal\" (with \"off\" until the next checkpoint only). Not inside a\n"
+      "transaction.");
   type.def(
       "collect",
       [](const DatabaseHandle& self) {

@@ -66,7 +66,8 @@ void bind_map_lifetime(nb::class_<MapHandle>& type) {
   type.def(
       "wait_durable",
       [](const MapHandle& self) { off_gil(self.map, [](const Map& map) { map.wait_durable(); }); },
-      "flush(), and returns when it survives a loss of power, whatever `synchronous` says.");
+      "flush(), and returns when it survives a loss of power, also with\n"
+      "synchronous=\"normal\" (with \"off\" until the next checkpoint only).");
   type.def(
       "stats",
       [](const MapHandle& self) {

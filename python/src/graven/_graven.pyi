@@ -406,8 +406,9 @@ class Database(Dict):
 
     def wait_durable(self) -> None:
         """
-        Returns when all that this process has committed survives a loss of power, whatever
-        `synchronous` says. Not inside a transaction.
+        Returns when all that this process has committed survives a loss of power, also with
+        synchronous="normal" (with "off" until the next checkpoint only). Not inside a
+        transaction.
         """
 
     def collect(self) -> int:
@@ -694,7 +695,8 @@ class FlatMap(MutableMapping[str, Any]):
 
     def wait_durable(self) -> None:
         """
-        flush(), and returns when it survives a loss of power, whatever `synchronous` says.
+        flush(), and returns when it survives a loss of power, also with
+        synchronous="normal" (with "off" until the next checkpoint only).
         """
 
     def stats(self) -> MapStats:
