@@ -103,6 +103,8 @@ class Dict : public Node {
   [[nodiscard]] Value at(std::string_view key) const;
   /// The value under a key, or nothing.
   [[nodiscard]] std::optional<Value> get(std::string_view key) const;
+  /// get(), if the answer is in memory: false where it takes the store, and so perhaps a wait.
+  [[nodiscard]] bool peek(std::string_view key, std::optional<Value>& value) const;
 
   /// `dict["a"]["b"] = …`: a place to read from or assign to.
   [[nodiscard]] Ref operator[](std::string_view key) const;
@@ -145,6 +147,8 @@ class List : public Node {
 
   /// IndexOutOfRange when there is no such item.
   [[nodiscard]] Value at(std::int64_t index) const;
+  /// The value there, if it is and the answer is in memory; else nothing, and at() says why.
+  [[nodiscard]] std::optional<Value> peek(std::int64_t index) const;
   [[nodiscard]] Ref operator[](std::int64_t index) const;
   /// Items [start, start + count), cut at the end, of one consistent state.
   [[nodiscard]] std::vector<Value> slice(std::size_t start, std::size_t count) const;

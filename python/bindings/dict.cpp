@@ -20,13 +20,20 @@
 namespace graven::python {
 namespace {
 
+std::optional<Value> find(const DictHandle& dict, std::string_view key) {
+  std::optional<Value> value;
+  if (!on_gil(dict.home(), [&] { return dict.node().peek(key, value); })) {
+    value = off_gil(dict.home(), [&] { return dict.node().get(key); });
+  }
+  return value;
+}
+
 /// The value under a key, or null with the Python error set.
 PyObject* dict_subscript(PyObject* self, PyObject* key) {
   return guarded_object([&]() -> nb::object {
     const DictHandle& dict = dict_handle(self);
     if (const auto text = key_to_find(key)) {
-      const auto value = off_gil(dict.home(), [&] { return dict.node().get(*text); });
-      if (value) [[likely]]
+      if (const auto value = find(dict, *text)) [[likely]]
         return to_python(*value, dict.home_ptr());
     }
     set_key_not_found(key);
@@ -156,8 +163,7 @@ PyType_Slot slots[] = {
 
 nb::object get(const DictHandle& dict, nb::handle key, nb::handle otherwise) {
   if (const auto text = key_to_find(key.ptr())) {
-    const auto value = off_gil(dict.home(), [&] { return dict.node().get(*text); });
-    if (value) return to_python(*value, dict.home_ptr());
+    if (const auto value = find(dict, *text)) return to_python(*value, dict.home_ptr());
   }
   return nb::borrow(otherwise);
 }

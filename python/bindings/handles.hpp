@@ -6,8 +6,9 @@
 // Always holds: a handle object is complete from the moment Python can see it and does not
 // change, but for DB.set_prefix(), which points it to another Place and keeps the old one.
 // Whatever may touch the store runs through off_gil(): without the GIL, and without touching a
-// Python object. Destroying a handle is cheap and keeps the GIL; only the last owner of a
-// database that nobody closed lets go of it while the store is closed.
+// Python object; what only looks at memory, through on_gil(). Destroying a handle is cheap and
+// keeps the GIL; only the last owner of a database that nobody closed lets go of it while the store
+// is closed.
 //
 // Everything here is called with the GIL held.
 #pragma once
@@ -90,6 +91,13 @@ template <class Call>
 auto off_gil(Home& home, Call&& call) {
   const Entry entry(home);
   const GilReleased release;
+  return call();
+}
+
+/// Runs `call`, which must not wait for anything nor touch Python, with the GIL.
+template <class Call>
+auto on_gil(Home& home, Call&& call) {
+  const Entry entry(home);
   return call();
 }
 

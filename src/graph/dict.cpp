@@ -54,24 +54,29 @@ const Data::Container& dict_of(const Data& data) {
 
 std::string place_of(std::string_view key) { return fmt::format("['{}']", key); }
 
+/// Finds a key in the body of a small dict; false where its record alone does not tell.
+bool look(Decoder& decoder, graph::Layout layout, std::string_view body, std::string_view key,
+          std::optional<Value>& value) {
+  if (layout != graph::Layout::kDict) return false;
+  const std::optional<jsonb::Element> found = jsonb::find(jsonb::parse(body), key);
+  if (!found) return true;
+  value = decoder.try_inline(*found);
+  return value.has_value();
+}
+
 /// The element under a key, decoded, of the newest state: one record where the dict is small.
 std::optional<Value> look_up(const graph::Pin& pin, std::string_view key) {
   return graph::reading(pin, [&](Decoder& decoder) -> std::optional<Value> {
     std::optional<Value> value;
     bool settled = false;
-    const auto look = [&](graph::Layout layout, std::string_view body) {
-      if (layout != graph::Layout::kDict) return;
-      const std::optional<jsonb::Element> found = jsonb::find(jsonb::parse(body), key);
-      if (found) value = decoder.try_inline(*found);
-      settled = value || !found;
-    };
-    if (pin.scope().peek(pin.id(), look)) {
-      if (settled) return value;
-    } else {
+    const bool seen = pin.scope().peek(pin.id(), [&](graph::Layout layout, std::string_view body) {
+      settled = look(decoder, layout, body, key, value);
+    });
+    if (!seen) {
       const NodeRecord node = graph::current(pin);
-      look(node.layout, node.body);
-      if (settled) return value;
+      settled = look(decoder, node.layout, node.body, key, value);
     }
+    if (settled) return value;
     pin.scope().read([&](View& view) {
       value.reset();
       const NodeRecord same = graph::load_node(view, pin.id());
@@ -174,6 +179,16 @@ bool Dict::contains(std::string_view key) const {
 }
 
 std::optional<Value> Dict::get(std::string_view key) const { return look_up(*pin_, key); }
+
+bool Dict::peek(std::string_view key, std::optional<Value>& value) const {
+  value.reset();
+  const bool told =
+      graph::peeking(*pin_, [&](Decoder& decoder, graph::Layout layout, std::string_view body) {
+        return look(decoder, layout, body, key, value);
+      });
+  if (!told) value.reset();
+  return told;
+}
 
 Value Dict::at(std::string_view key) const {
   std::optional<Value> value = look_up(*pin_, key);

@@ -81,6 +81,21 @@ auto reading(const Pin& pin, F&& body) {
   });
 }
 
+/// Looks at the node's newest record in memory through `body(Decoder&, Layout, body)`. False,
+/// without having waited, where that cannot be had, `body` says so, or a collection came between.
+template <class F>
+bool peeking(const Pin& pin, F&& body) {
+  Scope& scope = pin.scope();
+  const std::uint64_t before = scope.collections();
+  if (before % 2 != 0) return false;
+  Decoder decoder(pin);
+  bool told = false;
+  const bool seen = scope.peek(pin.id(), [&](Layout layout, std::string_view record) {
+    told = body(decoder, layout, record);
+  });
+  return seen && told && (!decoder.made_handles() || scope.collections() == before);
+}
+
 /// One atomic mutation of the pinned node: `body(Work&, NodeRecord&)`.
 template <class F>
 void writing(const Pin& pin, F&& body) {

@@ -173,6 +173,22 @@ Value List::at(std::int64_t index) const {
   });
 }
 
+std::optional<Value> List::peek(std::int64_t index) const {
+  std::optional<Value> value;
+  const bool told =
+      graph::peeking(*pin_, [&](Decoder& decoder, graph::Layout layout, std::string_view body) {
+        if (layout != graph::Layout::kList) return false;
+        const jsonb::Element items = jsonb::parse(body);
+        const auto size = static_cast<std::int64_t>(jsonb::count(items));
+        const std::int64_t place = index < 0 ? index + size : index;
+        if (place < 0 || place >= size) return false;
+        value = decoder.try_inline(jsonb::nth(items, static_cast<std::size_t>(place)));
+        return value.has_value();
+      });
+  if (!told) value.reset();
+  return value;
+}
+
 Ref List::operator[](std::int64_t index) const { return {*this, index}; }
 
 void List::set(std::int64_t index, const Data& value) const {

@@ -208,14 +208,20 @@ std::optional<Number> as_number(std::string_view body) {
   return number;
 }
 
+/// The kind; that of bytes for a number that is none.
+store::ValueKind kind_of(const Record& record) noexcept {
+  const std::int64_t kind = record.integers[0];
+  const bool known = kind >= 0 && kind <= static_cast<std::int64_t>(store::ValueKind::kJson);
+  return known ? static_cast<store::ValueKind>(kind) : store::ValueKind::kBytes;
+}
+
 void bind_value(Statement& statement, int parameter, const Record& record) {
-  switch (static_cast<store::ValueKind>(record.integers[0])) {
+  const store::ValueKind kind = kind_of(record);
+  switch (kind) {
     case store::ValueKind::kFalse:
     case store::ValueKind::kTrue:
       if (record.body.empty()) {
-        return statement.bind(parameter,
-                              std::int64_t{static_cast<store::ValueKind>(record.integers[0]) ==
-                                           store::ValueKind::kTrue});
+        return statement.bind(parameter, std::int64_t{kind == store::ValueKind::kTrue});
       }
       break;
     case store::ValueKind::kInt:
@@ -244,7 +250,7 @@ void read_value(const Cursor& cursor, int column, Record& record) {
   const auto set = [&record](const auto& number) {
     record.body.assign(reinterpret_cast<const char*>(&number), sizeof number);
   };
-  const auto kind = static_cast<store::ValueKind>(record.integers[0]);
+  const store::ValueKind kind = kind_of(record);
   switch (cursor.type(column)) {
     case SQLITE_INTEGER:
       record.body.clear();

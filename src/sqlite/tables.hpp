@@ -47,6 +47,9 @@ class Tables {
   static constexpr std::size_t kRowsTogether = 32;
   void erase(const store::Key& key);
 
+  /// Something written by this connection was taken back.
+  void rolled_back() noexcept { none_beside_.reset(); }
+
   /// Adds a line for every value that is beside its item without belonging to it, or missing there.
   void check_beside(std::vector<std::string>& problems);
 
@@ -86,7 +89,8 @@ class Tables {
   Statement load_node_;
   Statement reclaiming_;
   Statement count_items_;
-  /// The data version of the connection when there was nothing beside; its own puts reset it.
+  /// The data version of the connection when there was nothing beside; its own puts and rollbacks
+  /// reset it.
   std::optional<unsigned> none_beside_;
 };
 

@@ -52,7 +52,10 @@ SqliteTransaction::SqliteTransaction(const std::string& name, Lease lease,
 
 SqliteTransaction::~SqliteTransaction() {
   if (!lease_ || !lease_->ours()) return;
-  if ((*lease_)->in_transaction()) (*lease_)->try_execute("ROLLBACK");
+  if ((*lease_)->in_transaction()) {
+    (*lease_)->try_execute("ROLLBACK");
+    (*lease_)->tables().rolled_back();
+  }
   if (released_) before_write_unlock((*lease_)->handle(), nullptr, nullptr);
 }
 
@@ -170,6 +173,7 @@ void SqliteTransaction::rollback_to(int depth) {
   Connection& connection = sound_connection();
   require_depth(depth, savepoints_.size());
   connection.execute(("ROLLBACK TO s" + std::to_string(depth)).c_str());
+  connection.tables().rolled_back();
   savepoints_.resize(static_cast<std::size_t>(depth) + 1);
   traces_.resize(std::min(traces_.size(), savepoints_.back()));
 }
@@ -190,6 +194,7 @@ void SqliteTransaction::commit(std::uint64_t id) {
   }
   const Fault why = connection.fault(code);
   if (connection.in_transaction()) connection.try_execute("ROLLBACK");
+  connection.tables().rolled_back();
   before_write_unlock(connection.handle(), nullptr, nullptr);
   const Lease lease = std::move(*lease_);
   lease_.reset();
@@ -260,6 +265,7 @@ void SqliteTransaction::settle(Connection& connection, std::uint64_t id, const F
     if (full) outcome = Outcome::kNotThere;
   }
   if (connection.in_transaction()) connection.try_execute("ROLLBACK");
+  connection.tables().rolled_back();
   switch (outcome) {
     case Outcome::kThere:
       return;

@@ -217,7 +217,7 @@ TEST_P(RandomOperations, AgreeWithAMap) {
     }
   }
   kept.clear();
-  EXPECT_TRUE(backend_->check().empty());
+  for (const std::string& problem : backend_->check()) ADD_FAILURE() << problem;
   reopen();
   const auto view = backend_->view();
   for (const auto& [key, record] : committed_) ASSERT_EQ(view->load(key), record);

@@ -118,6 +118,50 @@ TEST_F(Refs, AreNotMistakenForEachOther) {
   }
 }
 
+TEST_F(Refs, WhatCanBePeekedAtIsWhatIsThere) {
+  db_["a"] = {{"n", 1}, {"child", {{"x", 2}}}, {"large", std::string(5000, 'b')}};
+  db_["list"] = Data::list({1, "two", Data::dict({{"x", 3}})});
+  const Dict a = db_["a"].as_dict();
+  const List list = db_["list"].as_list();
+  std::optional<Value> value;
+  often([&] {
+    (void)a.get("n");
+    (void)list.at(0);
+  });
+  EXPECT_TRUE(a.peek("n", value));
+  EXPECT_EQ(value, Value(1));
+  EXPECT_TRUE(a.peek("none", value));
+  EXPECT_FALSE(value);
+  ASSERT_TRUE(a.peek("child", value));
+  EXPECT_EQ(value->as_dict().at("x"), Value(2));
+  EXPECT_FALSE(a.peek("large", value));  // a record of its own
+  EXPECT_FALSE(value);
+  EXPECT_EQ(list.peek(-2), Value(std::string("two")));
+  EXPECT_EQ(list.peek(2)->as_dict().at("x"), Value(3));
+  EXPECT_FALSE(list.peek(3));
+  EXPECT_FALSE(list.peek(-4));
+  const Dict child = value ? value->as_dict() : a.at("child").as_dict();
+  a.erase("child");
+  EXPECT_TRUE(a.peek("child", value));
+  EXPECT_FALSE(value);
+  EXPECT_EQ(child.at("x"), Value(2));  // its handle keeps it
+  db_.transaction([&] {
+    a.set("n", 5);
+    EXPECT_FALSE(a.peek("n", value));  // the transaction's own state is not the one in memory
+    EXPECT_FALSE(list.peek(0));
+  });
+  EXPECT_TRUE(a.peek("n", value));
+  EXPECT_EQ(value, Value(5));
+  const Database other("sqlite:///" + path_ + "?synchronous=off");
+  other["a"]["n"] = 6;
+  if (a.peek("n", value)) {
+    EXPECT_EQ(value, Value(6));
+  }
+  EXPECT_EQ(a.get("n"), Value(6));
+  db_.close();
+  EXPECT_THROW((void)a.peek("n", value), ClosedError);
+}
+
 // Another handle on the file, with a cache of its own, is another process as far as that goes.
 TEST_F(Refs, SeeWhatOthersCommitAtOnce) {
   const Database other("sqlite:///" + path_ + "?synchronous=off");

@@ -113,6 +113,32 @@ TEST_F(Items, LargeValuesOfAnotherWriterAreTakenOut) {
   }
 }
 
+// A rollback brings a large value back that the writer has seen go.
+TEST_F(Items, LargeValuesThatARollbackBringsBackAreTakenOut) {
+  const auto backend = sqlite::open(path_);
+  const Change large{item(1, "a"), value(ValueKind::kText, std::string(5000, 'x'))};
+  const Change small{item(1, "a"), value(ValueKind::kText, "small")};
+  const Change other{item(1, "b"), value(ValueKind::kText, "small")};
+  for (const bool whole : {false, true}) {
+    write(*backend, {large});
+    auto transaction = backend->begin(soon());
+    transaction->savepoint(0);
+    transaction->apply(std::vector<Change>{{item(1, "a"), std::nullopt}});
+    transaction->apply(std::vector<Change>{other});  // sees that there is nothing beside
+    if (whole) {
+      transaction.reset();
+      transaction = backend->begin(soon());
+    } else {
+      transaction->rollback_to(0);
+    }
+    transaction->apply(std::vector<Change>{small});
+    transaction->commit(1);
+    transaction.reset();
+    EXPECT_EQ(backend->load(item(1, "a"))->body, "small");
+    EXPECT_TRUE(backend->check().empty()) << backend->check().front();
+  }
+}
+
 TEST_F(Items, CheckFindsWhatIsBesideForNothingOrMissingThere) {
   auto backend = sqlite::open(path_);
   write(*backend, {{item(1, "large"), value(ValueKind::kText, std::string(5000, 'x'))},
