@@ -11,6 +11,8 @@
 #include <random>
 #include <thread>
 
+#include "sqlite/table_sql.hpp"
+
 namespace graven::sqlite {
 namespace {
 

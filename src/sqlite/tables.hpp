@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The spaces as SQLite tables: their SQL, written from store::schema(), and the reads and
-// writes of one connection's prepared statements. A space keyed by an id is a rowid table, the
-// others are WITHOUT ROWID; values of items too large for that are in a table beside.
-// docs/format/sqlite.md shows the result.
+// The spaces as SQLite tables: reads and writes by one connection's prepared statements. A space
+// keyed by an id is a rowid table, the others are WITHOUT ROWID; values of items too large for that
+// are in a table beside. docs/format/sqlite.md shows the result.
 //
 // Always holds: every statement is reset before a call returns, so outside a transaction no
 // call leaves a read lock behind. What is in the table beside belongs to a row whose value is NULL.
@@ -23,9 +22,6 @@
 #include "store/record.hpp"
 
 namespace graven::sqlite {
-
-/// The CREATE statements of a space.
-std::string create_table(store::Space space);
 
 class Tables {
  public:

@@ -255,7 +255,8 @@ class DB(_Writing):
 
     async def wait_durable(self) -> None:
         """Returns when all that this process has committed survives a loss of power, also with
-        synchronous="normal" (with "off" until the next checkpoint only). Not inside a transaction."""
+        synchronous="normal" (with "off" until the next checkpoint only). Not inside a
+        transaction."""
         await self._write(lambda db: db.wait_durable())
 
     def snapshot(self) -> Snapshot:
