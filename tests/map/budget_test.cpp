@@ -69,6 +69,7 @@ TEST_F(Budget, HoldsUnderALazyWriterFasterThanTheDisk) {
     map.flush();
     for (std::size_t i = 0; i < 200'000; i += 20) ASSERT_EQ(map.get(key(i)), Data(value));
   });
+  RecordProperty("mebibytes", static_cast<int>(grown));
   EXPECT_LE(grown, kAllowed);
 }
 
@@ -105,6 +106,7 @@ TEST_F(Budget, HoldsForManyReadersOfSeveralMapsAndAGraph) {
     }
     for (std::thread& thread : threads) thread.join();
   });
+  RecordProperty("mebibytes", static_cast<int>(grown));
   EXPECT_LE(grown, kAllowed);
 }
 
@@ -117,6 +119,7 @@ TEST_F(Budget, HoldsForALazyGraphAndOneLargeBatch) {
     db.flush();
     EXPECT_EQ(list.size(), 40'000U);
   });
+  RecordProperty("mebibytes", static_cast<int>(grown));
   EXPECT_LE(grown, kAllowed);
 }
 
