@@ -37,7 +37,7 @@ class Tables {
   std::uint64_t count_items(std::int64_t map);
 
   void put(const store::Key& key, const store::Record& record);
-  /// Puts the first kRowsTogether of the changes by one statement, which is several times as fast;
+  /// Puts the first kRowsTogether of the changes by one statement, which costs less;
   /// false, having done nothing, if they are not small items of one map. Not an empty span.
   bool put_rows(std::span<const store::Change> changes);
   static constexpr std::size_t kRowsTogether = 32;
