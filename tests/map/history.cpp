@@ -117,6 +117,7 @@ struct Failure {
   bool failed = false;
   std::vector<std::size_t> window{};  // from when nothing was under way to the end that cannot be
   std::set<Numbers> before{};         // what the map may have held when it began
+  std::uint64_t time = 0;             // of that end; what ended later has not been looked at
 };
 
 /// Goes through a history that begins with one of these contents.
@@ -159,6 +160,7 @@ Failure search(const std::vector<Operation>& history, const std::set<Numbers>& i
     --count;
     if (may_be.empty()) {
       failure.failed = true;
+      failure.time = event.time;
       return failure;
     }
   }
@@ -209,7 +211,8 @@ Verdict check_whole(const std::vector<Operation>& history) {
     if (!only_reads(verdict.window[i])) continue;
     std::vector<Operation> without = verdict.window;
     without.erase(without.begin() + static_cast<std::ptrdiff_t>(i));
-    if (search(without, failure.before).failed) verdict.window = std::move(without);
+    const Failure still = search(without, failure.before);
+    if (still.failed && still.time <= failure.time) verdict.window = std::move(without);
   }
   const std::uint64_t start = verdict.window.front().begin;
   std::vector<Operation> earlier;

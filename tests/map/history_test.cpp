@@ -161,5 +161,18 @@ TEST(History, OfALongOneOnlyWhatMattersIsShown) {
             "  [-4, -1] thread 0: set a=1000\n");
 }
 
+TEST(History, ReadsThatHaveNoOrderAreShownAlsoBesideACallThatEndsLater) {
+  // The exchange sees what is set after the window has ended, so the window does not explain it.
+  const Verdict verdict = check_history({
+      one(2, 1, 100, Kind::kExchange, kA, {9}, {7}),
+      set(1, 10, 20, 1),
+      get(1, 30, 40, 5),
+      set(1, 60, 70, 7),
+  });
+  ASSERT_FALSE(verdict);
+  ASSERT_EQ(verdict.window.size(), 3U) << verdict.text;
+  EXPECT_EQ(verdict.window.back().kind, Kind::kGet) << verdict.text;
+}
+
 }  // namespace
 }  // namespace graven::test
