@@ -84,6 +84,10 @@ class SqliteBackend final : public store::Backend {
   std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override;
   const store::MarkWords* live_mark() override;
   [[nodiscard]] bool distinctive(const store::Mark& mark) const override {
+  [[nodiscard]] bool commit_between(const store::Mark& before,
+                                    const store::Mark& after) const override {
+    return WalIndex::commits(before) != WalIndex::commits(after);
+  }
     return WalIndex::distinctive(mark);
   }
   std::unique_ptr<store::View> view() override;

@@ -116,6 +116,10 @@ class Backend {
     static_cast<void>(mark);
     return false;
   }
+  /// Whether something was committed between two marks, which may also change otherwise.
+  [[nodiscard]] virtual bool commit_between(const Mark& before, const Mark& after) const {
+    return before != after;
+  }
   /// How other processes are told of commits, until this is destroyed or the process forks; nullptr
   /// when they are not, or cannot be at the moment. Only where there is a live mark.
   virtual ChangeFeed* changes() { return nullptr; }

@@ -178,6 +178,7 @@ bool Cache::catch_up() {
   if (live == nullptr && (!attach() || (live = live_.load(std::memory_order_acquire)) == nullptr)) {
     return false;
   }
+  settle();
   if (own_.load(std::memory_order_acquire)) return true;
   const std::scoped_lock lock(mutex_);  // also waits for what is being published
   if (own_.load(std::memory_order_acquire)) return true;
@@ -331,7 +332,9 @@ void Cache::leave(std::int64_t map) noexcept {
 void Cache::settle() noexcept {
   const MarkWords* live = live_.load(std::memory_order_acquire);
   if (live == nullptr) return;
-  for (int spins = 0; own_.load(std::memory_order_acquire) && !same_mark(*live, tag_); ++spins) {
+  for (int spins = 0; own_.load(std::memory_order_acquire) && !same_mark(*live, tag_) &&
+                      backend_.commit_between(read_mark(tag_), read_mark(*live));
+       ++spins) {
     if (spins > 64) std::this_thread::yield();
   }
 }

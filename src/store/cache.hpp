@@ -4,10 +4,10 @@
 // the store its records are of.
 //
 // Always holds: every record in the table is the one of the state that `tag_` marks. So a record
-// is served only while the store's live mark equals the tag, or, while this process commits,
-// from when its header is written until the new records are in the table: nobody else can
-// commit in between, and the commit has not returned. Whatever changes the table or the tag
-// holds `mutex_`; `sequence_` counts those changes, so that several reads of one state can be
+// is served only while the store's live mark equals the tag, or has changed without a commit while
+// this process may commit and nobody else can. From when a commit of this process is visible
+// until its records are in the table readers wait: other processes may have seen it already.
+// Whatever changes the table or the tag holds `mutex_`; `sequence_` counts those changes, so that several reads of one state can be
 // told from a mixture.
 //
 // The ways a record gets in: fill(), from a read transaction begun after the mark was looked
@@ -143,8 +143,8 @@ class Cache {
   void fill(const Before& before, const Key& key, const std::optional<Record>& record,
             std::optional<bool> reclaiming = std::nullopt);
 
-  /// Returns when what a read has just seen is in the table, should it have been a commit of this
-  /// process that is being published: else the next look might show an older state.
+  /// Returns when a commit of this process that others can see is in the table. For a read past
+  /// the table, which may have seen it: else the next look might show an older state.
   void settle() noexcept;
 
   /// From now until leave() the items of that map are with `items`.

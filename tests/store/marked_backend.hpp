@@ -87,6 +87,9 @@ class MarkedBackend final : public Backend {
   }
   const store::MarkWords* live_mark() override { return marked ? &words : nullptr; }
   [[nodiscard]] bool distinctive(const Mark& mark) const override { return mark.words[1] == 0; }
+  [[nodiscard]] bool commit_between(const Mark& before, const Mark& after) const override {
+    return before.words[0] != after.words[0];
+  }
 
   /// A copy of the records, taken at the first read.
   class CopiedView final : public store::View {
