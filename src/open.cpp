@@ -25,6 +25,7 @@
 #include "graph/scope.hpp"
 #include "map/core.hpp"
 #include "memory/backend.hpp"
+#include "settings.hpp"
 #include "sqlite/backend.hpp"
 
 namespace graven {
@@ -160,7 +161,7 @@ std::string percent_decoded(std::string_view text, std::string_view url) {
   return out;
 }
 
-/// Takes ?mode=…&synchronous=… off the URL and into the options.
+/// Takes ?name=value&… off the URL and into the options.
 std::string_view take_query(std::string_view url, Options& options) {
   const std::size_t mark = url.find('?');
   if (mark == std::string_view::npos) return url;
@@ -170,20 +171,10 @@ std::string_view take_query(std::string_view url, Options& options) {
     query.remove_prefix(std::min(query.size(), item.size() + 1));
     const std::string_view name = item.substr(0, item.find('='));
     const std::string_view value = item.substr(std::min(item.size(), name.size() + 1));
-    if (name == "mode" && value == "ro") {
-      options.read_only = true;
-    } else if (name == "mode" && value == "rw") {
-      options.read_only = false;
-    } else if (name == "synchronous" && value == "off") {
-      options.synchronous = Synchronous::kOff;
-    } else if (name == "synchronous" && value == "normal") {
-      options.synchronous = Synchronous::kNormal;
-    } else if (name == "synchronous" && value == "full") {
-      options.synchronous = Synchronous::kFull;
-    } else if (name == "prefix") {
-      options.prefix = percent_decoded(value, url);
-    } else {
-      throw_bad_url(url, fmt::format("unknown setting '{}'", item));
+    try {
+      options.set(name, percent_decoded(value, url));
+    } catch (const UsageError& error) {
+      throw_bad_url(url, error.what());
     }
   }
   return url.substr(0, mark);
@@ -197,6 +188,14 @@ Opened open_sqlite(const std::string& path, const Options& options, Kind kind) {
                          : options.synchronous == Synchronous::kNormal
                              ? sqlite::Synchronous::kNormal
                              : sqlite::Synchronous::kFull;
+  settings.max_readers = readers(options);
+  settings.keep_alive = options.keep_alive;
+  settings.reader_limit = options.reader_limit;
+  settings.checkpoint_pages = options.wal_autocheckpoint;
+  settings.checkpoint = static_cast<sqlite::CheckpointMode>(options.checkpoint);
+  if (options.cache_mb != 0) settings.cache_bytes = options.cache_mb << 20U;
+  settings.mmap_bytes = options.mmap_mb << 20U;
+  settings.temp_store_in_memory = options.temp_store == TempStore::kMemory;
   return Table::get().share(sqlite::open(path, settings), options, kind);
 }
 
@@ -211,8 +210,8 @@ Opened open_file(const std::string& path, const Options& options, Kind kind) {
 
 /// The heap of the store at a URL; settings the URL carries go into `options`.
 Opened open_heap(std::string_view url, Options& options, Kind kind) {
-  if (options.flush_interval.count() <= 0) throw UsageError("flush_interval must be positive");
   constexpr std::string_view kSqlite = "sqlite://";
+  constexpr std::string_view kLibsql = "libsql://";
   constexpr std::string_view kMemory = "memory://";
   if (url.empty()) throw_bad_url(url, "the path is empty");
   if (url.starts_with(kMemory)) {
@@ -220,18 +219,26 @@ Opened open_heap(std::string_view url, Options& options, Kind kind) {
     if (!rest.empty())
       throw_bad_url(url, "memory:// takes no path: each opening is a store of its own");
     if (options.read_only) throw_bad_url(url, "a new memory store cannot be read-only");
+    check_options(options);
     return Opened(std::make_shared<graph::Heap>(memory::open("memory://")));
   }
-  if (url.starts_with(kSqlite)) {
-    const std::string_view rest = take_query(url.substr(kSqlite.size()), options);
+  for (const std::string_view scheme : {kSqlite, kLibsql}) {
+    if (!url.starts_with(scheme)) continue;
+    const std::string_view rest = take_query(url.substr(scheme.size()), options);
+    check_options(options);
     // sqlite:///rel.db has the path "rel.db", sqlite:////abs.db "/abs.db".
-    if (!rest.starts_with('/') || rest.size() < 2) throw_bad_url(url, "the path is missing");
+    if (!rest.starts_with('/') || rest.size() < 2) {
+      throw_bad_url(url, rest.empty() || rest == "/"
+                             ? "the path is missing"
+                             : "it names a host, and graven opens files of this machine only");
+    }
     return open_file(percent_decoded(rest.substr(1), url), options, kind);
   }
   const std::size_t colon = url.find("://");
   if (colon != std::string_view::npos && url.find('/') == colon + 1) {
     throw_bad_url(url, fmt::format("'{}' is no kind of store graven has", url.substr(0, colon)));
   }
+  check_options(options);
   return open_file(std::string(url), options, kind);
 }
 
@@ -262,6 +269,15 @@ Database::Database(std::string_view url, const Options& options) {
   const Opened opened = open_heap(url, settings, Kind::kDatabase);
   bound_memory(*opened.heap, settings.memory_mb);
   scope_ = graph::make_live_scope(std::make_shared<graph::Session>(opened.heap, settings));
+}
+
+Database open_from_environment(Options options) {
+  const std::string url = from_environment(options);
+  if (url.empty()) {
+    throw UsageError(
+        "DATABASE_URL is not set: set it to the path or URL of a store, or give one to Database()");
+  }
+  return Database(url, options);
 }
 
 Map::Map(std::string_view url, const MapOptions& options) {

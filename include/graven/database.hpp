@@ -19,6 +19,7 @@
 #include <vector>
 
 #include <graven/data.hpp>
+#include <graven/sql.hpp>
 #include <graven/value.hpp>
 
 namespace graven {
@@ -35,6 +36,12 @@ enum class Durable : std::uint8_t { kAsOpened, kYes };
 /// waits for the disk); not at all, and a flush in the background follows; or for ever, because
 /// nothing is kept on disk.
 enum class Persist : std::uint8_t { kWritethrough, kLazy, kMemory };
+
+/// How far a checkpoint goes, as SQLite's wal_checkpoint has it.
+enum class Checkpoint : std::uint8_t { kPassive, kFull, kRestart, kTruncate };
+
+/// Where SQLite keeps what does not fit into a page cache and is no part of the store.
+enum class TempStore : std::uint8_t { kFile, kMemory };
 
 struct Options {
   /// The keyspace; empty: the one used last in this store, "main" in a new one.
@@ -61,7 +68,42 @@ struct Options {
   std::chrono::milliseconds transaction_limit{60'000};
   /// Opening a file on NFS, SMB and the like is refused unless this is set.
   bool allow_network_file_system = false;
+
+  // Of the SQLite file. The first Database that a process opens on it decides.
+  /// Read connections at a time, from 1 to 1,000; who finds none free waits. There is one writer.
+  int pool_size = 10;
+  /// More readers: twice pool_size, at least 20.
+  bool separate_read_write = false;
+  /// A connection that has been idle for so long is closed, but for the last one.
+  std::chrono::milliseconds keep_alive{300'000};
+  /// A snapshot or an iteration that keeps a read transaction open for longer is ended, so that the
+  /// WAL does not grow behind it: its next use is TransactionExpiredError. 0: none is.
+  std::chrono::milliseconds reader_limit{0};
+  /// Cannot be switched off; here so that a program that tries is told.
+  bool wal = true;
+  /// Pages in the WAL from which on a commit moves them to the database; 0: only maintenance()
+  /// does.
+  int wal_autocheckpoint = 4000;
+  /// What maintenance() does to a WAL that is due.
+  Checkpoint checkpoint = Checkpoint::kTruncate;
+  /// MiB that the page caches of all connections may take together; 0: 96. memory_mb overrides it.
+  std::size_t cache_mb = 0;
+  /// MiB of the file that each connection maps for reading; 0: none.
+  std::size_t mmap_mb = 0;
+  TempStore temp_store = TempStore::kFile;
+
+  /// Sets the option called `name` here (and "mode", "ro" or "rw") from text, as a URL does: times
+  /// in seconds, "on" or "off", names of enumerators as "normal". UsageError for a name there is
+  /// not and for a value it cannot have.
+  void set(std::string_view name, std::string_view value);
 };
+
+/// Opens the store that the environment names: DATABASE_URL, and where they are set DB_POOL_SIZE,
+/// DB_SEPARATE_READ_WRITE, DB_KEEP_ALIVE_TIMEOUT, DB_ENABLE_WAL, DB_BUSY_TIMEOUT (seconds) and
+/// DB_SYNCHRONOUS. They win over `options`, settings in the URL over them. UsageError without
+/// DATABASE_URL.
+class Database;
+[[nodiscard]] Database open_from_environment(Options options = {});
 
 /// One thing wrong, as check() reports it.
 struct Problem {
@@ -136,8 +178,9 @@ class Transactor {
 
 class Database {
  public:
-  /// Opens the store at a path or URL: "state.db", "sqlite:///rel.db", "sqlite:////abs.db"
-  /// (with ?mode=ro for read-only), "memory://". A new SQLite file is created with mode 0600.
+  /// Opens the store at a path or URL: "state.db", "sqlite:///rel.db", "sqlite:////abs.db" (or
+  /// libsql://, of local files), "memory://". A URL may carry options by name, which win:
+  /// ?mode=ro&pool_size=20&synchronous=full. A new SQLite file is created with mode 0600.
   /// ForeignFileError for a file that is not graven's or of a newer format; CorruptionError;
   /// UnavailableError for one that cannot be opened; UsageError for a bad URL or option, and for a
   /// file that this process has open with another Options::persist. BusyError where a lazy store
@@ -175,6 +218,21 @@ class Database {
   [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] Transactor transactor() const;
   [[nodiscard]] Snapshot snapshot() const;
+
+  /// Sets the entries of a dict, or appends the items of a list, in one step, and returns the
+  /// values now there: handles of the new dicts and lists. As Dict::update() and List::extend(),
+  /// and as fast as rows are put one by one in a large transaction.
+  std::vector<Value> batch_insert(const Dict& container, const Data& rows) const;
+  std::vector<Value> batch_insert(const List& container, const Data& rows) const;
+
+  // SQL, for tables of the program's own in the same file; see graven/sql.hpp.
+  /// Each statement for itself: over the newest state, or as a commit of its own.
+  [[nodiscard]] SqlConnection connection() const;
+  /// One read transaction, from its first statement until it is closed.
+  [[nodiscard]] SqlConnection read_connection() const;
+  /// One write transaction of this thread, as transaction(): what the thread does to the graph
+  /// until it is committed is part of it. Inside another one: a savepoint.
+  [[nodiscard]] SqlConnection write_connection() const;
 
   // Counters: a namespace of their own, atomic across processes, part of transactions.
   /// LimitError where the sum leaves std::int64_t. Returns the new value.

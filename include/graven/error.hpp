@@ -34,6 +34,7 @@ enum class Errc : std::uint16_t {
   kForeign = 13,         ///< the file is not graven's, or of a newer format
   kLimit = 14,           ///< a documented limit would be exceeded
   kTransactionExpired = 15,  ///< a transaction outlived its time limit and was rolled back
+  kAborted = 16,             ///< a bulk import was asked to end
 };
 
 /// The stable name of a code, as "kBusy" -> "busy".
@@ -74,6 +75,7 @@ GRAVEN_DECLARE_ERROR(ClosedError, Errc::kClosed);
 GRAVEN_DECLARE_ERROR(ForeignFileError, Errc::kForeign);
 GRAVEN_DECLARE_ERROR(LimitError, Errc::kLimit);
 GRAVEN_DECLARE_ERROR(TransactionExpiredError, Errc::kTransactionExpired);
+GRAVEN_DECLARE_ERROR(AbortedError, Errc::kAborted);
 
 #undef GRAVEN_DECLARE_ERROR
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -25,9 +26,9 @@
 namespace graven::python {
 namespace {
 
-Place<Dict> open_place(const std::string& url, const Options& options) {
+Place<Dict> open_place(const std::optional<std::string>& url, const Options& options) {
   const GilReleased release;
-  Database database(url, options);
+  Database database = url ? Database(*url, options) : open_from_environment(options);
   Dict root = database.root();
   return {std::make_shared<Home>(std::move(database)), std::move(root)};
 }
@@ -55,12 +56,15 @@ auto with_database(const DatabaseHandle& self, Call&& call) {
   return off_gil(*home, [&] { return call(*home->database); });
 }
 
-void open(DatabaseHandle* self, const std::string& url, const std::string& prefix,
+void open(DatabaseHandle* self, const std::optional<std::string>& url, const std::string& prefix,
           const std::string& link_field, bool read_only, const std::string& persist,
           double flush_interval, std::int64_t pending_limit, std::int64_t memory_mb,
           const std::string& synchronous, double busy_timeout, double transaction_limit,
-          bool allow_network_file_system) {
+          bool allow_network_file_system, const nb::dict& settings) {
   Options options;
+  for (const auto& [name, value] : settings) {
+    options.set(nb::cast<std::string>(name), nb::cast<std::string>(value));
+  }
   options.prefix = prefix;
   options.link_field = link_field;
   options.read_only = read_only;
@@ -250,12 +254,15 @@ void bind_database(nb::module_& module) {
   bind_report(module);
   auto type =
       nb::class_<DatabaseHandle, DictHandle>(module, "Database", "What graven.DB is made of.");
-  type.def("__init__", open, nb::arg("url"), nb::arg("prefix") = "", nb::arg("link_field") = "",
-           nb::arg("read_only") = false, nb::arg("persist") = "writethrough",
-           nb::arg("flush_interval") = 1.0, nb::arg("pending_limit") = std::int64_t{256} << 20,
-           nb::arg("memory_mb") = 0, nb::arg("synchronous") = "normal",
-           nb::arg("busy_timeout") = 30.0, nb::arg("transaction_limit") = 60.0,
-           nb::arg("allow_network_file_system") = false, "Opens the store at a path or URL.");
+  type.def("__init__", open, nb::arg("url").none(), nb::arg("prefix") = "",
+           nb::arg("link_field") = "", nb::arg("read_only") = false,
+           nb::arg("persist") = "writethrough", nb::arg("flush_interval") = 1.0,
+           nb::arg("pending_limit") = std::int64_t{256} << 20, nb::arg("memory_mb") = 0,
+           nb::arg("synchronous") = "normal", nb::arg("busy_timeout") = 30.0,
+           nb::arg("transaction_limit") = 60.0, nb::arg("allow_network_file_system") = false,
+           nb::arg("settings") = nb::dict(),
+           "Opens the store at a path or URL, or without one that of the environment. `settings`:\n"
+           "further options by name, as text.");
   type.def(
       "__init__",
       [](DatabaseHandle* self, const DatabaseHandle& other, const std::string& prefix) {
@@ -310,6 +317,32 @@ void bind_database(nb::module_& module) {
       },
       nb::sig("def snapshot(self) -> Snapshot"), "A consistent, read-only view of this moment.");
 
+  type.def(
+      "batch_insert",
+      [](const DatabaseHandle& self, nb::handle container, nb::handle rows) {
+        return batch_insert(self, container, rows);
+      },
+      nb::arg("container"), nb::arg("rows"),
+      nb::sig("def batch_insert(self, container: Dict | List, rows: Any) -> list[Any]"),
+      "Puts many rows in one step, all or nothing, and gives what is there now, in order: into a\n"
+      "Dict a mapping or pairs, behind a List's items an iterable.");
+  type.def(
+      "connection",
+      [](const DatabaseHandle& self) { return make_sql_connection(self, SqlKind::kApart); },
+      nb::sig("def connection(self) -> SqlConnection"),
+      "SQL, each statement for itself: over the newest state, or as a commit of its own.");
+  type.def(
+      "read_connection",
+      [](const DatabaseHandle& self) { return make_sql_connection(self, SqlKind::kRead); },
+      nb::sig("def read_connection(self) -> SqlConnection"),
+      "SQL in one read transaction, from its first statement until the with block ends.");
+  type.def(
+      "write_connection",
+      [](const DatabaseHandle& self) { return make_sql_connection(self, SqlKind::kWrite); },
+      nb::sig("def write_connection(self) -> SqlConnection"),
+      "SQL in one transaction() of this thread: what the with block does to the graph is part of\n"
+      "it. Committed at the block's end, rolled back by an exception; inside another one it is a\n"
+      "savepoint.");
   type.def(
       "incr",
       [](const DatabaseHandle& self, nb::handle counter, nb::handle by) {

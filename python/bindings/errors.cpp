@@ -16,7 +16,7 @@
 namespace graven::python {
 namespace {
 
-constexpr std::size_t kCodes = static_cast<std::size_t>(Errc::kTransactionExpired) + 1;
+constexpr std::size_t kCodes = static_cast<std::size_t>(Errc::kAborted) + 1;
 std::array<PyObject*, kCodes> classes{};
 PyObject* watch_error = nullptr;
 
@@ -40,6 +40,7 @@ constexpr Name kNames[] = {
     {Errc::kForeign, "ForeignFileError"},
     {Errc::kLimit, "LimitError"},
     {Errc::kTransactionExpired, "TransactionExpiredError"},
+    {Errc::kAborted, "AbortedError"},
 };
 static_assert(std::size(kNames) + 1 == kCodes);
 

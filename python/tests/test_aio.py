@@ -29,7 +29,7 @@ def test_a_map_does_what_map_does(path: str, mode: str) -> None:
             assert m.name == "main" and not m.closed and mode in repr(m)
             await m.set("a", 1)
             await m.set("b", {"x": [1]})
-            await m.set("t", "soon gone", ttl=0.02)
+            await m.set("t", "soon gone", ttl=1.0)
             assert await m.get("a") == 1 and await m.get("z") is None and await m.get("z", 5) == 5
             assert await m.get("b") == {"x": [1]} and await m.get("t") == "soon gone"
             assert await m.contains("a") and not await m.contains("z")

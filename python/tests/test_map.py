@@ -369,8 +369,8 @@ def test_threads_on_one_map(m: Map) -> None:
 
 
 def test_time_to_live(m: Map) -> None:
-    m.set("short", 1, ttl=0.05)
-    m.set("delta", 1, ttl=datetime.timedelta(milliseconds=50))
+    m.set("short", 1, ttl=0.7)
+    m.set("delta", 1, ttl=datetime.timedelta(milliseconds=700))
     m.set("long", 1, ttl=10**9)
     m.set("ever", 1, ttl=math.inf)
     m.set("kept", 1, ttl=0.05)

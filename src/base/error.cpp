@@ -38,6 +38,8 @@ std::string_view name(Errc code) noexcept {
       return "limit";
     case Errc::kTransactionExpired:
       return "transaction_expired";
+    case Errc::kAborted:
+      return "aborted";
   }
   return "unknown";
 }

@@ -19,6 +19,7 @@
 namespace graven::graph {
 namespace {
 
+using store::Change;
 using store::Work;
 using Index = Data::Index;
 using Item = Data::Item;
@@ -167,15 +168,19 @@ class Builder {
   /// Makes the nodes, then links the handles' nodes, whose chains may lead through new ones.
   void make(NodeId unlinked = 0) {
     for (const std::uint32_t at : queue_) make_node(at, planned_[at].id == unlinked);
-    for (const auto& [child, parent] : handles_) {
-      session_.heap().require_alive(work_, child);
-      if (load_node(work_, child).prefix != prefix()) {
-        throw BadValueError(
-            "the node of a handle is left over from a prefix that was deleted "
-            "meanwhile: store a copy, as its plain data");
-      }
-      link(work_, child, parent, built_for_);
+    // A new node has no records yet, so nothing needs to be read for its own.
+    work_.write_many(std::exchange(new_nodes_, {}));
+    std::sort(handles_.begin(), handles_.end());
+    for (auto at = handles_.begin(); at != handles_.end();) {
+      const NodeId child = at->first;
+      const auto end =
+          std::find_if(at, handles_.end(), [child](const auto& one) { return one.first != child; });
+      link_handle(at, end);
+      at = end;
     }
+    std::sort(new_edges_.begin(), new_edges_.end(),
+              [](const Change& one, const Change& other) { return one.key < other.key; });
+    work_.write_many(std::exchange(new_edges_, {}));
   }
 
   /// The node discovered first.
@@ -200,6 +205,33 @@ class Builder {
     return prefix_;
   }
 
+  using Handles = std::vector<std::pair<NodeId, NodeId>>;  // (child, parent)
+
+  /// Links the node of a handle from the parents in [at, end), sorted.
+  void link_handle(Handles::const_iterator at, Handles::const_iterator end) {
+    const NodeId child = at->first;
+    session_.heap().require_alive(work_, child);
+    const NodeRecord node = load_node(work_, child);
+    if (node.prefix != prefix()) {
+      throw BadValueError(
+          "the node of a handle is left over from a prefix that was deleted "
+          "meanwhile: store a copy, as its plain data");
+    }
+    while (at != end) {
+      const NodeId parent = at->second;
+      const auto next =
+          std::find_if(at, end, [parent](const auto& one) { return one.second != parent; });
+      // A new parent has no edge yet, and an anchored child needs nothing but that.
+      if (parent != built_for_ && node.anchored()) {
+        new_edges_.push_back(
+            {edge_key(child, parent), store::Record{.integers = {std::distance(at, next)}}});
+      } else {
+        for (auto one = at; one != next; ++one) link(work_, child, parent, built_for_);
+      }
+      at = next;
+    }
+  }
+
   void make_node(std::uint32_t at, bool unlinked) {
     const Data::Container& container = data_.container(Index{at});
     const Planned& plan = planned_[at];
@@ -209,7 +241,8 @@ class Builder {
                     .anchor = plan.anchor,
                     .links = plan.links};
     for (const Parent& parent : plan.others) {
-      work_.put(edge_key(plan.id, parent.id), {.integers = {parent.links}});
+      new_edges_.push_back(
+          {edge_key(plan.id, parent.id), store::Record{.integers = {parent.links}}});
     }
     if (unlinked) {
       node.anchor = -session_.heap().owner();
@@ -225,7 +258,12 @@ class Builder {
       put_element(body, container.items[i], kLargeInNode, plan.id);
     }
     jsonb::close(body, dict ? jsonb::Type::kObject : jsonb::Type::kArray, mark);
-    if (dict) {
+    const std::size_t count = container.items.size();
+    if (dict ? dict_content::small(body.size(), count) : list_content::small(body.size(), count)) {
+      if (!dict) node.layout = Layout::kList;
+      node.body = std::move(body);
+      new_nodes_.push_back({node_key(plan.id), to_record(std::move(node))});
+    } else if (dict) {
       dict_content::fill(work_, node, std::move(body));
     } else {
       node.layout = Layout::kList;
@@ -241,7 +279,9 @@ class Builder {
   std::vector<Planned> planned_;
   std::vector<std::uint32_t> queue_;
   std::size_t explored_ = 0;
-  std::vector<std::pair<NodeId, NodeId>> handles_;  // (child, parent)
+  Handles handles_;
+  std::vector<Change> new_nodes_;
+  std::vector<Change> new_edges_;
 };
 
 }  // namespace

@@ -47,6 +47,21 @@ void assign(Work& work, const graph::Pin& pin, NodeRecord& node, std::string_vie
   }
 }
 
+/// Sets all entries of a container of `data`; returns the elements now there. In one go, so that
+/// what the values share stays shared.
+std::vector<std::string> put_all(Work& work, const graph::Pin& pin, NodeRecord& node,
+                                 const Data& data, const Data::Container& container) {
+  std::vector<std::string> elements = graph::build_items(work, pin.scope().session(), node.id, data,
+                                                         container.items, large_limit(node));
+  node = graph::load_node(work, node.id);
+  const std::vector<std::string> replaced = content::put_many(work, node, container.keys, elements);
+  if (const std::size_t added = elements.size() - replaced.size(); added != 0) {
+    note_resize(pin, static_cast<std::int64_t>(added));
+  }
+  for (const std::string& old : replaced) graph::release(work, node.id, old);
+  return elements;
+}
+
 const Data::Container& dict_of(const Data& data) {
   if (!data.is_dict()) throw WrongTypeError("the entries must be a dict");
   return data.container(std::get<Data::Index>(data.root()));
@@ -223,21 +238,24 @@ void Dict::update(const Data& entries) const {
   const Data::Container& container = dict_of(entries);
   graph::check_storable(pin_->scope().session(), entries, "");
   if (container.items.empty()) return;
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
-    // In one go, so that what the values share stays shared.
-    const std::vector<std::string> elements = graph::build_items(
-        work, pin_->scope().session(), node.id, entries, container.items, large_limit(node));
-    node = graph::load_node(work, node.id);
-    std::vector<std::string> released;
-    for (std::size_t i = 0; i < elements.size(); ++i) {
-      if (auto old = content::put(work, node, container.keys[i], elements[i])) {
-        released.push_back(std::move(*old));
-      } else {
-        note_resize(*pin_, 1);
-      }
-    }
-    for (const std::string& old : released) graph::release(work, node.id, old);
+  graph::writing(
+      *pin_, [&](Work& work, NodeRecord& node) { put_all(work, *pin_, node, entries, container); });
+}
+
+std::vector<Value> Database::batch_insert(const Dict& container, const Data& rows) const {
+  const Data::Container& entries = dict_of(rows);
+  const graph::Pin& pin = *container.pin();
+  graph::check_storable(pin.scope().session(), rows, "");
+  std::vector<Value> values;
+  if (entries.items.empty()) return values;
+  Decoder decoder(pin);
+  graph::writing(pin, [&](Work& work, NodeRecord& node) {
+    values.clear();
+    const std::vector<std::string> elements = put_all(work, pin, node, rows, entries);
+    values.reserve(elements.size());
+    for (const std::string& element : elements) values.push_back(decoder.value(element, work));
   });
+  return values;
 }
 
 bool Dict::erase(std::string_view key) const {

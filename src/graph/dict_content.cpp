@@ -5,6 +5,7 @@
 #include "graph/dict_content.hpp"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -83,11 +84,7 @@ std::vector<std::int64_t> positions_of(const Record& slot) {
   return positions;
 }
 
-void save_slot(Work& work, const Key& key, const std::vector<std::int64_t>& positions) {
-  if (positions.empty()) {
-    work.erase(key);
-    return;
-  }
+Record slot_record(const std::vector<std::int64_t>& positions) {
   Record slot;
   slot.integers[0] = positions.front();
   if (positions.size() > 1) {
@@ -95,7 +92,15 @@ void save_slot(Work& work, const Key& key, const std::vector<std::int64_t>& posi
     for (std::size_t i = 1; i < positions.size(); ++i) jsonb::put_int(slot.body, positions[i]);
     jsonb::close(slot.body, jsonb::Type::kArray, mark);
   }
-  work.put(key, std::move(slot));
+  return slot;
+}
+
+void save_slot(Work& work, const Key& key, const std::vector<std::int64_t>& positions) {
+  if (positions.empty()) {
+    work.erase(key);
+    return;
+  }
+  work.put(key, slot_record(positions));
 }
 
 struct Found {
@@ -255,6 +260,75 @@ std::optional<std::string> put(Work& work, NodeRecord& node, std::string_view ke
   return old;
 }
 
+namespace {
+
+/// put_many() of a large dict: entries behind the last and slots of new keys are decided at once.
+void put_many_large(Work& work, NodeId node, std::span<const std::string> keys,
+                    std::span<const std::string> elements, std::vector<std::string>& replaced) {
+  std::vector<Key> slots;
+  slots.reserve(keys.size());
+  for (const std::string& key : keys) slots.push_back(slot_key(node, key));
+  std::vector<std::optional<Record>> there(keys.size());
+  work.load_many(slots, [&](std::size_t i, Record* record) {
+    if (record != nullptr) there[i] = std::move(*record);
+  });
+  Header header = load_header(work, node);
+  std::vector<store::Change> entries;
+  std::vector<std::pair<Key, std::vector<std::int64_t>>> taken;  // slots, with what they name
+  entries.reserve(keys.size());
+  taken.reserve(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (there[i]) {
+      if (std::optional<Found> found = find_large(work, node, keys[i])) {
+        work.put(entry_key(node, found->position), {.body = entry_body(keys[i], elements[i])});
+        replaced.push_back(std::move(found->element));
+        continue;
+      }
+    }
+    const std::int64_t position = header.next++;
+    ++header.count;
+    entries.push_back(
+        {entry_key(node, position), Record{.body = entry_body(keys[i], elements[i])}});
+    std::vector<std::int64_t> positions;
+    if (there[i]) positions = positions_of(*there[i]);
+    positions.push_back(position);
+    taken.emplace_back(slots[i], std::move(positions));
+  }
+  work.write_many(std::move(entries));
+  std::stable_sort(taken.begin(), taken.end(),
+                   [](const auto& one, const auto& other) { return one.first < other.first; });
+  std::vector<store::Change> changes;
+  changes.reserve(taken.size());
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    if (i > 0 && taken[i].first == taken[i - 1].first) {  // two new keys with one hash
+      taken[i - 1].second.push_back(taken[i].second.back());
+      taken[i].second = taken[i - 1].second;
+      changes.back().record = slot_record(taken[i].second);
+    } else {
+      changes.push_back({taken[i].first, slot_record(taken[i].second)});
+    }
+  }
+  work.write_many(std::move(changes));
+  save_header(work, node, header);
+}
+
+}  // namespace
+
+std::vector<std::string> put_many(Work& work, NodeRecord& node,
+                                  const std::vector<std::string>& keys,
+                                  const std::vector<std::string>& elements) {
+  std::vector<std::string> replaced;
+  std::size_t done = 0;
+  for (; done < keys.size() && !node.large(); ++done) {
+    if (auto old = put(work, node, keys[done], elements[done])) replaced.push_back(*std::move(old));
+  }
+  if (done < keys.size()) {
+    put_many_large(work, node.id, std::span(keys).subspan(done), std::span(elements).subspan(done),
+                   replaced);
+  }
+  return replaced;
+}
+
 std::optional<std::string> erase(Work& work, NodeRecord& node, std::string_view key) {
   if (node.layout == Layout::kLargeDict) {
     std::optional<Found> found = find_large(work, node.id, key);
@@ -280,8 +354,12 @@ std::optional<std::string> erase(Work& work, NodeRecord& node, std::string_view 
   return std::nullopt;
 }
 
+bool small(std::size_t bytes, std::size_t count) noexcept {
+  return !outgrown(bytes, count, kSmallEntries);
+}
+
 void fill(Work& work, NodeRecord& node, std::string object) {
-  if (outgrown(object.size(), jsonb::count(jsonb::parse(object)) / 2, kSmallEntries)) {
+  if (!small(object.size(), jsonb::count(jsonb::parse(object)) / 2)) {
     enlarge(work, node, object);
   } else {
     node.layout = Layout::kDict;

@@ -55,8 +55,16 @@ std::vector<Entry> entries(store::View& view, const NodeRecord& node, std::int64
 std::optional<std::string> put(store::Work& work, NodeRecord& node, std::string_view key,
                                std::string_view element);
 
+/// Sets many keys, all different, in order; gives back what was there. Saves the node.
+std::vector<std::string> put_many(store::Work& work, NodeRecord& node,
+                                  const std::vector<std::string>& keys,
+                                  const std::vector<std::string>& elements);
+
 /// Removes a key; gives back what was there.
 std::optional<std::string> erase(store::Work& work, NodeRecord& node, std::string_view key);
+
+/// Whether a dict with a body of so many bytes and entries is a small one.
+bool small(std::size_t bytes, std::size_t count) noexcept;
 
 /// Fills a dict that has no records of its own yet with the entries of a JSONB object, as
 /// large or small as they are, and saves the node.

@@ -226,6 +226,24 @@ void List::extend(const Data& items) const {
   });
 }
 
+std::vector<Value> Database::batch_insert(const List& container, const Data& rows) const {
+  const Data::Container& items = list_of(rows);
+  const graph::Pin& pin = *container.pin();
+  graph::check_storable(pin.scope().session(), rows, "");
+  std::vector<Value> values;
+  if (items.items.empty()) return values;
+  Decoder decoder(pin);
+  graph::writing(pin, [&](Work& work, NodeRecord& node) {
+    values.clear();
+    const std::size_t size = content::size(node);
+    splice_items(work, pin, node, size, 0, rows, items.items);
+    for (const std::string& element : content::items(work, node, size, items.items.size())) {
+      values.push_back(decoder.value(element, work));
+    }
+  });
+  return values;
+}
+
 void List::splice(std::size_t start, std::size_t count, const Data& items) const {
   const Data::Container& container = list_of(items);
   graph::check_storable(pin_->scope().session(), items, "");

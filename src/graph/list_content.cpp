@@ -196,6 +196,10 @@ void assign(Work& work, NodeRecord& node, const std::vector<std::string>& elemen
   save_with(work, node, tree, std::move(tail));
 }
 
+bool small(std::size_t bytes, std::size_t count) noexcept {
+  return !outgrown(bytes, count, list_tree::kLeafItems);
+}
+
 void fill(Work& work, NodeRecord& node, std::string array) {
   save_tail(work, node, {}, std::move(array));
 }

@@ -42,6 +42,9 @@ std::vector<std::string> erase(store::Work& work, NodeRecord& node, std::size_t 
 /// Makes the list anew of these elements.
 void assign(store::Work& work, NodeRecord& node, const std::vector<std::string>& elements);
 
+/// Whether a list with a body of so many bytes and items is a small one.
+bool small(std::size_t bytes, std::size_t count) noexcept;
+
 /// Fills a list that has no pages yet with the items of a JSONB array, and saves the node.
 void fill(store::Work& work, NodeRecord& node, std::string array);
 

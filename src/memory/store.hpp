@@ -64,6 +64,20 @@ class Store final : public store::Backend, private base::ForkGuard {
   }
   [[nodiscard]] std::uint64_t store_constant() const override { return constant_; }
   void maintain() override;
+  void begin_bulk(std::size_t cache_bytes) override {
+    if (below_) below_->begin_bulk(cache_bytes);
+  }
+  bool end_bulk(store::Deadline deadline) override {
+    if (!below_) return true;
+    flush();
+    return below_->end_bulk(deadline);
+  }
+  void when_due(std::function<void(store::Deadline)> wake) override {
+    if (below_) below_->when_due(std::move(wake));
+  }
+  std::optional<store::Deadline> tend() override {
+    return below_ ? below_->tend() : std::nullopt;
+  }
   std::vector<std::string> check() override;
   [[nodiscard]] std::uint64_t size_on_disk() const override {
     return below_ ? below_->size_on_disk() : 0;

@@ -28,6 +28,7 @@
 #include "sqlite/format.hpp"
 #include "sqlite/owners.hpp"
 #include "sqlite/pool.hpp"
+#include "sqlite/read_transaction.hpp"
 #include "sqlite/view.hpp"
 #include "sqlite/wal_buffer.hpp"
 #include "sqlite/wal_index.hpp"
@@ -39,9 +40,6 @@ namespace {
 
 using store::Record;
 
-// Pages in the WAL before a commit moves them to the database: each page is then moved once for
-// many commits that changed it. Keeps the WAL at about 8 MiB.
-constexpr int kCheckpointPages = 4000;
 constexpr std::uint64_t kWalKept = std::uint64_t{16} << 20;
 constexpr std::uint64_t kLargeWal = std::uint64_t{16} << 20;
 constexpr auto kFileLookedAtFor = std::chrono::milliseconds(1);
@@ -49,9 +47,9 @@ constexpr auto kMaintenancePatience = std::chrono::milliseconds(100);
 constexpr std::int64_t kFreePagesKept = 1024;
 constexpr std::int64_t kVacuumSlice = 256;
 constexpr int kVacuumSlices = 64;
-constexpr std::size_t kWriterCache = std::size_t{32} << 20U;
-constexpr std::size_t kReaderCaches = std::size_t{64} << 20U;  // of all together
-constexpr std::size_t kReaderCache = std::size_t{8} << 20U;
+// Of all page caches the writer's takes a third; no reader's takes more than a twelfth.
+constexpr std::size_t kWriterPart = 3;
+constexpr std::size_t kReaderPart = 12;
 
 /// The path as a URI, for the one mode SQLite takes from a URI only.
 std::string immutable_uri(const std::string& path) {
@@ -84,11 +82,11 @@ class SqliteBackend final : public store::Backend {
   std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override;
   const store::MarkWords* live_mark() override;
   [[nodiscard]] bool distinctive(const store::Mark& mark) const override {
+    return WalIndex::distinctive(mark);
+  }
   [[nodiscard]] bool commit_between(const store::Mark& before,
                                     const store::Mark& after) const override {
     return WalIndex::commits(before) != WalIndex::commits(after);
-  }
-    return WalIndex::distinctive(mark);
   }
   std::unique_ptr<store::View> view() override;
   std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override;
@@ -115,17 +113,24 @@ class SqliteBackend final : public store::Backend {
   [[nodiscard]] std::uint64_t store_constant() const override { return format_.constant; }
 
   void bound_page_caches(std::size_t bytes) override {
-    writer_.bound_caches(bytes / 2, kWriterCache);
-    readers_.bound_caches(bytes / 2, kReaderCache);
+    page_cache_bytes_ = bytes;
+    bound_caches();
   }
 
   void maintain() override;
+  void begin_bulk(std::size_t cache_bytes) override;
+  bool end_bulk(store::Deadline deadline) override;
+  void when_due(std::function<void(store::Deadline)> wake) override;
+  std::optional<store::Deadline> tend() override;
   std::vector<std::string> check() override;
   [[nodiscard]] std::uint64_t size_on_disk() const override;
 
  private:
   std::unique_ptr<Connection> open_reader();
   std::unique_ptr<Connection> open_writer();
+  void bound_caches() noexcept;
+  void prepare_writer(Connection& connection) const;
+  void configure(Connection& connection) const;
   void create();
   void leave_blank_mark();
   void require_same_file() const;
@@ -141,11 +146,14 @@ class SqliteBackend final : public store::Backend {
   std::atomic<bool> refused_{false};  // a commit ended unknown
   std::atomic<bool> claimed_{false};  // and who writes will write it again
   std::atomic<store::Deadline> file_looked_at_{};
+  std::atomic<std::size_t> page_cache_bytes_;  // of all connections
+  std::atomic<std::size_t> bulk_bytes_{0};     // the same while an import runs
   Format format_;
   Owners owners_;
   Pool writer_;
   Pool readers_;
-  ViewSource source_;
+  Reads reads_;
+  ReadSource source_;
   std::mutex wal_index_mutex_;
   std::unique_ptr<WalIndex> wal_index_;  // wal_index_mutex_; before the pools it goes
   std::unique_ptr<ChangeRing> ring_;     // wal_index_mutex_
@@ -157,14 +165,21 @@ class SqliteBackend final : public store::Backend {
 SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
     : options_(options),
       target_{name, resolve(name), buffered_wal_over(options.vfs), options.busy_timeout},
+      page_cache_bytes_(options.cache_bytes),
       owners_(target_.path),
-      writer_([this] { return open_writer(); }, 1,
-              "another transaction of this process is open on " + name +
-                  "; end it first or wait longer"),
-      readers_([this] { return open_reader(); }, options.max_readers,
-               "all " + std::to_string(options.max_readers) + " read connections to " + name +
-                   " are in use; end a snapshot or an iteration, or raise the limit"),
-      source_{readers_, target_.name, options.busy_timeout, {}} {
+      writer_([this] { return open_writer(); }, {.name = name,
+                                                 .role = "write",
+                                                 .limit = 1,
+                                                 .keep_alive = options.keep_alive,
+                                                 .remedy = "end that first or wait longer"}),
+      readers_([this] { return open_reader(); },
+               {.name = name,
+                .role = "read",
+                .limit = options.max_readers,
+                .keep_alive = options.keep_alive,
+                .remedy = "end a snapshot or an iteration, or raise pool_size"}),
+      reads_(options.reader_limit),
+      source_{readers_, reads_, target_.name, options.busy_timeout, {}} {
   file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
   const Header header = check_header(target_, file_);
   if (options_.read_only) {
@@ -181,8 +196,8 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
   } else {
     identity_ = file_.identity();
   }
-  readers_.bound_caches(kReaderCaches, kReaderCache);
-  const Lease lease = readers_.lease(options_.busy_timeout);
+  bound_caches();
+  const Lease lease = readers_.lease(options_.busy_timeout, "opening the store");
   format_ = read_format(*lease, options_.read_only);
 }
 
@@ -194,7 +209,7 @@ void SqliteBackend::create() {
   static_cast<void>(::open(target_.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
 #endif
   {
-    const Lease lease = writer_.lease(options_.busy_timeout);
+    const Lease lease = writer_.lease(options_.busy_timeout, "making the store");
     create_store(*lease);
   }
   file_ = file_state(target_.path);
@@ -211,7 +226,8 @@ std::unique_ptr<Connection> SqliteBackend::open_reader() {
       target_, immutable_ ? immutable_uri(target_.path) : target_.path, flags);
   require_same_file();
   if (!options_.read_only) connection->execute("PRAGMA query_only = ON");
-  connection->set_cache(kReaderCache);
+  connection->set_cache(options_.cache_bytes / kReaderPart);
+  configure(*connection);
   return connection;
 }
 
@@ -223,10 +239,25 @@ std::unique_ptr<Connection> SqliteBackend::open_writer() {
   constexpr std::array<const char*, 3> kSynchronous{
       "PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"};
   connection->execute(kSynchronous[static_cast<std::size_t>(options_.synchronous)]);
-  connection->set_cache(kWriterCache);
-  connection->execute(("PRAGMA wal_autocheckpoint = " + std::to_string(kCheckpointPages)).c_str());
+  connection->set_cache(options_.cache_bytes / kWriterPart);
   connection->execute(("PRAGMA journal_size_limit = " + std::to_string(kWalKept)).c_str());
+  prepare_writer(*connection);
+  configure(*connection);
   return connection;
+}
+
+/// What an import changes for as long as it runs.
+void SqliteBackend::prepare_writer(Connection& connection) const {
+  const int pages = bulk_bytes_.load() != 0 ? 0 : options_.checkpoint_pages;
+  if (connection.checkpoint_pages() != pages) connection.checkpoint_after(pages);
+}
+
+/// What holds for readers and the writer.
+void SqliteBackend::configure(Connection& connection) const {
+  if (options_.mmap_bytes != 0) {
+    connection.execute(("PRAGMA mmap_size = " + std::to_string(options_.mmap_bytes)).c_str());
+  }
+  if (options_.temp_store_in_memory) connection.execute("PRAGMA temp_store = MEMORY");
 }
 
 void SqliteBackend::require_same_file() const {
@@ -246,7 +277,7 @@ void SqliteBackend::require_unchanged() const {
 
 std::optional<Record> SqliteBackend::load(const store::Key& key) {
   refuse_after_fork(generation_, target_.name);
-  const Lease lease = readers_.lease(options_.busy_timeout);
+  const Lease lease = readers_.lease(options_.busy_timeout, "reading a record");
   auto record = lease->tables().load(key);
   if (immutable_) require_unchanged();
   return record;
@@ -254,7 +285,7 @@ std::optional<Record> SqliteBackend::load(const store::Key& key) {
 
 std::optional<Record> SqliteBackend::load_node(std::int64_t id, bool& reclaiming) {
   refuse_after_fork(generation_, target_.name);
-  const Lease lease = readers_.lease(options_.busy_timeout);
+  const Lease lease = readers_.lease(options_.busy_timeout, "reading a record");
   Tables& tables = lease->tables();
   auto record = tables.load_node(id, reclaiming);
   if (!record) {
@@ -297,7 +328,7 @@ const store::MarkWords* SqliteBackend::live_mark() {
 void SqliteBackend::leave_blank_mark() {
   if (options_.read_only) return;
   try {
-    const Lease lease = writer_.lease(std::chrono::steady_clock::now());
+    const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "the first commit");
     lease->set_deadline(std::chrono::steady_clock::now() + kMaintenancePatience);
     lease->try_execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('opening', random())");
   } catch (const BusyError&) {
@@ -326,8 +357,9 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
     require_same_file();
     file_looked_at_.store(now, std::memory_order_relaxed);
   }
-  Lease lease = writer_.lease(deadline);
+  Lease lease = writer_.lease(deadline, "a transaction");
   if (!owners_.join_writers()) throw_claimed();
+  prepare_writer(*lease);
   lease->set_deadline(deadline);
   const int code = lease->begin_immediate().try_execute();
   if ((code & 0xff) == SQLITE_BUSY) {
@@ -370,7 +402,7 @@ void SqliteBackend::claim() {
 bool SqliteBackend::disclaim() {
   refuse_after_fork(generation_, target_.name);
   if (!owners_.writes()) return true;
-  const Lease lease = writer_.lease(options_.busy_timeout);  // nobody writes just now
+  const Lease lease = writer_.lease(options_.busy_timeout, "closing");  // nobody writes just now
   owners_.leave_writers();
   claimed_ = false;
   return true;
@@ -381,7 +413,7 @@ void SqliteBackend::maintain() {
   if (options_.read_only || refused_.load()) return;
   require_same_file();
   const auto deadline = std::chrono::steady_clock::now() + kMaintenancePatience;
-  const Lease lease = writer_.lease(deadline);
+  const Lease lease = writer_.lease(deadline, "maintenance");
   Connection& connection = *lease;
   connection.set_deadline(deadline);
   const auto quietly = [&connection](const char* sql) {
@@ -400,14 +432,71 @@ void SqliteBackend::maintain() {
   quietly("PRAGMA analysis_limit = 400");
   quietly("PRAGMA optimize");
   if (file_state(target_.path + "-wal").size > kLargeWal) {
-    quietly("PRAGMA wal_checkpoint(TRUNCATE)");
+    constexpr std::array<const char*, 4> kCheckpoints{
+        "PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(FULL)",
+        "PRAGMA wal_checkpoint(RESTART)", "PRAGMA wal_checkpoint(TRUNCATE)"};
+    quietly(kCheckpoints[static_cast<std::size_t>(options_.checkpoint)]);
   }
+}
+
+// While an import runs the writer has three quarters of its cache: readers read what was there.
+void SqliteBackend::bound_caches() noexcept {
+  const std::size_t bulk = bulk_bytes_.load();
+  const std::size_t all = bulk != 0 ? bulk : page_cache_bytes_.load();
+  const std::size_t most = bulk != 0 ? bulk : options_.cache_bytes;
+  writer_.bound_caches(bulk != 0 ? all / 4 * 3 : all / kWriterPart,
+                       bulk != 0 ? most : most / kWriterPart);
+  readers_.bound_caches(bulk != 0 ? all / 4 : all - all / kWriterPart, most / kReaderPart);
+}
+
+void SqliteBackend::begin_bulk(std::size_t cache_bytes) {
+  refuse_after_fork(generation_, target_.name);
+  std::size_t none = 0;
+  if (!bulk_bytes_.compare_exchange_strong(none, cache_bytes)) {
+    throw UsageError("a bulk import of " + target_.name +
+                     " runs already in this process; end that one first");
+  }
+  bound_caches();
+}
+
+bool SqliteBackend::end_bulk(store::Deadline deadline) {
+  refuse_after_fork(generation_, target_.name);
+  bulk_bytes_ = 0;
+  bound_caches();
+  const Lease lease = writer_.lease(deadline, "the end of a bulk import");
+  Connection& connection = *lease;
+  prepare_writer(connection);
+  connection.set_deadline(deadline);
+  const auto quietly = [&connection](const char* sql) {
+    const int code = connection.try_execute(sql);
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
+  };
+  quietly("PRAGMA analysis_limit = 400");
+  quietly("PRAGMA optimize = 0x10002");  // of all tables, as none has been asked for by this one
+  bool emptied = false;
+  do {
+    emptied = connection.integer("PRAGMA wal_checkpoint(TRUNCATE)") == 0;
+  } while (!emptied && std::chrono::steady_clock::now() < deadline);
+  return emptied;
+}
+
+void SqliteBackend::when_due(std::function<void(store::Deadline)> wake) {
+  reads_.when_due(wake);
+  readers_.when_idle(std::move(wake));
+}
+
+std::optional<store::Deadline> SqliteBackend::tend() {
+  const auto now = std::chrono::steady_clock::now();
+  const std::optional<store::Deadline> read = reads_.end_overdue(now);
+  const std::optional<store::Deadline> idle = readers_.close_idle(now);
+  return read && idle ? std::min(read, idle) : read ? read : idle;
 }
 
 void SqliteBackend::sync() {
   refuse_after_fork(generation_, target_.name);
   if (options_.read_only) return;
-  const Lease lease = writer_.lease(std::chrono::steady_clock::now() + options_.busy_timeout);
+  const Lease lease =
+      writer_.lease(std::chrono::steady_clock::now() + options_.busy_timeout, "a sync");
   // The WAL has all that is not in the database yet. At synchronous=off even what a checkpoint
   // moved there may not be on the disk.
   lease->integer("SELECT count(*) FROM prefix");  // opens the WAL
@@ -422,7 +511,7 @@ void SqliteBackend::sync() {
 
 std::vector<std::string> SqliteBackend::check() {
   refuse_after_fork(generation_, target_.name);
-  const Lease lease = readers_.lease(options_.busy_timeout);
+  const Lease lease = readers_.lease(options_.busy_timeout, "a check");
   std::vector<std::string> problems;
   try {
     Statement statement(*lease, "PRAGMA integrity_check");
@@ -447,7 +536,7 @@ std::uint64_t SqliteBackend::size_on_disk() const {
 }  // namespace
 
 std::unique_ptr<store::Backend> open(const std::string& path, const Options& options) {
-  if (options.max_readers < 1) throw UsageError("max_readers must be at least 1");
+  if (options.max_readers < 1) throw UsageError("pool_size must be at least 1");
   guard_sqlite_against_fork();
   return std::make_unique<SqliteBackend>(path, options);
 }

@@ -22,13 +22,23 @@ namespace graven::sqlite {
 /// kOff may find the file damaged.
 enum class Synchronous { kOff, kNormal, kFull };
 
+/// How far maintain() has a checkpoint go.
+enum class CheckpointMode { kPassive, kFull, kRestart, kTruncate };
+
 struct Options {
   bool read_only = false;
   bool allow_network_file_system = false;
   Synchronous synchronous = Synchronous::kNormal;
-  std::chrono::milliseconds busy_timeout{5000};  ///< how long a read waits for locks
-  int max_readers = 64;                          ///< views and loads at the same time
-  std::string vfs{};                             ///< SQLite's file layer; empty: its default
+  std::chrono::milliseconds busy_timeout{5000};   ///< how long a read waits for locks
+  int max_readers = 64;                           ///< views and loads at the same time
+  std::chrono::milliseconds keep_alive{300'000};  ///< an idle read connection is closed after that
+  std::chrono::milliseconds reader_limit{0};      ///< a view older than that is ended; 0: none is
+  int checkpoint_pages = 4000;  ///< in the WAL, from which on a commit checkpoints; 0: none does
+  CheckpointMode checkpoint = CheckpointMode::kTruncate;
+  std::size_t cache_bytes = std::size_t{96} << 20U;  ///< of all page caches together
+  std::size_t mmap_bytes = 0;                        ///< of the file, by each connection
+  bool temp_store_in_memory = false;
+  std::string vfs{};  ///< SQLite's file layer; empty: its default
 };
 
 /// Opens the store at `path`, and makes one where there is no file or an empty one.

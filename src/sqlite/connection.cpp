@@ -27,10 +27,17 @@ Connection::Connection(const Target& target, const std::string& location, int fl
   sqlite3_busy_handler(handle_, on_busy, this);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_set_authorizer(
+      handle_,
+      [](void* self, int action, const char* first, const char* second, const char*, const char*) {
+        return static_cast<Connection*>(self)->raw_.authorize(action, first, second);
+      },
+      this);
 }
 
 Connection::~Connection() {
   tables_.clear();
+  raw_.clear();
   for (Statement* statement : {&begin_, &begin_immediate_, &commit_, &rollback_}) {
     *statement = Statement();
   }

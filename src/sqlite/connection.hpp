@@ -19,6 +19,7 @@
 #include <sqlite3.h>
 
 #include "sqlite/fault.hpp"
+#include "sqlite/raw_sql.hpp"
 #include "sqlite/statement.hpp"
 #include "sqlite/tables.hpp"
 #include "store/backend.hpp"
@@ -44,6 +45,8 @@ class Connection {
   [[nodiscard]] sqlite3* handle() const noexcept { return handle_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] Tables& tables() noexcept { return tables_; }
+  /// The program's own statements.
+  [[nodiscard]] RawStatements& raw() noexcept { return raw_; }
 
   /// Runs SQL whose rows nobody wants.
   void execute(const char* sql);
@@ -63,6 +66,13 @@ class Connection {
 
   /// The page cache's size, about; what is too much goes at once. Outside of statements.
   void set_cache(std::size_t bytes) noexcept;
+
+  /// How many pages the WAL may have before a commit of this connection checkpoints; 0: none does.
+  void checkpoint_after(int pages) noexcept {
+    sqlite3_wal_autocheckpoint(handle_, pages);
+    checkpoint_pages_ = pages;
+  }
+  [[nodiscard]] int checkpoint_pages() const noexcept { return checkpoint_pages_; }
 
   /// Locks are waited for until then; without a deadline for the target's busy_timeout.
   void set_deadline(std::optional<store::Deadline> deadline) noexcept { deadline_ = deadline; }
@@ -87,6 +97,7 @@ class Connection {
   std::optional<store::Deadline> deadline_;
   store::Deadline waiting_until_{};
   std::size_t cache_kib_ = 0;  // as set; 0: not yet
+  int checkpoint_pages_ = -1;  // as set
   bool suspect_ = false;
   sqlite3* handle_ = nullptr;
   Statement begin_;
@@ -94,6 +105,7 @@ class Connection {
   Statement commit_;
   Statement rollback_;
   Tables tables_;
+  RawStatements raw_{*this};
 };
 
 }  // namespace graven::sqlite

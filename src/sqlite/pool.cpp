@@ -8,59 +8,96 @@
 #include <graven/error.hpp>
 
 #include <algorithm>
+#include <unistd.h>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace graven::sqlite {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+namespace {
+
+/// The calling thread's number, as the system's tools show it.
+std::int64_t this_thread() noexcept {
+  struct Known {
+    std::uint64_t generation = UINT64_MAX;
+    std::int64_t number = 0;
+  };
+  thread_local Known known;
+  if (known.generation != base::fork_generation()) {
+    known = {base::fork_generation(), std::int64_t{::gettid()}};
+  }
+  return known.number;
+}
+
+}  // namespace
 
 Lease::~Lease() {
   if (pool_ != nullptr && ours()) pool_->give_back(connection_);
 }
 
-Pool::Pool(Opener opener, int limit, std::string exhausted)
-    : opener_(std::move(opener)),
-      limit_(limit),
-      exhausted_(std::move(exhausted)),
-      state_(std::make_unique<State>()) {
-  state_->idle.reserve(static_cast<std::size_t>(limit));
-}
+Pool::Pool(Opener opener, PoolSettings settings)
+    : opener_(std::move(opener)), settings_(std::move(settings)), state_(fresh_state()) {}
 
 Pool::~Pool() = default;
 
+std::unique_ptr<Pool::State> Pool::fresh_state() const {
+  auto state = std::make_unique<State>();
+  const auto limit = static_cast<std::size_t>(settings_.limit);
+  state->members.reserve(limit);
+  state->idle.reserve(limit);
+  return state;
+}
+
 template <typename Wait>
-Lease Pool::take(const Wait& wait) {
+Lease Pool::take(const char* purpose, const Wait& wait) {
   const std::uint64_t generation = base::fork_generation();
   {
     std::unique_lock lock(mutex_);
     for (;;) {
       State& state = *state_;
       if (!state.idle.empty()) {
-        Connection* connection = state.idle.back().release();
+        Connection* connection = state.idle.back();
         state.idle.pop_back();
+        ++state.leases;
+        const auto member =
+            std::find_if(state.members.begin(), state.members.end(),
+                         [&](const Member& one) { return one.connection.get() == connection; });
+        member->lent = true;
+        member->thread = this_thread();
+        member->purpose = purpose;
+        member->since = Clock::now();
         return {*this, connection, generation};
       }
-      if (state.open < limit_) {
+      if (state.open < settings_.limit || held_by_this_thread()) {
         ++state.open;
         share_caches();
         break;
       }
-      if (!wait(state.returned, lock)) throw BusyError(exhausted_);
+      ++state.waiting;
+      const bool again = wait(state.returned, lock);
+      --state.waiting;
+      if (!again) throw_exhausted();
     }
   }
-  return open(generation);
+  return open(generation, purpose);
 }
 
-Lease Pool::lease(store::Deadline deadline) {
-  return take([&](std::condition_variable& returned, std::unique_lock<std::mutex>& lock) {
-    if (std::chrono::steady_clock::now() >= deadline) return false;
+Lease Pool::lease(store::Deadline deadline, const char* purpose) {
+  return take(purpose, [&](std::condition_variable& returned, std::unique_lock<std::mutex>& lock) {
+    if (Clock::now() >= deadline) return false;
     returned.wait_until(lock, deadline);
     return true;
   });
 }
 
-Lease Pool::lease(std::chrono::milliseconds patience) {
-  std::optional<store::Deadline> deadline;  // the clock is not read where nobody waits
-  return take([&](std::condition_variable& returned, std::unique_lock<std::mutex>& lock) {
-    const auto now = std::chrono::steady_clock::now();
+Lease Pool::lease(milliseconds patience, const char* purpose) {
+  std::optional<store::Deadline> deadline;
+  return take(purpose, [&](std::condition_variable& returned, std::unique_lock<std::mutex>& lock) {
+    const auto now = Clock::now();
     if (!deadline) deadline = now + patience;
     if (now >= *deadline) return false;
     returned.wait_until(lock, *deadline);
@@ -68,16 +105,17 @@ Lease Pool::lease(std::chrono::milliseconds patience) {
   });
 }
 
-Lease Pool::open(std::uint64_t generation) {
+Lease Pool::open(std::uint64_t generation, const char* purpose) {
   try {
     std::unique_ptr<Connection> connection = opener_();
-    std::size_t share = 0;
-    {
-      const std::scoped_lock lock(mutex_);
-      share = cache_share();
-    }
-    if (share != 0) connection->set_cache(share);
-    return {*this, connection.release(), generation};
+    const std::scoped_lock lock(mutex_);
+    State& state = *state_;
+    if (const std::size_t share = cache_share(); share != 0) connection->set_cache(share);
+    ++state.leases;
+    Connection* lent = connection.get();
+    state.idle.reserve(state.members.size() + 1);  // give_back() must not fail
+    state.members.push_back({std::move(connection), true, this_thread(), purpose, Clock::now()});
+    return {*this, lent, generation};
   } catch (...) {
     const std::scoped_lock lock(mutex_);
     --state_->open;
@@ -89,16 +127,104 @@ Lease Pool::open(std::uint64_t generation) {
 void Pool::give_back(Connection* connection) noexcept {
   const bool broken = connection->suspect() || connection->in_transaction();
   std::unique_ptr<Connection> unwanted;  // closed after the mutex is released
+  std::optional<store::Deadline> due;
+  {
+    const std::scoped_lock lock(mutex_);
+    State& state = *state_;
+    const auto member =
+        std::find_if(state.members.begin(), state.members.end(),
+                     [&](const Member& one) { return one.connection.get() == connection; });
+    const bool surplus = state.open > settings_.limit;
+    if (state.open >= settings_.limit || broken) state.returned.notify_one();
+    if (broken || surplus) {
+      unwanted = std::move(member->connection);
+      state.members.erase(member);
+      --state.open;
+    } else {
+      if (const std::size_t share = cache_share(); share != 0) connection->set_cache(share);
+      member->lent = false;
+      member->since = Clock::now();
+      state.idle.push_back(connection);
+      if (wake_ && !state.woken && state.idle.size() > 1) {
+        state.woken = true;
+        due = member->since + settings_.keep_alive;
+      }
+    }
+  }
+  if (due) wake_(*due);
+}
+
+std::optional<store::Deadline> Pool::close_idle(store::Deadline now) {
+  std::vector<std::unique_ptr<Connection>> unwanted;
   const std::scoped_lock lock(mutex_);
   State& state = *state_;
-  if (broken) {
-    unwanted.reset(connection);
-    --state.open;
-  } else {
-    if (const std::size_t share = cache_share(); share != 0) connection->set_cache(share);
-    state.idle.emplace_back(connection);
+  std::optional<store::Deadline> next;
+  for (auto member = state.members.begin(); member != state.members.end();) {
+    const bool last = state.members.size() == 1;
+    if (member->lent || last) {
+      ++member;
+    } else if (member->since + settings_.keep_alive > now) {
+      const store::Deadline due = member->since + settings_.keep_alive;
+      next = next ? std::min(*next, due) : due;
+      ++member;
+    } else {
+      std::erase(state.idle, member->connection.get());
+      unwanted.push_back(std::move(member->connection));
+      member = state.members.erase(member);
+      --state.open;
+    }
   }
-  if (state.open >= limit_ || broken) state.returned.notify_one();
+  state.woken = next.has_value();
+  return next;
+}
+
+const Pool::Member* Pool::longest_held() const noexcept {
+  const Member* found = nullptr;
+  for (const Member& member : state_->members) {
+    if (member.lent && (found == nullptr || member.since < found->since)) found = &member;
+  }
+  return found;
+}
+
+bool Pool::held_by_this_thread() const noexcept {
+  return std::any_of(state_->members.begin(), state_->members.end(), [](const Member& member) {
+    return member.lent && member.thread == this_thread();
+  });
+}
+
+void Pool::throw_exhausted() {
+  ++state_->timeouts;
+  std::string holder = "they are being opened";
+  if (const Member* member = longest_held()) {
+    holder =
+        fmt::format("thread {} has held {} for {} ms, for {}", member->thread,
+                    settings_.limit == 1 ? "it" : "one",
+                    std::chrono::duration_cast<milliseconds>(Clock::now() - member->since).count(),
+                    member->purpose);
+  }
+  throw BusyError(settings_.limit == 1
+                      ? fmt::format("the {} connection to {} is in use: {}; {}", settings_.role,
+                                    settings_.name, holder, settings_.remedy)
+                      : fmt::format("all {} {} connections to {} are in use: {}; {}",
+                                    settings_.limit, settings_.role, settings_.name, holder,
+                                    settings_.remedy));
+}
+
+PoolFigures Pool::figures() const {
+  const std::scoped_lock lock(mutex_);
+  const State& state = *state_;
+  PoolFigures figures{.limit = settings_.limit,
+                      .open = state.open,
+                      .active = state.open - static_cast<int>(state.idle.size()),
+                      .idle = static_cast<int>(state.idle.size()),
+                      .waiting = state.waiting,
+                      .leases = state.leases,
+                      .timeouts = state.timeouts};
+  if (const Member* member = longest_held()) {
+    figures.oldest = std::chrono::duration_cast<milliseconds>(Clock::now() - member->since);
+    figures.oldest_holder = fmt::format("thread {}, for {}", member->thread, member->purpose);
+  }
+  return figures;
 }
 
 void Pool::bound_caches(std::size_t bytes, std::size_t most) {
@@ -117,15 +243,19 @@ std::size_t Pool::cache_share() const noexcept {
 void Pool::share_caches() noexcept {
   const std::size_t share = cache_share();
   if (share == 0) return;
-  for (const auto& connection : state_->idle) connection->set_cache(share);
+  for (Connection* connection : state_->idle) connection->set_cache(share);
 }
 
 void Pool::clear() noexcept {
   std::vector<std::unique_ptr<Connection>> unwanted;
   const std::scoped_lock lock(mutex_);
-  unwanted.swap(state_->idle);
-  state_->open -= static_cast<int>(unwanted.size());
-  state_->idle.reserve(static_cast<std::size_t>(limit_));
+  State& state = *state_;
+  state.open -= static_cast<int>(state.idle.size());
+  state.idle.clear();
+  for (Member& member : state.members) {
+    if (!member.lent) unwanted.push_back(std::move(member.connection));
+  }
+  std::erase_if(state.members, [](const Member& member) { return !member.connection; });
 }
 
 void Pool::prepare_fork() noexcept { mutex_.lock(); }
@@ -133,8 +263,7 @@ void Pool::prepare_fork() noexcept { mutex_.lock(); }
 void Pool::parent_after_fork() noexcept { mutex_.unlock(); }
 
 void Pool::child_after_fork() noexcept {
-  auto fresh = std::make_unique<State>();
-  fresh->idle.reserve(static_cast<std::size_t>(limit_));
+  auto fresh = fresh_state();
   fresh->cache_bytes = state_->cache_bytes;
   fresh->cache_most = state_->cache_most;
   state_.swap(fresh);

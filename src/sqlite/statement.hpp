@@ -24,6 +24,9 @@ class Statement {
  public:
   Statement() = default;
   Statement(Connection& connection, std::string_view sql);
+  /// Takes one that is prepared.
+  Statement(Connection& connection, sqlite3_stmt* handle) noexcept
+      : handle_(handle), owner_(&connection) {}
   Statement(Statement&& other) noexcept : handle_(other.handle_), owner_(other.owner_) {
     other.handle_ = nullptr;
   }

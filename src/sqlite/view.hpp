@@ -2,9 +2,7 @@
 //
 // A read transaction as the port's View.
 //
-// Always holds: the connection is leased and the transaction begun with the first read, not
-// before: a view nobody reads holds nothing and pins no state. Until it is destroyed it keeps
-// checkpoints from passing its state.
+// Always holds: a view nobody reads holds nothing and pins no state.
 //
 // One thread at a time. In the child of a fork every use throws and the destructor does nothing.
 #pragma once
@@ -13,42 +11,33 @@
 #include <functional>
 #include <optional>
 
-#include "sqlite/pool.hpp"
+#include "sqlite/read_transaction.hpp"
 #include "store/backend.hpp"
 
 namespace graven::sqlite {
 
-/// What a view needs of its store.
-struct ViewSource {
-  Pool& readers;
-  const std::string& name;
-  std::chrono::milliseconds patience;
-  /// Throws where what was read cannot be trusted (a file read without locks has changed).
-  std::function<void()> verify;
-};
-
 class SqliteView final : public store::View {
  public:
-  explicit SqliteView(const ViewSource& source) noexcept;
+  explicit SqliteView(const ReadSource& source) noexcept
+      : source_(source), read_(source, "a snapshot or an iteration") {}
   SqliteView(const SqliteView&) = delete;
   SqliteView& operator=(const SqliteView&) = delete;
-  ~SqliteView() override;
 
   std::optional<store::Record> load(const store::Key& key) override;
   void load_many(std::span<const store::Key> keys,
                  const std::function<void(std::size_t, store::Record*)>& each) override;
   std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override;
   std::uint64_t count_items(std::int64_t map) override;
+  std::unique_ptr<store::SqlRows> sql(std::string_view text,
+                                      const store::SqlParameters& parameters) override;
 
  private:
-  Tables& tables();
-  void verify() const {
-    if (source_.verify) source_.verify();
-  }
+  /// What `body` reads from the tables, and that it can be trusted.
+  template <class Body>
+  auto reading(const Body& body);
 
-  const ViewSource& source_;
-  const std::uint64_t generation_;
-  std::optional<Lease> lease_;
+  const ReadSource& source_;
+  ReadTransaction read_;
 };
 
 }  // namespace graven::sqlite

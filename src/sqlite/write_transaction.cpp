@@ -114,6 +114,44 @@ std::uint64_t SqliteTransaction::count_items(std::int64_t map) {
   return open_connection().tables().count_items(map);
 }
 
+namespace {
+
+/// Rows that have all been fetched: what wrote them must not still be running at a COMMIT.
+class FetchedRows final : public store::SqlRows {
+ public:
+  explicit FetchedRows(RawRun& run) : columns_(run.columns()), writes_(run.writes()) {
+    while (run.fetch(rows_, SIZE_MAX)) {
+    }
+    changes_ = run.changes();
+    last_rowid_ = run.last_rowid();
+  }
+  [[nodiscard]] const std::vector<std::string>& columns() const override { return columns_; }
+  bool fetch(std::vector<store::SqlRow>& rows, std::size_t most) override {
+    for (; most > 0 && next_ < rows_.size(); --most) rows.push_back(std::move(rows_[next_++]));
+    return next_ < rows_.size();
+  }
+  [[nodiscard]] std::int64_t changes() const override { return changes_; }
+  [[nodiscard]] std::int64_t last_rowid() const override { return last_rowid_; }
+  [[nodiscard]] bool writes() const override { return writes_; }
+
+ private:
+  std::vector<std::string> columns_;
+  std::vector<store::SqlRow> rows_;
+  std::size_t next_ = 0;
+  std::int64_t changes_ = 0;
+  std::int64_t last_rowid_ = 0;
+  bool writes_;
+};
+
+}  // namespace
+
+std::unique_ptr<store::SqlRows> SqliteTransaction::sql(std::string_view text,
+                                                       const store::SqlParameters& parameters) {
+  Connection& connection = sound_connection();
+  RawRun run(connection, text, parameters);
+  return std::make_unique<FetchedRows>(run);
+}
+
 void SqliteTransaction::apply(std::span<const Change> changes) {
   Tables& tables = sound_connection().tables();
   try {

@@ -36,6 +36,9 @@ class SqliteTransaction final : public store::WriteTransaction {
                  const std::function<void(std::size_t, store::Record*)>& each) override;
   std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override;
   std::uint64_t count_items(std::int64_t map) override;
+  /// Runs to its end at once.
+  std::unique_ptr<store::SqlRows> sql(std::string_view text,
+                                      const store::SqlParameters& parameters) override;
 
   void apply(std::span<const store::Change> changes) override;
   void savepoint(int depth) override;

@@ -3,7 +3,14 @@
 // What a backend need not do better. Any thread, as the view allows.
 #include "store/backend.hpp"
 
+#include <graven/error.hpp>
+
 namespace graven::store {
+
+std::unique_ptr<SqlRows> View::sql(std::string_view, const SqlParameters&) {
+  throw UsageError(
+      "SQL is for stores in a SQLite file that are not open with persist=lazy or memory");
+}
 
 std::uint64_t View::count_items(std::int64_t map) {
   constexpr std::size_t kStep = 1024;

@@ -19,11 +19,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "store/change_feed.hpp"
 #include "store/mark.hpp"
 #include "store/record.hpp"
+#include "store/sql.hpp"
 
 namespace graven::store {
 
@@ -46,6 +48,10 @@ class View {
 
   /// Up to `limit` records of the range, in key order (or its reverse).
   virtual std::vector<Row> scan(const Range& range, std::size_t limit) = 0;
+
+  /// Runs a statement of the program's own over this state; UsageError where the store has no SQL,
+  /// or not for this view.
+  virtual std::unique_ptr<SqlRows> sql(std::string_view text, const SqlParameters& parameters);
 
   /// How many items a map has. O(items), but without moving them where the store can count.
   virtual std::uint64_t count_items(std::int64_t map);
@@ -167,6 +173,23 @@ class Backend {
   /// Housekeeping on the store's own terms (checkpoint, giving back free pages, planner
   /// statistics), only where due. Called with no transaction open.
   virtual void maintain() = 0;
+
+  /// Until end_bulk() the store is set up for one large piece of writing: page caches of about so
+  /// many bytes, also of connections opened meanwhile, and no checkpoints. Nothing of that outlives
+  /// the process. UsageError while another one runs.
+  virtual void begin_bulk(std::size_t cache_bytes) { static_cast<void>(cache_bytes); }
+  /// Ends that, whatever happens; then moves everything to where it stays, and has the store learn
+  /// about what it holds. With no transaction open, until the deadline; whether nothing is left.
+  virtual bool end_bulk(Deadline deadline) {
+    static_cast<void>(deadline);
+    return true;
+  }
+
+  /// Has `wake` called, from any thread, with the time when tend() will have something to do. Once,
+  /// before anything else is called.
+  virtual void when_due(std::function<void(Deadline)> wake) { static_cast<void>(wake); }
+  /// Closes what has been idle, and ends what has been open, for too long; when to ask again.
+  virtual std::optional<Deadline> tend() { return std::nullopt; }
 
   /// Proves the store's own structure (for SQLite, PRAGMA integrity_check); one line per
   /// problem, empty when sound. Reads only.

@@ -94,6 +94,7 @@ Store::Store(std::unique_ptr<Backend> backend, CommitHook& hook)
       cache_(*backend_, kCacheLimits, kWarmBytes, &table_share_),
       hook_(hook),
       housekeeper_([this] { return chore(); }) {
+  backend_->when_due([this](Deadline when) { housekeeper_.wake(when); });
   if (backend_->bound_pending(Share::kUnbounded)) {
     pending_part_ =
         pending_share_.join([this](std::size_t bytes) { backend_->bound_pending(bytes); });
@@ -278,6 +279,14 @@ void Store::flush() {
   backend_->flush();
 }
 
+void Store::begin_bulk(std::size_t cache_bytes) { backend_->begin_bulk(cache_bytes); }
+
+bool Store::end_bulk(Deadline deadline) {
+  if (in_transaction()) throw UsageError("a transaction is open on this thread: end it first");
+  const LaneHold hold(lane_, deadline, "the end of a bulk import");
+  return backend_->end_bulk(deadline);
+}
+
 bool Store::join() {
   const std::scoped_lock lock(users_mutex_);
   if (!ended_) ++users_;
@@ -353,6 +362,7 @@ void Store::begin(const Limits& limits) {
   transaction->limit = limits.transaction;
   transaction->busy = limits.busy;
   transaction->writing.emplace(*this, deadline);
+  if (limits.read_cache != 0) transaction->writing->work->keep_read(limits.read_cache);
   transaction->expires = Clock::now() + limits.transaction;
   {
     const std::scoped_lock lock(open_mutex_);
@@ -423,6 +433,12 @@ void Store::rollback() {
 }
 
 std::optional<Deadline> Store::chore() {
+  const std::optional<Deadline> tended = backend_->tend();
+  const std::optional<Deadline> rest = chore_in_lane();
+  return tended && rest ? std::min(tended, rest) : tended ? tended : rest;
+}
+
+std::optional<Deadline> Store::chore_in_lane() {
   std::shared_ptr<Transaction> open;
   {
     const std::scoped_lock lock(open_mutex_);

@@ -44,6 +44,7 @@ class CommitHook {
 struct Limits {
   std::chrono::milliseconds busy{30'000};
   std::chrono::milliseconds transaction{60'000};
+  std::size_t read_cache = 0;  ///< bytes of records read that a transaction keeps; 0: as usual
 };
 
 class Store final : public base::ForkGuard {
@@ -93,6 +94,10 @@ class Store final : public base::ForkGuard {
   /// transaction of this thread.
   void flush();
 
+  /// See Backend: in the lane.
+  void begin_bulk(std::size_t cache_bytes);
+  bool end_bulk(Deadline deadline);
+
   /// Counts one more user; false when the last one has left a store that ends with that.
   [[nodiscard]] bool join();
   /// The last one to leave lets other processes claim the store.
@@ -125,6 +130,7 @@ class Store final : public base::ForkGuard {
   /// settings: a write would wait for its end.
   void refuse_beside_transaction() const;
   std::optional<Deadline> chore();
+  std::optional<Deadline> chore_in_lane();
   void expire(Transaction& transaction);
   void end(Transaction& transaction) noexcept;
   void commit_work(Work& work, WriteTransaction& writes);

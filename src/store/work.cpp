@@ -162,6 +162,17 @@ void Work::start_clock() {
   commit_id_ = static_cast<std::uint64_t>(last_id_);
 }
 
+std::unique_ptr<SqlRows> Work::sql(std::string_view text, const SqlParameters& parameters) {
+  if (sink_ == nullptr) return below_.sql(text, parameters);
+  spill();
+  std::unique_ptr<SqlRows> rows = sink_->sql(text, parameters);
+  if (rows->writes()) {
+    written_ = true;
+    clocked_ = true;  // so that it can be told whether the commit is there
+  }
+  return rows;
+}
+
 std::int64_t Work::next_id(Space space) {
   clocked_ = true;
   if (!recording_) return last_id_ = ids_.next(last_id_ + 1);
@@ -198,7 +209,11 @@ std::optional<Record> Work::load_below(const Key& key) {
   std::optional<Record> record = load_apart(key);
   if (recording_) reads_.saw(key, record);
   clean_bytes_ += bytes_of(record);
-  if (clean_.size() >= kCleanRecords || clean_bytes_ >= kCleanBytes) {
+  constexpr std::size_t kOfARecord = 200;  // beside its body, about
+  const bool full = clean_limit_ != 0
+                        ? clean_bytes_ + clean_.size() * kOfARecord >= clean_limit_
+                        : clean_.size() >= kCleanRecords || clean_bytes_ >= kCleanBytes;
+  if (full) {
     clean_.clear();
     clean_bytes_ = bytes_of(record);
   }
@@ -333,12 +348,12 @@ void Work::write_many(std::vector<Change> changes) {
       change.record->version = schema(change.key.space).has_version ? commit_id_ : 0;
     }
   }
-  if (recording_ || in_mutation_) {
+  if (recording_ || (in_mutation_ && changes.size() < kMany)) {
     for (Change& change : changes) write(change.key, std::move(change.record));
     return;
   }
   written_ = true;
-  apply(done_);
+  spill();
   for (const Change& change : changes) clean_.erase(change.key);
   apply(std::move(changes));
 }

@@ -87,9 +87,16 @@ class Work final : public View {
 
   void put(const Key& key, Record record);
   void erase(const Key& key);
-  /// Puts and erases many, each key once: what has been decided without reading. Outside a
-  /// mutation they go to the sink at once.
+  /// Puts and erases many, each key once: what has been decided without reading. Where they are
+  /// kMany or more, and outside of a mutation, they go to the sink at once, past the overlays.
   void write_many(std::vector<Change> changes);
+  static constexpr std::size_t kMany = 1024;
+
+  /// Keeps so many bytes of records read, for a work that will come back to them.
+  void keep_read(std::size_t bytes) noexcept { clean_limit_ = bytes; }
+
+  /// In a write transaction: over all that was written so far.
+  std::unique_ptr<SqlRows> sql(std::string_view text, const SqlParameters& parameters) override;
 
   /// An id never given out before (see design/ids.md): 48 bits of milliseconds, 15 of sequence.
   /// `space` is where its record will be.
@@ -165,6 +172,7 @@ class Work final : public View {
   std::size_t unspilled_bytes_ = 0;
   std::size_t applied_bytes_ = 0;
   std::size_t clean_bytes_ = 0;
+  std::size_t clean_limit_ = 0;  // 0: as usual
 
   // Records read from below, for as long as nobody else can change them.
   struct KeyHash {

@@ -30,11 +30,15 @@ from graven._graven import (
     MapStats,
     Problem,
     Snapshot,
+    SqlConnection,
+    SqlCursor,
     Transaction,
     Transactor,
 )
+from graven.bulk import BulkImport
 from graven.db import DB
 from graven.errors import (
+    AbortedError,
     BadValueError,
     BusyError,
     ClosedError,
@@ -92,7 +96,9 @@ __all__ = [
     "DB",
     "RD",
     "RL",
+    "AbortedError",
     "BadValueError",
+    "BulkImport",
     "BusyError",
     "Change",
     "CheckReport",
@@ -112,6 +118,8 @@ __all__ = [
     "MapStats",
     "Problem",
     "Snapshot",
+    "SqlConnection",
+    "SqlCursor",
     "Transaction",
     "Transactor",
     "TransactionExpiredError",

@@ -7,6 +7,7 @@ import os
 import warnings
 
 from graven import _graven
+from graven.bulk import BulkImport, Progress
 from graven.unflushed import flush_at_exit
 from graven.watch import Watch
 
@@ -17,7 +18,10 @@ class DB(_graven.Database):
     """The root dict of one prefix (an independent keyspace) in one store.
 
     `path_or_url` is the path of a SQLite file, `sqlite:///relative.db`,
-    `sqlite:////absolute.db` (with `?mode=ro` for reading only) or `memory://`.
+    `sqlite:////absolute.db` or `memory://`; a URL may carry options by name, which win
+    (`?mode=ro&pool_size=20`). Without one the environment names the store: DATABASE_URL, with
+    DB_POOL_SIZE, DB_SEPARATE_READ_WRITE, DB_KEEP_ALIVE_TIMEOUT, DB_ENABLE_WAL, DB_BUSY_TIMEOUT and
+    DB_SYNCHRONOUS where they are set.
 
     It is used like a dict: `db["person"] = {"name": "Ada"}`, `db["person"]["name"]`.
     Close it with close(), or use it in a with statement.
@@ -39,11 +43,24 @@ class DB(_graven.Database):
     busy_timeout: how many seconds a write waits for other writers before BusyError.
     transaction_limit: after how many seconds a transaction() is rolled back.
     allow_network_file_system: open a file on NFS, SMB and the like, which is refused otherwise.
+
+    Of the file, where the first DB that a process opens on it decides:
+
+    pool_size: read connections at a time; who finds none free waits.
+    separate_read_write: more readers, twice pool_size and at least 20. There is one writer.
+    keep_alive: after how many idle seconds a connection is closed.
+    reader_limit: after how many seconds a snapshot or an iteration is ended, so that it does not
+        keep the WAL from being cleaned up; its next use raises TransactionExpiredError. 0: never.
+    wal_autocheckpoint: pages in the WAL from which on a commit moves them to the database.
+    checkpoint: how far maintenance() goes: "passive", "full", "restart" or "truncate".
+    cache_mb: MiB of the page caches of all connections together; 0: 96.
+    mmap_mb: MiB of the file that each connection maps for reading.
+    temp_store: "file" or "memory".
     """
 
     def __init__(
         self,
-        path_or_url: str | os.PathLike[str],
+        path_or_url: str | os.PathLike[str] | None = None,
         prefix: str | None = None,
         link_field: str | None = None,
         *,
@@ -57,9 +74,18 @@ class DB(_graven.Database):
         busy_timeout: float = 30.0,
         transaction_limit: float = 60.0,
         allow_network_file_system: bool = False,
+        pool_size: int = 10,
+        separate_read_write: bool = False,
+        keep_alive: float = 300.0,
+        reader_limit: float = 0.0,
+        wal_autocheckpoint: int = 4000,
+        checkpoint: str = "truncate",
+        cache_mb: int = 0,
+        mmap_mb: int = 0,
+        temp_store: str = "file",
     ) -> None:
         super().__init__(
-            os.fspath(path_or_url),
+            None if path_or_url is None else os.fspath(path_or_url),
             prefix=prefix or "",
             link_field=link_field or "",
             read_only=read_only,
@@ -71,6 +97,17 @@ class DB(_graven.Database):
             busy_timeout=busy_timeout,
             transaction_limit=transaction_limit,
             allow_network_file_system=allow_network_file_system,
+            settings={
+                "pool_size": str(pool_size),
+                "separate_read_write": "on" if separate_read_write else "off",
+                "keep_alive": str(keep_alive),
+                "reader_limit": str(reader_limit),
+                "wal_autocheckpoint": str(wal_autocheckpoint),
+                "checkpoint": checkpoint,
+                "cache_mb": str(cache_mb),
+                "mmap_mb": str(mmap_mb),
+                "temp_store": temp_store,
+            },
         )
         self._opened = True
         if persist == "lazy":
@@ -94,6 +131,13 @@ class DB(_graven.Database):
         import asyncio  # here, because it takes longer to import than all of graven
 
         await asyncio.to_thread(self.maintenance)
+
+    def bulk_import(self, cache_mb: int = 512, progress: Progress | None = None) -> BulkImport:
+        """One large piece of writing, in phases; see BulkImport.
+
+        progress: called with the phase's name, how much is done and of how much (0: unknown).
+        """
+        return BulkImport(self, cache_mb, progress)
 
     def watch(self, path: str) -> Watch:
         """An iterator of the changes of what lies at a path; see Watch."""

@@ -9,6 +9,7 @@ Whatever raises has changed nothing; CommitUnknownError alone exists to say that
 from __future__ import annotations
 
 __all__ = [
+    "AbortedError",
     "BadValueError",
     "BusyError",
     "ClosedError",
@@ -127,6 +128,12 @@ class TransactionExpiredError(Error, TimeoutError):
     """A transaction outlived its time limit and was rolled back."""
 
     code = "transaction_expired"
+
+
+class AbortedError(Error):
+    """A bulk import was asked to end."""
+
+    code = "aborted"
 
 
 for _name in __all__:

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//
+// SQL on the store's file: for tables of the program's own beside graven's, and for looking at
+// graven's, which can only be read (docs/format/sqlite.md has them).
+//
+//     auto sql = db.write_connection();                 // one transaction, the graph's writes
+//     included sql.execute("CREATE TABLE IF NOT EXISTS audit (at INTEGER, what TEXT)");
+//     sql.execute("INSERT INTO audit VALUES (?, ?)", {1, "began"});
+//     db["state"] = "begun";
+//     sql.commit();
+//
+// A connection and its cursors belong to the thread that made them. UsageError on stores without
+// SQL: in memory, and lazy ones.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <graven/data.hpp>
+
+namespace graven {
+
+namespace graph {
+class SqlSession;
+class SqlRun;
+}  // namespace graph
+
+/// The rows of one statement: null, integers, floats, texts, Bytes.
+class SqlCursor {
+ public:
+  /// The next row; nothing after the last.
+  [[nodiscard]] std::optional<std::vector<Value>> next();
+  [[nodiscard]] std::vector<std::vector<Value>> all();
+  [[nodiscard]] const std::vector<std::string>& columns() const;
+  /// How many rows an INSERT, UPDATE or DELETE changed.
+  [[nodiscard]] std::int64_t changes() const;
+  /// The rowid of the last row inserted.
+  [[nodiscard]] std::int64_t last_rowid() const;
+
+  explicit SqlCursor(std::shared_ptr<graph::SqlRun> run) : run_(std::move(run)) {}
+
+ private:
+  std::shared_ptr<graph::SqlRun> run_;
+};
+
+class SqlConnection {
+ public:
+  /// Runs one statement. Values for its parameters: null, bool, integers, floats, texts, Bytes, in
+  /// order or by name. BadValueError for SQL that is wrong, a constraint that is broken, and values
+  /// that do not fit; UsageError for what graven keeps to itself (its tables, transactions,
+  /// pragmas).
+  SqlCursor execute(std::string_view sql, const std::vector<Data>& values = {}) const;
+  SqlCursor execute_named(std::string_view sql,
+                          const std::vector<std::pair<std::string, Data>>& values) const;
+
+  /// Of write_connection(): commits, and ends it.
+  void commit() const;
+  /// Ends it; what a write_connection() has not committed is rolled back.
+  void close() const noexcept;
+
+  explicit SqlConnection(std::shared_ptr<graph::SqlSession> session)
+      : session_(std::move(session)) {}
+
+ private:
+  std::shared_ptr<graph::SqlSession> session_;
+};
+
+}  // namespace graven

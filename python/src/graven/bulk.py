@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""graven.BulkImport: one large piece of writing, in phases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Optional, TypeVar
+
+from graven import _graven
+from graven.errors import AbortedError
+
+__all__ = ["BulkImport", "Phase"]
+
+Row = TypeVar("Row")
+Progress = Callable[[str, int, int], object]
+
+
+class BulkImport(_graven.BulkImportBase):
+    """What `with db.bulk_import() as session:` gives.
+
+    Until its block ends the store is set up for the import: a page cache of `cache_mb` MiB, no
+    checkpoints, no time limit of transactions. Nothing of that is kept in the file. The end, be it
+    by an exception, restores the settings, moves the WAL into the database and cuts it to nothing,
+    and makes the planner's statistics anew. Readers are never kept waiting.
+
+        with db.bulk_import(progress=report) as session:
+            with session.phase("people"):
+                for row in session.each(rows, total=len(rows)):
+                    people[row["id"]] = row
+
+    abort(), from any thread, ends a phase between two rows and keeps what is whole; further phases
+    raise AbortedError, which the session's block takes for its end.
+    """
+
+    def phase(self, name: str) -> Phase:
+        """A context manager: its block is one transaction, rolled back on any exception."""
+        return Phase(self, name)
+
+    def each(self, rows: Iterable[Row], total: int = 0) -> Iterator[Row]:
+        """The rows, until there are no more or abort() was called; reports progress."""
+        done = 0
+        for row in rows:
+            if not self.advance(done, total):
+                return
+            yield row
+            done += 1
+        self.advance(done, total)
+
+    def __enter__(self) -> BulkImport:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> bool:
+        self.finish()
+        return self.aborted and isinstance(error, AbortedError)
+
+
+class Phase:
+    """One transaction of a bulk import."""
+
+    def __init__(self, session: BulkImport, name: str) -> None:
+        self._session = session
+        self._name = name
+
+    def __enter__(self) -> Phase:
+        self._session._begin_phase(self._name)
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self._session._end_phase(error is None)
+

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+//
+// Phases, progress and abort; what the store does for an import is the backend's begin_bulk() and
+// end_bulk(). See graven/bulk_import.hpp.
+#include <graven/bulk_import.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "graph/scope.hpp"
+
+namespace graven {
+
+using Clock = std::chrono::steady_clock;
+
+namespace {
+constexpr auto kReportsApart = std::chrono::milliseconds(50);
+constexpr auto kNoLimit = std::chrono::hours(24 * 365);
+}  // namespace
+
+struct BulkImport::State {
+  State(Database of, BulkOptions with) : database(std::move(of)), options(std::move(with)) {}
+
+  [[nodiscard]] store::Store& store() const { return database.scope()->session().heap().store(); }
+  [[nodiscard]] bool usable() const {
+    return !database.closed() && generation == base::fork_generation();
+  }
+
+  const Database database;
+  const BulkOptions options;
+  const std::uint64_t generation = base::fork_generation();
+  std::atomic<bool> aborted{false};
+
+  // Of the phase's thread:
+  bool open = false;
+  Phase current;
+  Clock::time_point began;
+  Clock::time_point reported;
+  std::uint64_t total = 0;
+  bool finished = false;
+  bool emptied = false;
+
+  std::mutex mutex;
+  std::vector<Phase> ended;  // mutex
+};
+
+BulkImport::BulkImport(const Database& database, BulkOptions options)
+    : state_(std::make_unique<State>(database, std::move(options))) {
+  constexpr std::size_t kMost = std::size_t{1} << 20U;
+  if (state_->options.cache_mb < 1 || state_->options.cache_mb > kMost) {
+    throw UsageError(fmt::format("cache_mb is {}: give a number of MiB from 1 to {}",
+                                 state_->options.cache_mb, kMost));
+  }
+  store::Store& store = state_->store();
+  if (store.backend().read_only()) {
+    throw UsageError("a bulk import writes, and " + database.name() + " was opened read-only");
+  }
+  if (store.in_transaction()) {
+    throw UsageError(
+        "a bulk import inside a transaction: begin it before, its phases are "
+        "transactions themselves");
+  }
+  store.begin_bulk(state_->options.cache_mb << 20U);
+}
+
+BulkImport::BulkImport(BulkImport&&) noexcept = default;
+
+BulkImport::~BulkImport() {
+  if (!state_) return;
+  try {
+    finish();
+  } catch (const std::exception&) {
+    // finish() is there for those who want to know.
+  }
+}
+
+void BulkImport::begin_phase(std::string_view name) const {
+  State& state = *state_;
+  if (state.finished) throw UsageError("the bulk import has ended: begin another");
+  if (state.open) {
+    throw UsageError(
+        fmt::format("phase '{}' is open: end it before '{}'", state.current.name, name));
+  }
+  if (state.aborted.load()) {
+    throw AbortedError(fmt::format("the bulk import was aborted before its phase '{}'", name));
+  }
+  const store::Limits limits = state.database.scope()->session().limits();
+  state.store().begin({.busy = limits.busy,
+                       .transaction = kNoLimit,
+                       .read_cache = state.options.cache_mb << 20U >> 2U});
+  state.open = true;
+  state.current = {.name = std::string(name)};
+  state.total = 0;
+  state.began = state.reported = Clock::now();
+}
+
+void BulkImport::end_phase(bool commit) const {
+  State& state = *state_;
+  if (!state.open) throw UsageError("no phase of the bulk import is open");
+  state.open = false;
+  const auto end = [&](bool committed) {
+    state.current.committed = committed;
+    state.current.seconds = std::chrono::duration<double>(Clock::now() - state.began).count();
+    const std::scoped_lock lock(state.mutex);
+    state.ended.push_back(state.current);
+  };
+  try {
+    if (commit) {
+      state.store().commit();
+    } else {
+      state.store().rollback();
+    }
+  } catch (...) {
+    end(false);
+    throw;
+  }
+  end(commit);
+  if (commit && state.options.progress && state.reported != state.began) {
+    state.options.progress(state.current.name, state.current.done, state.total);
+  }
+}
+
+void BulkImport::phase(std::string_view name, const std::function<void()>& body) const {
+  begin_phase(name);
+  try {
+    body();
+  } catch (...) {
+    end_phase(false);
+    throw;
+  }
+  end_phase(true);
+}
+
+bool BulkImport::advance(std::uint64_t done, std::uint64_t total) const {
+  State& state = *state_;
+  if (!state.open) throw UsageError("advance() is called inside a phase of the bulk import");
+  state.current.done = done;
+  state.total = total;
+  if (state.options.progress) {
+    const auto now = Clock::now();
+    if (now - state.reported >= kReportsApart) {
+      state.reported = now;
+      state.options.progress(state.current.name, done, total);
+    }
+  }
+  return !state.aborted.load(std::memory_order_relaxed);
+}
+
+void BulkImport::abort() const noexcept { state_->aborted.store(true); }
+
+bool BulkImport::aborted() const noexcept { return state_->aborted.load(); }
+
+std::vector<BulkImport::Phase> BulkImport::phases() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->ended;
+}
+
+bool BulkImport::finish() const {
+  State& state = *state_;
+  if (state.finished) return state.emptied;
+  state.finished = true;
+  if (!state.usable()) return false;
+  if (state.open) end_phase(false);
+  state.emptied =
+      state.store().end_bulk(Clock::now() + state.database.scope()->session().limits().busy);
+  return state.emptied;
+}
+
+}  // namespace graven

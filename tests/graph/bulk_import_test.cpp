@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+//
+// Bulk imports and batch_insert, through the public API: phases that are committed, rolled back and
+// aborted, what the store is set to meanwhile and afterwards, readers beside; and that rows put
+// together are what they would be put one by one.
+#include <atomic>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <graven/graven.hpp>
+
+#include "base/random.hpp"
+#include "sqlite/child.hpp"
+#include "sqlite/temporary_folder.hpp"
+
+namespace graven::test {
+namespace {
+
+class Import : public testing::Test {
+ protected:
+  [[nodiscard]] Database open() const { return Database(path); }
+  [[nodiscard]] std::uintmax_t wal_size() const {
+    std::error_code none;
+    const auto size = std::filesystem::file_size(path + "-wal", none);
+    return none ? 0 : size;
+  }
+  static Data rows(int from, int count) {
+    Data all = Data::dict();
+    const auto root = std::get<Data::Index>(all.root());
+    for (int i = from; i < from + count; ++i) {
+      const auto row = all.adopt(Data::dict({{"number", i}, {"text", std::string(100, 'x')}}));
+      all.container(root).keys.push_back("row " + std::to_string(i));
+      all.container(root).items.push_back(row);
+    }
+    return all;
+  }
+
+  const TemporaryFolder folder;
+  const std::string path = folder / "i.db";
+};
+
+TEST_F(Import, PhasesAreCommittedOneByOneAndTheWalIsEmptyAtTheEnd) {
+  const Database db = open();
+  db["rows"] = Data::dict();
+  std::vector<std::string> reports;
+  BulkImport import(db, {.cache_mb = 16, .progress = [&](auto phase, auto done, auto total) {
+                           reports.push_back(std::string(phase) + " " + std::to_string(done) + "/" +
+                                             std::to_string(total));
+                         }});
+  import.phase("first", [&] {
+    for (int i = 0;
+  i < 5000; i += 500) {
+    ASSERT_TRUE(import.advance(static_cast<std::uint64_t>(i), 5000));
+    db["rows"].as_dict().update(rows(i, 500));
+    if (i == 0) std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  }
+  ASSERT_TRUE(import.advance(5000, 5000));
+});
+EXPECT_EQ(Database(path).root().at("rows").as_dict().size(), 5000U);
+  import.phase("second", [&] { db["more"] = 1;
+  }  // namespace
+);
+EXPECT_GT(wal_size(), 0U);
+EXPECT_TRUE(import.finish());
+EXPECT_TRUE(import.finish());
+EXPECT_EQ(wal_size(), 0U);
+ASSERT_FALSE(reports.empty());
+EXPECT_EQ(reports.back(), "first 5000/5000");
+const auto phases = import.phases();
+ASSERT_EQ(phases.size(), 2U);
+EXPECT_EQ(phases[0].name, "first");
+EXPECT_TRUE(phases[0].committed);
+EXPECT_EQ(phases[0].done, 5000U);
+EXPECT_TRUE(db.check().ok());
+}  // namespace graven::test
+
+TEST_F(Import, WhatThrowsIsRolledBackAndTheRestStays) {
+  const Database db = open();
+  {
+    const BulkImport import(db);
+    import.phase("good", [&] { db["good"] = 1;
+  });
+  EXPECT_THROW(import.phase("bad",
+                            [&] {
+                              db["bad"] = 1;
+                              throw std::runtime_error("no");
+                            }),
+               std::runtime_error);
+  EXPECT_FALSE(db["bad"].exists());
+  EXPECT_FALSE(import.phases().back().committed);
+    import.phase("again", [&] { db["again"] = 1;
+});
+import.begin_phase("left open");
+db["open"] = 1;
+}
+EXPECT_EQ(db.root().keys(), (std::vector<std::string>{"good", "again"}));
+EXPECT_EQ(wal_size(), 0U);
+}
+
+TEST_F(Import, AnAbortKeepsWhatIsWholeAndRefusesFurtherPhases) {
+  const Database db = open();
+  db["rows"] = Data::list();
+  const BulkImport import(db);
+  std::atomic<bool> third{false};
+  std::thread elsewhere([&] {
+    while (!third) std::this_thread::yield();
+    import.abort();
+  });
+  import.phase("rows", [&] {
+    const List list = db["rows"].as_list();
+  for (std::uint64_t i = 0; import.advance(i); ++i) {
+    list.push_back(static_cast<std::int64_t>(i));
+    third = i >= 2;
+  }
+});
+elsewhere.join();
+EXPECT_TRUE(import.aborted());
+EXPECT_TRUE(import.phases().at(0).committed);
+EXPECT_GE(db["rows"].as_list().size(), 3U);
+bool called = false;
+EXPECT_THROW(import.phase("next", [&] { called = true; }), AbortedError);
+EXPECT_FALSE(called);
+EXPECT_TRUE(import.finish());
+}
+
+TEST_F(Import, ReadersAreNotKeptWaitingAndSeeWholePhases) {
+  const Database db = open();
+  db["rows"] = Data::dict();
+  std::atomic<bool> stop{false};
+  std::atomic<int> reads{0};
+  std::thread reader([&] {
+    const Database own = open();
+    while (!stop) {
+      const std::size_t size = own["rows"].as_dict().size();
+      ASSERT_TRUE(size == 0 || size == 4000) << size;
+      ++reads;
+    }
+  });
+  {
+    const BulkImport import(db, {.cache_mb = 1});
+    import.phase("rows", [&] {
+      for (int i = 0;
+    i < 4000; i += 1000) db.batch_insert(db["rows"].as_dict(), rows(i, 1000));
+    const int before = reads;
+    while (reads == before) std::this_thread::yield();  // while the phase is open
+  });
+}
+stop = true;
+reader.join();
+EXPECT_EQ(db["rows"].as_dict().size(), 4000U);
+}
+
+TEST_F(Import, OneAtATimeAndNeitherReadOnlyNorInATransaction) {
+  const Database db = open();
+  db["a"] = 1;
+  {
+    const BulkImport import(db);
+    EXPECT_THROW(BulkImport(open(), {}), UsageError);
+    EXPECT_THROW((void)import.advance(1), UsageError);
+    import.begin_phase("one");
+    EXPECT_THROW(import.begin_phase("two"), UsageError);
+    import.end_phase(true);
+    EXPECT_THROW(import.end_phase(true), UsageError);
+  }
+  const BulkImport next(db);
+  EXPECT_THROW(BulkImport(Database(path, {.read_only = true}), {}), UsageError);
+  EXPECT_THROW(BulkImport(db, {.cache_mb = 0}), UsageError);
+  EXPECT_TRUE(next.finish());
+  EXPECT_THROW(next.phase("late", [] {}), UsageError);
+  db.transaction([&] { EXPECT_THROW(BulkImport(db, {}), UsageError); });
+}
+
+TEST_F(Import, TheSettingsAreBackAfterwards) {
+  const Database db(path, {.wal_autocheckpoint = 50});
+  db["rows"] = Data::list();
+  const List list = db["rows"].as_list();
+  const auto write = [&] {
+    for (int i = 0; i < 300; ++i) list.push_back(std::string(900, 'x'));
+  };
+  write();
+  EXPECT_LT(wal_size(), 400'000U);  // checkpoints keep it small
+  {
+    const BulkImport import(db);
+    write();
+    EXPECT_GT(wal_size(), 400'000U);
+  }
+  EXPECT_EQ(wal_size(), 0U);
+  write();
+  EXPECT_LT(wal_size(), 400'000U);
+}
+
+TEST_F(Import, InAnyPersistMode) {
+  for (const Persist persist : {Persist::kLazy, Persist::kMemory}) {
+    Options options;
+    options.persist = persist;
+    const Database db(folder / "other.db", options);
+    const BulkImport import(db);
+    import.phase("rows", [&] { db["rows"] = rows(0, 2000);
+  });
+  EXPECT_TRUE(import.finish());
+  EXPECT_EQ(db["rows"].as_dict().size(), 2000U);
+  EXPECT_TRUE(db.check().ok());
+  db.close();
+}
+}
+
+// --- batch_insert
+
+TEST_F(Import, ABatchIsAllOrNothing) {
+  const Database db = open();
+  db["rows"] = Data::dict();
+  Data bad = rows(0, 100);
+  const auto root = std::get<Data::Index>(bad.root());
+  bad.container(root).keys.push_back("last");
+  bad.container(root).items.push_back(std::string("\xff"));
+  EXPECT_THROW(db.batch_insert(db["rows"].as_dict(), bad), BadValueError);
+  EXPECT_EQ(db["rows"].as_dict().size(), 0U);
+}
+
+TEST_F(Import, ABatchReturnsHandlesInOrder) {
+  const Database db = open();
+  db["dict"] = {{"row 3", 1}};
+  db["list"] = Data::list({7});
+  const auto made = db.batch_insert(db["dict"].as_dict(), rows(0, 3000));
+  ASSERT_EQ(made.size(), 3000U);
+  EXPECT_EQ(made[1500].as_dict().at("number").get<int>(), 1500);
+  EXPECT_EQ(db["dict"].as_dict().keys().at(0), "row 3");  // it keeps its place
+  EXPECT_EQ(db["dict"].as_dict().keys().at(1), "row 0");
+  Data items = Data::list();
+  const auto index = std::get<Data::Index>(items.root());
+  for (int i = 0; i < 2000; ++i) {
+    const auto item = items.adopt(Data::list({i}));
+    items.container(index).items.push_back(item);
+  }
+  const auto added = db.batch_insert(db["list"].as_list(), items);
+  ASSERT_EQ(added.size(), 2000U);
+  EXPECT_EQ(added[1999].as_list().at(0).get<int>(), 1999);
+  EXPECT_EQ(db["list"].as_list().size(), 2001U);
+  EXPECT_TRUE(db.batch_insert(db["list"].as_list(), Data::list()).empty());
+  EXPECT_TRUE(db.check().ok());
+}
+
+/// Random batches, with keys that are there, shared values and links to what is there, put together
+/// into one store and one by one into another.
+TEST_F(Import, ABatchIsWhatItsRowsAreOneByOne) {
+  Random random;
+  const Database together = open();
+  const Database apart(folder / "apart.db");
+  for (const Database& db : {together, apart}) {
+    db["rows"] = Data::dict();
+    db["tags"] = Data::dict();
+    for (int i = 0; i < 20; ++i) db["tags"][std::to_string(i)] = {{"tag", i}};
+  }
+  for (int round = 0; round < 12; ++round) {
+    const std::size_t count = random.one_in(2) ? random.below(40) : 1000 + random.below(1500);
+    struct Row {
+      std::string key;
+      int number;
+      std::vector<std::string> tags;
+    };
+    std::vector<Row> plan;
+    std::set<std::string> keys;
+    while (keys.size() < count) {
+      Row row{std::to_string(random.below(6000)), static_cast<int>(random.below(1000)), {}};
+      if (!keys.insert(row.key).second) continue;
+      for (std::size_t t = random.below(4); t > 0; --t) {
+        row.tags.push_back(std::to_string(random.below(20)));
+      }
+      plan.push_back(std::move(row));
+    }
+    const auto data_of = [](const Database& db, const Row& row) {
+      Data data = Data::dict({{"number", row.number}});
+      const Data::Index list = data.add(NodeKind::kList);
+      for (const std::string& tag : row.tags) {
+        data.container(list).items.push_back(Data::Item(db["tags"][tag].as_dict()));
+      }
+      const auto root = std::get<Data::Index>(data.root());
+      data.container(root).keys.push_back("tags");
+      data.container(root).items.push_back(list);
+      return data;
+    };
+    Data batch = Data::dict();
+    const auto root = std::get<Data::Index>(batch.root());
+    for (const Row& row : plan) {
+      const auto item = batch.adopt(data_of(together, row));
+      batch.container(root).keys.push_back(row.key);
+      batch.container(root).items.push_back(item);
+      apart["rows"][row.key] = data_of(apart, row);
+    }
+    const bool failing = random.one_in(4);
+    try {
+      together.transaction([&] {
+        together.batch_insert(together["rows"].as_dict(), batch);
+        if (failing) throw std::runtime_error("no");
+      });
+    } catch (const std::runtime_error&) {
+      together.batch_insert(together["rows"].as_dict(), batch);  // as if it had not been
+    }
+    ASSERT_EQ(together["rows"].as_dict().keys(), apart["rows"].as_dict().keys());
+    ASSERT_EQ(together.root().materialize(), apart.root().materialize());
+    const CheckReport report = together.check();
+    ASSERT_TRUE(report.ok()) << report.problems.at(0).what;
+    for (int i = 0; i < 20; ++i) {
+      ASSERT_EQ(together["tags"][std::to_string(i)].as_dict().refcount(),
+                apart["tags"][std::to_string(i)].as_dict().refcount());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace graven::test

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+//
+// Options by name: in URLs, from text, from the environment; which of them wins, and what is
+// refused.
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include <graven/graven.hpp>
+
+#include "settings.hpp"
+#include "sqlite/temporary_folder.hpp"
+
+namespace graven::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::string message_of(const auto& call) {
+  try {
+    call();
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(Settings, AreSetFromText) {
+  Options options;
+  options.set("pool_size", "7");
+  options.set("keep_alive", "1.5");
+  options.set("separate_read_write", "on");
+  options.set("synchronous", "full");
+  options.set("persist", "lazy");
+  options.set("mode", "ro");
+  options.set("checkpoint", "passive");
+  options.set("temp_store", "memory");
+  options.set("mmap_mb", "64");
+  options.set("wal_autocheckpoint", "0");
+  EXPECT_EQ(options.pool_size, 7);
+  EXPECT_EQ(options.keep_alive, milliseconds(1500));
+  EXPECT_TRUE(options.separate_read_write);
+  EXPECT_EQ(options.synchronous, Synchronous::kFull);
+  EXPECT_EQ(options.persist, Persist::kLazy);
+  EXPECT_TRUE(options.read_only);
+  EXPECT_EQ(options.checkpoint, Checkpoint::kPassive);
+  EXPECT_EQ(options.temp_store, TempStore::kMemory);
+  EXPECT_EQ(options.mmap_mb, 64U);
+  EXPECT_EQ(options.wal_autocheckpoint, 0);
+}
+
+TEST(Settings, WhatCannotBeIsRefusedByName) {
+  Options options;
+  EXPECT_EQ(message_of([&] { options.set("pool_size", "0"); }),
+            "pool_size is '0': give a number from 1 to 1000");
+  EXPECT_EQ(message_of([&] { options.set("pool_size", "5x"); }),
+            "pool_size is '5x': give a number from 1 to 1000");
+  EXPECT_EQ(message_of([&] { options.set("synchronous", "extra"); }),
+            "synchronous is 'extra': give one of off, normal, full");
+  EXPECT_EQ(message_of([&] { options.set("separate_read_write", "maybe"); }),
+            "separate_read_write is 'maybe': give on or off");
+  EXPECT_NE(message_of([&] { options.set("pool", "5"); }).find("there is no setting 'pool'"),
+            std::string::npos);
+  const TemporaryFolder folder;
+  EXPECT_NE(message_of([&] { Database db(folder / "s.db", {.pool_size = 0}); }).find("pool_size"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] {
+              Database db("sqlite:///" + (folder / "s.db") + "?wal=off");
+            }).find("write-ahead log"),
+            std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(folder / "s.db"));
+}
+
+TEST(Settings, TwoPoolsHaveTheirSizes) {
+  EXPECT_EQ(readers({}), 10);
+  EXPECT_EQ(readers({.pool_size = 4, .separate_read_write = true}), 20);
+  EXPECT_EQ(readers({.pool_size = 16, .separate_read_write = true}), 32);
+}
+
+TEST(Settings, AUrlCarriesThem) {
+  const TemporaryFolder folder;
+  const std::string file = folder / "s.db";
+  Database{file}["a"] = 1;
+  for (const std::string scheme : {"sqlite:///", "libsql:///"}) {
+    const Database db(scheme + file + "?mode=ro&pool_size=3&prefix=main");
+    EXPECT_TRUE(db.read_only());
+    EXPECT_EQ(db["a"].get<int>(), 1);
+  }
+  EXPECT_NE(message_of([&] { Database db("libsql://example.org/s.db"); }).find("this machine"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] { Database db("sqlite:///" + file + "?colour=red"); }).find("colour"),
+            std::string::npos);
+}
+
+class Environment : public testing::Test {
+ protected:
+  static void set(const char* name, const std::string& value) { ::setenv(name, value.c_str(), 1); }
+  ~Environment() override {
+    for (const char* name : {"DATABASE_URL", "DB_POOL_SIZE", "DB_ENABLE_WAL",
+                             "DB_SEPARATE_READ_WRITE", "DB_KEEP_ALIVE_TIMEOUT"}) {
+      ::unsetenv(name);
+    }
+  }
+  const TemporaryFolder folder;
+};
+
+TEST_F(Environment, NamesTheStoreAndItsSettings) {
+  EXPECT_NE(message_of([] { (void)open_from_environment(); }).find("DATABASE_URL"),
+            std::string::npos);
+  set("DATABASE_URL", "sqlite:///" + (folder / "e.db"));
+  set("DB_POOL_SIZE", "4");
+  set("DB_SEPARATE_READ_WRITE", "true");
+  set("DB_KEEP_ALIVE_TIMEOUT", "60");
+  Options options;
+  from_environment(options);
+  EXPECT_EQ(options.pool_size, 4);
+  EXPECT_TRUE(options.separate_read_write);
+  EXPECT_EQ(options.keep_alive, milliseconds(60'000));
+  const Database db = open_from_environment();
+  db["a"] = 1;
+  EXPECT_EQ(Database(folder / "e.db")["a"].get<int>(), 1);
+}
+
+TEST_F(Environment, IsLeftAloneWhereAPathIsGivenAndOverruledByTheUrl) {
+  set("DB_POOL_SIZE", "nonsense");
+  Database{folder / "e.db"}["a"] = 1;
+  EXPECT_NE(message_of([&] {
+              set("DATABASE_URL", folder / "e.db");
+              (void)open_from_environment();
+            }).find("DB_POOL_SIZE is 'nonsense'"),
+            std::string::npos);
+  set("DB_POOL_SIZE", "4");
+  set("DATABASE_URL", "sqlite:///" + (folder / "e.db") + "?mode=ro");
+  EXPECT_TRUE(open_from_environment().read_only());
+}
+
+}  // namespace
+}  // namespace graven::test
