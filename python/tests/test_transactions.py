@@ -341,6 +341,33 @@ def test_watch_without_arguments_watches_everything(db: graven.DB) -> None:
     assert db["a"]["n"] == 2
 
 
+def test_watch_without_arguments_watches_counters_too(db: graven.DB) -> None:
+    db.incr("known")
+    t = db.transactor()
+    for counter in ("known", "new"):
+        t.watch()
+        t["a"] = 1
+        db.incr(counter)
+        with pytest.raises(graven.WatchError):
+            t.execute()
+    t.watch()
+    t["a"] = 2
+    t.incr("known")
+    t.execute()
+    assert (db["a"], db.count("known")) == (2, 3)
+
+
+def test_a_counter_is_a_conflict_only_where_it_was_read(db: graven.DB) -> None:
+    t = db.transactor()
+    t["a"] = t.count("read")
+    db.incr("other")
+    t.execute()
+    t["a"] = t.count("read")
+    db.incr("read")
+    with pytest.raises(graven.WatchError):
+        t.execute()
+
+
 def test_watching_single_nodes(db: graven.DB) -> None:
     db["a"] = {"n": 1}
     db["b"] = [1]

@@ -192,6 +192,8 @@ class OptimisticScope final : public TransactorScope {
   void watch_prefix() override {
     with_work([&](Work& work) {
       work.load({.space = store::Space::kPrefix, .name = session().prefix()});
+      // Counters do not move the prefix's version.
+      work.scan({.space = store::Space::kCounter, .a = session().prefix_id()}, SIZE_MAX);
     });
   }
 

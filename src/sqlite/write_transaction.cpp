@@ -233,6 +233,7 @@ void SqliteTransaction::commit(std::uint64_t id) {
   const Fault why = connection.fault(code);
   if (connection.in_transaction()) connection.try_execute("ROLLBACK");
   connection.tables().rolled_back();
+  data_version_ = connection.data_version();  // our own commit moved it, if it is there
   before_write_unlock(connection.handle(), nullptr, nullptr);
   const Lease lease = std::move(*lease_);
   lease_.reset();
@@ -265,15 +266,17 @@ SqliteTransaction::Outcome SqliteTransaction::look_for(Connection& connection, s
 }
 
 /// Of a commit that the clock tells nothing of. Where all is as it would have left it, it is as
-/// good as there.
+/// good as there; but a counter may have come to its value by somebody else's addition.
 SqliteTransaction::Outcome SqliteTransaction::look_for_items(Connection& connection) const {
+  const bool alone = connection.data_version() == data_version_;
   bool any = false;
   for (const Trace& trace : traces_) {
     if (trace.overwritten) continue;
     any = true;
     const std::optional<Record> record = connection.tables().load(trace.key);
-    if (trace.content == (record ? hash_of(*record) : 0)) continue;
-    return connection.data_version() == data_version_ ? Outcome::kNotThere : Outcome::kUnknown;
+    const bool same = trace.content == (record ? hash_of(*record) : 0);
+    if (!same) return alone ? Outcome::kNotThere : Outcome::kUnknown;
+    if (!alone && trace.key.space == store::Space::kCounter) return Outcome::kUnknown;
   }
   return any ? Outcome::kThere : Outcome::kUnknown;
 }

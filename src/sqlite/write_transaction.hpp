@@ -74,7 +74,7 @@ class SqliteTransaction final : public store::WriteTransaction {
   const std::atomic<const store::MarkWords*>& live_;  // nullptr: not watched
   std::uint32_t commits_ = 0;                         // counted when the lock was taken
   std::function<void(const store::Mark*)> released_;
-  unsigned data_version_;
+  unsigned data_version_;                // moves when others have committed
   std::string failed_;                   // why apply() failed; empty: it did not
   std::vector<std::size_t> savepoints_;  // for each, how many traces there were
   std::vector<Trace> traces_;            // the first few changes of versioned spaces or of items

@@ -26,7 +26,7 @@ constexpr std::array<Schema, kSpaceCount> kSchemas{{
     {"page", KeyShape::kId, "id", "", kOwnedIntegers, true, true},
     {"blob", KeyShape::kId, "id", "", kOwnedIntegers, false, true},
     {"orphan", KeyShape::kPair, "owner", "node", {}, false, false},
-    {"counter", KeyShape::kName, "prefix", "name", kCounterIntegers, true, false},
+    {"counter", KeyShape::kName, "prefix", "name", kCounterIntegers, false, false},
     {"map", KeyShape::kName, "", "name", kMapIntegers, true, false},
     {"item", KeyShape::kName, "map", "key", kItemIntegers, false, true, true},
     {"expiry", KeyShape::kName, "time", "item", {}, false, false},

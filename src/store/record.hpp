@@ -111,10 +111,10 @@ const Schema& schema(Space space) noexcept;
 /// prefix used last}. Every commit that changes something clocked advances it, so it tells whether
 /// such a commit is durable.
 inline Key clock_key() { return Key{.space = Space::kPrefix}; }
-/// Whether commits that change the space advance the clock. Items of maps have neither ids nor
-/// versions, and a page less to write.
+/// Whether commits that change the space advance the clock. Counters and items of maps have neither
+/// ids nor versions, and a page less to write.
 constexpr bool clocked(Space space) noexcept {
-  return space != Space::kItem && space != Space::kExpiry;
+  return space != Space::kCounter && space != Space::kItem && space != Space::kExpiry;
 }
 
 /// A stretch of one space, for View::scan.

@@ -445,11 +445,11 @@ void Work::release_savepoint() {
 }
 
 void Work::finish() {
-  for (const std::string& name : prefixes_) {
-    const Key key{.space = Space::kPrefix, .name = name};
-    if (std::optional<Record> record = load(key)) put(key, std::move(*record));
-  }
   if (clocked_) {
+    for (const std::string& name : prefixes_) {
+      const Key key{.space = Space::kPrefix, .name = name};
+      if (std::optional<Record> record = load(key)) put(key, std::move(*record));
+    }
     Record clock;
     clock.integers[0] = last_id_;
     clock.integers[1] = last_prefix_;

@@ -104,7 +104,7 @@ class Work final : public View {
   /// The id of the commit this work will be: the version its records get.
   [[nodiscard]] std::uint64_t commit_id() const noexcept { return commit_id_; }
 
-  /// The prefix (by name) whose version this commit moves on.
+  /// The prefix (by name) whose version this commit moves on, if it advances the clock.
   void touch_prefix(const std::string& name) { prefixes_.insert(name); }
   void remember_last_prefix(std::int64_t id) {
     last_prefix_ = id;

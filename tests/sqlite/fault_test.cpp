@@ -245,6 +245,53 @@ TEST_F(Faults, OurCommitIsFoundBehindAnotherOne) {
   EXPECT_EQ(state(*backend), 'n');
 }
 
+// A counter's value tells nothing where others may have added to it.
+TEST_F(Faults, AnotherIncrementDoesNotPassForOurs) {
+  const auto raise = [](store::Backend& backend) {
+    const auto transaction = backend.begin(soon());
+    const auto before = transaction->load(counter_key("n"));
+    const std::vector<Change> changes{
+        {counter_key("n"), counter_record(0, (before ? before->integers[0] : 0) + 1)}};
+    transaction->apply(changes);
+    transaction->commit(clock_of(*transaction) + 1);
+  };
+  for (const auto leave : {Leave::kNothing, Leave::kAll}) {
+    for (const int others : {0, 1, 2}) {
+      const TemporaryFolder folder;
+      const std::string path = folder / "a.db";
+      auto backend = sqlite::open(path, options(kNormal));
+      const auto other = sqlite::open(path);
+      raise(*backend);
+      arm({.at = 1, .code = SQLITE_IOERR, .leave = leave, .between = [&] {
+             for (int i = 0; i < others; ++i) raise(*other);
+           }});
+      if (others == 0) {
+        EXPECT_THROW(raise(*backend), UnavailableError);
+      } else {
+        EXPECT_THROW(raise(*backend), CommitUnknownError);
+      }
+      disarm();
+      EXPECT_EQ(count(*other, "n"), 1 + others);
+      backend.reset();
+      raise(*sqlite::open(path));
+      EXPECT_EQ(count(*other, "n"), 2 + others);
+    }
+  }
+}
+
+TEST_F(Faults, AnIncrementThatIsThereIsThereWhateverWasReported) {
+  const TemporaryFolder folder;
+  const auto backend = sqlite::open(folder / "a.db", options(kNormal));
+  const std::vector<Change> changes{{counter_key("n"), counter_record(0, 1)}};
+  const auto transaction = backend->begin(soon());
+  transaction->apply(changes);
+  arm({.after_commit = true});
+  EXPECT_NO_THROW(transaction->commit(1));
+  EXPECT_TRUE(fault_happened());
+  disarm();
+  EXPECT_EQ(count(*backend, "n"), 1);
+}
+
 TEST_F(Faults, WithoutATraceTheAnswerIsUnknown) {
   const TemporaryFolder folder;
   const std::string path = folder / "a.db";

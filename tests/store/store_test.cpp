@@ -28,7 +28,7 @@ using store::Space;
 using store::Store;
 using store::Work;
 
-Key named(const std::string& name) { return {.space = Space::kCounter, .a = 1, .name = name}; }
+Key named(const std::string& name) { return {.space = Space::kMap, .name = name}; }
 
 void put(Work& work, const std::string& name, std::int64_t value) {
   work.put(named(name), {.integers = {value}});

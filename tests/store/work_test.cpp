@@ -402,12 +402,37 @@ TEST(WorkFinish, MovesTheTouchedPrefixesOnAndNoOthers) {
   Work work(*transaction, ids);
   work.touch_prefix("one");
   work.touch_prefix("absent");
+  work.put({.space = Space::kMap, .name = "something"}, {});
   work.finish();
   transaction->commit(work.commit_id());
   EXPECT_EQ(backend->load(one), (Record{.version = work.commit_id(), .integers = {1, 10}}));
   EXPECT_EQ(backend->load(two), (Record{.version = first, .integers = {2, 20}}));
   EXPECT_FALSE(backend->load({.space = Space::kPrefix, .name = "absent"}));
   EXPECT_EQ(backend->load(store::clock_key())->integers[1], 2);  // the prefix used last is kept
+}
+
+TEST(WorkFinish, LeavesClockAndPrefixesWhereOnlyCountersAndItemsWereChanged) {
+  const auto backend = memory::open("memory");
+  store::Ids ids;
+  const Key prefix{.space = Space::kPrefix, .name = "one"};
+  const auto commit = [&](const auto& body) {
+    const auto transaction = backend->begin(soon());
+    Work work(*transaction, ids);
+    work.touch_prefix("one");
+    body(work);
+    work.finish();
+    transaction->commit(work.commit_id());
+  };
+  commit([&](Work& work) { work.put(prefix, {.integers = {1, 10}}); });
+  const auto clock = backend->load(store::clock_key());
+  const auto before = backend->load(prefix);
+  commit([&](Work& work) {
+    work.put({.space = Space::kCounter, .a = 1, .name = "x"}, {.integers = {7}});
+    work.put({.space = Space::kItem, .a = 1, .name = "y"}, {});
+  });
+  EXPECT_EQ(backend->load({.space = Space::kCounter, .a = 1, .name = "x"})->integers[0], 7);
+  EXPECT_EQ(backend->load(store::clock_key()), clock);
+  EXPECT_EQ(backend->load(prefix), before);
 }
 
 }  // namespace
