@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <exception>
 #include <new>
 #include <string>
@@ -15,6 +14,8 @@
 #include <vector>
 
 #include <graven/error.hpp>
+
+#include "store/writing.hpp"
 
 namespace graven::store {
 
@@ -24,26 +25,6 @@ namespace {
 constexpr HotLimits kCacheLimits{.max_bytes = std::size_t{64} << 20U};
 constexpr std::size_t kWarmBytes = std::size_t{64} << 20U;
 }  // namespace
-
-struct Store::Writing {
-  Writing(Store& store, Deadline deadline) {
-    const bool watched = store.cache_.attach();
-    writes = store.backend_->begin(deadline);
-    bool own = false;
-    if (watched) {
-      writes->when_released([this, &store](const Mark* after) {
-        store.cache_.end_own(after != nullptr ? work->changes() : nullptr, after);
-      });
-      own = store.cache_.begin_own();
-    }
-    work.emplace(*writes, store.ids_, own ? &store.cache_ : nullptr);
-  }
-  Writing(const Writing&) = delete;
-  Writing& operator=(const Writing&) = delete;
-
-  std::unique_ptr<WriteTransaction> writes;
-  std::optional<Work> work;
-};
 
 struct Store::Transaction {
   const Store* store = nullptr;
@@ -69,23 +50,6 @@ std::vector<std::shared_ptr<T>>& transactions_of_thread() {
   thread_local std::vector<std::shared_ptr<T>> list;
   return list;
 }
-
-/// Releases the lane on the way out.
-class LaneHold {
- public:
-  LaneHold(Lane& lane, Deadline deadline, const char* doing) : lane_(&lane) {
-    lane.acquire(deadline, doing);
-  }
-  ~LaneHold() {
-    if (lane_ != nullptr) lane_->release();
-  }
-  LaneHold(const LaneHold&) = delete;
-  LaneHold& operator=(const LaneHold&) = delete;
-  void keep() noexcept { lane_ = nullptr; }
-
- private:
-  Lane* lane_;
-};
 
 }  // namespace
 
@@ -182,68 +146,6 @@ void Store::write(base::FunctionRef<void(Work&)> mutation, const Limits& limits)
   } else {
     write_apart(mutation, deadline);
   }
-}
-
-struct Store::Request {
-  base::FunctionRef<void(Work&)> mutation;
-  std::exception_ptr error{};
-  bool done = false;  // queue_mutex_
-  std::condition_variable moved{};
-};
-
-/// The first of the queue commits for all who came until it had the write lock; the others wait
-/// to be told, or to be the first.
-void Store::write_together(base::FunctionRef<void(Work&)> mutation, Deadline deadline) {
-  Request mine{mutation};
-  std::unique_lock lock(queue_mutex_);
-  queue_.push_back(&mine);
-  mine.moved.wait(lock, [&] { return mine.done || queue_.front() == &mine; });
-  if (!mine.done) {
-    lock.unlock();
-    std::vector<Request*> batch;
-    try {
-      lead(batch, deadline);
-    } catch (...) {
-      if (batch.empty()) batch.push_back(&mine);
-      for (Request* request : batch) {
-        if (!request->error) request->error = std::current_exception();
-      }
-    }
-    lock.lock();
-    for (Request* request : batch) {
-      queue_.pop_front();
-      request->done = true;
-      if (request != &mine) request->moved.notify_one();
-    }
-    if (!queue_.empty()) queue_.front()->moved.notify_one();
-  }
-  lock.unlock();
-  if (mine.error) std::rethrow_exception(mine.error);
-}
-
-void Store::lead(std::vector<Request*>& batch, Deadline deadline) {
-  const LaneHold hold(lane_, deadline, "a write");
-  Writing writing(*this, deadline);
-  {
-    const std::scoped_lock lock(queue_mutex_);
-    batch.assign(queue_.begin(), queue_.end());
-  }
-  if (batch.size() == 1) {
-    batch.front()->mutation(*writing.work);
-  } else {
-    for (Request* request : batch) {
-      writing.work->begin_mutation();
-      try {
-        request->mutation(*writing.work);
-      } catch (...) {
-        request->error = std::current_exception();
-        writing.work->drop_mutation();
-        continue;
-      }
-      writing.work->end_mutation();
-    }
-  }
-  commit_work(*writing.work, *writing.writes);
 }
 
 void Store::sync(Deadline deadline) {
@@ -491,6 +393,8 @@ void Store::child_after_fork() noexcept {
   open_mutex_.unlock();
   new (&users_mutex_) std::mutex;  // its holder, if any, was a thread of the parent's
   queue_.clear();                  // their threads are the parent's
+  queued_.store(0);
+  companions_ = 0;
   queue_mutex_.unlock();
 }
 

@@ -138,6 +138,7 @@ class Store final : public base::ForkGuard {
   /// A write that waits in the queue.
   struct Request;
   void write_together(base::FunctionRef<void(Work&)> mutation, Deadline deadline);
+  void await_companions();
   void lead(std::vector<Request*>& batch, Deadline deadline);
 
   /// A write transaction with its work, and the cache kept in step with what becomes of it.
@@ -161,6 +162,11 @@ class Store final : public base::ForkGuard {
   std::uint64_t syncs_done_ = 0;  // the last of them that succeeded; in the lane
   std::mutex queue_mutex_;
   std::deque<Request*> queue_;  // the first one leads; queue_mutex_
+  std::atomic<std::size_t> queued_{0};
+  // The leader's alone, handed on by queue_mutex_: how many wrote at the time of the last commit,
+  // and how long it took.
+  std::size_t companions_ = 0;
+  std::chrono::steady_clock::duration commit_took_{};
   std::mutex open_mutex_;
   std::shared_ptr<Transaction> open_;  // the transaction that holds the lane; open_mutex_
   Housekeeper housekeeper_;            // after the rest, which its thread uses

@@ -4,6 +4,7 @@
 // so a wrapped file is a struct that begins with SQLite's.
 #include "sqlite/faulty_vfs.hpp"
 
+#include <thread>
 #include <utility>
 
 #include <sqlite3.h>
@@ -66,6 +67,7 @@ int truncate(sqlite3_file* file, sqlite3_int64 size) {
 
 int sync(sqlite3_file* file, int flags) {
   ++state.syncs;
+  std::this_thread::sleep_for(state.plan.sync_takes);
   if (fails()) return SQLITE_IOERR_FSYNC;
   return methods(file)->xSync(real(file), flags);
 }

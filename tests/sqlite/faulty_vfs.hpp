@@ -6,6 +6,7 @@
 // layer. One plan for the process; the tests that use it run one after the other.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -21,6 +22,7 @@ struct FaultPlan {
 
   bool after_commit = false;        // instead: fail what SQLite asks when a commit is done
   std::function<void()> between{};  // called once, after the fault and with the lock given up
+  std::chrono::milliseconds sync_takes{};  // at least
 };
 
 /// Registers the layer, once, and gives its name.

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// One write of a store: the lane for its time, the backend's transaction with the work on it, and
+// the cache kept in step with what becomes of it.
+//
+// One thread at a time.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "store/store.hpp"
+
+namespace graven::store {
+
+/// Releases the lane on the way out.
+class LaneHold {
+ public:
+  LaneHold(Lane& lane, Deadline deadline, const char* doing) : lane_(&lane) {
+    lane.acquire(deadline, doing);
+  }
+  ~LaneHold() {
+    if (lane_ != nullptr) lane_->release();
+  }
+  LaneHold(const LaneHold&) = delete;
+  LaneHold& operator=(const LaneHold&) = delete;
+  void keep() noexcept { lane_ = nullptr; }
+
+ private:
+  Lane* lane_;
+};
+
+struct Store::Writing {
+  Writing(Store& store, Deadline deadline) {
+    const bool watched = store.cache_.attach();
+    writes = store.backend_->begin(deadline);
+    bool own = false;
+    if (watched) {
+      writes->when_released([this, &store](const Mark* after) {
+        store.cache_.end_own(after != nullptr ? work->changes() : nullptr, after);
+      });
+      own = store.cache_.begin_own();
+    }
+    work.emplace(*writes, store.ids_, own ? &store.cache_ : nullptr);
+  }
+  Writing(const Writing&) = delete;
+  Writing& operator=(const Writing&) = delete;
+
+  std::unique_ptr<WriteTransaction> writes;
+  std::optional<Work> work;
+};
+
+}  // namespace graven::store
