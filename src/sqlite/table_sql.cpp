@@ -146,6 +146,26 @@ std::string erase_sql(Space space) {
   return "DELETE FROM " + std::string(schema.table) + " WHERE " + key_condition(schema);
 }
 
+std::string put_unless_beside_sql(Space space) {
+  const Schema& schema = store::schema(space);
+  std::vector<std::string> columns = key_columns(schema);
+  const std::string keys = join(columns, ", ");
+  std::vector<std::string> values;
+  for (std::string& column : value_columns(schema)) {
+    values.push_back(column + " = excluded." + column);
+    columns.push_back(std::move(column));
+  }
+  std::vector<std::string> marks;
+  for (std::size_t i = 1; i <= columns.size(); ++i) marks.push_back("?" + std::to_string(i));
+  return "INSERT INTO " + std::string(schema.table) + " (" + join(columns, ", ") + ") VALUES (" +
+         join(marks, ", ") + ") ON CONFLICT (" + keys + ") DO UPDATE SET " + join(values, ", ") +
+         " WHERE value IS NOT NULL OR kind = 0";
+}
+
+std::string erase_telling_sql(Space space) {
+  return erase_sql(space) + " RETURNING value IS NULL AND kind <> 0";
+}
+
 std::string put_beside_sql(Space space) {
   const Schema& schema = store::schema(space);
   const std::string keys = join(key_columns(schema), ", ");

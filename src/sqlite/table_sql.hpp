@@ -23,6 +23,10 @@ std::string put_sql(store::Space space);
 /// Tables::kRowsTogether rows of one `a`, which is parameter 1, then the columns after it of each.
 std::string put_rows_sql(store::Space space);
 std::string erase_sql(store::Space space);
+/// Changes nothing where the row that is there has its value beside.
+std::string put_unless_beside_sql(store::Space space);
+/// Gives a row that says whether the value of the one erased is beside.
+std::string erase_telling_sql(store::Space space);
 /// Of the table beside.
 std::string put_beside_sql(store::Space space);
 std::string erase_beside_sql(store::Space space);

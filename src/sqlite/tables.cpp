@@ -296,15 +296,8 @@ bool Tables::in_row(const Schema& schema, const Key& key, const Record& record) 
          key.name.size() + record.body.size() <= kMostInRow;
 }
 
-void Tables::put(const Key& key, const Record& record) {
+void Tables::bind_row(Statement& put, const Key& key, const Record& record, bool beside) {
   const Schema& schema = store::schema(key.space);
-  const bool beside = !in_row(schema, key, record);
-  if (beside) {
-    put_beside(key, record);
-  } else if (schema.has_value) {
-    erase_beside(key);
-  }
-  Statement& put = statement(key.space, &Statements::put, put_sql);
   int next = bind_key(put, schema, key);
   if (schema.has_version) put.bind(next++, static_cast<std::int64_t>(record.version));
   for (std::size_t i = 0; i < schema.integers.size(); ++i) put.bind(next++, record.integers[i]);
@@ -315,7 +308,28 @@ void Tables::put(const Key& key, const Record& record) {
   } else if (schema.has_body) {
     put.bind_body(next, record.body);
   }
+}
+
+void Tables::put(const Key& key, const Record& record) {
+  const Schema& schema = store::schema(key.space);
+  const bool beside = !in_row(schema, key, record);
+  if (beside) {
+    put_beside(key, record);
+  } else if (schema.has_value && any_beside(key.space)) {
+    if (put_unless_beside(key, record)) return;
+    erase_beside(key);
+  }
+  Statement& put = statement(key.space, &Statements::put, put_sql);
+  bind_row(put, key, record, beside);
   put.execute();
+}
+
+/// False, having done nothing, where the value that is there is beside.
+bool Tables::put_unless_beside(const Key& key, const Record& record) {
+  Statement& put = statement(key.space, &Statements::put_unless_beside, put_unless_beside_sql);
+  bind_row(put, key, record, false);
+  put.execute();
+  return sqlite3_changes(connection_.handle()) != 0;
 }
 
 bool Tables::put_rows(std::span<const store::Change> changes) {
@@ -347,7 +361,17 @@ bool Tables::put_rows(std::span<const store::Change> changes) {
 
 void Tables::erase(const Key& key) {
   const Schema& schema = store::schema(key.space);
-  if (schema.has_value) erase_beside(key);
+  if (schema.has_value && any_beside(key.space)) {
+    Statement& erase = statement(key.space, &Statements::erase_telling, erase_telling_sql);
+    bind_key(erase, schema, key);
+    bool beside = false;
+    {
+      Cursor cursor(erase);
+      while (cursor.next()) beside = cursor.integer(0) != 0;
+    }
+    if (beside) erase_beside(key);
+    return;
+  }
   Statement& erase = statement(key.space, &Statements::erase, erase_sql);
   bind_key(erase, schema, key);
   erase.execute();
@@ -357,20 +381,26 @@ void Tables::put_beside(const Key& key, const Record& record) {
   Statement& put = statement(key.space, &Statements::put_beside, put_beside_sql);
   bind_value(put, bind_key(put, store::schema(key.space), key), record);
   put.execute();
-  none_beside_.reset();
+  if (beside_) beside_->any = true;
 }
 
-/// Whether something may be in the table beside. Most stores have no large value at all.
+/// Whether something may be in the table beside. Many stores have no large value at all.
 bool Tables::any_beside(Space space) {
   const unsigned state = connection_.data_version();
-  if (none_beside_ == state) return false;
-  if (Cursor(statement(space, &Statements::any_beside, any_beside_sql)).next()) return true;
-  none_beside_ = state;
-  return false;
+  if (!beside_ || beside_->state != state) {
+    const bool any = Cursor(statement(space, &Statements::any_beside, any_beside_sql)).next();
+    beside_ = {state, any};
+  }
+  return beside_->any;
+}
+
+/// Commits of this connection move the data version too. What others commit from now on does so
+/// once more, when the next transaction begins.
+void Tables::committed(unsigned begun_in) noexcept {
+  if (beside_ && beside_->state == begun_in) beside_->state = connection_.data_version();
 }
 
 void Tables::erase_beside(const Key& key) {
-  if (!any_beside(key.space)) return;
   Statement& erase = statement(key.space, &Statements::erase_beside, erase_beside_sql);
   bind_key(erase, store::schema(key.space), key);
   erase.execute();
@@ -403,7 +433,7 @@ void Tables::clear() noexcept {
   load_node_ = Statement();
   reclaiming_ = Statement();
   count_items_ = Statement();
-  none_beside_.reset();
+  beside_.reset();
 }
 
 }  // namespace graven::sqlite

@@ -43,8 +43,10 @@ class Tables {
   static constexpr std::size_t kRowsTogether = 32;
   void erase(const store::Key& key);
 
+  /// A transaction of this connection, begun in the state of that data version, was committed.
+  void committed(unsigned begun_in) noexcept;
   /// Something written by this connection was taken back.
-  void rolled_back() noexcept { none_beside_.reset(); }
+  void rolled_back() noexcept { beside_.reset(); }
 
   /// Adds a line for every value that is beside its item without belonging to it, or missing there.
   void check_beside(std::vector<std::string>& problems);
@@ -64,6 +66,8 @@ class Tables {
     Statement scan_all_named;
     Statement run;  // load_many: a stretch of keys in order
     Statement put_rows;
+    Statement put_unless_beside;
+    Statement erase_telling;
     Statement put_beside;
     Statement erase_beside;
     Statement any_beside;
@@ -74,6 +78,9 @@ class Tables {
   static bool in_row(const store::Schema& schema, const store::Key& key,
                      const store::Record& record);
   bool any_beside(store::Space space);
+  static void bind_row(Statement& put, const store::Key& key, const store::Record& record,
+                       bool beside);
+  bool put_unless_beside(const store::Key& key, const store::Record& record);
   void put_beside(const store::Key& key, const store::Record& record);
   void erase_beside(const store::Key& key);
   Statements& of(store::Space space) noexcept {
@@ -85,9 +92,13 @@ class Tables {
   Statement load_node_;
   Statement reclaiming_;
   Statement count_items_;
-  /// The data version of the connection when there was nothing beside; its own puts and rollbacks
-  /// reset it.
-  std::optional<unsigned> none_beside_;
+  /// Whether something may be beside, in the state of the connection's data version; its own puts,
+  /// commits and rollbacks are followed.
+  struct Beside {
+    unsigned state;
+    bool any;
+  };
+  std::optional<Beside> beside_;
 };
 
 }  // namespace graven::sqlite

@@ -227,6 +227,7 @@ void SqliteTransaction::commit(std::uint64_t id) {
   Connection& connection = sound_connection();
   const int code = connection.commit().try_execute();
   if (code == SQLITE_OK) {
+    connection.tables().committed(data_version_);
     lease_.reset();
     return;
   }

@@ -113,6 +113,26 @@ TEST_F(Items, LargeValuesOfAnotherWriterAreTakenOut) {
   }
 }
 
+// Nor does a commit of its own, to other tables, make the writer's knowledge new.
+TEST_F(Items, LargeValuesOfAnotherWriterAreTakenOutSomeCommitsLaterToo) {
+  const auto one = sqlite::open(path_);
+  const auto other = sqlite::open(path_);
+  const Change large{item(1, "a"), value(ValueKind::kText, std::string(5000, 'x'))};
+  const Change small{item(1, "a"), value(ValueKind::kText, "small")};
+  for (const Change& last : {small, Change{item(1, "a"), std::nullopt}}) {
+    write(*one, {small});
+    write(*other, {large});
+    for (int i = 0; i < 3; ++i) write(*one, {{node_key(1), node_record(0, "x")}});
+    write(*one, {last});
+    const auto found = other->load(item(1, "a"));
+    EXPECT_EQ(found.has_value(), last.record.has_value());
+    if (found) {
+      EXPECT_EQ(found->body, "small");
+    }
+    EXPECT_TRUE(one->check().empty());
+  }
+}
+
 // A rollback brings a large value back that the writer has seen go.
 TEST_F(Items, LargeValuesThatARollbackBringsBackAreTakenOut) {
   const auto backend = sqlite::open(path_);
