@@ -13,12 +13,15 @@
 #include "base/epoch.hpp"
 
 namespace graven::base {
+
+GRAVEN_NEAR_TLS constinit thread_local EpochRecord* record_of_thread = nullptr;
+constinit std::atomic<std::uint64_t> epoch_counter{1};
+
 namespace {
 
-std::atomic<std::uint64_t> counter{1};
 std::atomic<EpochRecord*> records{nullptr};
 
-EpochRecord* take_record() {
+EpochRecord* unused_record() {
   for (EpochRecord* at = records.load(std::memory_order_acquire); at != nullptr; at = at->next) {
     bool free = false;
     if (!at->taken.load(std::memory_order_relaxed) &&
@@ -34,32 +37,32 @@ EpochRecord* take_record() {
   return made;
 }
 
-struct OfThread {
-  EpochRecord* record = nullptr;
-  ~OfThread() {
-    if (record != nullptr) record->taken.store(false, std::memory_order_release);
-    record = nullptr;
+/// A thread's claim on a record, given up when it ends.
+struct Claim {
+  Claim() { record_of_thread = unused_record(); }
+  ~Claim() {
+    record_of_thread->taken.store(false, std::memory_order_release);
+    record_of_thread = nullptr;
   }
+  Claim(const Claim&) = delete;
+  Claim& operator=(const Claim&) = delete;
 };
-
-thread_local OfThread of_thread;
 
 }  // namespace
 
-EpochPin::EpochPin() {
-  if (of_thread.record == nullptr) of_thread.record = take_record();
-  record_ = of_thread.record;
-  if (record_->depth++ != 0) return;
-  record_->epoch.exchange(counter.load(std::memory_order_acquire), std::memory_order_seq_cst);
-  (void)counter.load(std::memory_order_seq_cst);
+EpochRecord* EpochPin::take_record() {
+  thread_local const Claim claim;
+  static_cast<void>(claim);
+  if (record_of_thread == nullptr) record_of_thread = unused_record();  // the thread is ending
+  return record_of_thread;
 }
 
 std::uint64_t epoch_of_retirement() noexcept {
-  return counter.fetch_add(0, std::memory_order_acq_rel);
+  return epoch_counter.fetch_add(0, std::memory_order_acq_rel);
 }
 
 std::uint64_t oldest_pinned_epoch() noexcept {
-  std::uint64_t oldest = counter.fetch_add(1, std::memory_order_seq_cst) + 1;
+  std::uint64_t oldest = epoch_counter.fetch_add(1, std::memory_order_seq_cst) + 1;
   for (EpochRecord* at = records.load(std::memory_order_acquire); at != nullptr; at = at->next) {
     const std::uint64_t epoch = at->epoch.load(std::memory_order_seq_cst);
     if (epoch != 0 && epoch < oldest) oldest = epoch;
@@ -69,7 +72,7 @@ std::uint64_t oldest_pinned_epoch() noexcept {
 
 void epochs_after_fork() noexcept {
   for (EpochRecord* at = records.load(std::memory_order_acquire); at != nullptr; at = at->next) {
-    if (at == of_thread.record) continue;
+    if (at == record_of_thread) continue;
     at->epoch.store(0, std::memory_order_relaxed);
     at->depth = 0;
     at->taken.store(false, std::memory_order_relaxed);

@@ -14,6 +14,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/near_tls.hpp"
+
 namespace graven::base {
 
 /// One per thread that ever pinned; recycled when the thread ends, never freed.
@@ -24,9 +26,21 @@ struct alignas(64) EpochRecord {
   EpochRecord* next = nullptr;
 };
 
+/// This thread's; null until it pins for the first time.
+GRAVEN_NEAR_TLS extern constinit thread_local EpochRecord* record_of_thread;
+/// The number of the present epoch.
+extern std::atomic<std::uint64_t> epoch_counter;
+
 class EpochPin {
  public:
-  EpochPin();
+  EpochPin() : record_(record_of_thread) {
+    if (record_ == nullptr) [[unlikely]]
+      record_ = take_record();
+    if (record_->depth++ != 0) return;
+    record_->epoch.exchange(epoch_counter.load(std::memory_order_acquire),
+                            std::memory_order_seq_cst);
+    (void)epoch_counter.load(std::memory_order_seq_cst);
+  }
   ~EpochPin() {
     if (--record_->depth == 0) record_->epoch.store(0, std::memory_order_release);
   }
@@ -34,6 +48,8 @@ class EpochPin {
   EpochPin& operator=(const EpochPin&) = delete;
 
  private:
+  static EpochRecord* take_record();
+
   EpochRecord* record_;
 };
 

@@ -7,7 +7,7 @@
 
 namespace graven::base {
 
-constinit thread_local std::uint32_t line_of_thread = 0;
+GRAVEN_NEAR_TLS constinit thread_local std::uint32_t line_of_thread = 0;
 
 namespace {
 

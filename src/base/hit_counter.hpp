@@ -15,10 +15,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/near_tls.hpp"
+
 namespace graven::base {
 
 /// Which line of a counter is this thread's alone; 0: none, or none yet.
-extern constinit thread_local std::uint32_t line_of_thread;
+GRAVEN_NEAR_TLS extern constinit thread_local std::uint32_t line_of_thread;
 
 class HitCounter {
  public:

@@ -42,6 +42,8 @@ struct Store::Transaction {
   bool expired = false;
 };
 
+GRAVEN_NEAR_TLS constinit thread_local std::uint32_t open_in_thread = 0;
+
 namespace {
 
 // The calling thread's open transactions, one per store at most.
@@ -92,6 +94,7 @@ void Store::stop() noexcept {
 }
 
 Store::Transaction* Store::current() const noexcept {
+  if (open_in_thread == 0) return nullptr;
   for (const auto& transaction : transactions_of_thread<Transaction>()) {
     if (transaction->store == this) return transaction.get();
   }
@@ -271,6 +274,7 @@ void Store::begin(const Limits& limits) {
     open_ = transaction;
   }
   transactions_of_thread<Transaction>().push_back(transaction);
+  ++open_in_thread;
   hold.keep();
   housekeeper_.wake(transaction->expires);
 }
@@ -306,6 +310,7 @@ void Store::commit(bool durable) {
     throw;
   }
   mine.erase(std::find(mine.begin(), mine.end(), keep));
+  --open_in_thread;
   {
     const std::scoped_lock lock(keep->mutex);
     end(*keep);
@@ -329,6 +334,7 @@ void Store::rollback() {
                                [&](const auto& other) { return other.get() == transaction; });
   const std::shared_ptr<Transaction> keep = std::move(*at);
   mine.erase(at);
+  --open_in_thread;
   if (inherited) return;
   const std::scoped_lock lock(keep->mutex);
   end(*keep);

@@ -21,6 +21,7 @@
 
 #include "base/fork.hpp"
 #include "base/function_ref.hpp"
+#include "base/near_tls.hpp"
 #include "store/backend.hpp"
 #include "store/cache.hpp"
 #include "store/housekeeper.hpp"
@@ -47,6 +48,9 @@ struct Limits {
   std::size_t read_cache = 0;  ///< bytes of records read that a transaction keeps; 0: as usual
 };
 
+/// How many transactions the calling thread has open, in all stores.
+GRAVEN_NEAR_TLS extern constinit thread_local std::uint32_t open_in_thread;
+
 class Store final : public base::ForkGuard {
  public:
   Store(std::unique_ptr<Backend> backend, CommitHook& hook);
@@ -72,7 +76,9 @@ class Store final : public base::ForkGuard {
   /// that the outermost commit does.
   void commit(bool durable = false);
   void rollback();
-  [[nodiscard]] bool in_transaction() const noexcept { return current() != nullptr; }
+  [[nodiscard]] bool in_transaction() const noexcept {
+    return open_in_thread != 0 && current() != nullptr;
+  }
 
   /// Runs `body` with the work of this thread's transaction; false when it has none.
   /// TransactionExpiredError when it had one that expired.
