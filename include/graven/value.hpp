@@ -212,7 +212,8 @@ class Value {
   /// The name of the type as in messages: "null", "bool", "int", "float", "str", "bytes" …
   [[nodiscard]] std::string_view type_name() const noexcept;
 
-  [[nodiscard]] const Variant& variant() const noexcept { return variant_; }
+  [[nodiscard]] const Variant& variant() const& noexcept { return variant_; }
+  [[nodiscard]] Variant&& variant() && noexcept { return std::move(variant_); }
 
   /// Scalars by value (1 == 1.0, as in Python), handles by identity.
   friend bool operator==(const Value& left, const Value& right) noexcept;

@@ -15,7 +15,7 @@ namespace nb = nanobind;
 
 namespace graven::python {
 
-#if NB_VERSION_MAJOR >= 3
+#if NB_VERSION_MAJOR > 2 || NB_VERSION_MINOR >= 15
 // Handles come and go with every step through a structure: their memory is kept for the next.
 #define GRAVEN_POOLED , nb::pooled(64)
 #else

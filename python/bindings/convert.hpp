@@ -40,10 +40,32 @@ struct Destination {
 /// A str as UTF-8, valid as long as the str; nothing when it has a lone surrogate.
 std::optional<std::string_view> utf8(PyObject* text) noexcept;
 
-/// A key to store under: WrongTypeError unless it is a str, BadValueError for a lone surrogate.
-std::string_view key_to_store(PyObject* key);
 /// A key to look up: WrongTypeError unless it is a str; nothing when no dict can have it.
-std::optional<std::string_view> key_to_find(PyObject* key);
+std::optional<std::string_view> any_key_to_find(PyObject* key);
+
+/// Text that lies in the str as UTF-8, which is read without a call.
+inline bool is_ascii_str(PyObject* object) noexcept {
+  return PyUnicode_Check(object) && PyUnicode_IS_COMPACT_ASCII(object);
+}
+inline std::string_view ascii_of(PyObject* text) noexcept {
+  return {static_cast<const char*>(PyUnicode_DATA(text)),
+          static_cast<std::size_t>(PyUnicode_GET_LENGTH(text))};
+}
+
+inline std::optional<std::string_view> key_to_find(PyObject* key) {
+  if (is_ascii_str(key)) [[likely]]
+    return ascii_of(key);
+  return any_key_to_find(key);
+}
+
+/// A key to store under: WrongTypeError unless it is a str, BadValueError for a lone surrogate.
+std::string_view any_key_to_store(PyObject* key);
+
+inline std::string_view key_to_store(PyObject* key) {
+  if (is_ascii_str(key)) [[likely]]
+    return ascii_of(key);
+  return any_key_to_store(key);
+}
 
 /// Any value. Dict and List handles stay handles.
 Data data_from(PyObject* value, const Destination& to);
@@ -58,6 +80,7 @@ Data items_from(PyObject* iterable, const Destination& first);
 Data list_of(const std::vector<Value>& values);
 
 nb::object to_python(const Value& value, const HomePtr& home);
+nb::object to_python(Value&& value, const HomePtr& home);
 nb::object to_python(const Data& data, const HomePtr& home);
 nb::object to_python_list(const std::vector<Value>& values, const HomePtr& home);
 nb::object str_from(std::string_view utf8_text);

@@ -33,8 +33,8 @@ PyObject* dict_subscript(PyObject* self, PyObject* key) {
   return guarded_object([&]() -> nb::object {
     const DictHandle& dict = dict_handle(self);
     if (const auto text = key_to_find(key)) {
-      if (const auto value = find(dict, *text)) [[likely]]
-        return to_python(*value, dict.home_ptr());
+      if (auto value = find(dict, *text)) [[likely]]
+        return to_python(*std::move(value), dict.home_ptr());
     }
     set_key_not_found(key);
     return {};
@@ -163,7 +163,7 @@ PyType_Slot slots[] = {
 
 nb::object get(const DictHandle& dict, nb::handle key, nb::handle otherwise) {
   if (const auto text = key_to_find(key.ptr())) {
-    if (const auto value = find(dict, *text)) return to_python(*value, dict.home_ptr());
+    if (auto value = find(dict, *text)) return to_python(*std::move(value), dict.home_ptr());
   }
   return nb::borrow(otherwise);
 }

@@ -363,13 +363,13 @@ std::optional<std::string_view> utf8(PyObject* text) noexcept {
   return std::string_view(data, static_cast<std::size_t>(size));
 }
 
-std::string_view key_to_store(PyObject* key) {
-  if (const auto text = key_to_find(key)) return *text;
+std::string_view any_key_to_store(PyObject* key) {
+  if (const auto text = any_key_to_find(key)) return *text;
   throw BadValueError("the key " + repr_of_key(key) +
                       " has a lone surrogate, which no encoding can hold");
 }
 
-std::optional<std::string_view> key_to_find(PyObject* key) {
+std::optional<std::string_view> any_key_to_find(PyObject* key) {
   if (!PyUnicode_Check(key)) {
     throw WrongTypeError("keys are str: cannot use " + type_of(key) + " as a key");
   }

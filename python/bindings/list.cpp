@@ -40,8 +40,8 @@ auto at_index(const ListHandle& list, const char* message, Call&& call) {
 }
 
 nb::object item(const ListHandle& list, std::int64_t index) {
-  if (const auto known = on_gil(list.home(), [&] { return list.node().peek(index); })) {
-    return to_python(*known, list.home_ptr());
+  if (auto known = on_gil(list.home(), [&] { return list.node().peek(index); })) {
+    return to_python(*std::move(known), list.home_ptr());
   }
   const Value value = at_index(list, kOutOfRange, [&] { return list.node().at(index); });
   return to_python(value, list.home_ptr());

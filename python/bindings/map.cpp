@@ -47,7 +47,7 @@ using Milliseconds = std::chrono::milliseconds;
 
 /// The value under a key, or null without an error.
 nb::object find(const MapHandle& self, PyObject* key) {
-  const auto text = map_key_to_find(key);
+  const auto text = key_to_find(key);
   if (!text) return {};
   Shown shown;
   const auto known = self.map.peek(*text, shown);
@@ -78,7 +78,7 @@ int map_contains(PyObject* self, PyObject* key) {
   return guarded(
       [&]() -> int {
         const MapHandle& handle = map_handle(self);
-        const auto text = map_key_to_find(key);
+        const auto text = key_to_find(key);
         if (!text) return 0;
         if (const auto known = handle.map.peek(*text, [](const MapValue&) {})) [[likely]]
           return *known ? 1 : 0;
@@ -136,7 +136,7 @@ nb::object get_many(const MapHandle& self, nb::handle iterable, nb::handle other
 // Writing.
 
 void store(const MapHandle& self, PyObject* key, PyObject* value) {
-  const std::string_view text = map_key_to_store(key);
+  const std::string_view text = key_to_store(key);
   Scalar scalar;
   if (scalar.set(value)) [[likely]] {
     if (self.map.try_set_value(text, scalar.value())) return;
@@ -154,7 +154,7 @@ int map_assign(PyObject* self, PyObject* key, PyObject* value) {
           store(handle, key, value);
           return 0;
         }
-        const auto text = map_key_to_find(key);
+        const auto text = key_to_find(key);
         if (text && off_gil(handle.map, [&](const Map& map) { return map.erase(*text); })) return 0;
         set_key_not_found(key);
         return -1;
@@ -180,7 +180,7 @@ Milliseconds time_to_live(nb::handle ttl) {
 void set(const MapHandle& self, nb::handle key, nb::handle value, nb::handle ttl) {
   if (ttl.is_none()) return store(self, key.ptr(), value.ptr());
   const Milliseconds lifetime = time_to_live(ttl);
-  const std::string_view text = map_key_to_store(key.ptr());
+  const std::string_view text = key_to_store(key.ptr());
   const Data data = data_from(value.ptr(), Destination::under(key.ptr()));
   off_gil(self.map, [&](const Map& map) { map.set(text, data, lifetime); });
 }
@@ -196,7 +196,7 @@ void update(const MapHandle& self, PyObject* other, PyObject* keywords) {
 }
 
 nb::object setdefault(const MapHandle& self, nb::handle key, nb::handle otherwise) {
-  const std::string_view text = map_key_to_store(key.ptr());
+  const std::string_view text = key_to_store(key.ptr());
   const Data data = data_from(otherwise.ptr(), Destination::under(key.ptr()));
   return map_value_from(
       off_gil(self.map, [&](const Map& map) { return map.setdefault(text, data); }));
@@ -204,7 +204,7 @@ nb::object setdefault(const MapHandle& self, nb::handle key, nb::handle otherwis
 
 /// Null when there is none.
 nb::object pop(const MapHandle& self, nb::handle key) {
-  const auto text = map_key_to_find(key.ptr());
+  const auto text = key_to_find(key.ptr());
   if (!text) return {};
   const auto value = off_gil(self.map, [&](const Map& map) { return map.pop(*text); });
   return value ? map_value_from(*value) : nb::object();
@@ -395,7 +395,7 @@ void bind_parts(nb::module_& module) {
   module.def(
       "peek",
       [](const MapHandle& self, nb::handle key, nb::handle missing, nb::handle unknown) {
-        const auto text = map_key_to_find(key.ptr());
+        const auto text = key_to_find(key.ptr());
         Shown shown;
         const auto known = text ? self.map.peek(*text, shown) : false;
         if (!known) return nb::borrow(unknown);
@@ -417,7 +417,7 @@ void bind_parts(nb::module_& module) {
   module.def(
       "try_set",
       [](const MapHandle& self, nb::handle key, nb::handle value) {
-        const std::string_view text = map_key_to_store(key.ptr());
+        const std::string_view text = key_to_store(key.ptr());
         Scalar scalar;
         return scalar.set(value.ptr()) && self.map.try_set_value(text, scalar.value());
       },

@@ -139,7 +139,7 @@ Entries::Entries(PyObject* other, PyObject* keywords) : owner_(dict_from(other, 
   PyObject* key = nullptr;
   PyObject* value = nullptr;
   for (Py_ssize_t at = 0; PyDict_Next(owner_.ptr(), &at, &key, &value) != 0;) {
-    MapEntry entry{.key = map_key_to_store(key)};
+    MapEntry entry{.key = key_to_store(key)};
     Scalar scalar;
     if (scalar.set(value)) {
       entry.value = scalar.value_in(numbers_.emplace_back());
@@ -160,7 +160,7 @@ Keys::Keys(PyObject* iterable, const char* what) {
   texts_.reserve(static_cast<std::size_t>(count));
   for (Py_ssize_t at = 0; at < count; ++at) {
     if (at + kAhead < count) __builtin_prefetch(keys[at + kAhead]);
-    texts_.push_back(map_key_to_find(keys[at]).value_or(kNoKey));
+    texts_.push_back(key_to_find(keys[at]).value_or(kNoKey));
   }
 }
 

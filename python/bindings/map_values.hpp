@@ -27,20 +27,6 @@ namespace nb = nanobind;
 
 namespace graven::python {
 
-/// key_to_find() and key_to_store(), with no call for plain ASCII.
-inline std::optional<std::string_view> map_key_to_find(PyObject* key) {
-  if (PyUnicode_Check(key) && PyUnicode_IS_COMPACT_ASCII(key)) [[likely]] {
-    return std::string_view(static_cast<const char*>(PyUnicode_DATA(key)),
-                            static_cast<std::size_t>(PyUnicode_GET_LENGTH(key)));
-  }
-  return key_to_find(key);
-}
-inline std::string_view map_key_to_store(PyObject* key) {
-  if (PyUnicode_Check(key) && PyUnicode_IS_COMPACT_ASCII(key)) [[likely]]
-    return *map_key_to_find(key);
-  return key_to_store(key);
-}
-
 /// A scalar of a map as a Python object: a new reference, or null with the Python error set. Not
 /// for nested data.
 PyObject* scalar_object(const MapValue& value) noexcept;

@@ -70,7 +70,9 @@ struct Maker {
   nb::object operator()(const std::string& value) const { return str_from(value); }
   nb::object operator()(const Bytes& value) const { return bytes_from(value); }
   nb::object operator()(const Dict& value) const { return make_dict(home, value); }
+  nb::object operator()(Dict&& value) const { return make_dict(home, std::move(value)); }
   nb::object operator()(const List& value) const { return make_list(home, value); }
+  nb::object operator()(List&& value) const { return make_list(home, std::move(value)); }
   nb::object operator()(Data::Index index) const { return (*made)[index.at]; }
 };
 
@@ -103,6 +105,12 @@ nb::object str_from(std::string_view utf8_text) {
 nb::object to_python(const Value& value, const HomePtr& home) {
   const Maker make{home, nullptr};
   return std::visit([&](const auto& each) -> nb::object { return make(each); }, value.variant());
+}
+
+nb::object to_python(Value&& value, const HomePtr& home) {
+  const Maker make{home, nullptr};
+  return std::visit([&](auto&& each) -> nb::object { return make(std::move(each)); },
+                    std::move(value).variant());
 }
 
 nb::object to_python(const Data& data, const HomePtr& home) {

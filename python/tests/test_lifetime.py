@@ -360,3 +360,25 @@ def test_error_tree() -> None:
 def test_version() -> None:
     root = pathlib.Path(__file__).resolve().parents[2]
     assert graven.__version__ == (root / "VERSION").read_text().strip()
+
+
+def test_handles_whose_memory_is_used_again_are_of_their_own_nodes(db: graven.DB) -> None:
+    db["dicts"] = {str(i): {"i": i} for i in range(300)}
+    db["lists"] = [[i] for i in range(300)]
+    kept = []
+    for i in range(300):
+        dict_handle, list_handle = db["dicts"][str(i)], db["lists"][i]
+        assert dict_handle["i"] == list_handle[0] == i
+        if i % 7 == 0:
+            kept.append((i, dict_handle, list_handle))
+    for i, dict_handle, list_handle in kept:
+        assert dict_handle["i"] == list_handle[0] == i
+    # What has a handle stays when it is unlinked, what had one does not.
+    gone = [db["dicts"][str(i)].uid for i in range(1, 7)]
+    del db["dicts"], dict_handle, list_handle
+    for i, dict_handle, _ in kept:
+        assert dict_handle["i"] == i
+    db.collect()
+    for uid in gone:
+        with pytest.raises(graven.KeyNotFound):
+            db.get_via_uid(uid)
