@@ -44,6 +44,11 @@ function(graven_compile_options target)
     C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS ON)
   target_compile_options(${target} PRIVATE
     "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Woverloaded-virtual;-Wimplicit-fallthrough>")
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # It copies pairs of words with one wide load where they have just been stored one by one (a
+    # shared_ptr, a string_view), and a load that two stores must be put together for waits.
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-fno-tree-slp-vectorize>")
+  endif()
   if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-Wthread-safety>")
   endif()

@@ -98,8 +98,14 @@ Element nth(const Element& array, std::size_t index);
 std::string text(const Element& element);
 /// Whether the decoded text equals `other`; does not allocate for kText and kTextRaw.
 bool text_equals(const Element& element, std::string_view other);
-/// The value of kInt or kInt5, or nothing when it does not fit 64 bits.
-std::optional<std::int64_t> integer(const Element& element);
+/// The value of kInt or kInt5; false when it does not fit 64 bits.
+bool read_integer(const Element& element, std::int64_t& value);
+/// The same, or nothing.
+inline std::optional<std::int64_t> integer(const Element& element) {
+  std::int64_t value = 0;
+  if (!read_integer(element, value)) return std::nullopt;
+  return value;
+}
 /// The value of kFloat, kFloat5 (also of the integer types, rounded).
 double real(const Element& element);
 

@@ -92,16 +92,14 @@ bool long_decimal(std::string_view digits, std::int64_t& number) noexcept {
 
 }  // namespace
 
-std::optional<std::int64_t> integer(const Element& element) {
+bool read_integer(const Element& element, std::int64_t& value) {
   const std::string_view payload = element.payload;
   if (element.type == Type::kInt) [[likely]] {
-    std::int64_t value = 0;
-    if (long_decimal(payload, value)) return value;
+    if (long_decimal(payload, value)) return true;
     const char* const end = payload.data() + payload.size();
     const auto [at, error] = std::from_chars(payload.data(), end, value);
     if (error == std::errc::invalid_argument || at != end) damaged("an integer is not one");
-    if (error != std::errc{}) return std::nullopt;
-    return value;
+    return error == std::errc{};
   }
   expect(element, element.type == Type::kInt5, "an integer");
   bool negative = false;
@@ -109,8 +107,9 @@ std::optional<std::int64_t> integer(const Element& element) {
   std::uint64_t magnitude = 0;
   const auto [at, error] =
       std::from_chars(digits.data(), digits.data() + digits.size(), magnitude, 16);
-  if (error != std::errc{} || magnitude > kLargestInteger + (negative ? 1 : 0)) return std::nullopt;
-  return static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude);
+  if (error != std::errc{} || magnitude > kLargestInteger + (negative ? 1 : 0)) return false;
+  value = static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude);
+  return true;
 }
 
 double real(const Element& element) {
