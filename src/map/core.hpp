@@ -76,14 +76,17 @@ class HotItems {
   template <class Shown>
   Found show(std::string_view key, std::uint64_t hash, Shown&& shown) const {
     auto found = Found::kUnknown;
-    tiers_.hot().visit(key, hash, [&](std::string_view bytes, std::uint8_t kind) {
-      if (kind <= kLastKind) [[likely]] {
-        found = Found::kShown;
-        shown(MapValue{static_cast<MapValue::Kind>(kind), bytes});
-      } else {
-        found = show_rare(kind, bytes, shown);
-      }
-    });
+    tiers_.hot().visit(
+        key, hash,
+        [&](std::string_view bytes, std::uint8_t kind) {
+          if (kind <= kLastKind) [[likely]] {
+            found = Found::kShown;
+            shown(MapValue{static_cast<MapValue::Kind>(kind), bytes});
+          } else {
+            found = show_rare(kind, bytes, shown);
+          }
+        },
+        [&] { tiers_.expect_warm(hash); });
     return found;
   }
   /// The same as an item; expired ones too.

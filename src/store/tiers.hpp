@@ -43,6 +43,10 @@ class Tiers {
   /// Copies out what the warm file has. The caller promotes it with put_if_absent() of the hot
   /// table, if nothing was put meanwhile.
   bool find_warm(std::string_view key, std::uint64_t hash, std::string& value, std::uint8_t& kind);
+  /// find_warm() is likely to be called for this hash soon.
+  void expect_warm(std::uint64_t hash) const noexcept {
+    if (const WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->expect(hash);
+  }
   /// Whether there is anything to find there, as far as can be told cheaply.
   [[nodiscard]] bool warm() const noexcept { return overflown_.load(std::memory_order_relaxed); }
 

@@ -155,6 +155,7 @@ WarmFile::WarmFile(const std::string& path, std::size_t bytes)
   mapped_ = static_cast<char*>(mapped);
   try {
     shards_ = std::make_unique<Shard[]>(shard_count_);
+    indexes_ = std::make_unique<Index[]>(shard_count_);
   } catch (...) {
     ::munmap(mapped_, bytes_);
     ::close(file_);
@@ -397,6 +398,9 @@ bool WarmFile::rebuild(Shard& shard) const noexcept {
   if (index == nullptr) return false;
   const std::uint64_t* old = std::exchange(shard.index, index);
   const std::size_t old_slots = std::exchange(shard.slots, slots);
+  Index& known = indexes_[static_cast<std::size_t>(&shard - shards_.get())];
+  known.words.store(index, std::memory_order_relaxed);
+  known.slots.store(slots, std::memory_order_relaxed);
   shard.used = count;
   for (std::size_t i = 0; i < old_slots; ++i) {
     if (old[i] == 0 || (old[i] & positions) < shard.tail) continue;
