@@ -73,6 +73,10 @@ std::optional<std::size_t> invalid_utf8(std::string_view bytes) noexcept {
         i += 8;
         continue;
       }
+    } else if (size >= 8) {
+      std::uint64_t last = 0;  // some of them for the second time
+      std::memcpy(&last, begin + size - 8, 8);
+      if ((last & kHighBits) == 0) return std::nullopt;
     }
     if (begin[i] < 0x80) {
       ++i;

@@ -100,7 +100,6 @@ void HotItems::put(std::string_view key, std::uint64_t hash, const std::optional
                    bool only_if_absent) {
   std::string_view bytes;
   std::uint8_t kind = kMissing;
-  thread_local std::string timed;
   if (item) {
     kind = static_cast<std::uint8_t>(item->kind);
     bytes = item->bytes;
@@ -109,6 +108,7 @@ void HotItems::put(std::string_view key, std::uint64_t hash, const std::optional
       return;
     }
     if (item->expires != 0) {
+      thread_local std::string timed;
       kind |= kExpires;
       timed.assign(reinterpret_cast<const char*>(&item->expires), sizeof item->expires);
       timed += bytes;

@@ -307,6 +307,7 @@ std::unique_ptr<Scan> PendingMap::scan() {
 void PendingMap::set(Shard& shard, std::string key, std::uint64_t hash, std::optional<Item> item) {
   Batch& batch = shard.pending;
   PendingEntry* entry = batch.entries.find(key, hash);
+  std::size_t bytes_before = 0;
   if (item && item->expires != 0) {
     const std::scoped_lock lock(timed_mutex_);
     timed_.emplace(item->expires, key);
@@ -322,7 +323,7 @@ void PendingMap::set(Shard& shard, std::string key, std::uint64_t hash, std::opt
   }
   const std::int64_t now_there = item ? 1 : 0;
   if (entry != nullptr) {
-    pending_bytes_ -= weight(*entry);
+    bytes_before = weight(*entry);
     if (entry->stored) batch.difference += now_there - (entry->item ? 1 : 0);
   } else {
     std::optional<bool> stored;
@@ -345,7 +346,7 @@ void PendingMap::set(Shard& shard, std::string key, std::uint64_t hash, std::opt
   }
   hot_.put(entry->key, hash, item, false);
   entry->item = std::move(item);
-  pending_bytes_ += weight(*entry);
+  pending_bytes_.fetch_add(weight(*entry) - bytes_before, std::memory_order_relaxed);
 }
 
 /// After a write: what is much is flushed without waiting for the interval, beside the writer.
@@ -391,6 +392,8 @@ bool PendingMap::try_write(std::string_view key, Item& item) {
   Shard& shard = shards_[shard_of(hash)];
   const std::unique_lock lock(shard.mutex, std::try_to_lock);
   if (!lock) return false;
+  shard.pending.entries.expect(hash);
+  shard.flushing.entries.expect(hash);
   require_open();
   const Changing changing(*this, std::uint64_t{1} << shard_of(hash));
   set(shard, std::string(key), hash, std::move(item));

@@ -16,6 +16,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <condition_variable>
 #include <exception>
 #include <memory>
@@ -90,8 +91,8 @@ class PendingMap final : public Core, private base::ForkGuard {
 
    private:
     void step() noexcept {
-      for (std::size_t i = 0; i < kShards; ++i) {
-        if ((which_ >> i & 1U) != 0) map_.shards_[i].version.fetch_add(1);
+      for (std::uint64_t rest = which_; rest != 0; rest &= rest - 1) {
+        map_.shards_[static_cast<std::size_t>(std::countr_zero(rest))].version.fetch_add(1);
       }
     }
     PendingMap& map_;

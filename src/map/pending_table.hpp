@@ -50,6 +50,11 @@ class PendingTable {
     }
   }
 
+  /// Has the processor fetch what find() begins with.
+  void expect(std::uint64_t hash) const noexcept {
+    if (!index_.empty()) __builtin_prefetch(&index_[hash & mask()]);
+  }
+
   /// A new entry for a key that has none.
   PendingEntry& add(std::string key, std::uint64_t hash) {
     if ((used_ + 1) * 4 > index_.size() * 3) rebuild();
