@@ -43,7 +43,7 @@ std::string_view name(Errc code) noexcept;
 /// The root of the hierarchy. Derives from std::runtime_error: what() is the message, UTF-8.
 class Error : public std::runtime_error {
  public:
-  Error(Errc code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(Errc code, const std::string& message);
   [[nodiscard]] Errc code() const noexcept { return code_; }
 
  private:

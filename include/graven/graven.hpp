@@ -7,9 +7,11 @@
 #include <graven/data.hpp>         // IWYU pragma: export
 #include <graven/database.hpp>     // IWYU pragma: export
 #include <graven/error.hpp>        // IWYU pragma: export
+#include <graven/log.hpp>          // IWYU pragma: export
 #include <graven/map.hpp>          // IWYU pragma: export
 #include <graven/path.hpp>         // IWYU pragma: export
 #include <graven/sql.hpp>          // IWYU pragma: export
+#include <graven/stats.hpp>        // IWYU pragma: export
 #include <graven/value.hpp>        // IWYU pragma: export
 #include <graven/version.hpp>      // IWYU pragma: export
 #include <graven/watch.hpp>        // IWYU pragma: export

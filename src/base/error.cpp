@@ -1,10 +1,33 @@
 // SPDX-License-Identifier: MIT
 //
 // The stable names of error codes, as logs, metrics and the Python package show them.
-// A name never changes, like the number it stands for. Pure; any thread.
+// A name never changes, like the number it stands for. Every error that is made is counted, for
+// stats(). Any thread.
 #include <graven/error.hpp>
 
+#include "base/error_counts.hpp"
+#include "base/metrics.hpp"
+
 namespace graven {
+namespace {
+
+constexpr std::size_t kCodes = 16;  // with 0, for what is none of Errc
+constinit base::Counters<Errc, kCodes> counts;
+
+}  // namespace
+
+Error::Error(Errc code, const std::string& message) : std::runtime_error(message), code_(code) {
+  counts.add(static_cast<std::size_t>(code) < kCodes ? code : Errc{});
+}
+
+std::vector<ErrorCount> base::error_counts() {
+  std::vector<ErrorCount> all;
+  for (std::size_t i = 1; i < kCodes; ++i) {
+    const auto code = static_cast<Errc>(i);
+    all.push_back({name(code), counts.sum(code)});
+  }
+  return all;
+}
 
 std::string_view name(Errc code) noexcept {
   switch (code) {

@@ -56,6 +56,7 @@ inline constexpr int kForkRankRegistry = 10;  // the process's table of open sto
 inline constexpr int kForkRankStore = 20;     // lane, pins
 inline constexpr int kForkRankPool = 30;      // connection pools
 inline constexpr int kForkRankSqlite = 40;    // SQLite's own mutexes
+inline constexpr int kForkRankLog = 50;       // the log's sink
 
 /// Grows by one in every child of a fork; what was made under an older number
 /// belongs to an ancestor. One relaxed load.

@@ -39,11 +39,15 @@ class Claim {
 
 }  // namespace
 
-void HitCounter::add_without_line(std::uint64_t number) noexcept {
-  static_assert(kLines == 64);
+std::uint32_t claim_line() noexcept {
+  static_assert(HitCounter::kLines == 64);
   thread_local const Claim claim;  // once in a thread's life, also if there was nothing to be had
   static_cast<void>(claim);
-  const std::uint32_t line = line_of_thread;
+  return line_of_thread;
+}
+
+void HitCounter::add_without_line(std::uint64_t number) noexcept {
+  const std::uint32_t line = claim_line();
   if (line != 0) return add_to(line, number);
   lines_[0].hits.fetch_add(number, std::memory_order_relaxed);
 }

@@ -21,6 +21,13 @@ namespace graven::base {
 
 /// Which line of a counter is this thread's alone; 0: none, or none yet.
 GRAVEN_NEAR_TLS extern constinit thread_local std::uint32_t line_of_thread;
+/// Takes one, once in a thread's life; 0 where there is none to be had.
+std::uint32_t claim_line() noexcept;
+/// This thread's line, or 0, which is everybody's.
+inline std::uint32_t own_line() noexcept {
+  const std::uint32_t line = line_of_thread;
+  return line != 0 ? line : claim_line();
+}
 
 class HitCounter {
  public:
