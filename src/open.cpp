@@ -268,6 +268,10 @@ Database::Database(std::string_view url, const Options& options) {
   check_memory(settings.memory_mb, settings.persist == Persist::kMemory);
   const Opened opened = open_heap(url, settings, Kind::kDatabase);
   bound_memory(*opened.heap, settings.memory_mb);
+  if (settings.slow_operation.count() < 0) throw UsageError("slow_operation must not be negative");
+  if (settings.slow_operation.count() != 0) {
+    opened.heap->store().log_slower_than(settings.slow_operation);
+  }
   scope_ = graph::make_live_scope(std::make_shared<graph::Session>(opened.heap, settings));
 }
 

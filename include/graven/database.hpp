@@ -20,6 +20,7 @@
 
 #include <graven/data.hpp>
 #include <graven/sql.hpp>
+#include <graven/stats.hpp>
 #include <graven/value.hpp>
 
 namespace graven {
@@ -66,6 +67,9 @@ struct Options {
   std::chrono::milliseconds busy_timeout{30'000};
   /// A transaction() older than this is rolled back.
   std::chrono::milliseconds transaction_limit{60'000};
+  /// A commit, read from the file, flush, checkpoint or collection that takes longer is logged
+  /// (<graven/log.hpp>), of the whole file; the last one given counts. 0: none is.
+  std::chrono::milliseconds slow_operation{0};
   /// Opening a file on NFS, SMB and the like is refused unless this is set.
   bool allow_network_file_system = false;
 
@@ -278,6 +282,14 @@ class Database {
   /// `progress(done, total)` is called now and then; total may be 0 while unknown.
   [[nodiscard]] CheckReport check(
       const std::function<void(std::uint64_t done, std::uint64_t total)>& progress = {}) const;
+
+  /// What has been done with this store by this process, and how its file stands. Asks the file a
+  /// little, so once a second rather than for each request.
+  [[nodiscard]] Stats stats() const;
+  /// The connections to the file: "readers" and "writer". Empty where there is no file.
+  [[nodiscard]] std::vector<PoolStats> connection_stats() const;
+  /// Both in Prometheus' text format, for a program to serve. Names: docs/operations.md.
+  [[nodiscard]] std::string metrics() const;
 
   [[nodiscard]] std::uint64_t size_on_disk() const;
   [[nodiscard]] std::string name() const;

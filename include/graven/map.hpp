@@ -189,6 +189,8 @@ class Map {
   void wait_durable() const;
 
   [[nodiscard]] MapStats stats() const;
+  /// The same in Prometheus' text format, under the map's name. Names: docs/operations.md.
+  [[nodiscard]] std::string metrics() const;
   /// Whether this thread is in a transaction that reads and writes of the map are part of.
   [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] const std::string& name() const;

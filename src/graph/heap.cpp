@@ -241,6 +241,10 @@ void Heap::require_alive_if_there(Work& work, NodeId id) {
 std::uint64_t Heap::reclaim(std::uint64_t most, std::chrono::milliseconds patience) {
   const std::scoped_lock lock(reclaim_mutex_);
   std::uint64_t total = 0;
+  store::Activity& activity = store_.activity();
+  const base::Timed timed(activity.collection, activity.slow, "collection", backend().name(), [&] {
+    return LogField{"nodes", std::to_string(total)};
+  });
   while (total < most) {
     doomed_here_.store(false);
     if (!any_doomed(*backend().view())) break;

@@ -203,7 +203,7 @@ class OptimisticScope final : public TransactorScope {
       // Nothing to commit; but what was read may be out of date all the same.
       const bool fresh = !work_ || holds_now();
       restart();
-      return fresh;
+      return counted(fresh);
     }
     bool fresh = false;
     const std::unique_ptr<Work> mine = std::move(work_);
@@ -214,7 +214,7 @@ class OptimisticScope final : public TransactorScope {
           if (fresh) mine->replay_into(work);
         },
         session().limits());
-    return fresh;
+    return counted(fresh);
   }
 
   void enter_lane() override {
@@ -225,6 +225,11 @@ class OptimisticScope final : public TransactorScope {
   void leave_lane() noexcept override { in_lane_ = false; }
 
  private:
+  bool counted(bool fresh) {
+    if (!fresh) session().heap().store().activity().counts.add(store::Event::kConflicts);
+    return fresh;
+  }
+
   bool holds_now() {
     bool fresh = false;
     Heap& heap = session().heap();

@@ -71,9 +71,13 @@ void Store::flush_all() {
     versions_.see(cut);
   }
   try {
+    const base::Timed timed(flush_times_, slow_, "flush", name_, [&] {
+      return LogField{"commit", std::to_string(id)};
+    });
     commit_cut(cut, id);
   } catch (...) {
     doubtful_ = true;
+    failed_flushes_.fetch_add(1, std::memory_order_relaxed);
     const std::scoped_lock lock(mutex_);
     versions_.unsee(cut);
     throw;
@@ -150,12 +154,39 @@ void Store::finish() noexcept {
   }
 }
 
+/// Of a flush in the background, whose exception is being handled.
+void Store::log_failure() const noexcept {
+  try {
+    throw;
+  } catch (const std::exception& error) {
+    base::log(LogLevel::kError, "flush_failed", {{"error", error.what()}, {"store", name_}});
+  } catch (...) {
+    base::log(LogLevel::kError, "flush_failed", {{"store", name_}});
+  }
+}
+
+store::BackendStats Store::stats() {
+  require_own();
+  store::BackendStats stats = below_ ? below_->stats() : Backend::stats();
+  stats.file.name = name_;
+  stats.flushes = {failed_flushes_.load(std::memory_order_relaxed), 0, flush_times_.snapshot()};
+  const std::scoped_lock lock(mutex_);
+  if (below_) stats.flushes.pending_bytes = versions_.pending_bytes();
+  return stats;
+}
+
+void Store::log_slower_than(std::chrono::nanoseconds limit) {
+  slow_.set(limit);
+  if (below_) below_->log_slower_than(limit);
+}
+
 std::optional<store::Deadline> Store::chore() noexcept {
   try {
     flush_all();
     const std::scoped_lock lock(mutex_);
     if (!versions_.dirty()) return std::nullopt;
   } catch (...) {
+    log_failure();
     const std::scoped_lock lock(mutex_);
     error_ = std::current_exception();
     room_->drained.notify_all();

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/fork.hpp"
+#include "base/log.hpp"
 #include "memory/backend.hpp"
 #include "memory/feed.hpp"
 #include "memory/versions.hpp"
@@ -82,6 +83,8 @@ class Store final : public store::Backend, private base::ForkGuard {
   [[nodiscard]] std::uint64_t size_on_disk() const override {
     return below_ ? below_->size_on_disk() : 0;
   }
+  store::BackendStats stats() override;
+  void log_slower_than(std::chrono::nanoseconds limit) override;
 
  private:
   friend class Below;
@@ -101,6 +104,7 @@ class Store final : public store::Backend, private base::ForkGuard {
   void commit_cut(Commit cut, std::uint64_t id);
   void finish() noexcept;
   std::optional<store::Deadline> chore() noexcept;
+  void log_failure() const noexcept;
 
   // base::ForkGuard
   void prepare_fork() noexcept override;
@@ -128,6 +132,10 @@ class Store final : public store::Backend, private base::ForkGuard {
 
   store::MarkWords mark_{};
   Feed feed_;
+
+  base::Latency flush_times_;
+  std::atomic<std::uint64_t> failed_flushes_{0};
+  base::SlowLimit slow_;
 
   std::mutex flush_mutex_;  // one flush at a time
   bool doubtful_ = false;   // a commit below has failed; flush_mutex_

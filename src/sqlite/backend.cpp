@@ -15,6 +15,7 @@
 #include <array>
 #include <atomic>
 #include <fcntl.h>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -124,12 +125,15 @@ class SqliteBackend final : public store::Backend {
   std::optional<store::Deadline> tend() override;
   std::vector<std::string> check() override;
   [[nodiscard]] std::uint64_t size_on_disk() const override;
+  store::BackendStats stats() override;
+  void log_slower_than(std::chrono::nanoseconds limit) override { traffic_.slow.set(limit); }
 
  private:
+  std::optional<Record> read_node(std::int64_t id, bool& reclaiming);
   std::unique_ptr<Connection> open_reader();
   std::unique_ptr<Connection> open_writer();
   void bound_caches() noexcept;
-  void prepare_writer(Connection& connection) const;
+  void prepare_writer() noexcept;
   void configure(Connection& connection) const;
   void create();
   void leave_blank_mark();
@@ -138,6 +142,7 @@ class SqliteBackend final : public store::Backend {
   [[noreturn]] void throw_claimed() const;
 
   const Options options_;
+  Traffic traffic_;
   const Target target_;
   const std::uint64_t generation_ = base::fork_generation();
   FileState file_;                    // as it was at open
@@ -164,7 +169,7 @@ class SqliteBackend final : public store::Backend {
 
 SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
     : options_(options),
-      target_{name, resolve(name), buffered_wal_over(options.vfs), options.busy_timeout},
+      target_{name, resolve(name), buffered_wal_over(options.vfs), options.busy_timeout, &traffic_},
       page_cache_bytes_(options.cache_bytes),
       owners_(target_.path),
       writer_([this] { return open_writer(); }, {.name = name,
@@ -179,7 +184,8 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
                 .keep_alive = options.keep_alive,
                 .remedy = "end a snapshot or an iteration, or raise pool_size"}),
       reads_(options.reader_limit),
-      source_{readers_, reads_, target_.name, options.busy_timeout, {}} {
+      source_{readers_, reads_, target_.name, options.busy_timeout, {}, traffic_} {
+  traffic_.name = name;
   file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
   const Header header = check_header(target_, file_);
   if (options_.read_only) {
@@ -240,16 +246,17 @@ std::unique_ptr<Connection> SqliteBackend::open_writer() {
       "PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"};
   connection->execute(kSynchronous[static_cast<std::size_t>(options_.synchronous)]);
   connection->set_cache(options_.cache_bytes / kWriterPart);
+  traffic_.checkpoint_after_commits(connection->handle());
   connection->execute(("PRAGMA journal_size_limit = " + std::to_string(kWalKept)).c_str());
-  prepare_writer(*connection);
+  prepare_writer();
   configure(*connection);
   return connection;
 }
 
-/// What an import changes for as long as it runs.
-void SqliteBackend::prepare_writer(Connection& connection) const {
-  const int pages = bulk_bytes_.load() != 0 ? 0 : options_.checkpoint_pages;
-  if (connection.checkpoint_pages() != pages) connection.checkpoint_after(pages);
+/// What an import changes for as long as it runs. With the writer leased.
+void SqliteBackend::prepare_writer() noexcept {
+  const bool never = bulk_bytes_.load() != 0 || options_.checkpoint_pages == 0;
+  traffic_.checkpoint_at = never ? std::numeric_limits<int>::max() : options_.checkpoint_pages;
 }
 
 /// What holds for readers and the writer.
@@ -277,14 +284,21 @@ void SqliteBackend::require_unchanged() const {
 
 std::optional<Record> SqliteBackend::load(const store::Key& key) {
   refuse_after_fork(generation_, target_.name);
-  const Lease lease = readers_.lease(options_.busy_timeout, "reading a record");
-  auto record = lease->tables().load(key);
-  if (immutable_) require_unchanged();
-  return record;
+  return traffic_.reading(key, [&] {
+    const Lease lease = readers_.lease(options_.busy_timeout, "reading a record");
+    auto record = lease->tables().load(key);
+    if (immutable_) require_unchanged();
+    return record;
+  });
 }
 
 std::optional<Record> SqliteBackend::load_node(std::int64_t id, bool& reclaiming) {
   refuse_after_fork(generation_, target_.name);
+  return traffic_.reading({.space = store::Space::kNode, .a = id},
+                          [&] { return read_node(id, reclaiming); });
+}
+
+std::optional<Record> SqliteBackend::read_node(std::int64_t id, bool& reclaiming) {
   const Lease lease = readers_.lease(options_.busy_timeout, "reading a record");
   Tables& tables = lease->tables();
   auto record = tables.load_node(id, reclaiming);
@@ -359,7 +373,7 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
   }
   Lease lease = writer_.lease(deadline, "a transaction");
   if (!owners_.join_writers()) throw_claimed();
-  prepare_writer(*lease);
+  prepare_writer();
   lease->set_deadline(deadline);
   const int code = lease->begin_immediate().try_execute();
   if ((code & 0xff) == SQLITE_BUSY) {
@@ -432,10 +446,9 @@ void SqliteBackend::maintain() {
   quietly("PRAGMA analysis_limit = 400");
   quietly("PRAGMA optimize");
   if (file_state(target_.path + "-wal").size > kLargeWal) {
-    constexpr std::array<const char*, 4> kCheckpoints{
-        "PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(FULL)",
-        "PRAGMA wal_checkpoint(RESTART)", "PRAGMA wal_checkpoint(TRUNCATE)"};
-    quietly(kCheckpoints[static_cast<std::size_t>(options_.checkpoint)]);
+    const int code =
+        traffic_.checkpoint(connection.handle(), static_cast<int>(options_.checkpoint));
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
   }
 }
 
@@ -465,7 +478,7 @@ bool SqliteBackend::end_bulk(store::Deadline deadline) {
   bound_caches();
   const Lease lease = writer_.lease(deadline, "the end of a bulk import");
   Connection& connection = *lease;
-  prepare_writer(connection);
+  prepare_writer();
   connection.set_deadline(deadline);
   const auto quietly = [&connection](const char* sql) {
     const int code = connection.try_execute(sql);
@@ -475,7 +488,7 @@ bool SqliteBackend::end_bulk(store::Deadline deadline) {
   quietly("PRAGMA optimize = 0x10002");  // of all tables, as none has been asked for by this one
   bool emptied = false;
   do {
-    emptied = connection.integer("PRAGMA wal_checkpoint(TRUNCATE)") == 0;
+    emptied = traffic_.checkpoint(connection.handle(), SQLITE_CHECKPOINT_TRUNCATE) == SQLITE_OK;
   } while (!emptied && std::chrono::steady_clock::now() < deadline);
   return emptied;
 }
@@ -531,6 +544,47 @@ std::vector<std::string> SqliteBackend::check() {
 
 std::uint64_t SqliteBackend::size_on_disk() const {
   return file_state(target_.path).size + file_state(target_.path + "-wal").size;
+}
+
+/// What the pools tell of themselves.
+PoolStats pool_stats(const char* name, const Pool& pool) {
+  PoolFigures figures = pool.figures();
+  return {.name = name,
+          .limit = figures.limit,
+          .open = figures.open,
+          .active = figures.active,
+          .idle = figures.idle,
+          .waiting = figures.waiting,
+          .utilisation = static_cast<double>(figures.active) / figures.limit,
+          .leases = figures.leases,
+          .timeouts = figures.timeouts,
+          .wait = std::move(figures.wait),
+          .held = std::move(figures.held),
+          .oldest = figures.oldest,
+          .oldest_holder = std::move(figures.oldest_holder)};
+}
+
+store::BackendStats SqliteBackend::stats() {
+  refuse_after_fork(generation_, target_.name);
+  store::BackendStats stats = Backend::stats();
+  stats.file.wal_bytes = file_state(target_.path + "-wal").size;
+  if (const store::MarkWords* live = live_mark()) {
+    stats.file.commits = WalIndex::commits(store::read_mark(*live));
+  }
+  try {
+    const Lease lease = readers_.lease(std::chrono::steady_clock::now(), "a look at the file");
+    stats.file.page_bytes = static_cast<std::uint64_t>(lease->integer("PRAGMA page_size"));
+    stats.file.free_pages = static_cast<std::uint64_t>(lease->integer("PRAGMA freelist_count"));
+  } catch (const BusyError&) {
+    // Every connection is in use, or the file is locked just now: who only looks does not wait.
+  }
+  stats.reads = traffic_.reads.snapshot();
+  stats.checkpoints = {traffic_.counts.sum(Traffic::Event::kIncompleteCheckpoint),
+                       traffic_.checkpoints.snapshot()};
+  stats.busy_waits = traffic_.counts.sum(Traffic::Event::kBusyWait);
+  stats.owners = owners_.count();
+  stats.pools = {pool_stats("readers", readers_), pool_stats("writer", writer_)};
+  return stats;
 }
 
 }  // namespace

@@ -15,7 +15,10 @@
 namespace graven::sqlite {
 
 Connection::Connection(const Target& target, const std::string& location, int flags)
-    : name_(target.name), busy_timeout_(target.busy_timeout), tables_(*this) {
+    : name_(target.name),
+      busy_timeout_(target.busy_timeout),
+      traffic_(target.traffic),
+      tables_(*this) {
   const int code = sqlite3_open_v2(location.c_str(), &handle_,
                                    flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                                    target.vfs.empty() ? nullptr : target.vfs.c_str());
@@ -116,6 +119,7 @@ int Connection::on_busy(void* self, int count) noexcept {
   auto& connection = *static_cast<Connection*>(self);
   const auto now = std::chrono::steady_clock::now();
   if (count == 0) {
+    if (connection.traffic_ != nullptr) connection.traffic_->counts.add(Traffic::Event::kBusyWait);
     connection.waiting_until_ =
         connection.deadline_ ? *connection.deadline_ : now + connection.busy_timeout_;
   }

@@ -22,6 +22,7 @@
 #include "sqlite/raw_sql.hpp"
 #include "sqlite/statement.hpp"
 #include "sqlite/tables.hpp"
+#include "sqlite/traffic.hpp"
 #include "store/backend.hpp"
 
 namespace graven::sqlite {
@@ -32,6 +33,7 @@ struct Target {
   std::string path;  ///< absolute
   std::string vfs;   ///< empty: SQLite's default
   std::chrono::milliseconds busy_timeout{5000};
+  Traffic* traffic = nullptr;  ///< where waits are counted
 };
 
 class Connection {
@@ -67,13 +69,6 @@ class Connection {
   /// The page cache's size, about; what is too much goes at once. Outside of statements.
   void set_cache(std::size_t bytes) noexcept;
 
-  /// How many pages the WAL may have before a commit of this connection checkpoints; 0: none does.
-  void checkpoint_after(int pages) noexcept {
-    sqlite3_wal_autocheckpoint(handle_, pages);
-    checkpoint_pages_ = pages;
-  }
-  [[nodiscard]] int checkpoint_pages() const noexcept { return checkpoint_pages_; }
-
   /// Locks are waited for until then; without a deadline for the target's busy_timeout.
   void set_deadline(std::optional<store::Deadline> deadline) noexcept { deadline_ = deadline; }
 
@@ -94,10 +89,10 @@ class Connection {
 
   std::string name_;
   std::chrono::milliseconds busy_timeout_;
+  Traffic* traffic_;
   std::optional<store::Deadline> deadline_;
   store::Deadline waiting_until_{};
   std::size_t cache_kib_ = 0;  // as set; 0: not yet
-  int checkpoint_pages_ = -1;  // as set
   bool suspect_ = false;
   sqlite3* handle_ = nullptr;
   Statement begin_;

@@ -13,9 +13,13 @@
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 namespace graven::sqlite {
 namespace {
+
+constexpr std::int64_t kOwnersEnd = INT64_MAX;
 
 struct flock whole_or_byte(short type, std::int64_t offset, std::int64_t length) {
   struct flock lock {};
@@ -102,6 +106,28 @@ void Owners::hold(std::int64_t owner) {
                      " is held by another process");
   }
   held_.insert(owner);
+}
+
+std::size_t Owners::count() {
+  const std::scoped_lock lock(mutex_);
+  // Asked over a descriptor of its own: others' locks, and so also this object's, are in its way.
+  const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return held_.size();
+  std::size_t count = 0;
+  // The one lock that is told is any one in the range: what is before and after it is asked too.
+  std::vector<std::pair<std::int64_t, std::int64_t>> ranges{{kWriters + 1, kOwnersEnd}};
+  while (!ranges.empty()) {
+    const auto [from, to] = ranges.back();
+    ranges.pop_back();
+    struct flock found = whole_or_byte(F_WRLCK, from, to - from);
+    if (::fcntl(descriptor, F_OFD_GETLK, &found) != 0 || found.l_type == F_UNLCK) continue;
+    if (found.l_len == 0) break;  // somebody closes his store just now and holds every byte
+    ++count;
+    if (found.l_start > from) ranges.emplace_back(from, found.l_start);
+    if (found.l_start + found.l_len < to) ranges.emplace_back(found.l_start + found.l_len, to);
+  }
+  ::close(descriptor);
+  return count;
 }
 
 bool Owners::join_writers() {

@@ -34,6 +34,8 @@ class Owners final : private base::ForkGuard {
 
   void hold(std::int64_t owner);
   bool alive(std::int64_t owner);
+  /// How many numbers are held, by this process and others.
+  std::size_t count();
 
   /// From now on this is one of the writers; false while there is one who keeps others away.
   bool join_writers();

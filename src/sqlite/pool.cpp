@@ -78,8 +78,10 @@ Lease Pool::take(const char* purpose, const Wait& wait) {
         break;
       }
       ++state.waiting;
+      const auto begun = Clock::now();
       const bool again = wait(state.returned, lock);
-      --state.waiting;
+      waits_.record(Clock::now() - begun);
+      --state_->waiting;
       if (!again) throw_exhausted();
     }
   }
@@ -135,6 +137,8 @@ void Pool::give_back(Connection* connection) noexcept {
         std::find_if(state.members.begin(), state.members.end(),
                      [&](const Member& one) { return one.connection.get() == connection; });
     const bool surplus = state.open > settings_.limit;
+    const auto now = Clock::now();
+    held_.record(now - member->since);
     if (state.open >= settings_.limit || broken) state.returned.notify_one();
     if (broken || surplus) {
       unwanted = std::move(member->connection);
@@ -143,7 +147,7 @@ void Pool::give_back(Connection* connection) noexcept {
     } else {
       if (const std::size_t share = cache_share(); share != 0) connection->set_cache(share);
       member->lent = false;
-      member->since = Clock::now();
+      member->since = now;
       state.idle.push_back(connection);
       if (wake_ && !state.woken && state.idle.size() > 1) {
         state.woken = true;
@@ -219,7 +223,9 @@ PoolFigures Pool::figures() const {
                       .idle = static_cast<int>(state.idle.size()),
                       .waiting = state.waiting,
                       .leases = state.leases,
-                      .timeouts = state.timeouts};
+                      .timeouts = state.timeouts,
+                      .wait = waits_.snapshot(),
+                      .held = held_.snapshot()};
   if (const Member* member = longest_held()) {
     figures.oldest = std::chrono::duration_cast<milliseconds>(Clock::now() - member->since);
     figures.oldest_holder = fmt::format("thread {}, for {}", member->thread, member->purpose);

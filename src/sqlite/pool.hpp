@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/fork.hpp"
+#include "base/metrics.hpp"
 #include "sqlite/connection.hpp"
 
 namespace graven::sqlite {
@@ -72,6 +73,8 @@ struct PoolFigures {
   std::uint64_t timeouts = 0;          ///< waits that ended without one
   std::chrono::milliseconds oldest{};  ///< how long the one lent out longest has been
   std::string oldest_holder{};         ///< "thread 4711, for a snapshot"; empty: none is
+  Histogram wait{};                    ///< of those who found none
+  Histogram held{};
 };
 
 class Pool final : private base::ForkGuard {
@@ -146,6 +149,8 @@ class Pool final : private base::ForkGuard {
   const Opener opener_;
   const PoolSettings settings_;
   std::function<void(store::Deadline)> wake_;
+  base::Latency waits_;
+  base::Latency held_;
   mutable std::mutex mutex_;
   std::unique_ptr<State> state_;
   base::ForkEnrolment enrolment_{*this, base::kForkRankPool};

@@ -21,6 +21,7 @@
 
 #include "base/fork.hpp"
 #include "sqlite/pool.hpp"
+#include "sqlite/traffic.hpp"
 
 namespace graven::sqlite {
 
@@ -68,6 +69,7 @@ struct ReadSource {
   std::chrono::milliseconds patience;
   /// Throws where what was read cannot be trusted (a file read without locks has changed).
   std::function<void()> verify;
+  Traffic& traffic;
 };
 
 class ReadTransaction {

@@ -50,19 +50,25 @@ auto SqliteView::reading(const Body& body) {
 }
 
 std::optional<store::Record> SqliteView::load(const store::Key& key) {
-  return reading([&](Tables& tables) { return tables.load(key); });
+  return source_.traffic.reading(
+      key, [&] { return reading([&](Tables& tables) { return tables.load(key); }); });
 }
 
 void SqliteView::load_many(std::span<const store::Key> keys,
                            const std::function<void(std::size_t, store::Record*)>& each) {
-  reading([&](Tables& tables) {
-    tables.load_many(keys, each);
-    return true;
+  if (keys.empty()) return;
+  source_.traffic.reading(keys.front(), [&] {
+    return reading([&](Tables& tables) {
+      tables.load_many(keys, each);
+      return true;
+    });
   });
 }
 
 std::vector<store::Row> SqliteView::scan(const store::Range& range, std::size_t limit) {
-  return reading([&](Tables& tables) { return tables.scan(range, limit); });
+  return source_.traffic.reading({.space = range.space, .a = range.a}, [&] {
+    return reading([&](Tables& tables) { return tables.scan(range, limit); });
+  });
 }
 
 std::uint64_t SqliteView::count_items(std::int64_t map) {

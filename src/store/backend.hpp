@@ -22,6 +22,8 @@
 #include <string_view>
 #include <vector>
 
+#include <graven/stats.hpp>
+
 #include "store/change_feed.hpp"
 #include "store/mark.hpp"
 #include "store/record.hpp"
@@ -30,6 +32,17 @@
 namespace graven::store {
 
 using Deadline = std::chrono::steady_clock::time_point;
+
+/// What a backend knows of itself, since it was made.
+struct BackendStats {
+  FileStats file{};
+  Histogram reads{};
+  FlushStats flushes{};
+  CheckpointStats checkpoints{};
+  std::uint64_t busy_waits = 0;
+  std::uint64_t owners = 0;
+  std::vector<PoolStats> pools{};
+};
 
 /// One unchanging state of the store. Records come back as copies, so any call may be made
 /// between or inside the handling of another's results.
@@ -197,6 +210,17 @@ class Backend {
 
   /// Bytes the store occupies, all its files together; 0 where that means nothing.
   [[nodiscard]] virtual std::uint64_t size_on_disk() const = 0;
+
+  /// What it can tell; the rest is 0.
+  [[nodiscard]] virtual BackendStats stats() {
+    BackendStats stats;
+    stats.file.name = name();
+    stats.file.read_only = read_only();
+    stats.file.size_bytes = size_on_disk();
+    return stats;
+  }
+  /// From now on logs what it does itself when it takes longer; 0: nothing.
+  virtual void log_slower_than(std::chrono::nanoseconds limit) { static_cast<void>(limit); }
 };
 
 }  // namespace graven::store

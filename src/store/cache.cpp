@@ -131,7 +131,10 @@ std::optional<std::optional<Record>> Cache::look(const Key& key) {
                        found.emplace();
                        if (kind == kPresent) *found = decode(schema(key.space), value);
                      });
-  if (found) return found;
+  if (found) {
+    hits_.add();
+    return found;
+  }
   misses_.fetch_add(1, std::memory_order_relaxed);
   if (!tiers->warm()) return found;
   std::string bytes;
@@ -170,6 +173,7 @@ bool Cache::show(const Key& key, Shown shown) {
         value.remove_prefix(sizeof(Record::version));
         shown({value.data(), value.substr(integers)});
       });
+  if (there) hits_.add();
   return there;
 }
 
@@ -428,10 +432,12 @@ Cache::Stats Cache::stats() const {
   if (const Tiers* tiers = tiers_.load(std::memory_order_acquire)) {
     stats.entries = tiers->hot().size();
     stats.bytes = tiers->hot().bytes();
+    stats.evictions = tiers->hot().evictions();
     const WarmFile::Stats warm = tiers->warm_stats();
     stats.warm_hits = warm.hits;
     stats.warm_entries = warm.entries;
   }
+  stats.hits = hits_.sum();
   stats.misses = misses_.load(std::memory_order_relaxed);
   stats.drops = drops_.load(std::memory_order_relaxed);
   stats.follows = follows_.load(std::memory_order_relaxed);

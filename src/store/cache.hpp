@@ -7,8 +7,8 @@
 // is served only while the store's live mark equals the tag, or has changed without a commit while
 // this process may commit and nobody else can. From when a commit of this process is visible
 // until its records are in the table readers wait: other processes may have seen it already.
-// Whatever changes the table or the tag holds `mutex_`; `sequence_` counts those changes, so that several reads of one state can be
-// told from a mixture.
+// Whatever changes the table or the tag holds `mutex_`; `sequence_` counts those changes, so that
+// several reads of one state can be told from a mixture.
 //
 // The ways a record gets in: fill(), from a read transaction begun after the mark was looked
 // at, if the tag is still that mark; and publish(), with the records of a commit of this
@@ -35,6 +35,7 @@
 #include "base/epoch.hpp"
 #include "base/function_ref.hpp"
 #include "base/hash.hpp"
+#include "base/hit_counter.hpp"
 #include "store/backend.hpp"
 #include "store/mark.hpp"
 #include "store/share.hpp"
@@ -85,7 +86,9 @@ struct RecordView {
 class Cache {
  public:
   struct Stats {
+    std::uint64_t hits = 0;
     std::uint64_t misses = 0;
+    std::uint64_t evictions = 0;
     std::uint64_t drops = 0;    // of everything, because another process committed
     std::uint64_t follows = 0;  // of what others' commits changed, and no more
     std::size_t entries = 0;
@@ -236,6 +239,7 @@ class Cache {
   Share::Part part_;              // joined by who made owned_
   std::mutex joined_mutex_;       // after mutex_
   std::vector<Joined> joined_;    // joined_mutex_
+  base::HitCounter hits_;
   std::atomic<std::uint64_t> misses_{0};
   std::atomic<std::uint64_t> drops_{0};
   std::atomic<std::uint64_t> follows_{0};

@@ -17,10 +17,13 @@ void Lane::acquire(Deadline deadline, const char* doing) {
   std::unique_lock lock(mutex_);
   if (!held_) {
     held_ = true;
+    waits_.record({});
   } else {
+    const auto from = std::chrono::steady_clock::now();
     const auto self = std::make_shared<Waiter>();
     waiters_.push_back(self);
     self->ready.wait_until(lock, deadline, [&] { return self->granted; });
+    waits_.record(std::chrono::steady_clock::now() - from);
     if (!self->granted) {
       std::erase(waiters_, self);
       const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(

@@ -17,12 +17,16 @@
 #include <mutex>
 #include <string>
 
+#include "base/metrics.hpp"
 #include "store/backend.hpp"
 
 namespace graven::store {
 
 class Lane {
  public:
+  /// Waits go into `waits`, also those of no time.
+  explicit Lane(base::Latency& waits) : waits_(waits) {}
+
   /// Waits for the lane; BusyError when the deadline passes first, which says what the holder
   /// is doing. `doing` must be a literal.
   void acquire(Deadline deadline, const char* doing);
@@ -41,6 +45,7 @@ class Lane {
     bool granted = false;
   };
 
+  base::Latency& waits_;
   std::mutex mutex_;
   // Guarded by mutex_:
   bool held_ = false;

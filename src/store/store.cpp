@@ -124,8 +124,19 @@ void Store::commit_work(Work& work, WriteTransaction& writes) {
   hook_.before_commit(work);  // it may have something to write where the work has not
   if (!work.empty()) {
     work.finish();
-    writes.commit(work.commit_id());
+    try {
+      const base::Timed timed(activity_.commit, activity_.slow, "commit", backend_->name(), [&] {
+        return LogField{"records", std::to_string(work.applied_records())};
+      });
+      writes.commit(work.commit_id());
+    } catch (...) {
+      activity_.counts.add(Event::kFailedCommits);
+      throw;
+    }
     commits_.fetch_add(1, std::memory_order_release);
+    activity_.counts.add(Event::kCommits);
+    activity_.counts.add(Event::kRecords, work.applied_records());
+    activity_.counts.add(Event::kBytes, work.applied_bytes());
   }
   committed = true;
 }
@@ -154,7 +165,7 @@ void Store::write(base::FunctionRef<void(Work&)> mutation, const Limits& limits)
 void Store::sync(Deadline deadline) {
   if (in_transaction()) throw UsageError("a transaction is open on this thread: end it first");
   const std::uint64_t before = syncs_begun_.load();
-  const LaneHold hold(lane_, deadline, "a sync");
+  const LaneHold hold(lane_, activity_, deadline, "a sync");
   if (syncs_done_ > before) return;
   const std::uint64_t number = syncs_begun_.fetch_add(1) + 1;
   backend_->sync();
@@ -188,7 +199,7 @@ void Store::begin_bulk(std::size_t cache_bytes) { backend_->begin_bulk(cache_byt
 
 bool Store::end_bulk(Deadline deadline) {
   if (in_transaction()) throw UsageError("a transaction is open on this thread: end it first");
-  const LaneHold hold(lane_, deadline, "the end of a bulk import");
+  const LaneHold hold(lane_, activity_, deadline, "the end of a bulk import");
   return backend_->end_bulk(deadline);
 }
 
@@ -226,7 +237,7 @@ void Use::end() noexcept {
 }
 
 void Store::write_apart(base::FunctionRef<void(Work&)> body, Deadline deadline) {
-  const LaneHold hold(lane_, deadline, "a write");
+  const LaneHold hold(lane_, activity_, deadline, "a write");
   Writing writing(*this, deadline);
   body(*writing.work);
   commit_work(*writing.work, *writing.writes);
@@ -259,7 +270,7 @@ void Store::begin(const Limits& limits) {
   }
   refuse_beside_transaction();
   const Deadline deadline = Clock::now() + limits.busy;
-  LaneHold hold(lane_, deadline, "a transaction");
+  LaneHold hold(lane_, activity_, deadline, "a transaction");
   auto transaction = std::make_shared<Transaction>();
   transaction->store = this;
   transaction->identity = backend_->identity();
@@ -309,6 +320,7 @@ void Store::commit(bool durable) {
     rollback();
     throw;
   }
+  activity_.counts.add(Event::kCommitted);
   mine.erase(std::find(mine.begin(), mine.end(), keep));
   --open_in_thread;
   {
@@ -337,7 +349,18 @@ void Store::rollback() {
   --open_in_thread;
   if (inherited) return;
   const std::scoped_lock lock(keep->mutex);
+  if (!keep->expired) activity_.counts.add(Event::kRolledBack);
   end(*keep);
+}
+
+bool Store::transaction_open() {
+  const std::scoped_lock lock(open_mutex_);
+  return open_ != nullptr;
+}
+
+void Store::log_slower_than(std::chrono::milliseconds limit) {
+  activity_.slow.set(limit);
+  backend_->log_slower_than(limit);
 }
 
 std::optional<Deadline> Store::chore() {
@@ -368,6 +391,9 @@ void Store::expire(Transaction& transaction) {
   if (!transaction.writing) return;
   transaction.expired = true;
   end(transaction);
+  activity_.counts.add(Event::kExpired);
+  base::log(LogLevel::kWarning, "transaction_expired",
+            {{"limit_ms", std::to_string(transaction.limit.count())}, {"store", backend_->name()}});
 }
 
 void Store::prepare_fork() noexcept {

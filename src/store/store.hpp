@@ -22,6 +22,7 @@
 #include "base/fork.hpp"
 #include "base/function_ref.hpp"
 #include "base/near_tls.hpp"
+#include "store/activity.hpp"
 #include "store/backend.hpp"
 #include "store/cache.hpp"
 #include "store/housekeeper.hpp"
@@ -121,6 +122,12 @@ class Store final : public base::ForkGuard {
     return warm_limit_.load(std::memory_order_relaxed);
   }
 
+  [[nodiscard]] Activity& activity() noexcept { return activity_; }
+  [[nodiscard]] std::size_t waiting() { return lane_.waiting(); }
+  [[nodiscard]] bool transaction_open();
+  /// Of this file, here and below; 0: nothing is logged.
+  void log_slower_than(std::chrono::milliseconds limit);
+
   void wake(Deadline when) { housekeeper_.wake(when); }
   /// Stops the housekeeper and rolls back what is open; before the hook goes.
   void stop() noexcept;
@@ -155,6 +162,7 @@ class Store final : public base::ForkGuard {
   bool ended_ = false;      // users_mutex_
 
   std::unique_ptr<Backend> backend_;
+  Activity activity_;
   Share table_share_;
   Share pending_share_;
   Share::Part pending_part_;  // the backend's, if it keeps commits back
@@ -162,7 +170,7 @@ class Store final : public base::ForkGuard {
   Cache cache_;
   CommitHook& hook_;
   Ids ids_;
-  Lane lane_;
+  Lane lane_{activity_.lane};
   std::atomic<std::uint64_t> commits_{0};
   std::atomic<std::uint64_t> syncs_begun_{0};
   std::uint64_t syncs_done_ = 0;  // the last of them that succeeded; in the lane

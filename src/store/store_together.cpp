@@ -70,7 +70,7 @@ void Store::await_companions() {
 }
 
 void Store::lead(std::vector<Request*>& batch, Deadline deadline) {
-  const LaneHold hold(lane_, deadline, "a write");
+  const LaneHold hold(lane_, activity_, deadline, "a write");
   Writing writing(*this, deadline);
   {
     const std::scoped_lock lock(queue_mutex_);

@@ -373,6 +373,7 @@ void Work::apply(Overlay& overlay) {
 void Work::apply(std::vector<Change> changes) {
   cache_ = nullptr;
   sink_->apply(changes);
+  applied_records_ += changes.size();
   for (const Change& change : changes) applied_bytes_ += bytes_of(change.record);
   if (forgotten_ || applied_.size() + changes.size() > kKeptChanges ||
       applied_bytes_ > kKeptBytes) {

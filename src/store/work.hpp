@@ -135,6 +135,10 @@ class Work final : public View {
     return forgotten_ ? nullptr : &applied_;
   }
 
+  /// How many records went to the sink, and the bytes of their bodies.
+  [[nodiscard]] std::uint64_t applied_records() const noexcept { return applied_records_; }
+  [[nodiscard]] std::uint64_t applied_bytes() const noexcept { return applied_bytes_; }
+
   [[nodiscard]] const ReadSet& read_set() const noexcept { return reads_; }
   /// Writes everything of an optimistic work into `target`, a work in a write transaction.
   void replay_into(Work& target);
@@ -171,6 +175,7 @@ class Work final : public View {
   // Of bodies: written since the last spill, kept in applied_ and in clean_.
   std::size_t unspilled_bytes_ = 0;
   std::size_t applied_bytes_ = 0;
+  std::uint64_t applied_records_ = 0;
   std::size_t clean_bytes_ = 0;
   std::size_t clean_limit_ = 0;  // 0: as usual
 

@@ -9,6 +9,8 @@
 #include <memory>
 #include <optional>
 
+#include <graven/error.hpp>
+
 #include "store/store.hpp"
 
 namespace graven::store {
@@ -16,8 +18,13 @@ namespace graven::store {
 /// Releases the lane on the way out.
 class LaneHold {
  public:
-  LaneHold(Lane& lane, Deadline deadline, const char* doing) : lane_(&lane) {
-    lane.acquire(deadline, doing);
+  LaneHold(Lane& lane, Activity& activity, Deadline deadline, const char* doing) : lane_(&lane) {
+    try {
+      lane.acquire(deadline, doing);
+    } catch (const BusyError&) {
+      activity.counts.add(Event::kBusy);
+      throw;
+    }
   }
   ~LaneHold() {
     if (lane_ != nullptr) lane_->release();
@@ -33,7 +40,12 @@ class LaneHold {
 struct Store::Writing {
   Writing(Store& store, Deadline deadline) {
     const bool watched = store.cache_.attach();
-    writes = store.backend_->begin(deadline);
+    try {
+      writes = store.backend_->begin(deadline);
+    } catch (const BusyError&) {
+      store.activity_.counts.add(Event::kBusy);
+      throw;
+    }
     bool own = false;
     if (watched) {
       writes->when_released([this, &store](const Mark* after) {

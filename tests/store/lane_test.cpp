@@ -24,7 +24,8 @@ void wait_for(Lane& lane, std::size_t waiters) {
 }
 
 TEST(TheLane, IsServedInTheOrderOfArrival) {
-  Lane lane;
+  base::Latency waits;
+  Lane lane(waits);
   lane.acquire(soon(), "a test");
   std::vector<std::size_t> served;  // by whoever holds the lane
   std::vector<std::thread> threads;
@@ -42,7 +43,8 @@ TEST(TheLane, IsServedInTheOrderOfArrival) {
 }
 
 TEST(TheLane, HasOneHolderAtATime) {
-  Lane lane;
+  base::Latency waits;
+  Lane lane(waits);
   int holders = 0;
   int turns = 0;
   std::vector<std::thread> threads;
@@ -62,7 +64,8 @@ TEST(TheLane, HasOneHolderAtATime) {
 }
 
 TEST(TheLane, WhoWaitsTooLongIsToldWhatTheHolderDoes) {
-  Lane lane;
+  base::Latency waits;
+  Lane lane(waits);
   lane.acquire(soon(), "baking a cake");
   std::thread other([&] {
     try {
@@ -80,7 +83,8 @@ TEST(TheLane, WhoWaitsTooLongIsToldWhatTheHolderDoes) {
 }
 
 TEST(TheLane, WhoGivesUpDoesNotHoldUpThoseBehind) {
-  Lane lane;
+  base::Latency waits;
+  Lane lane(waits);
   lane.acquire(soon(), "a test");
   std::thread hasty([&] {
     EXPECT_THROW(lane.acquire(in(std::chrono::milliseconds(100)), "a write"), BusyError);
@@ -100,7 +104,8 @@ TEST(TheLane, WhoGivesUpDoesNotHoldUpThoseBehind) {
 }
 
 TEST(TheLane, MayBeReleasedByAnotherThread) {
-  Lane lane;
+  base::Latency waits;
+  Lane lane(waits);
   lane.acquire(soon(), "a test");
   std::thread([&] { lane.release(); }).join();
   lane.acquire(in(std::chrono::milliseconds(0)), "a test");
@@ -108,7 +113,8 @@ TEST(TheLane, MayBeReleasedByAnotherThread) {
 }
 
 TEST(TheLane, IsFreeInAForkedChild) {
-  Lane lane;
+  base::Latency waits;
+  Lane lane(waits);
   lane.acquire(soon(), "a test");
   std::thread waiter([&] {
     lane.acquire(soon(), "a test");

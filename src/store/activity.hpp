@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+//
+// What a store of this process has done: the figures of stats() that are counted above the port.
+// Any thread.
+#pragma once
+
+#include <cstdint>
+
+#include "base/log.hpp"
+#include "base/metrics.hpp"
+
+namespace graven::store {
+
+enum class Event : std::uint8_t {
+  kCommits,
+  kFailedCommits,
+  kRecords,
+  kBytes,
+  kCommitted,  // and below: transactions
+  kRolledBack,
+  kExpired,
+  kConflicts,
+  kBusy,
+};
+inline constexpr std::size_t kEvents = 9;
+
+struct Activity {
+  base::Counters<Event, kEvents> counts;
+  base::Latency commit;
+  base::Latency lane;
+  base::Latency collection;
+  base::SlowLimit slow;
+};
+
+}  // namespace graven::store

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+//
+// What stats() tells moves as it must: one thing is done, the figures of that thing grow, by as
+// much, and metrics() says the same. And what is logged on the way.
+#include <sqlite3.h>
+
+#include <mutex>
+#include <regex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <graven/graven.hpp>
+
+#include "sqlite/child.hpp"
+#include "sqlite/temporary_folder.hpp"
+
+namespace graven::test {
+namespace {
+
+std::uint64_t errors_of(const Stats& stats, Errc code) {
+  for (const ErrorCount& error : stats.errors) {
+    if (error.name == name(code)) return error.count;
+  }
+  ADD_FAILURE() << "no such code";
+  return 0;
+}
+
+/// The lines that were logged while it lives.
+class Logged {
+ public:
+  Logged() {
+    set_log_sink([this](const LogRecord& record) {
+      const std::scoped_lock lock(mutex_);
+      lines_.push_back(to_string(record));
+    });
+  }
+  ~Logged() { set_log_sink({}); }
+  Logged(const Logged&) = delete;
+  Logged& operator=(const Logged&) = delete;
+
+  [[nodiscard]] bool any(const std::string& pattern) {
+    const std::scoped_lock lock(mutex_);
+    const std::regex expression(pattern);
+    for (const std::string& line : lines_) {
+      if (std::regex_search(line, expression)) return true;
+    }
+    return false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
+TEST(Stats, CommitsAndReads) {
+  const TemporaryFolder folder;
+  const Database db(folder / "s.db");
+  const Stats before = db.stats();
+  for (int i = 0; i < 10; ++i) db["key" + std::to_string(i)] = i;
+  const Stats after = db.stats();
+  EXPECT_EQ(after.writes.commits - before.writes.commits, 10U);
+  EXPECT_EQ(after.writes.commit.count - before.writes.commit.count, 10U);
+  EXPECT_GT(after.writes.commit.sum, before.writes.commit.sum);
+  EXPECT_GE(after.writes.records - before.writes.records, 10U);
+  EXPECT_GT(after.writes.bytes, before.writes.bytes);
+  EXPECT_EQ(after.writes.lane.count - before.writes.lane.count, 10U);
+  EXPECT_EQ(after.writes.failed, 0U);
+  EXPECT_GE(after.file.commits - before.file.commits, 10U);
+  EXPECT_EQ(after.file.name, folder / "s.db");
+  EXPECT_GT(after.file.wal_bytes, 0U);
+  EXPECT_GT(after.file.size_bytes, after.file.wal_bytes);
+  EXPECT_GE(after.file.page_bytes, 512U);
+  EXPECT_FALSE(after.file.read_only);
+
+  // Another process's store: what it reads comes from the file once, then from memory.
+  const Database reader(folder / "s.db", {.read_only = true});
+  const Stats cold = reader.stats();
+  EXPECT_GT(cold.reads.count, 0U);
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(reader["key3"].get<int>(), 3);
+  const Stats warm = reader.stats();
+  EXPECT_GE(warm.cache.hits - cold.cache.hits, 20U);
+  EXPECT_LE(warm.reads.count - cold.reads.count, 10U);
+  EXPECT_TRUE(warm.file.read_only);
+  EXPECT_EQ(warm.writes.commits, 0U);
+  EXPECT_GE(warm.file.commits, 10U);
+}
+
+TEST(Stats, Transactions) {
+  const TemporaryFolder folder;
+  const Database db(folder / "s.db", {.transaction_limit = std::chrono::milliseconds(50)});
+  Logged logged;
+  db.transaction([&] {
+    db["a"] = 1;
+    db.transaction([&] { db["b"] = 2; });  // a savepoint is none of its own
+    EXPECT_TRUE(db.stats().transactions.open);
+  });
+  EXPECT_THROW(db.transaction([&] { throw std::runtime_error("no"); }), std::runtime_error);
+  const Transactor one = db.transactor();
+  const Transactor other = db.transactor();
+  one["a"] = one["a"].get<int>() + 1;
+  other["a"] = other["a"].get<int>() + 1;
+  EXPECT_TRUE(one.execute());
+  EXPECT_FALSE(other.execute());
+  db.begin();
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  const std::uint64_t expired = errors_of(db.stats(), Errc::kTransactionExpired);
+  EXPECT_THROW(db.commit(), TransactionExpiredError);
+  const Stats stats = db.stats();
+  EXPECT_EQ(stats.transactions.committed, 1U);
+  EXPECT_EQ(stats.transactions.rolled_back, 1U);
+  EXPECT_EQ(stats.transactions.expired, 1U);
+  EXPECT_EQ(stats.transactions.conflicts, 1U);
+  EXPECT_FALSE(stats.transactions.open);
+  EXPECT_EQ(errors_of(stats, Errc::kTransactionExpired) - expired, 1U);
+  EXPECT_TRUE(logged.any("^transaction_expired limit_ms=50 store=.*s.db$"));
+}
+
+TEST(Stats, TheLaneAndBusyErrors) {
+  const TemporaryFolder folder;
+  const Database db(folder / "s.db", {.busy_timeout = std::chrono::milliseconds(30)});
+  db["a"] = 1;
+  db.begin();
+  std::thread([&] { EXPECT_THROW(db["a"] = 2, BusyError); }).join();
+  Stats stats = db.stats();
+  EXPECT_EQ(stats.busy.errors, 1U);
+  EXPECT_GE(stats.writes.lane.max, 0.025);
+  db.rollback();
+
+  // Another process, as it were, that holds the write lock.
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open((folder / "s.db").c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_THROW(db["a"] = 2, BusyError);
+  sqlite3_close(other);
+  stats = db.stats();
+  EXPECT_EQ(stats.busy.errors, 2U);
+  EXPECT_GE(stats.busy.waits, 1U);
+}
+
+TEST(Stats, CheckpointsAndThoseThatReadersKeepFromIt) {
+  const TemporaryFolder folder;
+  const Database db(folder / "s.db", {.synchronous = Synchronous::kOff});
+  const std::string large(200'000, 'x');
+  for (int i = 0; i < 120; ++i) db["key"] = large + std::to_string(i);
+  const Stats free = db.stats();
+  EXPECT_GE(free.checkpoints.time.count, 1U);
+  EXPECT_EQ(free.checkpoints.incomplete, 0U);
+  const Snapshot held = db.snapshot();
+  for (int i = 0; i < 120; ++i) db["key"] = large + std::to_string(i);
+  const Stats kept = db.stats();
+  EXPECT_GT(kept.checkpoints.time.count, free.checkpoints.time.count);
+  EXPECT_GE(kept.checkpoints.incomplete, 1U);
+  EXPECT_GT(kept.file.wal_bytes, free.file.wal_bytes);
+}
+
+TEST(Stats, CollectedNodes) {
+  const TemporaryFolder folder;
+  const Database db(folder / "s.db");
+  db["a"] = Data::dict({{"b", Data::dict()}, {"c", Data::list()}});
+  db.root().erase("a");
+  EXPECT_EQ(db.stats().collector.collected, 3U);
+  EXPECT_EQ(db.stats().process.owners, 0U);
+  const Dict kept = db.new_dict();
+  EXPECT_EQ(db.stats().process.owners, 1U);
+  db.collect();
+  EXPECT_GE(db.stats().collector.time.count, 1U);
+}
+
+TEST(Stats, LazyFlushes) {
+  const TemporaryFolder folder;
+  const Database db(folder / "s.db", {.persist = Persist::kLazy,
+                                      .flush_interval = std::chrono::hours(1),
+                                      .slow_operation = std::chrono::milliseconds(1)});
+  db.flush();
+  const Stats before = db.stats();
+  db["a"] = std::string(100'000, 'x');
+  EXPECT_GT(db.stats().flushes.pending_bytes, 100'000U);
+  db.flush();
+  const Stats after = db.stats();
+  EXPECT_EQ(after.flushes.time.count - before.flushes.time.count, 1U);
+  EXPECT_EQ(after.flushes.pending_bytes, 0U);
+  EXPECT_EQ(after.flushes.failed, 0U);
+}
+
+TEST(Stats, InMemoryTheRestIsNothing) {
+  const Database db("memory://");
+  db["a"] = 1;
+  const Stats stats = db.stats();
+  EXPECT_EQ(stats.file.name, "memory://");
+  EXPECT_EQ(stats.file.size_bytes, 0U);
+  EXPECT_GE(stats.writes.commits, 1U);
+  EXPECT_TRUE(db.connection_stats().empty());
+  EXPECT_EQ(db.metrics().find("graven_pool"), std::string::npos);
+}
+
+TEST(Stats, SlowOperationsAreLogged) {
+  const TemporaryFolder folder;
+  Logged logged;
+  const Database db(folder / "s.db", {.synchronous = Synchronous::kOff,
+                                      .slow_operation = std::chrono::milliseconds(1)});
+  const std::string large(3'000'000, 'x');
+  for (int i = 0; i < 20 && !logged.any("operation=commit"); ++i) db["key"] = large;
+  EXPECT_TRUE(logged.any("^slow_operation operation=commit ms=[0-9.]+ store=.*s.db records=\\d+$"));
+  EXPECT_THROW(Database(folder / "s.db", {.slow_operation = std::chrono::milliseconds(-1)}),
+               UsageError);
+}
+
+TEST(Stats, MetricsSayTheSame) {
+  const TemporaryFolder folder;
+  const Database db(folder / "odd \"name\".db");
+  db["a"] = 1;
+  const std::string text = db.metrics();
+  const Stats stats = db.stats();
+  const auto has = [&](const std::string& line) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\nin\n" << text;
+  };
+  const std::string store = "store=\"" +
+                            std::regex_replace(folder / "odd ", std::regex("\\\\"), "") +
+                            "\\\"name\\\".db\"";
+  has("graven_commits_total{" + store + "} " + std::to_string(stats.writes.commits) + "\n");
+  has("graven_commit_seconds_count{" + store + "} " + std::to_string(stats.writes.commit.count));
+  has("graven_file_wal_bytes{" + store + "} " + std::to_string(stats.file.wal_bytes) + "\n");
+  has("graven_pool_limit{" + store + ",pool=\"readers\"} 64\n");
+  has("graven_build_info{" + store + ",version=\"" + std::string(version()) + "\"} 1\n");
+  // Every sample is of a family that was announced before, once.
+  std::set<std::string> families;
+  std::istringstream lines(text);
+  std::string family;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("# HELP ")) {
+      family = line.substr(7, line.find(' ', 7) - 7);
+      EXPECT_TRUE(families.insert(family).second) << family;
+    } else if (!line.starts_with("# TYPE ")) {
+      EXPECT_TRUE(line.starts_with(family)) << line;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace graven::test
