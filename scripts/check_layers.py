@@ -37,7 +37,7 @@ MAY_INCLUDE = {
     "sqlite": {"base"},
     "redis": {"base"},
     "memory": {"base"},
-    "cli": set(),
+    "cli": {"console"},
     "console": set(),
 }
 BACKENDS = {"sqlite", "redis", "memory"}
@@ -55,6 +55,7 @@ THIRD_PARTY = [
     (r"(absl|tbb)/.*", {"bench"}),
     (r"CLI/.*", {"src/cli"}),
     (r"simdjson\.h", {"src/cli"}),
+    (r"httplib\.h|openssl/.*|spdlog/.*", {"src/console"}),
     (r"nanobind/.*|Python\.h", {"python/bindings"}),
     (r"nlohmann/.*", {"include/graven/nlohmann.hpp", "tests", "examples", "bench"}),
     (r"(gtest|gmock)/.*", {"tests"}),

@@ -57,6 +57,9 @@ class CommandLine {
     add_check();
     add_collect();
     add_why();
+    add_stats();
+    add_top();
+    add_serve();
     add_demo();
   }
 
@@ -98,6 +101,9 @@ class CommandLine {
   void add_check();
   void add_collect();
   void add_why();
+  void add_stats();
+  void add_top();
+  void add_serve();
   void add_demo();
 
   CLI::App app_;
@@ -113,6 +119,9 @@ class CommandLine {
   CheckOptions check_{};
   CollectOptions collect_{};
   WhyOptions why_{};
+  StatsOptions stats_{};
+  TopOptions top_{};
+  ServeOptions serve_{};
   DemoOptions demo_{};
 };
 
@@ -272,6 +281,65 @@ void CommandLine::add_why() {
   add_where(why, why_.where);
   why->add_option("NODE", why_.node, "A path or a uid")->required();
   on_run(why, run_why, why_);
+}
+
+void CommandLine::add_stats() {
+  CLI::App* stats = verb("stats", "Show how a database's file stands",
+                         "What programs do with it they tell themselves: Database::stats().\n"
+                         "Examples:\n"
+                         "  graven stats state.db\n"
+                         "  graven stats state.db --json");
+  add_where(stats, stats_.where);
+  stats->add_flag("--json", stats_.json, "As JSON, times in seconds");
+  on_run(stats, run_stats, stats_);
+}
+
+void CommandLine::add_top() {
+  CLI::App* top = verb("top", "Watch a database: commits a second, WAL, size",
+                       "On a terminal the screen is drawn anew; elsewhere a line each time.\n"
+                       "Examples:\n"
+                       "  graven top state.db\n"
+                       "  graven top state.db --interval 5 --count 12 > hour.log");
+  add_where(top, top_.where);
+  top->add_option("-i,--interval", top_.interval, "Seconds between two looks (default 1)")
+      ->type_name("S")
+      ->check(CLI::Range(0.05, 86400.0));
+  top->add_option("-n,--count", top_.count, "Looks (default: until Ctrl-C)")->type_name("N");
+  on_run(top, run_top, top_);
+}
+
+void CommandLine::add_serve() {
+  CLI::App* serve = verb(
+      "serve", "Serve metrics and health of a database over HTTP",
+      "/metrics (Prometheus), /healthz, /readyz?verbose and /status (JSON), until SIGTERM or\n"
+      "Ctrl-C. Another address than a loopback one needs a token; see docs/operations.md.\n"
+      "Examples:\n"
+      "  graven serve state.db\n"
+      "  graven serve state.db --host 0.0.0.0 --token-file token --tls-cert c.pem --tls-key k.pem");
+  add_where(serve, serve_.where);
+  serve->add_option("--host", serve_.host, "Address to listen on (default 127.0.0.1)");
+  serve->add_option("--port", serve_.port, "Port (default 9464; 0: any that is free, printed)")
+      ->check(CLI::Range(0, 65535));
+  serve
+      ->add_option("--token-file", serve_.token_file,
+                   "File with the bearer token that all but /healthz then needs")
+      ->type_name("FILE");
+  serve->add_option("--tls-cert", serve_.tls_cert, "Certificate chain, PEM")->type_name("FILE");
+  serve->add_option("--tls-key", serve_.tls_key, "Its key, PEM")->type_name("FILE");
+  serve
+      ->add_option("--log-level", serve_.log_level,
+                   "From debug, info, warning, error or off on, to standard error")
+      ->type_name("LEVEL");
+  serve
+      ->add_option("--slow-ms", serve_.slow_ms, "Log operations that take longer (default 0: none)")
+      ->type_name("MS");
+  serve->add_option("--max-wal", serve_.most_wal_mb, "MiB of WAL above which it is not ready")
+      ->type_name("MIB");
+  serve->add_option("--min-free", serve_.least_free_mb, "MiB of disk below which it is not ready")
+      ->type_name("MIB");
+  serve->add_flag("--expect-writable", serve_.expect_writable,
+                  "Not ready where the file cannot be written");
+  on_run(serve, run_serve, serve_);
 }
 
 void CommandLine::add_demo() {

@@ -12,9 +12,7 @@
 #include "cli/verbs.hpp"
 
 namespace graven::cli {
-namespace {
 
-// The path of a URL that names a file, or empty.
 std::string file_of(const std::string& url) {
   std::string path = url;
   if (path.starts_with("sqlite:///")) path.erase(0, 10);
@@ -23,6 +21,8 @@ std::string file_of(const std::string& url) {
   if (url != path) path.resize(std::min(path.size(), path.find('?')));
   return path;
 }
+
+namespace {
 
 void require_file(const Where& where) {
   const std::string path = file_of(where.database);
@@ -46,8 +46,10 @@ void require_prefix(const Where& where, const Options& options) {
 
 }  // namespace
 
-Database open_database(const Where& where, Access access) {
+Database open_database(const Where& where, Access access,
+                       std::chrono::milliseconds slow_operation) {
   Options options;
+  options.slow_operation = slow_operation;
   options.read_only = access == Access::kRead;
   // A person watches, and a verb is one piece of work: no limit but their patience.
   options.transaction_limit = std::chrono::hours(24);

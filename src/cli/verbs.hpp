@@ -11,6 +11,7 @@
 
 #include <graven/graven.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,7 +36,10 @@ enum class Access {
 };
 
 /// UnavailableError when it must be there and is not; NotFound for a prefix that must.
-Database open_database(const Where& where, Access access);
+Database open_database(const Where& where, Access access,
+                       std::chrono::milliseconds slow_operation = std::chrono::milliseconds(0));
+/// The file of a URL; empty where it names none.
+std::string file_of(const std::string& url);
 
 /// For storing at a path: a new database cannot have what lies on the way to a long one.
 inline Access access_to(const std::vector<std::string>& path, bool parents) {
@@ -120,6 +124,34 @@ struct WhyOptions {
   std::string node{};
 };
 int run_why(const WhyOptions& options);
+
+struct StatsOptions {
+  Where where{};
+  bool json = false;
+};
+int run_stats(const StatsOptions& options);
+
+struct TopOptions {
+  Where where{};
+  double interval = 1;
+  std::uint64_t count = 0;  // 0: until interrupted
+};
+int run_top(const TopOptions& options);
+
+struct ServeOptions {
+  Where where{};
+  std::string host = "127.0.0.1";
+  int port = 9464;
+  std::string token_file{};
+  std::string tls_cert{};
+  std::string tls_key{};
+  std::string log_level = "warning";
+  std::uint64_t slow_ms = 0;
+  std::uint64_t most_wal_mb = 256;
+  std::uint64_t least_free_mb = 100;
+  bool expect_writable = false;
+};
+int run_serve(const ServeOptions& options);
 
 struct DemoOptions {
   std::string input{};
