@@ -36,5 +36,6 @@ void bind_map(nb::module_& module);
 void bind_watch(nb::module_& module);
 void bind_bulk_import(nb::module_& module);
 void bind_sql(nb::module_& module);
+void bind_log(nb::module_& module);
 
 }  // namespace graven::python

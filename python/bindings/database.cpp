@@ -22,6 +22,7 @@
 #include "gil.hpp"
 #include "options.hpp"
 #include "sessions.hpp"
+#include "stats.hpp"
 
 namespace graven::python {
 namespace {
@@ -60,7 +61,7 @@ void open(DatabaseHandle* self, const std::optional<std::string>& url, const std
           const std::string& link_field, bool read_only, const std::string& persist,
           double flush_interval, std::int64_t pending_limit, std::int64_t memory_mb,
           const std::string& synchronous, double busy_timeout, double transaction_limit,
-          bool allow_network_file_system, const nb::dict& settings) {
+          double slow_operation, bool allow_network_file_system, const nb::dict& settings) {
   Options options;
   for (const auto& [name, value] : settings) {
     options.set(nb::cast<std::string>(name), nb::cast<std::string>(value));
@@ -75,6 +76,7 @@ void open(DatabaseHandle* self, const std::optional<std::string>& url, const std
   options.synchronous = synchronous_from(synchronous);
   options.busy_timeout = milliseconds(busy_timeout, "busy_timeout");
   options.transaction_limit = milliseconds(transaction_limit, "transaction_limit");
+  options.slow_operation = milliseconds(slow_operation, "slow_operation");
   options.allow_network_file_system = allow_network_file_system;
   new (self) DatabaseHandle(open_place(url, options));
 }
@@ -222,6 +224,28 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
                              [](const Database& database) { return database.size_on_disk(); });
       },
       "The size of the store's files in bytes.");
+  type.def(
+      "stats",
+      [](const DatabaseHandle& self) {
+        return to_python(
+            with_database(self, [](const Database& database) { return database.stats(); }));
+      },
+      nb::sig("def stats(self) -> Stats"),
+      "What this process has done with the store, and how its file stands.");
+  type.def(
+      "get_connection_stats",
+      [](const DatabaseHandle& self) {
+        return to_python(with_database(
+            self, [](const Database& database) { return database.connection_stats(); }));
+      },
+      nb::sig("def get_connection_stats(self) -> dict[str, PoolStats]"),
+      "The connections to the file, by pool: 'readers' and 'writer'.");
+  type.def(
+      "metrics",
+      [](const DatabaseHandle& self) {
+        return with_database(self, [](const Database& database) { return database.metrics(); });
+      },
+      "stats() and get_connection_stats() in Prometheus' text format, for the program to serve.");
   type.def_prop_ro(
       "name",
       [](const DatabaseHandle& self) {
@@ -259,8 +283,8 @@ void bind_database(nb::module_& module) {
            nb::arg("persist") = "writethrough", nb::arg("flush_interval") = 1.0,
            nb::arg("pending_limit") = std::int64_t{256} << 20, nb::arg("memory_mb") = 0,
            nb::arg("synchronous") = "normal", nb::arg("busy_timeout") = 30.0,
-           nb::arg("transaction_limit") = 60.0, nb::arg("allow_network_file_system") = false,
-           nb::arg("settings") = nb::dict(),
+           nb::arg("transaction_limit") = 60.0, nb::arg("slow_operation") = 0.0,
+           nb::arg("allow_network_file_system") = false, nb::arg("settings") = nb::dict(),
            "Opens the store at a path or URL, or without one that of the environment. `settings`:\n"
            "further options by name, as text.");
   type.def(

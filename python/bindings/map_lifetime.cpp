@@ -74,6 +74,12 @@ void bind_map_lifetime(nb::class_<MapHandle>& type) {
         return off_gil(self.map, [](const Map& map) { return map.stats(); });
       },
       "What is in memory, who answered reads, what waits for the disk.");
+  type.def(
+      "metrics",
+      [](const MapHandle& self) {
+        return off_gil(self.map, [](const Map& map) { return map.metrics(); });
+      },
+      "stats() in Prometheus' text format, for the program to serve.");
   type.def_prop_ro(
       "name", [](const MapHandle& self) { return self.map.name(); }, "The map's name in its file.");
   type.def_prop_ro(

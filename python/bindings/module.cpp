@@ -31,4 +31,5 @@ NB_MODULE(_graven, module) {
   graven::python::bind_bulk_import(module);
   graven::python::bind_sql(module);
   graven::python::bind_map(module);
+  graven::python::bind_log(module);
 }

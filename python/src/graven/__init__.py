@@ -58,6 +58,7 @@ from graven.errors import (
     WrongTypeError,
 )
 from graven.map import Map
+from graven.stats import PoolStats, Stats
 from graven.watch import Change, Watch
 
 if _TYPE_CHECKING:
@@ -116,10 +117,12 @@ __all__ = [
     "List",
     "Map",
     "MapStats",
+    "PoolStats",
     "Problem",
     "Snapshot",
     "SqlConnection",
     "SqlCursor",
+    "Stats",
     "Transaction",
     "Transactor",
     "TransactionExpiredError",

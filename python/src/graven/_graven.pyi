@@ -18,6 +18,8 @@ from typing import Any, ClassVar, SupportsIndex, TypeVar, overload
 
 from typing_extensions import Self
 
+from graven.stats import PoolStats, Stats
+
 T = TypeVar("T")
 __version__: str
 
@@ -324,6 +326,7 @@ class Database(Dict):
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
         transaction_limit: float = 60.0,
+        slow_operation: float = 0.0,
         allow_network_file_system: bool = False,
     ) -> None:
         """Opens the store at a path or URL."""
@@ -424,6 +427,17 @@ class Database(Dict):
 
     def size_on_disk(self) -> int:
         """The size of the store's files in bytes."""
+
+    def stats(self) -> Stats:
+        """What this process has done with the store, and how its file stands."""
+
+    def get_connection_stats(self) -> dict[str, PoolStats]:
+        """The connections to the file, by pool: 'readers' and 'writer'."""
+
+    def metrics(self) -> str:
+        """
+        stats() and get_connection_stats() in Prometheus' text format, for the program to serve.
+        """
 
     @property
     def name(self) -> str:
@@ -702,6 +716,9 @@ class FlatMap(MutableMapping[str, Any]):
     def stats(self) -> MapStats:
         """What is in memory, who answered reads, what waits for the disk."""
 
+    def metrics(self) -> str:
+        """stats() in Prometheus' text format, for the program to serve."""
+
     @property
     def name(self) -> str:
         """The map's name in its file."""
@@ -734,3 +751,9 @@ def peek_many(map: FlatMap, keys: Iterable[str], default: Any, /) -> list[Any] |
 
 def try_set(map: FlatMap, key: str, value: Any, /) -> bool:
     """Sets a key if nothing needs to be waited for."""
+
+def log_to(descriptor: int, level: int) -> None:
+    """Lines of log go to a pipe that does not block; -1: nowhere."""
+
+def log_dropped() -> int:
+    """How many lines found the pipe full."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import warnings
 
-from graven import _graven
+from graven import _graven, log
 from graven.bulk import BulkImport, Progress
 from graven.unflushed import flush_at_exit
 from graven.watch import Watch
@@ -42,6 +42,8 @@ class DB(_graven.Database):
         too) or "off" (an orderly exit only).
     busy_timeout: how many seconds a write waits for other writers before BusyError.
     transaction_limit: after how many seconds a transaction() is rolled back.
+    slow_operation: seconds; a commit, read from the file, flush, checkpoint or collection that
+        takes longer is logged (logging.getLogger("graven")). 0: none is.
     allow_network_file_system: open a file on NFS, SMB and the like, which is refused otherwise.
 
     Of the file, where the first DB that a process opens on it decides:
@@ -73,6 +75,7 @@ class DB(_graven.Database):
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
         transaction_limit: float = 60.0,
+        slow_operation: float = 0.0,
         allow_network_file_system: bool = False,
         pool_size: int = 10,
         separate_read_write: bool = False,
@@ -84,6 +87,7 @@ class DB(_graven.Database):
         mmap_mb: int = 0,
         temp_store: str = "file",
     ) -> None:
+        log.start()
         super().__init__(
             None if path_or_url is None else os.fspath(path_or_url),
             prefix=prefix or "",
@@ -96,6 +100,7 @@ class DB(_graven.Database):
             synchronous=synchronous,
             busy_timeout=busy_timeout,
             transaction_limit=transaction_limit,
+            slow_operation=slow_operation,
             allow_network_file_system=allow_network_file_system,
             settings={
                 "pool_size": str(pool_size),

@@ -114,6 +114,12 @@ def transactions(db: DB) -> None:
 
 
 def housekeeping(db: DB, path: Path) -> None:
+    told: graven.Stats = db.stats()
+    assert told["writes"]["commits"] > 0 and told["errors"]["corruption"] == 0
+    pools: dict[str, graven.PoolStats] = db.get_connection_stats()
+    assert pools["readers"]["limit"] > 0
+    exposed: str = db.metrics()
+    assert "graven_commits_total{" in exposed
     assert db.incr("visits") + db.incr("visits", 2) + db.decr("visits") == 6
     visits: int = db.count("visits")
     assert visits == 2

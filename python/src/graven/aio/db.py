@@ -200,6 +200,7 @@ class DB(_Writing):
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
         transaction_limit: float = 60.0,
+        slow_operation: float = 0.0,
         allow_network_file_system: bool = False,
     ) -> None:
         self._make = functools.partial(
@@ -214,6 +215,7 @@ class DB(_Writing):
             synchronous=synchronous,
             busy_timeout=busy_timeout,
             transaction_limit=transaction_limit,
+            slow_operation=slow_operation,
             allow_network_file_system=allow_network_file_system,
         )
         self._db: graven.DB | None = None
@@ -272,6 +274,18 @@ class DB(_Writing):
         """Sleeps until what lies at a path changes; False after `timeout` seconds."""
         async with Watch(self, path) as changes:
             return await changes.next(timeout) is not None
+
+    async def stats(self) -> graven.Stats:
+        """What this process has done with the store, and how its file stands."""
+        return await self._read(lambda db: db.stats())
+
+    async def get_connection_stats(self) -> dict[str, graven.PoolStats]:
+        """The connections to the file, by pool: "readers" and "writer"."""
+        return await self._read(lambda db: db.get_connection_stats())
+
+    async def metrics(self) -> str:
+        """Both in Prometheus' text format, for the program to serve."""
+        return await self._read(lambda db: db.metrics())
 
     async def flush(self) -> None:
         """Returns when all that was committed before is in the file: at once but with
