@@ -94,6 +94,8 @@ void keep(std::uint64_t value);
 // The rows of map_bench.cpp's table, by file.
 std::vector<Contestant> hot_hit(const Terms& terms, const std::string& folder);
 std::vector<Contestant> hot_hit_in_memory_tables(const Terms& terms, const std::string& folder);
+std::vector<Contestant> counted_map_hit(const Terms& terms, const std::string& folder);
+std::vector<Contestant> counted_graph_hit(const Terms& terms, const std::string& folder);
 std::vector<Contestant> graph_small(const Terms& terms, const std::string& folder);
 std::vector<Contestant> graph_large(const Terms& terms, const std::string& folder);
 std::vector<Contestant> put_per_call(const Terms& terms, const std::string& folder);

@@ -6,12 +6,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <iterator>
 #include <memory>
 #include <mutex>
 #include <utility>
 
 #include "base/fork.hpp"
+#include "base/log_failure.hpp"
 
 namespace graven {
 namespace base {
@@ -96,6 +98,23 @@ void log_slow(std::string_view operation, std::string_view store, std::chrono::n
          {"ms", fmt::format("{:.1f}", std::chrono::duration<double, std::milli>(took).count())},
          {"store", std::string(store)},
          std::move(detail)});
+  } catch (...) {
+    // No memory to say it with.
+  }
+}
+
+void log_failure(std::string_view event, std::string_view what, std::string_view name) noexcept {
+  if (!logged(LogLevel::kError)) return;
+  try {
+    std::string said = "unknown";
+    try {
+      throw;
+    } catch (const std::exception& error) {
+      said = error.what();
+    } catch (...) {
+      // Nothing that could be said of it.
+    }
+    log(LogLevel::kError, event, {{"error", std::move(said)}, {what, std::string(name)}});
   } catch (...) {
     // No memory to say it with.
   }

@@ -9,6 +9,7 @@
 
 #include <graven/error.hpp>
 
+#include "base/log_failure.hpp"
 #include "map/layout.hpp"
 #include "map/pending_map.hpp"
 
@@ -239,6 +240,7 @@ std::optional<store::Deadline> PendingMap::chore() noexcept {
   } catch (...) {
     early_ = false;
     failed_flushes_.fetch_add(1);
+    base::log_failure("flush_failed", "map", name());
     const std::scoped_lock lock(error_mutex_);
     error_ = std::current_exception();
     failed_ = true;

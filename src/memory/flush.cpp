@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "base/log_failure.hpp"
 #include "memory/store.hpp"
 
 namespace graven::memory {
@@ -154,17 +155,6 @@ void Store::finish() noexcept {
   }
 }
 
-/// Of a flush in the background, whose exception is being handled.
-void Store::log_failure() const noexcept {
-  try {
-    throw;
-  } catch (const std::exception& error) {
-    base::log(LogLevel::kError, "flush_failed", {{"error", error.what()}, {"store", name_}});
-  } catch (...) {
-    base::log(LogLevel::kError, "flush_failed", {{"store", name_}});
-  }
-}
-
 store::BackendStats Store::stats() {
   require_own();
   store::BackendStats stats = below_ ? below_->stats() : Backend::stats();
@@ -186,7 +176,7 @@ std::optional<store::Deadline> Store::chore() noexcept {
     const std::scoped_lock lock(mutex_);
     if (!versions_.dirty()) return std::nullopt;
   } catch (...) {
-    log_failure();
+    base::log_failure("flush_failed", "store", name_);
     const std::scoped_lock lock(mutex_);
     error_ = std::current_exception();
     room_->drained.notify_all();

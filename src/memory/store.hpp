@@ -104,7 +104,6 @@ class Store final : public store::Backend, private base::ForkGuard {
   void commit_cut(Commit cut, std::uint64_t id);
   void finish() noexcept;
   std::optional<store::Deadline> chore() noexcept;
-  void log_failure() const noexcept;
 
   // base::ForkGuard
   void prepare_fork() noexcept override;

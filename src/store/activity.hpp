@@ -4,7 +4,9 @@
 // Any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "base/log.hpp"
 #include "base/metrics.hpp"
@@ -24,6 +26,8 @@ enum class Event : std::uint8_t {
 };
 inline constexpr std::size_t kEvents = 9;
 
+class Work;
+
 struct Activity {
   base::Counters<Event, kEvents> counts;
   base::Latency commit;
@@ -31,5 +35,8 @@ struct Activity {
   base::Latency collection;
   base::SlowLimit slow;
 };
+
+/// What a commit wrote, as far as that is kept: prefixes of graphs, the first key of a map.
+std::string describe(const Work& work);
 
 }  // namespace graven::store

@@ -126,7 +126,7 @@ void Store::commit_work(Work& work, WriteTransaction& writes) {
     work.finish();
     try {
       const base::Timed timed(activity_.commit, activity_.slow, "commit", backend_->name(), [&] {
-        return LogField{"records", std::to_string(work.applied_records())};
+        return LogField{"wrote", describe(work)};
       });
       writes.commit(work.commit_id());
     } catch (...) {

@@ -21,6 +21,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "0123456789abcdef-a-token"
+MAKE_CERTIFICATE = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem "
+    "-out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+)
 
 
 class Serving:
@@ -294,9 +298,7 @@ def test_ports_and_files_that_cannot_be_used(filled):
 
 def test_tls(serve, filled):
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        + ["-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2"]
-        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+        MAKE_CERTIFICATE.split(),
         cwd=filled.folder,
         check=True,
         capture_output=True,

@@ -15,7 +15,10 @@
 
 #include <graven/graven.hpp>
 
-#include "sqlite/child.hpp"
+#include "graph/heap.hpp"
+#include "graph/scope.hpp"
+#include "memory/backend.hpp"
+#include "sqlite/faulty_vfs.hpp"
 #include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
@@ -186,6 +189,50 @@ TEST(Stats, LazyFlushes) {
   EXPECT_EQ(after.flushes.failed, 0U);
 }
 
+/// A database on a disk that can be made to fail.
+Database on_a_faulty_disk(const std::string& path, bool lazy) {
+  auto backend = sqlite::open(path, {.vfs = faulty_vfs()});
+  if (lazy) {
+    backend = memory::over(std::move(backend), {.flush_interval = std::chrono::milliseconds(20)});
+  }
+  return Database(graph::make_live_scope(std::make_shared<graph::Session>(
+      std::make_shared<graph::Heap>(std::move(backend)), Options{})));
+}
+
+FaultPlan full_disk() {
+  FaultPlan plan;
+  plan.at = 1;
+  plan.code = SQLITE_FULL;
+  plan.for_good = true;
+  return plan;
+}
+
+TEST(Stats, CommitsThatFail) {
+  const TemporaryFolder folder;
+  const Database db = on_a_faulty_disk(folder / "s.db", false);
+  const Stats before = db.stats();
+  arm(full_disk());
+  EXPECT_THROW(db["a"] = 1, UnavailableError);
+  disarm();
+  const Stats after = db.stats();
+  EXPECT_EQ(after.writes.failed - before.writes.failed, 1U);
+  EXPECT_EQ(after.writes.commits, before.writes.commits);
+  EXPECT_EQ(errors_of(after, Errc::kUnavailable) - errors_of(before, Errc::kUnavailable), 1U);
+}
+
+TEST(Stats, FlushesThatFailAreCountedAndLogged) {
+  const TemporaryFolder folder;
+  const Database db = on_a_faulty_disk(folder / "s.db", true);
+  Logged logged;
+  arm(full_disk());
+  db["a"] = 1;
+  while (!logged.any("^flush_failed error=.* store=.*s.db$")) std::this_thread::yield();
+  EXPECT_GE(db.stats().flushes.failed, 1U);
+  disarm();
+  db.flush();
+  EXPECT_EQ(db.stats().flushes.pending_bytes, 0U);
+}
+
 TEST(Stats, InMemoryTheRestIsNothing) {
   const Database db("memory://");
   db["a"] = 1;
@@ -204,7 +251,9 @@ TEST(Stats, SlowOperationsAreLogged) {
                                       .slow_operation = std::chrono::milliseconds(1)});
   const std::string large(3'000'000, 'x');
   for (int i = 0; i < 20 && !logged.any("operation=commit"); ++i) db["key"] = large;
-  EXPECT_TRUE(logged.any("^slow_operation operation=commit ms=[0-9.]+ store=.*s.db records=\\d+$"));
+  EXPECT_TRUE(
+      logged.any("^slow_operation operation=commit ms=[0-9.]+ store=.*s.db wrote=\"\\d+ records, "
+                 "prefix main\"$"));
   EXPECT_THROW(Database(folder / "s.db", {.slow_operation = std::chrono::milliseconds(-1)}),
                UsageError);
 }

@@ -66,6 +66,7 @@ PLANTED = [
     ("src/graph/a.cpp", "#include <fmt/chrono.h>\n", 1, "only in bench, tests"),
     ("src/graph/a.cpp", "#include <xxhash.h>\n", 1, "only in bench, src/base"),
     ("src/graph/a.cpp", "#include <CLI/CLI.hpp>\n", 1, "only in src/cli"),
+    ("src/cli/a.cpp", "#include <httplib.h>\n", 1, "only in src/console"),
     ("src/graph/a.cpp", "#  include <simdjson.h>\n", 1, "only in src/cli"),
     ("src/graph/a.cpp", "#include <nanobind/nanobind.h>\n", 1, "only in python/bindings"),
     ("src/graph/a.cpp", "#include <nlohmann/json.hpp>\n", 1, "only in"),

@@ -177,6 +177,10 @@ class AsyncMap:
         """flush(), and returns when it survives a loss of power."""
         await writers.run(self._sync.wait_durable)
 
+    async def metrics(self) -> str:
+        """stats() in Prometheus' text format, for the program to serve."""
+        return await readers.run(self._sync.metrics)
+
     async def stats(self) -> graven.MapStats:
         """What is in memory, who answered reads, what waits for the disk."""
         return await readers.run(self._sync.stats)
