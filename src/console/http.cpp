@@ -139,7 +139,7 @@ bool is_loopback(const std::string& host) {
 }
 
 /// The host of a Host header, without port and brackets.
-std::string host_of(std::string value) {
+std::string host_of(const std::string& value) {
   if (value.starts_with('[')) return value.substr(1, value.find(']') - 1);
   return value.substr(0, value.find(':'));
 }

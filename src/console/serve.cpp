@@ -93,7 +93,7 @@ class EndSignals {
     sigwait(&signals_, &signal);
   }
   /// Ends wait() from another thread.
-  void raise() const { pthread_kill(waiter_, SIGTERM); }
+  void raise() const { pthread_kill(waiter_, SIGHUP); }
 
  private:
   sigset_t signals_{};
