@@ -4,6 +4,7 @@
 // much, and metrics() says the same. And what is logged on the way.
 #include <sqlite3.h>
 
+#include <atomic>
 #include <mutex>
 #include <regex>
 #include <set>
@@ -256,6 +257,55 @@ TEST(Stats, SlowOperationsAreLogged) {
                  "prefix main\"$"));
   EXPECT_THROW(Database(folder / "s.db", {.slow_operation = std::chrono::milliseconds(-1)}),
                UsageError);
+}
+
+TEST(Stats, ToldWhileOthersWork) {
+  const TemporaryFolder folder;
+  const Database db(folder / "s.db", {.synchronous = Synchronous::kOff,
+                                      .slow_operation = std::chrono::milliseconds(1)});
+  const Map map(folder / "s.db", {.synchronous = Synchronous::kOff});
+  Logged logged;
+  db["a"] = 0;
+  const std::uint64_t before = db.stats().writes.commits;
+  constexpr std::uint64_t kEach = 150;
+  std::atomic<int> working{3};
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    for (std::uint64_t i = 0; i < kEach; ++i) db["a"] = static_cast<std::int64_t>(i);
+    --working;
+  });
+  threads.emplace_back([&] {
+    for (std::uint64_t i = 0; i < kEach; ++i) {
+      map.set("key", static_cast<std::int64_t>(i));
+      (void)map.get("key");
+      (void)db["a"].get<std::int64_t>();
+    }
+    --working;
+  });
+  threads.emplace_back([&] {
+    for (std::uint64_t i = 0; i < kEach; ++i) {
+      db.transaction([&] { db["b"] = static_cast<std::int64_t>(i); });
+      const Snapshot held = db.snapshot();
+      (void)held["b"].get<std::int64_t>();
+    }
+    --working;
+  });
+  Stats last = db.stats();
+  while (working != 0) {
+    const Stats now = db.stats();
+    EXPECT_GE(now.writes.commits, last.writes.commits);
+    EXPECT_GE(now.writes.commit.count, last.writes.commit.count);
+    EXPECT_GE(now.reads.count, last.reads.count);
+    EXPECT_FALSE(db.metrics().empty());
+    EXPECT_FALSE(map.metrics().empty());
+    last = now;
+  }
+  for (std::thread& thread : threads) thread.join();
+  const Stats after = db.stats();
+  EXPECT_GE(after.writes.commits - before, 3 * kEach);
+  EXPECT_EQ(after.transactions.committed, kEach);
+  EXPECT_EQ(after.writes.commits, after.writes.commit.count);
+  EXPECT_GE(after.reads.count, kEach);
 }
 
 TEST(Stats, MetricsSayTheSame) {
