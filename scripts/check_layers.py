@@ -25,6 +25,7 @@ PORT = {
     "store/housekeeper.hpp",
     "store/mark.hpp",
     "store/record.hpp",
+    "store/sql.hpp",
 }
 
 # Folder of src/ -> folders of src/ it may include, besides itself.

@@ -25,7 +25,7 @@
 #include "graph/scope.hpp"
 #include "map/core.hpp"
 #include "memory/backend.hpp"
-#include "settings.hpp"
+#include "graph/settings.hpp"
 #include "sqlite/backend.hpp"
 
 namespace graven {

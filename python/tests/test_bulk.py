@@ -10,8 +10,9 @@ import threading
 import time
 from pathlib import Path
 
-import graven
 import pytest
+
+import graven
 from graven import DB
 
 

@@ -176,11 +176,9 @@ def test_options(tmp_path: pathlib.Path) -> None:
     ):
         with pytest.raises(graven.UsageError):
             graven.DB(path, **wrong)
-    for wrong in (5, None, b"x.db"):
+    for wrong in (5, b"x.db"):
         with pytest.raises(TypeError):
             graven.DB(wrong)
-    with pytest.raises(TypeError):
-        graven.DB()
 
 
 def test_files_that_are_not_graven_s(tmp_path: pathlib.Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import graven
 import pytest
+
+import graven
 from graven import DB
 
 

@@ -76,9 +76,7 @@ class Store final : public store::Backend, private base::ForkGuard {
   void when_due(std::function<void(store::Deadline)> wake) override {
     if (below_) below_->when_due(std::move(wake));
   }
-  std::optional<store::Deadline> tend() override {
-    return below_ ? below_->tend() : std::nullopt;
-  }
+  std::optional<store::Deadline> tend() override { return below_ ? below_->tend() : std::nullopt; }
   std::vector<std::string> check() override;
   [[nodiscard]] std::uint64_t size_on_disk() const override {
     return below_ ? below_->size_on_disk() : 0;

@@ -10,7 +10,7 @@
 
 #include <graven/graven.hpp>
 
-#include "settings.hpp"
+#include "graph/settings.hpp"
 #include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {

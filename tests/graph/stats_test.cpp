@@ -323,7 +323,7 @@ TEST(Stats, MetricsSayTheSame) {
   has("graven_commits_total{" + store + "} " + std::to_string(stats.writes.commits) + "\n");
   has("graven_commit_seconds_count{" + store + "} " + std::to_string(stats.writes.commit.count));
   has("graven_file_wal_bytes{" + store + "} " + std::to_string(stats.file.wal_bytes) + "\n");
-  has("graven_pool_limit{" + store + ",pool=\"readers\"} 64\n");
+  has("graven_pool_limit{" + store + ",pool=\"readers\"} 10\n");
   has("graven_build_info{" + store + ",version=\"" + std::string(version()) + "\"} 1\n");
   // Every sample is of a family that was announced before, once.
   std::set<std::string> families;

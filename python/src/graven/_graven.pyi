@@ -10,6 +10,7 @@ from collections.abc import (
     Mapping,
     MutableMapping,
     MutableSequence,
+    Sequence,
     ValuesView,
 )
 from datetime import timedelta
@@ -315,7 +316,7 @@ class Database(Dict):
     @overload
     def __init__(
         self,
-        url: str,
+        url: str | None,
         prefix: str = "",
         link_field: str = "",
         read_only: bool = False,
@@ -328,8 +329,12 @@ class Database(Dict):
         transaction_limit: float = 60.0,
         slow_operation: float = 0.0,
         allow_network_file_system: bool = False,
+        settings: dict = {},
     ) -> None:
-        """Opens the store at a path or URL."""
+        """
+        Opens the store at a path or URL, or without one that of the environment. `settings`:
+        further options by name, as text.
+        """
 
     @overload
     def __init__(self, other: Database, prefix: str) -> None:
@@ -371,6 +376,29 @@ class Database(Dict):
 
     def snapshot(self) -> Snapshot:
         """A consistent, read-only view of this moment."""
+
+    def batch_insert(self, container: Dict | List, rows: Any) -> list[Any]:
+        """
+        Puts many rows in one step, all or nothing, and gives what is there now, in order: into a
+        Dict a mapping or pairs, behind a List's items an iterable.
+        """
+
+    def connection(self) -> SqlConnection:
+        """
+        SQL, each statement for itself: over the newest state, or as a commit of its own.
+        """
+
+    def read_connection(self) -> SqlConnection:
+        """
+        SQL in one read transaction, from its first statement until the with block ends.
+        """
+
+    def write_connection(self) -> SqlConnection:
+        """
+        SQL in one transaction() of this thread: what the with block does to the graph is part of
+        it. Committed at the block's end, rolled back by an exception; inside another one it is a
+        savepoint.
+        """
 
     def incr(self, counter: str, by: int = 1) -> int:
         """Adds to a counter and gives its new value; atomic across processes."""
@@ -552,6 +580,90 @@ class Watcher:
 
     def stop(self) -> None:
         """Ends a next() that is waiting, and all later ones at once."""
+
+class BulkImportBase:
+    """What graven.BulkImport is made of."""
+
+    def __init__(
+        self,
+        database: Database,
+        cache_mb: int = 512,
+        progress: Callable[[str, int, int], object] | None = None,
+    ) -> None: ...
+    def advance(self, done: int, total: int = 0) -> bool:
+        """
+        Between two whole steps of a phase: reports progress. False once abort() was called: leave
+        the phase's block then, and what it has done is committed.
+        """
+
+    def abort(self) -> None:
+        """Asks for the end, from any thread."""
+
+    @property
+    def aborted(self) -> bool:
+        """Whether abort() was called."""
+
+    @property
+    def phases(self) -> list[tuple[str, float, bool, int]]:
+        """
+        Those that have ended: name, seconds, whether committed, how much was done.
+        """
+
+    def finish(self) -> bool:
+        """
+        Restores the settings, empties the WAL, makes statistics. False where a reader kept the
+        WAL from being emptied.
+        """
+
+class SqlCursor:
+    """The rows of one statement, as tuples."""
+
+    def __iter__(self) -> SqlCursor: ...
+    def __next__(self) -> tuple[Any, ...]: ...
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """The next row, or None."""
+
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        """Up to `size` further rows."""
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All further rows."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows an INSERT, UPDATE or DELETE changed."""
+
+    @property
+    def lastrowid(self) -> int:
+        """The rowid of the last row inserted."""
+
+class SqlConnection:
+    """
+    SQL on the store's file, for tables of the program's own beside graven's, which can only
+    be read. Used by the thread that made it.
+    """
+
+    def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> SqlCursor:
+        """
+        Runs one statement. Values come in order for `?` or by name for `:name`: None, bool,
+        int, float, str, bytes.
+        """
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any] | dict[str, Any]]) -> int:
+        """Runs it once for each row of values; gives the number of rows changed."""
+
+    def commit(self) -> None:
+        """Of write_connection(): commits, and ends it."""
+
+    def close(self) -> None:
+        """Ends it; what is not committed is rolled back."""
+
+    def __enter__(self) -> SqlConnection: ...
+    def __exit__(self, kind: object, error: object, traceback: object) -> None: ...
 
 class MapIterator(Iterator[Any]):
     """Steps through a Map in order of its keys."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Optional, TypeVar
+from typing import TypeVar
 
 from graven import _graven
 from graven.errors import AbortedError
@@ -52,9 +52,9 @@ class BulkImport(_graven.BulkImportBase):
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> bool:
         self.finish()
         return self.aborted and isinstance(error, AbortedError)
@@ -73,9 +73,9 @@ class Phase:
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._session._end_phase(error is None)
 

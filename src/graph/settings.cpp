@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The table of options by name. See settings.hpp.
-#include "settings.hpp"
+#include "graph/settings.hpp"
 
 #include <algorithm>
 #include <array>
@@ -94,6 +94,8 @@ constexpr std::array kSettings{
     Setting{"busy_timeout", [](Options& o, std::string_view v) { o.busy_timeout = seconds(v); }},
     Setting{"transaction_limit",
             [](Options& o, std::string_view v) { o.transaction_limit = seconds(v); }},
+    Setting{"slow_operation",
+            [](Options& o, std::string_view v) { o.slow_operation = seconds(v); }},
     Setting{"pool_size",
             [](Options& o, std::string_view v) { o.pool_size = number(v, 1, kMostConnections); }},
     Setting{"separate_read_write",
