@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include <graven/backup.hpp>
 #include <graven/data.hpp>
 #include <graven/sql.hpp>
 #include <graven/stats.hpp>
@@ -282,6 +283,14 @@ class Database {
   /// `progress(done, total)` is called now and then; total may be 0 while unknown.
   [[nodiscard]] CheckReport check(
       const std::function<void(std::uint64_t done, std::uint64_t total)>& progress = {}) const;
+
+  /// Copies what is committed into a new file at `path`, as one state, while others write; reads
+  /// the copy back and proves it with check(). A lazy store is flushed first. The copy is a store
+  /// of its own in one file: `restore()` puts it back. UsageError in memory, inside a transaction,
+  /// for a file that is there (BackupOptions::overwrite) or the store itself; UnavailableError
+  /// where the disk is full; CorruptionError where the store is damaged. Nothing is left of a
+  /// failed one.
+  BackupReport backup(std::string_view path, const BackupOptions& options = {}) const;
 
   /// What has been done with this store by this process, and how its file stands. Asks the file a
   /// little, so once a second rather than for each request.

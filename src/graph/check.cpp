@@ -115,11 +115,10 @@ void inspect_clock(Inspection& all) {
 
 }  // namespace checking
 
-CheckReport check(const Session& session,
+CheckReport check(store::Backend& backend,
                   const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  store::Backend& backend = session.heap().backend();
   const std::unique_ptr<store::View> view = backend.view();
-  checking::Inspection all(session.store_constant(), *view, progress);
+  checking::Inspection all(backend.store_constant(), *view, progress);
   try {
     checking::inspect_prefixes(all);
     checking::inspect_nodes(all);

@@ -9,11 +9,11 @@
 
 #include <graven/database.hpp>
 
-#include "graph/scope.hpp"
+#include "store/backend.hpp"
 
 namespace graven::graph {
 
-CheckReport check(const Session& session,
+CheckReport check(store::Backend& backend,
                   const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
 }  // namespace graven::graph

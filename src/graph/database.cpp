@@ -162,7 +162,7 @@ void Database::maintenance() const {
 
 CheckReport Database::check(
     const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
-  return graph::check(scope_->session(), progress);
+  return graph::check(scope_->session().heap().backend(), progress);
 }
 
 std::uint64_t Database::size_on_disk() const {

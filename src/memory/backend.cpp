@@ -185,6 +185,13 @@ std::vector<std::string> Store::check() {
   return below_ ? below_->check() : std::vector<std::string>();
 }
 
+void Store::copy_to(const std::string& path, const store::Copying& how) {
+  require_own();
+  if (!below_) return Backend::copy_to(path, how);
+  flush();
+  below_->copy_to(path, how);
+}
+
 // --- fork()
 
 void Store::prepare_fork() noexcept {

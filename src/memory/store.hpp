@@ -78,6 +78,7 @@ class Store final : public store::Backend, private base::ForkGuard {
   }
   std::optional<store::Deadline> tend() override { return below_ ? below_->tend() : std::nullopt; }
   std::vector<std::string> check() override;
+  void copy_to(const std::string& path, const store::Copying& how) override;
   [[nodiscard]] std::uint64_t size_on_disk() const override {
     return below_ ? below_->size_on_disk() : 0;
   }

@@ -24,6 +24,7 @@
 
 #include "base/fork.hpp"
 #include "sqlite/change_ring.hpp"
+#include "sqlite/copy.hpp"
 #include "sqlite/file_checks.hpp"
 #include "sqlite/fork.hpp"
 #include "sqlite/format.hpp"
@@ -51,23 +52,6 @@ constexpr int kVacuumSlices = 64;
 // Of all page caches the writer's takes a third; no reader's takes more than a twelfth.
 constexpr std::size_t kWriterPart = 3;
 constexpr std::size_t kReaderPart = 12;
-
-/// The path as a URI, for the one mode SQLite takes from a URI only.
-std::string immutable_uri(const std::string& path) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string uri = "file:";
-  for (const char c : path) {
-    if (c == '%' || c == '?' || c == '#') {
-      const auto byte = static_cast<unsigned char>(c);
-      uri += '%';
-      uri += kDigits[byte >> 4];
-      uri += kDigits[byte & 15];
-    } else {
-      uri += c;
-    }
-  }
-  return uri + "?immutable=1";
-}
 
 class SqliteBackend final : public store::Backend {
  public:
@@ -124,6 +108,7 @@ class SqliteBackend final : public store::Backend {
   void when_due(std::function<void(store::Deadline)> wake) override;
   std::optional<store::Deadline> tend() override;
   std::vector<std::string> check() override;
+  void copy_to(const std::string& path, const store::Copying& how) override;
   [[nodiscard]] std::uint64_t size_on_disk() const override;
   store::BackendStats stats() override;
   void log_slower_than(std::chrono::nanoseconds limit) override { traffic_.slow.set(limit); }
@@ -195,7 +180,7 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
                              "for writing once");
     }
     identity_ = file_.identity();
-    immutable_ = header.ready && needs_immutable(target_);
+    immutable_ = options_.immutable || (header.ready && needs_immutable(target_));
     if (immutable_) source_.verify = [this] { require_unchanged(); };
   } else if (header.empty || header.blank || !header.ready) {
     create();  // also finishes what a crash has interrupted
@@ -540,6 +525,13 @@ std::vector<std::string> SqliteBackend::check() {
   }
   if (immutable_) require_unchanged();
   return problems;
+}
+
+void SqliteBackend::copy_to(const std::string& path, const store::Copying& how) {
+  refuse_after_fork(generation_, target_.name);
+  const auto source = open_reader();  // not of the pool: it may take long
+  copy_store(*source, {path, path, target_.vfs, target_.busy_timeout, nullptr}, how);
+  if (immutable_) require_unchanged();
 }
 
 std::uint64_t SqliteBackend::size_on_disk() const {

@@ -28,6 +28,8 @@ enum class CheckpointMode { kPassive, kFull, kRestart, kTruncate };
 struct Options {
   bool read_only = false;
   bool allow_network_file_system = false;
+  bool immutable =
+      false;  ///< with read_only: nobody changes the file, so nothing is locked or made
   Synchronous synchronous = Synchronous::kNormal;
   std::chrono::milliseconds busy_timeout{5000};   ///< how long a read waits for locks
   int max_readers = 64;                           ///< views and loads at the same time

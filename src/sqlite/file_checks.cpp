@@ -19,9 +19,9 @@
 #include <sys/sysmacros.h>
 #include <system_error>
 #include <unistd.h>
-#include <vector>
 
 #include "sqlite/format.hpp"
+#include "sqlite/raw_file.hpp"
 
 namespace graven::sqlite {
 namespace {
@@ -209,22 +209,7 @@ Header check_header(const Target& target, const FileState& file) {
 
   constexpr int kSize = 108;  // the header and the start of the root page of the table list
   std::array<unsigned char, kSize> bytes{};
-  sqlite3_vfs* vfs = sqlite3_vfs_find(target.vfs.empty() ? nullptr : target.vfs.c_str());
-  if (vfs == nullptr) throw UsageError("no SQLite file layer is called '" + target.vfs + "'");
-  const std::vector<std::max_align_t> storage(
-      static_cast<std::size_t>(vfs->szOsFile) / sizeof(std::max_align_t) + 1);
-  auto* raw = reinterpret_cast<sqlite3_file*>(
-      const_cast<std::max_align_t*>(storage.data()));  // NOLINT: the layer's own layout
-  const std::unique_ptr<const char, void (*)(const char*)> name(
-      sqlite3_create_filename(target.path.c_str(), "", "", 0, nullptr),
-      [](const char* made) { sqlite3_free_filename(made); });
-  int opened = 0;
-  int code = vfs->xOpen(vfs, name.get(), raw, SQLITE_OPEN_READONLY | SQLITE_OPEN_MAIN_DB, &opened);
-  if (code == SQLITE_OK) code = raw->pMethods->xRead(raw, bytes.data(), kSize, 0);
-  if (raw->pMethods != nullptr) raw->pMethods->xClose(raw);
-  if (code != SQLITE_OK && code != SQLITE_IOERR_SHORT_READ) {
-    throw_fault({.code = code, .system = errno, .message = {}}, target.name);
-  }
+  RawFile(target).read(bytes.data(), kSize, 0);
 
   if (std::memcmp(bytes.data(), "SQLite format 3", 16) != 0) {
     throw ForeignFileError(target.name +
@@ -270,6 +255,22 @@ bool needs_immutable(const Target& target) {
       " was not closed cleanly: part of it is in its -wal file, which cannot be "
       "read without making a file beside it, and its folder cannot be written; open it once "
       "where it can be written, or copy it together with its -wal");
+}
+
+std::string immutable_uri(const std::string& path) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      const auto byte = static_cast<unsigned char>(c);
+      uri += '%';
+      uri += kDigits[byte >> 4];
+      uri += kDigits[byte & 15];
+    } else {
+      uri += c;
+    }
+  }
+  return uri + "?immutable=1";
 }
 
 std::string_view network_file_system(std::uint64_t type, std::string_view mounted_as) noexcept {

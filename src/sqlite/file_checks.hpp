@@ -55,6 +55,9 @@ Header check_header(const Target& target, const FileState& file);
 /// and there is no WAL to read.
 bool needs_immutable(const Target& target);
 
+/// The path as a URI, for the one mode SQLite takes from a URI only.
+std::string immutable_uri(const std::string& path);
+
 /// Whether a path lies on a file system that keeps its files in memory.
 bool in_memory(const std::string& path) noexcept;
 

@@ -25,4 +25,11 @@ std::uint64_t View::count_items(std::int64_t map) {
   }
 }
 
+void Backend::copy_to(const std::string& path, const Copying& how) {
+  static_cast<void>(path);
+  static_cast<void>(how);
+  throw UsageError(name() + " is a store in memory, and of that there is no backup; " +
+                   "`graven dump` writes one as JSON");
+}
+
 }  // namespace graven::store

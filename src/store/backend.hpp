@@ -44,6 +44,13 @@ struct BackendStats {
   std::vector<PoolStats> pools{};
 };
 
+/// How a store is copied while others use it.
+struct Copying {
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress{};  ///< in pages
+  int pages_per_step = 1024;
+  std::chrono::milliseconds pause{0};  ///< between two steps
+};
+
 /// One unchanging state of the store. Records come back as copies, so any call may be made
 /// between or inside the handling of another's results.
 class View {
@@ -207,6 +214,10 @@ class Backend {
   /// Proves the store's own structure (for SQLite, PRAGMA integrity_check); one line per
   /// problem, empty when sound. Reads only.
   virtual std::vector<std::string> check() = 0;
+
+  /// Copies what is committed into the file `path`, which is empty and the caller's alone, as one
+  /// state. UsageError where the store has no file.
+  virtual void copy_to(const std::string& path, const Copying& how);
 
   /// Bytes the store occupies, all its files together; 0 where that means nothing.
   [[nodiscard]] virtual std::uint64_t size_on_disk() const = 0;

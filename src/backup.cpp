@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+//
+// Database::backup() and restore(): what they refuse, and in which order a file is made, proved
+// and put in its place. How it is copied is the backend's business.
+//
+// Any thread.
+#include <fmt/format.h>
+
+#include <graven/backup.hpp>
+#include <graven/database.hpp>
+#include <graven/error.hpp>
+
+#include "graph/check.hpp"
+#include "graph/heap.hpp"
+#include "graph/scope.hpp"
+#include "sqlite/backend.hpp"
+#include "sqlite/file_checks.hpp"
+#include "sqlite/whole_file.hpp"
+
+namespace graven {
+namespace {
+
+using sqlite::PartialFile;
+using sqlite::Target;
+
+/// Reads back what is to be put in place.
+BackupReport prove(const PartialFile& copy, std::string_view of) {
+  const auto backend =
+      sqlite::open(copy.as_target().path,
+                   {.read_only = true, .allow_network_file_system = true, .immutable = true});
+  const CheckReport found = graph::check(*backend, {});
+  if (!found.ok()) {
+    const Problem& first = found.problems.front();
+    throw CorruptionError(fmt::format(
+        "{} is damaged: {}{}{}{}; `graven check` tells all, `graven dump` saves what can be read",
+        of, first.node, first.node.empty() ? "" : " ", first.what,
+        found.problems.size() == 1
+            ? ""
+            : fmt::format(" (and {} more problems)", found.problems.size() - 1)));
+  }
+  return {
+      .path = {}, .bytes = copy.size(), .nodes = found.nodes, .links = found.links, .replaced = {}};
+}
+
+Target target_at(std::string_view path) {
+  const std::string name(path);
+  return {.name = name, .path = sqlite::resolve(name), .vfs = {}};
+}
+
+}  // namespace
+
+BackupReport Database::backup(std::string_view path, const BackupOptions& options) const {
+  graph::Heap& heap = scope_->session().heap();
+  store::Backend& backend = heap.backend();
+  if (heap.store().in_transaction()) {
+    throw UsageError("backup() inside a transaction, which it could not see: call it after");
+  }
+  if (options.pages_per_step < 1) throw UsageError("pages_per_step must be at least 1");
+  if (options.pause.count() < 0) throw UsageError("pause must not be negative");
+  const Target target = target_at(path);
+  const auto there = sqlite::check_path(target, false, options.allow_network_file_system);
+  if (there.exists && there.identity() == backend.identity()) {
+    throw UsageError(target.name + " is the store itself; give the backup another name");
+  }
+  const auto mode = options.overwrite ? PartialFile::Mode::kReplace : PartialFile::Mode::kNew;
+  PartialFile::require_place(target, mode);
+  PartialFile copy(target);
+  backend.copy_to(copy.as_target().path, {.progress = options.progress,
+                                          .pages_per_step = options.pages_per_step,
+                                          .pause = options.pause});
+  BackupReport report = prove(copy, backend.name());
+  copy.seal();
+  copy.sync();
+  report.bytes = copy.size();
+  static_cast<void>(copy.put_in_place(mode));
+  report.path = target.path;
+  return report;
+}
+
+BackupReport restore(std::string_view backup, std::string_view path,
+                     const RestoreOptions& options) {
+  const Target source = target_at(backup);
+  const auto file = sqlite::check_path(source, true, true);
+  if (sqlite::check_header(source, file).empty) {
+    throw CorruptionError(source.name + " is empty; take another backup");
+  }
+  const Target target = target_at(path);
+  const auto there = sqlite::check_path(target, false, options.allow_network_file_system);
+  if (there.exists && there.identity() == file.identity()) {
+    throw UsageError(target.name + " is the backup itself; give the store another name");
+  }
+  const auto mode =
+      options.keep_replaced ? PartialFile::Mode::kReplaceKeeping : PartialFile::Mode::kReplace;
+  PartialFile::require_place(target, mode);
+  PartialFile copy(target);
+  copy_whole_file(source, copy, options.progress);
+  BackupReport report = prove(copy, source.name);
+  copy.sync();
+  report.path = target.path;
+  report.replaced = copy.put_in_place(mode);
+  return report;
+}
+
+}  // namespace graven

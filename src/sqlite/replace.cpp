@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+//
+// Putting a whole file in its place, where a store may be.
+//
+// Always holds: no file that belonged to another store (-wal, -journal, -changes) is beside the
+// new one, not even for a moment: SQLite would play it into it.
+//
+// One thread at a time.
+#include <graven/error.hpp>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <fcntl.h>
+#include <fstream>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
+
+#include "sqlite/file_checks.hpp"
+#include "sqlite/whole_file.hpp"
+
+namespace graven::sqlite {
+namespace {
+
+constexpr std::array kWithContent{"-wal", "-journal"};
+constexpr std::array kWithout{"-shm", "-changes"};
+
+[[noreturn]] void fail(const std::string& path, const char* what) {
+  throw UnavailableError(path + " could not be " + what + ": " +
+                         std::generic_category().message(errno) +
+                         "; check the permissions of its folder and the disk");
+}
+
+/// SQLite's lock on a database, taken for ourselves alone. Who has a store open holds a part of it
+/// all the time. An open-file-description lock, so it is in the way of this process's own
+/// connections too.
+class SoleUse {
+ public:
+  explicit SoleUse(const Target& target)
+      : descriptor_(::open(target.path.c_str(), O_RDWR | O_CLOEXEC)) {
+    if (descriptor_ < 0) fail(target.name, "opened");
+    struct flock lock = whole_lock();
+    if (::fcntl(descriptor_, F_OFD_SETLK, &lock) == 0) return;
+    if (errno != EAGAIN && errno != EACCES) {
+      ::close(descriptor_);
+      fail(target.name, "locked");
+    }
+    lock = whole_lock();
+    const bool told = ::fcntl(descriptor_, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    const pid_t process = told ? lock.l_pid : 0;
+    // Closing it would drop the locks of this process's own connections, so then it stays open.
+    if (process > 0 && process != ::getpid()) ::close(descriptor_);
+    throw BusyError(target.name + " is open in " + name_of(process) + "; close it there first");
+  }
+  /// In this order: a connection that gets its lock once ours is gone must not lose it by the
+  /// close.
+  ~SoleUse() { ::close(descriptor_); }
+  SoleUse(const SoleUse&) = delete;
+  SoleUse& operator=(const SoleUse&) = delete;
+
+ private:
+  static struct flock whole_lock() {
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = 0x40000000;  // PENDING_BYTE, RESERVED_BYTE and the SHARED range
+    lock.l_len = 512;
+    return lock;
+  }
+  static std::string name_of(pid_t process) {
+    if (process == ::getpid()) return "this process";
+    if (process <= 0) return "another process";
+    std::string name;
+    std::ifstream comm("/proc/" + std::to_string(process) + "/comm");
+    std::getline(comm, name);
+    return "process " + std::to_string(process) + (name.empty() ? "" : " (" + name + ")");
+  }
+
+  int descriptor_;
+};
+
+bool content_beside(const std::string& path) {
+  for (const char* suffix : kWithContent) {
+    if (file_state(path + suffix).size > 0) return true;
+  }
+  return false;
+}
+
+/// Brings what is beside a store into it, as SQLite's last connection does. Of a damaged one it
+/// stays where it is.
+void settle(const Target& target) {
+  if (!content_beside(target.path)) return;
+  try {
+    Connection connection(target, target.path, SQLITE_OPEN_READWRITE);
+    connection.integer("SELECT count(*) FROM sqlite_schema");
+    connection.try_execute("PRAGMA wal_checkpoint(TRUNCATE)");
+  } catch (const Error&) {
+  }
+}
+
+void move(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) fail(from, "moved");
+}
+
+/// Puts what is there out of the way; false where it may stay until it is replaced, at one blow.
+void move_away(const std::string& path, const std::string& kept) {
+  const bool content = content_beside(path);
+  if (kept.empty()) {
+    // What could not be brought into it is a part of it: neither is left without the other.
+    if (content && ::unlink(path.c_str()) != 0) fail(path, "removed");
+    return;
+  }
+  if (!content && ::link(path.c_str(), kept.c_str()) == 0) return;
+  if (!content && errno == EEXIST) fail(kept, "made");
+  move(path, kept);
+  for (const char* suffix : kWithContent) {
+    if (file_state(path + suffix).size > 0) move(path + suffix, kept + suffix);
+  }
+}
+
+void sync_folder(const std::string& path) {
+  const std::string folder = path.substr(0, path.rfind('/') + 1);
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) fail(folder, "opened");
+  const int result = ::fsync(descriptor);
+  ::close(descriptor);
+  if (result != 0 && errno != EINVAL) fail(folder, "brought to the disk");
+}
+
+[[noreturn]] void throw_exists(const Target& target) {
+  throw UsageError(target.name + " exists already; give another name or allow overwriting");
+}
+
+void place_new(const std::string& from, const Target& target) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, target.path.c_str(), RENAME_NOREPLACE) == 0) {
+    return;
+  }
+  if (errno == EINVAL) {  // a file system without it
+    if (::link(from.c_str(), target.path.c_str()) == 0) {
+      ::unlink(from.c_str());
+      return;
+    }
+  }
+  if (errno == EEXIST) throw_exists(target);
+  fail(target.name, "made");
+}
+
+}  // namespace
+
+void PartialFile::require_place(const Target& target, Mode mode) {
+  if (!file_state(target.path).exists) {
+    if (!content_beside(target.path)) return;
+    throw UsageError(target.name +
+                     " does not exist, but a -wal or -journal of that name does, which would be "
+                     "taken for a part of it; move that away or give another name");
+  }
+  if (mode == Mode::kNew) throw_exists(target);
+  const std::string kept = kept_name(target.path);
+  if (mode == Mode::kReplaceKeeping && (file_state(kept).exists || content_beside(kept))) {
+    throw UsageError(kept +
+                     " exists already: it is what an earlier restore has kept; move it away, or do "
+                     "not keep the store that is replaced");
+  }
+  const SoleUse nobody(target);
+}
+
+std::string PartialFile::put_in_place(Mode mode) {
+  require_place(target_, mode);
+  const std::string& path = target_.path;
+  std::string kept;
+  if (!file_state(path).exists) {
+    for (const char* suffix : kWithout) ::unlink((path + suffix).c_str());
+    place_new(partial_.path, target_);
+  } else {
+    if (mode == Mode::kReplaceKeeping) kept = kept_name(path);
+    settle(target_);
+    const SoleUse nobody(target_);
+    move_away(path, kept);
+    for (const char* suffix : kWithContent) ::unlink((path + suffix).c_str());
+    for (const char* suffix : kWithout) ::unlink((path + suffix).c_str());
+    move(partial_.path, path);
+  }
+  in_place_ = true;
+  sync_folder(path);
+  return kept;
+}
+
+}  // namespace graven::sqlite

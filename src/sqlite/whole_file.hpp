@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+//
+// A store as one whole file on its way to its place: made beside it under a name of its own,
+// sealed, synced, renamed. The seal is 32 bytes after the last page: "graven-backup-1\n", the
+// size of what is before it, and a hash of that, both little-endian. SQLite reads as many pages
+// as the header says, so a sealed file is a store as it stands.
+//
+// Always holds: a partial file is gone with its object unless it was put in its place, and while
+// the object lives its file is locked (flock), so what a killed process has left is told from
+// what is being made. A file system call of ours is made on a partial file only while no
+// connection of this process has it open, or on the one descriptor that outlives them.
+//
+// One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "sqlite/connection.hpp"
+
+namespace graven::sqlite {
+
+class PartialFile {
+ public:
+  /// An empty file of mode 0600, `<target>.partial-<random>`; takes away those that killed
+  /// processes have left.
+  explicit PartialFile(const Target& target);
+  ~PartialFile();
+  PartialFile(const PartialFile&) = delete;
+  PartialFile& operator=(const PartialFile&) = delete;
+
+  [[nodiscard]] const Target& as_target() const noexcept { return partial_; }
+  [[nodiscard]] std::uint64_t size() const;
+  void append(const void* bytes, std::size_t size);
+  /// Adds the seal.
+  void seal();
+  void sync();
+
+  enum class Mode : std::uint8_t {
+    kNew,            ///< UsageError where something is there already
+    kReplace,        ///< what is there goes
+    kReplaceKeeping  ///< what is there becomes `<target>.before-restore`
+  };
+  /// Throws what put_in_place() would as things are now; a look before work that takes long.
+  static void require_place(const Target& target, Mode mode);
+  /// Puts it in its place, and the place on the disk. BusyError, and nothing is changed, while
+  /// any process has what is there open. Gives the name of what was kept, or nothing.
+  std::string put_in_place(Mode mode);
+
+ private:
+  [[noreturn]] void fail(const char* what) const;
+
+  const Target target_;
+  Target partial_;
+  int descriptor_ = -1;
+  bool in_place_ = false;
+};
+
+/// Copies the store in a file that nobody writes, without its seal. CorruptionError where it was
+/// cut or altered since it was sealed; UnavailableError where it changes or is not in one file.
+void copy_whole_file(const Target& source, PartialFile& copy,
+                     const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+
+/// The name a store gets when another takes its place.
+std::string kept_name(const std::string& path);
+
+}  // namespace graven::sqlite
