@@ -37,5 +37,6 @@ void bind_watch(nb::module_& module);
 void bind_bulk_import(nb::module_& module);
 void bind_sql(nb::module_& module);
 void bind_log(nb::module_& module);
+void bind_backup(nb::module_& module);
 
 }  // namespace graven::python

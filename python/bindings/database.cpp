@@ -7,11 +7,13 @@
 // made before stay on their prefix, and close() ends them all.
 //
 // Called with the GIL held, which is released around every use of the store.
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -21,6 +23,7 @@
 #include "errors.hpp"
 #include "gil.hpp"
 #include "options.hpp"
+#include "progress.hpp"
 #include "sessions.hpp"
 #include "stats.hpp"
 
@@ -99,14 +102,20 @@ void close(DatabaseHandle& self) {
 }
 
 CheckReport check(const DatabaseHandle& self, const nb::object& progress) {
-  std::function<void(std::uint64_t, std::uint64_t)> report;
-  if (!progress.is_none()) {
-    report = [&](std::uint64_t done, std::uint64_t total) {
-      const nb::gil_scoped_acquire acquire;
-      progress(done, total);
-    };
-  }
+  const Progress report = progress_of(progress);
   return with_database(self, [&](const Database& database) { return database.check(report); });
+}
+
+BackupReport backup(const DatabaseHandle& self, const std::filesystem::path& path,
+                    const nb::object& progress, bool overwrite, int pages_per_step, double pause,
+                    bool allow_network_file_system) {
+  const BackupOptions options{.progress = progress_of(progress),
+                              .pages_per_step = pages_per_step,
+                              .pause = milliseconds(pause, "pause"),
+                              .overwrite = overwrite,
+                              .allow_network_file_system = allow_network_file_system};
+  return with_database(
+      self, [&](const Database& database) { return database.backup(path.native(), options); });
 }
 
 std::vector<std::string> why_alive(const DatabaseHandle& self, nb::handle node) {
@@ -217,6 +226,17 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
            nb::sig("def check(self, progress: Callable[[int, int], object] | None = None) -> "
                    "CheckReport"),
            "Looks at everything and writes nothing, while others write.");
+  type.def(
+      "backup", backup, nb::arg("path"), nb::arg("progress") = nb::none(),
+      nb::arg("overwrite") = false, nb::kw_only(), nb::arg("pages_per_step") = 1024,
+      nb::arg("pause") = 0.0, nb::arg("allow_network_file_system") = false,
+      nb::sig("def backup(self, path: str | os.PathLike[str], progress: Callable[[int, int], "
+              "object] | None = None, overwrite: bool = False, *, pages_per_step: int = 1024, "
+              "pause: float = 0.0, allow_network_file_system: bool = False) -> BackupReport"),
+      "Copies what is committed into a new file, as one state, while others write; reads the\n"
+      "copy back and proves it. The copy is a store of its own in one file; restore() puts it\n"
+      "back. progress(done, total) is called between steps, with pages; what it raises ends\n"
+      "the backup. Nothing is left of one that failed. Not inside a transaction.");
   type.def(
       "size_on_disk",
       [](const DatabaseHandle& self) {

@@ -25,6 +25,7 @@ NB_MODULE(_graven, module) {
   graven::python::bind_views(module);
   graven::python::bind_dict(module);
   graven::python::bind_list(module);
+  graven::python::bind_backup(module);
   graven::python::bind_database(module);
   graven::python::bind_transactor(module);
   graven::python::bind_watch(module);

@@ -51,7 +51,10 @@ class SoleUse {
     const pid_t process = told ? lock.l_pid : 0;
     // Closing it would drop the locks of this process's own connections, so then it stays open.
     if (process > 0 && process != ::getpid()) ::close(descriptor_);
-    throw BusyError(target.name + " is open in " + name_of(process) + "; close it there first");
+    throw BusyError(target.name + " is open in " + name_of(process) +
+                    (process == ::getpid()
+                         ? "; close it, and let go of its databases, dicts and lists, first"
+                         : "; close it there first"));
   }
   /// In this order: a connection that gets its lock once ours is gone must not lose it by the
   /// close.

@@ -24,6 +24,7 @@ from typing import Any as _Any
 
 from graven import _graven
 from graven._graven import (
+    BackupReport,
     CheckReport,
     Dict,
     List,
@@ -34,6 +35,7 @@ from graven._graven import (
     SqlCursor,
     Transaction,
     Transactor,
+    restore,
 )
 from graven.bulk import BulkImport
 from graven.db import DB
@@ -77,7 +79,7 @@ _ValuesView.register(_graven.DictValues)
 _ItemsView.register(_graven.DictItems)
 
 for _class in (
-    *(CheckReport, Dict, List, MapStats, Problem, Snapshot, Transaction, Transactor),
+    *(BackupReport, CheckReport, Dict, List, MapStats, Problem, Snapshot, Transaction, Transactor),
     *(Change, DB, Map, Watch),
 ):
     _class.__module__ = "graven"
@@ -98,6 +100,7 @@ __all__ = [
     "RD",
     "RL",
     "AbortedError",
+    "BackupReport",
     "BadValueError",
     "BulkImport",
     "BusyError",
@@ -132,4 +135,5 @@ __all__ = [
     "WatchError",
     "WrongTypeError",
     "__version__",
+    "restore",
 ]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """graven's core; use it through the package graven."""
 
+import os
 from collections.abc import (
     Callable,
     ItemsView,
@@ -268,6 +269,47 @@ class List(MutableSequence[Any]):
     def exists(self) -> bool:
         """Whether the node is still there: false once it was collected."""
 
+class BackupReport:
+    """What a backup or a restored store holds."""
+
+    @property
+    def path(self) -> str:
+        """Where it is, absolute."""
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+
+    @property
+    def nodes(self) -> int:
+        """Dicts and lists, in every prefix."""
+
+    @property
+    def links(self) -> int:
+        """Links between them."""
+
+    @property
+    def replaced(self) -> str:
+        """Of restore(): where the store that was there is now, or an empty text."""
+
+    def __repr__(self) -> str: ...
+
+def restore(
+    backup: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    progress: Callable[[int, int], object] | None = None,
+    keep_replaced: bool = True,
+    *,
+    allow_network_file_system: bool = False,
+) -> BackupReport:
+    """
+    Puts a backup in the place of the store at `path`, which need not exist; the backup stays
+    as it is. The store that is there becomes `<path>.before-restore`, unless told otherwise.
+    CorruptionError where the backup is not whole, ForeignFileError where it is not graven's
+    or too new, BusyError while any process has the store open; nothing is changed then.
+    progress(done, total) is called now and then, with bytes.
+    """
+
 class Problem:
     """One thing wrong, as check() reports it."""
 
@@ -452,6 +494,23 @@ class Database(Dict):
 
     def check(self, progress: Callable[[int, int], object] | None = None) -> CheckReport:
         """Looks at everything and writes nothing, while others write."""
+
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        progress: Callable[[int, int], object] | None = None,
+        overwrite: bool = False,
+        *,
+        pages_per_step: int = 1024,
+        pause: float = 0.0,
+        allow_network_file_system: bool = False,
+    ) -> BackupReport:
+        """
+        Copies what is committed into a new file, as one state, while others write; reads the
+        copy back and proves it. The copy is a store of its own in one file; restore() puts it
+        back. progress(done, total) is called between steps, with pages; what it raises ends
+        the backup. Nothing is left of one that failed. Not inside a transaction.
+        """
 
     def size_on_disk(self) -> int:
         """The size of the store's files in bytes."""
