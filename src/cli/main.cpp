@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <exception>
 #include <functional>
+#include <map>
 #include <new>
 #include <regex>
 #include <string>
@@ -55,6 +56,9 @@ class CommandLine {
     add_dump();
     add_load();
     add_check();
+    add_backup();
+    add_restore();
+    add_maintenance();
     add_collect();
     add_why();
     add_stats();
@@ -99,6 +103,9 @@ class CommandLine {
   void add_dump();
   void add_load();
   void add_check();
+  void add_backup();
+  void add_restore();
+  void add_maintenance();
   void add_collect();
   void add_why();
   void add_stats();
@@ -117,6 +124,9 @@ class CommandLine {
   DumpOptions dump_{};
   LoadOptions load_{};
   CheckOptions check_{};
+  BackupVerb backup_{};
+  RestoreVerb restore_{};
+  MaintenanceOptions maintenance_{};
   CollectOptions collect_{};
   WhyOptions why_{};
   StatsOptions stats_{};
@@ -261,6 +271,58 @@ void CommandLine::add_check() {
   check->add_option("DATABASE", check_.where.database, "File or URL of the database")->required();
   check->add_flag("--json", check_.json, "The report as JSON");
   on_run(check, run_check, check_);
+}
+
+void CommandLine::add_backup() {
+  CLI::App* backup = verb(
+      "backup", "Copy a database while programs write it, and prove the copy",
+      "With --every TARGET is a folder, which gets a file named after the database and the time\n"
+      "each time, until SIGTERM or Ctrl-C; see docs/operations.md.\n"
+      "Examples:\n"
+      "  graven backup state.db /backups/state.db\n"
+      "  graven backup state.db /backups --every 1h --keep 24");
+  backup->add_option("DATABASE", backup_.where.database, "File or URL of the database")->required();
+  backup->add_option("TARGET", backup_.target, "File to make, or with --every a folder")
+      ->required();
+  CLI::Option* overwrite =
+      backup->add_flag("--overwrite", backup_.overwrite, "Replace a file that is there");
+  CLI::Option* every =
+      backup->add_option("--every", backup_.every, "Again and again: 30s, 15m, 1h, 1d")
+          ->type_name("TIME")
+          ->transform(CLI::AsNumberWithUnit(
+              std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}}))
+          ->check(CLI::Range(0.1, 366.0 * 86400))
+          ->excludes(overwrite);
+  backup->add_option("--keep", backup_.keep, "Files to keep, the newest (default 24)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000))
+      ->needs(every);
+  backup->add_flag("--json", backup_.json, "The report as JSON");
+  on_run(backup, run_backup, backup_);
+}
+
+void CommandLine::add_restore() {
+  CLI::App* restore =
+      verb("restore", "Put a backup in a database's place",
+           "Refuses a backup that is not whole and a database that any program has open. What was\n"
+           "there is kept as DATABASE.before-restore.\n"
+           "Examples:\n"
+           "  graven restore /backups/state.db state.db\n"
+           "  graven restore /backups/state.db state.db --discard");
+  restore->add_option("BACKUP", restore_.backup, "What 'graven backup' has made")->required();
+  restore->add_option("DATABASE", restore_.database, "File of the database")->required();
+  restore->add_flag("--discard", restore_.discard, "Do not keep what is replaced");
+  restore->add_flag("--json", restore_.json, "The report as JSON");
+  on_run(restore, run_restore, restore_);
+}
+
+void CommandLine::add_maintenance() {
+  CLI::App* maintenance =
+      verb("maintenance", "Collect, give back free pages, shorten the WAL, where due",
+           "Programs that use a database do most of it by themselves.\nExample:\n"
+           "  graven maintenance state.db");
+  add_where(maintenance, maintenance_.where);
+  on_run(maintenance, run_maintenance, maintenance_);
 }
 
 void CommandLine::add_collect() {

@@ -119,6 +119,30 @@ struct CollectOptions {
 };
 int run_collect(const CollectOptions& options);
 
+// The library has a BackupOptions and a RestoreOptions.
+struct BackupVerb {
+  Where where{};
+  std::string target{};
+  bool overwrite = false;
+  bool json = false;
+  double every = 0;  // seconds; 0: once
+  std::uint64_t keep = 24;
+};
+int run_backup(const BackupVerb& options);
+
+struct RestoreVerb {
+  std::string backup{};
+  std::string database{};
+  bool discard = false;
+  bool json = false;
+};
+int run_restore(const RestoreVerb& options);
+
+struct MaintenanceOptions {
+  Where where{};
+};
+int run_maintenance(const MaintenanceOptions& options);
+
 struct WhyOptions {
   Where where{};
   std::string node{};
