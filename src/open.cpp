@@ -23,9 +23,9 @@
 #include "base/fork.hpp"
 #include "graph/heap.hpp"
 #include "graph/scope.hpp"
+#include "graph/settings.hpp"
 #include "map/core.hpp"
 #include "memory/backend.hpp"
-#include "graph/settings.hpp"
 #include "sqlite/backend.hpp"
 
 namespace graven {

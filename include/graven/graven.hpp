@@ -7,6 +7,7 @@
 #include <graven/bulk_import.hpp>  // IWYU pragma: export
 #include <graven/data.hpp>         // IWYU pragma: export
 #include <graven/database.hpp>     // IWYU pragma: export
+#include <graven/doctor.hpp>       // IWYU pragma: export
 #include <graven/error.hpp>        // IWYU pragma: export
 #include <graven/log.hpp>          // IWYU pragma: export
 #include <graven/map.hpp>          // IWYU pragma: export

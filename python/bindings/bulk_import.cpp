@@ -80,17 +80,17 @@ void bind_bulk_import(nb::module_& module) {
            nb::sig("def __init__(self, database: Database, cache_mb: int = 512, "
                    "progress: Callable[[str, int, int], object] | None = None) -> None"))
       .def(
-          "_begin_phase",
+          "begin_phase",
           [](const ImportHandle& self, const std::string& name) {
             with_import(self, [&](const BulkImport& import) { import.begin_phase(name); });
           },
-          nb::arg("name"))
+          nb::arg("name"), "Begins a phase; phase() does it and ends it.")
       .def(
-          "_end_phase",
+          "end_phase",
           [](const ImportHandle& self, bool commit) {
             with_import(self, [&](const BulkImport& import) { import.end_phase(commit); });
           },
-          nb::arg("commit"))
+          nb::arg("commit"), "Ends it: commits it, or rolls it back.")
       .def(
           "advance",
           [](const ImportHandle& self, std::uint64_t done, std::uint64_t total) {

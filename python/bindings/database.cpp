@@ -64,7 +64,8 @@ void open(DatabaseHandle* self, const std::optional<std::string>& url, const std
           const std::string& link_field, bool read_only, const std::string& persist,
           double flush_interval, std::int64_t pending_limit, std::int64_t memory_mb,
           const std::string& synchronous, double busy_timeout, double transaction_limit,
-          double slow_operation, bool allow_network_file_system, const nb::dict& settings) {
+          double slow_operation, bool allow_network_file_system,
+          const nb::typed<nb::dict, nb::str, nb::str>& settings) {
   Options options;
   for (const auto& [name, value] : settings) {
     options.set(nb::cast<std::string>(name), nb::cast<std::string>(value));
@@ -304,7 +305,8 @@ void bind_database(nb::module_& module) {
            nb::arg("pending_limit") = std::int64_t{256} << 20, nb::arg("memory_mb") = 0,
            nb::arg("synchronous") = "normal", nb::arg("busy_timeout") = 30.0,
            nb::arg("transaction_limit") = 60.0, nb::arg("slow_operation") = 0.0,
-           nb::arg("allow_network_file_system") = false, nb::arg("settings") = nb::dict(),
+           nb::arg("allow_network_file_system") = false,
+           nb::arg("settings") = nb::typed<nb::dict, nb::str, nb::str>(),
            "Opens the store at a path or URL, or without one that of the environment. `settings`:\n"
            "further options by name, as text.");
   type.def(

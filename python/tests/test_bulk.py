@@ -98,7 +98,7 @@ session = db.bulk_import(cache_mb=1)
 with session.phase("whole"):
     for i in range(2000):
         db["done"][str(i)] = {"number": i}
-session._begin_phase("half")
+session.begin_phase("half")
 db["half"] = {}
 while True:
     for i in range(1000):

@@ -59,6 +59,7 @@ class CommandLine {
     add_backup();
     add_restore();
     add_maintenance();
+    add_doctor();
     add_collect();
     add_why();
     add_stats();
@@ -106,6 +107,7 @@ class CommandLine {
   void add_backup();
   void add_restore();
   void add_maintenance();
+  void add_doctor();
   void add_collect();
   void add_why();
   void add_stats();
@@ -127,6 +129,7 @@ class CommandLine {
   BackupVerb backup_{};
   RestoreVerb restore_{};
   MaintenanceOptions maintenance_{};
+  DoctorOptions doctor_{};
   CollectOptions collect_{};
   WhyOptions why_{};
   StatsOptions stats_{};
@@ -323,6 +326,15 @@ void CommandLine::add_maintenance() {
            "  graven maintenance state.db");
   add_where(maintenance, maintenance_.where);
   on_run(maintenance, run_maintenance, maintenance_);
+}
+
+void CommandLine::add_doctor() {
+  CLI::App* doctor = verb("doctor", "Look for what is wrong around a database: disk, modes, WAL",
+                          "Reads only. Status 1 when there are warnings or errors.\nExample:\n"
+                          "  graven doctor state.db --json");
+  doctor->add_option("DATABASE", doctor_.database, "File or URL of the database")->required();
+  doctor->add_flag("--json", doctor_.json, "The findings as JSON");
+  on_run(doctor, run_doctor, doctor_);
 }
 
 void CommandLine::add_collect() {

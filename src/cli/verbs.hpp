@@ -143,6 +143,12 @@ struct MaintenanceOptions {
 };
 int run_maintenance(const MaintenanceOptions& options);
 
+struct DoctorOptions {
+  std::string database{};
+  bool json = false;
+};
+int run_doctor(const DoctorOptions& options);
+
 struct WhyOptions {
   Where where{};
   std::string node{};

@@ -83,19 +83,25 @@ std::string mounted_as(std::uint64_t device) {
   return {};
 }
 
-void refuse_network(const Target& target, const std::string& folder, std::uint64_t device) {
-  struct statfs info {};
-  if (::statfs(folder.c_str(), &info) != 0) return;
-  const auto type = static_cast<std::uint64_t>(info.f_type) & 0xFFFFFFFFU;
-  const auto name = network_file_system(type, type == kFuse ? mounted_as(device) : std::string());
+void refuse_network(const Target& target, const std::string& folder) {
+  const std::string name = network_file_system_of(folder);
   if (name.empty()) return;
   throw UnavailableError(
-      target.name + " lies on a network file system (" + std::string(name) +
+      target.name + " lies on a network file system (" + name +
       "), where locks and shared memory do not work well enough to keep it whole; put it on a "
       "local disk, or set allow_network_file_system if one machine alone ever uses it");
 }
 
 }  // namespace
+
+std::string network_file_system_of(const std::string& path) {
+  struct statfs info {};
+  struct stat status {};
+  if (::statfs(path.c_str(), &info) != 0 || ::stat(path.c_str(), &status) != 0) return {};
+  const auto type = static_cast<std::uint64_t>(info.f_type) & 0xFFFFFFFFU;
+  const std::string mount = type == kFuse ? mounted_as(status.st_dev) : std::string();
+  return std::string(network_file_system(type, mount));
+}
 
 bool in_memory(const std::string& path) noexcept {
   constexpr std::uint64_t kTmpfs = 0x01021994;
@@ -194,10 +200,7 @@ FileState check_path(const Target& target, bool read_only, bool allow_network_fi
     }
   }
   if (!allow_network_file_system) {
-    struct stat folder_info {};
-    if (::stat(folder.c_str(), &folder_info) == 0) {
-      refuse_network(target, exists ? target.path : folder, folder_info.st_dev);
-    }
+    refuse_network(target, exists ? target.path : folder);
   }
   return file_state(target.path);
 }

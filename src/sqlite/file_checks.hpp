@@ -65,4 +65,7 @@ bool in_memory(const std::string& path) noexcept;
 /// statfs()'s, `mounted_as` the type the mount table names ("fuse.sshfs"), which may be empty.
 std::string_view network_file_system(std::uint64_t type, std::string_view mounted_as) noexcept;
 
+/// The same of the file system a path lies on.
+std::string network_file_system_of(const std::string& path);
+
 }  // namespace graven::sqlite

@@ -12,12 +12,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
-#include <fstream>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 
 #include "sqlite/file_checks.hpp"
+#include "sqlite/wal_lock.hpp"
 #include "sqlite/whole_file.hpp"
 
 namespace graven::sqlite {
@@ -51,7 +51,7 @@ class SoleUse {
     const pid_t process = told ? lock.l_pid : 0;
     // Closing it would drop the locks of this process's own connections, so then it stays open.
     if (process > 0 && process != ::getpid()) ::close(descriptor_);
-    throw BusyError(target.name + " is open in " + name_of(process) +
+    throw BusyError(target.name + " is open in " + process_name(process) +
                     (process == ::getpid()
                          ? "; close it, and let go of its databases, dicts and lists, first"
                          : "; close it there first"));
@@ -70,14 +70,6 @@ class SoleUse {
     lock.l_start = 0x40000000;  // PENDING_BYTE, RESERVED_BYTE and the SHARED range
     lock.l_len = 512;
     return lock;
-  }
-  static std::string name_of(pid_t process) {
-    if (process == ::getpid()) return "this process";
-    if (process <= 0) return "another process";
-    std::string name;
-    std::ifstream comm("/proc/" + std::to_string(process) + "/comm");
-    std::getline(comm, name);
-    return "process " + std::to_string(process) + (name.empty() ? "" : " (" + name + ")");
   }
 
   int descriptor_;

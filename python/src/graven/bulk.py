@@ -68,7 +68,7 @@ class Phase:
         self._name = name
 
     def __enter__(self) -> Phase:
-        self._session._begin_phase(self._name)
+        self._session.begin_phase(self._name)
         return self
 
     def __exit__(
@@ -77,5 +77,5 @@ class Phase:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._session._end_phase(error is None)
+        self._session.end_phase(error is None)
 

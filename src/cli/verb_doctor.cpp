@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+//
+// doctor: what examine() finds around a database, each with what to do. The main thread's.
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "cli/console.hpp"
+#include "cli/json_writer.hpp"
+#include "cli/verbs.hpp"
+
+namespace graven::cli {
+namespace {
+
+std::string name_of(Severity severity) {
+  constexpr std::array kNames = {"note", "warning", "error"};
+  return kNames[static_cast<std::size_t>(severity)];
+}
+
+Data as_data(const std::vector<Finding>& findings, bool well) {
+  Data list = Data::list();
+  for (const Finding& finding : findings) {
+    const Data::Item one = list.adopt(Data::dict({{"severity", name_of(finding.severity)},
+                                                  {"code", finding.code},
+                                                  {"what", finding.what},
+                                                  {"remedy", finding.remedy}}));
+    list.container(std::get<Data::Index>(list.root())).items.push_back(one);
+  }
+  return Data::dict({{"ok", well}, {"sqlite", std::string(sqlite_version())}, {"findings", list}});
+}
+
+}  // namespace
+
+int run_doctor(const DoctorOptions& options) {
+  const std::string file = file_of(options.database);
+  if (file.empty()) throw UsageError(options.database + " names no file");
+  const std::vector<Finding> findings = examine(file);
+  const bool well = std::all_of(findings.begin(), findings.end(), [](const Finding& finding) {
+    return finding.severity == Severity::kNote;
+  });
+  Output out;
+  if (options.json) {
+    out.line(to_json_text(as_data(findings, well)));
+  } else {
+    for (const Finding& finding : findings) {
+      out.line(fmt::format("{:<8} {}", name_of(finding.severity), finding.what));
+      if (!finding.remedy.empty()) out.line(fmt::format("{:<8} -> {}", "", finding.remedy));
+    }
+    out.line(fmt::format("{}: {}, SQLite {}", options.database,
+                         well ? "nothing to do" : "see above", sqlite_version()));
+  }
+  out.flush();
+  return well ? kDone : kNotFound;
+}
+
+}  // namespace graven::cli
