@@ -371,7 +371,7 @@ class Database(Dict):
         transaction_limit: float = 60.0,
         slow_operation: float = 0.0,
         allow_network_file_system: bool = False,
-        settings: dict = {},
+        settings: dict[str, str] = {},
     ) -> None:
         """
         Opens the store at a path or URL, or without one that of the environment. `settings`:
@@ -649,6 +649,12 @@ class BulkImportBase:
         cache_mb: int = 512,
         progress: Callable[[str, int, int], object] | None = None,
     ) -> None: ...
+    def begin_phase(self, name: str) -> None:
+        """Begins a phase; phase() does it and ends it."""
+
+    def end_phase(self, commit: bool) -> None:
+        """Ends it: commits it, or rolls it back."""
+
     def advance(self, done: int, total: int = 0) -> bool:
         """
         Between two whole steps of a phase: reports progress. False once abort() was called: leave

@@ -78,4 +78,3 @@ class Phase:
         traceback: TracebackType | None,
     ) -> None:
         self._session.end_phase(error is None)
-
