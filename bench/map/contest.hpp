@@ -103,6 +103,10 @@ std::vector<Contestant> put_lazily(const Terms& terms, const std::string& folder
 std::vector<Contestant> larger_than_memory(const Terms& terms, const std::string& folder);
 std::vector<Contestant> shared_counter(const Terms& terms, const std::string& folder);
 std::vector<Contestant> warm_against_cold(const Terms& terms, const std::string& folder);
+std::vector<Contestant> import_in_phases(const Terms& terms, const std::string& folder);
+std::vector<Contestant> import_beside_raw(const Terms& terms, const std::string& folder);
+std::vector<Contestant> batch_beside_single(const Terms& terms, const std::string& folder);
+std::vector<Contestant> updates_of_a_large_store(const Terms& terms, const std::string& folder);
 
 /// What a process started by shared_counter does.
 int count_in_child(const std::string& what, const std::string& path, double start, double seconds);
