@@ -74,7 +74,7 @@ class BulkImport {
 
   /// Restores the settings, empties the WAL, makes statistics. Idempotent; also what a failed phase
   /// left open is rolled back. False where the WAL could not be emptied because somebody kept
-  /// reading: maintenance() will do it.
+  /// reading or writing: maintenance() will do it.
   bool finish() const;
 
  private:

@@ -15,6 +15,7 @@
 
 namespace graven {
 
+using graph::Session;
 using Clock = std::chrono::steady_clock;
 
 namespace {
@@ -26,9 +27,6 @@ struct BulkImport::State {
   State(Database of, BulkOptions with) : database(std::move(of)), options(std::move(with)) {}
 
   [[nodiscard]] store::Store& store() const { return database.scope()->session().heap().store(); }
-  [[nodiscard]] bool usable() const {
-    return !database.closed() && generation == base::fork_generation();
-  }
 
   const Database database;
   const BulkOptions options;
@@ -163,10 +161,18 @@ bool BulkImport::finish() const {
   State& state = *state_;
   if (state.finished) return state.emptied;
   state.finished = true;
-  if (!state.usable()) return false;
-  if (state.open) end_phase(false);
-  state.emptied =
-      state.store().end_bulk(Clock::now() + state.database.scope()->session().limits().busy);
+  if (state.generation != base::fork_generation()) return false;
+  const Session& session = state.database.scope()->session();
+  const auto end = [&] {
+    state.emptied = session.shared_heap()->store().end_bulk(Clock::now() + session.limits().busy);
+  };
+  try {
+    if (state.open && !session.closed()) end_phase(false);  // else close() has rolled it back
+  } catch (...) {
+    end();
+    throw;
+  }
+  end();
   return state.emptied;
 }
 

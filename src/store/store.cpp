@@ -198,9 +198,17 @@ void Store::flush() {
 void Store::begin_bulk(std::size_t cache_bytes) { backend_->begin_bulk(cache_bytes); }
 
 bool Store::end_bulk(Deadline deadline) {
-  if (in_transaction()) throw UsageError("a transaction is open on this thread: end it first");
-  const LaneHold hold(lane_, activity_, deadline, "the end of a bulk import");
-  return backend_->end_bulk(deadline);
+  // The settings are restored also where the writer is not to be had; the rest is then left.
+  std::optional<LaneHold> hold;
+  try {
+    if (!in_transaction()) hold.emplace(lane_, activity_, deadline, "the end of a bulk import");
+  } catch (const BusyError&) {
+  }
+  try {
+    return backend_->end_bulk(hold ? deadline : Clock::now());
+  } catch (const BusyError&) {
+    return false;
+  }
 }
 
 bool Store::join() {

@@ -194,6 +194,39 @@ TEST_F(Import, TheSettingsAreBackAfterwards) {
   EXPECT_LT(wal_size(), 400'000U);
 }
 
+TEST_F(Import, TheSettingsAreBackAlsoWhereTheWriterIsNotToBeHad) {
+  const Database db(path, {.busy_timeout = std::chrono::milliseconds(30)});
+  {
+    const BulkImport import(db);
+    std::atomic<bool> holding{false};
+    std::atomic<bool> end{false};
+    std::thread other([&] {
+      db.transaction([&] {
+        holding = true;
+        while (!end) std::this_thread::yield();
+      });
+    });
+    while (!holding) std::this_thread::yield();
+    EXPECT_FALSE(import.finish());
+    end = true;
+    other.join();
+  }
+  EXPECT_TRUE(BulkImport(db, {}).finish());
+}
+
+TEST_F(Import, TheSettingsAreBackAlsoWhereTheDatabaseWasClosed) {
+  const Database db = open();
+  const Database other = open();
+  {
+    const BulkImport import(db);
+    import.begin_phase("open");
+    db["lost"] = 1;
+    db.close();
+  }
+  EXPECT_FALSE(other["lost"].exists());
+  EXPECT_TRUE(BulkImport(other, {}).finish());
+}
+
 TEST_F(Import, InAnyPersistMode) {
   for (const Persist persist : {Persist::kLazy, Persist::kMemory}) {
     Options options;
