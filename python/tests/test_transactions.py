@@ -172,7 +172,7 @@ def test_other_writers_wait_their_turn(db: graven.DB) -> None:
 
 
 def test_busy_and_expired(path: str) -> None:
-    with graven.DB(path, busy_timeout=0.2, transaction_limit=1.0) as db:
+    with graven.DB(path, busy_timeout=0.2, transaction_limit=3) as db:
         holding = threading.Event()
         done = threading.Event()
 
@@ -189,7 +189,7 @@ def test_busy_and_expired(path: str) -> None:
         with pytest.raises(graven.BusyError) as caught:
             db["z"] = 1
         assert isinstance(caught.value, TimeoutError)
-        time.sleep(1.3)
+        time.sleep(3.1)
         done.set()
         holder.join()
         assert db() == {}

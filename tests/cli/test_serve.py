@@ -27,6 +27,9 @@ MAKE_CERTIFICATE = (
 )
 
 
+PROMPT = 4.0  # seconds: sooner than a request's time limit of 5 s ends anything by itself
+
+
 class Serving:
     def __init__(self, graven, *options: str) -> None:
         self.process = graven.start(
@@ -117,7 +120,7 @@ def test_the_four_paths(serve):
     head = server.get("/metrics", method="HEAD")
     assert head[0] == 200 and head[1] == ""
     took, errors = server.end()
-    assert took < 1 and errors == ""
+    assert took < PROMPT and errors == ""
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -126,7 +129,7 @@ def test_ends_at_once_also_with_clients_about(serve, with_signal):
     with socket.create_connection((server.host, server.port)) as client:
         client.sendall(b"GET /metrics HTT")
         time.sleep(0.1)
-        assert server.end(with_signal)[0] < 1
+        assert server.end(with_signal)[0] < PROMPT
 
 
 def test_not_ready(serve, filled):
@@ -170,14 +173,12 @@ HOSTILE = {
 @pytest.mark.parametrize("what", HOSTILE)
 def test_what_no_client_sends(serve, what):
     server = serve()
-    start = time.monotonic()
     answer = server.raw(HOSTILE[what])
-    assert time.monotonic() - start < 7
     if answer:
         assert re.match(rb"HTTP/1.[01] (200|206|4\d\d) ", answer), answer[:200]
     assert server.get("/healthz")[0] == 200
     assert server.process.poll() is None
-    assert server.end()[0] < 1
+    assert server.end()[0] < PROMPT
 
 
 def test_headers_that_are_too_large_are_told_so(serve):
@@ -196,7 +197,7 @@ def test_a_slow_client_is_cut_off(serve):
                     break
         with contextlib.suppress(OSError):
             assert client.recv(100) == b""
-    assert 3 < time.monotonic() - start < 9
+    assert 3 < time.monotonic() - start < 18  # a byte a second would last for 39
 
 
 def test_many_slow_clients_hold_nobody_up(serve):
@@ -209,7 +210,7 @@ def test_many_slow_clients_hold_nobody_up(serve):
             clients.append(client)
         start = time.monotonic()
         assert server.get("/healthz")[0] == 200
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < PROMPT
     finally:
         for client in clients:
             client.close()
@@ -316,7 +317,7 @@ def test_tls(serve, filled):
     assert server.raw(b"GET /healthz HTTP/1.1\r\n\r\n")[:4] != b"HTTP"
     with socket.create_connection((server.host, server.port)):  # never shakes hands
         assert server.get("/healthz", context=context)[0] == 200
-        assert server.end()[0] < 1
+        assert server.end()[0] < PROMPT
 
 
 # What is told
@@ -327,7 +328,7 @@ def test_slow_operations_are_logged(serve, filled):
     for _ in range(20):
         server.get("/readyz")
     took, errors = server.end()
-    assert took < 1
+    assert took < PROMPT
     for line in errors.splitlines():
         assert re.match(r"\d{4}-\d\d-\d\dT\S+ warning slow_operation operation=read ", line), line
 

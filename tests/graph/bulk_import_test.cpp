@@ -195,7 +195,7 @@ TEST_F(Import, TheSettingsAreBackAfterwards) {
 }
 
 TEST_F(Import, TheSettingsAreBackAlsoWhereTheWriterIsNotToBeHad) {
-  const Database db(path, {.busy_timeout = std::chrono::milliseconds(30)});
+  const Database db(path, {.busy_timeout = std::chrono::milliseconds(200)});
   {
     const BulkImport import(db);
     std::atomic<bool> holding{false};

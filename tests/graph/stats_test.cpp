@@ -95,7 +95,7 @@ TEST(Stats, CommitsAndReads) {
 
 TEST(Stats, Transactions) {
   const TemporaryFolder folder;
-  const Database db(folder / "s.db", {.transaction_limit = std::chrono::milliseconds(50)});
+  const Database db(folder / "s.db", {.transaction_limit = std::chrono::milliseconds(500)});
   Logged logged;
   db.transaction([&] {
     db["a"] = 1;
@@ -110,7 +110,7 @@ TEST(Stats, Transactions) {
   EXPECT_TRUE(one.execute());
   EXPECT_FALSE(other.execute());
   db.begin();
-  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
   const std::uint64_t expired = errors_of(db.stats(), Errc::kTransactionExpired);
   EXPECT_THROW(db.commit(), TransactionExpiredError);
   const Stats stats = db.stats();
@@ -120,7 +120,7 @@ TEST(Stats, Transactions) {
   EXPECT_EQ(stats.transactions.conflicts, 1U);
   EXPECT_FALSE(stats.transactions.open);
   EXPECT_EQ(errors_of(stats, Errc::kTransactionExpired) - expired, 1U);
-  EXPECT_TRUE(logged.any("^transaction_expired limit_ms=50 store=.*s.db$"));
+  EXPECT_TRUE(logged.any("^transaction_expired limit_ms=500 store=.*s.db$"));
 }
 
 TEST(Stats, TheLaneAndBusyErrors) {

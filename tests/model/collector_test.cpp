@@ -469,7 +469,8 @@ GRAVEN_ON_EVERY_STORE(Collector);
 
 TEST_P(Collector, AgreesWithTheNaiveOneStepByStep) {
   std::size_t most = 0;
-  for (std::size_t step = 0; step < steps(); ++step) {
+  // A walk that never got far (one in some hundreds) goes on until it did.
+  for (std::size_t step = 0; step < steps() || most <= 20; ++step) {
     SCOPED_TRACE("step " + std::to_string(step));
     const std::size_t choice = random_.below(100);
     if (choice < 15) {
@@ -498,7 +499,6 @@ TEST_P(Collector, AgreesWithTheNaiveOneStepByStep) {
     if (step % 25 == 0) expect_clean(db);
     if (HasFailure()) return;
   }
-  EXPECT_GT(most, 20U);
   held_.clear();
   dropped_ = true;
   compare();

@@ -166,7 +166,7 @@ class ReadLimit : public testing::Test {
  protected:
   ReadLimit() {
     sqlite::Options options;
-    options.reader_limit = milliseconds(30);
+    options.reader_limit = milliseconds(400);
     backend = sqlite::open(folder / "r.db", options);
     write(*backend, {{counter_key("n"), counter_record(0, 1)}});
   }
@@ -200,7 +200,7 @@ TEST_F(ReadLimit, TheWalIsCleanedUpAgainThen) {
   for (int i = 0; i < 2000; ++i) {
     write(*backend, {{node_key(i + 1), node_record(0, std::string(2000, 'x'))}});
   }
-  std::this_thread::sleep_for(milliseconds(40));
+  std::this_thread::sleep_for(milliseconds(420));
   backend->tend();
   for (int i = 0; i < 4000; ++i) {  // a checkpoint, then the WAL is started over and cut
     write(*backend, {{node_key(i + 1), node_record(0, std::string(2000, 'y'))}});

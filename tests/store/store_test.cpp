@@ -255,7 +255,7 @@ void outlive(Store& store) {
 }
 
 TEST_F(TheStore, ATransactionThatOutlivesItsLimitIsRolledBack) {
-  store.begin({.busy = milliseconds(1000), .transaction = milliseconds(30)});
+  store.begin({.busy = milliseconds(1000), .transaction = milliseconds(200)});
   set("x", 1);
   std::thread other([&] { set("y", 1); });  // gets the lane without this thread's doing anything
   other.join();
@@ -270,7 +270,7 @@ TEST_F(TheStore, ATransactionThatOutlivesItsLimitIsRolledBack) {
 }
 
 TEST_F(TheStore, AnExpiredTransactionCanBeRolledBackInSteps) {
-  store.begin({.busy = milliseconds(1000), .transaction = milliseconds(10)});
+  store.begin({.busy = milliseconds(1000), .transaction = milliseconds(100)});
   store.begin(limits);
   outlive(store);
   store.rollback();
@@ -339,7 +339,7 @@ TEST_F(TheStore, AChildHasNoPartInItsParentsTransaction) {
 
 TEST_F(TheStore, AChildsTransactionsExpireToo) {
   Child child([&] {
-    store.begin({.busy = milliseconds(1000), .transaction = milliseconds(10)});
+    store.begin({.busy = milliseconds(1000), .transaction = milliseconds(100)});
     outlive(store);
     store.rollback();
     set("y", 1);
