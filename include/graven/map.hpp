@@ -51,6 +51,17 @@ struct MapOptions {
   Synchronous synchronous = Synchronous::kNormal;
   std::chrono::milliseconds busy_timeout{30'000};
   bool allow_network_file_system = false;
+  /// Whether peek() gives usable stamps (of the map as it was opened first in this process); costs
+  /// 64 KB, and each change some nanoseconds.
+  bool stamps = false;
+};
+
+/// Tells whether a value that was read is still the map's, see Map::unchanged().
+struct MapStamp {
+  std::uint64_t neighbours = 0;  ///< changes of keys with a similar hash; below 2^48
+  std::uint64_t map = 0;         ///< changes of all keys at once; below 2^48
+  bool usable = false;
+  bool operator==(const MapStamp&) const = default;
 };
 
 /// A value as it lies in memory; the view lives as long as the call it is given to.
@@ -136,6 +147,19 @@ class Map {
   std::optional<bool> peek(Key key, Shown&& shown) const {
     return peek_at(key, call<Shown>, address(shown));
   }
+  /// What stamps go by: keys have the same neighbours whose hashes have the same rest by
+  /// kNeighbourhoods.
+  [[nodiscard]] static std::uint64_t hash(Key key) noexcept;
+  static constexpr std::size_t kNeighbourhoods = 8192;
+  /// peek() with a stamp: if that is usable, what was shown is the value as long as unchanged().
+  /// For those who keep what they made of it.
+  template <class Shown>
+  std::optional<bool> peek(Key key, std::uint64_t hash, MapStamp& stamp, Shown&& shown) const {
+    return peek_stamped(key, hash, stamp, call<Shown>, address(shown));
+  }
+  /// Whether the value that came with the stamp is what a read would give now; no more than some
+  /// nanoseconds. May be false without need.
+  [[nodiscard]] bool unchanged(std::uint64_t hash, const MapStamp& stamp) const;
   /// The values of many keys, of one state of the map.
   [[nodiscard]] std::vector<std::optional<Data>> get_many(std::span<const Key> keys) const;
   /// The same in place: `shown(i, const MapValue*)`, null where there is none, for each once in any
@@ -218,6 +242,8 @@ class Map {
   }
   bool show(Key key, ShowOne shown, void* callable) const;
   std::optional<bool> peek_at(Key key, ShowOne shown, void* callable) const;
+  std::optional<bool> peek_stamped(Key key, std::uint64_t hash, MapStamp& stamp, ShowOne shown,
+                                   void* callable) const;
   void show_many(std::span<const Key> keys, ShowMany shown, void* callable) const;
   bool peek_at_many(std::span<const Key> keys, ShowMany shown, void* callable) const;
 

@@ -47,12 +47,23 @@ using Milliseconds = std::chrono::milliseconds;
 
 /// The value under a key, or null without an error.
 nb::object find(const MapHandle& self, PyObject* key) {
+  if (is_ascii_str(key)) [[likely]] {
+    const std::uint64_t hash = Map::hash(ascii_of(key));
+    if (PyObject* kept = self.kept.find(self.map, key, hash)) [[likely]]
+      return owned(kept);
+    Shown shown;
+    MapStamp stamp;
+    if (const auto known = self.map.peek(ascii_of(key), hash, stamp, shown)) [[likely]] {
+      if (!*known) return {};
+      nb::object value = shown.take();
+      self.kept.keep(key, hash, stamp, value.ptr());
+      return value;
+    }
+  }
   const auto text = key_to_find(key);
   if (!text) return {};
   Shown shown;
-  const auto known = self.map.peek(*text, shown);
-  if (known) [[likely]]
-    return *known ? shown.take() : nb::object();
+  if (const auto known = self.map.peek(*text, shown)) return *known ? shown.take() : nb::object();
   const auto value = off_gil(self.map, [&](const Map& map) { return map.get(*text); });
   return value ? map_value_from(*value) : nb::object();
 }
@@ -301,6 +312,17 @@ PyType_Slot slots[] = {
     {0, nullptr},
 };
 
+/// Bytes for the objects that are kept: an eighth of what the file may take, which is left for
+/// them.
+std::size_t share_to_keep(std::size_t& memory_mb) {
+  constexpr std::size_t unless_told = 64;
+  if (memory_mb == 0) return unless_told << 20U;
+  constexpr std::size_t least = 16;  // that a file wants
+  const std::size_t share = std::min(memory_mb / 8, memory_mb - std::min(memory_mb, least));
+  memory_mb -= share;
+  return share << 20U;
+}
+
 void open(MapHandle* self, const std::string& url, const std::string& name,
           const std::string& persist, std::int64_t hot_capacity, double flush_interval,
           std::int64_t warm_bytes, std::int64_t pending_limit, std::int64_t memory_mb,
@@ -320,12 +342,15 @@ void open(MapHandle* self, const std::string& url, const std::string& name,
   options.synchronous = synchronous_from(synchronous);
   options.busy_timeout = milliseconds(busy_timeout, "busy_timeout");
   options.allow_network_file_system = allow_network_file_system;
+  options.stamps = true;
+  const std::size_t most_kept = share_to_keep(options.memory_mb);
   Map map = [&] {
     const GilReleased release;
     return Map(url, options);
   }();
   const bool in_memory = options.persist == Persist::kMemory || url == "memory://";
-  new (self) MapHandle(std::move(map), url, in_memory ? Persist::kMemory : options.persist);
+  new (self)
+      MapHandle(std::move(map), url, in_memory ? Persist::kMemory : options.persist, most_kept);
 }
 
 void bind_writing(nb::class_<MapHandle>& type) {

@@ -19,6 +19,7 @@
 
 #include "gil.hpp"
 #include "handles.hpp"
+#include "kept_values.hpp"
 #include "views.hpp"
 
 namespace nb = nanobind;
@@ -26,8 +27,8 @@ namespace nb = nanobind;
 namespace graven::python {
 
 struct MapHandle {
-  MapHandle(Map opened, std::string at, Persist mode)
-      : map(std::move(opened)), place(std::move(at)), persist(mode) {}
+  MapHandle(Map opened, std::string at, Persist mode, std::size_t most_kept)
+      : map(std::move(opened)), place(std::move(at)), persist(mode), kept(most_kept) {}
   MapHandle(const MapHandle&) = delete;
   MapHandle& operator=(const MapHandle&) = delete;
   ~MapHandle();
@@ -35,6 +36,7 @@ struct MapHandle {
   Map map;
   const std::string place;  // the path or URL
   const Persist persist;
+  mutable KeptValues kept;
 };
 
 /// Runs `call` on the map, without the GIL; it must not touch Python.

@@ -94,6 +94,7 @@ void bind_map_lifetime(nb::class_<MapHandle>& type) {
   type.def(
       "close",
       [](const MapHandle& self) {
+        self.kept.clear();
         const GilReleased release;
         self.map.close();
       },

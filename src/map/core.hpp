@@ -63,8 +63,9 @@ void keep_last(std::vector<Write>& writes);
 /// The items this process remembers.
 class HotItems {
  public:
-  HotItems(std::size_t capacity, store::Tiers::WarmPlace warm)
-      : capacity_(capacity), tiers_({.max_entries = capacity}, std::move(warm), kMissing) {}
+  HotItems(std::size_t capacity, store::Tiers::WarmPlace warm, bool stamped)
+      : capacity_(capacity),
+        tiers_({.max_entries = capacity}, std::move(warm), kMissing, stamped) {}
 
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
@@ -75,6 +76,12 @@ class HotItems {
   /// Shows the value, if the key is known to have one.
   template <class Shown>
   Found show(std::string_view key, std::uint64_t hash, Shown&& shown) const {
+    return show(key, hash, shown, [] {});
+  }
+  /// The same. Calls `rare` where it will not be there for
+  /// ever, or is known not to be there.
+  template <class Shown, class Rare>
+  Found show(std::string_view key, std::uint64_t hash, Shown&& shown, Rare&& rare) const {
     auto found = Found::kUnknown;
     tiers_.hot().visit(
         key, hash,
@@ -84,6 +91,7 @@ class HotItems {
             shown(MapValue{static_cast<MapValue::Kind>(kind), bytes});
           } else {
             found = show_rare(kind, bytes, shown);
+            rare();
           }
         },
         [&] { tiers_.expect_warm(hash); });
@@ -99,6 +107,9 @@ class HotItems {
   void put(std::string_view key, std::uint64_t hash, const std::optional<Item>& item,
            bool only_if_absent);
   void forget(std::string_view key, std::uint64_t hash) { tiers_.forget(key, hash); }
+  [[nodiscard]] store::HotChanges::Stamp stamp(std::uint64_t hash) const noexcept {
+    return tiers_.hot().stamp(hash);
+  }
 
   /// Whether there is one, expired or not, if known.
   [[nodiscard]] std::optional<bool> has(std::string_view key, std::uint64_t hash) const;
@@ -172,6 +183,26 @@ class Core {
     if (found != HotItems::Found::kUnknown) hits_.add();
     return found;
   }
+  using Stamp = store::HotChanges::Stamp;
+  /// The same, and a stamp: usable if what was shown is the value as long as unchanged().
+  template <class F>
+  HotItems::Found peek(std::string_view key, std::uint64_t hash, Stamp& stamp, F&& shown) {
+    stamp = {};
+    if (!fresh()) return HotItems::Found::kUnknown;
+    const Stamp before = hot_.stamp(hash);
+    bool lasting = true;
+    const auto found = hot_.show(key, hash, shown, [&] { lasting = false; });
+    if (found == HotItems::Found::kUnknown) return found;
+    hits_.add();
+    if (lasting) stamp = before;
+    return found;
+  }
+  /// Counts as a read when it is true.
+  bool unchanged(std::uint64_t hash, const Stamp& stamp) {
+    if (!fresh() || !stamp.usable || hot_.stamp(hash) != stamp) return false;
+    hits_.add();
+    return true;
+  }
   /// Shows what is there of many keys, of one state: `shown(i, value)`, with nullptr where there is
   /// nothing; each once, in any order, or, after shown(SIZE_MAX, nullptr), all over again.
   virtual void read_many(std::span<const std::string_view> keys,
@@ -215,7 +246,7 @@ class Core {
  protected:
   Core(const MapOptions& options, store::Tiers::WarmPlace warm, store::Cache* cache,
        store::Store* transactions)
-      : hot_(options.hot_capacity, std::move(warm)),
+      : hot_(options.hot_capacity, std::move(warm), options.stamps),
         cache_(cache),
         transactions_(transactions),
         name_(options.name),

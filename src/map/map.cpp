@@ -206,6 +206,24 @@ std::optional<bool> Map::peek_at(Key key, ShowOne shown, void* callable) const {
   return found == Found::kShown;
 }
 
+std::uint64_t Map::hash(Key key) noexcept { return map::HotItems::hash(key); }
+
+std::optional<bool> Map::peek_stamped(Key key, std::uint64_t hash, MapStamp& stamp, ShowOne shown,
+                                      void* callable) const {
+  using Found = map::HotItems::Found;
+  map::Core::Stamp taken;
+  const Found found = session_->core().peek(key, hash, taken,
+                                            [&](const MapValue& value) { shown(callable, value); });
+  stamp = {taken.stripe, taken.table, taken.usable};
+  if (found == Found::kUnknown) return std::nullopt;
+  return found == Found::kShown;
+}
+
+bool Map::unchanged(std::uint64_t hash, const MapStamp& stamp) const {
+  static_assert(kNeighbourhoods == store::HotChanges::kStripes);
+  return session_->core().unchanged(hash, {stamp.neighbours, stamp.map, stamp.usable});
+}
+
 void Map::show_many(std::span<const Key> keys, ShowMany shown, void* callable) const {
   session_->core().read_many(
       keys, [&](std::size_t i, const MapValue* value) { shown(callable, i, value); });

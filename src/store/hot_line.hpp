@@ -76,6 +76,10 @@ class Word {
     race_access(true);
     return word_.fetch_and(bits, order);
   }
+  std::uint64_t fetch_add(std::uint64_t number, std::memory_order order) noexcept {
+    race_access(true);
+    return word_.fetch_add(number, order);
+  }
   bool compare_exchange_strong(std::uint64_t& expected, std::uint64_t word,
                                std::memory_order success, std::memory_order failure) noexcept {
     race_access(true);

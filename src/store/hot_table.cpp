@@ -266,6 +266,7 @@ void HotTable::retire(Blob* blob, std::uint64_t hash) noexcept {
 /// Gives a locked entry a new value; unlocks it.
 void HotTable::store(LineLock& lock, const Needle& needle, std::string_view value,
                      std::uint8_t kind, bool dirty) {
+  const HotChanges::Entry change(changes_.get(), needle.hash);
   Blob* old = lock.blob();
   if (needle.key.size() + value.size() <= kInlineBytes) {
     if (old != nullptr) count_blob(lock.ref(), -static_cast<std::int64_t>(old->cost()));
@@ -308,6 +309,7 @@ void HotTable::insert(SegmentRef ref, const Needle& needle, std::string_view val
 /// Takes a locked entry out of its locked segment.
 void HotTable::remove(SegmentRef ref, std::size_t line, LineLock& lock) {
   const std::uint64_t hash = lock.hash();
+  const HotChanges::Entry change(changes_.get(), hash);
   Blob* blob = lock.blob();
   if (blob != nullptr) count_blob(ref, -static_cast<std::int64_t>(blob->cost()));
   lock.empty();
@@ -335,9 +337,15 @@ bool HotTable::insert_or_store(const Needle& needle, std::string_view value, std
   }
 }
 
+inline bool HotTable::write_at_once(Line& line, std::string_view key, std::uint64_t hash,
+                                    std::string_view value, std::uint8_t kind, bool dirty) {
+  const HotChanges::Entry change(changes_.get(), hash);
+  return hot::write_line_once(line, key, value, kind, dirty);
+}
+
 void HotTable::put(std::string_view key, std::uint64_t hash, std::string_view value,
                    std::uint8_t kind, bool dirty) {
-  if (hot::write_line_once(*find_line(hash), key, value, kind, dirty)) [[likely]]
+  if (write_at_once(*find_line(hash), key, hash, value, kind, dirty)) [[likely]]
     return;
   const Needle needle{key, hash};
   {
@@ -354,7 +362,7 @@ void HotTable::put(std::string_view key, std::uint64_t hash, std::string_view va
 
 /// put(), but looks at one line first.
 void HotTable::put_at(Line& guess, const HotItem& item, bool dirty) {
-  if (hot::write_line_once(guess, item.key, item.value, item.kind, dirty)) [[likely]]
+  if (write_at_once(guess, item.key, item.hash, item.value, item.kind, dirty)) [[likely]]
     return;
   put(item.key, item.hash, item.value, item.kind, dirty);
 }

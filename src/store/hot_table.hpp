@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -30,6 +31,7 @@
 
 #include "base/epoch.hpp"
 #include "base/function_ref.hpp"
+#include "store/hot_changes.hpp"
 #include "store/hot_memory.hpp"
 #include "store/hot_segment.hpp"
 
@@ -110,7 +112,8 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   /// segment locked: other writers of the segment wait, readers don't. It must not throw.
   using Sink = std::function<void(const HotEvicted&)>;
 
-  explicit HotTable(HotLimits limits = {}, Sink sink = nullptr);
+  /// With `stamped`, stamp() may be asked; changes cost some nanoseconds more.
+  explicit HotTable(HotLimits limits = {}, Sink sink = nullptr, bool stamped = false);
   ~HotTable();
   HotTable(const HotTable&) = delete;
   HotTable& operator=(const HotTable&) = delete;
@@ -177,6 +180,13 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   void clear();
   /// Grows by one in clear(). A handle, a fill or a dropped entry of an older one is void.
   [[nodiscard]] std::uint64_t generation() const;
+
+  /// Taken before a value is read, and usable: as long as it is the same, that value is the one in
+  /// the table (hot_changes.hpp). Never usable in a table that is not stamped.
+  using Stamp = HotChanges::Stamp;
+  [[nodiscard]] Stamp stamp(std::uint64_t hash) const noexcept {
+    return changes_ == nullptr ? Stamp{} : changes_->stamp(hash);
+  }
 
   /// Calls `shown(key, value, kind, dirty)` for each entry, a segment at a time and without a lock.
   /// One that is there all the while is shown exactly once; one that comes, goes or changes
@@ -256,6 +266,8 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
 
   template <class HashAt, class Use>
   void fetch_and_use(std::size_t count, HashAt&& hash_at, Use&& use) const;
+  bool write_at_once(hot::Line& line, std::string_view key, std::uint64_t hash,
+                     std::string_view value, std::uint8_t kind, bool dirty);
   void put_at(hot::Line& guess, const HotItem& item, bool dirty);
 
   // hot_table.cpp: one entry.
@@ -312,6 +324,7 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   std::atomic<std::uint64_t> hand_{0};  // the hash at which balance() goes on
   std::array<Limbo, kLimbos> limbos_;
   const Sink sink_;
+  const std::unique_ptr<HotChanges> changes_;  // nullptr: not stamped
 
   std::mutex limits_mutex_;  // one set_limits() at a time; taken before any other
   // Taken after a segment's:

@@ -28,10 +28,11 @@ using hot::Line;
 using hot::Segment;
 using hot::SegmentRef;
 
-HotTable::HotTable(HotLimits limits, Sink sink)
+HotTable::HotTable(HotLimits limits, Sink sink, bool stamped)
     : max_entries_(std::max<std::size_t>(1, limits.max_entries)),
       max_bytes_(limits.max_bytes),
-      sink_(std::move(sink)) {
+      sink_(std::move(sink)),
+      changes_(stamped ? std::make_unique<HotChanges>() : nullptr) {
   start_anew();
 }
 

@@ -53,6 +53,7 @@ void HotTable::balance() {
 }
 
 void HotTable::start_anew() {
+  const HotChanges::Table change(changes_.get());
   const std::scoped_lock structure(structure_mutex_);
   Directory* made = pool_.take_directory(1);
   SegmentRef ref;
@@ -319,6 +320,7 @@ void HotTable::child_after_fork() {
   fixed_bytes_.store(0, std::memory_order_relaxed);
   root_.store(0, std::memory_order_relaxed);
   pool_.forget();
+  if (changes_ != nullptr) changes_->child_after_fork();
   start_anew();
 }
 

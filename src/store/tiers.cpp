@@ -10,13 +10,15 @@
 
 namespace graven::store {
 
-Tiers::Tiers(HotLimits limits, WarmPlace place, std::uint8_t missing)
+Tiers::Tiers(HotLimits limits, WarmPlace place, std::uint8_t missing, bool stamped)
     : place_(std::move(place)),
       missing_(missing),
       hot_(
-          limits, place_.bytes == 0 || place_.path.empty()
-                      ? HotTable::Sink()
-                      : [this](const HotEvicted& evicted) { take(evicted); }) {}
+          limits,
+          place_.bytes == 0 || place_.path.empty()
+              ? HotTable::Sink()
+              : [this](const HotEvicted& evicted) { take(evicted); },
+          stamped) {}
 
 Tiers::~Tiers() = default;
 

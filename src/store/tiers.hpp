@@ -32,7 +32,8 @@ class Tiers {
   };
 
   /// Entries of the kind `missing` are not worth the warm file's room.
-  Tiers(HotLimits limits, WarmPlace place, std::uint8_t missing);
+  /// `stamped` as in HotTable.
+  Tiers(HotLimits limits, WarmPlace place, std::uint8_t missing, bool stamped = false);
   ~Tiers();
   Tiers(const Tiers&) = delete;
   Tiers& operator=(const Tiers&) = delete;

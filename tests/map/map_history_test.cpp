@@ -143,12 +143,28 @@ class User {
 
   void get(Operation& op, std::size_t key) {
     Number& number = op.result[key];
+    if (random_.one_in(3)) return get_kept(number, key);
     if (random_.one_in(2)) {
       const auto there = map_.peek(
           names_[key], [&](const MapValue& value) { number = to_number(value.to_data()); });
       if (there) return;
     }
     number = to_number(map_.get(names_[key]));
+  }
+
+  /// What was shown before, where that still holds.
+  void get_kept(Number& number, std::size_t key) {
+    Kept& kept = kept_[key];
+    const std::uint64_t hash = Map::hash(names_[key]);
+    number = kept.number;
+    if (kept.stamp.usable && map_.unchanged(hash, kept.stamp)) return;
+    number = 0;
+    if (!map_.peek(names_[key], hash, kept.stamp,
+                   [&](const MapValue& value) { number = to_number(value.to_data()); })) {
+      kept.stamp = {};
+      number = to_number(map_.get(names_[key]));
+    }
+    kept.number = number;
   }
 
   void get_many(Operation& op) {
@@ -212,6 +228,11 @@ class User {
   Random random_;
   const Clock clock_;
   std::vector<std::string> names_;
+  struct Kept {
+    MapStamp stamp;
+    Number number = 0;
+  };
+  Kept kept_[kHistoryKeys];
   Number count_ = 0;
 };
 
@@ -251,6 +272,7 @@ class MapHistory : public testing::TestWithParam<Setup> {
     options.hot_capacity = GetParam().capacity;
     options.warm_bytes = 1U << 20U;
     options.flush_interval = milliseconds(1);
+    options.stamps = true;
     return Map(folder_ / "m.db", options);
   }
 
@@ -328,6 +350,7 @@ void call_and_record(Recorded& recorded, std::uint32_t process, const std::strin
                      std::uint64_t seed) {
   MapOptions options;
   options.hot_capacity = 3;
+  options.stamps = true;
   options.synchronous = Synchronous::kOff;
   const Map map(path, options);
   const Database db(path, Options{.synchronous = Synchronous::kOff});

@@ -27,7 +27,7 @@ class Processes : public ::testing::Test {
 };
 
 TEST_F(Processes, TwoCountTogetherAndNeitherStarves) {
-  constexpr int kEach = 5000;
+  constexpr int kEach = 30'000;  // a second or so, long beside a process's wait for a processor
   const auto work = [&](const Reporter& reporter, const std::string& own,
                         const std::string& other) {
     const auto backend = sqlite::open(path_);

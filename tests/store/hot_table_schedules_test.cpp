@@ -62,7 +62,16 @@ const HashedKey& key_at(std::size_t i) {
 
 /// A call in a thread's list: on one key, or clear() for all.
 struct Call {
-  enum class What : std::uint8_t { kGet, kGetByHandle, kPut, kInsert, kErase, kExchange, kClear };
+  enum class What : std::uint8_t {
+    kGet,
+    kGetByHandle,
+    kGetKept,
+    kPut,
+    kInsert,
+    kErase,
+    kExchange,
+    kClear
+  };
   What what;
   std::size_t key = 0;
   std::size_t size = 12;  // of the value; up to 16, up to 48 with its key, and more are kept apart
@@ -70,6 +79,8 @@ struct Call {
 
 Call get(std::size_t key = 0) { return {Call::What::kGet, key}; }
 Call get_by_handle(std::size_t key = 0) { return {Call::What::kGetByHandle, key}; }
+/// What a get before has given, by whichever thread, where the table says that it still holds.
+Call get_kept(std::size_t key = 0) { return {Call::What::kGetKept, key}; }
 Call put(std::size_t size = 12, std::size_t key = 0) { return {Call::What::kPut, key, size}; }
 Call insert(std::size_t size = 12, std::size_t key = 0) { return {Call::What::kInsert, key, size}; }
 Call erase(std::size_t key = 0) { return {Call::What::kErase, key}; }
@@ -114,8 +125,9 @@ class Runner {
     } else {
       table_ = std::make_unique<HotTable>(
           store::HotLimits{.max_entries = scenario_.max_entries},
-          [this](const HotEvicted& evicted) { note_evicted(evicted.hash); });
+          [this](const HotEvicted& evicted) { note_evicted(evicted.hash); }, true);
     }
+    for (Kept& kept : kept_) kept = {};
     for (std::size_t i = 0; i < scenario_.crowd; ++i) {
       // Spread over the groups, none of the half that a split moves.
       const std::string key = "crowd " + std::to_string(i);
@@ -180,6 +192,19 @@ class Runner {
           table_->visit(key, hash, [&](std::string_view seen, std::uint8_t) { show(seen); });
         }
         break;
+      case Call::What::kGetKept: {
+        op.kind = Kind::kGet;
+        const auto stamp = table_->stamp(hash);
+        const Kept kept = kept_[call.key];
+        if (kept.stamp.usable && kept.stamp == stamp) {
+          result = kept.number;
+          break;
+        }
+        if (table_->visit(key, hash, [&](std::string_view seen, std::uint8_t) { show(seen); })) {
+          kept_[call.key] = {stamp, result};
+        }
+        break;
+      }
       case Call::What::kPut:
         op.kind = Kind::kSet;
         table_->put(key, hash, value);
@@ -224,6 +249,11 @@ class Runner {
   const Scenario scenario_;
   std::unique_ptr<HotTable> table_;
   HotHandle handles_[3];
+  struct Kept {
+    HotTable::Stamp stamp;
+    Number number = 0;
+  };
+  Kept kept_[3];
   // One thread at a time:
   std::vector<Operation> history_;
   std::uint64_t clock_ = 0;
@@ -267,6 +297,28 @@ TEST(HotTableSchedules, GetsThroughHandles) {
   in_every_order(
       {.first = {put()}, .threads = {{get_by_handle()}, {erase(), put(12, 1), erase(1), put()}}});
   in_every_order({.first = {put(100)}, .threads = {{get_by_handle()}, {put(100), erase()}}});
+}
+
+TEST(HotTableSchedules, WhatWasKeptIsUsedOnlyWhileItHolds) {
+  const std::vector<Calls> writers{{put()},         {put(35)}, {put(100)},         {erase(), put()},
+                                   {exchange(100)}, {clear()}, {clear(), insert()}};
+  for (const Calls& writer : writers) {
+    // Whoever has seen the new one is not given the old one any more.
+    in_every_order({.first = {put(), get_kept()}, .threads = {{get(), get_kept()}, writer}});
+    in_every_order({.first = {put()}, .threads = {{get_kept(), get_kept()}, writer}});
+    in_every_order({.first = {put(), get_kept()}, .threads = {{get_kept(), get_kept()}, writer}});
+  }
+  in_every_order({.first = {put(), get_kept()},
+                  .threads = {{get_kept(), get_kept()}, {put()}},
+                  .preemptions = 3});
+  for (const std::size_t size : kSizes) {
+    in_every_order({.first = {put(size), get_kept()},
+                    .threads = {{get_kept(), get_kept(1)}, {put(size, 1), get_kept()}},
+                    .max_entries = 1});
+  }
+  in_every_order({.first = {put()}, .threads = {{get_kept()}, {get_kept()}, {put()}}});
+  in_every_order({.first = {put()}, .threads = {{get(), get_kept()}, {put(), put(35)}}});
+  in_every_order({.first = {put(), get_kept()}, .threads = {{get_kept()}, {put()}, {exchange()}}});
 }
 
 TEST(HotTableSchedules, WritersOfOneKey) {
