@@ -86,8 +86,8 @@ struct Options {
   std::chrono::milliseconds reader_limit{0};
   /// Cannot be switched off; here so that a program that tries is told.
   bool wal = true;
-  /// Pages in the WAL from which on a commit moves them to the database; 0: only maintenance()
-  /// does.
+  /// Pages in the WAL from which on they are moved to the database in the background, and from four
+  /// times as many on by the commit; 0: only maintenance() does.
   int wal_autocheckpoint = 4000;
   /// What maintenance() does to a WAL that is due.
   Checkpoint checkpoint = Checkpoint::kTruncate;

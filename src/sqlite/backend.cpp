@@ -2,10 +2,10 @@
 //
 // The port on one file: a pool of read connections, one write connection, the owner locks.
 //
-// Checkpoints: the write connection checkpoints by itself after a commit that leaves 4,000
-// pages or more in the WAL (SQLite's automatic checkpoint, which waits for nobody), and
-// maintain() truncates a WAL that has outgrown kLargeWal because readers were in the way. The
-// next commit after a complete checkpoint starts the WAL over and cuts the file to kWalKept.
+// Checkpoints: a commit that leaves 4,000 pages or more in the WAL asks the store's housekeeper for
+// one, which waits for nobody and which no writer waits for (traffic.hpp), and maintain() truncates
+// a WAL that has outgrown kLargeWal because readers were in the way. The next commit after a
+// complete checkpoint starts the WAL over and cuts the file to kWalKept.
 //
 // Any thread.
 #include "sqlite/backend.hpp"
@@ -227,9 +227,6 @@ std::unique_ptr<Connection> SqliteBackend::open_writer() {
   auto connection =
       std::make_unique<Connection>(target_, target_.path, SQLITE_OPEN_READWRITE | create);
   if (create == 0) require_same_file();
-  constexpr std::array<const char*, 3> kSynchronous{
-      "PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"};
-  connection->execute(kSynchronous[static_cast<std::size_t>(options_.synchronous)]);
   connection->set_cache(options_.cache_bytes / kWriterPart);
   traffic_.checkpoint_after_commits(connection->handle());
   connection->execute(("PRAGMA journal_size_limit = " + std::to_string(kWalKept)).c_str());
@@ -246,6 +243,9 @@ void SqliteBackend::prepare_writer() noexcept {
 
 /// What holds for readers and the writer.
 void SqliteBackend::configure(Connection& connection) const {
+  constexpr std::array<const char*, 3> kSynchronous{
+      "PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"};
+  connection.execute(kSynchronous[static_cast<std::size_t>(options_.synchronous)]);
   if (options_.mmap_bytes != 0) {
     connection.execute(("PRAGMA mmap_size = " + std::to_string(options_.mmap_bytes)).c_str());
   }
@@ -480,11 +480,20 @@ bool SqliteBackend::end_bulk(store::Deadline deadline) {
 
 void SqliteBackend::when_due(std::function<void(store::Deadline)> wake) {
   reads_.when_due(wake);
-  readers_.when_idle(std::move(wake));
+  readers_.when_idle(wake);
+  traffic_.ask = [wake = std::move(wake)] { wake(std::chrono::steady_clock::now()); };
 }
 
 std::optional<store::Deadline> SqliteBackend::tend() {
   const auto now = std::chrono::steady_clock::now();
+  if (traffic_.checkpoint_is_asked_for()) {
+    try {
+      const Lease lease = readers_.lease(now, "a checkpoint");
+      static_cast<void>(traffic_.checkpoint(lease->handle()));
+    } catch (const Error&) {
+      // All readers are lent, or the file is gone: commits do it, or tell of it.
+    }
+  }
   const std::optional<store::Deadline> read = reads_.end_overdue(now);
   const std::optional<store::Deadline> idle = readers_.close_idle(now);
   return read && idle ? std::min(read, idle) : read ? read : idle;

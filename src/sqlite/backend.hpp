@@ -35,7 +35,7 @@ struct Options {
   int max_readers = 64;                           ///< views and loads at the same time
   std::chrono::milliseconds keep_alive{300'000};  ///< an idle read connection is closed after that
   std::chrono::milliseconds reader_limit{0};      ///< a view older than that is ended; 0: none is
-  int checkpoint_pages = 4000;  ///< in the WAL, from which on a commit checkpoints; 0: none does
+  int checkpoint_pages = 4000;  ///< in the WAL, from which on it is checkpointed; 0: it is not
   CheckpointMode checkpoint = CheckpointMode::kTruncate;
   std::size_t cache_bytes = std::size_t{96} << 20U;  ///< of all page caches together
   std::size_t mmap_bytes = 0;                        ///< of the file, by each connection

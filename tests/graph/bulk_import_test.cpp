@@ -176,7 +176,7 @@ TEST_F(Import, OneAtATimeAndNeitherReadOnlyNorInATransaction) {
 }
 
 TEST_F(Import, TheSettingsAreBackAfterwards) {
-  const Database db(path, {.wal_autocheckpoint = 50});
+  const Database db(path, {.wal_autocheckpoint = 20});
   db["rows"] = Data::list();
   const List list = db["rows"].as_list();
   const auto write = [&] {

@@ -53,7 +53,8 @@ class DB(_graven.Database):
     keep_alive: after how many idle seconds a connection is closed.
     reader_limit: after how many seconds a snapshot or an iteration is ended, so that it does not
         keep the WAL from being cleaned up; its next use raises TransactionExpiredError. 0: never.
-    wal_autocheckpoint: pages in the WAL from which on a commit moves them to the database.
+    wal_autocheckpoint: pages in the WAL from which on they are moved to the database in the
+        background, and from four times as many on by the commit; 0: by maintenance() only.
     checkpoint: how far maintenance() goes: "passive", "full", "restart" or "truncate".
     cache_mb: MiB of the page caches of all connections together; 0: 96.
     mmap_mb: MiB of the file that each connection maps for reading.
