@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -161,5 +162,18 @@ InterruptGuard::~InterruptGuard() {
 }
 
 int InterruptGuard::signal() noexcept { return pending_signal; }
+
+bool InterruptGuard::sleep_until(std::chrono::steady_clock::time_point when) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto kLook = std::chrono::milliseconds(20);
+  while (signal() == 0) {
+    const auto left = when - Clock::now();
+    if (left.count() <= 0) return true;
+    const auto nap = std::chrono::nanoseconds(std::min<Clock::duration>(left, kLook));
+    const timespec time{.tv_sec = 0, .tv_nsec = nap.count()};
+    ::nanosleep(&time, nullptr);
+  }
+  return false;
+}
 
 }  // namespace graven::cli

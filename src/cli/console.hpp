@@ -125,6 +125,8 @@ class InterruptGuard {
 
   /// The signal that came, or 0.
   [[nodiscard]] static int signal() noexcept;
+  /// Until then or a signal; whether it was the time.
+  static bool sleep_until(std::chrono::steady_clock::time_point when);
 
  private:
   static constexpr int kCount = 3;

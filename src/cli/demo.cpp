@@ -24,6 +24,12 @@
 namespace graven::cli {
 namespace {
 
+struct DemoOptions {
+  std::string input{};
+  std::string output = "build/demo/packages.db";
+  std::string program = "graven";  // as it was called, for the commands to try next
+};
+
 namespace fs = std::filesystem;
 
 bool is_demo_file(const std::string& path) {
@@ -124,8 +130,6 @@ void show(DemoPage& page, const DemoOptions& options, const ImportReport& report
   }
 }
 
-}  // namespace
-
 int run_demo(const DemoOptions& options) {
   Output out;
   DemoPage page(out);
@@ -135,6 +139,23 @@ int run_demo(const DemoOptions& options) {
   show(page, options, report);
   page.heading(fmt::format("The demo took {}.", human_time(whole.seconds())));
   return kDone;
+}
+
+}  // namespace
+
+void declare_demo(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("demo", "Load the Debian package index and show what graven does with it",
+                "Reads 'apt-cache dumpavail', about 64,000 packages on Debian 12, and needs "
+                "no network.\nExamples:\n"
+                "  graven demo\n"
+                "  graven demo --input Packages.xz --out /tmp/packages.db",
+                run_demo);
+  verb.value("-i,--input", options.input, "A Packages file instead, also .gz .xz .bz2 .lz4 .zst")
+      .named("FILE");
+  verb.value("-o,--out", options.output, "The database (default build/demo/packages.db)")
+      .named("FILE");
+  options.program = verbs.program();
 }
 
 }  // namespace graven::cli

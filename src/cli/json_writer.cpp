@@ -213,4 +213,9 @@ std::string to_json_text(const Data& data, int indent) {
   return text;
 }
 
+void append(Data& list, const Data& item) {
+  const Data::Item one = list.adopt(item);
+  list.container(std::get<Data::Index>(list.root())).items.push_back(one);
+}
+
 }  // namespace graven::cli

@@ -70,4 +70,7 @@ class JsonWriter {
 /// The whole as one text.
 std::string to_json_text(const Data& data, int indent = 0);
 
+/// Adds an item to the list that `list` is.
+void append(Data& list, const Data& item);
+
 }  // namespace graven::cli

@@ -30,6 +30,27 @@
 namespace graven::cli {
 namespace {
 
+// The library has a BackupOptions and a RestoreOptions.
+struct BackupVerb {
+  Where where{};
+  std::string target{};
+  bool overwrite = false;
+  bool json = false;
+  double every = 0;  // seconds; 0: once
+  std::uint64_t keep = 24;
+};
+
+struct RestoreVerb {
+  std::string backup{};
+  std::string database{};
+  bool discard = false;
+  bool json = false;
+};
+
+struct MaintenanceOptions {
+  Where where{};
+};
+
 using Clock = std::chrono::steady_clock;
 
 Data as_data(const BackupReport& report, double seconds) {
@@ -120,19 +141,6 @@ void retain(const std::string& folder, const std::string& stem, std::uint64_t ke
   }
 }
 
-/// Until then or a signal; whether it was the time.
-bool sleep_until(Clock::time_point when) {
-  while (InterruptGuard::signal() == 0) {
-    const auto left = when - Clock::now();
-    if (left.count() <= 0) return true;
-    constexpr auto kLook = std::chrono::milliseconds(50);
-    const auto nap = std::chrono::nanoseconds(std::min<Clock::duration>(left, kLook));
-    const timespec time{.tv_sec = 0, .tv_nsec = nap.count()};
-    ::nanosleep(&time, nullptr);
-  }
-  return false;
-}
-
 int run_scheduled(const BackupVerb& options) {
   struct stat info {};
   if (::stat(options.target.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
@@ -156,11 +164,9 @@ int run_scheduled(const BackupVerb& options) {
       note(fmt::format("graven: {}", error.what()));
     }
     next = std::max(next, Clock::now());
-    if (!sleep_until(next)) return kDone;
+    if (!InterruptGuard::sleep_until(next)) return kDone;
   }
 }
-
-}  // namespace
 
 int run_backup(const BackupVerb& options) {
   const InterruptGuard guard;
@@ -202,6 +208,57 @@ int run_maintenance(const MaintenanceOptions& options) {
                        human_bytes(after)));
   out.flush();
   return kDone;
+}
+
+}  // namespace
+
+void declare_backup(Verbs& verbs) {
+  auto [verb, options] = verbs.add(
+      "backup", "Copy a database while programs write it, and prove the copy",
+      "With --every TARGET is a folder, which gets a file named after the database and the time\n"
+      "each time, until SIGTERM or Ctrl-C; see docs/operations.md.\n"
+      "Examples:\n"
+      "  graven backup state.db /backups/state.db\n"
+      "  graven backup state.db /backups --every 1h --keep 24",
+      run_backup);
+  verb.database(options.where.database);
+  verb.value("TARGET", options.target, "File to make, or with --every a folder").required();
+  const Option overwrite =
+      verb.flag("--overwrite", options.overwrite, "Replace a file that is there");
+  const Option every = verb.value("--every", options.every, "Again and again: 30s, 15m, 1h, 1d")
+                           .named("TIME")
+                           .as_time()
+                           .between(0.1, 366.0 * 86400)
+                           .excludes(overwrite);
+  verb.value("--keep", options.keep, "Files to keep, the newest (default 24)")
+      .named("N")
+      .between(1, 1'000'000)
+      .needs(every);
+  verb.json(options.json, "The report as JSON");
+}
+
+void declare_restore(Verbs& verbs) {
+  auto [verb, options] = verbs.add(
+      "restore", "Put a backup in a database's place",
+      "Refuses a backup that is not whole and a database that any program has open. What was\n"
+      "there is kept as DATABASE.before-restore.\n"
+      "Examples:\n"
+      "  graven restore /backups/state.db state.db\n"
+      "  graven restore /backups/state.db state.db --discard",
+      run_restore);
+  verb.value("BACKUP", options.backup, "What 'graven backup' has made").required();
+  verb.value("DATABASE", options.database, "File of the database").required();
+  verb.flag("--discard", options.discard, "Do not keep what is replaced");
+  verb.json(options.json, "The report as JSON");
+}
+
+void declare_maintenance(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("maintenance", "Collect, give back free pages, shorten the WAL, where due",
+                "Programs that use a database do most of it by themselves.\nExample:\n"
+                "  graven maintenance state.db",
+                run_maintenance);
+  verb.where(options.where);
 }
 
 }  // namespace graven::cli

@@ -17,13 +17,21 @@
 namespace graven::cli {
 namespace {
 
+struct CheckOptions {
+  Where where{};
+  bool json = false;
+};
+
+struct WhyOptions {
+  Where where{};
+  std::string node{};
+};
+
 Data report_as_data(const CheckReport& report) {
   const auto number = [](std::uint64_t count) { return Data(count); };
   Data problems = Data::list();
   for (const Problem& problem : report.problems) {
-    const Data::Item one =
-        problems.adopt(Data::dict({{"node", problem.node}, {"what", problem.what}}));
-    problems.container(std::get<Data::Index>(problems.root())).items.push_back(one);
+    append(problems, Data::dict({{"node", problem.node}, {"what", problem.what}}));
   }
   return Data::dict({{"ok", report.ok()},
                      {"nodes", number(report.nodes)},
@@ -77,8 +85,6 @@ Value find_node(const Database& db, const std::string& name) {
   return value;
 }
 
-}  // namespace
-
 int run_check(const CheckOptions& options) {
   const Database db = open_database(options.where, Access::kRead);
   CheckReport report;
@@ -123,6 +129,33 @@ int run_why(const WhyOptions& options) {
   }
   out.flush();
   return kDone;
+}
+
+}  // namespace
+
+void declare_check(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("check", "Prove a database: structure, links both ways, reachability",
+                "Reads only, also while others write. Status 1 when there are problems.\n"
+                "Examples:\n"
+                "  graven check state.db\n"
+                "  graven check state.db --json",
+                run_check);
+  verb.database(options.where.database);
+  verb.json(options.json, "The report as JSON");
+}
+
+void declare_why(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("why", "Show what keeps a dict or list: a path from the root",
+                "A uid is what 'graven get --depth' prints. A path that looks like one is\n"
+                "given with a leading slash.\n"
+                "Examples:\n"
+                "  graven why state.db tasks/T1\n"
+                "  graven why state.db main:D01HZX3K9GQ8M2V6T4B7N5C1RJW",
+                run_why);
+  verb.where(options.where);
+  verb.value("NODE", options.node, "A path or a uid").required();
 }
 
 }  // namespace graven::cli

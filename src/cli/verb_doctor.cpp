@@ -13,6 +13,11 @@
 namespace graven::cli {
 namespace {
 
+struct DoctorOptions {
+  std::string database{};
+  bool json = false;
+};
+
 std::string name_of(Severity severity) {
   constexpr std::array kNames = {"note", "warning", "error"};
   return kNames[static_cast<std::size_t>(severity)];
@@ -21,16 +26,13 @@ std::string name_of(Severity severity) {
 Data as_data(const std::vector<Finding>& findings, bool well) {
   Data list = Data::list();
   for (const Finding& finding : findings) {
-    const Data::Item one = list.adopt(Data::dict({{"severity", name_of(finding.severity)},
-                                                  {"code", finding.code},
-                                                  {"what", finding.what},
-                                                  {"remedy", finding.remedy}}));
-    list.container(std::get<Data::Index>(list.root())).items.push_back(one);
+    append(list, Data::dict({{"severity", name_of(finding.severity)},
+                             {"code", finding.code},
+                             {"what", finding.what},
+                             {"remedy", finding.remedy}}));
   }
   return Data::dict({{"ok", well}, {"sqlite", std::string(sqlite_version())}, {"findings", list}});
 }
-
-}  // namespace
 
 int run_doctor(const DoctorOptions& options) {
   const std::string file = file_of(options.database);
@@ -52,6 +54,18 @@ int run_doctor(const DoctorOptions& options) {
   }
   out.flush();
   return well ? kDone : kNotFound;
+}
+
+}  // namespace
+
+void declare_doctor(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("doctor", "Look for what is wrong around a database: disk, modes, WAL",
+                "Reads only. Status 1 when there are warnings or errors.\nExample:\n"
+                "  graven doctor state.db --json",
+                run_doctor);
+  verb.database(options.database);
+  verb.json(options.json, "The findings as JSON");
 }
 
 }  // namespace graven::cli

@@ -24,6 +24,18 @@
 namespace graven::cli {
 namespace {
 
+struct LoadOptions {
+  Where where{};
+  std::string path{};
+  std::string file{};
+  std::string key{};
+  bool ndjson = false;
+  bool plain = false;
+  bool parents = false;
+  bool quiet = false;
+  std::uint64_t batch = 10'000;
+};
+
 bool has_ndjson_name(std::string_view name) {
   return name.ends_with(".ndjson") || name.ends_with(".jsonl");
 }
@@ -301,8 +313,6 @@ void LineLoader::commit(Batch& batch) {
   progress_.update(bytes_done_);
 }
 
-}  // namespace
-
 int run_load(const LoadOptions& options) {
   if (options.file.empty() && is_terminal(0)) {
     throw UsageError(fmt::format(
@@ -318,6 +328,37 @@ int run_load(const LoadOptions& options) {
   Input input(options.file);
   LineLoader(options, input).run();
   return kDone;
+}
+
+}  // namespace
+
+void declare_load(Verbs& verbs) {
+  auto [verb, options] = verbs.add(
+      "load", "Store JSON or NDJSON from a file or standard input",
+      "JSON replaces what is at the path, in one transaction. NDJSON adds to the dict or list\n"
+      "there, in batches of lines, a transaction each; it is made when it is missing.\n"
+      "Examples:\n"
+      "  graven load state.db users users.json\n"
+      "  graven load state.db \"\" state.json     # the whole root\n"
+      "  graven load state.db events events.ndjson\n"
+      "  graven load state.db users users.ndjson --key email\n"
+      "  curl -s https://example.org/data.json | graven load state.db data --plain",
+      run_load);
+  verb.where(options.where);
+  verb.path(options.path, "Where to store it (default, and \"\": the root)");
+  verb.value("FILE", options.file, "What to read (default, and -: standard input)");
+  verb.flag("--ndjson", options.ndjson,
+            "One JSON value a line (also when FILE ends in .ndjson or .jsonl)");
+  verb.value("-k,--key", options.key,
+             "NDJSON: make a dict, with this field of each object as its key")
+      .named("FIELD");
+  verb.value("-b,--batch", options.batch, "NDJSON: lines a transaction (default 10000)")
+      .named("N")
+      .between(1, 10'000'000);
+  verb.flag("--plain", options.plain,
+            "Take objects such as {\"$bytes\": ...} literally, as other programs' data");
+  verb.flag("--parents", options.parents, "Make dicts that are missing on the way");
+  verb.flag("-q,--quiet", options.quiet, "No progress bar and no summary");
 }
 
 }  // namespace graven::cli

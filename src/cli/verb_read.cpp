@@ -20,6 +20,29 @@
 namespace graven::cli {
 namespace {
 
+struct GetOptions {
+  Where where{};
+  std::string path{};
+  bool raw = false;
+  bool compact = false;
+  std::optional<std::uint64_t> depth{};
+};
+
+struct LsOptions {
+  Where where{};
+  std::string path{};
+  bool details = false;
+  bool json = false;
+};
+
+struct DumpOptions {
+  Where where{};
+  std::string path{};
+  std::string output{};
+  bool ndjson = false;
+  int indent = 0;
+};
+
 Data whole(const Value& value) {
   const Node* node = node_of(value);
   return node != nullptr ? node->materialize() : Data(value);
@@ -103,8 +126,6 @@ void dump_lines(Output& out, const Data& data, const std::string& where) {
   }
 }
 
-}  // namespace
-
 int run_get(const GetOptions& options) {
   const Database db = open_database(options.where, Access::kRead);
   const Snapshot snapshot = db.snapshot();
@@ -185,6 +206,61 @@ int run_dump(const DumpOptions& options) {
   write(out);
   file.finish();
   return kDone;
+}
+
+}  // namespace
+
+void declare_get(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("get", "Print what is at a path, as JSON",
+                "Examples:\n"
+                "  graven get state.db tasks/T1\n"
+                "  graven get state.db tasks/T1/title --raw\n"
+                "  graven get state.db --depth 1          # the root and its scalars\n"
+                "  graven get state.db 'odd~1key'         # the key is odd/key",
+                run_get);
+  verb.where(options.where);
+  verb.path(options.path, "Where to look (default: the root)");
+  verb.flag("-r,--raw", options.raw, "Print a string without quotes, bytes as they are");
+  verb.flag("-c,--compact", options.compact, "On one line");
+  verb.value("-d,--depth", options.depth,
+             "Levels to print; dicts and lists below them as {\"$node\": uid}")
+      .named("N");
+}
+
+void declare_ls(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("ls", "List the keys of a dict, or the indexes of a list",
+                "Examples:\n"
+                "  graven ls state.db\n"
+                "  graven ls state.db tasks -l            # kinds and sizes too\n"
+                "  graven ls state.db tasks --json        # exact keys, for programs",
+                run_ls);
+  verb.where(options.where);
+  verb.path(options.path, "Where to look (default: the root)");
+  const Option details =
+      verb.flag("-l,--long", options.details,
+                "Kinds and sizes: entries of containers, bytes of strings and bytes");
+  verb.json(options.json, "One JSON list of keys").excludes(details);
+}
+
+void declare_dump(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("dump", "Write everything below a path as JSON that load restores exactly",
+                "Examples:\n"
+                "  graven dump state.db > state.json\n"
+                "  graven dump state.db tasks --ndjson -o tasks.ndjson\n"
+                "  graven dump state.db | ssh host graven load state.db",
+                run_dump);
+  verb.where(options.where);
+  verb.path(options.path, "What to write (default: the root)");
+  verb.value("-o,--output", options.output,
+             "File to write, which appears when it is complete (default: standard output)")
+      .named("FILE");
+  verb.flag("--ndjson", options.ndjson, "One line per entry of the dict or list");
+  verb.value("--indent", options.indent, "Spaces a level (default: all on one line)")
+      .named("N")
+      .between(0, 16);
 }
 
 }  // namespace graven::cli

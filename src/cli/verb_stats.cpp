@@ -16,6 +16,31 @@
 namespace graven::cli {
 namespace {
 
+struct StatsOptions {
+  Where where{};
+  bool json = false;
+};
+
+struct TopOptions {
+  Where where{};
+  double interval = 1;
+  std::uint64_t count = 0;  // 0: until interrupted
+};
+
+struct ServeOptions {
+  Where where{};
+  std::string host = "127.0.0.1";
+  int port = 9464;
+  std::string token_file{};
+  std::string tls_cert{};
+  std::string tls_key{};
+  std::string log_level = "warning";
+  std::uint64_t slow_ms = 0;
+  std::uint64_t most_wal_mb = 256;
+  std::uint64_t least_free_mb = 100;
+  bool expect_writable = false;
+};
+
 using Clock = std::chrono::steady_clock;
 
 /// What has happened to the file since the look before.
@@ -62,21 +87,6 @@ std::string screen_of(const Stats& stats, const Moved& moved) {
       console::shown_time(stats.reads.p50));
 }
 
-/// Until then or a signal; whether it was the time.
-bool sleep_until(Clock::time_point when) {
-  constexpr auto kLook = std::chrono::milliseconds(20);
-  while (InterruptGuard::signal() == 0) {
-    const auto left = when - Clock::now();
-    if (left.count() <= 0) return true;
-    const auto nap = std::chrono::nanoseconds(std::min<Clock::duration>(left, kLook));
-    const timespec time{.tv_sec = 0, .tv_nsec = nap.count()};
-    ::nanosleep(&time, nullptr);
-  }
-  return false;
-}
-
-}  // namespace
-
 int run_stats(const StatsOptions& options) {
   const Database db = open_database(options.where, Access::kRead);
   const Stats stats = db.stats();
@@ -116,7 +126,7 @@ int run_top(const TopOptions& options) {
       out.line(line_of(stats, moved));
     }
     out.flush();
-    if (look == options.count || !sleep_until(now + interval)) return kDone;
+    if (look == options.count || !InterruptGuard::sleep_until(now + interval)) return kDone;
   }
 }
 
@@ -142,6 +152,66 @@ int run_serve(const ServeOptions& options) {
     return open_database(options.where, Access::kRead, std::chrono::milliseconds(options.slow_ms));
   });
   return kDone;
+}
+
+}  // namespace
+
+void declare_stats(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("stats", "Show how a database's file stands",
+                "What programs do with it they tell themselves: Database::stats().\n"
+                "Examples:\n"
+                "  graven stats state.db\n"
+                "  graven stats state.db --json",
+                run_stats);
+  verb.where(options.where);
+  verb.json(options.json, "As JSON, times in seconds");
+}
+
+void declare_top(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("top", "Watch a database: commits a second, WAL, size",
+                "On a terminal the screen is drawn anew; elsewhere a line each time.\n"
+                "Examples:\n"
+                "  graven top state.db\n"
+                "  graven top state.db --interval 5 --count 12 > hour.log",
+                run_top);
+  verb.where(options.where);
+  verb.value("-i,--interval", options.interval, "Seconds between two looks (default 1)")
+      .named("S")
+      .between(0.05, 86400.0);
+  verb.value("-n,--count", options.count, "Looks (default: until Ctrl-C)").named("N");
+}
+
+void declare_serve(Verbs& verbs) {
+  auto [verb, options] = verbs.add(
+      "serve", "Serve metrics and health of a database over HTTP",
+      "/metrics (Prometheus), /healthz, /readyz?verbose and /status (JSON), until SIGTERM or\n"
+      "Ctrl-C. Another address than a loopback one needs a token; see docs/operations.md.\n"
+      "Examples:\n"
+      "  graven serve state.db\n"
+      "  graven serve state.db --host 0.0.0.0 --token-file token --tls-cert c.pem --tls-key k.pem",
+      run_serve);
+  verb.where(options.where);
+  verb.value("--host", options.host, "Address to listen on (default 127.0.0.1)");
+  verb.value("--port", options.port, "Port (default 9464; 0: any that is free, printed)")
+      .between(0, 65535);
+  verb.value("--token-file", options.token_file,
+             "File with the bearer token that all but /healthz then needs")
+      .named("FILE");
+  verb.value("--tls-cert", options.tls_cert, "Certificate chain, PEM").named("FILE");
+  verb.value("--tls-key", options.tls_key, "Its key, PEM").named("FILE");
+  verb.value("--log-level", options.log_level,
+             "From debug, info, warning, error or off on, to standard error")
+      .named("LEVEL");
+  verb.value("--slow-ms", options.slow_ms, "Log operations that take longer (default 0: none)")
+      .named("MS");
+  verb.value("--max-wal", options.most_wal_mb, "MiB of WAL above which it is not ready")
+      .named("MIB");
+  verb.value("--min-free", options.least_free_mb, "MiB of disk below which it is not ready")
+      .named("MIB");
+  verb.flag("--expect-writable", options.expect_writable,
+            "Not ready where the file cannot be written");
 }
 
 }  // namespace graven::cli

@@ -17,6 +17,13 @@
 namespace graven::cli {
 namespace {
 
+struct TreeOptions {
+  Where where{};
+  std::string path{};
+  std::uint64_t depth = 3;
+  std::uint64_t width = 20;
+};
+
 // One open container: its children still to come, and how their lines begin.
 struct Level {
   std::shared_ptr<graph::DictCursor> dict{};
@@ -40,8 +47,6 @@ bool next(Level& level, std::string& key, Value& value) {
   key = std::to_string(level.done);
   return level.list->next(value);
 }
-
-}  // namespace
 
 int run_tree(const TreeOptions& options) {
   const Database db = open_database(options.where, Access::kRead);
@@ -95,6 +100,22 @@ int run_tree(const TreeOptions& options) {
   }
   out.flush();
   return kDone;
+}
+
+}  // namespace
+
+void declare_tree(Verbs& verbs) {
+  auto [verb, options] = verbs.add("tree", "Outline what is below a path",
+                                   "What was shown before is named by its path, so cycles end.\n"
+                                   "Examples:\n"
+                                   "  graven tree state.db\n"
+                                   "  graven tree state.db tasks --depth 2 --width 0",
+                                   run_tree);
+  verb.where(options.where);
+  verb.path(options.path, "Where to start (default: the root)");
+  verb.value("-d,--depth", options.depth, "Levels to show (default 3)").named("N").between(0, 200);
+  verb.value("-w,--width", options.width, "Entries to show of each container (default 20, 0: all)")
+      .named("N");
 }
 
 }  // namespace graven::cli

@@ -20,6 +20,23 @@
 namespace graven::cli {
 namespace {
 
+struct SetOptions {
+  Where where{};
+  std::string path{};
+  std::string value{};
+  bool string = false;
+  bool parents = false;
+};
+
+struct DelOptions {
+  Where where{};
+  std::string path{};
+};
+
+struct CollectOptions {
+  Where where{};
+};
+
 std::string read_standard_input() {
   std::string text;
   std::array<char, 65536> buffer{};
@@ -63,8 +80,6 @@ Data parse_value(const SetOptions& options) {
   return data;
 }
 
-}  // namespace
-
 int run_set(const SetOptions& options) {
   Data data = parse_value(options);  // before anything is opened or made
   const Path path = parse_path(options.path);
@@ -101,6 +116,49 @@ int run_collect(const CollectOptions& options) {
   out.line(fmt::format("{} {} reclaimed", grouped(reclaimed), reclaimed == 1 ? "node" : "nodes"));
   out.flush();
   return kDone;
+}
+
+}  // namespace
+
+void declare_set(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("set", "Store a JSON value at a path",
+                "A new database is made where there is none. In a list, '-' as the last\n"
+                "segment appends.\n"
+                "Examples:\n"
+                "  graven set state.db tasks '{\"T1\": {\"title\": \"write\", \"done\": false}}'\n"
+                "  graven set state.db tasks/T1/done true\n"
+                "  graven set state.db tasks/T1/title --string 'write it down'\n"
+                "  graven set state.db a/b/c 1 --parents\n"
+                "  graven set state.db queue/- '\"last\"'\n"
+                "  date +%s | graven set state.db seen -",
+                run_set);
+  verb.where(options.where);
+  verb.path(options.path, "Where to store it").required();
+  verb.value("VALUE", options.value, "JSON, or - to read it from standard input").required();
+  verb.flag("-s,--string", options.string, "VALUE is a string as it stands, not JSON");
+  verb.flag("--parents", options.parents, "Make dicts that are missing on the way");
+}
+
+void declare_del(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("del", "Delete what is at a path",
+                "What nothing links any more is reclaimed with it, cycles included.\n"
+                "Examples:\n"
+                "  graven del state.db tasks/T1\n"
+                "  graven del state.db queue/0",
+                run_del);
+  verb.where(options.where);
+  verb.path(options.path, "What to delete").required();
+}
+
+void declare_collect(Verbs& verbs) {
+  auto [verb, options] =
+      verbs.add("collect", "Reclaim what dead programs left behind",
+                "Collection happens by itself; this only does at once what is left to "
+                "do.\nExample:\n  graven collect state.db",
+                run_collect);
+  verb.where(options.where);
 }
 
 }  // namespace graven::cli

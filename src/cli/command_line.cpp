@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+//
+// Options and help, with CLI11, which reaches no further than this file and generate.cpp. The
+// main thread's.
+#include "cli/command_line.hpp"
+
+#include <graven/version.hpp>
+
+#include <algorithm>
+#include <map>
+#include <regex>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/verbs.hpp"
+
+namespace graven::cli {
+namespace {
+
+constexpr const char* kAbout =
+    "Looks into and changes graven databases: dicts and lists kept alive in a file.\n"
+    "\n"
+    "A DATABASE is a file (state.db) or a URL (sqlite:////abs/state.db). A PATH leads from its\n"
+    "root dict down, one key or list index after the other: tasks/T1/status, queue/0, queue/-1.\n"
+    "The empty path \"\" is the root. In a key '/' is written ~1, '~' is written ~0, and a "
+    "control\n"
+    "character ~xHH. Values go in and come out as JSON; what JSON lacks (bytes, NaN, shared and\n"
+    "cyclic parts) is written as objects such as {\"$bytes\": \"aGk=\"}; see docs/format/json.md.";
+
+constexpr const char* kStatuses =
+    "Exit status: 0 done, 1 nothing at that path (or check found problems), 2 wrong usage or an "
+    "error.\n'graven VERB --help' explains a verb.";
+
+// In the order of the help.
+constexpr void (*kVerbs[])(Verbs&) = {
+    declare_get,         declare_set,    declare_del,     declare_ls,     declare_tree,
+    declare_dump,        declare_load,   declare_check,   declare_backup, declare_restore,
+    declare_maintenance, declare_doctor, declare_collect, declare_why,    declare_stats,
+    declare_top,         declare_serve,  declare_demo};
+
+// CLI11 takes -5 for an option; as a value it goes behind a "--".
+std::vector<std::string> protect_negative_numbers(std::vector<std::string> arguments) {
+  static const std::regex number(R"(-(\d.*|inf|nan))", std::regex::icase);
+  if (arguments.empty() || arguments.front() != "set") return arguments;
+  for (auto argument = arguments.begin(); argument != arguments.end(); ++argument) {
+    if (*argument == "--") return arguments;
+    if (!std::regex_match(*argument, number)) continue;
+    std::string value = std::move(*argument);
+    arguments.erase(argument);
+    arguments.emplace_back("--");
+    arguments.push_back(std::move(value));
+    return arguments;
+  }
+  return arguments;
+}
+
+}  // namespace
+
+// --- Option
+
+Option Option::required() {
+  option_->required();
+  return *this;
+}
+Option Option::named(const char* value) {
+  option_->type_name(value);
+  return *this;
+}
+Option Option::within(std::int64_t least, std::int64_t most) {
+  option_->check(CLI::Range(least, most));
+  return *this;
+}
+Option Option::between(double least, double most) {
+  option_->check(CLI::Range(least, most));
+  return *this;
+}
+Option Option::as_time() {
+  option_->transform(CLI::AsNumberWithUnit(
+      std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}}));
+  return *this;
+}
+Option Option::excludes(Option other) {
+  option_->excludes(other.option_);
+  return *this;
+}
+Option Option::needs(Option other) {
+  option_->needs(other.option_);
+  return *this;
+}
+
+// --- Verb
+
+Option Verb::flag(const char* names, bool& target, const char* about) {
+  return Option(app_->add_flag(names, target, about));
+}
+Option Verb::value(const char* names, std::string& target, const char* about) {
+  return Option(app_->add_option(names, target, about));
+}
+Option Verb::value(const char* names, int& target, const char* about) {
+  return Option(app_->add_option(names, target, about));
+}
+Option Verb::value(const char* names, double& target, const char* about) {
+  return Option(app_->add_option(names, target, about));
+}
+Option Verb::value(const char* names, std::uint64_t& target, const char* about) {
+  return Option(app_->add_option(names, target, about));
+}
+Option Verb::value(const char* names, std::optional<std::uint64_t>& target, const char* about) {
+  return Option(app_->add_option(names, target, about));
+}
+
+Option Verb::database(std::string& target, const char* about) {
+  return value("DATABASE", target, about).required();
+}
+void Verb::where(Where& target) {
+  database(target.database);
+  value("-p,--prefix", target.prefix, "Keyspace in the database (default: the one used last)")
+      .named("NAME");
+}
+Option Verb::json(bool& target, const char* about) { return flag("--json", target, about); }
+
+// --- CommandLine
+
+CommandLine::CommandLine(std::string program)
+    : app_(std::make_unique<CLI::App>(kAbout, "graven")), program_(std::move(program)) {
+  app_->footer(kStatuses);
+  app_->require_subcommand(1);
+  app_->get_formatter()->column_width(26);
+  app_->set_version_flag("--version", std::string("graven ") + std::string(version()));
+  for (const auto declare_verb : kVerbs) declare_verb(*this);
+}
+
+CommandLine::~CommandLine() = default;
+
+Verb CommandLine::declare(const char* name, const char* about, const char* more,
+                          std::function<int()> run) {
+  CLI::App* verb = app_->add_subcommand(name, about);
+  verb->footer(more);
+  verb->callback([this, run = std::move(run)] { run_ = run; });
+  return Verb(verb);
+}
+
+int CommandLine::run(std::vector<std::string> arguments) {
+  arguments = protect_negative_numbers(std::move(arguments));
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  try {
+    app_->parse(std::move(arguments));
+  } catch (const CLI::ParseError& error) {
+    return app_->exit(error) == 0 ? kDone : kFailed;
+  }
+  return run_();
+}
+
+}  // namespace graven::cli
