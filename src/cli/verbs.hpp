@@ -57,6 +57,7 @@ void declare_collect(Verbs& verbs);
 void declare_why(Verbs& verbs);
 void declare_stats(Verbs& verbs);
 void declare_top(Verbs& verbs);
+void declare_watch(Verbs& verbs);
 void declare_serve(Verbs& verbs);
 void declare_demo(Verbs& verbs);
 
