@@ -20,6 +20,7 @@
 
 #include <graven/backup.hpp>
 #include <graven/data.hpp>
+#include <graven/repair.hpp>
 #include <graven/sql.hpp>
 #include <graven/stats.hpp>
 #include <graven/value.hpp>
@@ -283,6 +284,10 @@ class Database {
   /// `progress(done, total)` is called now and then; total may be 0 while unknown.
   [[nodiscard]] CheckReport check(
       const std::function<void(std::uint64_t done, std::uint64_t total)>& progress = {}) const;
+  /// Puts right what check() finds, as far as it can be, in one transaction, and looks again.
+  /// Other processes may go on; their writes wait. UsageError inside a transaction and on what is
+  /// opened read-only, UnavailableError where the copy cannot be made, BusyError.
+  RepairReport repair(const RepairOptions& options = {}) const;
 
   /// Copies what is committed into a new file at `path`, as one state, while others write; reads
   /// the copy back and proves it with check(). A lazy store is flushed first. The copy is a store

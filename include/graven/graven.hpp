@@ -12,6 +12,7 @@
 #include <graven/log.hpp>          // IWYU pragma: export
 #include <graven/map.hpp>          // IWYU pragma: export
 #include <graven/path.hpp>         // IWYU pragma: export
+#include <graven/repair.hpp>       // IWYU pragma: export
 #include <graven/sql.hpp>          // IWYU pragma: export
 #include <graven/stats.hpp>        // IWYU pragma: export
 #include <graven/value.hpp>        // IWYU pragma: export

@@ -34,10 +34,10 @@ constexpr const char* kStatuses =
 
 // In the order of the help.
 constexpr void (*kVerbs[])(Verbs&) = {
-    declare_get,         declare_set,    declare_del,     declare_ls,     declare_tree,
-    declare_dump,        declare_load,   declare_check,   declare_backup, declare_restore,
-    declare_maintenance, declare_doctor, declare_collect, declare_why,    declare_stats,
-    declare_top,         declare_watch,  declare_serve,   declare_demo};
+    declare_get,     declare_set,         declare_del,    declare_ls,      declare_tree,
+    declare_dump,    declare_load,        declare_check,  declare_repair,  declare_backup,
+    declare_restore, declare_maintenance, declare_doctor, declare_collect, declare_why,
+    declare_stats,   declare_top,         declare_watch,  declare_serve,   declare_demo};
 
 // CLI11 takes -5 for an option; as a value it goes behind a "--".
 std::vector<std::string> protect_negative_numbers(std::vector<std::string> arguments) {

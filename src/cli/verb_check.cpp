@@ -58,7 +58,8 @@ void print_report(Output& out, const std::string& name, const CheckReport& repor
     out.line(fmt::format("  {}: {}", problem.node.empty() ? "store" : problem.node, problem.what));
   }
   if (!report.ok()) {
-    out.line("Keep a copy of the file as it is; 'graven dump' saves what can still be read.");
+    out.line(
+        "Keep a copy of the file as it is; 'graven repair --dry-run' tells what can be mended.");
   }
 }
 

@@ -49,6 +49,7 @@ void declare_tree(Verbs& verbs);
 void declare_dump(Verbs& verbs);
 void declare_load(Verbs& verbs);
 void declare_check(Verbs& verbs);
+void declare_repair(Verbs& verbs);
 void declare_backup(Verbs& verbs);
 void declare_restore(Verbs& verbs);
 void declare_maintenance(Verbs& verbs);

@@ -35,9 +35,6 @@ void inspect_prefixes(Inspection& all) {
   }
 }
 
-namespace {
-
-/// Once the nodes are known.
 void inspect_roots(Inspection& all) {
   std::map<std::int64_t, std::string> ids;
   std::map<NodeId, std::string> roots;
@@ -61,8 +58,6 @@ void inspect_roots(Inspection& all) {
   }
 }
 
-}  // namespace
-
 void inspect_counters(Inspection& all) {
   Stream stream(all.view, Space::kCounter);
   for (; Row* row = stream.peek(); stream.pop()) {
@@ -73,6 +68,7 @@ void inspect_counters(Inspection& all) {
     if (!known) {
       all.problem(fmt::format("the counter '{}' is of prefix number {}, which does not exist",
                               row->key.name, row->key.a));
+      all.strays.push_back(row->key);
     }
   }
 }
@@ -113,6 +109,20 @@ void inspect_clock(Inspection& all) {
   }
 }
 
+void inspect(Inspection& all, base::FunctionRef<bool(std::int64_t)> alive) {
+  inspect_prefixes(all);
+  inspect_nodes(all);
+  inspect_roots(all);
+  inspect_large_dicts(all);
+  inspect_large_lists(all);
+  inspect_blobs(all);
+  inspect_orphans(all);
+  inspect_links(all, alive);
+  inspect_counters(all);
+  inspect_maps(all);
+  inspect_clock(all);
+}
+
 }  // namespace checking
 
 CheckReport check(store::Backend& backend,
@@ -120,17 +130,7 @@ CheckReport check(store::Backend& backend,
   const std::unique_ptr<store::View> view = backend.view();
   checking::Inspection all(backend.store_constant(), *view, progress);
   try {
-    checking::inspect_prefixes(all);
-    checking::inspect_nodes(all);
-    checking::inspect_roots(all);
-    checking::inspect_large_dicts(all);
-    checking::inspect_large_lists(all);
-    checking::inspect_blobs(all);
-    checking::inspect_orphans(all);
-    checking::inspect_links(all, [&](std::int64_t owner) { return backend.owner_alive(owner); });
-    checking::inspect_counters(all);
-    checking::inspect_maps(all);
-    checking::inspect_clock(all);
+    checking::inspect(all, [&](std::int64_t owner) { return backend.owner_alive(owner); });
   } catch (const CorruptionError& error) {
     // The backend itself could not read on; what it thinks of its structure comes below.
     all.problem(error.what());

@@ -330,10 +330,12 @@ void inspect_orphans(Inspection& all) {
     all.looked();
     const std::int64_t owner = row->key.a;
     const std::uint32_t node = all.find(row->key.b);
+    const bool right = node != kNoNode && owner >= 0 && all.nodes[node].anchor == -owner;
+    if (!right) all.strays.push_back(row->key);
     if (node == kNoNode) {
       all.problem(fmt::format("node {} is listed as an orphan of {}, but does not exist",
                               row->key.b, owner));
-    } else if (owner < 0 || all.nodes[node].anchor != -owner) {
+    } else if (!right) {
       all.problem(node, fmt::format("it is listed as an orphan of {}, but its anchor is {}", owner,
                                     all.nodes[node].anchor));
     } else {

@@ -187,6 +187,7 @@ class LargeLists {
       all_.saw_version(row->record.version);
       while (use != used_.end() && *use < page) ++use;
       if (use != used_.end() && *use == page) continue;
+      all_.strays.push_back(row->key);
       const NodeId owner = row->record.integers[0];
       const std::uint32_t node = all_.find(owner);
       if (node == kNoNode) {
@@ -237,6 +238,7 @@ class Blobs {
   }
 
   void unused(std::int64_t blob, NodeId owner) {
+    all_.strays.push_back({.space = Space::kBlob, .a = blob});
     const std::uint32_t node = all_.find(owner);
     if (node == kNoNode) {
       all_.problem(fmt::format("the large value {} of node {}, which does not exist", blob, owner));
@@ -250,6 +252,7 @@ class Blobs {
     if (std::distance(first, last) > 1) {
       all_.problem(first->node, fmt::format("the large value {} is used {} times", first->blob,
                                             std::distance(first, last)));
+      for (Iterator use = first; use != last; ++use) all_.damaged.insert(use->node);
     }
     if (record.integers[0] != all_.nodes[first->node].id) {
       all_.problem(first->node, fmt::format("the large value {} says it belongs to node {}",

@@ -14,6 +14,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -98,12 +99,17 @@ class Inspection {
   std::vector<LinkInfo> links;  // sorted by (child, parent) in the pass over the links
   std::vector<BlobUse> blobs;
   CheckReport report;
+  // For who repairs: the places of nodes that a problem was noted of, and records that belong to
+  // nothing.
+  std::set<std::uint32_t> damaged;
+  std::vector<store::Key> strays;
 
   /// The place of a node in `nodes`, or kNoNode.
   [[nodiscard]] std::uint32_t find(NodeId id) const noexcept;
 
   void problem(std::string what) { add({}, std::move(what)); }
   void problem(std::uint32_t node, std::string what) {
+    damaged.insert(node);
     add(uid(nodes[node].id, nodes[node].prefix, nodes[node].kind()), std::move(what));
   }
   /// A node's uid, also of one that is not there.
@@ -144,9 +150,11 @@ class Inspection {
 /// What an error says is wrong, without its advice.
 std::string cause_of(const Error& error);
 
-// The passes, in this order.
+// The passes, in this order; inspect() is all of them.
+void inspect(Inspection& all, base::FunctionRef<bool(std::int64_t owner)> alive);
 void inspect_prefixes(Inspection& all);
 void inspect_nodes(Inspection& all);
+void inspect_roots(Inspection& all);
 void inspect_large_dicts(Inspection& all);
 void inspect_large_lists(Inspection& all);
 void inspect_blobs(Inspection& all);

@@ -215,6 +215,7 @@ class LargeDicts {
            stream->pop()) {
         if (row->key.a != last) tell();
         last = row->key.a;
+        all_.strays.push_back(row->key);
         ++count;
         all_.looked();
       }

@@ -185,6 +185,13 @@ std::vector<std::string> Store::check() {
   return below_ ? below_->check() : std::vector<std::string>();
 }
 
+std::vector<store::Backend::Loss> Store::mend() {
+  require_own();
+  if (!below_) return {};
+  flush();
+  return below_->mend();
+}
+
 void Store::copy_to(const std::string& path, const store::Copying& how) {
   require_own();
   if (!below_) return Backend::copy_to(path, how);

@@ -60,6 +60,9 @@ class Store final : public store::Backend, private base::ForkGuard {
   [[nodiscard]] bool read_only() const override { return false; }
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] const std::string& identity() const override { return identity_; }
+  [[nodiscard]] std::string file() const override {
+    return below_ ? below_->file() : std::string();
+  }
   [[nodiscard]] std::string cache_path() const override {
     return below_ ? below_->cache_path() : std::string();
   }
@@ -78,6 +81,7 @@ class Store final : public store::Backend, private base::ForkGuard {
   }
   std::optional<store::Deadline> tend() override { return below_ ? below_->tend() : std::nullopt; }
   std::vector<std::string> check() override;
+  std::vector<Loss> mend() override;
   void copy_to(const std::string& path, const store::Copying& how) override;
   [[nodiscard]] std::uint64_t size_on_disk() const override {
     return below_ ? below_->size_on_disk() : 0;

@@ -28,6 +28,7 @@
 #include "sqlite/file_checks.hpp"
 #include "sqlite/fork.hpp"
 #include "sqlite/format.hpp"
+#include "sqlite/mend.hpp"
 #include "sqlite/owners.hpp"
 #include "sqlite/pool.hpp"
 #include "sqlite/read_transaction.hpp"
@@ -108,6 +109,8 @@ class SqliteBackend final : public store::Backend {
   void when_due(std::function<void(store::Deadline)> wake) override;
   std::optional<store::Deadline> tend() override;
   std::vector<std::string> check() override;
+  std::vector<Loss> mend() override;
+  [[nodiscard]] std::string file() const override { return target_.path; }
   void copy_to(const std::string& path, const store::Copying& how) override;
   [[nodiscard]] std::uint64_t size_on_disk() const override;
   store::BackendStats stats() override;
@@ -534,6 +537,13 @@ std::vector<std::string> SqliteBackend::check() {
   }
   if (immutable_) require_unchanged();
   return problems;
+}
+
+std::vector<store::Backend::Loss> SqliteBackend::mend() {
+  refuse_after_fork(generation_, target_.name);
+  require_same_file();
+  const Lease lease = writer_.lease(options_.busy_timeout, "a repair");
+  return sqlite::mend(*lease, std::chrono::steady_clock::now() + options_.busy_timeout);
 }
 
 void SqliteBackend::copy_to(const std::string& path, const store::Copying& how) {

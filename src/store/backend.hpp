@@ -171,6 +171,9 @@ class Backend {
   /// The name of the store for messages: a path or URL.
   [[nodiscard]] virtual const std::string& name() const = 0;
 
+  /// The file that holds the store, absolute; empty where there is none.
+  [[nodiscard]] virtual std::string file() const { return {}; }
+
   /// What the names of files begin with that a cache of this store may make; empty: none.
   [[nodiscard]] virtual std::string cache_path() const { return {}; }
 
@@ -214,6 +217,15 @@ class Backend {
   /// Proves the store's own structure (for SQLite, PRAGMA integrity_check); one line per
   /// problem, empty when sound. Reads only.
   virtual std::vector<std::string> check() = 0;
+
+  /// What mend() could not keep: what it was, and its bytes.
+  struct Loss {
+    std::string what;
+    std::string bytes;
+  };
+  /// Makes anew what the store derives from its own records (for SQLite, indexes), where check()
+  /// complains. With no transaction of this process open.
+  virtual std::vector<Loss> mend() { return {}; }
 
   /// Copies what is committed into the file `path`, which is empty and the caller's alone, as one
   /// state. UsageError where the store has no file.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // For the tests that plant damage: a database that was sound before, and the assertion that
-// check() reports exactly what is expected, no more.
+// check() reports exactly what is expected, no more. Whatever a test has planted is repaired at
+// its end: a dry run changes nothing and promises what the repair then does, check() is clean
+// after it, and what was not damaged is as it was.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +24,49 @@ class Damage : public OnEveryStore {
   };
 
   /// To be called before the damage: what follows is due to it alone.
-  void SetUp() override { root.set("sound", {{"a", 1}, {"b", {1, 2}}}); }
+  void SetUp() override {
+    root.set("sound", {{"a", 1}, {"b", {1, 2}}});
+    const Dict sound = root["sound"].as_dict();
+    for (const NodeId id : {id_of(sound), id_of(sound["b"].as_list())}) {
+      sound_.push_back(stored_node(db, id));
+    }
+  }
+
+  void TearDown() override {
+    if (HasFatalFailure() || db.check().ok()) return;
+    const Records before = all_records(db);
+    const RepairReport promised = db.repair({.dry_run = true});
+    EXPECT_EQ(all_records(db), before) << "a dry run changed something";
+    EXPECT_TRUE(promised.dry_run);
+    EXPECT_TRUE(promised.backup.empty());
+    const RepairReport report = db.repair({.backup = false});
+    SCOPED_TRACE(told(report));
+    EXPECT_FALSE(report.mended.empty());
+    EXPECT_TRUE(report.left.empty());
+    EXPECT_EQ(told(promised), told(report));
+    expect_clean(db);
+    EXPECT_TRUE(db.repair({.backup = false}).sound());
+    for (const NodeRecord& was : sound_) {
+      if (!sound_survives_) break;
+      const NodeRecord now = stored_node(db, was.id);
+      EXPECT_EQ(now.body, was.body);
+      EXPECT_EQ(now.layout, was.layout);
+      EXPECT_EQ(now.anchor, was.anchor);
+    }
+  }
+
+  static std::string told(const RepairReport& report) {
+    std::string text;
+    const auto add = [&text](const char* what, const std::vector<Repaired>& list) {
+      for (const Repaired& one : list) {
+        text += std::string(what) + " " + one.node + ": " + one.what + "\n";
+      }
+    };
+    add("mended", report.mended);
+    add("lost", report.lost);
+    add("left", report.left);
+    return text;
+  }
 
   void expect(const std::vector<Expected>& expected) {
     const CheckReport report = db.check();
@@ -73,6 +117,10 @@ class Damage : public OnEveryStore {
   static constexpr NodeId kAbsent = 4242;
 
   Dict root = db.root();
+  bool sound_survives_ = true;
+
+ private:
+  std::vector<NodeRecord> sound_;
 };
 
 }  // namespace graven::test

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""graven repair: planted damage is told, mended, and the file as it was kept."""
+
+import json
+import sqlite3
+
+import pytest
+
+
+@pytest.fixture
+def damaged(graven):
+    graven.set("tasks", '{"T1": {"title": "write"}, "T2": {"title": "read"}}')
+    connection = sqlite3.connect(graven.folder / "state.db")
+    with connection:
+        # The newest node: T2.
+        connection.execute("UPDATE node SET body = x'ffff' WHERE id = (SELECT max(id) FROM node)")
+    connection.close()
+    assert not json.loads(graven.run("check", "state.db", "--json", status=1))["ok"]
+    return graven
+
+
+def test_nothing_to_repair(graven):
+    graven.set("a", "1")
+    assert "nothing to repair" in graven.run("repair", "state.db")
+    assert not (graven.folder / "state.db.before-repair").exists()
+
+
+def test_a_dry_run_changes_nothing(damaged):
+    before = (damaged.folder / "state.db").read_bytes()
+    assert "would be lost" in damaged.run("repair", "state.db", "--dry-run")
+    assert (damaged.folder / "state.db").read_bytes() == before
+    assert not (damaged.folder / "state.db.before-repair").exists()
+    assert not json.loads(damaged.run("check", "state.db", "--json", status=1))["ok"]
+
+
+def test_it_is_mended_and_the_file_as_it_was_is_kept(damaged):
+    report = json.loads(damaged.run("repair", "state.db", "--json"))
+    assert report["ok"] and not report["dry_run"]
+    assert [one["bytes"] for one in report["lost"]] == [{"$bytes": "//8="}]
+    assert report["mended"] and report["left"] == []
+    assert report["backup"] == str(damaged.folder / "state.db.before-repair")
+    assert damaged.is_sound()
+    assert damaged.get("tasks") == {"T1": {"title": "write"}, "T2": {}}
+    assert not json.loads(damaged.run("check", report["backup"], "--json", status=1))["ok"]
+
+
+def test_without_a_backup(damaged):
+    assert "sound now" in damaged.run("repair", "state.db", "--no-backup")
+    assert damaged.is_sound()
+    assert not (damaged.folder / "state.db.before-repair").exists()
+
+
+def test_an_index_that_lacks_rows(graven):
+    graven.set("a", "1")
+    connection = sqlite3.connect(graven.folder / "state.db", isolation_level=None)
+    try:
+        connection.execute("CREATE TABLE own (x)")
+        connection.execute("CREATE INDEX own_x ON own (x)")
+        connection.executemany("INSERT INTO own VALUES (?)", [(i,) for i in range(100)])
+        connection.execute("PRAGMA writable_schema = ON")
+        row = connection.execute(
+            "SELECT rowid, type, name, tbl_name, rootpage, sql FROM sqlite_schema "
+            "WHERE name = 'own_x'"
+        ).fetchone()
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'own_x'")
+        connection.execute("PRAGMA writable_schema = RESET")
+        connection.execute("INSERT INTO own VALUES (1000)")  # the index does not hear of it
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "INSERT INTO sqlite_schema (rowid, type, name, tbl_name, rootpage, sql) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            row,
+        )
+    finally:
+        connection.close()
+    assert "own_x" in graven.run("check", "state.db", status=1)
+    graven.run("repair", "state.db")
+    assert graven.is_sound()
+
+
+def test_pages_that_cannot_be_read_are_left(graven):
+    graven.load(b"[" + b",".join(b'"%d-%s"' % (i, b"x" * 90) for i in range(5000)) + b"]", "big")
+    graven.run("maintenance", "state.db")
+    connection = sqlite3.connect(graven.folder / "state.db")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    path = graven.folder / "state.db"
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 8192] = b"\xff" * 8192
+    path.write_bytes(content)
+    out = graven.run("repair", "state.db", "--no-backup", status=1)
+    assert "left:" in out and "restore a backup" in out
+
+
+def test_wrong_usage(graven):
+    graven.error("repair", "none.db")
+    graven.error("repair")
