@@ -107,6 +107,13 @@ CheckReport check(const DatabaseHandle& self, const nb::object& progress) {
   return with_database(self, [&](const Database& database) { return database.check(report); });
 }
 
+RepairReport repair(const DatabaseHandle& self, bool dry_run, bool backup,
+                    const nb::object& progress) {
+  const RepairOptions options{
+      .dry_run = dry_run, .backup = backup, .progress = progress_of(progress)};
+  return with_database(self, [&](const Database& database) { return database.repair(options); });
+}
+
 BackupReport backup(const DatabaseHandle& self, const std::filesystem::path& path,
                     const nb::object& progress, bool overwrite, int pages_per_step, double pause,
                     bool allow_network_file_system) {
@@ -151,6 +158,31 @@ void bind_report(nb::module_& module) {
                ", nodes=" + std::to_string(report.nodes) +
                ", links=" + std::to_string(report.links) +
                ", problems=" + std::to_string(report.problems.size()) + ")";
+      });
+}
+
+void bind_repair(nb::module_& module) {
+  nb::class_<Repaired>(module, "Repaired", "One thing that repair() did, or could not do.")
+      .def_ro("node", &Repaired::node, "The uid of the node concerned, or an empty text.")
+      .def_ro("what", &Repaired::what, "In words.")
+      .def_prop_ro(
+          "bytes",
+          [](const Repaired& one) { return nb::bytes(one.bytes.data(), one.bytes.size()); },
+          "Of what was lost: the record as it was stored, its first MiB.")
+      .def("__repr__", [](const Repaired& one) {
+        return "Repaired(node='" + one.node + "', what='" + one.what + "')";
+      });
+  nb::class_<RepairReport>(module, "RepairReport", "What repair() did.")
+      .def_prop_ro("sound", &RepairReport::sound, "Whether there was nothing to repair.")
+      .def_ro("mended", &RepairReport::mended, "What was put right.")
+      .def_ro("lost", &RepairReport::lost, "What could not be read or told apart, and is gone.")
+      .def_ro("left", &RepairReport::left, "What check() still finds.")
+      .def_ro("backup", &RepairReport::backup, "The copy made before, or an empty text.")
+      .def_ro("dry_run", &RepairReport::dry_run, "Whether nothing was changed.")
+      .def("__repr__", [](const RepairReport& report) {
+        return "RepairReport(mended=" + std::to_string(report.mended.size()) +
+               ", lost=" + std::to_string(report.lost.size()) +
+               ", left=" + std::to_string(report.left.size()) + ")";
       });
 }
 
@@ -227,6 +259,13 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
            nb::sig("def check(self, progress: Callable[[int, int], object] | None = None) -> "
                    "CheckReport"),
            "Looks at everything and writes nothing, while others write.");
+  type.def("repair", repair, nb::arg("dry_run") = false, nb::arg("backup") = true,
+           nb::arg("progress") = nb::none(),
+           nb::sig("def repair(self, dry_run: bool = False, backup: bool = True, progress: "
+                   "Callable[[int, int], object] | None = None) -> RepairReport"),
+           "Puts right what check() finds, as far as it can be, in one transaction, and looks\n"
+           "again. The file is copied to `<file>.before-repair` first, unless told otherwise.\n"
+           "dry_run: tells what would be done, and changes nothing. Not inside a transaction.");
   type.def(
       "backup", backup, nb::arg("path"), nb::arg("progress") = nb::none(),
       nb::arg("overwrite") = false, nb::kw_only(), nb::arg("pages_per_step") = 1024,
@@ -297,6 +336,7 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
 
 void bind_database(nb::module_& module) {
   bind_report(module);
+  bind_repair(module);
   auto type =
       nb::class_<DatabaseHandle, DictHandle>(module, "Database", "What graven.DB is made of.");
   type.def("__init__", open, nb::arg("url").none(), nb::arg("prefix") = "",

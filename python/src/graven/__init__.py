@@ -30,6 +30,8 @@ from graven._graven import (
     List,
     MapStats,
     Problem,
+    Repaired,
+    RepairReport,
     Snapshot,
     SqlConnection,
     SqlCursor,
@@ -80,7 +82,7 @@ _ItemsView.register(_graven.DictItems)
 
 for _class in (
     *(BackupReport, CheckReport, Dict, List, MapStats, Problem, Snapshot, Transaction, Transactor),
-    *(Change, DB, Map, Watch),
+    *(Change, DB, Map, Repaired, RepairReport, Watch),
 ):
     _class.__module__ = "graven"
 del _class
@@ -122,6 +124,8 @@ __all__ = [
     "MapStats",
     "PoolStats",
     "Problem",
+    "RepairReport",
+    "Repaired",
     "Snapshot",
     "SqlConnection",
     "SqlCursor",

@@ -352,6 +352,52 @@ class CheckReport:
 
     def __repr__(self) -> str: ...
 
+class Repaired:
+    """One thing that repair() did, or could not do."""
+
+    @property
+    def node(self) -> str:
+        """The uid of the node concerned, or an empty text."""
+
+    @property
+    def what(self) -> str:
+        """In words."""
+
+    @property
+    def bytes(self) -> bytes:
+        """Of what was lost: the record as it was stored, its first MiB."""
+
+    def __repr__(self) -> str: ...
+
+class RepairReport:
+    """What repair() did."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether there was nothing to repair."""
+
+    @property
+    def mended(self) -> list[Repaired]:
+        """What was put right."""
+
+    @property
+    def lost(self) -> list[Repaired]:
+        """What could not be read or told apart, and is gone."""
+
+    @property
+    def left(self) -> list[Repaired]:
+        """What check() still finds."""
+
+    @property
+    def backup(self) -> str:
+        """The copy made before, or an empty text."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing was changed."""
+
+    def __repr__(self) -> str: ...
+
 class Database(Dict):
     """What graven.DB is made of."""
 
@@ -494,6 +540,18 @@ class Database(Dict):
 
     def check(self, progress: Callable[[int, int], object] | None = None) -> CheckReport:
         """Looks at everything and writes nothing, while others write."""
+
+    def repair(
+        self,
+        dry_run: bool = False,
+        backup: bool = True,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> RepairReport:
+        """
+        Puts right what check() finds, as far as it can be, in one transaction, and looks
+        again. The file is copied to `<file>.before-repair` first, unless told otherwise.
+        dry_run: tells what would be done, and changes nothing. Not inside a transaction.
+        """
 
     def backup(
         self,
