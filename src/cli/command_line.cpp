@@ -13,6 +13,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/console.hpp"
+#include "cli/generate.hpp"
 #include "cli/verbs.hpp"
 
 namespace graven::cli {
@@ -142,6 +144,13 @@ Verb CommandLine::declare(const char* name, const char* about, const char* more,
 }
 
 int CommandLine::run(std::vector<std::string> arguments) {
+  // Not in the help: the build calls it.
+  if (arguments.size() == 2 && arguments.front() == "--generate") {
+    Output out;
+    out.put(generate(*app_, arguments.back()));
+    out.flush();
+    return kDone;
+  }
   arguments = protect_negative_numbers(std::move(arguments));
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {

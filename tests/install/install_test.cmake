@@ -33,6 +33,15 @@ foreach(text IN LISTS texts)
   endif()
 endforeach()
 
+# What the command says of itself lies where man and the shells look.
+if(EXISTS "${WORK}/prefix/bin/graven")
+  foreach(page man/man1/graven.1 bash-completion/completions/graven zsh/site-functions/_graven)
+    if(NOT EXISTS "${WORK}/prefix/share/${page}")
+      message(FATAL_ERROR "share/${page} is not installed")
+    endif()
+  endforeach()
+endif()
+
 # find_package
 step("find_package: configure" "${CMAKE_COMMAND}" -S "${consumer}" -B "${WORK}/package" -G Ninja
   "-DCMAKE_PREFIX_PATH=${WORK}/prefix" "-DCMAKE_CXX_COMPILER=${COMPILER}"
