@@ -13,6 +13,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/answer.hpp"
 #include "cli/console.hpp"
 #include "cli/generate.hpp"
 #include "cli/verbs.hpp"
@@ -122,6 +123,11 @@ void Verb::where(Where& target) {
 }
 Option Verb::json(bool& target, const char* about) { return flag("--json", target, about); }
 
+Option Verb::json(const char* about) {
+  const std::string text(about);  // const: the description, not a target
+  return Option(app_->add_flag("--json", text));
+}
+
 // --- CommandLine
 
 CommandLine::CommandLine(std::string program)
@@ -152,12 +158,20 @@ int CommandLine::run(std::vector<std::string> arguments) {
     return kDone;
   }
   arguments = protect_negative_numbers(std::move(arguments));
+  const auto plain = std::find(arguments.begin(), arguments.end(), "--");
+  const bool asked_for_json = std::find(arguments.begin(), plain, "--json") != plain;
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     app_->parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0 && asked_for_json) {
+      json_ = true;
+      complain("usage", error.what(), json_);
+      return kFailed;
+    }
     return app_->exit(error) == 0 ? kDone : kFailed;
   }
+  json_ = app_->get_subcommands().front()->get_option("--json")->count() > 0;
   return run_();
 }
 

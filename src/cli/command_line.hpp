@@ -32,7 +32,6 @@ class CommandLine final : public Verbs {
   std::unique_ptr<CLI::App> app_;
   std::string program_;
   std::function<int()> run_{};
-  std::string verb_{};
   bool json_ = false;
 };
 

@@ -4,6 +4,7 @@
 // what graven is for. Leaves the file for the reader to look into.
 //
 // Always holds: only a database that an earlier demo made is replaced. The main thread's.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/answer.hpp"
 #include "cli/console.hpp"
 #include "cli/demo_import.hpp"
 #include "cli/demo_show.hpp"
@@ -28,6 +30,7 @@ struct DemoOptions {
   std::string input{};
   std::string output = "build/demo/packages.db";
   std::string program = "graven";  // as it was called, for the commands to try next
+  bool json = false;
 };
 
 namespace fs = std::filesystem;
@@ -131,13 +134,23 @@ void show(DemoPage& page, const DemoOptions& options, const ImportReport& report
 }
 
 int run_demo(const DemoOptions& options) {
-  Output out;
+  const int nowhere = options.json ? ::open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+  Output out(options.json ? nowhere : 1);
   DemoPage page(out);
   make_room(options.output);
   const Stopwatch whole;
   const ImportReport report = import(page, options);
   show(page, options, report);
   page.heading(fmt::format("The demo took {}.", human_time(whole.seconds())));
+  if (options.json) {
+    ::close(nowhere);
+    answer(Data::dict({{"database", options.output},
+                       {"packages", Data(std::uint64_t{report.packages.size()})},
+                       {"links", Data(report.links)},
+                       {"reading_seconds", report.reading_seconds},
+                       {"linking_seconds", report.linking_seconds},
+                       {"seconds", whole.seconds()}}));
+  }
   return kDone;
 }
 
@@ -156,6 +169,7 @@ void declare_demo(Verbs& verbs) {
   verb.value("-o,--out", options.output, "The database (default build/demo/packages.db)")
       .named("FILE");
   options.program = verbs.program();
+  verb.json(options.json, "No page, but one JSON document of figures");
 }
 
 }  // namespace graven::cli

@@ -6,12 +6,10 @@
 // Single-threaded.
 #include <csignal>
 #include <exception>
-#include <new>
 #include <string>
 #include <vector>
 
-#include <fmt/format.h>
-
+#include "cli/answer.hpp"
 #include "cli/command_line.hpp"
 #include "cli/console.hpp"
 #include "cli/path.hpp"
@@ -28,30 +26,25 @@ int end_by_signal(int signal) {
 
 int run(int count, char** values) {
   prepare_descriptors();
-  const auto complain = [](const std::exception& error) {
-    note(fmt::format("graven: {}", error.what()));
-  };
+  CommandLine line(count > 0 ? values[0] : "graven");
   try {
-    CommandLine line(count > 0 ? values[0] : "graven");
     return line.run(std::vector<std::string>(values + (count > 0 ? 1 : 0), values + count));
   } catch (const OutputClosed&) {
     return end_by_signal(SIGPIPE);
   } catch (const Interrupted& interrupted) {
-    complain(interrupted);
+    complain(interrupted, line.json());
     return end_by_signal(interrupted.signal());
   } catch (const NotFound& error) {
-    complain(error);
+    complain(error, line.json());
     return kNotFound;
   } catch (const KeyNotFound& error) {
-    complain(error);
+    complain(error, line.json());
     return kNotFound;
   } catch (const IndexOutOfRange& error) {
-    complain(error);
+    complain(error, line.json());
     return kNotFound;
-  } catch (const std::bad_alloc&) {
-    note("graven: out of memory");
   } catch (const std::exception& error) {
-    complain(error);
+    complain(error, line.json());
   }
   return kFailed;
 }

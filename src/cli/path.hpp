@@ -18,6 +18,11 @@ class NotFound : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A path for programs, as arguments take it; that of the root is empty.
+inline std::string exact_path(const Path& path) {
+  return path.empty() ? std::string() : format_path(path);
+}
+
 /// One step down: NotFound when there is nothing, or when `from` is neither dict nor list.
 /// `count` is the number of segments of `path` that the step completes, for messages.
 Value step_down(const Value& from, const Path& path, std::size_t count);

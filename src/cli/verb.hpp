@@ -70,7 +70,10 @@ class Verb {
   Option database(std::string& target, const char* about = "File or URL of the database");
   void where(Where& target);
   Option path(std::string& target, const char* about) { return value("PATH", target, about); }
+  /// Every verb has it: its answer, and its errors, are JSON.
   Option json(bool& target, const char* about);
+  /// For a verb whose answer is JSON anyway.
+  Option json(const char* about);
 
  private:
   CLI::App* app_;

@@ -22,6 +22,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/answer.hpp"
 #include "cli/console.hpp"
 #include "cli/encoding.hpp"
 #include "cli/json_writer.hpp"
@@ -49,6 +50,7 @@ struct RestoreVerb {
 
 struct MaintenanceOptions {
   Where where{};
+  bool json = false;
 };
 
 using Clock = std::chrono::steady_clock;
@@ -124,7 +126,7 @@ bool is_scheduled(std::string_view name, const std::string& stem) {
 }
 
 /// Deletes all but the newest `keep`.
-void retain(const std::string& folder, const std::string& stem, std::uint64_t keep) {
+void retain(const std::string& folder, const std::string& stem, std::uint64_t keep, bool json) {
   std::vector<std::string> names;
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
   if (!entries) return;
@@ -135,8 +137,10 @@ void retain(const std::string& folder, const std::string& stem, std::uint64_t ke
   for (std::size_t i = 0; i + keep < names.size(); ++i) {
     const std::string path = folder + "/" + names[i];
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-      note(fmt::format("graven: {} is no longer needed, but could not be deleted: {}", path,
-                       std::strerror(errno)));
+      complain("unavailable",
+               fmt::format("{} is no longer needed, but could not be deleted: {}", path,
+                           std::strerror(errno)),
+               json);
     }
   }
 }
@@ -156,12 +160,12 @@ int run_scheduled(const BackupVerb& options) {
       const Stopwatch watch;
       const std::string target = fmt::format("{}/{}-{}.db", options.target, stem, moment_now());
       tell(back_up(db, target, false), watch.seconds(), options.json);
-      retain(options.target, stem, options.keep);
+      retain(options.target, stem, options.keep, options.json);
     } catch (const Interrupted&) {
       return kDone;  // as asked to
     } catch (const Error& error) {
       // The next may work: a disk has room again, a lock is given up.
-      note(fmt::format("graven: {}", error.what()));
+      complain(error, options.json);
     }
     next = std::max(next, Clock::now());
     if (!InterruptGuard::sleep_until(next)) return kDone;
@@ -203,6 +207,10 @@ int run_maintenance(const MaintenanceOptions& options) {
   db.maintenance();
   const std::uint64_t after = db.size_on_disk();
   db.close();
+  if (options.json) {
+    answer(Data::dict({{"bytes_before", Data(before)}, {"bytes", Data(after)}}));
+    return kDone;
+  }
   Output out;
   out.line(fmt::format("{}: {} before, {} now", options.where.database, human_bytes(before),
                        human_bytes(after)));
@@ -259,6 +267,7 @@ void declare_maintenance(Verbs& verbs) {
                 "  graven maintenance state.db",
                 run_maintenance);
   verb.where(options.where);
+  verb.json(options.json, "The sizes as JSON");
 }
 
 }  // namespace graven::cli

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/answer.hpp"
 #include "cli/console.hpp"
 #include "cli/encoding.hpp"
 #include "cli/json_writer.hpp"
@@ -25,6 +26,7 @@ struct CheckOptions {
 struct WhyOptions {
   Where where{};
   std::string node{};
+  bool json = false;
 };
 
 Data report_as_data(const CheckReport& report) {
@@ -109,6 +111,20 @@ int run_why(const WhyOptions& options) {
   const Value value = find_node(db, options.node);
   const Node& node = *node_of(value);
   const std::vector<std::string> uids = db.why_alive(node);
+  if (options.json) {
+    Data parts = Data::list();
+    const Path path = name_path(db, uids);
+    for (std::size_t at = 0; at < uids.size(); ++at) {
+      append(parts, Data::dict({{"key", at == 0 ? Data(nullptr) : Data(path[at - 1])},
+                                {"uid", uids[at]}}));
+    }
+    answer(Data::dict({{"uid", node.uid()},
+                       {"reached", !uids.empty()},
+                       {"path", exact_path(path)},
+                       {"nodes", parts},
+                       {"parents", Data(std::uint64_t{node.refcount()})}}));
+    return kDone;
+  }
   Output out;
   if (uids.empty()) {
     out.line(
@@ -157,6 +173,7 @@ void declare_why(Verbs& verbs) {
                 run_why);
   verb.where(options.where);
   verb.value("NODE", options.node, "A path or a uid").required();
+  verb.json(options.json, "The path as JSON");
 }
 
 }  // namespace graven::cli

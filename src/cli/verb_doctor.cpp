@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/answer.hpp"
 #include "cli/console.hpp"
 #include "cli/json_writer.hpp"
 #include "cli/verbs.hpp"
@@ -46,7 +47,13 @@ int run_doctor(const DoctorOptions& options) {
     out.line(to_json_text(as_data(findings, well)));
   } else {
     for (const Finding& finding : findings) {
-      out.line(fmt::format("{:<8} {}", name_of(finding.severity), finding.what));
+      const std::string name = fmt::format("{:<8}", name_of(finding.severity));
+      out.line(fmt::format("{} {}",
+                           finding.severity == Severity::kNote ? name
+                           : finding.severity == Severity::kWarning
+                               ? coloured(Colour::kYellow, name)
+                               : coloured(Colour::kRed, name),
+                           finding.what));
       if (!finding.remedy.empty()) out.line(fmt::format("{:<8} -> {}", "", finding.remedy));
     }
     out.line(fmt::format("{}: {}, SQLite {}", options.database,

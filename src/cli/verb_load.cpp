@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/answer.hpp"
 #include "cli/console.hpp"
 #include "cli/encoding.hpp"
 #include "cli/input.hpp"
@@ -33,6 +34,7 @@ struct LoadOptions {
   bool plain = false;
   bool parents = false;
   bool quiet = false;
+  bool json = false;
   std::uint64_t batch = 10'000;
 };
 
@@ -46,6 +48,25 @@ constexpr std::int64_t kTargetLabel = 0;
 Data::Item as_item(const Value& value) {
   if (value.is<Dict>()) return value.as_dict();
   return value.as_list();
+}
+
+void tell(const LoadOptions& options, const Path& path, std::uint64_t bytes,
+          std::optional<std::uint64_t> lines, double seconds) {
+  if (options.json) {
+    Data told =
+        Data::dict({{"path", exact_path(path)}, {"bytes", Data(bytes)}, {"seconds", seconds}});
+    if (lines) {
+      Data::Container& container = told.container(std::get<Data::Index>(told.root()));
+      container.keys.emplace_back("lines");
+      container.items.emplace_back(static_cast<std::int64_t>(*lines));
+    }
+    answer(told);
+  } else if (!options.quiet) {
+    const std::string what = lines ? fmt::format("{} {} ({})", grouped(*lines),
+                                                 *lines == 1 ? "line" : "lines", human_bytes(bytes))
+                                   : human_bytes(bytes);
+    note(fmt::format("loaded {} into {} in {}", what, format_path(path), human_time(seconds)));
+  }
 }
 
 void load_json(const LoadOptions& options) {
@@ -86,10 +107,7 @@ void load_json(const LoadOptions& options) {
     stop_if_asked();
   });
   db.close();
-  if (!options.quiet) {
-    note(fmt::format("loaded {} into {} in {}", human_bytes(bytes), format_path(path),
-                     human_time(watch.seconds())));
-  }
+  tell(options, path, bytes, std::nullopt, watch.seconds());
 }
 
 /// NDJSON into one container.
@@ -159,11 +177,7 @@ void LineLoader::run() {
     throw Interrupted(signal, "interrupted; " + so_far());
   }
   if (db_) db_->close();
-  if (!options_.quiet) {
-    note(fmt::format("loaded {} {} ({}) into {} in {}", grouped(values_),
-                     values_ == 1 ? "line" : "lines", human_bytes(bytes_done_), format_path(path_),
-                     human_time(watch.seconds())));
-  }
+  tell(options_, path_, bytes_done_, values_, watch.seconds());
 }
 
 // Reads up to a batch of lines; false when there is none, or when asked to stop.
@@ -359,6 +373,7 @@ void declare_load(Verbs& verbs) {
             "Take objects such as {\"$bytes\": ...} literally, as other programs' data");
   verb.flag("--parents", options.parents, "Make dicts that are missing on the way");
   verb.flag("-q,--quiet", options.quiet, "No progress bar and no summary");
+  verb.json(options.json, "A summary as JSON, on standard output");
 }
 
 }  // namespace graven::cli

@@ -156,9 +156,22 @@ int run_ls(const LsOptions& options) {
   std::vector<Row> rows;
   Data names = Data::list();
   const bool keys_only = !options.details && !options.json;
+  const auto as_data = [](const std::string& key, const Value& item) {
+    Data row = Data::dict({{"key", key}, {"kind", std::string(item.type_name())}});
+    if (node_of(item) == nullptr && !item.is<std::string>() && !item.is<Bytes>()) return row;
+    const std::uint64_t size = node_of(item) != nullptr ? size_of(item)
+                               : item.is<Bytes>()       ? item.get<Bytes>().data.size()
+                                                        : item.get<std::string>().size();
+    Data::Container& container = row.container(std::get<Data::Index>(row.root()));
+    container.keys.emplace_back("size");
+    container.items.emplace_back(static_cast<std::int64_t>(size));
+    return row;
+  };
   const auto add = [&](const std::string& key, const Value& item) {
     if (keys_only) {
       out.line(format_segment(key));
+    } else if (options.json && options.details) {
+      append(names, as_data(key, item));
     } else if (options.json) {
       names.container(std::get<Data::Index>(names.root())).items.emplace_back(key);
     } else {
@@ -226,6 +239,7 @@ void declare_get(Verbs& verbs) {
   verb.value("-d,--depth", options.depth,
              "Levels to print; dicts and lists below them as {\"$node\": uid}")
       .named("N");
+  verb.json("Errors as JSON too");
 }
 
 void declare_ls(Verbs& verbs) {
@@ -238,10 +252,9 @@ void declare_ls(Verbs& verbs) {
                 run_ls);
   verb.where(options.where);
   verb.path(options.path, "Where to look (default: the root)");
-  const Option details =
-      verb.flag("-l,--long", options.details,
-                "Kinds and sizes: entries of containers, bytes of strings and bytes");
-  verb.json(options.json, "One JSON list of keys").excludes(details);
+  verb.flag("-l,--long", options.details,
+            "Kinds and sizes: entries of containers, bytes of strings and bytes");
+  verb.json(options.json, "One JSON list of keys; with -l of objects: key, kind, size");
 }
 
 void declare_dump(Verbs& verbs) {
@@ -261,6 +274,7 @@ void declare_dump(Verbs& verbs) {
   verb.value("--indent", options.indent, "Spaces a level (default: all on one line)")
       .named("N")
       .between(0, 16);
+  verb.json("Errors as JSON too");
 }
 
 }  // namespace graven::cli

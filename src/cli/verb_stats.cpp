@@ -8,7 +8,9 @@
 #include <ctime>
 #include <optional>
 
+#include "cli/answer.hpp"
 #include "cli/console.hpp"
+#include "cli/json_writer.hpp"
 #include "cli/verbs.hpp"
 #include "console/serve.hpp"
 #include "console/status.hpp"
@@ -25,6 +27,7 @@ struct TopOptions {
   Where where{};
   double interval = 1;
   std::uint64_t count = 0;  // 0: until interrupted
+  bool json = false;
 };
 
 struct ServeOptions {
@@ -39,6 +42,7 @@ struct ServeOptions {
   std::uint64_t most_wal_mb = 256;
   std::uint64_t least_free_mb = 100;
   bool expect_writable = false;
+  bool json = false;
 };
 
 using Clock = std::chrono::steady_clock;
@@ -67,6 +71,17 @@ std::string line_of(const Stats& stats, const Moved& moved) {
                      moved.seconds > 0 ? static_cast<double>(moved.commits) / moved.seconds : 0.0,
                      stats.file.commits, stats.file.size_bytes, stats.file.wal_bytes,
                      stats.file.free_pages, stats.process.owners);
+}
+
+Data as_data(const Stats& stats, const Moved& moved) {
+  return Data::dict({{"seconds", moved.seconds},
+                     {"commits_per_second",
+                      moved.seconds > 0 ? static_cast<double>(moved.commits) / moved.seconds : 0.0},
+                     {"commits", Data(stats.file.commits)},
+                     {"size_bytes", Data(stats.file.size_bytes)},
+                     {"wal_bytes", Data(stats.file.wal_bytes)},
+                     {"free_pages", Data(stats.file.free_pages)},
+                     {"owners", Data(std::uint64_t{stats.process.owners})}});
 }
 
 std::string screen_of(const Stats& stats, const Moved& moved) {
@@ -120,7 +135,9 @@ int run_top(const TopOptions& options) {
     }
     before = now;
     commits = stats.file.commits;
-    if (screen) {
+    if (options.json) {
+      out.line(to_json_text(as_data(stats, moved)));
+    } else if (screen) {
       out.put(screen_of(stats, moved));
     } else {
       out.line(line_of(stats, moved));
@@ -143,7 +160,8 @@ int run_serve(const ServeOptions& options) {
                     .least_free = options.least_free_mb << 20U,
                     .expect_writable = options.expect_writable};
   serving.log_level = options.log_level;
-  serving.listening = [](const std::string& url) {
+  serving.listening = [&options](const std::string& url) {
+    if (options.json) return answer(Data::dict({{"url", url}}));
     Output out;
     out.line(url);
     out.flush();
@@ -181,6 +199,7 @@ void declare_top(Verbs& verbs) {
       .named("S")
       .between(0.05, 86400.0);
   verb.value("-n,--count", options.count, "Looks (default: until Ctrl-C)").named("N");
+  verb.json(options.json, "A JSON document each time");
 }
 
 void declare_serve(Verbs& verbs) {
@@ -212,6 +231,7 @@ void declare_serve(Verbs& verbs) {
       .named("MIB");
   verb.flag("--expect-writable", options.expect_writable,
             "Not ready where the file cannot be written");
+  verb.json(options.json, "The URL as JSON");
 }
 
 }  // namespace graven::cli

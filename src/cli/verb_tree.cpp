@@ -10,6 +10,7 @@
 
 #include "cli/console.hpp"
 #include "cli/encoding.hpp"
+#include "cli/json_writer.hpp"
 #include "cli/partial.hpp"
 #include "cli/path.hpp"
 #include "cli/verbs.hpp"
@@ -22,6 +23,7 @@ struct TreeOptions {
   std::string path{};
   std::uint64_t depth = 3;
   std::uint64_t width = 20;
+  bool json = false;
 };
 
 // One open container: its children still to come, and how their lines begin.
@@ -48,25 +50,53 @@ bool next(Level& level, std::string& key, Value& value) {
   return level.list->next(value);
 }
 
+/// A line of the outline as JSON.
+Data as_data(const Path& path, const Value& value) {
+  if (node_of(value) == nullptr) {
+    return Data::dict({{"path", exact_path(path)}, {"value", Data(value)}});
+  }
+  return Data::dict({{"path", exact_path(path)},
+                     {"kind", std::string(value.type_name())},
+                     {"size", Data(std::uint64_t{size_of(value)})}});
+}
+
+void set(Data& dict, std::string_view key, Data::Item item) {
+  Data::Container& container = dict.container(std::get<Data::Index>(dict.root()));
+  container.keys.emplace_back(key);
+  container.items.push_back(std::move(item));
+}
+
 int run_tree(const TreeOptions& options) {
   const Database db = open_database(options.where, Access::kRead);
   const Snapshot snapshot = db.snapshot();
   Path path = parse_path(options.path);
   const Value top = walk(snapshot.root(), path);
   Output out;
-  out.line(fmt::format("{}  {}", path.empty() ? db.name() : format_path(path), describe(top)));
-  if (node_of(top) == nullptr || options.depth == 0) {
+  Data told = Data::list();
+  if (options.json) {
+    append(told, as_data(path, top));
+  } else {
+    out.line(fmt::format("{}  {}", path.empty() ? db.name() : format_path(path), describe(top)));
+  }
+  const auto finish = [&] {
+    if (options.json) out.line(to_json_text(told));
     out.flush();
     return kDone;
-  }
+  };
+  if (node_of(top) == nullptr || options.depth == 0) return finish();
   std::unordered_map<std::string, std::string> shown;  // uid: path
-  shown.emplace(node_of(top)->uid(), format_path(path));
+  shown.emplace(node_of(top)->uid(), options.json ? exact_path(path) : format_path(path));
   std::vector<Level> levels;
   levels.push_back(level_of(top, ""));
   while (!levels.empty()) {
     Level& level = levels.back();
     if (options.width != 0 && level.done == options.width && level.done < level.size) {
-      out.line(fmt::format("{}└─ … {} more", level.indent, grouped(level.size - level.done)));
+      const std::uint64_t more = level.size - level.done;
+      if (options.json) {
+        append(told, Data::dict({{"path", exact_path(path)}, {"more", Data(more)}}));
+      } else {
+        out.line(fmt::format("{}└─ … {} more", level.indent, grouped(more)));
+      }
       level.done = level.size;
     }
     std::string key;
@@ -81,16 +111,22 @@ int run_tree(const TreeOptions& options) {
                                    format_segment(key), describe(value));
     const Node* node = node_of(value);
     path.push_back(std::move(key));
+    Data row = options.json ? as_data(path, value) : Data();
     bool descend = false;
     if (node != nullptr) {
       if (const auto before = shown.find(node->uid()); before != shown.end()) {
         line += fmt::format("  = {}", before->second);
+        if (options.json) set(row, "same_as", before->second);
       } else if (levels.size() < options.depth) {
-        shown.emplace(node->uid(), format_path(path));
+        shown.emplace(node->uid(), options.json ? exact_path(path) : format_path(path));
         descend = true;
       }
     }
-    out.line(line);
+    if (options.json) {
+      append(told, row);
+    } else {
+      out.line(line);
+    }
     if (descend) {
       std::string indent = level.indent + (last ? "   " : "│  ");
       levels.push_back(level_of(value, std::move(indent)));  // `level` ends here
@@ -98,8 +134,7 @@ int run_tree(const TreeOptions& options) {
       path.pop_back();
     }
   }
-  out.flush();
-  return kDone;
+  return finish();
 }
 
 }  // namespace
@@ -116,6 +151,7 @@ void declare_tree(Verbs& verbs) {
   verb.value("-d,--depth", options.depth, "Levels to show (default 3)").named("N").between(0, 200);
   verb.value("-w,--width", options.width, "Entries to show of each container (default 20, 0: all)")
       .named("N");
+  verb.json(options.json, "One JSON list: path, kind and size or value; more, same_as");
 }
 
 }  // namespace graven::cli

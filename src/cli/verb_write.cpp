@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/answer.hpp"
 #include "cli/console.hpp"
 #include "cli/encoding.hpp"
 #include "cli/json_reader.hpp"
@@ -26,15 +27,18 @@ struct SetOptions {
   std::string value{};
   bool string = false;
   bool parents = false;
+  bool json = false;
 };
 
 struct DelOptions {
   Where where{};
   std::string path{};
+  bool json = false;
 };
 
 struct CollectOptions {
   Where where{};
+  bool json = false;
 };
 
 std::string read_standard_input() {
@@ -86,6 +90,7 @@ int run_set(const SetOptions& options) {
   const Database db = open_database(options.where, access_to(path, options.parents));
   store(db, path, std::move(data), options.parents);
   db.close();
+  if (options.json) answer(Data::dict({{"path", exact_path(path)}}));
   return kDone;
 }
 
@@ -105,6 +110,7 @@ int run_del(const DelOptions& options) {
     }
   });
   db.close();
+  if (options.json) answer(Data::dict({{"path", exact_path(path)}}));
   return kDone;
 }
 
@@ -112,6 +118,10 @@ int run_collect(const CollectOptions& options) {
   const Database db = open_database(options.where, Access::kChange);
   const std::uint64_t reclaimed = db.collect();
   db.close();
+  if (options.json) {
+    answer(Data::dict({{"reclaimed", Data(reclaimed)}}));
+    return kDone;
+  }
   Output out;
   out.line(fmt::format("{} {} reclaimed", grouped(reclaimed), reclaimed == 1 ? "node" : "nodes"));
   out.flush();
@@ -138,6 +148,7 @@ void declare_set(Verbs& verbs) {
   verb.value("VALUE", options.value, "JSON, or - to read it from standard input").required();
   verb.flag("-s,--string", options.string, "VALUE is a string as it stands, not JSON");
   verb.flag("--parents", options.parents, "Make dicts that are missing on the way");
+  verb.json(options.json, "The path that was stored to, as JSON");
 }
 
 void declare_del(Verbs& verbs) {
@@ -150,6 +161,7 @@ void declare_del(Verbs& verbs) {
                 run_del);
   verb.where(options.where);
   verb.path(options.path, "What to delete").required();
+  verb.json(options.json, "The path that was deleted, as JSON");
 }
 
 void declare_collect(Verbs& verbs) {
@@ -159,6 +171,7 @@ void declare_collect(Verbs& verbs) {
                 "do.\nExample:\n  graven collect state.db",
                 run_collect);
   verb.where(options.where);
+  verb.json(options.json, "The number as JSON");
 }
 
 }  // namespace graven::cli

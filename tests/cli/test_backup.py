@@ -112,7 +112,7 @@ def test_a_schedule_goes_on_after_a_failure(filled):
     try:
         backup.stdout.readline()
         os.rename(folder, filled.folder / "away")
-        assert backup.stderr.readline().startswith(b"graven: ")
+        assert json.loads(backup.stderr.readline())["code"] == "unavailable"
         os.rename(filled.folder / "away", folder)
         assert json.loads(backup.stdout.readline())["nodes"] == 3
     finally:

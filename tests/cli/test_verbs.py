@@ -39,7 +39,6 @@ def test_help_explains_every_verb(graven):
         ["set", "state.db", "a"],
         ["tree", "state.db", "--depth", "x"],
         ["load", "state.db", "p", "f", "--batch", "0"],
-        ["ls", "state.db", "-l", "--json"],
     ],
 )
 def test_wrong_usage_is_status_2(graven, arguments):
