@@ -4,7 +4,7 @@
 // a descriptor of ours on the store, once closed, would drop the locks of this process on it.
 //
 // Any thread.
-#include <graven/doctor.hpp>
+#include "sqlite/doctor.hpp"
 
 #include <array>
 #include <dirent.h>
@@ -21,18 +21,16 @@
 #include "sqlite/raw_file.hpp"
 #include "sqlite/wal_lock.hpp"
 
-namespace graven {
+namespace graven::sqlite {
 namespace {
-
-using sqlite::file_state;
-using sqlite::Target;
 
 constexpr std::uint64_t kLargeWal = std::uint64_t{64} << 20U;
 constexpr std::uint64_t kLeastSpace = std::uint64_t{100} << 20U;
 
 class Examination {
  public:
-  explicit Examination(const Target& target) : target_(target) {}
+  Examination(const Target& target, const Surroundings& around)
+      : target_(target), around_(around) {}
 
   void libraries();
   void file_system();
@@ -54,6 +52,7 @@ class Examination {
   }
 
   const Target& target_;
+  const Surroundings& around_;
 };
 
 std::string mebibytes(std::uint64_t bytes) {
@@ -63,7 +62,7 @@ std::string mebibytes(std::uint64_t bytes) {
 std::string names_of(const std::set<long>& processes) {
   std::string text;
   for (const long process : processes) {
-    text += (text.empty() ? "" : ", ") + sqlite::process_name(process);
+    text += (text.empty() ? "" : ", ") + process_name(process);
   }
   return text;
 }
@@ -74,21 +73,13 @@ bool vulnerable(int version) {
 }
 
 void Examination::libraries() {
-  if (vulnerable(sqlite3_libversion_number())) {
+  if (vulnerable(around_.sqlite_version)) {
     add(Severity::kError, "sqlite_vulnerable",
         "this graven uses SQLite " + std::string(sqlite3_libversion()) +
             ", which can lose committed data when a checkpoint races a writer",
         "build graven with the SQLite it brings (GRAVEN_SQLITE=bundled), or update SQLite");
   }
-  std::set<std::string> loaded;
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    const auto path = line.find('/');
-    if (path != std::string::npos && line.find("libsqlite3", path) != std::string::npos) {
-      loaded.insert(line.substr(path));
-    }
-  }
-  for (const std::string& library : loaded) {
+  for (const std::string& library : around_.sqlite_libraries()) {
     add(Severity::kNote, "sqlite_mixed",
         library + " is loaded in this process too, beside graven's SQLite " +
             std::string(sqlite3_libversion()),
@@ -98,7 +89,7 @@ void Examination::libraries() {
 }
 
 void Examination::file_system() {
-  const std::string type = sqlite::network_file_system_of(target_.path);
+  const std::string type = around_.network_file_system(target_.path);
   if (type.empty()) return;
   add(Severity::kError, "network_file_system", target_.name + " lies on " + type,
       "move it to a local disk; locks and shared memory do not work well enough there");
@@ -122,9 +113,9 @@ void Examination::permissions() {
 }
 
 void Examination::space() {
-  struct statvfs disk {};
-  if (::statvfs(folder().c_str(), &disk) != 0) return;
-  const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+  const std::optional<std::uint64_t> there = around_.free_bytes(folder());
+  if (!there) return;
+  const std::uint64_t free = *there;
   const std::uint64_t size = file_state(target_.path).size;
   if (free < kLeastSpace) {
     add(Severity::kError, "disk_space", mebibytes(free) + " are free on the disk",
@@ -137,14 +128,14 @@ void Examination::space() {
 }
 
 void Examination::processes() {
-  const std::set<long> users = sqlite::lock_holders(target_.path, 0x40000000, 0x40000200);
+  const std::set<long> users = lock_holders(target_.path, 0x40000000, 0x40000200);
   if (users.empty()) return;
   add(Severity::kNote, "in_use", target_.name + " is open in " + names_of(users), "");
 }
 
 void Examination::wal() {
   const std::uint64_t size = file_state(target_.path + "-wal").size;
-  const std::set<long> users = sqlite::lock_holders(target_.path, 0x40000000, 0x40000200);
+  const std::set<long> users = lock_holders(target_.path, 0x40000000, 0x40000200);
   if (users.empty() && size > 0) {
     add(Severity::kNote, "wal_left",
         target_.name + "-wal has " + mebibytes(size) + " and no process has the store open",
@@ -152,7 +143,7 @@ void Examination::wal() {
   }
   if (users.empty() || size < kLargeWal) return;
   // WAL_READ_LOCK(0) to (4) in the -shm, https://sqlite.org/walformat.html
-  const std::set<long> readers = sqlite::lock_holders(target_.path + "-shm", 123, 127);
+  const std::set<long> readers = lock_holders(target_.path + "-shm", 123, 127);
   add(Severity::kWarning, "wal_large",
       target_.name + "-wal has " + mebibytes(size) +
           (readers.empty() ? ", and nobody reads at the moment"
@@ -163,7 +154,7 @@ void Examination::wal() {
 
 void Examination::free_pages() {
   std::array<unsigned char, 40> header{};
-  sqlite::RawFile(target_).read(header.data(), header.size(), 0);
+  RawFile(target_).read(header.data(), header.size(), 0);
   const auto number = [&header](std::size_t at) {
     return std::uint64_t{header[at]} << 24U | std::uint64_t{header[at + 1]} << 16U |
            std::uint64_t{header[at + 2]} << 8U | std::uint64_t{header[at + 3]};
@@ -188,6 +179,9 @@ void Examination::leftovers() {
     if (found == name + ".before-restore") {
       add(Severity::kNote, "before_restore", path + " is what a restore has replaced",
           "delete it once it is not needed; the next restore that keeps one needs its name");
+    } else if (found.starts_with(name + ".before-repair")) {
+      add(Severity::kNote, "before_repair", path + " is the store as it was before a repair",
+          "delete it once what the repair lost is not needed");
     } else if (found.starts_with(name + ".partial-")) {
       const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
       if (descriptor < 0) continue;
@@ -200,15 +194,38 @@ void Examination::leftovers() {
   }
 }
 
+std::optional<std::uint64_t> free_bytes_of(const std::string& folder) {
+  struct statvfs disk {};
+  if (::statvfs(folder.c_str(), &disk) != 0) return std::nullopt;
+  return std::uint64_t{disk.f_bavail} * disk.f_frsize;
+}
+
+std::set<std::string> libraries_here() {
+  std::set<std::string> loaded;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    const auto path = line.find('/');
+    if (path != std::string::npos && line.find("libsqlite3", path) != std::string::npos) {
+      loaded.insert(line.substr(path));
+    }
+  }
+  return loaded;
+}
+
 }  // namespace
 
-std::string_view sqlite_version() noexcept { return sqlite3_libversion(); }
+Surroundings real_surroundings() {
+  return {.network_file_system = network_file_system_of,
+          .free_bytes = free_bytes_of,
+          .sqlite_libraries = libraries_here,
+          .sqlite_version = sqlite3_libversion_number()};
+}
 
-std::vector<Finding> examine(std::string_view path) {
+std::vector<Finding> examine(std::string_view path, const Surroundings& surroundings) {
   const std::string name(path);
-  const Target target{.name = name, .path = sqlite::resolve(name), .vfs = {}};
-  sqlite::check_header(target, sqlite::check_path(target, true, true));
-  Examination examination(target);
+  const Target target{.name = name, .path = resolve(name), .vfs = {}};
+  check_header(target, check_path(target, true, true));
+  Examination examination(target, surroundings);
   examination.libraries();
   examination.file_system();
   examination.permissions();
@@ -218,6 +235,16 @@ std::vector<Finding> examine(std::string_view path) {
   examination.free_pages();
   examination.leftovers();
   return std::move(examination.findings);
+}
+
+}  // namespace graven::sqlite
+
+namespace graven {
+
+std::string_view sqlite_version() noexcept { return sqlite3_libversion(); }
+
+std::vector<Finding> examine(std::string_view path) {
+  return sqlite::examine(path, sqlite::real_surroundings());
 }
 
 }  // namespace graven
