@@ -170,7 +170,9 @@ class Graph {
         bad[link.parent].emplace(link.child, nodes_[child].kind());
       }
     }
-    for (const auto& [parent, targets] : bad) {
+    for (const auto& one : bad) {
+      const std::uint32_t parent = one.first;
+      const auto& targets = one.second;
       const std::string uid = all_.uid(parent);
       replace_links(mending_, nodes_[parent], [&](Link link) -> std::optional<std::string> {
         const auto found = targets.find(link.id);
