@@ -3,6 +3,7 @@
 
 import json
 import sqlite3
+import subprocess
 
 import pytest
 
@@ -91,6 +92,54 @@ def test_pages_that_cannot_be_read_are_left(graven):
     path.write_bytes(content)
     out = graven.run("repair", "state.db", "--no-backup", status=1)
     assert "left:" in out and "restore a backup" in out
+
+
+def damage_many(graven):
+    """Half of many dicts lose their bodies."""
+    graven.set("many", json.dumps({f"k{i}": {"n": i} for i in range(3000)}))
+    connection = sqlite3.connect(graven.folder / "state.db")
+    with connection:
+        connection.execute(
+            "UPDATE node SET body = x'ffff' WHERE id IN (SELECT id FROM node WHERE "
+            "body NOT NULL ORDER BY id DESC LIMIT 1500)"
+        )
+    connection.close()
+    return len(json.loads(graven.run("check", "state.db", "--json", status=1))["problems"])
+
+
+def test_a_kill_leaves_all_of_it_or_nothing(graven):
+    problems = damage_many(graven)
+    for moment in range(1, 400, 15):
+        repair = graven.start("repair", "state.db", "--no-backup", "--json", stdout=-1)
+        try:
+            repair.wait(moment / 1000)
+        except subprocess.TimeoutExpired:
+            repair.kill()
+        repair.wait()
+        repair.stdout.close()
+        out, _ = graven.both("check", "state.db", "--json", status=None)
+        found = len(json.loads(out)["problems"])
+        assert found in (0, problems)
+        if found == 0:
+            break
+    graven.run("repair", "state.db", "--no-backup")
+    assert graven.is_sound()
+    assert graven.get("many/k0") in ({"n": 0}, {})
+
+
+def test_others_may_write_meanwhile(graven):
+    damage_many(graven)
+    load = graven.start("load", "state.db", "rows", "--ndjson", "--batch", "5", "-q", stdin=-1)
+    for i in range(2000):
+        load.stdin.write(b"%d\n" % i)
+    load.stdin.flush()
+    graven.run("repair", "state.db")
+    for i in range(2000, 4000):
+        load.stdin.write(b"%d\n" % i)
+    load.stdin.close()
+    assert load.wait(60) == 0
+    assert graven.is_sound()
+    assert graven.get("rows") == list(range(4000))
 
 
 def test_wrong_usage(graven):
