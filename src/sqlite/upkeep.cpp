@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+//
+// Keeping the file in order, and telling about it. See sqlite_backend.hpp.
+#include <graven/error.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "sqlite/copy.hpp"
+#include "sqlite/fork.hpp"
+#include "sqlite/mend.hpp"
+#include "sqlite/sqlite_backend.hpp"
+
+namespace graven::sqlite {
+namespace {
+
+constexpr std::uint64_t kLargeWal = std::uint64_t{16} << 20;
+constexpr auto kMaintenancePatience = std::chrono::milliseconds(100);
+constexpr std::int64_t kFreePagesKept = 1024;
+constexpr std::int64_t kVacuumSlice = 256;
+constexpr int kVacuumSlices = 64;
+
+}  // namespace
+
+void SqliteBackend::maintain() {
+  refuse_after_fork(generation_, target_.name);
+  if (options_.read_only || refused_.load()) return;
+  require_same_file();
+  const auto deadline = std::chrono::steady_clock::now() + kMaintenancePatience;
+  const Lease lease = writer_.lease(deadline, "maintenance");
+  Connection& connection = *lease;
+  connection.set_deadline(deadline);
+  const auto quietly = [&connection](const char* sql) {
+    const int code = connection.try_execute(sql);
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
+    return code == SQLITE_OK;
+  };
+  // In slices: other processes get their turn between two.
+  for (int slice = 0; slice < kVacuumSlices; ++slice) {
+    const std::int64_t free = connection.integer("PRAGMA freelist_count");
+    const std::int64_t pages = connection.integer("PRAGMA page_count");
+    if (free <= kFreePagesKept || free <= pages / 10) break;
+    if (!quietly(("PRAGMA incremental_vacuum(" + std::to_string(kVacuumSlice) + ")").c_str()))
+      break;
+  }
+  quietly("PRAGMA analysis_limit = 400");
+  quietly("PRAGMA optimize");
+  if (file_state(target_.path + "-wal").size > kLargeWal) {
+    const int code =
+        traffic_.checkpoint(connection.handle(), static_cast<int>(options_.checkpoint));
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
+  }
+}
+
+// While an import runs the writer has three quarters of its cache: readers read what was there.
+void SqliteBackend::bound_caches() noexcept {
+  const std::size_t bulk = bulk_bytes_.load();
+  const std::size_t all = bulk != 0 ? bulk : page_cache_bytes_.load();
+  const std::size_t most = bulk != 0 ? bulk : options_.cache_bytes;
+  writer_.bound_caches(bulk != 0 ? all / 4 * 3 : all / kWriterPart,
+                       bulk != 0 ? most : most / kWriterPart);
+  readers_.bound_caches(bulk != 0 ? all / 4 : all - all / kWriterPart, most / kReaderPart);
+}
+
+void SqliteBackend::begin_bulk(std::size_t cache_bytes) {
+  refuse_after_fork(generation_, target_.name);
+  std::size_t none = 0;
+  if (!bulk_bytes_.compare_exchange_strong(none, cache_bytes)) {
+    throw UsageError("a bulk import of " + target_.name +
+                     " runs already in this process; end that one first");
+  }
+  bound_caches();
+}
+
+bool SqliteBackend::end_bulk(store::Deadline deadline) {
+  refuse_after_fork(generation_, target_.name);
+  bulk_bytes_ = 0;
+  bound_caches();
+  const Lease lease = writer_.lease(deadline, "the end of a bulk import");
+  Connection& connection = *lease;
+  prepare_writer();
+  connection.set_deadline(deadline);
+  const auto quietly = [&connection](const char* sql) {
+    const int code = connection.try_execute(sql);
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
+  };
+  quietly("PRAGMA analysis_limit = 400");
+  quietly("PRAGMA optimize = 0x10002");  // of all tables, as none has been asked for by this one
+  bool emptied = false;
+  do {
+    emptied = traffic_.checkpoint(connection.handle(), SQLITE_CHECKPOINT_TRUNCATE) == SQLITE_OK;
+  } while (!emptied && std::chrono::steady_clock::now() < deadline);
+  return emptied;
+}
+
+void SqliteBackend::when_due(std::function<void(store::Deadline)> wake) {
+  reads_.when_due(wake);
+  readers_.when_idle(wake);
+  traffic_.ask = [wake = std::move(wake)] { wake(std::chrono::steady_clock::now()); };
+}
+
+std::optional<store::Deadline> SqliteBackend::tend() {
+  const auto now = std::chrono::steady_clock::now();
+  if (traffic_.checkpoint_is_asked_for()) {
+    try {
+      const Lease lease = readers_.lease(now, "a checkpoint");
+      static_cast<void>(traffic_.checkpoint(lease->handle()));
+    } catch (const Error&) {
+      // All readers are lent, or the file is gone: commits do it, or tell of it.
+    }
+  }
+  const std::optional<store::Deadline> read = reads_.end_overdue(now);
+  const std::optional<store::Deadline> idle = readers_.close_idle(now);
+  return read && idle ? std::min(read, idle) : read ? read : idle;
+}
+
+void SqliteBackend::sync() {
+  refuse_after_fork(generation_, target_.name);
+  if (options_.read_only) return;
+  const Lease lease =
+      writer_.lease(std::chrono::steady_clock::now() + options_.busy_timeout, "a sync");
+  // The WAL has all that is not in the database yet. At synchronous=off even what a checkpoint
+  // moved there may not be on the disk.
+  lease->integer("SELECT count(*) FROM prefix");  // opens the WAL
+  for (const int which : {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER}) {
+    sqlite3_file* file = nullptr;
+    sqlite3_file_control(lease->handle(), "main", which, &file);
+    if (file == nullptr || file->pMethods == nullptr) continue;
+    const int code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+    if (code != SQLITE_OK) lease->fail(code);
+  }
+}
+
+std::vector<std::string> SqliteBackend::check() {
+  refuse_after_fork(generation_, target_.name);
+  const Lease lease = readers_.lease(options_.busy_timeout, "a check");
+  std::vector<std::string> problems;
+  try {
+    Statement statement(*lease, "PRAGMA integrity_check");
+    Cursor cursor(statement);
+    std::string line;
+    while (cursor.next()) {
+      cursor.bytes(0, line);
+      if (line != "ok") problems.push_back(line);
+    }
+    lease->tables().check_beside(problems);
+  } catch (const CorruptionError& error) {
+    problems.emplace_back(error.what());
+  }
+  if (immutable_) require_unchanged();
+  return problems;
+}
+
+std::vector<store::Backend::Loss> SqliteBackend::mend() {
+  refuse_after_fork(generation_, target_.name);
+  require_same_file();
+  const Lease lease = writer_.lease(options_.busy_timeout, "a repair");
+  return sqlite::mend(*lease, std::chrono::steady_clock::now() + options_.busy_timeout);
+}
+
+void SqliteBackend::copy_to(const std::string& path, const store::Copying& how) {
+  refuse_after_fork(generation_, target_.name);
+  const auto source = open_reader();  // not of the pool: it may take long
+  copy_store(*source, {path, path, target_.vfs, target_.busy_timeout, nullptr}, how);
+  if (immutable_) require_unchanged();
+}
+
+std::uint64_t SqliteBackend::size_on_disk() const {
+  return file_state(target_.path).size + file_state(target_.path + "-wal").size;
+}
+
+/// What the pools tell of themselves.
+PoolStats pool_stats(const char* name, const Pool& pool) {
+  PoolFigures figures = pool.figures();
+  return {.name = name,
+          .limit = figures.limit,
+          .open = figures.open,
+          .active = figures.active,
+          .idle = figures.idle,
+          .waiting = figures.waiting,
+          .utilisation = static_cast<double>(figures.active) / figures.limit,
+          .leases = figures.leases,
+          .timeouts = figures.timeouts,
+          .wait = std::move(figures.wait),
+          .held = std::move(figures.held),
+          .oldest = figures.oldest,
+          .oldest_holder = std::move(figures.oldest_holder)};
+}
+
+store::BackendStats SqliteBackend::stats() {
+  refuse_after_fork(generation_, target_.name);
+  store::BackendStats stats = Backend::stats();
+  stats.file.wal_bytes = file_state(target_.path + "-wal").size;
+  if (const store::MarkWords* live = live_mark()) {
+    stats.file.commits = WalIndex::commits(store::read_mark(*live));
+  }
+  try {
+    const Lease lease = readers_.lease(std::chrono::steady_clock::now(), "a look at the file");
+    stats.file.page_bytes = static_cast<std::uint64_t>(lease->integer("PRAGMA page_size"));
+    stats.file.free_pages = static_cast<std::uint64_t>(lease->integer("PRAGMA freelist_count"));
+  } catch (const BusyError&) {
+    // Every connection is in use, or the file is locked just now: who only looks does not wait.
+  }
+  stats.reads = traffic_.reads.snapshot();
+  stats.checkpoints = {traffic_.counts.sum(Traffic::Event::kIncompleteCheckpoint),
+                       traffic_.checkpoints.snapshot()};
+  stats.busy_waits = traffic_.counts.sum(Traffic::Event::kBusyWait);
+  stats.owners = owners_.count();
+  stats.pools = {pool_stats("readers", readers_), pool_stats("writer", writer_)};
+  return stats;
+}
+
+}  // namespace graven::sqlite
