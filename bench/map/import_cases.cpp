@@ -116,18 +116,17 @@ double import_records(const std::string& path, std::size_t count, bool in_phases
     put(kSmall);
     return seconds;
   }
-  const BulkImport import(db, {.cache_mb = kCache});
+  const BulkImport bulk(db, {.cache_mb = kCache});
   timed([&] {
-    import.phase("tags", [&] { made = db.batch_insert(db["tags"].as_dict(), all_tags);
+    bulk.phase("tags", [&] { made = db.batch_insert(db["tags"].as_dict(), all_tags); });
+    bulk.begin_phase("comics");
   });
-  import.begin_phase("comics");
-});
-put(kRowsAtOnce);
-timed([&] {
-  import.end_phase(true);
-  import.finish();
-});
-return seconds;
+  put(kRowsAtOnce);
+  timed([&] {
+    bulk.end_phase(true);
+    bulk.finish();
+  });
+  return seconds;
 }
 
 // --- The same rows in raw SQLite
@@ -304,21 +303,27 @@ std::vector<Contestant> updates_of_a_large_store(const Terms& terms, const std::
     const Database db(path);
     const Dict comics = db["comics"].as_dict();
     std::mt19937_64 random(5);
-    const auto update = [&] {
-      for (std::size_t done = 0; done < terms.count; done += kSmall) {
-        db.transaction([&] {
-          for (std::size_t i = 0; i < kSmall; ++i) {
-            comics[fmt::format("comic-{}", random() % terms.entries)]["pages"] =
-                static_cast<std::int64_t>(random() % 1000);
-          }
-        });
+    const auto batch = [&] {
+      for (std::size_t i = 0; i < kSmall; ++i) {
+        comics[fmt::format("comic-{}", random() % terms.entries)]["pages"] =
+            static_cast<std::int64_t>(random() % 1000);
       }
     };
     return per_record(elapsed([&] {
-                        if (!bulk) return update();
-                        const BulkImport import(db, {.cache_mb = kCache});
-                        update();
-                        import.finish();
+                        if (!bulk) {
+                          for (std::size_t done = 0; done < terms.count; done += kSmall) {
+                            db.transaction(batch);
+                          }
+                          return;
+                        }
+                        const BulkImport session(db, {.cache_mb = kCache});
+                        session.phase("pages", [&] {
+                          for (std::size_t done = 0; session.advance(done) && done < terms.count;
+                               done += kSmall) {
+                            batch();
+                          }
+                        });
+                        session.finish();
                       }),
                       terms.count);
   };

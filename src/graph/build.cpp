@@ -15,6 +15,7 @@
 #include "graph/dict_content.hpp"
 #include "graph/links.hpp"
 #include "graph/list_content.hpp"
+#include "graph/reclaim.hpp"
 
 namespace graven::graph {
 namespace {
@@ -171,6 +172,8 @@ class Builder {
     // A new node has no records yet, so nothing needs to be read for its own.
     work_.write_many(std::exchange(new_nodes_, {}));
     std::sort(handles_.begin(), handles_.end());
+    // Linking dooms nothing.
+    doomed_ = !handles_.empty() && any_doomed(work_);
     for (auto at = handles_.begin(); at != handles_.end();) {
       const NodeId child = at->first;
       const auto end =
@@ -178,9 +181,7 @@ class Builder {
       link_handle(at, end);
       at = end;
     }
-    std::sort(new_edges_.begin(), new_edges_.end(),
-              [](const Change& one, const Change& other) { return one.key < other.key; });
-    work_.write_many(std::exchange(new_edges_, {}));
+    work_.write_new_edges(std::exchange(new_edges_, {}));
   }
 
   /// The node discovered first.
@@ -210,21 +211,23 @@ class Builder {
   /// Links the node of a handle from the parents in [at, end), sorted.
   void link_handle(Handles::const_iterator at, Handles::const_iterator end) {
     const NodeId child = at->first;
-    session_.heap().require_alive(work_, child);
-    const NodeRecord node = load_node(work_, child);
-    if (node.prefix != prefix()) {
+    const std::int64_t prefix = this->prefix();
+    if (doomed_) session_.heap().require_alive(work_, child);
+    const store::Record* record = work_.look(node_key(child));
+    if (record == nullptr) throw_collected(child);
+    if (prefix_of(*record) != prefix) {
       throw BadValueError(
           "the node of a handle is left over from a prefix that was deleted "
           "meanwhile: store a copy, as its plain data");
     }
+    const bool anchored = is_anchored(*record, child);
     while (at != end) {
       const NodeId parent = at->second;
       const auto next =
           std::find_if(at, end, [parent](const auto& one) { return one.second != parent; });
       // A new parent has no edge yet, and an anchored child needs nothing but that.
-      if (parent != built_for_ && node.anchored()) {
-        new_edges_.push_back(
-            {edge_key(child, parent), store::Record{.integers = {std::distance(at, next)}}});
+      if (parent != built_for_ && anchored) {
+        new_edges_.push_back({child, parent, std::distance(at, next)});
       } else {
         for (auto one = at; one != next; ++one) link(work_, child, parent, built_for_);
       }
@@ -241,8 +244,7 @@ class Builder {
                     .anchor = plan.anchor,
                     .links = plan.links};
     for (const Parent& parent : plan.others) {
-      new_edges_.push_back(
-          {edge_key(plan.id, parent.id), store::Record{.integers = {parent.links}}});
+      new_edges_.push_back({plan.id, parent.id, parent.links});
     }
     if (unlinked) {
       node.anchor = -session_.heap().owner();
@@ -250,7 +252,8 @@ class Builder {
       work_.put(orphan_key(-node.anchor, node.id), {});
       work_.suspects().insert(node.id);  // so that the collector takes note of it
     }
-    std::string body;
+    std::string& body = body_;
+    body.clear();
     const std::size_t mark = jsonb::open(body);
     const bool dict = container.kind == NodeKind::kDict;
     for (std::size_t i = 0; i < container.items.size(); ++i) {
@@ -261,7 +264,7 @@ class Builder {
     const std::size_t count = container.items.size();
     if (dict ? dict_content::small(body.size(), count) : list_content::small(body.size(), count)) {
       if (!dict) node.layout = Layout::kList;
-      node.body = std::move(body);
+      node.body = body;  // no larger than it needs to be
       new_nodes_.push_back({node_key(plan.id), to_record(std::move(node))});
     } else if (dict) {
       dict_content::fill(work_, node, std::move(body));
@@ -281,7 +284,9 @@ class Builder {
   std::size_t explored_ = 0;
   Handles handles_;
   std::vector<Change> new_nodes_;
-  std::vector<Change> new_edges_;
+  bool doomed_ = false;
+  std::string body_;  // of the node being made
+  std::vector<Work::Edge> new_edges_;
 };
 
 }  // namespace

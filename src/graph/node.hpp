@@ -67,6 +67,12 @@ inline Layout layout_of(const store::RecordView& record) noexcept {
   return static_cast<Layout>(record.integer(1));
 }
 
+/// What the record of a node says, without taking it apart.
+inline std::int64_t prefix_of(const store::Record& record) noexcept { return record.integers[0]; }
+inline bool is_anchored(const store::Record& record, NodeId id) noexcept {
+  return record.integers[2] > 0 && record.integers[2] != id;
+}
+
 /// Takes the record apart; its body is moved.
 NodeRecord to_node(NodeId id, store::Record&& record);
 store::Record to_record(NodeRecord node);

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -49,9 +51,16 @@ void put_escape(std::string& out, char tag, std::string_view value_element) {
 }
 
 void put_id_escape(std::string& out, char tag, std::int64_t id) {
-  std::string value;
-  jsonb::put_int(value, id);
-  put_escape(out, tag, value);
+  // In one place: links are what large structures consist of.
+  std::array<char, 24> digits;
+  const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), id).ptr;
+  const auto size = static_cast<std::size_t>(end - digits.data());
+  const std::size_t header = size < 12 ? 1 : 2;
+  jsonb::put_header(out, Type::kObject, header + size + 2);
+  jsonb::put_header(out, Type::kText, 1);
+  out.push_back(tag);
+  jsonb::put_header(out, Type::kInt, size);
+  out.append(digits.data(), size);
 }
 
 void put_text_escape(std::string& out, char tag, std::string_view text) {

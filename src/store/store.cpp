@@ -286,7 +286,7 @@ void Store::begin(const Limits& limits) {
   transaction->limit = limits.transaction;
   transaction->busy = limits.busy;
   transaction->writing.emplace(*this, deadline);
-  if (limits.read_cache != 0) transaction->writing->work->keep_read(limits.read_cache);
+  if (limits.read_cache != 0) transaction->writing->work->expect_much(limits.read_cache);
   transaction->expires = Clock::now() + limits.transaction;
   {
     const std::scoped_lock lock(open_mutex_);

@@ -20,10 +20,8 @@ namespace graven::store {
 namespace {
 
 constexpr std::size_t kCleanRecords = 8'192;
-constexpr std::size_t kKeptChanges = 4'096;
 // And in bytes, for those who store large values:
 constexpr std::size_t kCleanBytes = std::size_t{4} << 20U;
-constexpr std::size_t kKeptBytes = std::size_t{4} << 20U;
 constexpr std::size_t kSpillBytes = std::size_t{4} << 20U;
 
 std::size_t bytes_of(const std::optional<Record>& record) noexcept {
@@ -140,6 +138,7 @@ Work::Work(WriteTransaction& sink, Ids& ids, Cache* cache, std::size_t spill_rec
       ids_(ids),
       recording_(false),
       spill_records_(spill_records) {
+  forget_all_clean();
   start_clock();
 }
 
@@ -150,6 +149,7 @@ Work::Work(View& snapshot, Ids& ids)
       ids_(ids),
       recording_(true),
       spill_records_(SIZE_MAX) {
+  forget_all_clean();
   start_clock();
 }
 
@@ -165,6 +165,7 @@ void Work::start_clock() {
 std::unique_ptr<SqlRows> Work::sql(std::string_view text, const SqlParameters& parameters) {
   if (sink_ == nullptr) return below_.sql(text, parameters);
   spill();
+  bring_edges();
   std::unique_ptr<SqlRows> rows = sink_->sql(text, parameters);
   if (rows->writes()) {
     written_ = true;
@@ -188,6 +189,9 @@ const std::optional<Record>* Work::overlaid(const Key& key) const {
   if (!mutation_.empty()) {
     if (const auto it = mutation_.find(key); it != mutation_.end()) return &it->second;
   }
+  if (!runs_.empty()) {
+    if (const std::optional<Record>* found = in_runs(key)) return found;
+  }
   if (!done_.empty()) {
     if (const auto it = done_.find(key); it != done_.end()) return &it->second;
   }
@@ -204,30 +208,50 @@ std::optional<Record> Work::load_apart(const Key& key) {
   return record;
 }
 
-std::optional<Record> Work::load_below(const Key& key) {
+/// A record below the overlays: what was read before, else from there.
+const std::optional<Record>& Work::clean(const Key& key) {
   if (const auto it = clean_.find(key); it != clean_.end()) return it->second;
   std::optional<Record> record = load_apart(key);
   if (recording_) reads_.saw(key, record);
   clean_bytes_ += bytes_of(record);
   constexpr std::size_t kOfARecord = 200;  // beside its body, about
-  const bool full = clean_limit_ != 0
-                        ? clean_bytes_ + clean_.size() * kOfARecord >= clean_limit_
+  const bool full = bulk_bytes_ != 0
+                        ? clean_bytes_ + clean_.size() * kOfARecord >= bulk_bytes_
                         : clean_.size() >= kCleanRecords || clean_bytes_ >= kCleanBytes;
   if (full) {
-    clean_.clear();
+    forget_all_clean();
     clean_bytes_ = bytes_of(record);
   }
-  clean_.emplace(key, record);
-  return record;
+  std::int64_t& most = clean_most_[static_cast<std::size_t>(key.space)];
+  most = std::max(most, key.a);
+  return clean_.emplace(key, std::move(record)).first->second;
+}
+
+void Work::forget_clean(const Key& key) {
+  // Mostly a new node, greater than all that were read.
+  if (key.a <= clean_most_[static_cast<std::size_t>(key.space)]) clean_.erase(key);
+}
+
+void Work::forget_all_clean() {
+  clean_.clear();
+  clean_most_.fill(std::numeric_limits<std::int64_t>::min());
 }
 
 std::optional<Record> Work::load(const Key& key) {
-  if (const std::optional<Record>* record = overlaid(key)) return *record;
-  return load_below(key);
+  const Record* found = look(key);
+  return found != nullptr ? std::optional<Record>(*found) : std::nullopt;
+}
+
+const Record* Work::look(const Key& key) {
+  if (key.space == Space::kEdge) bring_edges();
+  const std::optional<Record>* record = overlaid(key);
+  if (record == nullptr) record = &clean(key);
+  return *record ? &**record : nullptr;
 }
 
 void Work::load_many(std::span<const Key> keys,
                      const std::function<void(std::size_t, Record*)>& each) {
+  if (!keys.empty() && keys.front().space == Space::kEdge) bring_edges();
   std::vector<Key> missing;
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -279,6 +303,7 @@ bool Work::next_overlaid(const Range& range, const Key* after, Key& found) const
 }
 
 std::vector<Row> Work::scan(const Range& range, std::size_t limit) {
+  before_scan(range.space);
   if (mutation_.empty() && done_.empty()) {
     std::vector<Row> rows = below_.scan(range, limit);
     if (recording_) reads_.saw(range, limit, rows);
@@ -324,6 +349,7 @@ std::vector<Row> Work::scan(const Range& range, std::size_t limit) {
 }
 
 void Work::write(const Key& key, std::optional<Record> record) {
+  if (key.space == Space::kEdge) bring_edges();
   written_ = true;
   clocked_ = clocked_ || clocked(key.space);
   Overlay& overlay = in_mutation_ ? mutation_ : done_;
@@ -340,124 +366,6 @@ void Work::put(const Key& key, Record record) {
 }
 
 void Work::erase(const Key& key) { write(key, std::nullopt); }
-
-void Work::write_many(std::vector<Change> changes) {
-  for (Change& change : changes) {
-    clocked_ = clocked_ || clocked(change.key.space);
-    if (change.record) {
-      change.record->version = schema(change.key.space).has_version ? commit_id_ : 0;
-    }
-  }
-  if (recording_ || (in_mutation_ && changes.size() < kMany)) {
-    for (Change& change : changes) write(change.key, std::move(change.record));
-    return;
-  }
-  written_ = true;
-  spill();
-  for (const Change& change : changes) clean_.erase(change.key);
-  apply(std::move(changes));
-}
-
-void Work::apply(Overlay& overlay) {
-  if (overlay.empty()) return;
-  std::vector<Change> changes;
-  changes.reserve(overlay.size());
-  for (auto& [key, record] : overlay) {
-    clean_.erase(key);
-    changes.push_back({key, std::move(record)});
-  }
-  overlay.clear();
-  apply(std::move(changes));
-}
-
-void Work::apply(std::vector<Change> changes) {
-  cache_ = nullptr;
-  sink_->apply(changes);
-  applied_records_ += changes.size();
-  for (const Change& change : changes) applied_bytes_ += bytes_of(change.record);
-  if (forgotten_ || applied_.size() + changes.size() > kKeptChanges ||
-      applied_bytes_ > kKeptBytes) {
-    forgotten_ = true;
-    applied_.clear();
-  } else if (applied_.empty()) {
-    applied_.swap(changes);
-  } else {
-    std::move(changes.begin(), changes.end(), std::back_inserter(applied_));
-  }
-}
-
-void Work::spill() {
-  unspilled_bytes_ = 0;
-  apply(done_);
-  if (in_mutation_) {
-    if (!mutation_spilled_) {
-      sink_->savepoint(depth_++);
-      mutation_spilled_ = true;
-    }
-    apply(mutation_);
-  }
-}
-
-void Work::begin_mutation() {
-  in_mutation_ = true;
-  mutation_spilled_ = false;
-}
-
-void Work::end_mutation() {
-  in_mutation_ = false;
-  if (mutation_spilled_) {
-    apply(mutation_);
-    sink_->release(--depth_);
-    mutation_spilled_ = false;
-  } else if (done_.empty()) {
-    done_.swap(mutation_);
-  } else {
-    for (auto& [key, record] : mutation_) done_.insert_or_assign(key, std::move(record));
-    mutation_.clear();
-  }
-}
-
-void Work::drop_mutation() noexcept {
-  in_mutation_ = false;
-  mutation_.clear();
-  if (mutation_spilled_) {
-    mutation_spilled_ = false;
-    clean_.clear();
-    forgotten_ = true;
-    sink_->rollback_to(--depth_);
-  }
-}
-
-void Work::savepoint() {
-  apply(done_);
-  sink_->savepoint(depth_++);
-}
-
-void Work::rollback_to_savepoint() {
-  done_.clear();
-  clean_.clear();
-  forgotten_ = true;
-  sink_->rollback_to(--depth_);
-}
-
-void Work::release_savepoint() {
-  apply(done_);
-  sink_->release(--depth_);
-}
-
-void Work::finish() {
-  if (clocked_) {
-    for (const std::string& name : prefixes_) {
-      const Key key{.space = Space::kPrefix, .name = name};
-      if (std::optional<Record> record = load(key)) put(key, std::move(*record));
-    }
-    Record clock;
-    clock.integers[0] = last_id_;
-    clock.integers[1] = last_prefix_;
-    put(clock_key(), std::move(clock));
-  }
-  apply(done_);
-}
 
 void Work::replay_into(Work& target) {
   for (auto& [key, record] : done_) {

@@ -10,12 +10,18 @@
 // transaction over a snapshot) everything stays here, and what was read is remembered so
 // that it can be compared with the newest state later.
 //
-// Always holds: the records below plus done_ plus mutation_ are what load() and scan() show.
-// Used by one thread at a time.
+// What is written many at once lies in sorted runs between the two, until the mutation ends; new
+// edges lie in a run of their own until the transaction does, or something asks for an edge.
+//
+// Always holds: the records below plus edges_, done_, runs_ and mutation_ are what load() and
+// scan() show. No key is in two of runs_ and mutation_, and none of edges_ is in any other. Used by
+// one thread at a time.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -88,12 +94,28 @@ class Work final : public View {
   void put(const Key& key, Record record);
   void erase(const Key& key);
   /// Puts and erases many, each key once: what has been decided without reading. Where they are
-  /// kMany or more, and outside of a mutation, they go to the sink at once, past the overlays.
+  /// kMany or more, and outside of a mutation, they go past the overlays, to the sink at the end of
+  /// the mutation: behind that nothing can fail that does not fail the transaction.
   void write_many(std::vector<Change> changes);
   static constexpr std::size_t kMany = 1024;
+  static constexpr std::size_t kManyInBulk = 64;
 
-  /// Keeps so many bytes of records read, for a work that will come back to them.
-  void keep_read(std::size_t bytes) noexcept { clean_limit_ = bytes; }
+  /// An edge: child, parent, links.
+  struct Edge {
+    std::int64_t a = 0;
+    std::int64_t b = 0;
+    std::int64_t value = 0;
+    friend auto operator<=>(const Edge&, const Edge&) = default;
+  };
+  /// Puts edges that are not there, each once. They are kept to be written in their order.
+  void write_new_edges(std::vector<Edge> edges);
+
+  /// The work is one of much writing: it may keep so many bytes of records read, as it will come
+  /// back to them, and half as many of what it has still to write.
+  void expect_much(std::size_t bytes) noexcept { bulk_bytes_ = bytes; }
+
+  /// The record as load() gives it, in place: until the next call. nullptr: none.
+  const Record* look(const Key& key);
 
   /// In a write transaction: over all that was written so far.
   std::unique_ptr<SqlRows> sql(std::string_view text, const SqlParameters& parameters) override;
@@ -147,11 +169,20 @@ class Work final : public View {
   using Overlay = std::map<Key, std::optional<Record>>;
 
   [[nodiscard]] const std::optional<Record>* overlaid(const Key& key) const;
+  [[nodiscard]] const std::optional<Record>* in_runs(const Key& key) const;
   std::optional<Record> load_apart(const Key& key);
-  std::optional<Record> load_below(const Key& key);
   void write(const Key& key, std::optional<Record> record);
   void apply(Overlay& overlay);
   void apply(std::vector<Change> changes);
+  void apply_runs();
+  void apply_edges(std::size_t count);
+  void bring_edges();
+  void before_scan(Space space);
+  void drop_runs() noexcept;
+  void require_sound() const;
+  const std::optional<Record>& clean(const Key& key);
+  void forget_clean(const Key& key);
+  void forget_all_clean();
   void spill();
   void start_clock();
   bool next_overlaid(const Range& range, const Key* after, Key& found) const;
@@ -177,13 +208,21 @@ class Work final : public View {
   std::size_t applied_bytes_ = 0;
   std::uint64_t applied_records_ = 0;
   std::size_t clean_bytes_ = 0;
-  std::size_t clean_limit_ = 0;  // 0: as usual
+  std::size_t bulk_bytes_ = 0;  // 0: no work of much writing
+
+  // Of the running mutation, each in the order of its keys, a later one over an earlier one.
+  std::vector<std::vector<Change>> runs_;
+  std::size_t runs_bytes_ = 0;
+  std::vector<Edge> edges_;     // in no order
+  std::size_t edges_done_ = 0;  // of them, those of earlier mutations, which come first
+  bool broken_ = false;         // the sink has part of what was to be whole
 
   // Records read from below, for as long as nobody else can change them.
   struct KeyHash {
     std::size_t operator()(const Key& key) const noexcept;
   };
   std::unordered_map<Key, std::optional<Record>, KeyHash> clean_;
+  std::array<std::int64_t, kSpaceCount> clean_most_{};  // no key in clean_ has a greater `a`
 
   std::uint64_t commit_id_ = 0;
   std::int64_t last_id_ = 0;

@@ -5,6 +5,8 @@
 // Then the ids it gives out, and what it does to clock and prefixes.
 #include "store/work.hpp"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -127,8 +129,39 @@ class RandomWork {
     }
   }
 
+  /// Many puts and erasures at once, and edges that nobody knows, on both.
+  void change_many(Work& work, Model& model) {
+    if (random_.one_in(2)) {
+      std::vector<Work::Edge> edges;
+      for (std::size_t n = random_.below(20); n > 0; --n) {
+        edges.push_back({number(3), 1000 + edges_++, number(1000)});
+        model[{.space = Space::kEdge, .a = edges.back().a, .b = edges.back().b}] = {
+            .integers = {edges.back().value}};
+      }
+      work.write_new_edges(edges);
+    }
+    std::map<Key, std::optional<Record>> changes;
+    for (std::size_t n = random_.below(200); n > 0; --n) {
+      const Key one = key(space());
+      changes[one] =
+          random_.one_in(3) ? std::nullopt : std::optional(record(one.space, work.commit_id()));
+    }
+    std::vector<store::Change> list;
+    for (const auto& [one, made] : changes) {
+      list.push_back({one, made});
+      if (made) {
+        model.insert_or_assign(one, *made);
+      } else {
+        model.erase(one);
+      }
+    }
+    if (random_.one_in(2)) std::reverse(list.begin(), list.end());
+    work.write_many(std::move(list));
+  }
+
   /// Some puts and erasures, on both.
   void change(Work& work, Model& model) {
+    if (random_.one_in(3)) change_many(work, model);
     for (std::size_t n = 1 + random_.below(12); n > 0; --n) {
       const Key one = key(space());
       if (random_.one_in(3)) {
@@ -149,6 +182,7 @@ class RandomWork {
 
  private:
   Random& random_;
+  std::int64_t edges_ = 0;
 };
 
 /// Everything in the store but the clock.
@@ -190,9 +224,11 @@ TEST_P(WorkInATransaction, ShowsWhatANaiveOverlayWould) {
   Random random;
   RandomWork some(random);
   Model committed;
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < 100; ++round) {
     const auto transaction = backend->begin(soon());
     Work work(*transaction, ids, nullptr, GetParam().records);
+    constexpr std::array<std::size_t, 3> kMuch{0, 300, std::size_t{1} << 20U};
+    work.expect_much(kMuch[random.below(kMuch.size())]);
     Model model = committed;
     std::vector<Model> savepoints;
     for (std::size_t step = random.below(10); step > 0; --step) {
@@ -229,6 +265,81 @@ TEST_P(WorkInATransaction, ShowsWhatANaiveOverlayWould) {
     transaction->commit(work.commit_id());
     committed = model;
     ASSERT_EQ(content(*backend->view()), committed);
+  }
+}
+
+/// A transaction of which an apply fails, and everything behind it.
+class Failing final : public store::WriteTransaction {
+ public:
+  Failing(store::WriteTransaction& over, int good) : over_(over), good_(good) {}
+  std::optional<Record> load(const Key& key) override { return over_.load(key); }
+  void load_many(std::span<const Key> keys,
+                 const std::function<void(std::size_t, Record*)>& each) override {
+    over_.load_many(keys, each);
+  }
+  std::vector<Row> scan(const Range& range, std::size_t limit) override {
+    return over_.scan(range, limit);
+  }
+  void apply(std::span<const store::Change> changes) override {
+    require(good_-- > 0);
+    over_.apply(changes);
+  }
+  void savepoint(int depth) override {
+    require(good_ >= 0);
+    over_.savepoint(depth);
+  }
+  void rollback_to(int depth) override {
+    require(good_ >= 0);
+    over_.rollback_to(depth);
+  }
+  void release(int depth) override {
+    require(good_ >= 0);
+    over_.release(depth);
+  }
+  void commit(std::uint64_t) override { require(false); }
+
+ private:
+  static void require(bool good) {
+    if (!good) throw LimitError("no space is left");
+  }
+  store::WriteTransaction& over_;
+  int good_;
+};
+
+TEST(WorkOnASinkThatFails, IsRefusedItsEnd) {
+  // Where the sink fails: as a run is applied, behind a savepoint, in the edges at the end.
+  for (int good = 0; good < 5; ++good) {
+    const auto backend = memory::open("memory");
+    const auto transaction = backend->begin(soon());
+    Failing sink(*transaction, good);
+    store::Ids ids;
+    Work work(sink, ids);
+    work.expect_much(std::size_t{1} << 20U);
+    const auto mutation = [&](std::int64_t from, bool scanned) {
+      work.begin_mutation();
+      try {
+        std::vector<store::Change> nodes;
+        for (std::int64_t i = from; i < from + 100; ++i) {
+          nodes.push_back({{.space = Space::kNode, .a = i}, Record{}});
+        }
+        work.write_many(std::move(nodes));
+        work.write_new_edges({{.a = from, .b = 1, .value = 1}});
+        if (scanned) work.scan({.space = Space::kNode}, SIZE_MAX);
+      } catch (...) {
+        work.drop_mutation();
+        throw;
+      }
+      work.end_mutation();
+    };
+    EXPECT_THROW(
+        {
+          mutation(0, false);
+          mutation(100, true);
+          work.finish();
+        },
+        LimitError)
+        << good;
+    EXPECT_THROW(work.finish(), UnavailableError) << good;
   }
 }
 
