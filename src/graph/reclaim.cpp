@@ -27,6 +27,7 @@ constexpr std::size_t kSliceElements = 20'000;
 bool any_doomed(View& view) {
   return !view.scan({.space = Space::kOrphan, .a = kNobody}, 1).empty();
 }
+bool any_doomed(Work& work) { return work.any_orphan(kNobody); }
 
 std::vector<NodeId> doomed_in(View& view) {
   std::vector<NodeId> doomed;

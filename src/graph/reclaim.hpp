@@ -30,6 +30,7 @@
 namespace graven::graph {
 
 bool any_doomed(store::View& view);
+bool any_doomed(store::Work& work);
 std::vector<NodeId> doomed_in(store::View& view);
 
 /// Removes every edge record of a child.

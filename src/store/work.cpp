@@ -166,6 +166,7 @@ std::unique_ptr<SqlRows> Work::sql(std::string_view text, const SqlParameters& p
   if (sink_ == nullptr) return below_.sql(text, parameters);
   spill();
   bring_edges();
+  orphan_known_.reset();
   std::unique_ptr<SqlRows> rows = sink_->sql(text, parameters);
   if (rows->writes()) {
     written_ = true;
@@ -247,6 +248,13 @@ const Record* Work::look(const Key& key) {
   const std::optional<Record>* record = overlaid(key);
   if (record == nullptr) record = &clean(key);
   return *record ? &**record : nullptr;
+}
+
+bool Work::any_orphan(std::int64_t owner) {
+  if (recording_ || !orphan_known_ || orphan_known_->first != owner) {
+    orphan_known_ = {owner, !scan({.space = Space::kOrphan, .a = owner}, 1).empty()};
+  }
+  return orphan_known_->second;
 }
 
 void Work::load_many(std::span<const Key> keys,
@@ -350,6 +358,7 @@ std::vector<Row> Work::scan(const Range& range, std::size_t limit) {
 
 void Work::write(const Key& key, std::optional<Record> record) {
   if (key.space == Space::kEdge) bring_edges();
+  if (key.space == Space::kOrphan) orphan_known_.reset();
   written_ = true;
   clocked_ = clocked_ || clocked(key.space);
   Overlay& overlay = in_mutation_ ? mutation_ : done_;

@@ -28,6 +28,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "store/backend.hpp"
@@ -116,6 +117,10 @@ class Work final : public View {
 
   /// The record as load() gives it, in place: until the next call. nullptr: none.
   const Record* look(const Key& key);
+
+  /// Whether an orphan has this owner. Asked again and again: the answer stays until one is
+  /// written.
+  bool any_orphan(std::int64_t owner);
 
   /// In a write transaction: over all that was written so far.
   std::unique_ptr<SqlRows> sql(std::string_view text, const SqlParameters& parameters) override;
@@ -216,6 +221,7 @@ class Work final : public View {
   std::vector<Edge> edges_;     // in no order
   std::size_t edges_done_ = 0;  // of them, those of earlier mutations, which come first
   bool broken_ = false;         // the sink has part of what was to be whole
+  std::optional<std::pair<std::int64_t, bool>> orphan_known_;  // the answer of any_orphan()
 
   // Records read from below, for as long as nobody else can change them.
   struct KeyHash {

@@ -41,6 +41,7 @@ const std::optional<Record>* Work::in_runs(const Key& key) const {
 
 void Work::write_many(std::vector<Change> changes) {
   bool edges = false;
+  orphan_known_.reset();
   for (Change& change : changes) {
     clocked_ = clocked_ || clocked(change.key.space);
     edges = edges || change.key.space == Space::kEdge;
@@ -225,6 +226,7 @@ void Work::end_mutation() {
 
 void Work::drop_mutation() noexcept {
   in_mutation_ = false;
+  orphan_known_.reset();
   mutation_.clear();
   drop_runs();
   if (mutation_spilled_) {
@@ -246,6 +248,7 @@ void Work::savepoint() {
 }
 
 void Work::rollback_to_savepoint() {
+  orphan_known_.reset();
   done_.clear();
   edges_.clear();
   edges_done_ = 0;

@@ -5,6 +5,7 @@
 // together are what they would be put one by one.
 #include <atomic>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -48,84 +49,79 @@ TEST_F(Import, PhasesAreCommittedOneByOneAndTheWalIsEmptyAtTheEnd) {
   const Database db = open();
   db["rows"] = Data::dict();
   std::vector<std::string> reports;
-  BulkImport import(db, {.cache_mb = 16, .progress = [&](auto phase, auto done, auto total) {
-                           reports.push_back(std::string(phase) + " " + std::to_string(done) + "/" +
-                                             std::to_string(total));
-                         }});
-  import.phase("first", [&] {
-    for (int i = 0;
-  i < 5000; i += 500) {
-    ASSERT_TRUE(import.advance(static_cast<std::uint64_t>(i), 5000));
-    db["rows"].as_dict().update(rows(i, 500));
-    if (i == 0) std::this_thread::sleep_for(std::chrono::milliseconds(60));
-  }
-  ASSERT_TRUE(import.advance(5000, 5000));
-});
-EXPECT_EQ(Database(path).root().at("rows").as_dict().size(), 5000U);
-  import.phase("second", [&] { db["more"] = 1;
-  }  // namespace
-);
-EXPECT_GT(wal_size(), 0U);
-EXPECT_TRUE(import.finish());
-EXPECT_TRUE(import.finish());
-EXPECT_EQ(wal_size(), 0U);
-ASSERT_FALSE(reports.empty());
-EXPECT_EQ(reports.back(), "first 5000/5000");
-const auto phases = import.phases();
-ASSERT_EQ(phases.size(), 2U);
-EXPECT_EQ(phases[0].name, "first");
-EXPECT_TRUE(phases[0].committed);
-EXPECT_EQ(phases[0].done, 5000U);
-EXPECT_TRUE(db.check().ok());
-}  // namespace graven::test
+  BulkImport bulk(db, {.cache_mb = 16, .progress = [&](auto phase, auto done, auto total) {
+                         reports.push_back(std::string(phase) + " " + std::to_string(done) + "/" +
+                                           std::to_string(total));
+                       }});
+  bulk.phase("first", [&] {
+    for (int i = 0; i < 5000; i += 500) {
+      ASSERT_TRUE(bulk.advance(static_cast<std::uint64_t>(i), 5000));
+      db["rows"].as_dict().update(rows(i, 500));
+      if (i == 0) std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    }
+    ASSERT_TRUE(bulk.advance(5000, 5000));
+  });
+  EXPECT_EQ(Database(path).root().at("rows").as_dict().size(), 5000U);
+  bulk.phase("second", [&] { db["more"] = 1; });
+  EXPECT_GT(wal_size(), 0U);
+  EXPECT_TRUE(bulk.finish());
+  EXPECT_TRUE(bulk.finish());
+  EXPECT_EQ(wal_size(), 0U);
+  ASSERT_FALSE(reports.empty());
+  EXPECT_EQ(reports.back(), "first 5000/5000");
+  const auto phases = bulk.phases();
+  ASSERT_EQ(phases.size(), 2U);
+  EXPECT_EQ(phases[0].name, "first");
+  EXPECT_TRUE(phases[0].committed);
+  EXPECT_EQ(phases[0].done, 5000U);
+  EXPECT_TRUE(db.check().ok());
+}
 
 TEST_F(Import, WhatThrowsIsRolledBackAndTheRestStays) {
   const Database db = open();
   {
-    const BulkImport import(db);
-    import.phase("good", [&] { db["good"] = 1;
-  });
-  EXPECT_THROW(import.phase("bad",
+    const BulkImport bulk(db);
+    bulk.phase("good", [&] { db["good"] = 1; });
+    EXPECT_THROW(bulk.phase("bad",
                             [&] {
                               db["bad"] = 1;
                               throw std::runtime_error("no");
                             }),
-               std::runtime_error);
-  EXPECT_FALSE(db["bad"].exists());
-  EXPECT_FALSE(import.phases().back().committed);
-    import.phase("again", [&] { db["again"] = 1;
-});
-import.begin_phase("left open");
-db["open"] = 1;
-}
-EXPECT_EQ(db.root().keys(), (std::vector<std::string>{"good", "again"}));
-EXPECT_EQ(wal_size(), 0U);
+                 std::runtime_error);
+    EXPECT_FALSE(db["bad"].exists());
+    EXPECT_FALSE(bulk.phases().back().committed);
+    bulk.phase("again", [&] { db["again"] = 1; });
+    bulk.begin_phase("left open");
+    db["open"] = 1;
+  }
+  EXPECT_EQ(db.root().keys(), (std::vector<std::string>{"good", "again"}));
+  EXPECT_EQ(wal_size(), 0U);
 }
 
 TEST_F(Import, AnAbortKeepsWhatIsWholeAndRefusesFurtherPhases) {
   const Database db = open();
   db["rows"] = Data::list();
-  const BulkImport import(db);
+  const BulkImport bulk(db);
   std::atomic<bool> third{false};
   std::thread elsewhere([&] {
     while (!third) std::this_thread::yield();
-    import.abort();
+    bulk.abort();
   });
-  import.phase("rows", [&] {
+  bulk.phase("rows", [&] {
     const List list = db["rows"].as_list();
-  for (std::uint64_t i = 0; import.advance(i); ++i) {
-    list.push_back(static_cast<std::int64_t>(i));
-    third = i >= 2;
-  }
-});
-elsewhere.join();
-EXPECT_TRUE(import.aborted());
-EXPECT_TRUE(import.phases().at(0).committed);
-EXPECT_GE(db["rows"].as_list().size(), 3U);
-bool called = false;
-EXPECT_THROW(import.phase("next", [&] { called = true; }), AbortedError);
-EXPECT_FALSE(called);
-EXPECT_TRUE(import.finish());
+    for (std::uint64_t i = 0; bulk.advance(i); ++i) {
+      list.push_back(static_cast<std::int64_t>(i));
+      third = i >= 2;
+    }
+  });
+  elsewhere.join();
+  EXPECT_TRUE(bulk.aborted());
+  EXPECT_TRUE(bulk.phases().at(0).committed);
+  EXPECT_GE(db["rows"].as_list().size(), 3U);
+  bool called = false;
+  EXPECT_THROW(bulk.phase("next", [&] { called = true; }), AbortedError);
+  EXPECT_FALSE(called);
+  EXPECT_TRUE(bulk.finish());
 }
 
 TEST_F(Import, ReadersAreNotKeptWaitingAndSeeWholePhases) {
@@ -142,30 +138,29 @@ TEST_F(Import, ReadersAreNotKeptWaitingAndSeeWholePhases) {
     }
   });
   {
-    const BulkImport import(db, {.cache_mb = 1});
-    import.phase("rows", [&] {
-      for (int i = 0;
-    i < 4000; i += 1000) db.batch_insert(db["rows"].as_dict(), rows(i, 1000));
-    const int before = reads;
-    while (reads == before) std::this_thread::yield();  // while the phase is open
-  });
-}
-stop = true;
-reader.join();
-EXPECT_EQ(db["rows"].as_dict().size(), 4000U);
+    const BulkImport bulk(db, {.cache_mb = 1});
+    bulk.phase("rows", [&] {
+      for (int i = 0; i < 4000; i += 1000) db.batch_insert(db["rows"].as_dict(), rows(i, 1000));
+      const int before = reads;
+      while (reads == before) std::this_thread::yield();  // while the phase is open
+    });
+  }
+  stop = true;
+  reader.join();
+  EXPECT_EQ(db["rows"].as_dict().size(), 4000U);
 }
 
 TEST_F(Import, OneAtATimeAndNeitherReadOnlyNorInATransaction) {
   const Database db = open();
   db["a"] = 1;
   {
-    const BulkImport import(db);
+    const BulkImport bulk(db);
     EXPECT_THROW(BulkImport(open(), {}), UsageError);
-    EXPECT_THROW((void)import.advance(1), UsageError);
-    import.begin_phase("one");
-    EXPECT_THROW(import.begin_phase("two"), UsageError);
-    import.end_phase(true);
-    EXPECT_THROW(import.end_phase(true), UsageError);
+    EXPECT_THROW((void)bulk.advance(1), UsageError);
+    bulk.begin_phase("one");
+    EXPECT_THROW(bulk.begin_phase("two"), UsageError);
+    bulk.end_phase(true);
+    EXPECT_THROW(bulk.end_phase(true), UsageError);
   }
   const BulkImport next(db);
   EXPECT_THROW(BulkImport(Database(path, {.read_only = true}), {}), UsageError);
@@ -185,7 +180,7 @@ TEST_F(Import, TheSettingsAreBackAfterwards) {
   write();
   EXPECT_LT(wal_size(), 400'000U);  // checkpoints keep it small
   {
-    const BulkImport import(db);
+    const BulkImport bulk(db);
     write();
     EXPECT_GT(wal_size(), 400'000U);
   }
@@ -197,7 +192,7 @@ TEST_F(Import, TheSettingsAreBackAfterwards) {
 TEST_F(Import, TheSettingsAreBackAlsoWhereTheWriterIsNotToBeHad) {
   const Database db(path, {.busy_timeout = std::chrono::milliseconds(200)});
   {
-    const BulkImport import(db);
+    const BulkImport bulk(db);
     std::atomic<bool> holding{false};
     std::atomic<bool> end{false};
     std::thread other([&] {
@@ -207,7 +202,7 @@ TEST_F(Import, TheSettingsAreBackAlsoWhereTheWriterIsNotToBeHad) {
       });
     });
     while (!holding) std::this_thread::yield();
-    EXPECT_FALSE(import.finish());
+    EXPECT_FALSE(bulk.finish());
     end = true;
     other.join();
   }
@@ -218,8 +213,8 @@ TEST_F(Import, TheSettingsAreBackAlsoWhereTheDatabaseWasClosed) {
   const Database db = open();
   const Database other = open();
   {
-    const BulkImport import(db);
-    import.begin_phase("open");
+    const BulkImport bulk(db);
+    bulk.begin_phase("open");
     db["lost"] = 1;
     db.close();
   }
@@ -232,14 +227,13 @@ TEST_F(Import, InAnyPersistMode) {
     Options options;
     options.persist = persist;
     const Database db(folder / "other.db", options);
-    const BulkImport import(db);
-    import.phase("rows", [&] { db["rows"] = rows(0, 2000);
-  });
-  EXPECT_TRUE(import.finish());
-  EXPECT_EQ(db["rows"].as_dict().size(), 2000U);
-  EXPECT_TRUE(db.check().ok());
-  db.close();
-}
+    const BulkImport bulk(db);
+    bulk.phase("rows", [&] { db["rows"] = rows(0, 2000); });
+    EXPECT_TRUE(bulk.finish());
+    EXPECT_EQ(db["rows"].as_dict().size(), 2000U);
+    EXPECT_TRUE(db.check().ok());
+    db.close();
+  }
 }
 
 // --- batch_insert
@@ -253,6 +247,56 @@ TEST_F(Import, ABatchIsAllOrNothing) {
   bad.container(root).items.push_back(std::string("\xff"));
   EXPECT_THROW(db.batch_insert(db["rows"].as_dict(), bad), BadValueError);
   EXPECT_EQ(db["rows"].as_dict().size(), 0U);
+}
+
+/// In each phase one batch fails late and is caught, with what it had written already; and in turn
+/// each phase fails as a whole.
+TEST_F(Import, WhatFailsInAnyPhaseLeavesTheOthersWhole) {
+  for (int failing = 0; failing < 4; ++failing) {
+    const Database db(folder / (std::to_string(failing) + ".db"));
+    db["rows"] = Data::dict();
+    db["tag"] = {{"name", "tag"}};
+    std::optional<Dict> gone;
+    EXPECT_THROW(db.transaction([&] {
+      gone = db.new_dict();
+      throw std::runtime_error("no");
+    }),
+                 std::runtime_error);
+    const BulkImport bulk(db, {.cache_mb = 1});
+    const auto linked = [&](int from, int count, const Dict& to) {
+      Data all = rows(from, count);
+      const Data::Container list = all.container(std::get<Data::Index>(all.root()));
+      for (const Data::Item& row : list.items) {
+        all.container(std::get<Data::Index>(row)).keys.emplace_back("to");
+        all.container(std::get<Data::Index>(row)).items.emplace_back(to);
+      }
+      return all;
+    };
+    std::size_t expected = 0;
+    for (int phase = 0; phase < 3; ++phase) {
+      const auto run = [&] {
+        const Dict all = db["rows"].as_dict();
+        db.batch_insert(all, linked(phase * 1000, 300, db["tag"].as_dict()));
+        EXPECT_THROW(db.batch_insert(all, linked(phase * 1000 + 300, 300, *gone)), CollectedError);
+        EXPECT_EQ(all.size(), expected + 300);
+        db.batch_insert(all, linked(phase * 1000 + 200, 200, db["tag"].as_dict()));
+        if (phase == failing) throw std::runtime_error("no");
+      };
+      if (phase == failing) {
+        EXPECT_THROW(bulk.phase("fails", run), std::runtime_error);
+      } else {
+        bulk.phase("goes on", run);
+        expected += 400;
+      }
+      EXPECT_EQ(db["rows"].as_dict().size(), expected);
+      EXPECT_EQ(db["tag"].as_dict().refcount(), expected + 1);
+    }
+    EXPECT_TRUE(bulk.finish());
+    db.collect();
+    const CheckReport report = db.check();
+    EXPECT_TRUE(report.ok()) << report.problems.front().what;
+    EXPECT_EQ(report.nodes, expected + 3);
+  }
 }
 
 TEST_F(Import, ABatchReturnsHandlesInOrder) {

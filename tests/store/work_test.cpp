@@ -109,6 +109,9 @@ class RandomWork {
       const Key one = key(space());
       ASSERT_EQ(work.load(one), find(model, one));
     }
+    const std::int64_t owner = number(3);
+    ASSERT_EQ(work.any_orphan(owner),
+              !scan(model, {.space = Space::kOrphan, .a = owner}, 1).empty());
     const Space where = space();
     std::vector<Key> keys;
     for (std::size_t n = random_.below(10); n > 0; --n) keys.push_back(key(where));
