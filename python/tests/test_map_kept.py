@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +49,23 @@ def test_every_change_is_seen(m: Map, key: str) -> None:
         m[key] = value
         for _ in range(TIMES):
             assert equal(m[key], value)
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: m.update({key: "updated", "other": 1}),
         lambda: m.update({key: ["nested"]}),
         lambda: m.bulk_insert({key: "inserted"}),
         lambda: m.set(key, "set"),
-    ):
+    ]
+    for change in changes:
         before = m[key]
         change()
         assert m[key] == m.get_many([key])[0] != before
-    for remove in (lambda: m.pop(key), lambda: m.delete_many([key]), m.clear, m.popitem):
+    removals: list[Callable[[], object]] = [
+        lambda: m.pop(key),
+        lambda: m.delete_many([key]),
+        m.clear,
+        m.popitem,
+    ]
+    for remove in removals:
         m[key] = "there"
         assert [m[key] for _ in range(TIMES)] == ["there"] * TIMES
         remove()
