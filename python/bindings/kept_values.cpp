@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: MIT
 //
-// See kept_values.hpp. A set's keys have the lowest bits of their hashes in common, more of them
-// than stamps go by, so that one stamp tells of all three. What finds no room takes another's place
-// one time in eight: where there is more than fits, most of what is there stays.
+// See kept_values.hpp. What finds no room takes another's place one time in eight: where there is
+// more than fits, most of what is there stays.
 #include "kept_values.hpp"
 
 #include <sys/mman.h>
 
-#include <cstring>
-#include <string_view>
-
-#include "convert.hpp"
+#include <algorithm>
 
 namespace graven::python {
 
 namespace {
 
-constexpr std::size_t kFewestSets = Map::kNeighbourhoods;
-constexpr std::size_t kMostSets = 131072;
+constexpr int kFewest = 10;  // bits: 64 KB
+constexpr int kMost = 17;
+constexpr int kStep = 2;
 constexpr std::size_t kLargePage = std::size_t{2} << 20U;
 constexpr std::size_t kLongest = 256;  // bytes of a key or a value
 constexpr std::size_t kInsistence = 8;
+constexpr std::uint32_t kLastEra = (1U << 24U) - 1;
 
 /// What an object takes, about; 0: not to be kept.
 std::size_t cost_of(PyObject* object) noexcept {
   constexpr std::size_t header = 56;
+  // No address needs more bits today.
+  constexpr std::uint64_t out_of_reach = ~((std::uint64_t{1} << 48U) - 8);
+  if ((reinterpret_cast<std::uint64_t>(object) & out_of_reach) != 0) return 0;
   if (PyUnicode_CheckExact(object)) {
     const auto size = static_cast<std::size_t>(PyUnicode_GET_LENGTH(object)) *
                       static_cast<std::size_t>(PyUnicode_KIND(object));
@@ -37,46 +38,60 @@ std::size_t cost_of(PyObject* object) noexcept {
   return PyLong_CheckExact(object) || PyFloat_CheckExact(object) ? header : 0;
 }
 
+/// Whether somebody else than the caller and his variable holds a key, and so may use it again.
+bool is_held(PyObject* key) noexcept {
+#if PY_VERSION_HEX >= 0x030e0000  // which lends a variable's reference for a call
+  constexpr Py_ssize_t callers = 1;
+#else
+  constexpr Py_ssize_t callers = 2;
+#endif
+  return Py_REFCNT(key) > callers || PyUnicode_CHECK_INTERNED(key) != 0;
+}
+
 }  // namespace
 
-std::size_t KeptValues::Set::find_equal(PyObject* key, std::uint8_t wanted) const noexcept {
-  for (std::size_t way = 0; way < kWays; ++way) {
-    if (keys[way] != nullptr && tag(way) == wanted && ascii_of(keys[way]) == ascii_of(key)) {
-      return way;
-    }
-  }
-  return kWays;
+void KeptValues::Set::put(std::size_t way, PyObject* key, PyObject* value, Stamp stamp) noexcept {
+  const std::uint64_t first = reinterpret_cast<std::uint64_t>(key) >> 3U;
+  const std::uint64_t second = reinterpret_cast<std::uint64_t>(value) >> 3U;
+  keys[way] = static_cast<std::uint32_t>(first);
+  values[way] = static_cast<std::uint32_t>(second);
+  keys_above[way] = static_cast<std::uint16_t>(first >> 32U);
+  values_above[way] = static_cast<std::uint16_t>(second >> 32U);
+  stamps[way] = stamp;
 }
 
 void KeptValues::keep(PyObject* key, std::uint64_t hash, const MapStamp& stamp,
                       PyObject* value) noexcept {
-  if (!stamp.usable || !PyUnicode_CheckExact(key)) return;
+  if (!stamp.usable || !PyUnicode_CheckExact(key) || !is_held(key)) return;
   const std::size_t cost = cost_of(value);
   const std::size_t with_key = cost_of(key);
   if (cost == 0 || with_key == 0) return;
-  if (sets_ == nullptr && !make(kFewestSets)) return;
-  if (crowded_ > count_ / 8 && count_ < kMostSets && bytes_ < most_ / 2) grow();
-
-  Set& set = sets_[hash & (count_ - 1)];
-  if (set.stamp() != stamp) {
-    empty(set);
-    set.neighbours = stamp.neighbours;
-    set.map = stamp.map;
+  if (sets_ == nullptr && !make(kFewest)) return;
+  if (stamp.map != map_) {
+    if (era_ == kLastEra) return clear();
+    map_ = stamp.map;
+    ++era_;
   }
-  const auto tag = static_cast<std::uint8_t>(hash >> 56U);
-  if (set.find(key, tag) < kWays) return;
-  std::size_t way = set.free();
-  if (way < kWays && bytes_ + cost + with_key <= most_) return put(set, way, tag, key, value);
-  ++crowded_;
-  set.turn = (set.turn + 1U) % (kWays * kInsistence);
-  if (set.turn % kInsistence != 0) return;
-  way = set.turn / kInsistence;
-  if (set.keys[way] != nullptr) put(set, way, tag, key, value);
+  if (crowded_ > count() / 32 && count() < std::size_t{1} << kMost && bytes_ < most_ / 2) grow();
+
+  Set& set = set_of(key);
+  if (set.era != era_) empty(set);
+  const Stamp kept{stamp.neighbours, hash % Map::kNeighbourhoods, 0};
+  std::size_t way = set.find(key);
+  if (way == kWays && bytes_ + cost + with_key <= most_) way = set.find(nullptr);
+  if (way == kWays) {
+    ++crowded_;
+    set.turn = (set.turn + 1U) % (kWays * kInsistence);
+    if (set.turn % kInsistence != 0) return;
+    way = set.turn / kInsistence;
+    if (set.key(way) == nullptr) return;  // there is room, but not for more bytes
+  }
+  put(set, way, key, value, kept);
 }
 
 /// Zeroed memory, in large pages where there are any.
-bool KeptValues::make(std::size_t sets) noexcept {
-  const std::size_t bytes = sets * sizeof(Set);
+bool KeptValues::make(int bits) noexcept {
+  const std::size_t bytes = sizeof(Set) << static_cast<unsigned>(bits);
   const std::size_t align = bytes < kLargePage ? 0 : kLargePage;
   void* const at =
       mmap(nullptr, bytes + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -86,67 +101,70 @@ bool KeptValues::make(std::size_t sets) noexcept {
   if (align != 0) {
     aligned += (align - reinterpret_cast<std::uintptr_t>(at) % align) % align;
     if (aligned != begin) munmap(begin, static_cast<std::size_t>(aligned - begin));
-    if (aligned + bytes != begin + bytes + align) {
+    if (aligned != begin + align) {
       munmap(aligned + bytes, static_cast<std::size_t>(begin + align - aligned));
     }
     madvise(aligned, bytes, MADV_HUGEPAGE);
   }
   sets_ = reinterpret_cast<Set*>(aligned);
-  count_ = sets;
+  shift_ = 64 - bits;
   crowded_ = 0;
   return true;
 }
 
-/// Twice as many sets.
 void KeptValues::grow() noexcept {
   Set* const old = sets_;
-  const std::size_t old_count = count_;
-  if (!make(2 * old_count)) return;
+  const std::size_t old_count = count();
+  if (!make(std::min(64 - shift_ + kStep, kMost))) return;
   for (std::size_t at = 0; at < old_count; ++at) {
-    for (std::size_t way = 0; way < kWays && old[at].keys[way] != nullptr; ++way) {
-      const std::uint64_t hash = Map::hash(ascii_of(old[at].keys[way]));
-      Set& set = sets_[hash & (count_ - 1)];
-      set.neighbours = old[at].neighbours;
-      set.map = old[at].map;
-      const std::size_t to = set.free();
-      put(set, to, static_cast<std::uint8_t>(hash >> 56U), old[at].keys[way], old[at].values[way]);
+    for (std::size_t way = 0; way < kWays; ++way) {
+      PyObject* key = old[at].key(way);
+      if (key == nullptr || old[at].era != era_) continue;
+      Set& set = set_of(key);
+      set.era = era_;
+      const std::size_t free = set.find(nullptr);
+      if (free < kWays) put(set, free, key, old[at].value(way), old[at].stamps[way]);
     }
     empty(old[at]);
   }
   munmap(old, old_count * sizeof(Set));
 }
 
-void KeptValues::put(Set& set, std::size_t way, std::uint8_t tag, PyObject* key,
-                     PyObject* value) noexcept {
+void KeptValues::put(Set& set, std::size_t way, PyObject* key, PyObject* value,
+                     Stamp stamp) noexcept {
+  PyObject* const old_key = set.key(way);
+  PyObject* const old_value = set.value(way);
   Py_INCREF(key);
   Py_INCREF(value);
   bytes_ += cost_of(key) + cost_of(value);
-  if (set.keys[way] != nullptr) bytes_ -= cost_of(set.keys[way]) + cost_of(set.values[way]);
-  PyObject* old_key = set.keys[way];
-  PyObject* old_value = set.values[way];
-  set.keys[way] = key;
-  set.values[way] = value;
-  if (way == 0) set.first_tag = tag;
-  if (way == 1) set.second_tag = tag;
-  if (way == 2) set.third_tag = tag;
-  Py_XDECREF(old_key);
-  Py_XDECREF(old_value);
+  set.put(way, key, value, stamp);
+  if (old_key == nullptr) return;
+  bytes_ -= cost_of(old_key) + cost_of(old_value);
+  Py_DECREF(old_key);
+  Py_DECREF(old_value);
 }
 
+/// What was in there is of no use any more.
 void KeptValues::empty(Set& set) noexcept {
+  set.era = era_;
   for (std::size_t way = 0; way < kWays; ++way) {
-    if (set.keys[way] == nullptr) continue;
-    bytes_ -= cost_of(set.keys[way]) + cost_of(set.values[way]);
-    Py_CLEAR(set.keys[way]);
-    Py_CLEAR(set.values[way]);
+    PyObject* const key = set.key(way);
+    PyObject* const value = set.value(way);
+    if (key == nullptr) continue;
+    set.put(way, nullptr, nullptr, {});
+    bytes_ -= cost_of(key) + cost_of(value);
+    Py_DECREF(key);
+    Py_DECREF(value);
   }
 }
 
 void KeptValues::clear() noexcept {
   if (sets_ == nullptr) return;
-  for (std::size_t at = 0; at < count_; ++at) empty(sets_[at]);
-  munmap(sets_, count_ * sizeof(Set));
+  const std::size_t sets = count();
+  for (std::size_t at = 0; at < sets; ++at) empty(sets_[at]);
+  munmap(sets_, sets * sizeof(Set));
   sets_ = nullptr;
+  era_ = 0;
 }
 
 }  // namespace graven::python

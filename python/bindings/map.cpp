@@ -47,23 +47,19 @@ using Milliseconds = std::chrono::milliseconds;
 
 /// The value under a key, or null without an error.
 nb::object find(const MapHandle& self, PyObject* key) {
-  if (is_ascii_str(key)) [[likely]] {
-    const std::uint64_t hash = Map::hash(ascii_of(key));
-    if (PyObject* kept = self.kept.find(self.map, key, hash)) [[likely]]
-      return owned(kept);
-    Shown shown;
-    MapStamp stamp;
-    if (const auto known = self.map.peek(ascii_of(key), hash, stamp, shown)) [[likely]] {
-      if (!*known) return {};
-      nb::object value = shown.take();
-      self.kept.keep(key, hash, stamp, value.ptr());
-      return value;
-    }
-  }
+  if (PyObject* kept = self.kept.find(self.map, key)) [[likely]]
+    return owned(kept);
   const auto text = key_to_find(key);
   if (!text) return {};
+  const std::uint64_t hash = Map::hash(*text);
   Shown shown;
-  if (const auto known = self.map.peek(*text, shown)) return *known ? shown.take() : nb::object();
+  MapStamp stamp;
+  if (const auto known = self.map.peek(*text, hash, stamp, shown)) [[likely]] {
+    if (!*known) return {};
+    nb::object value = shown.take();
+    self.kept.keep(key, hash, stamp, value.ptr());
+    return value;
+  }
   const auto value = off_gil(self.map, [&](const Map& map) { return map.get(*text); });
   return value ? map_value_from(*value) : nb::object();
 }
