@@ -31,6 +31,7 @@ from peers.cases import BATCH, BULK, CASES, SIZE, Case
 from peers.peer import Peer
 
 HERE = Path(__file__).resolve().parent
+WARMING = 2  # rounds that do not count: a cache may learn a key when it is met again
 Kind = type[Peer]
 
 
@@ -144,7 +145,7 @@ class Runner:
 
     def rounds_of(self, case: Case, stores: dict[Kind, Peer], without: dict[str, str]) -> None:
         times: dict[str, list[float]] = {}
-        for number in range(self.rounds + 1):
+        for number in range(WARMING + self.rounds):
             for peer, store in stores.items():
                 if peer.name in without:
                     continue
@@ -154,7 +155,7 @@ class Runner:
                     without[peer.name] = reason(error)
                     times.pop(peer.name, None)
                     continue
-                if number:
+                if number >= WARMING:
                     times.setdefault(peer.name, []).append(elapsed)
         self.row(case, times, without)
 

@@ -9,18 +9,18 @@ ever waits for a handler, and a handler may use graven. A record has its fields 
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import contextlib
 import os
-import threading
 
 from graven import _graven
 
 _INFO = 1  # of graven::LogLevel; Python's levels are ten times as much, and ten more
 _PATIENCE = 2.0  # seconds that the program's end waits for handlers
 
-_lock = threading.Lock()
-_listener: threading.Thread | None = None
+_lock = _thread.allocate_lock()
+_listening: _thread.LockType | None = None  # until the thread has ended
 _reading: int = -1
 _writing: int = -1
 
@@ -44,37 +44,40 @@ def _deliver(line: bytes) -> None:
     )
 
 
-def _listen(reading: int) -> None:
-    with open(reading, "rb", buffering=0) as pipe:
-        rest = b""
-        while read := pipe.read(65536):
-            *lines, rest = (rest + read).split(b"\n")
-            for line in lines:
-                with contextlib.suppress(Exception):  # a handler's troubles are its own
-                    _deliver(line)
+def _listen(reading: int, listening: _thread.LockType) -> None:
+    try:
+        with open(reading, "rb", buffering=0) as pipe:
+            rest = b""
+            while read := pipe.read(65536):
+                *lines, rest = (rest + read).split(b"\n")
+                for line in lines:
+                    with contextlib.suppress(Exception):  # a handler's troubles are its own
+                        _deliver(line)
+    finally:
+        listening.release()
 
 
 def start() -> None:
     """Has graven's log delivered; once in a process."""
-    global _listener, _reading, _writing
+    global _listening, _reading, _writing
     with _lock:
-        if _listener is not None:
+        if _listening is not None:
             return
         _reading, _writing = os.pipe()
         os.set_blocking(_writing, False)
-        _listener = threading.Thread(
-            target=_listen, args=(_reading,), name="graven log", daemon=True
-        )
-        _listener.start()
+        _listening = _thread.allocate_lock()
+        _listening.acquire()
+        # Not a threading.Thread: to wait until that is under way takes as long as to open a file.
+        _thread.start_new_thread(_listen, (_reading, _listening))
         _graven.log_to(_writing, _INFO)
 
 
 @atexit.register
 def _stop() -> None:
-    global _listener
+    global _listening
     _graven.log_to(-1, _INFO)
-    listener, _listener = _listener, None
-    if listener is None:
+    listening, _listening = _listening, None
+    if listening is None:
         return
     # A call of the sink may be under way in another thread: the descriptor is not given to
     # anything else before the process ends, so it is made a pipe without a reader, not closed.
@@ -83,16 +86,16 @@ def _stop() -> None:
     os.dup2(writing, _writing, inheritable=False)
     os.close(writing)
     os.close(reading)
-    listener.join(_PATIENCE)
+    listening.acquire(timeout=_PATIENCE)
 
 
 def _in_child() -> None:
     """The pipe and its reader are the parent's; a child that goes on has its own."""
-    global _listener, _lock
-    _lock = threading.Lock()
-    if _listener is None:
+    global _listening, _lock
+    _lock = _thread.allocate_lock()
+    if _listening is None:
         return
-    _listener = None
+    _listening = None
     _graven.log_to(-1, _INFO)
     os.close(_reading)
     os.close(_writing)
