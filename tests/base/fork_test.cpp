@@ -17,6 +17,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/forks.hpp"
+
 namespace graven::base {
 namespace {
 
@@ -90,6 +92,7 @@ TEST(Fork, GuardsCanBeMadeAndForgottenInAChild) {
 }
 
 TEST(Fork, GuardsComeAndGoInAnotherThreadMeanwhile) {
+  GRAVEN_FORKS_AMID_THREADS();
   struct Locked final : ForkGuard {
     void prepare_fork() noexcept override { mutex.lock(); }
     void parent_after_fork() noexcept override { mutex.unlock(); }

@@ -14,6 +14,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/forks.hpp"
+
 namespace graven::test {
 namespace {
 
@@ -70,6 +72,7 @@ TEST_F(Log, SetWhileOthersLog) {
 }
 
 TEST_F(Log, AForkWhileOthersLog) {
+  GRAVEN_FORKS_AMID_THREADS();
   std::atomic<bool> stop{false};
   set_log_sink([](const LogRecord&) {});
   std::thread other([&] {

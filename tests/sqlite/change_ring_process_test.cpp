@@ -30,6 +30,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/forks.hpp"
 #include "base/random.hpp"
 #include "sqlite/change_ring_history.hpp"
 #include "sqlite/child.hpp"
@@ -330,6 +331,7 @@ TEST_F(ChangeRingProcessTest, AChildHoldsNoLock) {
 }
 
 TEST_F(ChangeRingProcessTest, ForksWhileThreadsUseAndOpenIt) {
+  GRAVEN_FORKS_AMID_THREADS();
   const auto ring = open();
   std::thread user([&] {
     for (std::uint64_t i = 0; !common_->stop; ++i) {

@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include "base/forks.hpp"
 #include "memory/backend.hpp"
 #include "sqlite/backend.hpp"
 #include "sqlite/child.hpp"
@@ -214,6 +215,7 @@ TEST_F(Fork, AChildsViewHoldsCheckpointsBack) {
 }
 
 TEST_F(Fork, WhileThreadsReadAndWrite) {
+  GRAVEN_FORKS_AMID_THREADS();
   std::atomic<bool> stop{false};
   std::atomic<int> written{0};
   std::vector<std::thread> threads;
@@ -249,6 +251,7 @@ TEST_F(Fork, WhileThreadsReadAndWrite) {
 }
 
 TEST_F(Fork, StoresAreOpenedInTheChildWhileThreadsOpenThem) {
+  GRAVEN_FORKS_AMID_THREADS();
   std::atomic<bool> stop{false};
   std::thread opener([&] {
     while (!stop) sqlite::open(path_)->load(node_key(1));

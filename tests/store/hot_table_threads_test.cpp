@@ -21,6 +21,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/forks.hpp"
 #include "store/hot_table.hpp"
 #include "store/stamps.hpp"
 
@@ -379,9 +380,7 @@ TEST(HotTableThreads, ErasesByHashWhatWasThereBefore) {
 }
 
 TEST(HotTableThreads, ForkAmidWritersLeavesAUsableChild) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "ThreadSanitizer does not support threads after a fork with threads";
-#endif
+  GRAVEN_FORKS_AMID_THREADS();
   HotTable table({20000, 4000000});
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;

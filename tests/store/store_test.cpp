@@ -13,6 +13,7 @@
 
 #include <graven/error.hpp>
 
+#include "base/forks.hpp"
 #include "memory/backend.hpp"
 #include "sqlite/child.hpp"
 #include "sqlite/temporary_folder.hpp"
@@ -350,6 +351,7 @@ TEST_F(TheStore, AChildsTransactionsExpireToo) {
 }
 
 TEST_F(TheStore, ForkingWhileOthersWriteLeavesBothSidesInOrder) {
+  GRAVEN_FORKS_AMID_THREADS();
   std::atomic<bool> stop{false};
   std::thread writer([&] {
     for (std::int64_t i = 1; !stop; ++i) set("x", i);

@@ -15,6 +15,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/forks.hpp"
 #include "base/random.hpp"
 #include "sqlite/temporary_folder.hpp"
 #include "store/stamps.hpp"
@@ -119,6 +120,7 @@ TEST(TheWarmFileInThreads, ShowsNothingTornNorOld) {
 }
 
 TEST(TheWarmFileInThreads, LeavesAForkedChildNothingToWaitFor) {
+  GRAVEN_FORKS_AMID_THREADS();
   const TemporaryFolder folder;
   WarmFile warm(folder / "warm", WarmFile::kMinBytes);
   std::atomic<bool> stop{false};
