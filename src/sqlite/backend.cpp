@@ -5,15 +5,15 @@
 // Checkpoints: a commit that leaves 4,000 pages or more in the WAL asks the store's housekeeper for
 // one, which waits for nobody and which no writer waits for (traffic.hpp), and maintain() truncates
 // a WAL that has outgrown kLargeWal because readers were in the way. The next commit after a
-// complete checkpoint starts the WAL over and cuts the file to kWalKept.
+// complete checkpoint starts the WAL over and cuts the file to what ordinary writing uses of it.
 #include "sqlite/sqlite_backend.hpp"
 
 #include <graven/error.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <fcntl.h>
-#include <limits>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -41,7 +41,8 @@ namespace {
 
 using store::Record;
 
-constexpr std::uint64_t kWalKept = std::uint64_t{16} << 20;
+constexpr std::int64_t kLeastWalKept = std::int64_t{16} << 20;
+constexpr std::int64_t kPageInWal = 2048 + 24;
 constexpr auto kFileLookedAtFor = std::chrono::milliseconds(1);
 constexpr auto kMarkPatience = std::chrono::milliseconds(100);
 
@@ -123,8 +124,11 @@ std::unique_ptr<Connection> SqliteBackend::open_writer() {
       std::make_unique<Connection>(target_, target_.path, SQLITE_OPEN_READWRITE | create);
   if (create == 0) require_same_file();
   connection->set_cache(options_.cache_bytes / kWriterPart);
-  traffic_.checkpoint_after_commits(connection->handle());
-  connection->execute(("PRAGMA journal_size_limit = " + std::to_string(kWalKept)).c_str());
+  traffic_.checkpoint_after_commits(*connection);
+  // What commits use all the time is not cut off to be made again.
+  const std::int64_t kept =
+      std::max(kLeastWalKept, options_.checkpoint_pages * Traffic::kPatience * kPageInWal);
+  connection->execute(("PRAGMA journal_size_limit = " + std::to_string(kept)).c_str());
   prepare_writer();
   configure(*connection);
   return connection;
@@ -133,7 +137,7 @@ std::unique_ptr<Connection> SqliteBackend::open_writer() {
 /// What an import changes for as long as it runs. With the writer leased.
 void SqliteBackend::prepare_writer() noexcept {
   const bool never = bulk_bytes_.load() != 0 || options_.checkpoint_pages == 0;
-  traffic_.checkpoint_at = never ? std::numeric_limits<int>::max() : options_.checkpoint_pages;
+  traffic_.checkpoint_at(never ? Traffic::kNever : options_.checkpoint_pages);
 }
 
 /// What holds for readers and the writer.

@@ -71,6 +71,8 @@ class Connection {
 
   /// Locks are waited for until then; without a deadline for the target's busy_timeout.
   void set_deadline(std::optional<store::Deadline> deadline) noexcept { deadline_ = deadline; }
+  [[nodiscard]] std::optional<store::Deadline> deadline() const noexcept { return deadline_; }
+  [[nodiscard]] Traffic* traffic() const noexcept { return traffic_; }
 
   /// Counts the commits of other connections this one has noticed.
   [[nodiscard]] unsigned data_version() const noexcept;

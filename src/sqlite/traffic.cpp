@@ -7,8 +7,15 @@
 #include <thread>
 
 #include "base/fork.hpp"
+#include "sqlite/connection.hpp"
 
 namespace graven::sqlite {
+namespace {
+
+// How long a commit that starts the WAL over waits for writers and readers of other states.
+constexpr std::chrono::milliseconds kForTheLock{2};
+
+}  // namespace
 
 int Traffic::checkpoint(sqlite3* connection, int mode) {
   int in_wal = -1;
@@ -29,31 +36,49 @@ int Traffic::checkpoint(sqlite3* connection, int mode) {
   return code;
 }
 
-void Traffic::checkpoint_after_commits(sqlite3* connection) {
+void Traffic::checkpoint_after_commits(Connection& connection) {
   sqlite3_wal_hook(
-      connection,
-      [](void* self, sqlite3* committed, const char*, int pages) {
-        static_cast<Traffic*>(self)->after_commit(committed, pages);
+      connection.handle(),
+      [](void* self, sqlite3*, const char*, int pages) {
+        auto& committed = *static_cast<Connection*>(self);
+        committed.traffic()->after_commit(committed, pages);
         return SQLITE_OK;
       },
-      this);
+      &connection);
 }
 
-void Traffic::after_commit(sqlite3* committed, int pages) {
-  if (pages < checkpoint_at) {
-    ask_at = checkpoint_at;
-  } else if (!ask || pages / kPatience >= checkpoint_at) {
-    // SQLite would not wait for the one that another thread is at, and the WAL would grow.
-    while (checkpointing_.load() == base::fork_generation() + 1) {
-      std::this_thread::sleep_for(std::chrono::microseconds(200));
-    }
-    // As with the automatic one what goes wrong here is no failure of the commit.
-    static_cast<void>(checkpoint(committed));
-  } else if (pages >= ask_at) {
-    ask_at = pages + checkpoint_at;
+void Traffic::checkpoint_at(int pages) noexcept {
+  if (pages == checkpoint_at_) return;
+  checkpoint_at_ = pages;
+  ask_at_ = start_over_at_ = 0;
+}
+
+void Traffic::after_commit(Connection& committed, std::int64_t pages) {
+  if (pages < checkpoint_at_) {
+    ask_at_ = checkpoint_at_;
+    start_over_at_ = ask ? checkpoint_at_ * kPatience : checkpoint_at_;
+  } else if (pages >= start_over_at_) {
+    // Readers of old states may keep it from succeeding: not again at once.
+    start_over_at_ = pages + checkpoint_at_ / kPatience;
+    start_over(committed);
+  } else if (ask && pages >= ask_at_) {
+    ask_at_ = pages + checkpoint_at_;
     asked_.store(true);
     ask();
   }
+}
+
+void Traffic::start_over(Connection& connection) {
+  // SQLite would not wait for the one that another thread is at, and the WAL would grow.
+  while (checkpointing_.load() == base::fork_generation() + 1) {
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  // With the write lock in hand: else another process's next commit is put behind what is here, and
+  // the WAL goes on. As with SQLite's automatic one what goes wrong is no failure of the commit.
+  const auto deadline = connection.deadline();
+  connection.set_deadline(std::chrono::steady_clock::now() + kForTheLock);
+  static_cast<void>(checkpoint(connection.handle(), SQLITE_CHECKPOINT_RESTART));
+  connection.set_deadline(deadline);
 }
 
 std::string Traffic::describe(const store::Key& key) {

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #include <atomic>
+#include <climits>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -17,6 +18,8 @@
 
 namespace graven::sqlite {
 
+class Connection;
+
 struct Traffic {
   enum class Event : std::uint8_t { kBusyWait, kIncompleteCheckpoint };
 
@@ -25,9 +28,6 @@ struct Traffic {
   base::Latency checkpoints;
   base::SlowLimit slow;
   std::string name{};  // of the store
-  // Whoever has the writer:
-  int checkpoint_at = 0;  // pages in the WAL
-  int ask_at = 0;         // the same, from which on the next is asked for
   // Asks for a checkpoint by another thread, which calls checkpoint_asked_for(). Before the first
   // commit; without it commits do it themselves.
   std::function<void()> ask{};
@@ -44,17 +44,26 @@ struct Traffic {
   /// Moves what can be moved from the WAL to the database, as far as SQLite's `mode` goes: by
   /// default waiting for nobody. SQLite's code.
   int checkpoint(sqlite3* connection, int mode = SQLITE_CHECKPOINT_PASSIVE);
-  /// Once `checkpoint_at` pages are in the WAL has the connection's commits ask for a checkpoint,
-  /// again after as many pages more, and do it themselves when they are kPatience times as many:
-  /// with writes going on, another thread's never gets to the end, where the WAL starts over.
-  void checkpoint_after_commits(sqlite3* connection);
-  [[nodiscard]] bool checkpoint_is_asked_for() noexcept { return asked_.exchange(false); }
+  /// Has the connection's commits ask for a checkpoint once so many pages are in the WAL as
+  /// checkpoint_at() says, again after as many more, and start the WAL over themselves when they
+  /// are kPatience times as many: with writes going on, another thread's never gets to the end.
+  void checkpoint_after_commits(Connection& connection);
+  /// With the writer's connection in hand; kNever: commits do neither.
+  void checkpoint_at(int pages) noexcept;
+  static constexpr int kNever = INT_MAX;
   static constexpr int kPatience = 4;
+  [[nodiscard]] bool checkpoint_is_asked_for() noexcept { return asked_.exchange(false); }
 
   static std::string describe(const store::Key& key);
 
  private:
-  void after_commit(sqlite3* committed, int pages);
+  void after_commit(Connection& committed, std::int64_t pages);
+  void start_over(Connection& connection);
+
+  // Pages in the WAL; whoever has the writer:
+  std::int64_t checkpoint_at_ = 0;
+  std::int64_t ask_at_ = 0;         // from here on the next checkpoint is asked for
+  std::int64_t start_over_at_ = 0;  // from here on a commit does it
 
   std::atomic<bool> asked_{false};
   std::atomic<std::uint64_t> checkpointing_{0};  // one more than the fork generation it is of
