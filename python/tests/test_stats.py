@@ -199,3 +199,19 @@ def test_importing_takes_no_logger_with_it() -> None:
     program = "import sys, graven; sys.exit('logging' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], env=os.environ, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads in /proc")
+def test_who_opens_and_reads_has_no_thread_more(path: str) -> None:
+    program = """
+import os, sys, graven
+db = graven.DB(sys.argv[1])
+assert db["a"] == 1
+print(len(os.listdir("/proc/self/task")))
+"""
+    with DB(path) as db:
+        db["a"] = 1
+    done = subprocess.run(
+        [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1\n"

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <new>
 
 namespace graven::base {
 namespace {
@@ -41,14 +42,29 @@ std::uint64_t Latency::longest_in(std::size_t bucket) noexcept {
   return ((kSplit + within + 1) << (power - kSplitBits)) * kUnit;
 }
 
+Latency::~Latency() {
+  for (const std::atomic<Stripe*>& stripe : stripes_) delete stripe.load();
+}
+
+Latency::Stripe* Latency::own_stripe() noexcept {
+  std::atomic<Stripe*>& own = stripes_[own_line() % kStripes];
+  Stripe* stripe = own.load(std::memory_order_acquire);
+  if (stripe != nullptr) return stripe;
+  auto* made = new (std::nothrow) Stripe;
+  if (own.compare_exchange_strong(stripe, made, std::memory_order_acq_rel)) return made;
+  delete made;
+  return stripe;
+}
+
 void Latency::record(std::chrono::nanoseconds took) noexcept {
   const auto nanoseconds = static_cast<std::uint64_t>(std::max<std::int64_t>(took.count(), 0));
-  Stripe& stripe = stripes_[own_line() % kStripes];
-  stripe.counts[bucket_of(nanoseconds)].fetch_add(1, std::memory_order_relaxed);
-  stripe.sum.fetch_add(nanoseconds, std::memory_order_relaxed);
-  std::uint64_t max = stripe.max.load(std::memory_order_relaxed);
+  Stripe* stripe = own_stripe();
+  if (stripe == nullptr) return;
+  stripe->counts[bucket_of(nanoseconds)].fetch_add(1, std::memory_order_relaxed);
+  stripe->sum.fetch_add(nanoseconds, std::memory_order_relaxed);
+  std::uint64_t max = stripe->max.load(std::memory_order_relaxed);
   while (nanoseconds > max &&
-         !stripe.max.compare_exchange_weak(max, nanoseconds, std::memory_order_relaxed)) {
+         !stripe->max.compare_exchange_weak(max, nanoseconds, std::memory_order_relaxed)) {
   }
 }
 
@@ -56,12 +72,14 @@ Histogram Latency::snapshot() const {
   std::array<std::uint64_t, kBuckets> counts{};
   std::uint64_t sum = 0;
   std::uint64_t max = 0;
-  for (const Stripe& stripe : stripes_) {
+  for (const std::atomic<Stripe*>& each : stripes_) {
+    const Stripe* stripe = each.load(std::memory_order_acquire);
+    if (stripe == nullptr) continue;
     for (std::size_t i = 0; i < kBuckets; ++i) {
-      counts[i] += stripe.counts[i].load(std::memory_order_relaxed);
+      counts[i] += stripe->counts[i].load(std::memory_order_relaxed);
     }
-    sum += stripe.sum.load(std::memory_order_relaxed);
-    max = std::max(max, stripe.max.load(std::memory_order_relaxed));
+    sum += stripe->sum.load(std::memory_order_relaxed);
+    max = std::max(max, stripe->max.load(std::memory_order_relaxed));
   }
   Histogram shown;
   for (const std::uint64_t count : counts) shown.count += count;

@@ -3,13 +3,14 @@
 // Counters and histograms that are always on. A thread counts in a line of memory of its own
 // (hit_counter.hpp says whose is whose), without a locked instruction. A histogram is for what
 // takes a microsecond or more: threads share eight stripes of it, each with an atomic
-// addition that as a rule nobody contends for.
+// addition that as a rule nobody contends for. A stripe is made when it is first counted in: a
+// store has dozens of histograms, and most threads few to count in.
 //
 // Buckets are log-linear: eight to each power of two, from 64 ns to 137 s, so a percentile is
 // never an eighth too high, whatever was measured.
 //
 // Always holds: nothing is lost and nothing counted twice; a snapshot's count is the sum of its
-// buckets. No lock, no allocation. Any thread.
+// buckets (but for a stripe there is no memory for). No lock. Any thread.
 #pragma once
 
 #include <array>
@@ -55,6 +56,11 @@ class Counters {
 /// How long something takes.
 class Latency {
  public:
+  Latency() = default;
+  Latency(const Latency&) = delete;
+  Latency& operator=(const Latency&) = delete;
+  ~Latency();
+
   void record(std::chrono::nanoseconds took) noexcept;
   [[nodiscard]] Histogram snapshot() const;
 
@@ -70,7 +76,10 @@ class Latency {
     std::atomic<std::uint64_t> sum{0};
     std::atomic<std::uint64_t> max{0};
   };
-  std::array<Stripe, kStripes> stripes_{};
+  /// The calling thread's; nullptr where there is no memory.
+  Stripe* own_stripe() noexcept;
+
+  std::array<std::atomic<Stripe*>, kStripes> stripes_{};
 };
 
 }  // namespace graven::base

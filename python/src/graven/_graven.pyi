@@ -987,8 +987,13 @@ def peek_many(map: FlatMap, keys: Iterable[str], default: Any, /) -> list[Any] |
 def try_set(map: FlatMap, key: str, value: Any, /) -> bool:
     """Sets a key if nothing needs to be waited for."""
 
-def log_to(descriptor: int, level: int) -> None:
-    """Lines of log go to a pipe that does not block; -1: nowhere."""
+def log_to(descriptor: int, level: int, read: object | None) -> bool:
+    """
+    Lines of log go to a pipe that does not block (-1: nowhere).
+
+    The first has `read` called, in a thread of its own. Returns whether that of the
+    pipe before was called.
+    """
 
 def log_dropped() -> int:
     """How many lines found the pipe full."""

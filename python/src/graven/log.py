@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """graven's log, as records of logging.getLogger("graven").
 
-The core writes lines into a pipe, from any thread and without the GIL; a daemon thread, started
-with the first database or map that is opened, makes log records of them. So nothing in graven
-ever waits for a handler, and a handler may use graven. A record has its fields as
-`record.graven`, a dict.
+The core writes lines into a pipe, from any thread and without the GIL; a thread that the first
+line starts makes log records of them. So nothing in graven ever waits for a handler, and a
+handler may use graven. A record has its fields as `record.graven`, a dict.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _INFO = 1  # of graven::LogLevel; Python's levels are ten times as much, and ten
 _PATIENCE = 2.0  # seconds that the program's end waits for handlers
 
 _lock = _thread.allocate_lock()
-_listening: _thread.LockType | None = None  # until the thread has ended
+_unread: _thread.LockType | None = None  # until what reads the pipe has ended
 _reading: int = -1
 _writing: int = -1
 
@@ -44,7 +43,7 @@ def _deliver(line: bytes) -> None:
     )
 
 
-def _listen(reading: int, listening: _thread.LockType) -> None:
+def _read(reading: int, unread: _thread.LockType) -> None:
     try:
         with open(reading, "rb", buffering=0) as pipe:
             rest = b""
@@ -54,30 +53,29 @@ def _listen(reading: int, listening: _thread.LockType) -> None:
                     with contextlib.suppress(Exception):  # a handler's troubles are its own
                         _deliver(line)
     finally:
-        listening.release()
+        unread.release()
 
 
 def start() -> None:
     """Has graven's log delivered; once in a process."""
-    global _listening, _reading, _writing
+    global _unread, _reading, _writing
     with _lock:
-        if _listening is not None:
+        if _unread is not None:
             return
-        _reading, _writing = os.pipe()
+        reading, _writing = os.pipe()
         os.set_blocking(_writing, False)
-        _listening = _thread.allocate_lock()
-        _listening.acquire()
-        # Not a threading.Thread: to wait until that is under way takes as long as to open a file.
-        _thread.start_new_thread(_listen, (_reading, _listening))
-        _graven.log_to(_writing, _INFO)
+        unread = _thread.allocate_lock()
+        unread.acquire()
+        _reading, _unread = reading, unread
+        _graven.log_to(_writing, _INFO, lambda: _read(reading, unread))
 
 
 @atexit.register
 def _stop() -> None:
-    global _listening
-    _graven.log_to(-1, _INFO)
-    listening, _listening = _listening, None
-    if listening is None:
+    global _unread
+    begun = _graven.log_to(-1, _INFO, None)
+    unread, _unread = _unread, None
+    if unread is None:
         return
     # A call of the sink may be under way in another thread: the descriptor is not given to
     # anything else before the process ends, so it is made a pipe without a reader, not closed.
@@ -86,17 +84,18 @@ def _stop() -> None:
     os.dup2(writing, _writing, inheritable=False)
     os.close(writing)
     os.close(reading)
-    listening.acquire(timeout=_PATIENCE)
+    if begun:
+        unread.acquire(timeout=_PATIENCE)
 
 
 def _in_child() -> None:
     """The pipe and its reader are the parent's; a child that goes on has its own."""
-    global _listening, _lock
+    global _lock, _unread
     _lock = _thread.allocate_lock()
-    if _listening is None:
+    if _unread is None:
         return
-    _listening = None
-    _graven.log_to(-1, _INFO)
+    _unread = None
+    _graven.log_to(-1, _INFO, None)
     os.close(_reading)
     os.close(_writing)
     start()
