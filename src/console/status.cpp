@@ -6,9 +6,12 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <iterator>
 #include <string_view>
 #include <type_traits>
+
+#include <graven/stats_fields.hpp>
 
 namespace graven::console {
 namespace {
@@ -36,95 +39,42 @@ class Object {
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
 
-  template <class T>
-  void put(std::string_view name, const T& value) {
-    key(name);
-    if constexpr (std::is_same_v<T, Histogram>) {
-      put_histogram(value);
-    } else if constexpr (std::is_same_v<T, bool>) {
-      json_ += value ? "true" : "false";
-    } else if constexpr (std::is_arithmetic_v<T>) {
-      fmt::format_to(std::back_inserter(json_), "{}", value);
-    } else {
-      append_quoted(json_, value);
-    }
-  }
-  template <class Fill>
-  void object(std::string_view name, const Fill& fill) {
-    key(name);
-    Object inner(json_);
-    fill(inner);
-  }
   void key(std::string_view name) {
     if (any_) json_ += ", ";
     any_ = true;
     append_quoted(json_, name);
     json_ += ": ";
   }
-
- private:
-  void put_histogram(const Histogram& value) {
-    Object inner(json_);
-    inner.put("count", value.count);
-    inner.put("sum", value.sum);
-    inner.put("p50", value.p50);
-    inner.put("p90", value.p90);
-    inner.put("p99", value.p99);
-    inner.put("p999", value.p999);
-    inner.put("max", value.max);
+  template <class T>
+  void put(std::string_view name, const T& value) {
+    key(name);
+    if constexpr (std::is_same_v<T, bool>) {
+      json_ += value ? "true" : "false";
+    } else if constexpr (std::is_arithmetic_v<T>) {
+      fmt::format_to(std::back_inserter(json_), "{}", value);
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      append_quoted(json_, value);
+    } else if constexpr (std::is_same_v<T, std::chrono::milliseconds>) {
+      fmt::format_to(std::back_inserter(json_), "{}", std::chrono::duration<double>(value).count());
+    } else if constexpr (std::is_same_v<T, std::vector<ErrorCount>>) {
+      Object inner(json_);
+      for (const ErrorCount& error : value) inner.put(error.name, error.count);
+    } else {
+      Object inner(json_);
+      inner.put_fields(value);
+    }
+  }
+  // A histogram's buckets are for /metrics.
+  void put(std::string_view, const std::vector<Histogram::Bucket>&) {}
+  template <class T>
+  void put_fields(const T& of) {
+    each_field(of, [this](std::string_view name, const auto& value) { put(name, value); });
   }
 
+ private:
   std::string& json_;
   bool any_ = false;
 };
-
-void put_pool(std::string& json, const PoolStats& pool) {
-  Object one(json);
-  one.put("name", pool.name);
-  one.put("limit", pool.limit);
-  one.put("open", pool.open);
-  one.put("active", pool.active);
-  one.put("idle", pool.idle);
-  one.put("waiting", pool.waiting);
-  one.put("utilisation", pool.utilisation);
-  one.put("leases", pool.leases);
-  one.put("timeouts", pool.timeouts);
-  one.put("wait", pool.wait);
-  one.put("held", pool.held);
-  one.put("oldest", std::chrono::duration<double>(pool.oldest).count());
-  one.put("oldest_holder", pool.oldest_holder);
-}
-
-void put_work(Object& all, const Stats& stats) {
-  all.object("cache", [&](Object& one) {
-    one.put("hits", stats.cache.hits);
-    one.put("misses", stats.cache.misses);
-    one.put("warm_hits", stats.cache.warm_hits);
-    one.put("evictions", stats.cache.evictions);
-    one.put("drops", stats.cache.drops);
-    one.put("follows", stats.cache.follows);
-    one.put("entries", stats.cache.entries);
-    one.put("bytes", stats.cache.bytes);
-    one.put("warm_entries", stats.cache.warm_entries);
-  });
-  all.put("reads", stats.reads);
-  all.object("writes", [&](Object& one) {
-    one.put("commits", stats.writes.commits);
-    one.put("failed", stats.writes.failed);
-    one.put("records", stats.writes.records);
-    one.put("bytes", stats.writes.bytes);
-    one.put("waiting", stats.writes.waiting);
-    one.put("commit", stats.writes.commit);
-    one.put("lane", stats.writes.lane);
-  });
-  all.object("transactions", [&](Object& one) {
-    one.put("committed", stats.transactions.committed);
-    one.put("rolled_back", stats.transactions.rolled_back);
-    one.put("expired", stats.transactions.expired);
-    one.put("conflicts", stats.transactions.conflicts);
-    one.put("open", stats.transactions.open);
-  });
-}
 
 }  // namespace
 
@@ -132,42 +82,12 @@ std::string to_json(const Stats& stats, const std::vector<PoolStats>& pools) {
   std::string json;
   {
     Object all(json);
-    put_work(all, stats);
-    all.object("flushes", [&](Object& one) {
-      one.put("failed", stats.flushes.failed);
-      one.put("pending_bytes", stats.flushes.pending_bytes);
-      one.put("time", stats.flushes.time);
-    });
-    all.object("collector", [&](Object& one) {
-      one.put("collected", stats.collector.collected);
-      one.put("time", stats.collector.time);
-    });
-    all.object("checkpoints", [&](Object& one) {
-      one.put("incomplete", stats.checkpoints.incomplete);
-      one.put("time", stats.checkpoints.time);
-    });
-    all.object("busy", [&](Object& one) {
-      one.put("waits", stats.busy.waits);
-      one.put("errors", stats.busy.errors);
-    });
-    all.object("file", [&](Object& one) {
-      one.put("name", stats.file.name);
-      one.put("read_only", stats.file.read_only);
-      one.put("size_bytes", stats.file.size_bytes);
-      one.put("wal_bytes", stats.file.wal_bytes);
-      one.put("page_bytes", stats.file.page_bytes);
-      one.put("free_pages", stats.file.free_pages);
-      one.put("commits", stats.file.commits);
-    });
-    all.object("process", [&](Object& one) { one.put("owners", stats.process.owners); });
-    all.object("errors", [&](Object& one) {
-      for (const ErrorCount& error : stats.errors) one.put(error.name, error.count);
-    });
+    all.put_fields(stats);
     all.key("connections");
     json += '[';
     for (const PoolStats& pool : pools) {
       if (&pool != &pools.front()) json += ", ";
-      put_pool(json, pool);
+      Object(json).put_fields(pool);
     }
     json += ']';
   }

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "base/hash.hpp"
+#include "sqlite/file_lock.hpp"
 
 namespace graven::sqlite {
 
@@ -92,25 +93,6 @@ constexpr ::mode_t kReadWrite = 0666;
 constexpr int kOpenFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 
 // --- The file
-
-bool set_lock(int descriptor, short type) {
-  struct flock lock {};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  lock.l_len = 1;
-  int result = 0;
-  do {
-    result = ::fcntl(descriptor, F_OFD_SETLK, &lock);
-  } while (result != 0 && errno == EINTR);
-  return result == 0;
-}
-
-bool still_in_place(int descriptor, const std::string& path) {
-  struct stat open_file {};
-  struct stat named {};
-  return ::fstat(descriptor, &open_file) == 0 && ::lstat(path.c_str(), &named) == 0 &&
-         open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
-}
 
 /// Opens or makes the file; whoever may use the database may use it. Not through a symbolic link,
 /// which could lead to a file of somebody else's.
@@ -209,7 +191,7 @@ bool ChangeRing::attach() {
 ChangeRing::Attempt ChangeRing::try_to_attach() {
   descriptor_ = open_file(path_, database_, read_only_);
   if (descriptor_ < 0) return errno == EEXIST ? Attempt::kAgain : Attempt::kHopeless;
-  if (!set_lock(descriptor_, F_RDLCK)) {
+  if (!set_lock(descriptor_, file_lock(F_RDLCK, 0, 1))) {
     if (errno != EAGAIN && errno != EACCES) return Attempt::kHopeless;
     ::usleep(100);  // its last user just takes it away
     return Attempt::kAgain;
@@ -249,7 +231,7 @@ bool ChangeRing::map(bool unmade) {
 
 /// Whoever comes now waits for the close, finds the file gone and starts a new one.
 bool ChangeRing::remove_if_unused() noexcept {
-  return set_lock(descriptor_, F_WRLCK) && still_in_place(descriptor_, path_) &&
+  return set_lock(descriptor_, file_lock(F_WRLCK, 0, 1)) && still_in_place(descriptor_, path_) &&
          ::unlink(path_.c_str()) == 0;
 }
 

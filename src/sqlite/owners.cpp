@@ -16,34 +16,12 @@
 #include <utility>
 #include <vector>
 
+#include "sqlite/file_lock.hpp"
+
 namespace graven::sqlite {
 namespace {
 
 constexpr std::int64_t kOwnersEnd = INT64_MAX;
-
-struct flock whole_or_byte(short type, std::int64_t offset, std::int64_t length) {
-  struct flock lock {};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = offset;
-  lock.l_len = length;  // 0: to the end of all offsets
-  return lock;
-}
-
-bool set_lock(int descriptor, struct flock lock) {
-  int result = 0;
-  do {
-    result = ::fcntl(descriptor, F_OFD_SETLK, &lock);
-  } while (result != 0 && errno == EINTR);
-  return result == 0;
-}
-
-bool still_in_place(int descriptor, const std::string& path) {
-  struct stat open_file {};
-  struct stat named {};
-  return ::fstat(descriptor, &open_file) == 0 && ::stat(path.c_str(), &named) == 0 &&
-         open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
-}
 
 [[noreturn]] void fail(const std::string& path, const char* what) {
   throw UnavailableError(path + " could not be " + what + ": " +
@@ -59,7 +37,7 @@ Owners::~Owners() {
   if (descriptor_ < 0) return;
   // Once every byte is ours nobody holds one; whoever comes now waits for the close, finds
   // the file gone and starts a new one.
-  if (set_lock(descriptor_, whole_or_byte(F_WRLCK, 0, 0)) && still_in_place(descriptor_, path_)) {
+  if (set_lock(descriptor_, file_lock(F_WRLCK, 0, 0)) && still_in_place(descriptor_, path_)) {
     ::unlink(path_.c_str());
   }
   ::close(descriptor_);
@@ -67,9 +45,9 @@ Owners::~Owners() {
 
 bool Owners::lock_all_again() noexcept {
   for (const std::int64_t owner : held_) {
-    if (!set_lock(descriptor_, whole_or_byte(F_WRLCK, owner, 1))) return false;
+    if (!set_lock(descriptor_, file_lock(F_WRLCK, owner, 1))) return false;
   }
-  if (writing_ != F_UNLCK && !set_lock(descriptor_, whole_or_byte(writing_, kWriters, 1))) {
+  if (writing_ != F_UNLCK && !set_lock(descriptor_, file_lock(writing_, kWriters, 1))) {
     return false;
   }
   return still_in_place(descriptor_, path_);
@@ -79,10 +57,10 @@ bool Owners::lock_all_again() noexcept {
 bool Owners::take(short type, std::int64_t offset) {
   for (int attempt = 0; attempt < 10000; ++attempt) {
     if (descriptor_ < 0) {
-      descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+      descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
       if (descriptor_ < 0) fail(path_, "opened");
     }
-    if (set_lock(descriptor_, whole_or_byte(type, offset, 1)) && lock_all_again()) return true;
+    if (set_lock(descriptor_, file_lock(type, offset, 1)) && lock_all_again()) return true;
     if (still_in_place(descriptor_, path_)) {
       if (errno != EAGAIN && errno != EACCES) fail(path_, "locked");
       // Another process closes its store just now and holds every byte for a moment. If it is
@@ -119,7 +97,7 @@ std::size_t Owners::count() {
   while (!ranges.empty()) {
     const auto [from, to] = ranges.back();
     ranges.pop_back();
-    struct flock found = whole_or_byte(F_WRLCK, from, to - from);
+    struct flock found = file_lock(F_WRLCK, from, to - from);
     if (::fcntl(descriptor, F_OFD_GETLK, &found) != 0 || found.l_type == F_UNLCK) continue;
     if (found.l_len == 0) break;  // somebody closes his store just now and holds every byte
     ++count;
@@ -160,14 +138,14 @@ bool Owners::writes() {
 void Owners::leave_writers() noexcept {
   const std::scoped_lock lock(mutex_);
   if (writing_ == F_UNLCK) return;
-  set_lock(descriptor_, whole_or_byte(F_UNLCK, kWriters, 1));
+  set_lock(descriptor_, file_lock(F_UNLCK, kWriters, 1));
   writing_ = F_UNLCK;
 }
 
 std::int64_t Owners::only_writer() const noexcept {
   const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return 0;
-  struct flock probe = whole_or_byte(F_RDLCK, kWriters, 1);
+  struct flock probe = file_lock(F_RDLCK, kWriters, 1);
   std::array<char, 32> text{};
   std::int64_t process = 0;
   if (::fcntl(descriptor, F_OFD_GETLK, &probe) == 0 && probe.l_type == F_WRLCK &&
@@ -190,7 +168,7 @@ bool Owners::alive(std::int64_t owner) {
       fail(path_, "opened");
     }
   }
-  struct flock probe = whole_or_byte(F_WRLCK, owner, 1);
+  struct flock probe = file_lock(F_WRLCK, owner, 1);
   const bool asked = ::fcntl(descriptor, F_OFD_GETLK, &probe) == 0;
   const int error = errno;
   if (descriptor != descriptor_) ::close(descriptor);

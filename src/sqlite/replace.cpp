@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "sqlite/file_checks.hpp"
+#include "sqlite/file_lock.hpp"
 #include "sqlite/wal_lock.hpp"
 #include "sqlite/whole_file.hpp"
 
@@ -40,13 +41,12 @@ class SoleUse {
   explicit SoleUse(const Target& target)
       : descriptor_(::open(target.path.c_str(), O_RDWR | O_CLOEXEC)) {
     if (descriptor_ < 0) fail(target.name, "opened");
-    struct flock lock = whole_lock();
-    if (::fcntl(descriptor_, F_OFD_SETLK, &lock) == 0) return;
+    if (set_lock(descriptor_, whole_lock())) return;
     if (errno != EAGAIN && errno != EACCES) {
       ::close(descriptor_);
       fail(target.name, "locked");
     }
-    lock = whole_lock();
+    struct flock lock = whole_lock();
     const bool told = ::fcntl(descriptor_, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
     const pid_t process = told ? lock.l_pid : 0;
     // Closing it would drop the locks of this process's own connections, so then it stays open.
@@ -63,14 +63,8 @@ class SoleUse {
   SoleUse& operator=(const SoleUse&) = delete;
 
  private:
-  static struct flock whole_lock() {
-    struct flock lock {};
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = 0x40000000;  // PENDING_BYTE, RESERVED_BYTE and the SHARED range
-    lock.l_len = 512;
-    return lock;
-  }
+  // PENDING_BYTE, RESERVED_BYTE and the SHARED range.
+  static struct flock whole_lock() { return file_lock(F_WRLCK, 0x40000000, 512); }
 
   int descriptor_;
 };
