@@ -5,13 +5,14 @@ A result file holds `rounds`, `rivals` (name -> version), `missing` (name -> why
 `machine`, and `cases`; a case has contestants, each with a name, a role and the time of one
 operation (or the bytes) in every round:
 
-    {"case": "…", "kind": "at least" | "at most" | "none", "bar": 3, "share_bar": 0, "unit": "s",
+    {"case": "…", "kind": "at least" | "at most" | "within" | "none", "bar": 3, "share_bar": 0,
+     "unit": "s",
      "contestants": [{"name": "graven", "role": "ours", "times": […], "shares": []},
                      {"name": "…", "role": "rival" | "shown", "times": […]}]}
 
 A ratio is made within each round, and the median of those is the figure: what else the machine
 does then falls on both sides. The bar compares with the fastest rival, that of the least median
-time, or with every one whose name is in `against`.
+time, or with every one whose name is in `against`; "within" is so many seconds, whoever is there.
 """
 
 from __future__ import annotations
@@ -123,6 +124,9 @@ def verdicts(case: dict[str, Any]) -> list[Verdict]:
     if not ours:
         return []
     result = []
+    if case["kind"] == "within":
+        asked = {"name": "the time asked for", "times": [case["bar"]] * len(ours[0]["times"])}
+        result.append(compare(case, asked, "at most", 1))
     against: dict[str, tuple[str, float]] = case.get("against", {})
     rivals = [c for c in people if c["role"] == "rival"]
     if rivals and case["kind"] != "none" and not against:

@@ -28,7 +28,7 @@ constexpr auto kNormal = Synchronous::kNormal;
 constexpr auto kFull = Synchronous::kFull;
 constexpr auto kRising = Order::kRising;
 
-// Name; bar; who contests; on what terms. A bar compares with the fastest rival.
+// Name; bar; who contests; on what terms. All bars but kWithin compare with the fastest rival.
 const std::vector<Case> kCases = {
     {"hot hit: the coherence check, 1,000 entries",
      {Bar::kAtMost, 1.1},
@@ -129,6 +129,22 @@ const std::vector<Case> kCases = {
      updates_of_a_large_store,
      {.entries = 130'000, .count = 25'000}},
     {"two processes, one counter", {Bar::kAtLeast, 1, 3}, shared_counter, {}},
+    {"cold read p99 while another process commits",
+     {Bar::kAtMost, 2},
+     cold_read_p99,
+     {.entries = 1'000'000, .count = 100'000}},
+    {"hot read p99 of a map while this process commits",
+     {Bar::kWithin, 1e-6},
+     hot_map_read_p99,
+     {.entries = 1000, .count = 500'000}},
+    {"hot read p99 of the graph while this process commits",
+     {Bar::kWithin, 1e-6},
+     hot_graph_read_p99,
+     {.entries = 1000, .count = 500'000}},
+    {"write p99 beside a backup of 1 GiB",
+     {Bar::kAtMost, 3},
+     write_p99_beside_a_backup,
+     {.entries = 65'536, .count = 1000}},
 };
 
 std::string quoted(const std::string& text) {
@@ -160,7 +176,7 @@ void settle(const std::string& folder) {
 std::string contest(const Case& one, int rounds, const std::string& folder) {
   std::filesystem::create_directories(folder);
   static constexpr const char* kRoles[] = {"ours", "rival", "shown"};
-  static constexpr const char* kKinds[] = {"none", "at least", "at most"};
+  static constexpr const char* kKinds[] = {"none", "at least", "at most", "within"};
   std::string json;
   {
     const std::vector<Contestant> contestants = one.make(one.terms, folder);
@@ -236,6 +252,9 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    if (argc == 4 && std::string(argv[1]) == "--child") {
+      return graven::bench::commit_in_child(argv[3]);
+    }
     if (argc == 6 && std::string(argv[1]) == "--child")
       return graven::bench::count_in_child(argv[2], argv[3], std::atof(argv[4]),
                                            std::atof(argv[5]));

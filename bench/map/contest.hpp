@@ -45,8 +45,9 @@ struct Terms {
 };
 
 struct Bar {
-  enum Kind : std::uint8_t { kNone, kAtLeast, kAtMost };
-  /// kAtLeast: so many times the rival's rate. kAtMost: so many times the rival's time.
+  enum Kind : std::uint8_t { kNone, kAtLeast, kAtMost, kWithin };
+  /// kAtLeast: so many times the rival's rate. kAtMost: so many times the rival's time. kWithin: so
+  /// many seconds, whatever the others take.
   Kind kind = kNone;
   double value = 0;
   double share = 0;  ///< of Turn::share, at most; 0: not asked for
@@ -107,9 +108,14 @@ std::vector<Contestant> import_in_phases(const Terms& terms, const std::string& 
 std::vector<Contestant> import_beside_raw(const Terms& terms, const std::string& folder);
 std::vector<Contestant> batch_beside_single(const Terms& terms, const std::string& folder);
 std::vector<Contestant> updates_of_a_large_store(const Terms& terms, const std::string& folder);
+std::vector<Contestant> cold_read_p99(const Terms& terms, const std::string& folder);
+std::vector<Contestant> hot_map_read_p99(const Terms& terms, const std::string& folder);
+std::vector<Contestant> hot_graph_read_p99(const Terms& terms, const std::string& folder);
+std::vector<Contestant> write_p99_beside_a_backup(const Terms& terms, const std::string& folder);
 
-/// What a process started by shared_counter does.
+/// What processes started by shared_counter and cold_read_p99 do.
 int count_in_child(const std::string& what, const std::string& path, double start, double seconds);
+int commit_in_child(const std::string& path);
 
 /// A map with keys [0, entries) and values of `value_size` bytes.
 void fill(const Map& map, std::size_t entries, std::size_t value_size);
