@@ -252,8 +252,8 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    if (argc == 4 && std::string(argv[1]) == "--child") {
-      return graven::bench::commit_in_child(argv[3]);
+    if (argc == 5 && std::string(argv[1]) == "--child") {
+      return graven::bench::commit_in_child(argv[3], std::strtoul(argv[4], nullptr, 10));
     }
     if (argc == 6 && std::string(argv[1]) == "--child")
       return graven::bench::count_in_child(argv[2], argv[3], std::atof(argv[4]),

@@ -115,7 +115,7 @@ std::vector<Contestant> write_p99_beside_a_backup(const Terms& terms, const std:
 
 /// What processes started by shared_counter and cold_read_p99 do.
 int count_in_child(const std::string& what, const std::string& path, double start, double seconds);
-int commit_in_child(const std::string& path);
+int commit_in_child(const std::string& path, std::size_t among);
 
 /// A map with keys [0, entries) and values of `value_size` bytes.
 void fill(const Map& map, std::size_t entries, std::size_t value_size);
