@@ -261,17 +261,23 @@ void bound_memory(graph::Heap& heap, std::size_t mebibytes) {
   if (mebibytes != 0) heap.store().bound_memory(mebibytes << 20U);
 }
 
+void check_slow(std::chrono::milliseconds limit) {
+  if (limit.count() < 0) throw UsageError("slow_operation must not be negative");
+}
+
+void log_slow(graph::Heap& heap, std::chrono::milliseconds limit) {
+  if (limit.count() != 0) heap.store().log_slower_than(limit);
+}
+
 }  // namespace
 
 Database::Database(std::string_view url, const Options& options) {
   Options settings = options;
   check_memory(settings.memory_mb, settings.persist == Persist::kMemory);
+  check_slow(settings.slow_operation);
   const Opened opened = open_heap(url, settings, Kind::kDatabase);
   bound_memory(*opened.heap, settings.memory_mb);
-  if (settings.slow_operation.count() < 0) throw UsageError("slow_operation must not be negative");
-  if (settings.slow_operation.count() != 0) {
-    opened.heap->store().log_slower_than(settings.slow_operation);
-  }
+  log_slow(*opened.heap, settings.slow_operation);
   scope_ = graph::make_live_scope(std::make_shared<graph::Session>(opened.heap, settings));
 }
 
@@ -291,6 +297,7 @@ Map::Map(std::string_view url, const MapOptions& options) {
   if (options.warm_bytes != 0 && options.warm_bytes < kLeastWarm) {
     throw UsageError(fmt::format("warm_bytes must be 0 (none) or at least {}", kLeastWarm));
   }
+  check_slow(options.slow_operation);
   MapOptions own = options;
   check_memory(own.memory_mb, own.persist == Persist::kMemory);
   if (own.persist == Persist::kMemory || url == "memory://") {
@@ -301,9 +308,11 @@ Map::Map(std::string_view url, const MapOptions& options) {
   Options settings{.read_only = options.read_only,
                    .synchronous = options.synchronous,
                    .busy_timeout = options.busy_timeout,
+                   .slow_operation = options.slow_operation,
                    .allow_network_file_system = options.allow_network_file_system};
   const Opened opened = open_heap(url, settings, Kind::kMap);
   bound_memory(*opened.heap, own.memory_mb);
+  log_slow(*opened.heap, settings.slow_operation);
   // The store lives as long as the heap that owns it.
   session_ = map::open(std::shared_ptr<store::Store>(opened.heap, &opened.heap->store()), own);
 }

@@ -50,6 +50,8 @@ struct MapOptions {
   bool read_only = false;
   Synchronous synchronous = Synchronous::kNormal;
   std::chrono::milliseconds busy_timeout{30'000};
+  /// As Options::slow_operation, which it sets for the whole file; nothing is slow with kMemory.
+  std::chrono::milliseconds slow_operation{0};
   bool allow_network_file_system = false;
   /// Whether peek() gives usable stamps (of the map as it was opened first in this process); costs
   /// 64 KB, and each change some nanoseconds.

@@ -323,7 +323,7 @@ void open(MapHandle* self, const std::string& url, const std::string& name,
           const std::string& persist, std::int64_t hot_capacity, double flush_interval,
           std::int64_t warm_bytes, std::int64_t pending_limit, std::int64_t memory_mb,
           bool read_only, const std::string& synchronous, double busy_timeout,
-          bool allow_network_file_system) {
+          double slow_operation, bool allow_network_file_system) {
   MapOptions options;
   options.name = name;
   options.persist = persist_from(persist);
@@ -337,6 +337,7 @@ void open(MapHandle* self, const std::string& url, const std::string& name,
   options.read_only = read_only;
   options.synchronous = synchronous_from(synchronous);
   options.busy_timeout = milliseconds(busy_timeout, "busy_timeout");
+  options.slow_operation = milliseconds(slow_operation, "slow_operation");
   options.allow_network_file_system = allow_network_file_system;
   options.stamps = true;
   const std::size_t most_kept = share_to_keep(options.memory_mb);
@@ -462,7 +463,8 @@ void bind_map(nb::module_& module) {
            nb::arg("flush_interval") = 1.0, nb::arg("warm_bytes") = std::int64_t{64} << 20U,
            nb::arg("pending_limit") = std::int64_t{256} << 20U, nb::arg("memory_mb") = 0,
            nb::arg("read_only") = false, nb::arg("synchronous") = "normal",
-           nb::arg("busy_timeout") = 30.0, nb::arg("allow_network_file_system") = false,
+           nb::arg("busy_timeout") = 30.0, nb::arg("slow_operation") = 0.0,
+           nb::arg("allow_network_file_system") = false,
            "Opens a map of the store at a path or URL.");
   type.def("get_many", get_many, nb::arg("keys"), nb::arg("default") = nb::none(),
            nb::sig("def get_many(self, keys: Iterable[str], default: Any = None) -> list[Any]"),

@@ -119,6 +119,14 @@ def test_a_slow_commit_is_logged(path: str, kept: Kept) -> None:
         DB(path, slow_operation=-1)
 
 
+def test_a_slow_commit_of_a_map_is_logged(path: str, kept: Kept) -> None:
+    with Map(path, slow_operation=0.001, synchronous="off") as m:
+        wait_for(lambda: bool(m.update({str(len(m)): "x" * 3_000_000}) or kept.records))
+    assert kept.records[0].graven["event"] == "slow_operation"
+    with pytest.raises(graven.UsageError):
+        Map(path, slow_operation=-1)
+
+
 def test_a_handler_may_use_the_database_and_be_slow(path: str) -> None:
     class Writing(logging.Handler):
         seen = 0

@@ -258,6 +258,28 @@ TEST(Stats, SlowOperationsAreLogged) {
                UsageError);
 }
 
+TEST(Stats, SlowOperationsOfAMapAreLogged) {
+  const TemporaryFolder folder;
+  for (const Persist persist : {Persist::kWritethrough, Persist::kLazy}) {
+    MapOptions options;
+    options.persist = persist;
+    options.synchronous = Synchronous::kOff;
+    options.slow_operation = std::chrono::milliseconds(1);
+    Logged logged;
+    const Map map(folder / "m.db", options);
+    for (int i = 0; i < 20 && !logged.any("operation=commit"); ++i) {
+      map.set("key" + std::to_string(i), Data(std::string(5'000'000, 'x')));
+      map.flush();
+    }
+    EXPECT_TRUE(logged.any("^slow_operation operation=commit ms=[0-9.]+ store=.*m.db wrote=\""));
+    map.clear();
+    map.close();
+  }
+  MapOptions options;
+  options.slow_operation = std::chrono::milliseconds(-1);
+  EXPECT_THROW(Map(folder / "m.db", options), UsageError);
+}
+
 TEST(Stats, ToldWhileOthersWork) {
   const TemporaryFolder folder;
   const Database db(folder / "s.db", {.synchronous = Synchronous::kOff,

@@ -884,6 +884,7 @@ class FlatMap(MutableMapping[str, Any]):
         read_only: bool = False,
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
+        slow_operation: float = 0.0,
         allow_network_file_system: bool = False,
     ) -> None:
         """Opens a map of the store at a path or URL."""

@@ -35,6 +35,7 @@ class Map(_graven.FlatMap):
     synchronous: "normal" (a write survives a crash of the process), "full" (a loss of power too)
         or "off" (an orderly exit only).
     busy_timeout: how many seconds a write waits for other writers before BusyError.
+    slow_operation: as for DB, for the whole file.
     allow_network_file_system: open a file on NFS, SMB and the like, which is refused otherwise.
     """
 
@@ -52,6 +53,7 @@ class Map(_graven.FlatMap):
         read_only: bool = False,
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
+        slow_operation: float = 0.0,
         allow_network_file_system: bool = False,
     ) -> None:
         log.start()
@@ -67,6 +69,7 @@ class Map(_graven.FlatMap):
             read_only=read_only,
             synchronous=synchronous,
             busy_timeout=busy_timeout,
+            slow_operation=slow_operation,
             allow_network_file_system=allow_network_file_system,
         )
         self._opened = True

@@ -45,6 +45,7 @@ class AsyncMap:
         read_only: bool = False,
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
+        slow_operation: float = 0.0,
         allow_network_file_system: bool = False,
     ) -> None:
         self._make = functools.partial(
@@ -56,6 +57,7 @@ class AsyncMap:
             read_only=read_only,
             synchronous=synchronous,
             busy_timeout=busy_timeout,
+            slow_operation=slow_operation,
             allow_network_file_system=allow_network_file_system,
         )
         self._map: graven.Map | None = None
