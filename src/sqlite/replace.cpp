@@ -158,8 +158,10 @@ std::string PartialFile::put_in_place(Mode mode) {
   require_place(target_, mode);
   const std::string& path = target_.path;
   std::string kept;
+  const bool exists = file_state(path).exists;
   // What another has put there since is not replaced unless that was asked for.
-  if (mode == Mode::kNew || !file_state(path).exists) {
+  if (mode == Mode::kNew || !exists) {
+    if (exists) throw_exists(target_);
     for (const char* suffix : kWithout) ::unlink((path + suffix).c_str());
     place_new(partial_.path, target_);
   } else {
