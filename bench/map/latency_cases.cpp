@@ -86,7 +86,7 @@ MapOptions with_small_memory() {
 }
 
 /// Another process that commits to the first `among` keys of the map in random order, as fast as
-/// it can; there once it has begun.
+/// it can, each time another value: the same would be no commit. There once it has begun.
 class Committer {
  public:
   Committer(Map map, const std::string& path, std::size_t among) : map_(std::move(map)) {
@@ -114,14 +114,13 @@ class Committer {
 
 int commit_in_child(const std::string& path, std::size_t among) {
   const Map map(path, with_small_memory());
-  const Data value(std::string(kColdSize, 'w'));
   std::mt19937_64 random(5);
   std::int64_t number = 0;
   const Meanwhile committing([&] {
     if (number % kNowAndThen == 0) {
       map.set(kWritten, number);
     } else {
-      map.set(key(random() % among), value);
+      map.set(key(random() % among), Data(fmt::format("{:0>{}}", number, kColdSize)));
     }
     ++number;
   });
