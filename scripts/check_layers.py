@@ -24,6 +24,7 @@ PORT = {
     "store/change_feed.hpp",
     "store/housekeeper.hpp",
     "store/mark.hpp",
+    "store/new_rows.hpp",
     "store/record.hpp",
     "store/sql.hpp",
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Breadth first over the arena: ids are given out in the order of discovery, so that a
-// structure's nodes lie together and what is read with a node lies near it. See build.hpp.
+// Breadth first over the arena, row by row: ids are given out in the order of discovery, so that
+// a structure's nodes lie together and what is read with a node lies near it. See build.hpp.
 #include "graph/build.hpp"
 
 #include <fmt/format.h>
@@ -20,7 +20,6 @@
 namespace graven::graph {
 namespace {
 
-using store::Change;
 using store::Work;
 using Index = Data::Index;
 using Item = Data::Item;
@@ -168,9 +167,10 @@ class Builder {
 
   /// Makes the nodes, then links the handles' nodes, whose chains may lead through new ones.
   void make(NodeId unlinked = 0) {
+    new_nodes_.reserve(queue_.size());
     for (const std::uint32_t at : queue_) make_node(at, planned_[at].id == unlinked);
     // A new node has no records yet, so nothing needs to be read for its own.
-    work_.write_many(std::exchange(new_nodes_, {}));
+    work_.write_new(std::move(new_nodes_));
     std::sort(handles_.begin(), handles_.end());
     // Linking dooms nothing.
     doomed_ = !handles_.empty() && any_doomed(work_);
@@ -181,7 +181,7 @@ class Builder {
       link_handle(at, end);
       at = end;
     }
-    work_.write_new_edges(std::exchange(new_edges_, {}));
+    work_.write_new_pairs(store::Space::kEdge, new_edges_);
   }
 
   /// The node discovered first.
@@ -213,14 +213,18 @@ class Builder {
     const NodeId child = at->first;
     const std::int64_t prefix = this->prefix();
     if (doomed_) session_.heap().require_alive(work_, child);
-    const store::Record* record = work_.look(node_key(child));
-    if (record == nullptr) throw_collected(child);
-    if (prefix_of(*record) != prefix) {
-      throw BadValueError(
-          "the node of a handle is left over from a prefix that was deleted "
-          "meanwhile: store a copy, as its plain data");
+    bool anchored = work_.marked(child, prefix);
+    if (!anchored) {
+      const store::Record* record = work_.look(node_key(child));
+      if (record == nullptr) throw_collected(child);
+      if (prefix_of(*record) != prefix) {
+        throw BadValueError(
+            "the node of a handle is left over from a prefix that was deleted "
+            "meanwhile: store a copy, as its plain data");
+      }
+      anchored = is_anchored(*record, child);
+      if (anchored) work_.mark(child, prefix);
     }
-    const bool anchored = is_anchored(*record, child);
     while (at != end) {
       const NodeId parent = at->second;
       const auto next =
@@ -252,8 +256,8 @@ class Builder {
       work_.put(orphan_key(-node.anchor, node.id), {});
       work_.suspects().insert(node.id);  // so that the collector takes note of it
     }
-    std::string& body = body_;
-    body.clear();
+    std::string& body = new_nodes_.bytes();
+    const std::size_t begin = body.size();
     const std::size_t mark = jsonb::open(body);
     const bool dict = container.kind == NodeKind::kDict;
     for (std::size_t i = 0; i < container.items.size(); ++i) {
@@ -261,16 +265,19 @@ class Builder {
       put_element(body, container.items[i], kLargeInNode, plan.id);
     }
     jsonb::close(body, dict ? jsonb::Type::kObject : jsonb::Type::kArray, mark);
+    if (!dict) node.layout = Layout::kList;
     const std::size_t count = container.items.size();
-    if (dict ? dict_content::small(body.size(), count) : list_content::small(body.size(), count)) {
-      if (!dict) node.layout = Layout::kList;
-      node.body = body;  // no larger than it needs to be
-      new_nodes_.push_back({node_key(plan.id), to_record(std::move(node))});
-    } else if (dict) {
-      dict_content::fill(work_, node, std::move(body));
+    const std::size_t bytes = body.size() - begin;
+    if (dict ? dict_content::small(bytes, count) : list_content::small(bytes, count)) {
+      new_nodes_.add(plan.id, 0, to_record(std::move(node)).integers);
+      return;
+    }
+    std::string whole = body.substr(begin);
+    body.resize(begin);
+    if (dict) {
+      dict_content::fill(work_, node, std::move(whole));
     } else {
-      node.layout = Layout::kList;
-      list_content::fill(work_, node, std::move(body));
+      list_content::fill(work_, node, std::move(whole));
     }
   }
 
@@ -283,10 +290,9 @@ class Builder {
   std::vector<std::uint32_t> queue_;
   std::size_t explored_ = 0;
   Handles handles_;
-  std::vector<Change> new_nodes_;
+  store::NewRows new_nodes_{store::Space::kNode};
   bool doomed_ = false;
-  std::string body_;  // of the node being made
-  std::vector<Work::Edge> new_edges_;
+  std::vector<store::NewPair> new_edges_;
 };
 
 }  // namespace
@@ -302,10 +308,14 @@ void check_key(std::string_view key) {
 
 void check_storable(const Session& session, const Data& data, const std::string& place) {
   check_item(session, data.root(), [&] { return place; });
+  const std::vector<std::string>* good = nullptr;  // rows mostly have the same keys
   for (std::uint32_t at = 0; at < data.container_count(); ++at) {
     const Data::Container& container = data.container(Index{at});
     const bool dict = container.kind == NodeKind::kDict;
-    if (dict) check_keys(data, at, place);
+    if (dict && (good == nullptr || *good != container.keys)) {
+      check_keys(data, at, place);
+      good = &container.keys;
+    }
     for (std::size_t i = 0; i < container.items.size(); ++i) {
       check_item(session, container.items[i], [&] {
         return path_to(data, at, place) +
@@ -326,15 +336,18 @@ std::string build(Work& work, Session& session, NodeId parent, const Data& data,
   return element;
 }
 
-std::vector<std::string> build_items(Work& work, Session& session, NodeId parent, const Data& data,
-                                     const std::vector<Item>& items, std::size_t large) {
+Elements build_items(Work& work, Session& session, NodeId parent, const Data& data,
+                     const std::vector<Item>& items, std::size_t large) {
   Builder builder(work, session, data, parent);
-  for (const Item& item : items) builder.discover(item, parent);
-  builder.explore();
+  for (const Item& item : items) {
+    builder.discover(item, parent);
+    builder.explore();  // what a row consists of lies together
+  }
   builder.make();
-  std::vector<std::string> elements(items.size());
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    builder.put_element(elements[i], items[i], large, parent);
+  Elements elements;
+  for (const Item& item : items) {
+    builder.put_element(elements.bytes(), item, large, parent);
+    elements.end_one();
   }
   return elements;
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <graven/data.hpp>
@@ -31,10 +32,33 @@ void check_key(std::string_view key);
 std::string build(store::Work& work, Session& session, NodeId parent, const Data& data,
                   const Data::Item& item, std::size_t large);
 
+/// Elements, one behind the other.
+class Elements {
+ public:
+  /// What was appended to bytes() since the last one is one.
+  void end_one() { ends_.push_back(bytes_.size()); }
+  std::string& bytes() noexcept { return bytes_; }
+
+  [[nodiscard]] std::size_t size() const noexcept { return ends_.size(); }
+  [[nodiscard]] std::string_view operator[](std::size_t i) const noexcept {
+    const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
+    return std::string_view(bytes_).substr(begin, ends_[i] - begin);
+  }
+  [[nodiscard]] std::vector<std::string> apart() const {
+    std::vector<std::string> all;
+    all.reserve(size());
+    for (std::size_t i = 0; i < size(); ++i) all.emplace_back((*this)[i]);
+    return all;
+  }
+
+ private:
+  std::string bytes_;
+  std::vector<std::size_t> ends_;
+};
+
 /// The same for every item of a list.
-std::vector<std::string> build_items(store::Work& work, Session& session, NodeId parent,
-                                     const Data& data, const std::vector<Data::Item>& items,
-                                     std::size_t large);
+Elements build_items(store::Work& work, Session& session, NodeId parent, const Data& data,
+                     const std::vector<Data::Item>& items, std::size_t large);
 
 /// Makes a node of the data's root, a container, that only this process's handles hold.
 NodeId build_unlinked(store::Work& work, Session& session, const Data& data);

@@ -49,10 +49,10 @@ void assign(Work& work, const graph::Pin& pin, NodeRecord& node, std::string_vie
 
 /// Sets all entries of a container of `data`; returns the elements now there. In one go, so that
 /// what the values share stays shared.
-std::vector<std::string> put_all(Work& work, const graph::Pin& pin, NodeRecord& node,
-                                 const Data& data, const Data::Container& container) {
-  std::vector<std::string> elements = graph::build_items(work, pin.scope().session(), node.id, data,
-                                                         container.items, large_limit(node));
+graph::Elements put_all(Work& work, const graph::Pin& pin, NodeRecord& node, const Data& data,
+                        const Data::Container& container) {
+  graph::Elements elements = graph::build_items(work, pin.scope().session(), node.id, data,
+                                                container.items, large_limit(node));
   node = graph::load_node(work, node.id);
   const std::vector<std::string> replaced = content::put_many(work, node, container.keys, elements);
   if (const std::size_t added = elements.size() - replaced.size(); added != 0) {
@@ -251,9 +251,11 @@ std::vector<Value> Database::batch_insert(const Dict& container, const Data& row
   Decoder decoder(pin);
   graph::writing(pin, [&](Work& work, NodeRecord& node) {
     values.clear();
-    const std::vector<std::string> elements = put_all(work, pin, node, rows, entries);
+    const graph::Elements elements = put_all(work, pin, node, rows, entries);
     values.reserve(elements.size());
-    for (const std::string& element : elements) values.push_back(decoder.value(element, work));
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      values.push_back(decoder.value(elements[i], work));
+    }
   });
   return values;
 }

@@ -63,13 +63,17 @@ Key slot_key(NodeId node, std::string_view key) {
   return {.space = Space::kSlot, .a = node, .b = slot_of(node, key)};
 }
 
+void put_entry(std::string& out, std::string_view key, std::string_view element) {
+  const std::size_t mark = jsonb::open(out);
+  jsonb::put_text(out, key);
+  out.append(element);
+  jsonb::close(out, jsonb::Type::kArray, mark);
+}
+
 std::string entry_body(std::string_view key, std::string_view element) {
   std::string body;
   body.reserve(key.size() + element.size() + 16);
-  const std::size_t mark = jsonb::open(body);
-  jsonb::put_text(body, key);
-  body.append(element);
-  jsonb::close(body, jsonb::Type::kArray, mark);
+  put_entry(body, key, element);
   return body;
 }
 
@@ -103,6 +107,18 @@ void save_slot(Work& work, const Key& key, const std::vector<std::int64_t>& posi
   work.put(key, slot_record(positions));
 }
 
+/// Adds a key's position to its slot.
+void add_to_slot(Work& work, const Key& slot, std::int64_t position) {
+  if (const std::optional<Record> existing = work.load(slot)) {
+    std::vector<std::int64_t> positions = positions_of(*existing);
+    positions.push_back(position);
+    save_slot(work, slot, positions);
+  } else {
+    const store::NewPair fresh{slot.a, slot.b, position};
+    work.write_new_pairs(Space::kSlot, {&fresh, 1});
+  }
+}
+
 struct Found {
   std::int64_t position;
   std::string element;
@@ -127,11 +143,7 @@ void add_large(Work& work, NodeId node, Header& header, std::string_view key,
   const std::int64_t position = header.next++;
   ++header.count;
   work.put(entry_key(node, position), {.body = entry_body(key, element)});
-  const Key slot = slot_key(node, key);
-  std::vector<std::int64_t> positions;
-  if (const std::optional<Record> existing = work.load(slot)) positions = positions_of(*existing);
-  positions.push_back(position);
-  save_slot(work, slot, positions);
+  add_to_slot(work, slot_key(node, key), position);
 }
 
 void remove_slot(Work& work, NodeId node, std::string_view key, std::int64_t position) {
@@ -262,70 +274,67 @@ std::optional<std::string> put(Work& work, NodeRecord& node, std::string_view ke
 
 namespace {
 
-/// put_many() of a large dict: entries behind the last and slots of new keys are decided at once.
+/// put_many() of a large dict, from `first` on: entries behind the last and slots of new keys are
+/// decided at once.
 void put_many_large(Work& work, NodeId node, std::span<const std::string> keys,
-                    std::span<const std::string> elements, std::vector<std::string>& replaced) {
+                    const Elements& elements, std::size_t first,
+                    std::vector<std::string>& replaced) {
   std::vector<Key> slots;
-  slots.reserve(keys.size());
-  for (const std::string& key : keys) slots.push_back(slot_key(node, key));
-  std::vector<std::optional<Record>> there(keys.size());
-  work.load_many(slots, [&](std::size_t i, Record* record) {
-    if (record != nullptr) there[i] = std::move(*record);
-  });
+  slots.reserve(keys.size() - first);
+  for (const std::string& key : keys.subspan(first)) slots.push_back(slot_key(node, key));
+  std::vector<bool> taken(slots.size());
+  const auto take = [&](std::size_t i, const Record* record) { taken[i] = record != nullptr; };
   Header header = load_header(work, node);
-  std::vector<store::Change> entries;
-  std::vector<std::pair<Key, std::vector<std::int64_t>>> taken;  // slots, with what they name
-  entries.reserve(keys.size());
-  taken.reserve(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (there[i]) {
-      if (std::optional<Found> found = find_large(work, node, keys[i])) {
-        work.put(entry_key(node, found->position), {.body = entry_body(keys[i], elements[i])});
+  if (work.slots_waiting(node) == static_cast<std::size_t>(header.count)) {
+    work.load_own(slots, take);  // one slot for each key: there are no others
+  } else {
+    work.load_many(slots, take);
+  }
+  store::NewRows entries(Space::kEntry);
+  std::vector<store::NewPair> fresh;
+  std::vector<store::NewPair> shared;  // slots that other keys have
+  fresh.reserve(slots.size());
+  entries.reserve(slots.size());
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const std::string& key = keys[first + i];
+    const std::string_view element = elements[first + i];
+    if (taken[i]) {
+      if (std::optional<Found> found = find_large(work, node, key)) {
+        work.put(entry_key(node, found->position), {.body = entry_body(key, element)});
         replaced.push_back(std::move(found->element));
         continue;
       }
     }
     const std::int64_t position = header.next++;
     ++header.count;
-    entries.push_back(
-        {entry_key(node, position), Record{.body = entry_body(keys[i], elements[i])}});
-    std::vector<std::int64_t> positions;
-    if (there[i]) positions = positions_of(*there[i]);
-    positions.push_back(position);
-    taken.emplace_back(slots[i], std::move(positions));
+    put_entry(entries.bytes(), key, element);
+    entries.add(node, position);
+    (taken[i] ? shared : fresh).push_back({node, slots[i].b, position});
   }
-  work.write_many(std::move(entries));
-  std::stable_sort(taken.begin(), taken.end(),
-                   [](const auto& one, const auto& other) { return one.first < other.first; });
-  std::vector<store::Change> changes;
-  changes.reserve(taken.size());
-  for (std::size_t i = 0; i < taken.size(); ++i) {
-    if (i > 0 && taken[i].first == taken[i - 1].first) {  // two new keys with one hash
-      taken[i - 1].second.push_back(taken[i].second.back());
-      taken[i].second = taken[i - 1].second;
-      changes.back().record = slot_record(taken[i].second);
-    } else {
-      changes.push_back({taken[i].first, slot_record(taken[i].second)});
-    }
+  work.write_new(std::move(entries));
+  std::stable_sort(fresh.begin(), fresh.end());
+  const auto same = [](const auto& one, const auto& other) { return one.b == other.b; };
+  for (auto at = fresh.begin(); (at = std::adjacent_find(at, fresh.end(), same)) != fresh.end();) {
+    shared.push_back(*std::next(at));
+    fresh.erase(std::next(at));
   }
-  work.write_many(std::move(changes));
+  work.write_new_pairs(Space::kSlot, fresh);
+  for (const store::NewPair& slot : shared) {
+    add_to_slot(work, {.space = Space::kSlot, .a = node, .b = slot.b}, slot.value);
+  }
   save_header(work, node, header);
 }
 
 }  // namespace
 
 std::vector<std::string> put_many(Work& work, NodeRecord& node,
-                                  const std::vector<std::string>& keys,
-                                  const std::vector<std::string>& elements) {
+                                  const std::vector<std::string>& keys, const Elements& elements) {
   std::vector<std::string> replaced;
   std::size_t done = 0;
   for (; done < keys.size() && !node.large(); ++done) {
     if (auto old = put(work, node, keys[done], elements[done])) replaced.push_back(*std::move(old));
   }
-  if (done < keys.size()) {
-    put_many_large(work, node.id, std::span(keys).subspan(done), std::span(elements).subspan(done),
-                   replaced);
-  }
+  if (done < keys.size()) put_many_large(work, node.id, keys, elements, done, replaced);
   return replaced;
 }
 

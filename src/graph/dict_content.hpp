@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/function_ref.hpp"
+#include "graph/build.hpp"
 #include "graph/node.hpp"
 #include "store/cache.hpp"
 
@@ -57,8 +58,7 @@ std::optional<std::string> put(store::Work& work, NodeRecord& node, std::string_
 
 /// Sets many keys, all different, in order; gives back what was there. Saves the node.
 std::vector<std::string> put_many(store::Work& work, NodeRecord& node,
-                                  const std::vector<std::string>& keys,
-                                  const std::vector<std::string>& elements);
+                                  const std::vector<std::string>& keys, const Elements& elements);
 
 /// Removes a key; gives back what was there.
 std::optional<std::string> erase(store::Work& work, NodeRecord& node, std::string_view key);

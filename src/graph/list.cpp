@@ -62,7 +62,8 @@ void note_change(const graph::Pin& pin, std::int64_t size_by) {
 void splice_items(Work& work, const graph::Pin& pin, NodeRecord& node, std::size_t start,
                   std::size_t count, const Data& data, const std::vector<Data::Item>& items) {
   std::vector<std::string> elements =
-      graph::build_items(work, pin.scope().session(), node.id, data, items, large_limit(node));
+      graph::build_items(work, pin.scope().session(), node.id, data, items, large_limit(node))
+          .apart();
   node = graph::load_node(work, node.id);
   const std::vector<std::string> old = content::erase(work, node, start, count);
   content::insert(work, node, start, std::move(elements));
@@ -336,8 +337,8 @@ void List::set_many(const std::vector<std::size_t>& places, const Data& items) c
     for (const std::size_t place : places) {
       if (place >= size) throw_range(static_cast<std::int64_t>(place), size);
     }
-    const std::vector<std::string> elements = graph::build_items(
-        work, pin_->scope().session(), node.id, items, container.items, large_limit(node));
+    const graph::Elements elements = graph::build_items(work, pin_->scope().session(), node.id,
+                                                        items, container.items, large_limit(node));
     node = graph::load_node(work, node.id);
     std::vector<std::string> released;
     for (std::size_t i = 0; i < places.size(); ++i) {

@@ -359,6 +359,32 @@ bool Tables::put_rows(std::span<const store::Change> changes) {
   return true;
 }
 
+void Tables::insert(const store::NewRows& rows) {
+  const Schema& schema = store::schema(rows.space());
+  const std::size_t together = inserted_together(schema);
+  std::size_t done = 0;
+  for (; rows.size() - done >= together; done += together) {
+    Statement& insert = statement(rows.space(), &Statements::insert_rows, insert_rows_sql);
+    int next = 1;
+    for (std::size_t row = done; row < done + together; ++row) {
+      insert.bind(next++, rows.a(row));
+      if (schema.shape == KeyShape::kPair) insert.bind(next++, rows.b(row));
+      if (schema.has_version) insert.bind(next++, static_cast<std::int64_t>(rows.version()));
+      for (std::size_t i = 0; i < schema.integers.size(); ++i) {
+        insert.bind(next++, rows.integers(row)[i]);
+      }
+      if (schema.has_body) insert.bind_body(next++, rows.body(row));
+    }
+    const int code = insert.try_execute();
+    if (code == SQLITE_OK) continue;
+    if ((code & 0xff) != SQLITE_CONSTRAINT) connection_.fail(code);
+    for (std::size_t row = done; row < done + together; ++row) {
+      put(rows.key(row), rows.record(row));
+    }
+  }
+  for (; done < rows.size(); ++done) put(rows.key(done), rows.record(done));
+}
+
 void Tables::erase(const Key& key) {
   const Schema& schema = store::schema(key.space);
   if (schema.has_value && any_beside(key.space)) {

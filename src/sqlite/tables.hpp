@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "sqlite/statement.hpp"
+#include "store/new_rows.hpp"
 #include "store/record.hpp"
 
 namespace graven::sqlite {
@@ -40,7 +41,14 @@ class Tables {
   /// Puts the first kRowsTogether of the changes by one statement, which costs less;
   /// false, having done nothing, if they are not small items of one map. Not an empty span.
   bool put_rows(std::span<const store::Change> changes);
-  static constexpr std::size_t kRowsTogether = 32;
+  /// Puts rows that are most likely new; what is there after all is replaced.
+  void insert(const store::NewRows& rows);
+  static constexpr std::size_t kRowsTogether = 32;  // by one statement
+  /// So many by one statement, but where a row has a rowid: for several of those SQLite makes a
+  /// savepoint.
+  static std::size_t inserted_together(const store::Schema& schema) noexcept {
+    return schema.shape == store::KeyShape::kId ? 1 : kRowsTogether;
+  }
   void erase(const store::Key& key);
 
   /// A transaction of this connection, begun in the state of that data version, was committed.
@@ -66,6 +74,7 @@ class Tables {
     Statement scan_all_named;
     Statement run;  // load_many: a stretch of keys in order
     Statement put_rows;
+    Statement insert_rows;
     Statement put_unless_beside;
     Statement erase_telling;
     Statement put_beside;

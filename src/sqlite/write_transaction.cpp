@@ -174,6 +174,20 @@ void SqliteTransaction::apply(std::span<const Change> changes) {
   }
 }
 
+void SqliteTransaction::insert(const store::NewRows& rows) {
+  Tables& tables = sound_connection().tables();
+  try {
+    tables.insert(rows);
+  } catch (const std::exception& error) {
+    failed_ = error.what();
+    throw;
+  }
+  for (std::size_t row = 0; row < rows.size() && traces_.size() < kTraces; ++row) {
+    if (!store::schema(rows.space()).has_version) break;
+    remember({rows.key(row), rows.record(row)});
+  }
+}
+
 void SqliteTransaction::remember(const Change& change) {
   if (change.key == store::clock_key()) {
     clocked_ = true;

@@ -41,6 +41,7 @@ class SqliteTransaction final : public store::WriteTransaction {
                                       const store::SqlParameters& parameters) override;
 
   void apply(std::span<const store::Change> changes) override;
+  void insert(const store::NewRows& rows) override;
   void savepoint(int depth) override;
   void rollback_to(int depth) override;
   void release(int depth) override;

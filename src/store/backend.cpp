@@ -25,6 +25,8 @@ std::uint64_t View::count_items(std::int64_t map) {
   }
 }
 
+void WriteTransaction::insert(const NewRows& rows) { apply(rows.changes()); }
+
 void Backend::copy_to(const std::string& path, const Copying& how) {
   static_cast<void>(path);
   static_cast<void>(how);

@@ -26,6 +26,7 @@
 
 #include "store/change_feed.hpp"
 #include "store/mark.hpp"
+#include "store/new_rows.hpp"
 #include "store/record.hpp"
 #include "store/sql.hpp"
 
@@ -82,6 +83,8 @@ class WriteTransaction : public View {
  public:
   /// Applies the changes, in order, within this transaction.
   virtual void apply(std::span<const Change> changes) = 0;
+  /// Puts the rows. They are new, as far as is known.
+  virtual void insert(const NewRows& rows);
 
   /// Marks a point to come back to, under a depth (0, 1, 2 …); one that stands there already is
   /// replaced. `rollback_to` undoes all since the point, which stays; `release` keeps it and

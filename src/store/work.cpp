@@ -165,8 +165,10 @@ void Work::start_clock() {
 std::unique_ptr<SqlRows> Work::sql(std::string_view text, const SqlParameters& parameters) {
   if (sink_ == nullptr) return below_.sql(text, parameters);
   spill();
-  bring_edges();
+  bring(Space::kEdge);
+  bring(Space::kSlot);
   orphan_known_.reset();
+  marks_.clear();
   std::unique_ptr<SqlRows> rows = sink_->sql(text, parameters);
   if (rows->writes()) {
     written_ = true;
@@ -186,15 +188,19 @@ std::int64_t Work::next_id(Space space) {
   }
 }
 
-const std::optional<Record>* Work::overlaid(const Key& key) const {
+const std::optional<Record>* Work::overlaid(const Key& key) {
   if (!mutation_.empty()) {
     if (const auto it = mutation_.find(key); it != mutation_.end()) return &it->second;
   }
-  if (!runs_.empty()) {
-    if (const std::optional<Record>* found = in_runs(key)) return found;
-  }
+  if (const std::optional<Record>* found = in_runs(key)) return found;
   if (!done_.empty()) {
     if (const auto it = done_.find(key); it != done_.end()) return &it->second;
+  }
+  if (key.space == Space::kSlot) {
+    if (const NewPair* slot = slots_.find(key.a, key.b)) {
+      shown_ = Record{.integers = {slot->value}};
+      return &shown_;
+    }
   }
   return nullptr;
 }
@@ -244,10 +250,21 @@ std::optional<Record> Work::load(const Key& key) {
 }
 
 const Record* Work::look(const Key& key) {
-  if (key.space == Space::kEdge) bring_edges();
+  if (key.space == Space::kEdge) bring(Space::kEdge);
   const std::optional<Record>* record = overlaid(key);
+  if (record == nullptr && bulk_bytes_ != 0 && key.space != Space::kNode) {
+    // Of much, what leads to a node is not come back to; and SQLite has it in its pages.
+    shown_ = load_apart(key);
+    record = &shown_;
+  }
   if (record == nullptr) record = &clean(key);
   return *record ? &**record : nullptr;
+}
+
+void Work::mark(std::int64_t node, std::int64_t as) {
+  if (as != marked_as_) marks_.clear();
+  marked_as_ = as;
+  marks_.add(node);
 }
 
 bool Work::any_orphan(std::int64_t owner) {
@@ -259,7 +276,7 @@ bool Work::any_orphan(std::int64_t owner) {
 
 void Work::load_many(std::span<const Key> keys,
                      const std::function<void(std::size_t, Record*)>& each) {
-  if (!keys.empty() && keys.front().space == Space::kEdge) bring_edges();
+  if (!keys.empty() && keys.front().space == Space::kEdge) bring(Space::kEdge);
   std::vector<Key> missing;
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -278,6 +295,15 @@ void Work::load_many(std::span<const Key> keys,
     }
     each(places[i], record);
   });
+}
+
+void Work::load_own(std::span<const Key> keys,
+                    const std::function<void(std::size_t, Record*)>& each) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const std::optional<Record>* record = overlaid(keys[i]);
+    std::optional<Record> copy = record != nullptr ? *record : std::nullopt;
+    each(i, copy ? &*copy : nullptr);
+  }
 }
 
 /// The first key of the overlays in the range (the last, when it is reversed), behind `after`.
@@ -357,8 +383,9 @@ std::vector<Row> Work::scan(const Range& range, std::size_t limit) {
 }
 
 void Work::write(const Key& key, std::optional<Record> record) {
-  if (key.space == Space::kEdge) bring_edges();
+  bring(key.space);
   if (key.space == Space::kOrphan) orphan_known_.reset();
+  if (key.space == Space::kNode && marks_.has(key.a)) marks_.clear();
   written_ = true;
   clocked_ = clocked_ || clocked(key.space);
   Overlay& overlay = in_mutation_ ? mutation_ : done_;

@@ -11,11 +11,12 @@
 // that it can be compared with the newest state later.
 //
 // What is written many at once lies in sorted runs between the two, until the mutation ends; new
-// edges lie in a run of their own until the transaction does, or something asks for an edge.
+// edges and slots wait until the transaction does, or something asks for what cannot be told of
+// them.
 //
-// Always holds: the records below plus edges_, done_, runs_ and mutation_ are what load() and
-// scan() show. No key is in two of runs_ and mutation_, and none of edges_ is in any other. Used by
-// one thread at a time.
+// Always holds: the records below plus what waits, done_, the runs and mutation_ are what load()
+// and scan() show. No key is in two of the runs and mutation_, and none that waits in any other.
+// Used by one thread at a time.
 #pragma once
 
 #include <algorithm>
@@ -26,13 +27,17 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "store/backend.hpp"
+#include "store/marks.hpp"
+#include "store/new_rows.hpp"
 #include "store/record.hpp"
+#include "store/waiting.hpp"
 
 namespace graven::store {
 
@@ -101,15 +106,14 @@ class Work final : public View {
   static constexpr std::size_t kMany = 1024;
   static constexpr std::size_t kManyInBulk = 64;
 
-  /// An edge: child, parent, links.
-  struct Edge {
-    std::int64_t a = 0;
-    std::int64_t b = 0;
-    std::int64_t value = 0;
-    friend auto operator<=>(const Edge&, const Edge&) = default;
-  };
-  /// Puts edges that are not there, each once. They are kept to be written in their order.
-  void write_new_edges(std::vector<Edge> edges);
+  /// The same for nodes and entries that are not there.
+  void write_new(NewRows rows);
+  /// Puts edges or slots that are not there, each once. They are kept to be written in their order.
+  void write_new_pairs(Space space, std::span<const NewPair> pairs);
+  /// How many slots of a node wait for that.
+  [[nodiscard]] std::size_t slots_waiting(std::int64_t node) const { return slots_.count(node); }
+  /// load_many() of what this work has written and not passed on: nothing below is asked.
+  void load_own(std::span<const Key> keys, const std::function<void(std::size_t, Record*)>& each);
 
   /// The work is one of much writing: it may keep so many bytes of records read, as it will come
   /// back to them, and half as many of what it has still to write.
@@ -117,6 +121,13 @@ class Work final : public View {
 
   /// The record as load() gives it, in place: until the next call. nullptr: none.
   const Record* look(const Key& key);
+
+  /// Notes that a node's record was found to be as `as` wants it; whether that was so, and none
+  /// that was noted has been written since.
+  void mark(std::int64_t node, std::int64_t as);
+  [[nodiscard]] bool marked(std::int64_t node, std::int64_t as) const noexcept {
+    return as == marked_as_ && marks_.has(node);
+  }
 
   /// Whether an orphan has this owner. Asked again and again: the answer stays until one is
   /// written.
@@ -173,15 +184,19 @@ class Work final : public View {
  private:
   using Overlay = std::map<Key, std::optional<Record>>;
 
-  [[nodiscard]] const std::optional<Record>* overlaid(const Key& key) const;
-  [[nodiscard]] const std::optional<Record>* in_runs(const Key& key) const;
+  const std::optional<Record>* overlaid(const Key& key);
+  const std::optional<Record>* in_runs(const Key& key);
   std::optional<Record> load_apart(const Key& key);
   void write(const Key& key, std::optional<Record> record);
   void apply(Overlay& overlay);
   void apply(std::vector<Change> changes);
+  void apply(NewRows rows);
   void apply_runs();
-  void apply_edges(std::size_t count);
-  void bring_edges();
+  void apply(Waiting& waiting, std::size_t count);
+  void apply_waiting();
+  void bring(Space space);
+  [[nodiscard]] bool go_past(std::size_t count) const noexcept;
+  [[nodiscard]] bool kept(std::size_t records) const noexcept;
   void before_scan(Space space);
   void drop_runs() noexcept;
   void require_sound() const;
@@ -217,10 +232,14 @@ class Work final : public View {
 
   // Of the running mutation, each in the order of its keys, a later one over an earlier one.
   std::vector<std::vector<Change>> runs_;
+  std::vector<NewRows> new_runs_;  // under them
   std::size_t runs_bytes_ = 0;
-  std::vector<Edge> edges_;     // in no order
-  std::size_t edges_done_ = 0;  // of them, those of earlier mutations, which come first
-  bool broken_ = false;         // the sink has part of what was to be whole
+  Waiting edges_{Space::kEdge, false};
+  Waiting slots_{Space::kSlot, true};
+  std::optional<Record> shown_;  // by look(), where it has no record to point at
+  Marks marks_;
+  std::int64_t marked_as_ = 0;
+  bool broken_ = false;  // the sink has part of what was to be whole
   std::optional<std::pair<std::int64_t, bool>> orphan_known_;  // the answer of any_orphan()
 
   // Records read from below, for as long as nobody else can change them.

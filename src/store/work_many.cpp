@@ -8,6 +8,7 @@
 #include <graven/error.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <utility>
 
@@ -19,16 +20,17 @@ namespace {
 constexpr std::size_t kKeptChanges = 4'096;
 // And in bytes, for those who store large values:
 constexpr std::size_t kKeptBytes = std::size_t{4} << 20U;
-/// What waits in runs, and in edges where much is not expected.
+/// What waits in runs, and of edges or slots: where much is not expected, and at most.
 constexpr std::size_t kRunBytes = std::size_t{64} << 20U;
-constexpr std::size_t kEdgeBytes = std::size_t{4} << 20U;
-constexpr std::size_t kEdgesTogether = 4'096;
+constexpr std::size_t kWaitingBytes = std::size_t{4} << 20U;
+constexpr std::size_t kMostWaiting = std::size_t{1} << 30U;
+constexpr std::size_t kPairsTogether = 4'096;
 
 bool in_order(const Change& one, const Change& other) { return one.key < other.key; }
 
 }  // namespace
 
-const std::optional<Record>* Work::in_runs(const Key& key) const {
+const std::optional<Record>* Work::in_runs(const Key& key) {
   for (auto run = runs_.rbegin(); run != runs_.rend(); ++run) {
     if (key < run->front().key || run->back().key < key) continue;
     const auto at = std::lower_bound(
@@ -36,26 +38,39 @@ const std::optional<Record>* Work::in_runs(const Key& key) const {
         [](const Change& change, const Key& wanted) { return change.key < wanted; });
     if (at->key == key) return &at->record;
   }
+  for (const NewRows& run : new_runs_) {
+    shown_ = run.find(key);
+    if (shown_) return &shown_;
+  }
   return nullptr;
+}
+
+/// Whether so many go past the overlays.
+bool Work::go_past(std::size_t count) const noexcept {
+  return !recording_ && count != 0 &&
+         (!in_mutation_ || count >= (bulk_bytes_ != 0 ? kManyInBulk : kMany));
 }
 
 void Work::write_many(std::vector<Change> changes) {
   bool edges = false;
+  bool slots = false;
   orphan_known_.reset();
   for (Change& change : changes) {
+    if (change.key.space == Space::kNode && marks_.has(change.key.a)) marks_.clear();
     clocked_ = clocked_ || clocked(change.key.space);
     edges = edges || change.key.space == Space::kEdge;
+    slots = slots || change.key.space == Space::kSlot;
     if (change.record) {
       change.record->version = schema(change.key.space).has_version ? commit_id_ : 0;
     }
   }
-  const std::size_t many = bulk_bytes_ != 0 ? kManyInBulk : kMany;
-  if (recording_ || changes.empty() || (in_mutation_ && changes.size() < many)) {
+  if (!go_past(changes.size())) {
     for (Change& change : changes) write(change.key, std::move(change.record));
     return;
   }
   written_ = true;
-  if (edges) bring_edges();
+  if (edges) bring(Space::kEdge);
+  if (slots) bring(Space::kSlot);
   if (!in_mutation_ || mutation_spilled_) {
     spill();
     apply(std::move(changes));
@@ -72,58 +87,94 @@ void Work::write_many(std::vector<Change> changes) {
   if (runs_bytes_ >= kRunBytes) spill();
 }
 
-void Work::write_new_edges(std::vector<Edge> edges) {
-  if (recording_ || (bulk_bytes_ == 0 && edges.size() < kMany)) {
-    for (const Edge& edge : edges) {
-      put({.space = Space::kEdge, .a = edge.a, .b = edge.b}, {.integers = {edge.value}});
-    }
+void Work::write_new(NewRows rows) {
+  if (!go_past(rows.size())) {
+    for (std::size_t row = 0; row < rows.size(); ++row) put(rows.key(row), rows.record(row));
     return;
   }
-  if (edges.empty()) return;
   written_ = true;
   clocked_ = true;
-  edges_.insert(edges_.end(), edges.begin(), edges.end());
-  if (edges_.size() * sizeof(Edge) >= (bulk_bytes_ != 0 ? bulk_bytes_ / 2 : kEdgeBytes)) {
-    bring_edges();
+  rows.set_version(schema(rows.space()).has_version ? commit_id_ : 0);
+  if (!in_mutation_ || mutation_spilled_) {
+    spill();
+    apply(std::move(rows));
+    return;
   }
+  for (std::size_t row = 0; row < rows.size() && !mutation_.empty(); ++row) {
+    mutation_.erase(rows.key(row));
+  }
+  runs_bytes_ += rows.memory();
+  new_runs_.push_back(std::move(rows));
+  if (runs_bytes_ >= kRunBytes) spill();
 }
 
-/// Before anything looks at an edge, or writes one.
-void Work::bring_edges() {
-  if (edges_.empty()) return;
-  if (in_mutation_ && !mutation_spilled_ && edges_.size() > edges_done_) {
+void Work::write_new_pairs(Space space, std::span<const NewPair> pairs) {
+  const auto key_of = [space](const NewPair& pair) {
+    return Key{.space = space, .a = pair.a, .b = pair.b};
+  };
+  const auto put_one = [&](const NewPair& pair) { put(key_of(pair), {.integers = {pair.value}}); };
+  if (recording_ || pairs.empty() || (bulk_bytes_ == 0 && pairs.size() < kMany)) {
+    for (const NewPair& pair : pairs) put_one(pair);
+    return;
+  }
+  // The key of a slot may have been erased a moment ago; an edge's parent is new.
+  const auto erased = [&](const NewPair& pair) { return overlaid(key_of(pair)) != nullptr; };
+  std::vector<NewPair> rest;
+  if (space == Space::kSlot && std::any_of(pairs.begin(), pairs.end(), erased)) {
+    std::copy_if(pairs.begin(), pairs.end(), std::back_inserter(rest), std::not_fn(erased));
+    for (const NewPair& pair : pairs) {
+      if (erased(pair)) put_one(pair);
+    }
+    pairs = rest;
+  }
+  written_ = true;
+  clocked_ = true;
+  Waiting& waiting = space == Space::kEdge ? edges_ : slots_;
+  waiting.add(pairs);
+  const std::size_t most =
+      bulk_bytes_ != 0 ? std::min(bulk_bytes_ / 2, kMostWaiting) : kWaitingBytes;
+  if (waiting.bytes() >= most) bring(space);
+}
+
+/// Has nothing of the space waiting: before anything looks at it, or writes one.
+void Work::bring(Space space) {
+  if (space != Space::kEdge && space != Space::kSlot) return;
+  Waiting& waiting = space == Space::kEdge ? edges_ : slots_;
+  if (waiting.empty()) return;
+  if (in_mutation_ && !mutation_spilled_ && waiting.size() > waiting.done()) {
     spill();
   } else {
-    apply_edges(edges_.size());
+    apply(waiting, waiting.size());
   }
 }
 
-/// The first of the edges.
-void Work::apply_edges(std::size_t count) {
+/// The first that wait.
+void Work::apply(Waiting& waiting, std::size_t count) {
   if (count == 0) return;
-  const auto end = edges_.begin() + static_cast<std::ptrdiff_t>(count);
-  std::sort(edges_.begin(), end);
-  std::vector<Change> changes;
-  for (auto edge = edges_.begin(); edge != end;) {
-    const auto until = edge + std::min(end - edge, static_cast<std::ptrdiff_t>(kEdgesTogether));
-    changes.clear();
-    changes.reserve(static_cast<std::size_t>(until - edge));
-    for (; edge != until; ++edge) {
-      changes.push_back(
-          {{.space = Space::kEdge, .a = edge->a, .b = edge->b}, Record{.integers = {edge->value}}});
+  const std::vector<NewPair> pairs = waiting.take(count);
+  NewRows rows(waiting.space());
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    rows.add(pairs[i].a, pairs[i].b, {pairs[i].value});
+    if (rows.size() == kPairsTogether || i + 1 == pairs.size()) {
+      apply(std::exchange(rows, NewRows(waiting.space())));
     }
-    apply(std::move(changes));
   }
-  edges_.erase(edges_.begin(), end);
-  edges_done_ -= std::min(edges_done_, count);
-  if (edges_.empty()) std::vector<Edge>().swap(edges_);
+}
+
+void Work::apply_waiting() {
+  apply(edges_, edges_.size());
+  apply(slots_, slots_.size());
 }
 
 void Work::before_scan(Space space) {
-  if (space == Space::kEdge) bring_edges();
-  const bool there = std::any_of(runs_.begin(), runs_.end(), [space](const auto& run) {
-    return run.front().key.space <= space && space <= run.back().key.space;
-  });
+  bring(space);
+  const bool there =
+      std::any_of(runs_.begin(), runs_.end(),
+                  [space](const auto& run) {
+                    return run.front().key.space <= space && space <= run.back().key.space;
+                  }) ||
+      std::any_of(new_runs_.begin(), new_runs_.end(),
+                  [space](const NewRows& run) { return run.space() == space; });
   if (there) spill();
 }
 
@@ -157,8 +208,7 @@ void Work::apply(std::vector<Change> changes) {
   for (const Change& change : changes) {
     if (change.record) applied_bytes_ += change.record->body.size();
   }
-  if (forgotten_ || applied_.size() + changes.size() > kKeptChanges ||
-      applied_bytes_ > kKeptBytes) {
+  if (!kept(changes.size())) {
     forgotten_ = true;
     applied_.clear();
   } else if (applied_.empty()) {
@@ -168,48 +218,75 @@ void Work::apply(std::vector<Change> changes) {
   }
 }
 
+/// Whether changes() is to have so many more.
+bool Work::kept(std::size_t records) const noexcept {
+  return !forgotten_ && applied_.size() + records <= kKeptChanges && applied_bytes_ <= kKeptBytes;
+}
+
+void Work::apply(NewRows rows) {
+  if (kept(rows.size())) return apply(rows.changes());
+  require_sound();
+  cache_ = nullptr;
+  forgotten_ = true;
+  applied_.clear();
+  for (std::size_t row = 0; row < rows.size(); ++row) forget_clean(rows.key(row));
+  try {
+    sink_->insert(rows);
+  } catch (...) {
+    broken_ = true;
+    throw;
+  }
+  applied_records_ += rows.size();
+  applied_bytes_ += rows.body_bytes();
+}
+
 void Work::apply_runs() {
   runs_bytes_ = 0;
+  for (NewRows& run : std::exchange(new_runs_, {})) apply(std::move(run));
   for (std::vector<Change>& run : std::exchange(runs_, {})) apply(std::move(run));
 }
 
 void Work::drop_runs() noexcept {
   runs_bytes_ = 0;
   runs_.clear();
-  edges_.resize(edges_done_);
+  new_runs_.clear();
+  edges_.drop();
+  slots_.drop();
 }
 
-/// Everything to the sink; what may still be dropped behind a savepoint. Edges of what is done may
+/// Everything to the sink; what may still be dropped behind a savepoint. What waits and is done may
 /// wait on only as long as nothing is behind a savepoint.
 void Work::spill() {
   unspilled_bytes_ = 0;
   apply(done_);
   if (!in_mutation_) return;
   if (!mutation_spilled_) {
-    apply_edges(edges_done_);
+    apply(edges_, edges_.done());
+    apply(slots_, slots_.done());
     sink_->savepoint(depth_++);
     mutation_spilled_ = true;
   }
   apply_runs();
   apply(mutation_);
-  apply_edges(edges_.size());
+  apply_waiting();
 }
 
 void Work::begin_mutation() {
   in_mutation_ = true;
   mutation_spilled_ = false;
-  edges_done_ = edges_.size();
+  edges_.settle();
+  slots_.settle();
 }
 
 void Work::end_mutation() {
   in_mutation_ = false;
   if (mutation_spilled_) {
-    apply_edges(edges_.size());
+    apply_waiting();
     apply(mutation_);
     sink_->release(--depth_);
     mutation_spilled_ = false;
   } else {
-    if (!runs_.empty()) {
+    if (!runs_.empty() || !new_runs_.empty()) {
       apply(done_);
       apply_runs();
       unspilled_bytes_ = 0;
@@ -221,12 +298,14 @@ void Work::end_mutation() {
       mutation_.clear();
     }
   }
-  edges_done_ = edges_.size();
+  edges_.settle();
+  slots_.settle();
 }
 
 void Work::drop_mutation() noexcept {
   in_mutation_ = false;
   orphan_known_.reset();
+  marks_.clear();
   mutation_.clear();
   drop_runs();
   if (mutation_spilled_) {
@@ -243,15 +322,16 @@ void Work::drop_mutation() noexcept {
 
 void Work::savepoint() {
   apply(done_);
-  apply_edges(edges_.size());
+  apply_waiting();
   sink_->savepoint(depth_++);
 }
 
 void Work::rollback_to_savepoint() {
   orphan_known_.reset();
+  marks_.clear();
   done_.clear();
   edges_.clear();
-  edges_done_ = 0;
+  slots_.clear();
   forget_all_clean();
   forgotten_ = true;
   sink_->rollback_to(--depth_);
@@ -264,7 +344,7 @@ void Work::release_savepoint() {
 
 void Work::finish() {
   require_sound();
-  apply_edges(edges_.size());
+  apply_waiting();
   if (clocked_) {
     for (const std::string& name : prefixes_) {
       const Key key{.space = Space::kPrefix, .name = name};

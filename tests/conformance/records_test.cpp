@@ -87,6 +87,30 @@ TEST_P(Records, ComeBackWholeInEverySpace) {
   }
 }
 
+TEST_P(Records, NewRowsAreWrittenAlsoOverOnesThatAreThere) {
+  const auto transaction = backend_->begin(soon());
+  std::map<Key, Record> expected;
+  for (const Space space : {Space::kNode, Space::kEdge, Space::kEntry, Space::kSlot}) {
+    for (int round = 0; round < 2; ++round) {
+      store::NewRows rows(space);
+      if (store::schema(space).has_version) rows.set_version(7);
+      for (std::int64_t i = round * 50; i < round * 50 + 100; ++i) {
+        const Key key = key_of(space, i / 3, i);
+        if (key.b == 0 && rows.size() > 0 && rows.a(rows.size() - 1) == key.a) continue;
+        Record record = full_record(space, i + round);
+        record.version = rows.version();
+        if (i % 5 == 0) record.body.clear();
+        rows.bytes() += record.body;
+        rows.add(key.a, key.b, record.integers);
+        expected[key] = record;
+      }
+      transaction->insert(rows);
+    }
+  }
+  transaction->commit(1);
+  for (const auto& [key, record] : expected) EXPECT_EQ(backend_->load(key), record);
+}
+
 TEST_P(Records, FieldsTheSpaceLacksAreNotKept) {
   Record everything{.version = 7, .integers = {1, 2, 3, 4}, .body = "body"};
   const auto transaction = backend_->begin(soon());

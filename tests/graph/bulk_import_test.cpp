@@ -322,6 +322,71 @@ TEST_F(Import, ABatchReturnsHandlesInOrder) {
   EXPECT_TRUE(db.check().ok());
 }
 
+/// One phase of random batches, single writes, removals and failures against a plain map; what
+/// waits to be written is seen, found, taken away, and dropped with what it belongs to.
+TEST_F(Import, WhatWaitsIsSeen) {
+  Random random;
+  const Database db = open();
+  db["rows"] = Data::dict();
+  const Dict all = db["rows"].as_dict();
+  std::map<std::string, std::int64_t> model;
+  const auto some_key = [&] { return "k" + std::to_string(random.below(3000)); };
+  const auto some_number = [&] { return static_cast<std::int64_t>(random.below(1000)); };
+  const auto fill = [&](std::map<std::string, std::int64_t>& filled) {
+    Data batch = Data::dict();
+    const auto root = std::get<Data::Index>(batch.root());
+    std::set<std::string> keys;
+    for (std::size_t n = random.below(300); n > 0; --n) keys.insert(some_key());
+    for (const std::string& key : keys) {
+      const std::int64_t number = some_number();
+      filled[key] = number;
+      const auto row = batch.adopt(Data::dict({{"n", number}}));
+      batch.container(root).keys.push_back(key);
+      batch.container(root).items.push_back(row);
+    }
+    db.batch_insert(all, batch);
+  };
+  for (int phase = 0; phase < 4; ++phase) {
+    const BulkImport bulk(db, {.cache_mb = 1});
+    bulk.phase("rows", [&] {
+      for (int step = 0; step < 60; ++step) {
+        const std::string key = some_key();
+        switch (random.below(6)) {
+          case 0:
+            all[key] = {{"n", model[key] = some_number()}};
+            break;
+          case 1:
+            ASSERT_EQ(all.erase(key), model.erase(key) == 1);
+            break;
+          case 2: {
+            auto tried = model;
+            EXPECT_THROW(db.transaction([&] {
+              fill(tried);
+              throw std::runtime_error("no");
+            }),
+                         std::runtime_error);
+            break;
+          }
+          default:
+            fill(model);
+        }
+        ASSERT_EQ(all.size(), model.size());
+        const std::string other = some_key();
+        ASSERT_EQ(all.contains(other), model.contains(other));
+        if (model.contains(other)) {
+          ASSERT_EQ(all[other]["n"].value(), Value(model[other]));
+        }
+      }
+    });
+    bulk.finish();
+    std::map<std::string, std::int64_t> found;
+    for (const auto& [key, row] : all) found[key] = row.as_dict().at("n").get<std::int64_t>();
+    ASSERT_EQ(found, model);
+    for (const auto& [key, number] : model) ASSERT_TRUE(all.contains(key));
+    ASSERT_TRUE(db.check().ok());
+  }
+}
+
 /// Random batches, with keys that are there, shared values and links to what is there, put together
 /// into one store and one by one into another.
 TEST_F(Import, ABatchIsWhatItsRowsAreOneByOne) {

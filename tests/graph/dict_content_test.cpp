@@ -189,6 +189,50 @@ TEST_F(DictContent, KeysWhoseSlotsCollideAreKeptApart) {
   EXPECT_EQ(count(Space::kSlot), 100U);
 }
 
+TEST_F(DictContent, CollidingKeysPutTogether) {
+  // Where slots wait, and where they do not.
+  for (const std::size_t much : {std::size_t{1} << 20U, std::size_t{0}}) {
+    work.expect_much(much);
+    NodeRecord fresh = node();
+    graph::save(work, fresh);
+    Model model;
+    const auto put_many = [&](const std::vector<std::pair<std::string, std::string>>& entries) {
+      std::vector<std::string> keys;
+      graph::Elements elements;
+      for (const auto& [key, element] : entries) {
+        keys.push_back(key);
+        elements.bytes() += element;
+        elements.end_one();
+        if (const auto at = find(model, key); at != model.end()) {
+          at->second = element;
+        } else {
+          model.emplace_back(key, element);
+        }
+      }
+      NodeRecord to = load();
+      content::put_many(work, to, keys, elements);
+    };
+    Model filler;
+    for (int i = 0; i < 100; ++i) filler.emplace_back(std::to_string(i), int_element(i));
+    put_many(filler);
+    const auto slots = [&] { return work.slots_waiting(1); };
+    EXPECT_EQ(slots(), much == 0 ? 0U : 100U);
+    put_many({{kColliding[0].first, int_element(1)}, {"a", int_element(2)}});
+    EXPECT_EQ(slots(), much == 0 ? 0U : 102U);
+    put_many({{kColliding[0].second, int_element(3)}, {"a", int_element(4)}});  // one that waits
+    put_many({{"b", int_element(5)},
+              {kColliding[1].first, int_element(6)},
+              {"c", int_element(7)},
+              {kColliding[1].second, int_element(8)}});  // with each other
+    put_many({{kColliding[1].first, int_element(9)}, {kColliding[0].first, int_element(10)}});
+    ASSERT_NO_FATAL_FAILURE(compare(model));
+    EXPECT_EQ(count(Space::kSlot), model.size() - 2);
+    NodeRecord full = load();
+    content::drain(work, full, SIZE_MAX, [](std::string_view) {});
+    EXPECT_EQ(count(Space::kSlot), 0U);
+  }
+}
+
 TEST_F(DictContent, CollidingKeysFromAListOfRandomOperations) {
   Random random;
   Model model;

@@ -132,17 +132,46 @@ class RandomWork {
     }
   }
 
-  /// Many puts and erasures at once, and edges that nobody knows, on both.
-  void change_many(Work& work, Model& model) {
-    if (random_.one_in(2)) {
-      std::vector<Work::Edge> edges;
-      for (std::size_t n = random_.below(20); n > 0; --n) {
-        edges.push_back({number(3), 1000 + edges_++, number(1000)});
-        model[{.space = Space::kEdge, .a = edges.back().a, .b = edges.back().b}] = {
-            .integers = {edges.back().value}};
-      }
-      work.write_new_edges(edges);
+  /// Edges or slots that are not there, on both.
+  void add_pairs(Work& work, Model& model, Space where) {
+    std::map<Key, store::NewPair> pairs;
+    for (std::size_t n = random_.below(20); n > 0; --n) {
+      Key one = key(where);
+      if (where == Space::kEdge) one.b = 1000 + edges_++;  // its parent is new
+      if (model.contains(one)) continue;
+      pairs[one] = {one.a, one.b, number(1000)};
     }
+    std::vector<store::NewPair> list;
+    for (const auto& [one, pair] : pairs) {
+      list.push_back(pair);
+      model[one] = {.integers = {pair.value}};
+    }
+    if (random_.one_in(2)) std::reverse(list.begin(), list.end());
+    work.write_new_pairs(where, list);
+  }
+
+  /// Nodes and entries that are not there, on both.
+  void add_rows(Work& work, Model& model, Space where) {
+    const bool pair = store::schema(where).shape == KeyShape::kPair;
+    store::NewRows rows(where);
+    const std::size_t count = random_.one_in(3) ? random_.below(8) : 64 + random_.below(40);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::int64_t number = 2000 + rows_++;
+      Key one{.space = where, .a = pair ? 1 : number, .b = pair ? number : 0};
+      Record made = record(where, work.commit_id());
+      rows.bytes() += made.body;
+      rows.add(one.a, one.b, made.integers);
+      model[one] = made;
+    }
+    work.write_new(std::move(rows));
+  }
+
+  /// Many puts and erasures at once, and what nobody knows, on both.
+  void change_many(Work& work, Model& model) {
+    if (random_.one_in(2)) add_pairs(work, model, Space::kEdge);
+    if (random_.one_in(2)) add_pairs(work, model, Space::kSlot);
+    if (random_.one_in(3)) add_rows(work, model, Space::kNode);
+    if (random_.one_in(3)) add_rows(work, model, Space::kEntry);
     std::map<Key, std::optional<Record>> changes;
     for (std::size_t n = random_.below(200); n > 0; --n) {
       const Key one = key(space());
@@ -186,6 +215,7 @@ class RandomWork {
  private:
   Random& random_;
   std::int64_t edges_ = 0;
+  std::int64_t rows_ = 0;
 };
 
 /// Everything in the store but the clock.
@@ -326,7 +356,8 @@ TEST(WorkOnASinkThatFails, IsRefusedItsEnd) {
           nodes.push_back({{.space = Space::kNode, .a = i}, Record{}});
         }
         work.write_many(std::move(nodes));
-        work.write_new_edges({{.a = from, .b = 1, .value = 1}});
+        const store::NewPair edge{.a = from, .b = 1, .value = 1};
+        work.write_new_pairs(Space::kEdge, {&edge, 1});
         if (scanned) work.scan({.space = Space::kNode}, SIZE_MAX);
       } catch (...) {
         work.drop_mutation();

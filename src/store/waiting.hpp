@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//
+// New pairs of one space that wait to be written in the order of their keys: edges, and the slots
+// of large dicts. Each batch of an import has some for nearly every page of their tables; all
+// batches together fill the tables from one end to the other.
+//
+// Always holds: no key is there twice. The first done() are those of mutations that have ended.
+// Used by one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "store/new_rows.hpp"
+
+namespace graven::store {
+
+class Waiting {
+ public:
+  /// `found`: whether find() and count() are to be asked.
+  Waiting(Space space, bool found) noexcept : space_(space), found_(found) {}
+
+  void add(std::span<const NewPair> pairs) {
+    pairs_.insert(pairs_.end(), pairs.begin(), pairs.end());
+    if (found_) note(pairs_.size() - pairs.size());
+  }
+  /// What waits has been done.
+  void settle() noexcept { done_ = pairs_.size(); }
+  /// Drops what is not done.
+  void drop() noexcept {
+    if (pairs_.size() == done_) return;
+    pairs_.resize(done_);
+    if (found_) note_anew();
+  }
+  void clear() noexcept {
+    done_ = 0;
+    drop();
+  }
+  /// Takes the first ones, in order.
+  std::vector<NewPair> take(std::size_t count);
+
+  [[nodiscard]] Space space() const noexcept { return space_; }
+  [[nodiscard]] bool empty() const noexcept { return pairs_.empty(); }
+  [[nodiscard]] std::size_t size() const noexcept { return pairs_.size(); }
+  [[nodiscard]] std::size_t done() const noexcept { return done_; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return pairs_.size() * sizeof(NewPair); }
+
+  [[nodiscard]] const NewPair* find(std::int64_t a, std::int64_t b) const noexcept {
+    if (places_.empty()) return nullptr;
+    for (std::size_t at = place(a, b);; at = (at + 1) & (places_.size() - 1)) {
+      if (places_[at] == 0) return nullptr;
+      const NewPair& pair = pairs_[places_[at] - 1];
+      if (pair.a == a && pair.b == b) return &pair;
+    }
+  }
+  /// How many have this `a`.
+  [[nodiscard]] std::size_t count(std::int64_t a) const {
+    const auto at = counts_.find(a);
+    return at == counts_.end() ? 0 : at->second;
+  }
+
+ private:
+  [[nodiscard]] std::size_t place(std::int64_t a, std::int64_t b) const noexcept {
+    const std::uint64_t sum = (static_cast<std::uint64_t>(a) * 31 + static_cast<std::uint64_t>(b)) *
+                              0x9e3779b97f4a7c15ULL;
+    return static_cast<std::size_t>(sum >> 20U) & (places_.size() - 1);
+  }
+  /// Those from `from` on.
+  void note(std::size_t from);
+  void note_anew();
+
+  Space space_;
+  bool found_;
+  std::vector<NewPair> pairs_;
+  std::size_t done_ = 0;
+  std::vector<std::uint32_t> places_;  // 0: free; else one more than the index in pairs_
+  std::unordered_map<std::int64_t, std::size_t> counts_;
+};
+
+}  // namespace graven::store
