@@ -7,7 +7,10 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <sys/wait.h>
@@ -31,11 +34,35 @@ class Reporter {
   int descriptor_;
 };
 
+/// gcc's AddressSanitizer leaves its allocator locked in a child that is forked while another
+/// thread allocates; so there, waits until all others sleep (a second at most). See forks.hpp for
+/// tests whose threads never do.
+inline void before_fork() {
+#ifdef __SANITIZE_ADDRESS__
+  const auto sleeps = [](const std::filesystem::path& thread) {
+    std::ifstream file(thread / "stat");
+    const std::string stat(std::istreambuf_iterator<char>(file), {});
+    const auto name_end = stat.rfind(')');
+    return name_end == std::string::npos || stat.compare(name_end, 3, ") S") == 0;
+  };
+  const std::string own = std::to_string(::gettid());
+  for (int waited = 0; waited < 1000; ++waited) {
+    bool all = true;
+    for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+      all = all && (thread.path().filename() == own || sleeps(thread.path()));
+    }
+    if (all) return;
+    ::usleep(1000);
+  }
+#endif
+}
+
 class Child {
  public:
   explicit Child(const std::function<bool(const Reporter&)>& work) {
     int ends[2] = {-1, -1};
     if (::pipe(ends) != 0) throw std::runtime_error("pipe failed");
+    before_fork();
     pid_ = ::fork();
     if (pid_ < 0) throw std::runtime_error("fork failed");
     if (pid_ == 0) {
