@@ -211,44 +211,43 @@ std::vector<Contestant> write_p99_beside_a_backup(const Terms& terms, const std:
   const Dict large = db["large"].as_dict();
   const Dict small = db["small"].as_dict();
   {
-    const BulkImport import(db);
-    import.phase("large", [&] {
-      for (std::size_t done = 0;
-    done < terms.entries; done += kAtOnce) {
-      Data rows = Data::dict();
-      Data::Container& root = rows.container(std::get<Data::Index>(rows.root()));
-      for (std::size_t i = done; i < std::min(done + kAtOnce, terms.entries); ++i) {
-        root.keys.push_back(key(i));
-        root.items.emplace_back(std::string(kValueSize, static_cast<char>('a' + i % 26)));
+    const BulkImport session(db);
+    session.phase("large", [&] {
+      for (std::size_t done = 0; done < terms.entries; done += kAtOnce) {
+        Data rows = Data::dict();
+        Data::Container& root = rows.container(std::get<Data::Index>(rows.root()));
+        for (std::size_t i = done; i < std::min(done + kAtOnce, terms.entries); ++i) {
+          root.keys.push_back(key(i));
+          root.items.emplace_back(std::string(kValueSize, static_cast<char>('a' + i % 26)));
+        }
+        db.batch_insert(large, rows);
       }
-      db.batch_insert(large, rows);
+    });
+    session.finish();
+  }
+  const auto writing = [=](const std::function<void()>& meanwhile) {
+    Times times;
+    std::mt19937_64 random(5);
+    std::int64_t number = 0;
+    {
+      const Meanwhile writer(
+          [&] { times.add([&] { small.set(key(random() % terms.count), ++number); }); });
+      meanwhile();
     }
-  });
-  import.finish();
+    return times.p99();
+  };
+  const auto backing_up = [=] {
+    const std::string copy = folder + "/copy.db";
+    const Turn turn = writing([&] { db.backup(copy); });
+    if (!Database(copy, {.read_only = true}).check().ok()) {
+      throw std::runtime_error("the backup does not check clean");
+    }
+    std::filesystem::remove(copy);
+    return turn;
+  };
+  return {{Role::kOurs, "graven, beside a backup", backing_up},
+          {Role::kRival, "graven, idle",
+           [=] { return writing([&] { std::this_thread::sleep_for(kIdle); }); }}};
 }
-const auto writing = [=](const std::function<void()>& meanwhile) {
-  Times times;
-  std::mt19937_64 random(5);
-  std::int64_t number = 0;
-  {
-    const Meanwhile writer(
-        [&] { times.add([&] { small.set(key(random() % terms.count), ++number); }); });
-    meanwhile();
-  }
-  return times.p99();
-};
-const auto backing_up = [=] {
-  const std::string copy = folder + "/copy.db";
-  const Turn turn = writing([&] { db.backup(copy); });
-  if (!Database(copy, {.read_only = true}).check().ok()) {
-    throw std::runtime_error("the backup does not check clean");
-  }
-  std::filesystem::remove(copy);
-  return turn;
-};
-return {{Role::kOurs, "graven, beside a backup", backing_up},
-        {Role::kRival, "graven, idle",
-         [=] { return writing([&] { std::this_thread::sleep_for(kIdle); }); }}};
-}  // namespace graven::bench
 
 }  // namespace graven::bench
