@@ -82,27 +82,18 @@ Memo& memo_of(std::string_view way) noexcept {
   return memos[base::hash(way, 0) % memos.size()];
 }
 
-}  // namespace
-
-/// The scalar here, if that can be told from memory.
-std::optional<Value> Ref::glance() const {
-  const auto* pin = std::get_if<std::shared_ptr<const Pin>>(&from_);
-  Scope& scope = pin != nullptr ? (*pin)->scope() : *std::get<std::shared_ptr<Scope>>(from_);
-  store::Cache* cache = scope.cache();
-  if (cache == nullptr) return std::nullopt;
-  store::Glance glance(*cache);
-  const NodeId from = pin != nullptr ? (*pin)->id() : scope.session().root();
+/// Goes `step` and all after it from a node: the scalar there, if `glance` shows all of the way.
+template <class Steps>
+std::optional<Value> look(store::Glance& glance, std::uint64_t cache, NodeId from, Steps step) {
   NodeId at = from;
-  Steps step(steps_);
   Memo* memo = nullptr;
   if (!step.last()) {
     Steps last = step;
     while (!last.last()) last.next();
-    const std::string_view way(steps_.data(),
-                               static_cast<std::size_t>(last.begin() - steps_.data()));
+    const std::string_view way(step.begin(), static_cast<std::size_t>(last.begin() - step.begin()));
     memo = &memo_of(way);
-    if (memo->cache == cache->number() && memo->sequence == glance.sequence() &&
-        memo->from == from && memo->way == way) {
+    if (memo->cache == cache && memo->sequence == glance.sequence() && memo->from == from &&
+        memo->way == way) {
       at = memo->to;
       step = last;
     } else {
@@ -139,13 +130,30 @@ std::optional<Value> Ref::glance() const {
       if (memo != nullptr && memo->cache == 0) {
         memo->to = at;
         memo->sequence = glance.sequence();
-        memo->cache = cache->number();
+        memo->cache = cache;
       }
       return value;
     }
     if (!link) return std::nullopt;
     at = link->id;
   }
+}
+
+}  // namespace
+
+/// The scalar here, if that can be told from memory.
+std::optional<Value> Ref::glance() const {
+  const auto* pin = std::get_if<std::shared_ptr<const Pin>>(&from_);
+  Scope& scope = pin != nullptr ? (*pin)->scope() : *std::get<std::shared_ptr<Scope>>(from_);
+  store::Cache* cache = scope.cache();
+  if (cache == nullptr) return std::nullopt;
+  const NodeId from = pin != nullptr ? (*pin)->id() : scope.session().root();
+  for (int tries = 0; tries < store::kTriesInMemory; ++tries) {
+    store::Glance glance(*cache);
+    if (std::optional<Value> seen = look(glance, cache->number(), from, Steps(steps_))) return seen;
+    if (!glance.undone()) break;
+  }
+  return std::nullopt;
 }
 
 /// The dict or list of the last step, which `steps` is then at.

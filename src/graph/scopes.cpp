@@ -65,7 +65,7 @@ class LiveScope final : public Scope {
   void read(base::FunctionRef<void(View&)> body) override {
     Heap& heap = session().heap();
     if (heap.store().with_current([&](Work& work) { body(work); })) return;
-    {
+    for (int tries = 0; tries < store::kTriesInMemory; ++tries) {
       store::CachedView view(heap.store().cache(), heap.backend());
       try {
         body(view);
@@ -73,6 +73,7 @@ class LiveScope final : public Scope {
       } catch (...) {
         if (view.holds()) throw;
       }
+      if (view.read_below()) break;
     }
     const std::unique_ptr<View> view = heap.backend().view();
     body(*view);

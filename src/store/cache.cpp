@@ -363,8 +363,9 @@ void Cache::fill_own(const Key& key, const std::optional<Record>& record) {
   put(key, record, true);
 }
 
-/// Tells the other processes what was changed. The tag is still the mark before.
-void Cache::announce(const std::vector<Change>* changes, const Mark& after) noexcept {
+/// Tells the other processes what was changed.
+void Cache::announce(const std::vector<Change>* changes, const Mark& before,
+                     const Mark& after) noexcept {
   ChangeFeed* feed = backend_.changes();
   if (feed == nullptr) return;
   std::array<std::uint64_t, ChangeFeed::kMost + 1> hashes{};
@@ -387,18 +388,28 @@ void Cache::announce(const std::vector<Change>* changes, const Mark& after) noex
       if (node != 0 && node != container) add(container_hash(container = node));
     }
   }
-  feed->publish(read_mark(tag_), after, {hashes.data(), count}, flags);
+  feed->publish(before, after, {hashes.data(), count}, flags);
 }
 
 void Cache::end_own(const std::vector<Change>* changes, const Mark* after) noexcept {
   if (!own_.load(std::memory_order_acquire)) return;
-  if (after != nullptr) announce(changes, *after);
+  if (after == nullptr) {
+    own_.store(false, std::memory_order_release);
+    return;
+  }
+  const Mark before = read_mark(tag_);
+  // Readers of this process have been waiting since the commit became visible, so they come first.
+  publish(changes, *after);
+  own_.store(false, std::memory_order_release);
+  announce(changes, before, *after);
+}
+
+/// Puts what a commit of this process has changed into the table, and its mark on it.
+void Cache::publish(const std::vector<Change>* changes, const Mark& after) noexcept {
   const std::scoped_lock lock(mutex_);
-  own_.store(false, std::memory_order_release);  // from here on readers wait in catch_up()
-  if (after == nullptr) return;
   try {
     if (changes == nullptr) {
-      start_over(*after);
+      start_over(after);
       return;
     }
     sequence_.fetch_add(1, std::memory_order_seq_cst);
@@ -421,9 +432,9 @@ void Cache::end_own(const std::vector<Change>* changes, const Mark* after) noexc
       map.items->committed(sequence_.load(std::memory_order_relaxed), map.touched);
       map.touched = false;
     }
-    write_mark(tag_, *after);
+    write_mark(tag_, after);
   } catch (const std::bad_alloc&) {
-    start_over(*after);
+    start_over(after);
   }
 }
 

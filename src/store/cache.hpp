@@ -11,8 +11,8 @@
 // several reads of one state can be told from a mixture.
 //
 // The ways a record gets in: fill(), from a read transaction begun after the mark was looked
-// at, if the tag is still that mark; and publish(), with the records of a commit of this
-// process, before its write lock is released. The ways out: eviction, publish() of a newer one,
+// at, if the tag is still that mark; and end_own(), with the records of a commit of this
+// process, before its write lock is released. The ways out: eviction, a commit of a newer one,
 // and a mark that somebody else changed, which drops everything. The protocol, why each rule
 // is there, and what it costs: docs/design/coherence.md.
 //
@@ -201,7 +201,8 @@ class Cache {
   bool catch_up();
   void follow(const Mark& mark);
   void start_over(const Mark& mark);
-  void announce(const std::vector<Change>* changes, const Mark& after) noexcept;
+  void announce(const std::vector<Change>* changes, const Mark& before, const Mark& after) noexcept;
+  void publish(const std::vector<Change>* changes, const Mark& after) noexcept;
   void put(const Key& key, const std::optional<Record>& record, bool only_if_absent);
   void forget(const Key& key);
   struct Joined {
@@ -246,6 +247,10 @@ class Cache {
   std::vector<std::uint64_t> hashes_;  // of what others have changed; mutex_
 };
 
+/// How often a read of several records is made in memory: a commit meanwhile undoes it, and the
+/// next try is hardly ever undone.
+constexpr int kTriesInMemory = 4;
+
 /// The newest state as far as it is in memory, looked at in place. When holds() is false
 /// afterwards, what was seen may be of two states, and counts for nothing. Keeps freed memory
 /// waiting while it lives.
@@ -263,6 +268,8 @@ class Glance {
   /// False: not known, or not there.
   bool show(const Key& key, Cache::Shown shown) { return usable_ && cache_.show(key, shown); }
   [[nodiscard]] bool holds() const noexcept { return usable_ && cache_.sequence() == sequence_; }
+  /// Another glance may see what this one has not.
+  [[nodiscard]] bool undone() const noexcept { return usable_ && cache_.sequence() != sequence_; }
   /// The number of the state.
   [[nodiscard]] std::uint64_t sequence() const noexcept { return sequence_; }
 
@@ -289,10 +296,12 @@ class CachedView final : public View {
   [[nodiscard]] bool holds() const noexcept {
     return !mixed_ && (!cached_ || cache_.sequence() == sequence_);
   }
+  /// Whether a read transaction was begun: then another try costs as much as the store alone.
+  [[nodiscard]] bool read_below() const noexcept { return below_ != nullptr; }
 
  private:
   template <class Read>
-  auto read_below(const Read& read);
+  auto from_below(const Read& read);
 
   Cache& cache_;
   Backend& backend_;

@@ -25,7 +25,7 @@ CachedView::CachedView(Cache& cache, Backend& backend) : cache_(cache), backend_
 /// Reads something that is not in the table from the store; the first time, sees whether what
 /// came from the table is of the state read there.
 template <class Read>
-auto CachedView::read_below(const Read& read) {
+auto CachedView::from_below(const Read& read) {
   const bool first = !below_;
   if (first) {
     before_ = cache_.before();
@@ -49,7 +49,7 @@ std::optional<Record> CachedView::load(const Key& key) {
       return std::move(*found);
     }
   }
-  std::optional<Record> record = read_below([&](View& view) { return view.load(key); });
+  std::optional<Record> record = from_below([&](View& view) { return view.load(key); });
   cache_.fill(before_, key, record);
   return record;
 }
@@ -70,7 +70,7 @@ void CachedView::load_many(std::span<const Key> keys,
     }
   }
   if (missing.empty()) return;
-  read_below([&](View& view) {
+  from_below([&](View& view) {
     view.load_many(missing, [&](std::size_t i, Record* record) {
       if (missing.size() <= kKeptOfARead) {
         cache_.fill(before_, missing[i],
@@ -83,7 +83,7 @@ void CachedView::load_many(std::span<const Key> keys,
 }
 
 std::vector<Row> CachedView::scan(const Range& range, std::size_t limit) {
-  return read_below([&](View& view) { return view.scan(range, limit); });
+  return from_below([&](View& view) { return view.scan(range, limit); });
 }
 
 }  // namespace graven::store

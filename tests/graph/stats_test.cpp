@@ -93,6 +93,24 @@ TEST(Stats, CommitsAndReads) {
   EXPECT_GE(warm.file.commits, 10U);
 }
 
+TEST(Stats, AReadThatACommitUndoesIsMadeAgainInMemory) {
+  const TemporaryFolder folder;
+  const Database db(folder / "s.db");
+  for (int i = 0; i < 20; ++i) {
+    db["a"] = i;
+    EXPECT_EQ(db["a"].get<int>(), i);
+  }
+  graph::Scope& scope = *db.scope();
+  const std::uint64_t before = db.stats().reads.count;
+  int runs = 0;
+  scope.read([&](store::View& view) {
+    EXPECT_TRUE(view.load(graph::node_key(scope.session().root())));
+    if (++runs < 4) std::thread([&] { db["a"] = -runs; }).join();
+  });
+  EXPECT_EQ(runs, 4);
+  EXPECT_EQ(db.stats().reads.count, before);
+}
+
 TEST(Stats, Transactions) {
   const TemporaryFolder folder;
   const Database db(folder / "s.db", {.transaction_limit = std::chrono::milliseconds(500)});
