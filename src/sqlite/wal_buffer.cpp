@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <new>
@@ -27,7 +28,17 @@ namespace {
 constexpr std::size_t kCapacity = std::size_t{128} << 10U;
 constexpr int kFrameHeader = 24;
 constexpr sqlite3_int64 kWalHeader = 32;
-constexpr int kWriteLock = 0;  // the lock of a WAL that a writer holds
+
+// The locks of a WAL: who writes, who moves it into the database, who recovers it; then those of
+// readers, one for each mark they have of how far they read, the first of none of it.
+constexpr int kWriteLock = 0;
+constexpr int kFirstReader = 3;
+constexpr std::uint32_t kReaders = 5;
+// The index, in 32-bit words.
+constexpr std::size_t kFrames = 4;
+constexpr std::size_t kMarks = 25;
+/// How far a mark may be behind the WAL's end to do.
+constexpr std::uint32_t kRecent = 64;  // frames
 
 struct Layer {
   sqlite3_vfs vfs;  // first: SQLite hands it back to xOpen
@@ -43,11 +54,13 @@ struct File {
 
 struct WalFile;
 
-/// A database file; passes everything on.
+/// A database file; passes nearly everything on.
 struct DatabaseFile : File {
-  WalFile* wal;  // while it is open
-  void (*before_unlock)(void*);
-  void* context;
+  WalFile* wal = nullptr;  // while it is open
+  void (*before_unlock)(void*) = nullptr;
+  void* context = nullptr;
+  const volatile void* index = nullptr;  // of the WAL, while it is mapped
+  unsigned locks = 0;                    // that this connection holds alone, by bits
 };
 
 /// A WAL file with what was written to it and not yet passed on.
@@ -97,6 +110,8 @@ struct WalFile : File {
 
 WalFile& wal(sqlite3_file* file) { return *reinterpret_cast<WalFile*>(file); }
 
+using Methods = sqlite3_io_methods;
+
 /// Calls a method of the file beneath a file of either kind.
 template <auto Method, class... Arguments>
 auto pass_on(sqlite3_file* file, Arguments... arguments) {
@@ -128,15 +143,51 @@ int close_wal(sqlite3_file* file) {
   return code;
 }
 
+DatabaseFile& database(sqlite3_file* file) { return *reinterpret_cast<DatabaseFile*>(file); }
+
+int map_shared_memory(sqlite3_file* file, int region, int size, int extend, void volatile** at) {
+  const int code = pass_on<&Methods::xShmMap>(file, region, size, extend, at);
+  if (region == 0) database(file).index = *at;
+  return code;
+}
+
+int unmap_shared_memory(sqlite3_file* file, int remove) {
+  database(file).index = nullptr;
+  return pass_on<&Methods::xShmUnmap>(file, remove);
+}
+
+/// Whether there is a mark a reader can do with. Others change them meanwhile: SQLite checks what
+/// it goes by once it has locked it.
+[[gnu::no_sanitize("thread")]] bool has_recent_mark(const DatabaseFile& self) noexcept {
+  if (self.index == nullptr) return false;
+  const auto* words = static_cast<const volatile std::uint32_t*>(self.index);
+  const std::uint32_t end = words[kFrames];
+  for (std::size_t i = 1; i < kReaders; ++i) {
+    const std::uint32_t mark = words[kMarks + i];
+    if (mark <= end && end - mark < kRecent) return true;
+  }
+  return false;
+}
+
 int lock_shared_memory(sqlite3_file* file, int offset, int count, int flags) {
-  DatabaseFile& self = *reinterpret_cast<DatabaseFile*>(file);
+  DatabaseFile& self = database(file);
+  const bool alone = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
+  const bool takes = (flags & SQLITE_SHM_LOCK) != 0;
+  // Only a reader who wants to move a mark to the WAL's end asks for one so. It goes without.
+  const bool moves_mark = takes && alone && count == 1 && offset > kFirstReader && self.locks == 0;
+  if (moves_mark && has_recent_mark(self)) return SQLITE_BUSY;
+
   const bool gives_up = offset == kWriteLock && (flags & SQLITE_SHM_UNLOCK) != 0;
   if (gives_up && self.wal != nullptr) self.wal->end_transaction();
   if (gives_up && self.before_unlock != nullptr) self.before_unlock(self.context);
-  return self.beneath->pMethods->xShmLock(self.beneath, offset, count, flags);
+  const int code = self.beneath->pMethods->xShmLock(self.beneath, offset, count, flags);
+  if (code == SQLITE_OK && alone && offset < kFirstReader) {
+    const unsigned these = ((1U << static_cast<unsigned>(count)) - 1)
+                           << static_cast<unsigned>(offset);
+    self.locks = takes ? self.locks | these : self.locks & ~these;
+  }
+  return code;
 }
-
-using Methods = sqlite3_io_methods;
 
 constexpr Methods wal_methods() {
   Methods m{};
@@ -172,10 +223,10 @@ constexpr Methods database_methods(int version) {
   m.xFileControl = pass_on<&Methods::xFileControl, int, void*>;
   m.xSectorSize = pass_on<&Methods::xSectorSize>;
   m.xDeviceCharacteristics = pass_on<&Methods::xDeviceCharacteristics>;
-  m.xShmMap = pass_on<&Methods::xShmMap, int, int, int, void volatile**>;
+  m.xShmMap = map_shared_memory;
   m.xShmLock = lock_shared_memory;
   m.xShmBarrier = pass_on<&Methods::xShmBarrier>;
-  m.xShmUnmap = pass_on<&Methods::xShmUnmap, int>;
+  m.xShmUnmap = unmap_shared_memory;
   m.xFetch = pass_on<&Methods::xFetch, sqlite3_int64, int, void**>;
   m.xUnfetch = pass_on<&Methods::xUnfetch, sqlite3_int64, void*>;
   return m;
@@ -204,10 +255,10 @@ int open_file(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int f
   }
   if ((flags & SQLITE_OPEN_MAIN_DB) != 0) {
     const auto version = static_cast<std::size_t>(std::clamp(inner->pMethods->iVersion, 1, 3));
-    new (file) DatabaseFile{{{&kDatabaseMethods[version - 1]}, inner}, nullptr, nullptr, nullptr};
+    new (file) DatabaseFile{{{&kDatabaseMethods[version - 1]}, inner}};
     return SQLITE_OK;
   }
-  auto* holder = reinterpret_cast<DatabaseFile*>(sqlite3_database_file_object(name));
+  DatabaseFile* holder = &database(sqlite3_database_file_object(name));
   auto* self = new (file) WalFile{{{&kWalMethods}, inner}, holder, {}};
   holder->wal = self;
   return SQLITE_OK;
@@ -246,9 +297,8 @@ const std::string& buffered_wal_over(const std::string& beneath) {
 void before_write_unlock(sqlite3* connection, void (*call)(void*), void* context) {
   sqlite3_file* file = nullptr;
   sqlite3_file_control(connection, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-  auto& database = *reinterpret_cast<DatabaseFile*>(file);
-  database.before_unlock = call;
-  database.context = context;
+  database(file).before_unlock = call;
+  database(file).context = context;
 }
 
 }  // namespace graven::sqlite

@@ -2,13 +2,20 @@
 //
 // The layer that gathers a commit's frames: SQLite over it, with a page cache so small that
 // transactions reach the WAL long before they commit, next to a connection without the layer.
-// After every commit the files are copied as a crash would leave them and recovered.
+// After every commit the files are copied as a crash would leave them and recovered. And what the
+// layer does to the marks of readers: the states they read stay, whoever moves the WAL meanwhile.
 #include "sqlite/wal_buffer.hpp"
 
 #include <graven/error.hpp>
 
+#include <array>
+#include <cstdint>
+#include <fstream>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -63,6 +70,18 @@ class Database {
     }
     EXPECT_EQ(sqlite3_finalize(statement), SQLITE_OK) << sqlite3_errmsg(handle_);
     return found;
+  }
+
+  /// What a checkpoint of a mode says: the frames in the WAL, and how many of them are moved.
+  std::pair<int, int> checkpoint(const std::string& mode) {
+    sqlite3_stmt* statement = nullptr;
+    sqlite3_prepare_v2(handle_, ("PRAGMA wal_checkpoint(" + mode + ")").c_str(), -1, &statement,
+                       nullptr);
+    EXPECT_EQ(sqlite3_step(statement), SQLITE_ROW);
+    const std::pair<int, int> frames{sqlite3_column_int(statement, 1),
+                                     sqlite3_column_int(statement, 2)};
+    sqlite3_finalize(statement);
+    return frames;
   }
 
   std::string check() {
@@ -182,6 +201,121 @@ TEST_F(WalBuffer, RandomTransactionsSurviveACrashAfterEachCommit) {
     if (random.one_in(20)) ours.run("PRAGMA wal_checkpoint(RESTART)");
     ASSERT_FALSE(HasFailure());
   }
+}
+
+/// What readers go by, from the index of a WAL.
+struct Index {
+  explicit Index(const std::string& path) {
+    std::array<std::uint32_t, 30> words{};
+    std::ifstream(path + "-shm", std::ios::binary)
+        .read(reinterpret_cast<char*>(words.data()), sizeof words);
+    frames = words[4];
+    std::copy_n(words.begin() + 26, marks.size(), marks.begin());
+  }
+  /// The newest mark that is not ahead of the WAL.
+  [[nodiscard]] std::uint32_t newest() const {
+    std::uint32_t newest = 0;
+    for (const std::uint32_t mark : marks) {
+      if (mark <= frames) newest = std::max(newest, mark);
+    }
+    return newest;
+  }
+
+  std::uint32_t frames = 0;
+  std::array<std::uint32_t, 4> marks{};
+};
+
+TEST_F(WalBuffer, AMarkIsMovedOnceInManyCommits) {
+  Database database(path_, sqlite::buffered_wal_over(""));
+  database.put(0, 0);
+  int moved = 0;
+  constexpr int kCommits = 1000;
+  for (int i = 0; i < kCommits; ++i) {
+    const std::uint32_t before = Index(path_).newest();
+    database.run("UPDATE t SET fill = fill + 1");
+    const Index index(path_);
+    moved += index.newest() != before ? 1 : 0;
+    // As the transaction began, before its own frame.
+    ASSERT_LE(index.frames - 1 - index.newest(), 64U);
+  }
+  EXPECT_GE(Index(path_).frames, std::uint32_t{kCommits});
+  EXPECT_GE(moved, kCommits / 64 - 1);
+  EXPECT_LE(moved, kCommits / 64 + 2);
+}
+
+TEST_F(WalBuffer, ACheckpointStopsAtAReadersMark) {
+  Database reader(path_, sqlite::buffered_wal_over(""));
+  Database writer(path_, sqlite::buffered_wal_over(""));
+  Database stranger(path_);
+  writer.put(0, 1);
+  EXPECT_EQ(reader.rows().at(0), 1);  // moves a mark here
+  const std::uint32_t mark = Index(path_).newest();
+  for (int fill = 2; fill < 12; ++fill) writer.put(0, fill);
+  reader.run("BEGIN");
+  EXPECT_EQ(reader.rows().at(0), 11);
+  EXPECT_EQ(Index(path_).newest(), mark) << "it did with the mark that was there";
+  writer.put(0, 12);
+  const auto [frames, done] = stranger.checkpoint("PASSIVE");
+  EXPECT_LE(done, static_cast<int>(mark));
+  EXPECT_GT(frames, static_cast<int>(mark));
+  EXPECT_EQ(reader.rows().at(0), 11);
+  reader.run("COMMIT");
+  const auto [all, moved] = stranger.checkpoint("PASSIVE");
+  EXPECT_EQ(all, moved);
+  EXPECT_EQ(reader.rows().at(0), 12);
+}
+
+TEST_F(WalBuffer, SnapshotsStayAsTheyWereWhateverCheckpointsDo) {
+  Random random;
+  struct Reader {
+    std::unique_ptr<Database> database;
+    std::optional<std::map<int, int>> snapshot;
+  };
+  std::array<Reader, 4> readers;
+  const auto open = [&](Reader& reader) {
+    reader.database =
+        std::make_unique<Database>(path_, random.one_in(4) ? "" : sqlite::buffered_wal_over(""));
+    reader.snapshot.reset();
+  };
+  Database writer(path_, sqlite::buffered_wal_over(""));
+  Database stranger(path_);
+  for (Reader& reader : readers) open(reader);
+  std::map<int, int> rows;
+  for (int step = 0; step < 6000; ++step) {
+    Reader& reader = readers[random.below(readers.size())];
+    switch (random.below(8)) {
+      case 0:
+        stranger.checkpoint(
+            std::array{"PASSIVE", "PASSIVE", "FULL", "RESTART", "TRUNCATE"}[random.below(5)]);
+        break;
+      case 1:
+        if (random.one_in(20)) open(reader);
+        break;
+      case 2:
+      case 3:
+        if (reader.snapshot) {
+          reader.database->run("COMMIT");
+          reader.snapshot.reset();
+        } else {
+          reader.database->run("BEGIN");
+          reader.snapshot = reader.database->rows();
+          ASSERT_EQ(*reader.snapshot, rows) << "step " << step;
+        }
+        break;
+      case 4:
+        if (reader.snapshot) {
+          ASSERT_EQ(reader.database->rows(), *reader.snapshot) << "step " << step;
+        }
+        break;
+      default: {
+        const int id = static_cast<int>(random.below(12));
+        const int fill = static_cast<int>(random.below(26));
+        (random.one_in(3) ? stranger : writer).put(id, fill);
+        rows[id] = fill;
+      }
+    }
+  }
+  EXPECT_EQ(writer.check(), "ok");
 }
 
 TEST_F(WalBuffer, NeedsALayerToLieOver) {
