@@ -82,19 +82,19 @@ class HotItems {
   /// ever, or is known not to be there.
   template <class Shown, class Rare>
   Found show(std::string_view key, std::uint64_t hash, Shown&& shown, Rare&& rare) const {
+    // It waits for both tables at once, where it may be in either.
+    if (tiers_.warm()) [[unlikely]]
+      tiers_.expect_warm(hash);
     auto found = Found::kUnknown;
-    tiers_.hot().visit(
-        key, hash,
-        [&](std::string_view bytes, std::uint8_t kind) {
-          if (kind <= kLastKind) [[likely]] {
-            found = Found::kShown;
-            shown(MapValue{static_cast<MapValue::Kind>(kind), bytes});
-          } else {
-            found = show_rare(kind, bytes, shown);
-            rare();
-          }
-        },
-        [&] { tiers_.expect_warm(hash); });
+    tiers_.hot().visit(key, hash, [&](std::string_view bytes, std::uint8_t kind) {
+      if (kind <= kLastKind) [[likely]] {
+        found = Found::kShown;
+        shown(MapValue{static_cast<MapValue::Kind>(kind), bytes});
+      } else {
+        found = show_rare(kind, bytes, shown);
+        rare();
+      }
+    });
     return found;
   }
   /// The same as an item; expired ones too.

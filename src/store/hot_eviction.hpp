@@ -7,8 +7,12 @@
 // ever pushes out itself. A segment remembers the last hashes it dropped on probation ("ghosts",
 // 16 bits of each); such a key, if it comes back, is a member at once.
 //
-// Both hands go in the order of lines, not of arrival: two bits a line instead of queues, and no
+// Both hands go in an order of places, not of arrival: two bits a line instead of queues, and no
 // worse (docs/design/hot-table.md has the figures: SIEVE and S3-FIFO with queues were the rivals).
+// They go through all groups before they come to another line of the first: each group then has
+// about as many free lines as the next, and a key finds one in its own. In the order of lines all
+// the room would lie behind the hands, and keys from everywhere else far from where they are
+// looked for.
 //
 // Under the segment's lock.
 #pragma once
@@ -53,23 +57,19 @@ std::size_t eviction_sweep(Segment& segment, bool probation, bool hurry, Look& l
   const std::uint32_t share = segment.count.load(std::memory_order_relaxed) / 10 + 1;
   const LineSet& lines = probation ? segment.probation : segment.used;
   std::uint32_t& hand = probation ? segment.probation_hand : segment.main_hand;
-  const std::size_t begin = hand;
-  bool wrapped = false;
-  for (std::size_t at = lines.next(begin);; at = lines.next(at + 1)) {
-    if (at == kLines && !wrapped) {
-      wrapped = true;
-      at = lines.next(0);
-    }
-    if (at == kLines || (wrapped && at >= begin)) return kLines;
-    if (!probation && segment.probation.test(at)) continue;
+  std::size_t turn = hand;
+  for (std::size_t turns = 0; turns < kLines; ++turns, turn = (turn + 1) % kLines) {
+    const std::size_t at = turn % kGroups * kLinesPerGroup + turn / kGroups;
+    if (!lines.test(at) || (!probation && segment.probation.test(at))) continue;
     const Verdict verdict = look(at);
     if (verdict == Verdict::kKeep) continue;
-    hand = static_cast<std::uint32_t>((at + 1) % kLines);
+    hand = static_cast<std::uint32_t>((turn + 1) % kLines);
     if (verdict == Verdict::kDrop || hurry) return at;
     if (!probation) continue;
     segment.probation.reset(at);
     if (--segment.on_probation < share) return kLines;
   }
+  return kLines;
 }
 
 /// Which line to drop next; kLines if none may be. `look(line)` says what to do with one; for

@@ -125,12 +125,7 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   /// Calls `shown(value, kind)` with the value as it was at one moment, in a copy on the stack or
   /// pinned in place; a long stay there keeps freed memory waiting. False: no such key.
   template <class Shown>
-  bool visit(std::string_view key, std::uint64_t hash, Shown&& shown) const {
-    return visit(key, hash, shown, [] {});
-  }
-  /// Calls `otherwise()` first where it cannot be told at once: there is likely no such key.
-  template <class Shown, class Otherwise>
-  bool visit(std::string_view key, std::uint64_t hash, Shown&& shown, Otherwise&& otherwise) const;
+  bool visit(std::string_view key, std::uint64_t hash, Shown&& shown) const;
 
   /// The same, faster for values that are long and slower for those that are short.
   bool visit_in_place(std::string_view key, std::uint64_t hash,
@@ -415,15 +410,11 @@ void HotTable::search(std::uint64_t hash, Look&& look) const {
   return find_anywhere(key, hash, out, capacity);
 }
 
-template <class Shown, class Otherwise>
-bool HotTable::visit(std::string_view key, std::uint64_t hash, Shown&& shown,
-                     Otherwise&& otherwise) const {
+template <class Shown>
+bool HotTable::visit(std::string_view key, std::uint64_t hash, Shown&& shown) const {
   char bytes[kInlineBytes];
   const hot::LineRead read = find_at_once(key, hash, bytes, sizeof bytes);
-  if (read.outcome != hot::Outcome::kFound) {
-    otherwise();
-    return visit_anywhere(key, hash, shown);
-  }
+  if (read.outcome != hot::Outcome::kFound) return visit_anywhere(key, hash, shown);
   shown(std::string_view(bytes, read.size), read.kind);
   return true;
 }

@@ -10,6 +10,7 @@
 
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <string>
@@ -18,6 +19,7 @@
 
 #include <gtest/gtest.h>
 
+#include "store/hot_eviction.hpp"
 #include "store/stamps.hpp"
 
 namespace graven::test {
@@ -306,6 +308,31 @@ TEST(TheHotTable, SurvivesAScan) {
   int left = 0;
   for (int i = 0; i < 400; ++i) left += get(table, "hot" + std::to_string(i)) ? 1 : 0;
   EXPECT_GT(left, 300);
+}
+
+// A key goes to its own group where that has room: what was dropped last is to be all over the
+// segment, not in one part of it.
+TEST(TheHotTable, DropsFromAllGroupsInTurn) {
+  const auto segment = std::make_unique<store::hot::Segment>();
+  for (std::size_t line = 0; line < store::hot::kLines; ++line) {
+    segment->count.fetch_add(1);
+    store::hot::eviction_entered(*segment, line, 0x9e3779b97f4a7c15U * (line + 1));
+  }
+  std::set<std::size_t> dropped;
+  for (std::size_t round = 0; round < store::hot::kLinesPerGroup; ++round) {
+    std::set<std::size_t> groups;
+    for (std::size_t i = 0; i < store::hot::kGroups; ++i) {
+      const std::size_t line = store::hot::eviction_pick(
+          *segment, [](std::size_t) { return store::hot::Verdict::kDrop; });
+      ASSERT_LT(line, store::hot::kLines);
+      store::hot::eviction_left(*segment, line);
+      segment->count.fetch_sub(1);
+      groups.insert(line / store::hot::kLinesPerGroup);
+      dropped.insert(line);
+    }
+    EXPECT_EQ(groups.size(), store::hot::kGroups);
+  }
+  EXPECT_EQ(dropped.size(), store::hot::kLines);
 }
 
 TEST(TheHotTable, LooksUpManyAtOnce) {
