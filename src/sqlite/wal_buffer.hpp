@@ -12,10 +12,10 @@
 // transaction that was rolled back, and is dropped: a moment later those bytes of the file are
 // another connection's.
 //
-// It also spares readers the moving of marks. A reader locks a mark of how far the WAL goes, so that
-// no checkpoint passes it, and first moves one to the WAL's end, with two locks of the file, after
-// each commit. Here it does with a mark that is up to 64 frames behind, as SQLite has readers do
-// when all marks are in use: a checkpoint meanwhile leaves those frames to the next.
+// It also spares readers the moving of marks. A reader locks a mark of how far the WAL goes, so
+// that no checkpoint passes it, and first moves one to the WAL's end, with two locks of the file,
+// after each commit. Here it does with a mark that is up to 64 frames behind, as SQLite has readers
+// do when all marks are in use: a checkpoint meanwhile leaves those frames to the next.
 //
 // The layer beneath may be any. Any thread, as SQLite uses a file: one at a time.
 #pragma once
