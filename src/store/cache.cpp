@@ -22,6 +22,7 @@ constexpr std::uint8_t kPresent = 0;
 constexpr std::uint8_t kAbsent = 1;
 constexpr std::uint64_t kSeed = 0x67726176656e;
 constexpr std::size_t kKeptOfACommit = 32;
+constexpr int kSpins = 64;                         // of readers while a commit is published
 constexpr int kLooksBeforeAttaching = 12;          // for less the cache is not worth setting up
 constexpr std::uint64_t kDoomed = 1;               // flag of a commit: something is to be reclaimed
 constexpr std::size_t kLongestRecord = 64 * 1024;  // longer ones are not kept
@@ -339,7 +340,10 @@ void Cache::settle() noexcept {
   for (int spins = 0; own_.load(std::memory_order_acquire) && !same_mark(*live, tag_) &&
                       backend_.commit_between(read_mark(tag_), read_mark(*live));
        ++spins) {
-    if (spins > 64) std::this_thread::yield();
+    if (spins > kSpins) std::this_thread::yield();
+    if (spins > 2 * kSpins) {
+      const std::scoped_lock published(mutex_);  // a large commit takes a while: sleep
+    }
   }
 }
 
