@@ -149,9 +149,16 @@ void Session::open_prefix() {
     const std::unique_ptr<View> view = backend.view();
     const std::optional<Record> clock = view->load(store::clock_key());
     const std::int64_t last = clock ? clock->integers[1] : 0;
-    if (prefix_.empty() && last != 0) prefix_ = name_of_prefix(*view, last);
-    if (prefix_.empty()) prefix_ = kDefaultPrefix;
-    const std::optional<Record> known = view->load(prefix_key(prefix_));
+    const auto find = [&] { return view->load(prefix_key(prefix_)); };
+    const bool any = prefix_.empty();  // the one used last
+    if (any) prefix_ = kDefaultPrefix;
+    std::optional<Record> known = find();
+    if (any && last != 0 && (!known || known->integers[0] != last)) {
+      if (std::string name = name_of_prefix(*view, last); !name.empty()) {
+        prefix_ = std::move(name);
+        known = find();
+      }
+    }
     if (known && (known->integers[0] == last || backend.read_only())) {
       adopt(*known);
       return;

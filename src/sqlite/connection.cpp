@@ -30,6 +30,8 @@ Connection::Connection(const Target& target, const std::string& location, int fl
   sqlite3_busy_handler(handle_, on_busy, this);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  // Else a bound LIMIT is planned for, and the statement compiled anew each time it is run.
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_QPSG, 1, nullptr);
   sqlite3_set_authorizer(
       handle_,
       [](void* self, int action, const char* first, const char* second, const char*, const char*) {

@@ -84,11 +84,6 @@ void create_store(Connection& connection) {
 }
 
 Format read_format(Connection& connection, bool read_only) {
-  if (connection.integer("PRAGMA application_id") != kApplicationId) {
-    throw ForeignFileError(connection.name() +
-                           " is a SQLite database of another program; graven leaves it alone. "
-                           "Give another path");
-  }
   std::int64_t format = 0;
   std::int64_t oldest_reader = 0;
   Format result;

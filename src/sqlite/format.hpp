@@ -27,7 +27,8 @@ struct Format {
 /// one, and puts it into WAL mode.
 void create_store(Connection& connection);
 
-/// Reads the meta table; ForeignFileError for a format this build cannot read, or cannot write.
+/// Reads the meta table of a store, which it is known to be (check_header(), create_store());
+/// ForeignFileError for a format this build cannot read, or cannot write.
 Format read_format(Connection& connection, bool read_only);
 
 }  // namespace graven::sqlite

@@ -2,7 +2,7 @@
 //
 // The pool of connections: who waits, who does not, whom an error names, what is closed, and read
 // transactions that are ended because they were open for too long.
-#include "sqlite/pool.hpp"
+#include "sqlite/format.hpp"
 
 #include <chrono>
 #include <future>
@@ -16,6 +16,7 @@
 
 #include "memory/backend.hpp"
 #include "sqlite/backend.hpp"
+#include "sqlite/format.hpp"
 #include "sqlite/read_transaction.hpp"
 #include "sqlite/temporary_folder.hpp"
 
@@ -49,6 +50,26 @@ class SqlitePool : public testing::Test {
   const std::string path = folder / "p.db";
   std::atomic<int> opened{0};
 };
+
+// SQLite plans for a LIMIT that is bound, and so again whenever another is, unless it is told not
+// to.
+TEST_F(SqlitePool, StatementsAreCompiledOnce) {
+  const std::unique_ptr<sqlite::Connection> connection = opener()();
+  sqlite::create_store(*connection);
+  for (std::size_t limit = 1; limit <= 5; ++limit) {
+    for (std::size_t space = 0; space < store::kSpaceCount; ++space) {
+      const store::Range range{
+          .space = static_cast<store::Space>(space), .a = 1, .a_to = static_cast<int>(limit)};
+      static_cast<void>(connection->tables().scan(range, limit));
+    }
+  }
+  int statements = 0;
+  for (sqlite3_stmt* one = nullptr; (one = sqlite3_next_stmt(connection->handle(), one)) != nullptr;
+       ++statements) {
+    EXPECT_EQ(sqlite3_stmt_status(one, SQLITE_STMTSTATUS_REPREPARE, 0), 0) << sqlite3_sql(one);
+  }
+  EXPECT_GE(statements, static_cast<int>(store::kSpaceCount));
+}
 
 TEST_F(SqlitePool, TheLastReturnedIsLentFirst) {
   Pool pool(opener(), settings(3));
