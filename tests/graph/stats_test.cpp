@@ -105,9 +105,9 @@ TEST(Stats, AReadThatACommitUndoesIsMadeAgainInMemory) {
   int runs = 0;
   scope.read([&](store::View& view) {
     EXPECT_TRUE(view.load(graph::node_key(scope.session().root())));
-    if (++runs < 4) std::thread([&] { db["a"] = -runs; }).join();
+    if (++runs < store::kTriesInMemory) std::thread([&] { db["a"] = -runs; }).join();
   });
-  EXPECT_EQ(runs, 4);
+  EXPECT_EQ(runs, store::kTriesInMemory);
   EXPECT_EQ(db.stats().reads.count, before);
 }
 

@@ -2,7 +2,7 @@
 //
 // The pool of connections: who waits, who does not, whom an error names, what is closed, and read
 // transactions that are ended because they were open for too long.
-#include "sqlite/format.hpp"
+#include "sqlite/pool.hpp"
 
 #include <chrono>
 #include <future>
