@@ -24,6 +24,7 @@
 #include "sqlite/change_ring.hpp"
 #include "sqlite/copy.hpp"
 #include "sqlite/file_checks.hpp"
+#include "sqlite/file_layer.hpp"
 #include "sqlite/fork.hpp"
 #include "sqlite/format.hpp"
 #include "sqlite/mend.hpp"
@@ -31,7 +32,6 @@
 #include "sqlite/pool.hpp"
 #include "sqlite/read_transaction.hpp"
 #include "sqlite/view.hpp"
-#include "sqlite/wal_buffer.hpp"
 #include "sqlite/wal_index.hpp"
 #include "sqlite/wal_lock.hpp"
 #include "sqlite/write_transaction.hpp"
@@ -50,7 +50,7 @@ constexpr auto kMarkPatience = std::chrono::milliseconds(100);
 
 SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
     : options_(options),
-      target_{name, resolve(name), buffered_wal_over(options.vfs), options.busy_timeout, &traffic_},
+      target_{name, resolve(name), file_layer_over(options.vfs), options.busy_timeout, &traffic_},
       page_cache_bytes_(options.cache_bytes),
       owners_(target_.path),
       writer_([this] { return open_writer(); }, {.name = name,
@@ -113,6 +113,7 @@ std::unique_ptr<Connection> SqliteBackend::open_reader() {
       target_, immutable_ ? immutable_uri(target_.path) : target_.path, flags);
   require_same_file();
   if (!options_.read_only) connection->execute("PRAGMA query_only = ON");
+  if (!immutable_) connection->outlive_commits();
   connection->set_cache(options_.cache_bytes / kReaderPart);
   configure(*connection);
   return connection;

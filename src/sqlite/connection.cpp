@@ -12,6 +12,8 @@
 #include <random>
 #include <thread>
 
+#include "sqlite/file_layer.hpp"
+
 namespace graven::sqlite {
 
 Connection::Connection(const Target& target, const std::string& location, int flags)
@@ -76,9 +78,11 @@ void Connection::set_cache(std::size_t bytes) noexcept {
   const std::size_t kib = std::max<std::size_t>(bytes / 1024, 16);
   if (kib == cache_kib_) return;
   cache_kib_ = kib;
+  const std::size_t inner = outlives_commits_ ? kib / 4 : 0;
   std::array<char, 64> sql{};
-  std::snprintf(sql.data(), sql.size(), "PRAGMA cache_size = -%zu", kib);
+  std::snprintf(sql.data(), sql.size(), "PRAGMA cache_size = -%zu", kib - inner);
   try_execute(sql.data());
+  if (inner != 0) keep_inner_pages(handle_, inner * 1024);
 }
 
 unsigned Connection::data_version() const noexcept {

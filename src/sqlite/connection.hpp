@@ -66,6 +66,8 @@ class Connection {
     return sqlite3_get_autocommit(handle_) == 0;
   }
 
+  /// Has a quarter of the page cache outlive the commits of other connections; before set_cache().
+  void outlive_commits() noexcept { outlives_commits_ = true; }
   /// The page cache's size, about; what is too much goes at once. Outside of statements.
   void set_cache(std::size_t bytes) noexcept;
 
@@ -95,6 +97,7 @@ class Connection {
   std::optional<store::Deadline> deadline_;
   store::Deadline waiting_until_{};
   std::size_t cache_kib_ = 0;  // as set; 0: not yet
+  bool outlives_commits_ = false;
   bool suspect_ = false;
   sqlite3* handle_ = nullptr;
   Statement begin_;

@@ -16,8 +16,8 @@
 
 #include <algorithm>
 
+#include "sqlite/file_layer.hpp"
 #include "sqlite/fork.hpp"
-#include "sqlite/wal_buffer.hpp"
 #include "sqlite/wal_index.hpp"
 
 namespace graven::sqlite {

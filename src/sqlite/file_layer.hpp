@@ -17,9 +17,14 @@
 // after each commit. Here it does with a mark that is up to 64 frames behind, as SQLite has readers
 // do when all marks are in use: a checkpoint meanwhile leaves those frames to the next.
 //
+// And it keeps copies of a reader's inner pages (page_copies.hpp). SQLite drops its page cache with
+// each commit of another connection, though what it then reads again is what it was: the database
+// file changes with checkpoints only, and frames of the WAL not before it begins anew.
+//
 // The layer beneath may be any. Any thread, as SQLite uses a file: one at a time.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include <sqlite3.h>
@@ -28,7 +33,11 @@ namespace graven::sqlite {
 
 /// The name of the layer over the one called `beneath` (empty: SQLite's default); registered at
 /// the first call. UsageError when there is no layer of that name.
-const std::string& buffered_wal_over(const std::string& beneath);
+const std::string& file_layer_over(const std::string& beneath);
+
+/// Has a connection keep copies of inner pages, up to so many bytes: what it reads again after
+/// commits of others. Its own thread, outside of transactions.
+void keep_inner_pages(sqlite3* connection, std::size_t bytes);
 
 /// Has `call(context)` called by the connection's own thread just before each release of the WAL's
 /// write lock, commit or not; nullptr: no longer. The connection was opened over such a layer.

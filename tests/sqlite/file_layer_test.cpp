@@ -4,7 +4,7 @@
 // transactions reach the WAL long before they commit, next to a connection without the layer.
 // After every commit the files are copied as a crash would leave them and recovered. And what the
 // layer does to the marks of readers: the states they read stay, whoever moves the WAL meanwhile.
-#include "sqlite/wal_buffer.hpp"
+#include "sqlite/file_layer.hpp"
 
 #include <graven/error.hpp>
 
@@ -97,7 +97,7 @@ class Database {
   sqlite3* handle_ = nullptr;
 };
 
-class WalBuffer : public ::testing::Test {
+class FileLayer : public ::testing::Test {
  protected:
   /// The rows that recovery would find if every process died now.
   static std::map<int, int> recovered(const std::string& path) {
@@ -113,8 +113,8 @@ class WalBuffer : public ::testing::Test {
   std::string path_ = folder_ / "a.db";
 };
 
-TEST_F(WalBuffer, ACommitIsOneWrite) {
-  Database database(path_, sqlite::buffered_wal_over(faulty_vfs()));
+TEST_F(FileLayer, ACommitIsOneWrite) {
+  Database database(path_, sqlite::file_layer_over(faulty_vfs()));
   database.run("PRAGMA cache_size = 1000");
   for (int id = 0; id < 10; ++id) database.put(id, 1);
   arm({});
@@ -125,8 +125,8 @@ TEST_F(WalBuffer, ACommitIsOneWrite) {
   EXPECT_EQ(recovered(path_).at(9), 2);
 }
 
-TEST_F(WalBuffer, WhatARolledBackTransactionLeavesIsNeverWritten) {
-  Database ours(path_, sqlite::buffered_wal_over(""));
+TEST_F(FileLayer, WhatARolledBackTransactionLeavesIsNeverWritten) {
+  Database ours(path_, sqlite::file_layer_over(""));
   Database theirs(path_);
   for (int id = 0; id < 30; ++id) ours.put(id, 1);
   // With everything in the database nothing reads the WAL, which would write what is gathered.
@@ -147,8 +147,8 @@ TEST_F(WalBuffer, WhatARolledBackTransactionLeavesIsNeverWritten) {
   EXPECT_EQ(recovered(path_), expected);
 }
 
-TEST_F(WalBuffer, FramesChangedInPlaceAreInTheFileWithTheCommit) {
-  Database database(path_, sqlite::buffered_wal_over(""));
+TEST_F(FileLayer, FramesChangedInPlaceAreInTheFileWithTheCommit) {
+  Database database(path_, sqlite::file_layer_over(""));
   database.run("BEGIN");
   // Pages reach the WAL, are changed and reach it again: SQLite rewrites the frames, and with
   // the commit the checksums of all that follow.
@@ -161,9 +161,9 @@ TEST_F(WalBuffer, FramesChangedInPlaceAreInTheFileWithTheCommit) {
   EXPECT_EQ(recovered(path_), expected);
 }
 
-TEST_F(WalBuffer, RandomTransactionsSurviveACrashAfterEachCommit) {
+TEST_F(FileLayer, RandomTransactionsSurviveACrashAfterEachCommit) {
   Random random;
-  Database ours(path_, sqlite::buffered_wal_over(""));
+  Database ours(path_, sqlite::file_layer_over(""));
   Database plain(path_);
   std::map<int, int> committed;
   for (int round = 0; round < 150; ++round) {
@@ -226,8 +226,8 @@ struct Index {
   std::array<std::uint32_t, 4> marks{};
 };
 
-TEST_F(WalBuffer, AMarkIsMovedOnceInManyCommits) {
-  Database database(path_, sqlite::buffered_wal_over(""));
+TEST_F(FileLayer, AMarkIsMovedOnceInManyCommits) {
+  Database database(path_, sqlite::file_layer_over(""));
   database.put(0, 0);
   int moved = 0;
   constexpr int kCommits = 1000;
@@ -244,9 +244,9 @@ TEST_F(WalBuffer, AMarkIsMovedOnceInManyCommits) {
   EXPECT_LE(moved, kCommits / 64 + 2);
 }
 
-TEST_F(WalBuffer, ACheckpointStopsAtAReadersMark) {
-  Database reader(path_, sqlite::buffered_wal_over(""));
-  Database writer(path_, sqlite::buffered_wal_over(""));
+TEST_F(FileLayer, ACheckpointStopsAtAReadersMark) {
+  Database reader(path_, sqlite::file_layer_over(""));
+  Database writer(path_, sqlite::file_layer_over(""));
   Database stranger(path_);
   writer.put(0, 1);
   EXPECT_EQ(reader.rows().at(0), 1);  // moves a mark here
@@ -266,7 +266,7 @@ TEST_F(WalBuffer, ACheckpointStopsAtAReadersMark) {
   EXPECT_EQ(reader.rows().at(0), 12);
 }
 
-TEST_F(WalBuffer, SnapshotsStayAsTheyWereWhateverCheckpointsDo) {
+TEST_F(FileLayer, SnapshotsStayAsTheyWereWhateverCheckpointsDo) {
   Random random;
   struct Reader {
     std::unique_ptr<Database> database;
@@ -275,10 +275,10 @@ TEST_F(WalBuffer, SnapshotsStayAsTheyWereWhateverCheckpointsDo) {
   std::array<Reader, 4> readers;
   const auto open = [&](Reader& reader) {
     reader.database =
-        std::make_unique<Database>(path_, random.one_in(4) ? "" : sqlite::buffered_wal_over(""));
+        std::make_unique<Database>(path_, random.one_in(4) ? "" : sqlite::file_layer_over(""));
     reader.snapshot.reset();
   };
-  Database writer(path_, sqlite::buffered_wal_over(""));
+  Database writer(path_, sqlite::file_layer_over(""));
   Database stranger(path_);
   for (Reader& reader : readers) open(reader);
   std::map<int, int> rows;
@@ -319,9 +319,9 @@ TEST_F(WalBuffer, SnapshotsStayAsTheyWereWhateverCheckpointsDo) {
   EXPECT_EQ(writer.check(), "ok");
 }
 
-TEST_F(WalBuffer, NeedsALayerToLieOver) {
-  EXPECT_THROW(sqlite::buffered_wal_over("no such layer"), UsageError);
-  EXPECT_EQ(sqlite::buffered_wal_over(""), sqlite::buffered_wal_over(""));
+TEST_F(FileLayer, NeedsALayerToLieOver) {
+  EXPECT_THROW(sqlite::file_layer_over("no such layer"), UsageError);
+  EXPECT_EQ(sqlite::file_layer_over(""), sqlite::file_layer_over(""));
 }
 
 }  // namespace

@@ -2,9 +2,9 @@
 //
 // What gathering a commit's frames into one write saves: the same one-row updates of several
 // tables, hence pages, in one transaction, over SQLite's own file layer and over
-// wal_buffer.cpp. Behind docs/design/wal-buffer.md.
+// file_layer.cpp. Behind docs/design/file-layer.md.
 //
-//     build/release/bin/wal_buffer_bench
+//     build/release/bin/file_layer_bench
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -14,7 +14,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
-#include "sqlite/wal_buffer.hpp"
+#include "sqlite/file_layer.hpp"
 
 namespace {
 
@@ -29,7 +29,7 @@ void commits(benchmark::State& state) {
   const std::string folder =
       std::filesystem::temp_directory_path() / fmt::format("graven-wal-bench-{}", ::getpid());
   std::filesystem::create_directory(folder);
-  const char* vfs = state.range(0) != 0 ? graven::sqlite::buffered_wal_over("").c_str() : nullptr;
+  const char* vfs = state.range(0) != 0 ? graven::sqlite::file_layer_over("").c_str() : nullptr;
   sqlite3* db = nullptr;
   sqlite3_open_v2((folder + "/bench.db").c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
                   vfs);

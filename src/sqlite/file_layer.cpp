@@ -7,7 +7,7 @@
 // (https://sqlite.org/fileformat2.html#walformat).
 //
 // One thread at a time per connection, as SQLite promises a file layer.
-#include "sqlite/wal_buffer.hpp"
+#include "sqlite/file_layer.hpp"
 
 #include <graven/error.hpp>
 
@@ -15,12 +15,17 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <new>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include <sqlite3.h>
+
+#include "sqlite/page_copies.hpp"
 
 namespace graven::sqlite {
 namespace {
@@ -36,9 +41,14 @@ constexpr int kFirstReader = 3;
 constexpr std::uint32_t kReaders = 5;
 // The index, in 32-bit words.
 constexpr std::size_t kFrames = 4;
+constexpr std::size_t kSalts = 8;
+constexpr std::size_t kBackfilled = 24;
 constexpr std::size_t kMarks = 25;
+constexpr std::size_t kAttempted = 32;
 /// How far a mark may be behind the WAL's end to do.
 constexpr std::uint32_t kRecent = 64;  // frames
+/// The smallest page SQLite has.
+constexpr int kLeastPage = 512;  // bytes
 
 struct Layer {
   sqlite3_vfs vfs;  // first: SQLite hands it back to xOpen
@@ -59,8 +69,30 @@ struct DatabaseFile : File {
   WalFile* wal = nullptr;  // while it is open
   void (*before_unlock)(void*) = nullptr;
   void* context = nullptr;
-  const volatile void* index = nullptr;  // of the WAL, while it is mapped
-  unsigned locks = 0;                    // that this connection holds alone, by bits
+  const volatile std::uint32_t* index = nullptr;  // of the WAL, while it is mapped
+  unsigned locks = 0;                             // that this connection holds alone, by bits
+  int mark = -1;                 // of readers, that this connection holds; 0: it reads no WAL
+  std::uint32_t backfilled = 0;  // frames, when it took that
+  std::unique_ptr<PageCopies> copies = nullptr;
+
+  // A word of the index is read as others change it.
+  [[nodiscard, gnu::no_sanitize("thread")]] std::uint32_t word(std::size_t i) const noexcept {
+    return index == nullptr ? 0 : index[i];
+  }
+
+  /// What a reader's copies of pages depend on; nothing where it is to read the files.
+  [[nodiscard]] std::optional<PageCopies::State> state() const noexcept {
+    // Without a mark others may begin the WAL anew meanwhile.
+    if (!copies || mark <= 0) return std::nullopt;
+    const std::uint32_t now = word(kBackfilled);
+    if (now != backfilled) return std::nullopt;
+    // Nothing moved, though it was tried: so it is while that goes on, and after a recovery, which
+    // forgets what was.
+    if (now == 0 && word(kAttempted) != 0) return std::nullopt;
+    const std::uint64_t salts = std::uint64_t{word(kSalts)} << 32U | word(kSalts + 1);
+    if (salts == 0) return std::nullopt;
+    return PageCopies::State{salts, now};
+  }
 };
 
 /// A WAL file with what was written to it and not yet passed on.
@@ -145,9 +177,68 @@ int close_wal(sqlite3_file* file) {
 
 DatabaseFile& database(sqlite3_file* file) { return *reinterpret_cast<DatabaseFile*>(file); }
 
+int close_database(sqlite3_file* file) {
+  DatabaseFile& self = database(file);
+  const int code = self.beneath->pMethods->xClose(self.beneath);
+  self.~DatabaseFile();
+  return code;
+}
+
+/// The first page of a database, or an inner one of a b-tree.
+bool is_inner(const unsigned char* page) noexcept {
+  constexpr unsigned char kInnerIndex = 2;
+  constexpr unsigned char kInnerTable = 5;
+  constexpr std::string_view kFirst = "SQLite format 3";
+  return page[0] == kInnerIndex || page[0] == kInnerTable ||
+         std::memcmp(page, kFirst.data(), kFirst.size()) == 0;
+}
+
+/// Reads a page, or from its copy.
+int read_page(DatabaseFile& database, const PageCopies::Place& place, sqlite3_file* beneath,
+              void* into) {
+  const auto read = [&] {
+    return beneath->pMethods->xRead(beneath, into, static_cast<int>(place.size), place.offset);
+  };
+  const std::optional<PageCopies::State> state = database.state();
+  if (!state) return read();
+  PageCopies& copies = *database.copies;
+  copies.begin(*state);
+  if (const unsigned char* copy = copies.find(place)) {
+    std::memcpy(into, copy, place.size);
+    return SQLITE_OK;
+  }
+  const int code = read();
+  const auto* page = static_cast<const unsigned char*>(into);
+  if (code == SQLITE_OK && is_inner(page)) copies.keep(place, page);
+  return code;
+}
+
+int read_database(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
+  DatabaseFile& self = database(file);
+  const bool page = size >= kLeastPage && offset % size == 0;
+  if (!page) {
+    return self.beneath->pMethods->xRead(self.beneath, into, size, offset);
+  }
+  return read_page(self, {false, offset, static_cast<std::size_t>(size)}, self.beneath, into);
+}
+
+int read_wal(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
+  WalFile& self = wal(file);
+  if (const int code = self.flush(); code != SQLITE_OK) return code;
+  const sqlite3_int64 before = offset - kWalHeader - kFrameHeader;
+  const sqlite3_int64 frame = size + kFrameHeader;
+  const bool page = size >= kLeastPage && before >= 0 && before % frame == 0;
+  // What lies behind the last commit may yet be written over.
+  if (!page || self.database == nullptr || before / frame >= self.database->word(kFrames)) {
+    return self.beneath->pMethods->xRead(self.beneath, into, size, offset);
+  }
+  return read_page(*self.database, {true, offset, static_cast<std::size_t>(size)}, self.beneath,
+                   into);
+}
+
 int map_shared_memory(sqlite3_file* file, int region, int size, int extend, void volatile** at) {
   const int code = pass_on<&Methods::xShmMap>(file, region, size, extend, at);
-  if (region == 0) database(file).index = *at;
+  if (region == 0) database(file).index = static_cast<const volatile std::uint32_t*>(*at);
   return code;
 }
 
@@ -158,12 +249,11 @@ int unmap_shared_memory(sqlite3_file* file, int remove) {
 
 /// Whether there is a mark a reader can do with. Others change them meanwhile: SQLite checks what
 /// it goes by once it has locked it.
-[[gnu::no_sanitize("thread")]] bool has_recent_mark(const DatabaseFile& self) noexcept {
+bool has_recent_mark(const DatabaseFile& self) noexcept {
   if (self.index == nullptr) return false;
-  const auto* words = static_cast<const volatile std::uint32_t*>(self.index);
-  const std::uint32_t end = words[kFrames];
+  const std::uint32_t end = self.word(kFrames);
   for (std::size_t i = 1; i < kReaders; ++i) {
-    const std::uint32_t mark = words[kMarks + i];
+    const std::uint32_t mark = self.word(kMarks + i);
     if (mark <= end && end - mark < kRecent) return true;
   }
   return false;
@@ -186,6 +276,10 @@ int lock_shared_memory(sqlite3_file* file, int offset, int count, int flags) {
                            << static_cast<unsigned>(offset);
     self.locks = takes ? self.locks | these : self.locks & ~these;
   }
+  if (code == SQLITE_OK && !alone && offset >= kFirstReader) {
+    self.mark = takes ? offset - kFirstReader : -1;
+    if (takes) self.backfilled = self.word(kBackfilled);
+  }
   return code;
 }
 
@@ -193,7 +287,7 @@ constexpr Methods wal_methods() {
   Methods m{};
   m.iVersion = 1;
   m.xClose = close_wal;
-  m.xRead = after_flush<&Methods::xRead, void*, int, sqlite3_int64>;
+  m.xRead = read_wal;
   m.xWrite = write_wal;
   m.xTruncate = after_flush<&Methods::xTruncate, sqlite3_int64>;
   m.xSync = after_flush<&Methods::xSync, int>;
@@ -211,8 +305,8 @@ constexpr Methods wal_methods() {
 constexpr Methods database_methods(int version) {
   Methods m{};
   m.iVersion = version;
-  m.xClose = pass_on<&Methods::xClose>;
-  m.xRead = pass_on<&Methods::xRead, void*, int, sqlite3_int64>;
+  m.xClose = close_database;
+  m.xRead = read_database;
   m.xWrite = pass_on<&Methods::xWrite, const void*, int, sqlite3_int64>;
   m.xTruncate = pass_on<&Methods::xTruncate, sqlite3_int64>;
   m.xSync = pass_on<&Methods::xSync, int>;
@@ -266,7 +360,7 @@ int open_file(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int f
 
 }  // namespace
 
-const std::string& buffered_wal_over(const std::string& beneath) {
+const std::string& file_layer_over(const std::string& beneath) {
   static auto* layers = new std::map<std::string, std::unique_ptr<Layer>>;  // SQLite keeps them
   // SQLite's mutex for applications: free in the child of a fork, whoever held it before.
   sqlite3_initialize();
@@ -292,6 +386,14 @@ const std::string& buffered_wal_over(const std::string& beneath) {
     layer = std::move(made);
   }
   return layer->name;
+}
+
+void keep_inner_pages(sqlite3* connection, std::size_t bytes) {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(connection, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  std::unique_ptr<PageCopies>& copies = database(file).copies;
+  if (!copies) copies = std::make_unique<PageCopies>();
+  copies->bound(bytes);
 }
 
 void before_write_unlock(sqlite3* connection, void (*call)(void*), void* context) {
