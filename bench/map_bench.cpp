@@ -127,7 +127,7 @@ const std::vector<Case> kCases = {
     {"random updates of a large store in batches of 250",
      {Bar::kAtLeast, 2},
      updates_of_a_large_store,
-     {.entries = 130'000, .count = 25'000}},
+     {.entries = 130'000, .count = 250'000}},
     {"two processes, one counter", {Bar::kAtLeast, 1, 3}, shared_counter, {}},
     {"cold read p99 while another process commits",
      {Bar::kAtMost, 2},

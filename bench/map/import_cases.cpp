@@ -17,6 +17,7 @@
 #include <sqlite3.h>
 
 #include "contest.hpp"
+#include "rivals.hpp"
 
 namespace graven::bench {
 
@@ -298,22 +299,23 @@ std::vector<Contestant> batch_beside_single(const Terms& terms, const std::strin
 }
 
 std::vector<Contestant> updates_of_a_large_store(const Terms& terms, const std::string& folder) {
+  constexpr std::size_t kRecord = 500;  // bytes a record takes, about
+  // All of them to the end, where the WAL is in the database and the store is closed.
   const auto turn = [=](bool bulk) {
     const std::string path = folder + (bulk ? "/bulk.db" : "/plain.db");
-    const Database db(path);
-    const Dict comics = db["comics"].as_dict();
-    std::mt19937_64 random(5);
-    const auto batch = [&] {
-      for (std::size_t i = 0; i < kSmall; ++i) {
-        comics[fmt::format("comic-{}", random() % terms.entries)]["pages"] =
-            static_cast<std::int64_t>(random() % 1000);
-      }
-    };
     return per_record(elapsed([&] {
-                        if (!bulk) {
-                          for (std::size_t done = 0; done < terms.count; done += kSmall) {
-                            db.transaction(batch);
+                        const Database db(path);
+                        const Dict comics = db["comics"].as_dict();
+                        std::mt19937_64 random(5);
+                        const auto batch = [&] {
+                          for (std::size_t i = 0; i < kSmall; ++i) {
+                            comics[fmt::format("comic-{}", random() % terms.entries)]["pages"] =
+                                static_cast<std::int64_t>(random() % 1000);
                           }
+                        };
+                        if (!bulk) {
+                          for (std::size_t done = 0; done < terms.count; done += kSmall)
+                            db.transaction(batch);
                           return;
                         }
                         const BulkImport session(db, {.cache_mb = kCache});
@@ -330,8 +332,25 @@ std::vector<Contestant> updates_of_a_large_store(const Terms& terms, const std::
   for (const char* name : {"/bulk.db", "/plain.db"}) {
     import_records(folder + name, terms.entries, true);
   }
-  return {{Role::kOurs, "inside a bulk import", [=] { return turn(true); }},
-          {Role::kRival, "default settings", [=] { return turn(false); }}};
+  std::vector<Contestant> all{{Role::kOurs, "inside a bulk import", [=] { return turn(true); }},
+                              {Role::kRival, "default settings", [=] { return turn(false); }}};
+  for (const RivalKind& kind : raw_sqlite()) {
+    const std::string path = folder + "/raw" + std::to_string(all.size()) + ".db";
+    kind.open(path, Synchronous::kNormal)->fill(terms.entries, kRecord);
+    all.push_back({Role::kShown, kind.name, [=, letter = std::make_shared<int>(0)] {
+                     return per_record(
+                         elapsed([&] {
+                           const auto raw = kind.open(path, Synchronous::kNormal);
+                           for (std::size_t done = 0; done < terms.count; done += kSmall) {
+                             const Keys keys = Keys::sample(terms.entries, kSmall, done);
+                             // Another than before: the same would be no change.
+                             raw->put_all(keys, std::string(kRecord, "abcdefg"[++*letter % 7]));
+                           }
+                         }),
+                         terms.count);
+                   }});
+  }
+  return all;
 }
 
 }  // namespace graven::bench
