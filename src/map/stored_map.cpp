@@ -110,6 +110,7 @@ bool StoredMap::worth_promoting() noexcept {
 /// Finds the item in the warm file and moves it up.
 bool StoredMap::promote(std::string_view key, std::uint64_t hash, std::optional<Item>& item) {
   return hot_.tiers().warm() && store_->cache().promote(
+                                    hash,
                                     [&] {
                                       item = hot_.find_warm(key, hash);
                                       return item.has_value();

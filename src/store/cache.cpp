@@ -108,6 +108,15 @@ Record decode(const Schema& shape, std::string_view bytes) {
 
 }  // namespace
 
+namespace {
+
+/// What the change feed calls a record.
+std::uint64_t change_hash(const Key& key) {
+  return key.space == Space::kItem ? item_hash(key.name) : record_hash(key);
+}
+
+}  // namespace
+
 std::uint64_t container_hash(std::int64_t node) noexcept {
   constexpr std::uint64_t kContainer = 0x636f6e7461696eULL;  // told from any key's numbers
   return mix(mix(static_cast<std::uint64_t>(node)) + kContainer);
@@ -140,19 +149,19 @@ std::optional<std::optional<Record>> Cache::look(const Key& key) {
   if (!tiers->warm()) return found;
   std::string bytes;
   std::uint8_t kind = 0;
-  const bool promoted =
-      promote([&] { return tiers->find_warm(encoded.view(), encoded.hash(), bytes, kind); },
-              [&] { tiers->hot().put_if_absent(encoded.view(), encoded.hash(), bytes, kind); });
+  const bool promoted = promote(
+      encoded.hash(), [&] { return tiers->find_warm(encoded.view(), encoded.hash(), bytes, kind); },
+      [&] { tiers->hot().put_if_absent(encoded.view(), encoded.hash(), bytes, kind); });
   if (promoted) found.emplace(decode(schema(key.space), bytes));
   return found;
 }
 
-bool Cache::promote(base::FunctionRef<bool()> find, base::FunctionRef<void()> promote) {
-  const Mark tag = read_mark(tag_);
-  const std::uint64_t before = sequence();
+bool Cache::promote(std::uint64_t hash, base::FunctionRef<bool()> find,
+                    base::FunctionRef<void()> promote) {
+  const std::uint64_t before = changes_.load(std::memory_order_acquire);
   if (!find()) return false;
   const std::scoped_lock lock(mutex_);
-  if (sequence() != before || read_mark(tag_) != tag) return false;
+  if (!unchanged(hash, before)) return false;
   promote();
   return true;
 }
@@ -212,10 +221,11 @@ void Cache::follow(const Mark& mark) {
   sequence_.fetch_add(1, std::memory_order_seq_cst);
   Tiers* tiers = tiers_.load(std::memory_order_relaxed);
   for (const std::uint64_t hash : hashes_) {
+    note_change(hash);
     if (tiers != nullptr) tiers->forget_hash(hash);
     for (const Joined& map : joined_) map.items->forget_hash(hash);
   }
-  if ((all_flags & kDoomed) != 0) quiet_.store(false, std::memory_order_release);
+  if ((all_flags & kDoomed) != 0) unsettle_nodes();
   write_mark(tag_, mark);
   follows_.fetch_add(1, std::memory_order_relaxed);
 }
@@ -225,7 +235,8 @@ void Cache::start_over(const Mark& mark) {
   sequence_.fetch_add(1, std::memory_order_seq_cst);
   if (Tiers* tiers = tiers_.load(std::memory_order_relaxed)) tiers->clear();
   for (const Joined& map : joined_) map.items->drop();
-  quiet_.store(false, std::memory_order_release);
+  note_change_of_all();
+  unsettle_nodes();
   write_mark(tag_, mark);
 }
 
@@ -270,16 +281,46 @@ bool Cache::attach() {
 
 Cache::Before Cache::before() {
   if (!current()) return {};
-  return {.mark = read_mark(*live_.load(std::memory_order_acquire)), .known = true};
+  // Noted only once they are visible to all: a read begun from here on has seen them.
+  return {.changes = changes_.load(std::memory_order_acquire), .known = true};
 }
 
 void Cache::fill(const Before& before, const Key& key, const std::optional<Record>& record,
                  std::optional<bool> reclaiming) {
   if (!before.known) return;
   const std::scoped_lock lock(mutex_);
-  if (read_mark(tag_) != before.mark) return;
-  put(key, record, true);
-  if (reclaiming) quiet_.store(!*reclaiming, std::memory_order_release);
+  if (unchanged(change_hash(key), before.changes)) put(key, record, true);
+  if (reclaiming && before.changes >= unsettled_) {
+    quiet_.store(!*reclaiming, std::memory_order_release);
+  }
+}
+
+// --- What was changed last; under mutex_
+
+void Cache::note_change(std::uint64_t hash) noexcept {
+  const std::uint64_t count = changes_.load(std::memory_order_relaxed);
+  changed_[count % kRemembered] = hash;
+  changes_.store(count + 1, std::memory_order_release);
+}
+
+void Cache::note_change_of_all() noexcept {
+  changes_.fetch_add(kRemembered + 1, std::memory_order_release);
+}
+
+bool Cache::unchanged(std::uint64_t hash, std::uint64_t since) const noexcept {
+  const std::uint64_t count = changes_.load(std::memory_order_relaxed);
+  if (count - since > kRemembered) return false;
+  for (std::uint64_t i = since; i < count; ++i) {
+    if (changed_[i % kRemembered] == hash) return false;
+  }
+  return true;
+}
+
+/// Something may be being reclaimed from now on.
+void Cache::unsettle_nodes() noexcept {
+  note_change(0);  // so that what was looked at before is told from what comes
+  unsettled_ = changes_.load(std::memory_order_relaxed);
+  quiet_.store(false, std::memory_order_release);
 }
 
 void Cache::put(const Key& key, const std::optional<Record>& record, bool only_if_absent) {
@@ -384,7 +425,7 @@ void Cache::announce(const std::vector<Change>* changes, const Mark& before,
     std::int64_t container = 0;  // changes come in order of their keys
     for (const Change& change : *changes) {
       const Key& key = change.key;
-      add(key.space == Space::kItem ? item_hash(key.name) : record_hash(key));
+      add(change_hash(key));
       if (key.space == Space::kOrphan && key.a == 0) flags |= kDoomed;
       std::int64_t node = 0;
       if (key.space == Space::kEntry) node = key.a;
@@ -419,15 +460,15 @@ void Cache::publish(const std::vector<Change>* changes, const Mark& after) noexc
     sequence_.fetch_add(1, std::memory_order_seq_cst);
     // What a large commit has written few will read soon: it is not worth the table's room.
     const bool keep = changes->size() <= kKeptOfACommit;
+    if (changes->size() > kRemembered) note_change_of_all();
     for (const Change& change : *changes) {
+      if (changes->size() <= kRemembered) note_change(change_hash(change.key));
       if (keep) {
         put(change.key, change.record, false);
       } else {
         forget(change.key);
       }
-      if (change.key.space == Space::kOrphan && change.key.a == 0) {
-        quiet_.store(false, std::memory_order_release);
-      }
+      if (change.key.space == Space::kOrphan && change.key.a == 0) unsettle_nodes();
       if (change.key.space == Space::kItem) {
         if (Joined* map = joined(change.key.a)) map->touched = true;
       }
@@ -481,7 +522,8 @@ void Cache::child_after_fork() noexcept {
   live_.store(nullptr);
   hopeless_.store(false);
   own_.store(false);
-  quiet_.store(false);
+  note_change_of_all();
+  unsettle_nodes();
   write_mark(tag_, {});
   sequence_.fetch_add(1);
   joined_mutex_.unlock();

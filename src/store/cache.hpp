@@ -10,10 +10,10 @@
 // Whatever changes the table or the tag holds `mutex_`; `sequence_` counts those changes, so that
 // several reads of one state can be told from a mixture.
 //
-// The ways a record gets in: fill(), from a read transaction begun after the mark was looked
-// at, if the tag is still that mark; and end_own(), with the records of a commit of this
-// process, before its write lock is released. The ways out: eviction, a commit of a newer one,
-// and a mark that somebody else changed, which drops everything. The protocol, why each rule
+// The ways a record gets in: fill(), from a read transaction begun after the state of the table was
+// looked at, if the record has not been changed since; and end_own(), with the records of a commit
+// of this process, before its write lock is released. The ways out: eviction, a commit of a newer
+// one, and a mark that somebody else changed, which drops everything. The protocol, why each rule
 // is there, and what it costs: docs/design/coherence.md.
 //
 // Any thread. A backend without a mark has an idle cache: every look is a miss.
@@ -104,10 +104,10 @@ class Cache {
   /// Of a warm file that is still to be made.
   void bound_warm(std::size_t bytes) noexcept { warm_most_.store(bytes); }
 
-  /// Under which mark something is read from the backend: taken before, given to fill().
+  /// As of when something is read from the backend: taken before, given to fill().
   struct Before {
-    Mark mark;
-    bool known = false;  // false: nothing may be kept
+    std::uint64_t changes = 0;  // there had been
+    bool known = false;         // false: nothing may be kept
   };
 
   /// Finds the store's live mark, once it has been asked for a few times; whether there is one.
@@ -174,9 +174,10 @@ class Cache {
   bool show(const Key& key, Shown shown);
   /// Whether it is known that nothing is being reclaimed.
   [[nodiscard]] bool quiet() const noexcept { return quiet_.load(std::memory_order_acquire); }
-  /// Has `promote` move what `find` found in a warm file to the hot table, unless something may
-  /// have been put there meanwhile.
-  bool promote(base::FunctionRef<bool()> find, base::FunctionRef<void()> promote);
+  /// Has `promote` move what `find` found in a warm file to the hot table, unless what has that
+  /// record_hash() or item_hash() was changed meanwhile.
+  bool promote(std::uint64_t hash, base::FunctionRef<bool()> find,
+               base::FunctionRef<void()> promote);
   /// Whether the newest state is that of the table without a doubt.
   [[nodiscard]] bool strictly_current() const noexcept {
     const MarkWords* live = live_.load(std::memory_order_acquire);
@@ -201,6 +202,10 @@ class Cache {
   bool catch_up();
   void follow(const Mark& mark);
   void start_over(const Mark& mark);
+  void note_change(std::uint64_t hash) noexcept;
+  void note_change_of_all() noexcept;
+  [[nodiscard]] bool unchanged(std::uint64_t hash, std::uint64_t since) const noexcept;
+  void unsettle_nodes() noexcept;
   void announce(const std::vector<Change>* changes, const Mark& before, const Mark& after) noexcept;
   void publish(const std::vector<Change>* changes, const Mark& after) noexcept;
   void put(const Key& key, const std::optional<Record>& record, bool only_if_absent);
@@ -245,6 +250,12 @@ class Cache {
   std::atomic<std::uint64_t> drops_{0};
   std::atomic<std::uint64_t> follows_{0};
   std::vector<std::uint64_t> hashes_;  // of what others have changed; mutex_
+
+  // What was changed last, by anybody, as hashes; around again at the end. mutex_
+  static constexpr std::size_t kRemembered = 1024;
+  std::array<std::uint64_t, kRemembered> changed_{};
+  std::atomic<std::uint64_t> changes_{0};  // so far: written under mutex_, before the tag
+  std::uint64_t unsettled_ = 0;            // changes_ when quiet_ last became false; mutex_
 };
 
 /// How often a read of several records is made in memory: a commit meanwhile undoes it, and the

@@ -4,11 +4,14 @@
 // where that is not known; own commits are announced with all that others must drop. And the
 // warm file below the cache.
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "base/random.hpp"
 #include "sqlite/temporary_folder.hpp"
 #include "store/marked_backend.hpp"
 
@@ -56,6 +59,70 @@ TEST_F(CacheFeed, OnlyWhatOthersChangedIsDropped) {
   EXPECT_EQ(backend.loads, loads + 1);
   EXPECT_EQ(cache.stats().follows, 1U);
   EXPECT_EQ(cache.stats().drops, 1U);  // of nothing, at the beginning
+}
+
+TEST_F(CacheFeed, ReadsAmidCommitsOfAllKindsAreNeverServedOld) {
+  Random random;
+  constexpr std::size_t kKeys = 40;
+  struct Reading {
+    Key where;
+    Cache::Before before;
+    std::optional<Record> found;
+  };
+  std::vector<Reading> readings;
+  int kept = 0;
+  for (int step = 0; step < 50'000; ++step) {
+    const Key where = key(static_cast<std::int64_t>(random.below(kKeys)));
+    switch (random.below(8)) {
+      case 0:
+      case 1: {
+        const Cache::Before before = cache.before();
+        if (random.one_in(3)) commit({{key(1), record(std::to_string(step))}});
+        readings.push_back({where, before, backend.load(where)});
+        break;
+      }
+      case 2:
+      case 3:
+      case 4:
+        if (!readings.empty()) {
+          std::swap(readings[random.below(readings.size())], readings.back());
+          const Reading& last = readings.back();
+          const bool known = cache.find(last.where).has_value();
+          cache.fill(last.before, last.where, last.found);
+          if (!known && cache.find(last.where)) ++kept;
+          readings.pop_back();
+        }
+        break;
+      case 5: {
+        std::vector<Change> changes{{where, record(std::to_string(step))}};
+        if (random.one_in(4)) changes.front().record.reset();
+        if (random.one_in(50)) {  // more than is taken into the table, or remembered
+          for (int i = 0; i < (random.one_in(2) ? 40 : 1500); ++i) {
+            changes.push_back({key(1000 + i), record("")});
+          }
+        }
+        if (random.one_in(3)) {
+          commit_elsewhere_announced(changes);
+        } else {
+          commit(changes);
+        }
+        break;
+      }
+      case 6:
+        if (random.one_in(30)) backend.commit_elsewhere(where, std::to_string(step));
+        break;
+      default: {
+        const auto known = cache.find(where);
+        if (!known) break;
+        const auto there = backend.records.find(where);
+        ASSERT_EQ(known->has_value(), there != backend.records.end()) << "step " << step;
+        if (*known) {
+          ASSERT_EQ((*known)->body, there->second.body) << "step " << step;
+        }
+      }
+    }
+  }
+  EXPECT_GT(kept, 1000) << "what nobody has changed";
 }
 
 TEST_F(CacheFeed, ManyCommitsAreFollowedInOneGo) {

@@ -65,6 +65,26 @@ TEST_F(CacheRules, WhatWasReadBeforeAnOwnCommitIsNotKept) {
   EXPECT_EQ(read(key(1)), "new");
 }
 
+TEST_F(CacheRules, WhatAnotherKeysCommitCameInBetweenIsKept) {
+  backend.records[key(1)] = record("same");
+  const Cache::Before before = cache.before();
+  const auto found = backend.load(key(1));
+  for (int i = 0; i < 100; ++i) commit({{key(2), record(std::to_string(i))}});
+  cache.fill(before, key(1), found);
+  const int loads = backend.loads;
+  EXPECT_EQ(read(key(1)), "same");
+  EXPECT_EQ(backend.loads, loads);
+}
+
+TEST_F(CacheRules, ButNotWhereTooMuchWasChangedToRemember) {
+  backend.records[key(1)] = record("same");
+  const Cache::Before before = cache.before();
+  const auto found = backend.load(key(1));
+  for (int i = 0; i < 2000; ++i) commit({{key(2), record(std::to_string(i))}});
+  cache.fill(before, key(1), found);
+  EXPECT_FALSE(cache.find(key(1)));
+}
+
 TEST_F(CacheRules, AnOwnCommitIsPublished) {
   backend.records[key(1)] = record("old");
   backend.records[key(2)] = record("gone");
@@ -186,6 +206,19 @@ TEST_F(CacheRules, WhetherSomethingIsReclaimedIsPartOfTheState) {
   commit({{{.space = Space::kOrphan, .a = 0, .b = 5}, Record{}}});
   EXPECT_FALSE(cache.find_node(key(1)));
   EXPECT_TRUE(cache.find(key(1)));
+}
+
+TEST_F(CacheRules, ThatNothingIsReclaimedIsNotLearntFromBeforeSomethingWas) {
+  backend.records[key(1)] = record("one");
+  const Cache::Before before = cache.before();
+  commit({{{.space = Space::kOrphan, .a = 0, .b = 5}, Record{}}});
+  cache.fill(before, key(1), backend.load(key(1)), false);
+  EXPECT_TRUE(cache.find(key(1)));
+  EXPECT_FALSE(cache.find_node(key(1)));
+  const Cache::Before after = cache.before();
+  commit({{key(2), record("two")}});
+  cache.fill(after, key(1), backend.load(key(1)), false);
+  EXPECT_TRUE(cache.find_node(key(1)));
 }
 
 TEST_F(CacheRules, KeysOfDifferentSpacesAndNamesAreDifferent) {
