@@ -65,7 +65,8 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
                 .keep_alive = options.keep_alive,
                 .remedy = "end a snapshot or an iteration, or raise pool_size"}),
       reads_(options.reader_limit),
-      source_{readers_, reads_, target_.name, options.busy_timeout, {}, traffic_} {
+      source_{readers_, reads_, target_.name, options.busy_timeout, {}, traffic_},
+      ring_(target_.path, options.read_only) {
   traffic_.name = name;
   file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
   const Header header = check_header(target_, file_);
@@ -209,10 +210,9 @@ const store::MarkWords* SqliteBackend::live_mark() {
   const std::scoped_lock lock(wal_index_mutex_);
   if (wal_index_generation_ != base::fork_generation()) {
     static_cast<void>(wal_index_.release());  // the parent's
-    static_cast<void>(ring_.release());
+    ring_in_use_.store(nullptr);
     wal_index_ = WalIndex::watch(open_reader());
-    if (wal_index_) ring_ = ChangeRing::open(target_.path, options_.read_only);
-    ring_in_use_.store(ring_.get(), std::memory_order_release);
+    if (wal_index_ && ring_.attach()) ring_in_use_.store(&ring_, std::memory_order_release);
     wal_index_generation_ = base::fork_generation();
     live_mark_.store(wal_index_ ? &wal_index_->words() : nullptr);
     if (wal_index_ && !WalIndex::distinctive(store::read_mark(wal_index_->words()))) {

@@ -37,6 +37,12 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
   /// For a read-only store only a file that is there already, and publish() does nothing.
   static std::unique_ptr<ChangeRing> open(const std::string& database, bool read_only,
                                           std::chrono::milliseconds longest_sleep = kLongestSleep);
+  /// One without a file, which is not to be used before attach(), nor in the child of a fork before
+  /// another.
+  ChangeRing(const std::string& database, bool read_only,
+             std::chrono::milliseconds longest_sleep = kLongestSleep);
+  /// Opens the file, or makes it; false where there cannot be one. One thread.
+  bool attach();
   ChangeRing(const ChangeRing&) = delete;
   ChangeRing& operator=(const ChangeRing&) = delete;
   ~ChangeRing() override;
@@ -59,8 +65,6 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
   enum class Attempt { kDone, kAgain, kHopeless };
   enum class Found { kWhole, kNotYet, kNever };
 
-  ChangeRing(const std::string& database, bool read_only, std::chrono::milliseconds longest_sleep);
-  bool attach();
   Attempt try_to_attach();
   bool map(bool unmade);
   bool remove_if_unused() noexcept;
@@ -81,7 +85,7 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
   const bool read_only_;
   const std::chrono::milliseconds longest_sleep_;
 
-  Shared* shared_ = nullptr;             // set once; none in the child of a fork
+  Shared* shared_ = nullptr;             // set by attach(); none in the child of a fork
   bool writable_ = false;                // the mapping
   std::atomic<std::uint64_t> next_{0};   // the entry that follow() will probably begin with
   std::atomic<std::uint32_t> calls_{0};  // of wake(), where the bell cannot be rung

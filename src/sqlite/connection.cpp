@@ -78,11 +78,15 @@ void Connection::set_cache(std::size_t bytes) noexcept {
   const std::size_t kib = std::max<std::size_t>(bytes / 1024, 16);
   if (kib == cache_kib_) return;
   cache_kib_ = kib;
-  const std::size_t inner = outlives_commits_ ? kib / 4 : 0;
   std::array<char, 64> sql{};
-  std::snprintf(sql.data(), sql.size(), "PRAGMA cache_size = -%zu", kib - inner);
+  std::snprintf(sql.data(), sql.size(), "PRAGMA cache_size = -%zu", kib - inner_bytes() / 1024);
   try_execute(sql.data());
-  if (inner != 0) keep_inner_pages(handle_, inner * 1024);
+  if (outlives_commits_) keep_inner_pages(handle_, inner_bytes());
+}
+
+void Connection::drop_pages() noexcept {
+  sqlite3_db_release_memory(handle_);
+  if (outlives_commits_) keep_inner_pages(handle_, inner_bytes());
 }
 
 unsigned Connection::data_version() const noexcept {

@@ -70,6 +70,8 @@ class Connection {
   void outlive_commits() noexcept { outlives_commits_ = true; }
   /// The page cache's size, about; what is too much goes at once. Outside of statements.
   void set_cache(std::size_t bytes) noexcept;
+  /// Forgets what it has of the files: they are read next. Outside of transactions.
+  void drop_pages() noexcept;
 
   /// Locks are waited for until then; without a deadline for the target's busy_timeout.
   void set_deadline(std::optional<store::Deadline> deadline) noexcept { deadline_ = deadline; }
@@ -89,6 +91,11 @@ class Connection {
   Statement& prepared(Statement& slot, const char* sql) {
     if (!slot) slot = Statement(*this, sql);
     return slot;
+  }
+
+  /// Of the page cache, for what outlives commits.
+  [[nodiscard]] std::size_t inner_bytes() const noexcept {
+    return outlives_commits_ ? cache_kib_ / 4 * 1024 : 0;
   }
 
   std::string name_;

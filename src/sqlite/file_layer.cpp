@@ -47,8 +47,6 @@ constexpr std::size_t kMarks = 25;
 constexpr std::size_t kAttempted = 32;
 /// How far a mark may be behind the WAL's end to do.
 constexpr std::uint32_t kRecent = 64;  // frames
-/// The smallest page SQLite has.
-constexpr int kLeastPage = 512;  // bytes
 
 struct Layer {
   sqlite3_vfs vfs;  // first: SQLite hands it back to xOpen
@@ -184,6 +182,12 @@ int close_database(sqlite3_file* file) {
   return code;
 }
 
+/// Whether what is read may be a page, by its size. (The WAL is also read with frames' headers.)
+bool is_page_size(int size) noexcept {
+  constexpr int kLeast = 512;
+  return size >= kLeast && (size & (size - 1)) == 0;
+}
+
 /// The first page of a database, or an inner one of a b-tree.
 bool is_inner(const unsigned char* page) noexcept {
   constexpr unsigned char kInnerIndex = 2;
@@ -215,7 +219,7 @@ int read_page(DatabaseFile& database, const PageCopies::Place& place, sqlite3_fi
 
 int read_database(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
   DatabaseFile& self = database(file);
-  const bool page = size >= kLeastPage && offset % size == 0;
+  const bool page = is_page_size(size) && offset % size == 0;
   if (!page) {
     return self.beneath->pMethods->xRead(self.beneath, into, size, offset);
   }
@@ -227,7 +231,7 @@ int read_wal(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
   if (const int code = self.flush(); code != SQLITE_OK) return code;
   const sqlite3_int64 before = offset - kWalHeader - kFrameHeader;
   const sqlite3_int64 frame = size + kFrameHeader;
-  const bool page = size >= kLeastPage && before >= 0 && before % frame == 0;
+  const bool page = is_page_size(size) && before >= 0 && before % frame == 0;
   // What lies behind the last commit may yet be written over.
   if (!page || self.database == nullptr || before / frame >= self.database->word(kFrames)) {
     return self.beneath->pMethods->xRead(self.beneath, into, size, offset);
@@ -388,12 +392,12 @@ const std::string& file_layer_over(const std::string& beneath) {
   return layer->name;
 }
 
-void keep_inner_pages(sqlite3* connection, std::size_t bytes) {
+void keep_inner_pages(sqlite3* connection, std::size_t bytes) noexcept {
   sqlite3_file* file = nullptr;
   sqlite3_file_control(connection, "main", SQLITE_FCNTL_FILE_POINTER, &file);
   std::unique_ptr<PageCopies>& copies = database(file).copies;
-  if (!copies) copies = std::make_unique<PageCopies>();
-  copies->bound(bytes);
+  if (!copies) copies.reset(new (std::nothrow) PageCopies);
+  if (copies) copies->bound(bytes);
 }
 
 void before_write_unlock(sqlite3* connection, void (*call)(void*), void* context) {

@@ -14,8 +14,8 @@
 //
 // It also spares readers the moving of marks. A reader locks a mark of how far the WAL goes, so
 // that no checkpoint passes it, and first moves one to the WAL's end, with two locks of the file,
-// after each commit. Here it does with a mark that is up to 64 frames behind, as SQLite has readers
-// do when all marks are in use: a checkpoint meanwhile leaves those frames to the next.
+// after each commit. Here it does with a mark that is less than 64 frames behind, as SQLite has
+// readers do when all marks are in use: a checkpoint meanwhile leaves those frames to the next.
 //
 // And it keeps copies of a reader's inner pages (page_copies.hpp). SQLite drops its page cache with
 // each commit of another connection, though what it then reads again is what it was: the database
@@ -36,8 +36,8 @@ namespace graven::sqlite {
 const std::string& file_layer_over(const std::string& beneath);
 
 /// Has a connection keep copies of inner pages, up to so many bytes: what it reads again after
-/// commits of others. Its own thread, outside of transactions.
-void keep_inner_pages(sqlite3* connection, std::size_t bytes);
+/// commits of others. Those there are go. Its own thread, outside of transactions.
+void keep_inner_pages(sqlite3* connection, std::size_t bytes) noexcept;
 
 /// Has `call(context)` called by the connection's own thread just before each release of the WAL's
 /// write lock, commit or not; nullptr: no longer. The connection was opened over such a layer.

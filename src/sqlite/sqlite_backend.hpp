@@ -33,14 +33,13 @@ namespace graven::sqlite {
 inline constexpr std::size_t kWriterPart = 3;
 inline constexpr std::size_t kReaderPart = 12;
 
-class SqliteBackend final : public store::Backend {
+class SqliteBackend final : public store::Backend, private base::ForkGuard {
  public:
   SqliteBackend(const std::string& name, const Options& options);
   ~SqliteBackend() override {
     // In the child of a fork it is the parent's, connection and all.
     if (wal_index_generation_ == base::fork_generation()) return;
     static_cast<void>(wal_index_.release());
-    static_cast<void>(ring_.release());
   }
 
   std::optional<store::Record> load(const store::Key& key) override;
@@ -96,6 +95,11 @@ class SqliteBackend final : public store::Backend {
   void log_slower_than(std::chrono::nanoseconds limit) override { traffic_.slow.set(limit); }
 
  private:
+  // base::ForkGuard: no child is made while the mark is being found.
+  void prepare_fork() noexcept override { wal_index_mutex_.lock(); }
+  void parent_after_fork() noexcept override { wal_index_mutex_.unlock(); }
+  void child_after_fork() noexcept override { wal_index_mutex_.unlock(); }
+
   std::optional<store::Record> read_node(std::int64_t id, bool& reclaiming);
   std::unique_ptr<Connection> open_reader();
   std::unique_ptr<Connection> open_writer();
@@ -128,10 +132,11 @@ class SqliteBackend final : public store::Backend {
   ReadSource source_;
   std::mutex wal_index_mutex_;
   std::unique_ptr<WalIndex> wal_index_;  // wal_index_mutex_; before the pools it goes
-  std::unique_ptr<ChangeRing> ring_;     // wal_index_mutex_
+  ChangeRing ring_;                      // attached with it
   std::atomic<ChangeRing*> ring_in_use_{nullptr};
   std::uint64_t wal_index_generation_ = UINT64_MAX;
   std::atomic<const store::MarkWords*> live_mark_{nullptr};
+  base::ForkEnrolment enrolment_{*this, base::kForkRankPool - 1};
 };
 
 }  // namespace graven::sqlite

@@ -137,6 +137,7 @@ void SqliteBackend::sync() {
 std::vector<std::string> SqliteBackend::check() {
   refuse_after_fork(generation_, target_.name);
   const Lease lease = readers_.lease(options_.busy_timeout, "a check");
+  lease->drop_pages();  // what is on the disk counts
   std::vector<std::string> problems;
   try {
     Statement statement(*lease, "PRAGMA integrity_check");

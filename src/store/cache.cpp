@@ -221,9 +221,9 @@ void Cache::follow(const Mark& mark) {
   sequence_.fetch_add(1, std::memory_order_seq_cst);
   Tiers* tiers = tiers_.load(std::memory_order_relaxed);
   for (const std::uint64_t hash : hashes_) {
-    note_change(hash);
     if (tiers != nullptr) tiers->forget_hash(hash);
     for (const Joined& map : joined_) map.items->forget_hash(hash);
+    note_change(hash);
   }
   if ((all_flags & kDoomed) != 0) unsettle_nodes();
   write_mark(tag_, mark);
@@ -287,15 +287,21 @@ Cache::Before Cache::before() {
 
 void Cache::fill(const Before& before, const Key& key, const std::optional<Record>& record,
                  std::optional<bool> reclaiming) {
-  if (!before.known) return;
+  // What was read may be newer than the table: that catches up first, or does without.
+  if (!before.known || !current()) return;
   const std::scoped_lock lock(mutex_);
+  const Mark mark = read_mark(*live_.load(std::memory_order_acquire));
+  const Mark tag = read_mark(tag_);
+  const bool own = own_.load(std::memory_order_acquire);
+  if (mark != tag && (!own || backend_.commit_between(tag, mark))) return;
   if (unchanged(change_hash(key), before.changes)) put(key, record, true);
   if (reclaiming && before.changes >= unsettled_) {
     quiet_.store(!*reclaiming, std::memory_order_release);
   }
 }
 
-// --- What was changed last; under mutex_
+// --- What was changed last; under mutex_. Noted once what was there before is gone, so that
+// promote() does not bring it back.
 
 void Cache::note_change(std::uint64_t hash) noexcept {
   const std::uint64_t count = changes_.load(std::memory_order_relaxed);
@@ -460,9 +466,7 @@ void Cache::publish(const std::vector<Change>* changes, const Mark& after) noexc
     sequence_.fetch_add(1, std::memory_order_seq_cst);
     // What a large commit has written few will read soon: it is not worth the table's room.
     const bool keep = changes->size() <= kKeptOfACommit;
-    if (changes->size() > kRemembered) note_change_of_all();
     for (const Change& change : *changes) {
-      if (changes->size() <= kRemembered) note_change(change_hash(change.key));
       if (keep) {
         put(change.key, change.record, false);
       } else {
@@ -472,6 +476,7 @@ void Cache::publish(const std::vector<Change>* changes, const Mark& after) noexc
       if (change.key.space == Space::kItem) {
         if (Joined* map = joined(change.key.a)) map->touched = true;
       }
+      note_change(change_hash(change.key));
     }
     for (Joined& map : joined_) {
       map.items->committed(sequence_.load(std::memory_order_relaxed), map.touched);

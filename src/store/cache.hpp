@@ -7,14 +7,14 @@
 // is served only while the store's live mark equals the tag, or has changed without a commit while
 // this process may commit and nobody else can. From when a commit of this process is visible
 // until its records are in the table readers wait: other processes may have seen it already.
-// Whatever changes the table or the tag holds `mutex_`; `sequence_` counts those changes, so that
-// several reads of one state can be told from a mixture.
+// Whatever changes the table or the tag holds `mutex_`; `sequence_` counts the states the table has
+// been of, so that several reads of one state can be told from a mixture.
 //
 // The ways a record gets in: fill(), from a read transaction begun after the state of the table was
 // looked at, if the record has not been changed since; and end_own(), with the records of a commit
 // of this process, before its write lock is released. The ways out: eviction, a commit of a newer
-// one, and a mark that somebody else changed, which drops everything. The protocol, why each rule
-// is there, and what it costs: docs/design/coherence.md.
+// one, and a mark that somebody else changed, which drops what they changed, or everything. The
+// protocol, why each rule is there, and what it costs: docs/design/coherence.md.
 //
 // Any thread. A backend without a mark has an idle cache: every look is a miss.
 #pragma once

@@ -3,7 +3,7 @@
 // fork() at every bad moment: with connections open and idle, in the middle of views and
 // transactions, while other threads read and write. Parent and child both go on, what belongs
 // to the parent is refused in the child, and the child's locks are real.
-#include <graven/error.hpp>
+#include <graven/graven.hpp>
 
 #include <atomic>
 #include <csignal>
@@ -262,6 +262,33 @@ TEST_F(Fork, StoresAreOpenedInTheChildWhileThreadsOpenThem) {
   }
   stop = true;
   opener.join();
+}
+
+TEST_F(Fork, WhileCachesFindTheirMark) {
+  GRAVEN_FORKS_AMID_THREADS();
+  const std::string path = path_ + "-graph";
+  constexpr int kReads = 200;  // in which each cache attaches itself
+  {
+    const Database db(path);
+    db["number"] = 7;
+  }
+  const auto read = [&](const Database& db) {
+    for (int i = 0; i < kReads; ++i) {
+      if (db["number"].get<std::int64_t>() != 7) return false;
+    }
+    return true;
+  };
+  std::atomic<bool> stop{false};
+  std::thread reader([&] {
+    while (!stop) EXPECT_TRUE(read(Database(path)));
+  });
+  for (int i = 0; i < 100; ++i) {
+    const Database shared(path);
+    Child child([&] { return read(shared) && read(Database(path)); });
+    EXPECT_TRUE(child.succeeded());
+  }
+  stop = true;
+  reader.join();
 }
 
 TEST_F(Fork, ParentAndChildDrawDifferentNumbers) {

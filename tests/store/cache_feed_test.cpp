@@ -4,8 +4,12 @@
 // where that is not known; own commits are announced with all that others must drop. And the
 // warm file below the cache.
 #include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <future>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -123,6 +127,64 @@ TEST_F(CacheFeed, ReadsAmidCommitsOfAllKindsAreNeverServedOld) {
     }
   }
   EXPECT_GT(kept, 1000) << "what nobody has changed";
+}
+
+/// A map's table that does something when it is told to forget.
+class Forgetful final : public store::ItemCache {
+ public:
+  std::function<void()> forgetting;
+
+  std::optional<std::optional<Record>> look(const Key&) override { return std::nullopt; }
+  void put(const Key&, const std::optional<Record>&, bool) override {}
+  void forget(const Key&) override { once(); }
+  void forget_hash(std::uint64_t) override { once(); }
+  void drop() override {}
+  void committed(std::uint64_t, bool) override {}
+
+ private:
+  void once() {
+    if (forgetting) std::exchange(forgetting, {})();
+  }
+};
+
+TEST_F(CacheFeed, WhatIsBeingForgottenIsNotBroughtBack) {
+  constexpr std::int64_t kMap = 5;
+  Forgetful items;
+  cache.join(kMap, items);
+  for (const bool elsewhere : {false, true}) {
+    // A large commit: it only takes old records out.
+    std::vector<Change> changes;
+    for (int i = 0; i < 20; ++i) {
+      changes.push_back({{.space = Space::kItem, .a = kMap, .name = std::to_string(i)}, Record{}});
+      changes.push_back({key(100 + i), record("")});
+    }
+    if (elsewhere) changes.resize(20);  // no more than the feed tells
+    std::thread reader;
+    bool brought_back = false;
+    items.forgetting = [&] {
+      std::promise<void> found;
+      reader = std::thread([&] {
+        cache.promote(
+            store::item_hash("0"),
+            [&] {
+              found.set_value();
+              return true;
+            },
+            [&] { brought_back = true; });
+      });
+      found.get_future().wait();
+    };
+    if (elsewhere) {
+      commit_elsewhere_announced(changes);
+      EXPECT_TRUE(cache.current());
+    } else {
+      commit(changes);
+    }
+    ASSERT_TRUE(reader.joinable());
+    reader.join();
+    EXPECT_FALSE(brought_back);
+  }
+  cache.leave(kMap);
 }
 
 TEST_F(CacheFeed, ManyCommitsAreFollowedInOneGo) {
