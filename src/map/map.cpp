@@ -36,11 +36,13 @@ class Cores final : public base::ForkGuard {
     // One opening at a time, or two would both take the map over.
     const std::scoped_lock opening(opening_);
     const std::pair<store::Store*, std::string> key{store.get(), options.name};
+    std::shared_ptr<Core>
+        core;  // not to go under the lock: a fork takes it while no guard may leave
     {
       const std::scoped_lock lock(mutex_);
       std::erase_if(cores_, [](const auto& entry) { return entry.second.expired(); });
       const auto open = cores_.find(key);
-      const std::shared_ptr<Core> core = open != cores_.end() ? open->second.lock() : nullptr;
+      if (open != cores_.end()) core = open->second.lock();
       if (core && !core->closed() && !core->abandoned()) {
         if (core->persist() != options.persist) {
           throw UsageError(fmt::format(
@@ -50,7 +52,6 @@ class Cores final : public base::ForkGuard {
         return core;
       }
     }
-    std::shared_ptr<Core> core;
     if (options.persist == Persist::kLazy) {
       core = std::make_shared<PendingMap>(std::move(store), options);
     } else {

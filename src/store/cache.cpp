@@ -106,10 +106,6 @@ Record decode(const Schema& shape, std::string_view bytes) {
   return record;
 }
 
-}  // namespace
-
-namespace {
-
 /// What the change feed calls a record.
 std::uint64_t change_hash(const Key& key) {
   return key.space == Space::kItem ? item_hash(key.name) : record_hash(key);
