@@ -7,8 +7,8 @@
 //
 // Always holds: prepare() of every registered guard has run before the process
 // forks, in order of rank (low first), and parent() or child() runs after it in
-// reverse order. A guard takes only short internal mutexes in prepare(), never
-// one held across I/O waits.
+// reverse order. A guard takes only short internal mutexes in prepare(); the one
+// that is held across I/O is a cache's, while it first finds the store's mark.
 //
 // Enrol and leave from any thread, but never from inside a handler, nor while
 // holding a mutex that some prepare_fork() takes: the registry stays locked

@@ -36,8 +36,8 @@ class Cores final : public base::ForkGuard {
     // One opening at a time, or two would both take the map over.
     const std::scoped_lock opening(opening_);
     const std::pair<store::Store*, std::string> key{store.get(), options.name};
-    std::shared_ptr<Core>
-        core;  // not to go under the lock: a fork takes it while no guard may leave
+    // Not to go under the lock, which a fork takes while no guard may leave.
+    std::shared_ptr<Core> core;
     {
       const std::scoped_lock lock(mutex_);
       std::erase_if(cores_, [](const auto& entry) { return entry.second.expired(); });

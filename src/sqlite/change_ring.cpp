@@ -160,13 +160,6 @@ void sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t value, bool own_pr
 
 }  // namespace
 
-std::unique_ptr<ChangeRing> ChangeRing::open(const std::string& database, bool read_only,
-                                             std::chrono::milliseconds longest_sleep) {
-  auto ring = std::make_unique<ChangeRing>(database, read_only, longest_sleep);
-  if (!ring->attach()) ring.reset();
-  return ring;
-}
-
 ChangeRing::ChangeRing(const std::string& database, bool read_only,
                        std::chrono::milliseconds longest_sleep)
     : database_(database),

@@ -33,15 +33,12 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
   static constexpr std::size_t kEntries = 1024;  // that the ring remembers
   static constexpr std::chrono::milliseconds kLongestSleep{50};
 
-  /// Opens the ring of a database, making the file if need be; nullptr where there cannot be one.
-  /// For a read-only store only a file that is there already, and publish() does nothing.
-  static std::unique_ptr<ChangeRing> open(const std::string& database, bool read_only,
-                                          std::chrono::milliseconds longest_sleep = kLongestSleep);
-  /// One without a file, which is not to be used before attach(), nor in the child of a fork before
-  /// another.
+  /// That of a database, without its file: not to be used before attach(), nor in the child of a
+  /// fork before another.
   ChangeRing(const std::string& database, bool read_only,
              std::chrono::milliseconds longest_sleep = kLongestSleep);
-  /// Opens the file, or makes it; false where there cannot be one. One thread.
+  /// Opens the file, making it if need be; false where there cannot be one. For a read-only store
+  /// only one that is there already, and publish() does nothing. One thread.
   bool attach();
   ChangeRing(const ChangeRing&) = delete;
   ChangeRing& operator=(const ChangeRing&) = delete;

@@ -7,6 +7,7 @@
 // One thread at a time.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -47,7 +48,7 @@ class PageCopies {
     std::uint64_t epoch = 0;  // of the copies that count
   };
   struct Set {
-    Entry entries[2];
+    std::array<Entry, 2> entries;
     std::uint8_t used_last = 0;
   };
 

@@ -154,10 +154,10 @@ std::optional<std::optional<Record>> Cache::look(const Key& key) {
 
 bool Cache::promote(std::uint64_t hash, base::FunctionRef<bool()> find,
                     base::FunctionRef<void()> promote) {
-  const std::uint64_t before = changes_.load(std::memory_order_acquire);
+  const std::uint64_t before = changes_.count();
   if (!find()) return false;
   const std::scoped_lock lock(mutex_);
-  if (!unchanged(hash, before)) return false;
+  if (!changes_.unchanged(hash, before)) return false;
   promote();
   return true;
 }
@@ -219,7 +219,7 @@ void Cache::follow(const Mark& mark) {
   for (const std::uint64_t hash : hashes_) {
     if (tiers != nullptr) tiers->forget_hash(hash);
     for (const Joined& map : joined_) map.items->forget_hash(hash);
-    note_change(hash);
+    changes_.note(hash);  // once it is gone: promote() is not to bring it back
   }
   if ((all_flags & kDoomed) != 0) unsettle_nodes();
   write_mark(tag_, mark);
@@ -231,7 +231,7 @@ void Cache::start_over(const Mark& mark) {
   sequence_.fetch_add(1, std::memory_order_seq_cst);
   if (Tiers* tiers = tiers_.load(std::memory_order_relaxed)) tiers->clear();
   for (const Joined& map : joined_) map.items->drop();
-  note_change_of_all();
+  changes_.note_all();
   unsettle_nodes();
   write_mark(tag_, mark);
 }
@@ -278,7 +278,7 @@ bool Cache::attach() {
 Cache::Before Cache::before() {
   if (!current()) return {};
   // Noted only once they are visible to all: a read begun from here on has seen them.
-  return {.changes = changes_.load(std::memory_order_acquire), .known = true};
+  return {.changes = changes_.count(), .known = true};
 }
 
 void Cache::fill(const Before& before, const Key& key, const std::optional<Record>& record,
@@ -290,38 +290,16 @@ void Cache::fill(const Before& before, const Key& key, const std::optional<Recor
   const Mark tag = read_mark(tag_);
   const bool own = own_.load(std::memory_order_acquire);
   if (mark != tag && (!own || backend_.commit_between(tag, mark))) return;
-  if (unchanged(change_hash(key), before.changes)) put(key, record, true);
+  if (changes_.unchanged(change_hash(key), before.changes)) put(key, record, true);
   if (reclaiming && before.changes >= unsettled_) {
     quiet_.store(!*reclaiming, std::memory_order_release);
   }
 }
 
-// --- What was changed last; under mutex_. Noted once what was there before is gone, so that
-// promote() does not bring it back.
-
-void Cache::note_change(std::uint64_t hash) noexcept {
-  const std::uint64_t count = changes_.load(std::memory_order_relaxed);
-  changed_[count % kRemembered] = hash;
-  changes_.store(count + 1, std::memory_order_release);
-}
-
-void Cache::note_change_of_all() noexcept {
-  changes_.fetch_add(kRemembered + 1, std::memory_order_release);
-}
-
-bool Cache::unchanged(std::uint64_t hash, std::uint64_t since) const noexcept {
-  const std::uint64_t count = changes_.load(std::memory_order_relaxed);
-  if (count - since > kRemembered) return false;
-  for (std::uint64_t i = since; i < count; ++i) {
-    if (changed_[i % kRemembered] == hash) return false;
-  }
-  return true;
-}
-
 /// Something may be being reclaimed from now on.
 void Cache::unsettle_nodes() noexcept {
-  note_change(0);  // so that what was looked at before is told from what comes
-  unsettled_ = changes_.load(std::memory_order_relaxed);
+  changes_.note(0);  // so that what was looked at before is told from what comes
+  unsettled_ = changes_.count();
   quiet_.store(false, std::memory_order_release);
 }
 
@@ -472,7 +450,7 @@ void Cache::publish(const std::vector<Change>* changes, const Mark& after) noexc
       if (change.key.space == Space::kItem) {
         if (Joined* map = joined(change.key.a)) map->touched = true;
       }
-      note_change(change_hash(change.key));
+      changes_.note(change_hash(change.key));  // as in follow()
     }
     for (Joined& map : joined_) {
       map.items->committed(sequence_.load(std::memory_order_relaxed), map.touched);
@@ -523,7 +501,7 @@ void Cache::child_after_fork() noexcept {
   live_.store(nullptr);
   hopeless_.store(false);
   own_.store(false);
-  note_change_of_all();
+  changes_.note_all();
   unsettle_nodes();
   write_mark(tag_, {});
   sequence_.fetch_add(1);

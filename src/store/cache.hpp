@@ -19,7 +19,6 @@
 // Any thread. A backend without a mark has an idle cache: every look is a miss.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -38,6 +37,7 @@
 #include "base/hit_counter.hpp"
 #include "store/backend.hpp"
 #include "store/mark.hpp"
+#include "store/recent_changes.hpp"
 #include "store/share.hpp"
 #include "store/tiers.hpp"
 
@@ -202,9 +202,6 @@ class Cache {
   bool catch_up();
   void follow(const Mark& mark);
   void start_over(const Mark& mark);
-  void note_change(std::uint64_t hash) noexcept;
-  void note_change_of_all() noexcept;
-  [[nodiscard]] bool unchanged(std::uint64_t hash, std::uint64_t since) const noexcept;
   void unsettle_nodes() noexcept;
   void announce(const std::vector<Change>* changes, const Mark& before, const Mark& after) noexcept;
   void publish(const std::vector<Change>* changes, const Mark& after) noexcept;
@@ -250,12 +247,8 @@ class Cache {
   std::atomic<std::uint64_t> drops_{0};
   std::atomic<std::uint64_t> follows_{0};
   std::vector<std::uint64_t> hashes_;  // of what others have changed; mutex_
-
-  // What was changed last, by anybody, as hashes; around again at the end. mutex_
-  static constexpr std::size_t kRemembered = 1024;
-  std::array<std::uint64_t, kRemembered> changed_{};
-  std::atomic<std::uint64_t> changes_{0};  // so far: written under mutex_, before the tag
-  std::uint64_t unsettled_ = 0;            // changes_ when quiet_ last became false; mutex_
+  RecentChanges changes_;              // by anybody, noted before the tag is; mutex_
+  std::uint64_t unsettled_ = 0;        // how many when quiet_ last became false; mutex_
 };
 
 /// How often a read of several records is made in memory: a commit meanwhile undoes it, and the

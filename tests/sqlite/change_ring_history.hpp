@@ -5,10 +5,13 @@
 // have been told. Pure; any thread.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/hash.hpp"
@@ -16,6 +19,14 @@
 #include "store/mark.hpp"
 
 namespace graven::test {
+
+/// A ring with its file; nullptr where there cannot be one.
+inline std::unique_ptr<sqlite::ChangeRing> open_ring(
+    const std::string& database, bool read_only,
+    std::chrono::milliseconds longest_sleep = sqlite::ChangeRing::kLongestSleep) {
+  auto ring = std::make_unique<sqlite::ChangeRing>(database, read_only, longest_sleep);
+  return ring->attach() ? std::move(ring) : nullptr;
+}
 
 struct Commit {
   std::vector<std::uint64_t> hashes;

@@ -67,11 +67,11 @@ class ChangeRingProcessTest : public ::testing::Test {
   ~ChangeRingProcessTest() override { ::munmap(common_, sizeof(Common)); }
 
   std::unique_ptr<ChangeRing> open(bool read_only = false) const {
-    return ChangeRing::open(database_, read_only);
+    return open_ring(database_, read_only);
   }
   /// Sleeps until it is woken.
   std::unique_ptr<ChangeRing> open_for_ever(bool read_only = false) const {
-    return ChangeRing::open(database_, read_only, kNoLimit);
+    return open_ring(database_, read_only, kNoLimit);
   }
 
   std::uint64_t word(::off_t offset) const {
@@ -255,7 +255,7 @@ TEST_F(ChangeRingProcessTest, ASleeperThatWasKilledIsForgotten) {
 }
 
 TEST_F(ChangeRingProcessTest, ASleepEnds) {
-  const auto ring = ChangeRing::open(database_, false, std::chrono::milliseconds(1));
+  const auto ring = open_ring(database_, false, std::chrono::milliseconds(1));
   const std::uint32_t ticket = ring->ticket();
   EXPECT_FALSE(ring->wait(ticket, steady_clock::time_point::max()));  // the longest sleep
   EXPECT_FALSE(ring->wait(ticket, steady_clock::time_point{}));
@@ -340,7 +340,7 @@ TEST_F(ChangeRingProcessTest, ForksWhileThreadsUseAndOpenIt) {
     }
   });
   std::thread opener([&] {
-    while (!common_->stop) EXPECT_NE(ChangeRing::open(folder_ / "b.db", false), nullptr);
+    while (!common_->stop) EXPECT_NE(open_ring(folder_ / "b.db", false), nullptr);
   });
   for (int i = 0; i < 50; ++i) {
     Child child([&] {

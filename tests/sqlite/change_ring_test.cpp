@@ -37,7 +37,7 @@ constexpr std::size_t kHashes = 128;
 class ChangeRingTest : public ::testing::Test {
  protected:
   std::unique_ptr<ChangeRing> open(bool read_only = false) const {
-    return ChangeRing::open(database_, read_only);
+    return open_ring(database_, read_only);
   }
 
   std::uint64_t word(std::size_t offset) const {
@@ -256,7 +256,7 @@ TEST_F(ChangeRingTest, WhatIsNoRingIsLeftAlone) {
   std::filesystem::create_symlink(folder_ / "other", path_);
   EXPECT_EQ(open(), nullptr);
   EXPECT_EQ(std::filesystem::file_size(folder_ / "other"), 0U);
-  EXPECT_EQ(ChangeRing::open(folder_ / "no such folder/a.db", false), nullptr);
+  EXPECT_EQ(open_ring(folder_ / "no such folder/a.db", false), nullptr);
 }
 
 TEST_F(ChangeRingTest, AHalfMadeFileIsFinished) {
