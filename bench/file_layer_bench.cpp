@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// What gathering a commit's frames into one write saves: the same one-row updates of several
-// tables, hence pages, in one transaction, over SQLite's own file layer and over
-// file_layer.cpp. Behind docs/design/file-layer.md.
+// What gathering a commit's frames into one write saves, and, where each commit is synced, room
+// ahead in a WAL that grows: the same one-row updates of several tables, hence pages, in one
+// transaction, over SQLite's own file layer and over file_layer.cpp. Behind
+// docs/design/file-layer.md. The files are in the folder for temporary ones (TMPDIR).
 //
 //     build/release/bin/file_layer_bench
 #include <filesystem>
@@ -25,7 +26,7 @@ void run(sqlite3* db, const std::string& sql) {
 }
 
 /// range(0): whether the layer is there; range(1): pages a commit changes.
-void commits(benchmark::State& state) {
+void commits(benchmark::State& state, const std::string& settings) {
   const std::string folder =
       std::filesystem::temp_directory_path() / fmt::format("graven-wal-bench-{}", ::getpid());
   std::filesystem::create_directory(folder);
@@ -33,7 +34,8 @@ void commits(benchmark::State& state) {
   sqlite3* db = nullptr;
   sqlite3_open_v2((folder + "/bench.db").c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
                   vfs);
-  run(db, "PRAGMA page_size = 2048; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+  run(db, "PRAGMA page_size = 2048; PRAGMA journal_mode = WAL");
+  run(db, settings);
   std::string update = "BEGIN IMMEDIATE;";
   for (int table = 0; table < state.range(1); ++table) {
     const std::string name = fmt::format("t{}", table);
@@ -48,10 +50,17 @@ void commits(benchmark::State& state) {
   std::filesystem::remove_all(folder);
 }
 
-BENCHMARK(commits)
+BENCHMARK_CAPTURE(commits, normal, "PRAGMA synchronous = NORMAL")
     ->ArgsProduct({{0, 1}, {2, 4, 8}})
-    ->ArgNames({"gathered", "pages"})
+    ->ArgNames({"layer", "pages"})
     ->Repetitions(5)
+    ->ReportAggregatesOnly(true);
+BENCHMARK_CAPTURE(commits, full, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0")
+    ->ArgsProduct({{0, 1}, {1, 4}})
+    ->ArgNames({"layer", "pages"})
+    ->Iterations(1000)
+    ->UseRealTime()
+    ->Repetitions(7)
     ->ReportAggregatesOnly(true);
 
 }  // namespace

@@ -30,8 +30,9 @@
 namespace graven::sqlite {
 namespace {
 
-constexpr std::size_t kCapacity = std::size_t{128} << 10U;
+constexpr std::size_t kCapacity = (std::size_t{128} << 10U) - 1;  // no write can be longer
 constexpr int kFrameHeader = 24;
+constexpr int kAhead = 120 << 10;  // bytes a WAL is made longer by
 constexpr sqlite3_int64 kWalHeader = 32;
 
 // The locks of a WAL: who writes, who moves it into the database, who recovers it; then those of
@@ -97,9 +98,11 @@ struct DatabaseFile : File {
 struct WalFile : File {
   DatabaseFile* database;
   std::vector<unsigned char> gathered;
-  sqlite3_int64 start = 0;  // where `gathered` belongs
-  sqlite3_int64 end = 0;    // behind everything this transaction wrote
-  bool last_frame = false;  // the header gathered last is that of a commit's last frame
+  sqlite3_int64 start = 0;   // where `gathered` belongs
+  sqlite3_int64 end = 0;     // behind everything this transaction wrote
+  sqlite3_int64 length = 0;  // that the file is known to have
+  bool last_frame = false;   // the header gathered last is that of a commit's last frame
+  bool complete = false;     // a commit is written; until the write lock is given up
 
   int flush() {
     if (gathered.empty()) return SQLITE_OK;
@@ -113,6 +116,19 @@ struct WalFile : File {
     gathered.clear();
     end = 0;
     last_frame = false;
+    complete = false;
+  }
+
+  /// Makes the file larger, once a commit that is to be synced has: the syncs of those that follow
+  /// have no new length to write down. Nobody else writes here meanwhile.
+  void grow_ahead() noexcept {
+    static std::array<unsigned char, kAhead> zeros;
+    if (!complete || end <= length) return;
+    if (beneath->pMethods->xFileSize(beneath, &length) != SQLITE_OK || length > end) return;
+    // It may fail: nothing depends on it.
+    if (beneath->pMethods->xWrite(beneath, zeros.data(), kAhead, end) == SQLITE_OK) {
+      length = end + kAhead;
+    }
   }
 
   int write(const unsigned char* data, int size, sqlite3_int64 offset) {
@@ -120,6 +136,7 @@ struct WalFile : File {
     if (offset < end || offset < kWalHeader || bytes > kCapacity) {
       // The WAL's header; or a frame is changed in place: SQLite may do that last of all.
       if (const int code = flush(); code != SQLITE_OK) return code;
+      if (offset == 0) length = 0;  // others may have cut it
       end = std::max(end, offset + size);
       return beneath->pMethods->xWrite(beneath, data, size, offset);
     }
@@ -134,6 +151,7 @@ struct WalFile : File {
     last_frame = header && std::any_of(data + 4, data + 8, [](unsigned char b) { return b != 0; });
     gathered.insert(gathered.end(), data, data + size);
     end = offset + size;
+    if (completes) complete = true;
     return completes ? flush() : SQLITE_OK;
   }
 };
@@ -155,6 +173,18 @@ int after_flush(sqlite3_file* file, Arguments... arguments) {
   WalFile& self = wal(file);
   if (const int code = self.flush(); code != SQLITE_OK) return code;
   return (self.beneath->pMethods->*Method)(self.beneath, arguments...);
+}
+
+int sync_wal(sqlite3_file* file, int flags) {
+  WalFile& self = wal(file);
+  if (const int code = self.flush(); code != SQLITE_OK) return code;
+  self.grow_ahead();
+  return self.beneath->pMethods->xSync(self.beneath, flags);
+}
+
+int truncate_wal(sqlite3_file* file, sqlite3_int64 size) {
+  wal(file).length = 0;
+  return after_flush<&Methods::xTruncate>(file, size);
 }
 
 int write_wal(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) {
@@ -293,8 +323,8 @@ constexpr Methods wal_methods() {
   m.xClose = close_wal;
   m.xRead = read_wal;
   m.xWrite = write_wal;
-  m.xTruncate = after_flush<&Methods::xTruncate, sqlite3_int64>;
-  m.xSync = after_flush<&Methods::xSync, int>;
+  m.xTruncate = truncate_wal;
+  m.xSync = sync_wal;
   m.xFileSize = after_flush<&Methods::xFileSize, sqlite3_int64*>;
   m.xLock = after_flush<&Methods::xLock, int>;
   m.xUnlock = after_flush<&Methods::xUnlock, int>;

@@ -156,7 +156,7 @@ void Store::write(base::FunctionRef<void(Work&)> mutation, const Limits& limits)
   refuse_beside_transaction();
   const Deadline deadline = Clock::now() + limits.busy;
   if (backend_->commits_are_slow()) {
-    write_together(mutation, deadline);
+    queue_.write(mutation, [&] { write_queued(deadline); });
   } else {
     write_apart(mutation, deadline);
   }
@@ -248,6 +248,28 @@ void Store::write_apart(base::FunctionRef<void(Work&)> body, Deadline deadline) 
   const LaneHold hold(lane_, activity_, deadline, "a write");
   Writing writing(*this, deadline);
   body(*writing.work);
+  commit_work(*writing.work, *writing.writes);
+}
+
+void Store::write_queued(Deadline deadline) {
+  const LaneHold hold(lane_, activity_, deadline, "a write");
+  Writing writing(*this, deadline);
+  const auto& batch = queue_.take();
+  if (batch.size() == 1) {
+    batch.front()->mutation(*writing.work);
+  } else {
+    for (CommitQueue::Request* request : batch) {
+      writing.work->begin_mutation();
+      try {
+        request->mutation(*writing.work);
+      } catch (...) {
+        request->error = std::current_exception();
+        writing.work->drop_mutation();
+        continue;
+      }
+      writing.work->end_mutation();
+    }
+  }
   commit_work(*writing.work, *writing.writes);
 }
 
@@ -405,7 +427,7 @@ void Store::expire(Transaction& transaction) {
 }
 
 void Store::prepare_fork() noexcept {
-  queue_mutex_.lock();
+  queue_.prepare_fork();
   open_mutex_.lock();
   lane_.prepare_fork();
   housekeeper_.prepare_fork();
@@ -417,7 +439,7 @@ void Store::parent_after_fork() noexcept {
   housekeeper_.parent_after_fork();
   lane_.parent_after_fork();
   open_mutex_.unlock();
-  queue_mutex_.unlock();
+  queue_.parent_after_fork();
 }
 
 void Store::child_after_fork() noexcept {
@@ -432,10 +454,7 @@ void Store::child_after_fork() noexcept {
   }
   open_mutex_.unlock();
   new (&users_mutex_) std::mutex;  // its holder, if any, was a thread of the parent's
-  queue_.clear();                  // their threads are the parent's
-  queued_.store(0);
-  companions_ = 0;
-  queue_mutex_.unlock();
+  queue_.child_after_fork();
 }
 
 }  // namespace graven::store

@@ -25,6 +25,7 @@
 #include "store/activity.hpp"
 #include "store/backend.hpp"
 #include "store/cache.hpp"
+#include "store/commit_queue.hpp"
 #include "store/housekeeper.hpp"
 #include "store/lane.hpp"
 #include "store/work.hpp"
@@ -148,11 +149,8 @@ class Store final : public base::ForkGuard {
   void end(Transaction& transaction) noexcept;
   void commit_work(Work& work, WriteTransaction& writes);
 
-  /// A write that waits in the queue.
-  struct Request;
-  void write_together(base::FunctionRef<void(Work&)> mutation, Deadline deadline);
-  void await_companions();
-  void lead(std::vector<Request*>& batch, Deadline deadline);
+  /// Commits for all who are in the queue.
+  void write_queued(Deadline deadline);
 
   /// A write transaction with its work, and the cache kept in step with what becomes of it.
   struct Writing;
@@ -174,13 +172,7 @@ class Store final : public base::ForkGuard {
   std::atomic<std::uint64_t> commits_{0};
   std::atomic<std::uint64_t> syncs_begun_{0};
   std::uint64_t syncs_done_ = 0;  // the last of them that succeeded; in the lane
-  std::mutex queue_mutex_;
-  std::deque<Request*> queue_;  // the first one leads; queue_mutex_
-  std::atomic<std::size_t> queued_{0};
-  // The leader's alone, handed on by queue_mutex_: how many wrote at the time of the last commit,
-  // and how long it took.
-  std::size_t companions_ = 0;
-  std::chrono::steady_clock::duration commit_took_{};
+  CommitQueue queue_;
   std::mutex open_mutex_;
   std::shared_ptr<Transaction> open_;  // the transaction that holds the lane; open_mutex_
   Housekeeper housekeeper_;            // after the rest, which its thread uses

@@ -149,8 +149,9 @@ TEST_F(Faults, OneFailedCallIsAnsweredTruthfully) {
       for (const std::size_t size : {kSmall, kLarge}) {
         const auto answers = sweep({.code = SQLITE_IOERR, .leave = leave}, synchronous, size);
         EXPECT_GE(answers[kNothingChanged], size == kSmall ? 1 : 5);
-        EXPECT_EQ(answers[kUnknown], 0);    // the disk works again, so the truth is found
-        EXPECT_EQ(answers[kCommitted], 1);  // the round without a fault
+        EXPECT_EQ(answers[kUnknown], 0);  // the disk works again, so the truth is found
+        // The round without a fault; and where room ahead in the WAL could not be made.
+        EXPECT_EQ(answers[kCommitted], synchronous == kFull && size == kLarge ? 2 : 1);
       }
     }
   }

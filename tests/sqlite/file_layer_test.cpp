@@ -199,8 +199,51 @@ TEST_F(FileLayer, RandomTransactionsSurviveACrashAfterEachCommit) {
     ASSERT_EQ((random.one_in(2) ? ours : plain).rows(), committed);
     ASSERT_EQ(recovered(path_), committed);
     if (random.one_in(20)) ours.run("PRAGMA wal_checkpoint(RESTART)");
+    if (random.one_in(30)) plain.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    if (random.one_in(3)) ours.run("PRAGMA wal_checkpoint(PASSIVE)");
+    if (random.one_in(10)) {
+      ours.run(random.one_in(2) ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+    }
     ASSERT_FALSE(HasFailure());
   }
+}
+
+TEST_F(FileLayer, SyncedCommitsSeldomMakeTheWalLonger) {
+  Database ours(path_, sqlite::file_layer_over(""));
+  ours.run("PRAGMA synchronous = FULL");
+  std::map<int, int> expected;
+  const auto lengths = [&](int commits) {
+    int others = 0;
+    for (int id = 0; id < commits; ++id) {
+      const auto before = std::filesystem::file_size(path_ + "-wal");
+      ours.put(id, id);
+      expected[id] = id;
+      if (std::filesystem::file_size(path_ + "-wal") != before) ++others;
+    }
+    return others;
+  };
+  EXPECT_LE(lengths(100), 10);  // of 8 KiB, in steps of 120
+  EXPECT_EQ(recovered(path_), expected);
+  // It is known again when others have cut it.
+  Database(path_).run("PRAGMA wal_checkpoint(TRUNCATE)");
+  const int again = lengths(100);
+  EXPECT_GE(again, 1);
+  EXPECT_LE(again, 11);
+  EXPECT_EQ(recovered(path_), expected);
+  ours.run("PRAGMA wal_checkpoint(TRUNCATE)");
+  EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0U);
+}
+
+TEST_F(FileLayer, ADiskWithRoomForTheCommitOnlyIsLargeEnough) {
+  Database ours(path_, sqlite::file_layer_over(faulty_vfs()));
+  ours.run("PRAGMA synchronous = FULL");
+  ours.put(1, 1);
+  ours.run("PRAGMA wal_checkpoint(TRUNCATE)");
+  arm({.at = 3, .for_good = true, .code = SQLITE_FULL});  // behind the WAL's header and the frames
+  ours.put(1, 2);
+  EXPECT_TRUE(fault_happened());
+  disarm();
+  EXPECT_EQ(recovered(path_).at(1), 2);
 }
 
 /// What readers go by, from the index of a WAL. Reading it drops this process's locks of the file,

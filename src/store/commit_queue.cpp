@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+//
+// Who waits, for what, and how.
+#include "store/commit_queue.hpp"
+
+#include <algorithm>
+#include <new>
+#include <thread>
+
+namespace graven::store {
+namespace {
+// Of the time a commit takes, the part its leader waits for others; and what counts as its time.
+constexpr int kPatienceOfCommit = 4;
+constexpr auto kLongCommit = std::chrono::milliseconds(4);
+// A commit that takes no longer is waited for awake, twice as long as it took.
+constexpr auto kQuickCommit = std::chrono::microseconds(200);
+constexpr int kAwake = 2;
+}  // namespace
+
+void CommitQueue::write(Mutation mutation, base::FunctionRef<void()> lead) {
+  Request mine(mutation);
+  bool leads = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    queue_.push_back(&mine);
+    queued_.store(queue_.size(), std::memory_order_relaxed);
+    leads = queue_.size() == 1;
+  }
+  if (!leads) {
+    await(mine);
+    leads = mine.state_.load(std::memory_order_acquire) == Request::State::kLeads;
+  }
+  if (leads) lead_with(mine, lead);
+  if (mine.error) std::rethrow_exception(mine.error);
+}
+
+const std::vector<CommitQueue::Request*>& CommitQueue::take() {
+  const std::scoped_lock lock(mutex_);
+  batch_.assign(queue_.begin(), queue_.end());
+  taken_ = Clock::now();
+  return batch_;
+}
+
+void CommitQueue::await(Request& request) {
+  const auto waits = [&request] {
+    return request.state_.load(std::memory_order_acquire) == Request::State::kWaits;
+  };
+  const auto took = commit_took_.load(std::memory_order_relaxed);
+  if (took <= kQuickCommit) {
+    const auto until = Clock::now() + took * kAwake;
+    while (waits() && Clock::now() < until) std::this_thread::yield();
+  }
+  for (;;) {
+    const std::uint32_t turn = turn_.load(std::memory_order_acquire);
+    if (!waits()) return;
+    turn_.wait(turn, std::memory_order_acquire);
+  }
+}
+
+/// Whoever was committed last, or came meanwhile, is likely to write again at once: a commit for
+/// all of them is worth a little patience. Who is alone waits for nobody.
+void CommitQueue::await_companions() {
+  const auto until =
+      Clock::now() + commit_took_.load(std::memory_order_relaxed) / kPatienceOfCommit;
+  while (queued_.load(std::memory_order_relaxed) < companions_ && Clock::now() < until) {
+    std::this_thread::yield();
+  }
+}
+
+void CommitQueue::lead_with(Request& first, base::FunctionRef<void()> lead) {
+  await_companions();
+  batch_.clear();
+  try {
+    lead();
+    commit_took_.store(std::min<Clock::duration>(Clock::now() - taken_, kLongCommit),
+                       std::memory_order_relaxed);
+  } catch (...) {
+    if (batch_.empty()) batch_.push_back(&first);
+    for (Request* request : batch_) {
+      if (!request->error) request->error = std::current_exception();
+    }
+  }
+  std::vector<Request*> batch;
+  {
+    const std::scoped_lock lock(mutex_);
+    batch.swap(batch_);
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(batch.size()));
+    companions_ = batch.size() + queue_.size();
+    queued_.store(queue_.size(), std::memory_order_relaxed);
+    if (!queue_.empty()) {
+      queue_.front()->state_.store(Request::State::kLeads, std::memory_order_release);
+    }
+  }
+  // Without the lock, which whoever is told takes next. Each may be gone once it is done.
+  for (Request* request : batch) {
+    if (request != &first) request->state_.store(Request::State::kDone, std::memory_order_release);
+  }
+  turn_.fetch_add(1, std::memory_order_release);
+  turn_.notify_all();
+}
+
+void CommitQueue::child_after_fork() {
+  queue_.clear();  // their threads are the parent's
+  queued_.store(0);
+  new (&batch_) std::vector<Request*>;  // a leader may have been about to change it
+  companions_ = 0;
+  mutex_.unlock();
+}
+
+}  // namespace graven::store
