@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // What graven logs, into a pipe: a thread that has something to say, with or without the GIL,
-// writes a line and goes on; graven/log.py reads them at its leisure, in a thread that the first
-// line starts: most programs never have one. Nobody waits for the GIL, and there is no lock that a
-// fork or a finalizer could leave taken.
+// writes a line and goes on; graven/log.py reads them at its leisure. The first line makes the
+// pipe and the thread that reads it: most programs never have them. Nobody waits for the GIL, and
+// there is no lock that a fork or a finalizer could leave taken.
 //
 // Always holds: a line is written with one write() of at most PIPE_BUF bytes, so lines of
 // several threads do not mix; where the pipe is full, it is dropped.
 //
 // The sink: any thread. The rest with the GIL held.
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -17,8 +18,11 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <new>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <graven/log.hpp>
 
@@ -65,65 +69,136 @@ std::string to_line(const LogRecord& record) {
   return line + "]\n";
 }
 
-/// What reads the pipe. Never destroyed: who writes may not have the GIL.
-struct Reader {
-  PyObject* read;
-  std::atomic<bool> started{false};
+/// Where lines go, from the first one on. Never destroyed: who writes may not have the GIL.
+class Pipe {
+ public:
+  /// `read` is called with the reading end, in a thread of its own.
+  explicit Pipe(PyObject* read) : read_(read) {}
+
+  void write(std::string_view line) noexcept {
+    const Ends* ends = this->ends();
+    if (ends == nullptr || ::write(ends->writing, line.data(), line.size()) < 0) {
+      dropped.fetch_add(1, std::memory_order_relaxed);
+    }
+    start_reading();
+  }
+
+  /// Drops lines from now on, and has the reading end, whether it is read. The writing end is given
+  /// to nobody else while a write may be under way: it becomes that of a pipe without a reader.
+  bool cut() noexcept {
+    const bool read = reading_.exchange(true);
+    static Ends nowhere;
+    Ends* ends = nullptr;
+    if (ends_.compare_exchange_strong(ends, &nowhere)) return read;
+    if (const std::optional<Ends> other = make()) {
+      ::dup3(other->writing, ends->writing, O_CLOEXEC);
+      other->close();
+    }
+    return read;
+  }
+
+  /// In the child of a fork, whose pipe is not to be the parent's.
+  void renew() noexcept {
+    if (const Ends* ends = ends_.exchange(nullptr)) {
+      ends->close();
+      delete ends;
+    }
+    reading_ = false;
+  }
+
+ private:
+  struct Ends {
+    int reading = -1;
+    int writing = -1;
+
+    void close() const noexcept {
+      ::close(reading);
+      ::close(writing);
+    }
+  };
+
+  static std::optional<Ends> make() noexcept {
+    std::array<int, 2> pipe{};
+    if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return std::nullopt;
+    ::fcntl(pipe[1], F_SETFL, O_NONBLOCK);
+    return Ends{pipe[0], pipe[1]};
+  }
+
+  /// nullptr where there are no descriptors left.
+  const Ends* ends() noexcept {
+    Ends* there = ends_.load();
+    if (there != nullptr) return there;
+    const std::optional<Ends> made = make();
+    if (!made) return nullptr;
+    auto* mine = new (std::nothrow) Ends(*made);
+    if (mine != nullptr && ends_.compare_exchange_strong(there, mine)) return mine;
+    made->close();
+    delete mine;
+    return there;
+  }
+
+  // Not a std::thread: Python ends a thread that outlives it with pthread_exit().
+  void start_reading() noexcept {
+    if (reading_.load(std::memory_order_relaxed) || ends_.load() == nullptr) return;
+    if (reading_.exchange(true)) return;
+    pthread_t thread{};
+    if (::pthread_create(&thread, nullptr, read_in_this_thread, this) == 0) {
+      ::pthread_detach(thread);
+    } else {
+      reading_ = false;  // the next line tries again
+    }
+  }
+
+  static void* read_in_this_thread(void* self) {
+    const auto& pipe = *static_cast<Pipe*>(self);
+    const PyGILState_STATE state = PyGILState_Ensure();
+    PyObject* result = PyObject_CallFunction(pipe.read_, "i", pipe.ends_.load()->reading);
+    if (result == nullptr) PyErr_WriteUnraisable(pipe.read_);
+    Py_XDECREF(result);
+    PyGILState_Release(state);
+    return nullptr;
+  }
+
+  PyObject* const read_;
+  std::atomic<Ends*> ends_{nullptr};
+  std::atomic<bool> reading_{false};
 };
 
-void* read_in_this_thread(void* reader) {
-  const PyGILState_STATE state = PyGILState_Ensure();
-  PyObject* read = static_cast<Reader*>(reader)->read;
-  PyObject* result = PyObject_CallNoArgs(read);
-  if (result == nullptr) PyErr_WriteUnraisable(read);
-  Py_XDECREF(result);
-  PyGILState_Release(state);
-  return nullptr;
-}
+Pipe* current = nullptr;
 
-// Not a std::thread: Python ends a thread that outlives it with pthread_exit().
-void start(Reader& reader) {
-  if (reader.started.load(std::memory_order_relaxed) || reader.started.exchange(true)) return;
-  pthread_t thread{};
-  if (::pthread_create(&thread, nullptr, read_in_this_thread, &reader) == 0) {
-    ::pthread_detach(thread);
-  } else {
-    reader.started = false;  // the next line tries again
-  }
-}
-
-Reader* current = nullptr;
-
-/// Whether the last pipe's reader was started.
-bool log_to(int descriptor, int level, const nb::object& read) {
-  const bool started = current != nullptr && current->started;
-  current = nullptr;
-  if (descriptor < 0) {
-    set_log_sink({});
-    return started;
-  }
-  current = new Reader{nb::object(read).release().ptr()};
+void log_to(const nb::object& read, int level) {
+  if (current != nullptr) current->cut();
+  current = new Pipe(nb::object(read).release().ptr());
   set_log_sink(
-      [descriptor, reader = current](const LogRecord& record) {
-        const std::string line = to_line(record);
+      [pipe = current](const LogRecord& record) {
         const int error = errno;
-        if (::write(descriptor, line.data(), line.size()) < 0) {
-          dropped.fetch_add(1, std::memory_order_relaxed);
-        }
-        start(*reader);
+        pipe->write(to_line(record));
         errno = error;
       },
       static_cast<LogLevel>(level));
-  return started;
+}
+
+bool log_to_nobody() {
+  set_log_sink({});
+  Pipe* pipe = std::exchange(current, nullptr);
+  return pipe != nullptr && pipe->cut();
+}
+
+void log_in_child() {
+  if (current != nullptr) current->renew();
 }
 
 }  // namespace
 
 void bind_log(nb::module_& module) {
-  module.def("log_to", log_to, nb::arg("descriptor"), nb::arg("level"), nb::arg("read").none(),
-             "Lines of log go to a pipe that does not block (-1: nowhere).\n\n"
-             "The first has `read` called, in a thread of its own. Returns whether that of the\n"
-             "pipe before was called.");
+  module.def(
+      "log_to", log_to, nb::arg("read"), nb::arg("level"),
+      "From now on lines of log, of that level or worse, go to a pipe that does not block.\n\n"
+      "The first makes it, and has `read` called with its reading end, in a thread of its "
+      "own.");
+  module.def("log_to_nobody", log_to_nobody,
+             "No more lines; whether the pipe was read, which now comes to its end.");
+  module.def("log_in_child", log_in_child, "After a fork: the first line makes another pipe.");
   module.def(
       "log_dropped", [] { return dropped.load(); }, "How many lines found the pipe full.");
 }

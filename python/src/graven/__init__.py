@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from graven import _graven
+from graven import log as _log
 from graven._graven import (
     BackupReport,
     CheckReport,
@@ -86,6 +87,8 @@ for _class in (
 ):
     _class.__module__ = "graven"
 del _class
+
+_log.start()
 
 
 def __getattr__(name: str) -> _Any:

@@ -988,13 +988,18 @@ def peek_many(map: FlatMap, keys: Iterable[str], default: Any, /) -> list[Any] |
 def try_set(map: FlatMap, key: str, value: Any, /) -> bool:
     """Sets a key if nothing needs to be waited for."""
 
-def log_to(descriptor: int, level: int, read: object | None) -> bool:
+def log_to(read: object, level: int) -> None:
     """
-    Lines of log go to a pipe that does not block (-1: nowhere).
+    From now on lines of log, of that level or worse, go to a pipe that does not block.
 
-    The first has `read` called, in a thread of its own. Returns whether that of the
-    pipe before was called.
+    The first makes it, and has `read` called with its reading end, in a thread of its own.
     """
+
+def log_to_nobody() -> bool:
+    """No more lines; whether the pipe was read, which now comes to its end."""
+
+def log_in_child() -> None:
+    """After a fork: the first line makes another pipe."""
 
 def log_dropped() -> int:
     """How many lines found the pipe full."""

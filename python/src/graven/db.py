@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import warnings
 
-from graven import _graven, log
+from graven import _graven
 from graven.bulk import BulkImport, Progress
 from graven.unflushed import flush_at_exit
 from graven.watch import Watch
@@ -88,7 +88,6 @@ class DB(_graven.Database):
         mmap_mb: int = 0,
         temp_store: str = "file",
     ) -> None:
-        log.start()
         super().__init__(
             None if path_or_url is None else os.fspath(path_or_url),
             prefix=prefix or "",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """graven's log, as records of logging.getLogger("graven").
 
-The core writes lines into a pipe, from any thread and without the GIL; a thread that the first
-line starts makes log records of them. So nothing in graven ever waits for a handler, and a
+The core writes lines into a pipe, from any thread and without the GIL; a thread makes log records
+of them. The first line makes both. So nothing in graven ever waits for a handler, and a
 handler may use graven. A record has its fields as `record.graven`, a dict.
 """
 
@@ -18,10 +18,8 @@ from graven import _graven
 _INFO = 1  # of graven::LogLevel; Python's levels are ten times as much, and ten more
 _PATIENCE = 2.0  # seconds that the program's end waits for handlers
 
-_lock = _thread.allocate_lock()
-_unread: _thread.LockType | None = None  # until what reads the pipe has ended
-_reading: int = -1
-_writing: int = -1
+_unread = _thread.allocate_lock()  # until what reads the pipe has ended
+_unread.acquire()
 
 
 def _deliver(line: bytes) -> None:
@@ -43,7 +41,8 @@ def _deliver(line: bytes) -> None:
     )
 
 
-def _read(reading: int, unread: _thread.LockType) -> None:
+def _read(reading: int) -> None:
+    unread = _unread
     try:
         with open(reading, "rb", buffering=0) as pipe:
             rest = b""
@@ -56,50 +55,22 @@ def _read(reading: int, unread: _thread.LockType) -> None:
         unread.release()
 
 
-def start() -> None:
-    """Has graven's log delivered; once in a process."""
-    global _unread, _reading, _writing
-    with _lock:
-        if _unread is not None:
-            return
-        reading, _writing = os.pipe()
-        os.set_blocking(_writing, False)
-        unread = _thread.allocate_lock()
-        unread.acquire()
-        _reading, _unread = reading, unread
-        _graven.log_to(_writing, _INFO, lambda: _read(reading, unread))
-
-
-@atexit.register
 def _stop() -> None:
-    global _unread
-    begun = _graven.log_to(-1, _INFO, None)
-    unread, _unread = _unread, None
-    if unread is None:
-        return
-    # A call of the sink may be under way in another thread: the descriptor is not given to
-    # anything else before the process ends, so it is made a pipe without a reader, not closed.
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    os.dup2(writing, _writing, inheritable=False)
-    os.close(writing)
-    os.close(reading)
-    if begun:
-        unread.acquire(timeout=_PATIENCE)
+    if _graven.log_to_nobody():
+        _unread.acquire(timeout=_PATIENCE)
 
 
 def _in_child() -> None:
     """The pipe and its reader are the parent's; a child that goes on has its own."""
-    global _lock, _unread
-    _lock = _thread.allocate_lock()
-    if _unread is None:
-        return
-    _unread = None
-    _graven.log_to(-1, _INFO, None)
-    os.close(_reading)
-    os.close(_writing)
-    start()
+    global _unread
+    _unread = _thread.allocate_lock()
+    _unread.acquire()
+    _graven.log_in_child()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+def start() -> None:
+    """Has graven's log delivered."""
+    _graven.log_to(_read, _INFO)
+    atexit.register(_stop)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_in_child)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import Any
 
-from graven import _graven, log
+from graven import _graven
 from graven.unflushed import flush_at_exit
 
 __all__ = ["Map"]
@@ -56,7 +56,6 @@ class Map(_graven.FlatMap):
         slow_operation: float = 0.0,
         allow_network_file_system: bool = False,
     ) -> None:
-        log.start()
         super().__init__(
             os.fspath(path_or_url),
             name=name,
