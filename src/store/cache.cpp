@@ -84,8 +84,8 @@ class Encoded {
   std::uint64_t hash_ = 0;
 };
 
+/// Appends a record as the table has it.
 void encode(const Schema& shape, const Record& record, std::string& out) {
-  out.clear();
   const auto append = [&out](const auto& number) {
     out.append(reinterpret_cast<const char*>(&number), sizeof number);
   };
@@ -290,7 +290,7 @@ void Cache::fill(const Before& before, const Key& key, const std::optional<Recor
   const Mark tag = read_mark(tag_);
   const bool own = own_.load(std::memory_order_acquire);
   if (mark != tag && (!own || backend_.commit_between(tag, mark))) return;
-  if (changes_.unchanged(change_hash(key), before.changes)) put(key, record, true);
+  if (changes_.unchanged(change_hash(key), before.changes)) put_if_absent(key, record);
   if (reclaiming && before.changes >= unsettled_) {
     quiet_.store(!*reclaiming, std::memory_order_release);
   }
@@ -303,26 +303,34 @@ void Cache::unsettle_nodes() noexcept {
   quiet_.store(false, std::memory_order_release);
 }
 
-void Cache::put(const Key& key, const std::optional<Record>& record, bool only_if_absent) {
+void Cache::put_if_absent(const Key& key, const std::optional<Record>& record) {
   if (key.space == Space::kItem) {
-    if (Joined* map = joined(key.a)) map->items->put(key, record, only_if_absent);
+    if (Joined* map = joined(key.a)) map->items->put(key, record, true);
+    return;
+  }
+  Tiers* tiers = tiers_.load(std::memory_order_relaxed);
+  if (tiers == nullptr || (record && record->body.size() > kLongestRecord)) return;
+  const Encoded encoded(key);
+  thread_local std::string bytes;
+  bytes.clear();
+  if (record) encode(schema(key.space), *record, bytes);
+  tiers->hot().put_if_absent(encoded.view(), encoded.hash(), bytes, record ? kPresent : kAbsent);
+}
+
+void Cache::put(const LaidOut& laid, const Key& key, const std::optional<Record>& record) {
+  if (key.space == Space::kItem) {
+    if (Joined* map = joined(key.a)) map->items->put(key, record, false);
     return;
   }
   Tiers* tiers = tiers_.load(std::memory_order_relaxed);
   if (tiers == nullptr) return;
-  const Encoded encoded(key);
-  if (record && record->body.size() > kLongestRecord) {
-    if (!only_if_absent) tiers->forget(encoded.view(), encoded.hash());
-    return;
-  }
-  thread_local std::string bytes;
-  bytes.clear();
-  if (record) encode(schema(key.space), *record, bytes);
-  const std::uint8_t kind = record ? kPresent : kAbsent;
-  if (only_if_absent) {
-    tiers->hot().put_if_absent(encoded.view(), encoded.hash(), bytes, kind);
+  const std::string_view bytes = laid_bytes_;
+  const std::string_view own = bytes.substr(laid.key, laid.value - laid.key);
+  if (laid.fits) {
+    tiers->put(own, laid.hash, bytes.substr(laid.value, laid.end - laid.value),
+               record ? kPresent : kAbsent);
   } else {
-    tiers->put(encoded.view(), encoded.hash(), bytes, kind);
+    tiers->forget(own, laid.hash);
   }
 }
 
@@ -385,7 +393,30 @@ bool Cache::begin_own() {
 
 void Cache::fill_own(const Key& key, const std::optional<Record>& record) {
   const std::scoped_lock lock(mutex_);
-  put(key, record, true);
+  put_if_absent(key, record);
+}
+
+void Cache::prepare_own(const std::vector<Change>* changes) {
+  laid_out_.clear();
+  laid_bytes_.clear();
+  // What a large commit has written few will read soon: it is not worth the table's room.
+  if (changes == nullptr || changes->size() > kKeptOfACommit) return;
+  if (!own_.load(std::memory_order_acquire)) return;
+  for (const auto& [key, record] : *changes) {
+    LaidOut& laid = laid_out_.emplace_back();
+    if (key.space == Space::kItem) {
+      laid.hash = item_hash(key.name);
+      continue;
+    }
+    const Encoded encoded(key);
+    laid.hash = encoded.hash();
+    laid.key = laid_bytes_.size();
+    laid_bytes_ += encoded.view();
+    laid.value = laid_bytes_.size();
+    laid.fits = !record || record->body.size() <= kLongestRecord;
+    if (record && laid.fits) encode(schema(key.space), *record, laid_bytes_);
+    laid.end = laid_bytes_.size();
+  }
 }
 
 /// Tells the other processes what was changed.
@@ -438,19 +469,19 @@ void Cache::publish(const std::vector<Change>* changes, const Mark& after) noexc
       return;
     }
     sequence_.fetch_add(1, std::memory_order_seq_cst);
-    // What a large commit has written few will read soon: it is not worth the table's room.
-    const bool keep = changes->size() <= kKeptOfACommit;
-    for (const Change& change : *changes) {
-      if (keep) {
-        put(change.key, change.record, false);
+    const bool laid_out = laid_out_.size() == changes->size();
+    for (std::size_t i = 0; i < changes->size(); ++i) {
+      const auto& [key, record] = (*changes)[i];
+      if (laid_out) {
+        put(laid_out_[i], key, record);
       } else {
-        forget(change.key);
+        forget(key);
       }
-      if (change.key.space == Space::kOrphan && change.key.a == 0) unsettle_nodes();
-      if (change.key.space == Space::kItem) {
-        if (Joined* map = joined(change.key.a)) map->touched = true;
+      if (key.space == Space::kOrphan && key.a == 0) unsettle_nodes();
+      if (key.space == Space::kItem) {
+        if (Joined* map = joined(key.a)) map->touched = true;
       }
-      changes_.note(change_hash(change.key));  // as in follow()
+      changes_.note(laid_out ? laid_out_[i].hash : change_hash(key));  // as in follow()
     }
     for (Joined& map : joined_) {
       map.items->committed(sequence_.load(std::memory_order_relaxed), map.touched);
@@ -501,6 +532,9 @@ void Cache::child_after_fork() noexcept {
   live_.store(nullptr);
   hopeless_.store(false);
   own_.store(false);
+  // The parent's writer may have been about to change them.
+  new (&laid_out_) std::vector<LaidOut>;
+  new (&laid_bytes_) std::string;
   changes_.note_all();
   unsettle_nodes();
   write_mark(tag_, {});

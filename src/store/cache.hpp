@@ -187,6 +187,8 @@ class Cache {
   // Commits of this process, from one thread at a time.
   /// The write lock is held: catches up. Whether the table may be read as the state below it.
   bool begin_own();
+  /// Just before a commit: lays out what it changes, so that readers wait less for end_own().
+  void prepare_own(const std::vector<Change>* changes);
   /// Just before the write lock is released: `after` when the changes are committed.
   void end_own(const std::vector<Change>* changes, const Mark* after) noexcept;
   /// Keeps a record read inside the write transaction, before anything was applied.
@@ -205,8 +207,17 @@ class Cache {
   void unsettle_nodes() noexcept;
   void announce(const std::vector<Change>* changes, const Mark& before, const Mark& after) noexcept;
   void publish(const std::vector<Change>* changes, const Mark& after) noexcept;
-  void put(const Key& key, const std::optional<Record>& record, bool only_if_absent);
+  void put_if_absent(const Key& key, const std::optional<Record>& record);
   void forget(const Key& key);
+  /// A change as the table has it: of laid_bytes_ the key from `key` on, then the record.
+  struct LaidOut {
+    std::uint64_t hash = 0;  // as the change feed calls it
+    std::size_t key = 0;
+    std::size_t value = 0;
+    std::size_t end = 0;
+    bool fits = false;
+  };
+  void put(const LaidOut& laid, const Key& key, const std::optional<Record>& record);
   struct Joined {
     std::int64_t map;
     ItemCache* items;
@@ -247,8 +258,10 @@ class Cache {
   std::atomic<std::uint64_t> drops_{0};
   std::atomic<std::uint64_t> follows_{0};
   std::vector<std::uint64_t> hashes_;  // of what others have changed; mutex_
-  RecentChanges changes_;              // by anybody, noted before the tag is; mutex_
-  std::uint64_t unsettled_ = 0;        // how many when quiet_ last became false; mutex_
+  std::vector<LaidOut> laid_out_;      // of this process's commit, or nothing; the writer's
+  std::string laid_bytes_;
+  RecentChanges changes_;        // by anybody, noted before the tag is; mutex_
+  std::uint64_t unsettled_ = 0;  // how many when quiet_ last became false; mutex_
 };
 
 /// How often a read of several records is made in memory: a commit meanwhile undoes it, and the

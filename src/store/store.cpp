@@ -124,6 +124,7 @@ void Store::commit_work(Work& work, WriteTransaction& writes) {
   hook_.before_commit(work);  // it may have something to write where the work has not
   if (!work.empty()) {
     work.finish();
+    cache_.prepare_own(work.changes());
     try {
       const base::Timed timed(activity_.commit, activity_.slow, "commit", backend_->name(), [&] {
         return LogField{"wrote", describe(work)};

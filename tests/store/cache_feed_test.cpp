@@ -38,6 +38,7 @@ class CacheFeed : public CacheRules {
     for (int i = 0; i < 100 && !other.attach(); ++i) {
     }
     ASSERT_TRUE(other.begin_own());
+    other.prepare_own(&changes);
     for (const Change& change : changes) {
       if (change.record) {
         backend.records[change.key] = *change.record;
@@ -313,6 +314,7 @@ TEST_F(CacheTiers, NothingOldComesUpAgain) {
     ASSERT_TRUE(small.begin_own());
     std::vector<Change> changes;
     for (int id = from; id < to; ++id) changes.push_back({key(id), record(body)});
+    small.prepare_own(&changes);
     for (const Change& change : changes) backend.records[change.key] = *change.record;
     backend.move_mark();
     const Mark after = store::read_mark(backend.words);

@@ -125,10 +125,11 @@ TEST_F(CacheRules, FromThenOnReadersWaitForIt) {
   backend.records[key(1)] = record("old");
   read(key(1));
   ASSERT_TRUE(cache.begin_own());
+  const std::vector<Change> changes{{key(1), record("new")}};
+  cache.prepare_own(&changes);
   backend.commit_elsewhere(key(1), "new");  // our own header is out, nothing is published
   auto reader = std::async(std::launch::async, [&] { return read(key(1)); });
   EXPECT_EQ(reader.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
-  const std::vector<Change> changes{{key(1), record("new")}};
   const Mark after = store::read_mark(backend.words);
   cache.end_own(&changes, &after);
   EXPECT_EQ(reader.get(), "new");

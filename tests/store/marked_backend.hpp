@@ -162,6 +162,7 @@ class CacheRules : public testing::Test {
   /// A commit of this process, up to just before its write lock is released.
   void commit(const std::vector<Change>& changes) {
     ASSERT_TRUE(cache.begin_own());
+    cache.prepare_own(&changes);
     for (const Change& change : changes) {
       if (change.record) {
         backend.records[change.key] = *change.record;
