@@ -99,6 +99,7 @@ class Data {
     return from_unsigned(static_cast<std::uint64_t>(value));
   }
   static Item from_unsigned(std::uint64_t value);
+  [[nodiscard]] Data part(const Item& item) const;
 
   std::vector<Container> containers_;
   Item root_;

@@ -160,32 +160,43 @@ Data Data::list(std::initializer_list<Data> items) {
   return made;
 }
 
+namespace {
+
+/// Adds to an arena what an item of another reaches, whose containers `give` hands over; returns
+/// what the item is called there.
+template <class Give>
+Data::Item bring(Data& into, Data::Item root, Give give) {
+  std::unordered_map<std::uint32_t, std::uint32_t> brought;
+  std::vector<std::uint32_t> queue;
+  const auto place = [&](Data::Item& item) {
+    auto* index = std::get_if<Data::Index>(&item);
+    if (index == nullptr) return;
+    const auto [it, fresh] = brought.try_emplace(index->at, 0);
+    if (fresh) {
+      it->second = into.add(NodeKind::kDict).at;
+      queue.push_back(index->at);
+    }
+    index->at = it->second;
+  };
+  place(root);
+  for (std::size_t i = 0; i < queue.size(); ++i) {
+    Data::Container container = give(queue[i]);
+    for (Data::Item& item : container.items) place(item);
+    into.container({brought.at(queue[i])}) = std::move(container);
+  }
+  return root;
+}
+
+}  // namespace
+
 Data::Index Data::add(NodeKind kind) {
   containers_.push_back({kind, {}, {}});
   return {static_cast<std::uint32_t>(containers_.size() - 1)};
 }
 
 Data::Item Data::adopt(Data other) {
-  // Only what its root reaches comes along.
-  std::unordered_map<std::uint32_t, std::uint32_t> moved;
-  std::vector<std::uint32_t> queue;
-  const auto place = [&](Item& item) {
-    auto* index = std::get_if<Index>(&item);
-    if (index == nullptr) return;
-    const auto [it, fresh] = moved.try_emplace(index->at, 0);
-    if (fresh) {
-      it->second = add(other.containers_[index->at].kind).at;
-      queue.push_back(index->at);
-    }
-    index->at = it->second;
-  };
-  place(other.root_);
-  for (std::size_t i = 0; i < queue.size(); ++i) {
-    const std::uint32_t from = queue[i];
-    for (Item& item : other.containers_[from].items) place(item);
-    containers_[moved.at(from)] = std::move(other.containers_[from]);
-  }
-  return std::move(other.root_);
+  return bring(*this, std::move(other.root_),
+               [&](std::uint32_t at) { return std::move(other.containers_[at]); });
 }
 
 bool Data::is_dict() const noexcept {
@@ -204,16 +215,18 @@ std::size_t Data::size() const {
   return containers_[index->at].items.size();
 }
 
+Data Data::part(const Item& item) const {
+  Data copy;
+  copy.root_ = bring(copy, item, [&](std::uint32_t at) { return containers_[at]; });
+  return copy;
+}
+
 Data Data::at(std::string_view key) const {
   if (!is_dict()) throw WrongTypeError("the data is not a dict");
   const Container& dict = container(std::get<Index>(root_));
   for (std::size_t i = 0; i < dict.keys.size(); ++i) {
     if (dict.keys[i] == key) {
-      Data whole = *this;
-      whole.root_ = dict.items[i];
-      Data part;
-      part.root_ = part.adopt(std::move(whole));
-      return part;
+      return part(dict.items[i]);
     }
   }
   throw KeyNotFound(fmt::format("no key '{}'", key));
@@ -226,11 +239,7 @@ Data Data::at(std::size_t index) const {
     throw IndexOutOfRange(
         fmt::format("index {} is out of range: the list has {} items", index, list.items.size()));
   }
-  Data whole = *this;
-  whole.root_ = list.items[index];
-  Data part;
-  part.root_ = part.adopt(std::move(whole));
-  return part;
+  return part(list.items[index]);
 }
 
 Value Data::scalar() const {

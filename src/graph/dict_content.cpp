@@ -275,9 +275,9 @@ std::optional<std::string> put(Work& work, NodeRecord& node, std::string_view ke
 namespace {
 
 /// put_many() of a large dict, from `first` on: entries behind the last and slots of new keys are
-/// decided at once.
+/// decided at once. `own`: all of its slots are with this work.
 void put_many_large(Work& work, NodeId node, std::span<const std::string> keys,
-                    const Elements& elements, std::size_t first,
+                    const Elements& elements, std::size_t first, bool own,
                     std::vector<std::string>& replaced) {
   std::vector<Key> slots;
   slots.reserve(keys.size() - first);
@@ -285,8 +285,9 @@ void put_many_large(Work& work, NodeId node, std::span<const std::string> keys,
   std::vector<bool> taken(slots.size());
   const auto take = [&](std::size_t i, const Record* record) { taken[i] = record != nullptr; };
   Header header = load_header(work, node);
-  if (work.slots_waiting(node) == static_cast<std::size_t>(header.count)) {
-    work.load_own(slots, take);  // one slot for each key: there are no others
+  // Or with one slot for each key: there are no others.
+  if (own || work.slots_waiting(node) == static_cast<std::size_t>(header.count)) {
+    work.load_own(slots, take);
   } else {
     work.load_many(slots, take);
   }
@@ -331,10 +332,13 @@ std::vector<std::string> put_many(Work& work, NodeRecord& node,
                                   const std::vector<std::string>& keys, const Elements& elements) {
   std::vector<std::string> replaced;
   std::size_t done = 0;
+  const bool small = !node.large();
+  const std::uint64_t spills = work.spills();
   for (; done < keys.size() && !node.large(); ++done) {
     if (auto old = put(work, node, keys[done], elements[done])) replaced.push_back(*std::move(old));
   }
-  if (done < keys.size()) put_many_large(work, node.id, keys, elements, done, replaced);
+  const bool own = small && work.spills() == spills;  // enlarged just now
+  if (done < keys.size()) put_many_large(work, node.id, keys, elements, done, own, replaced);
   return replaced;
 }
 

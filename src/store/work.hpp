@@ -114,6 +114,8 @@ class Work final : public View {
   [[nodiscard]] std::size_t slots_waiting(std::int64_t node) const { return slots_.count(node); }
   /// load_many() of what this work has written and not passed on: nothing below is asked.
   void load_own(std::span<const Key> keys, const std::function<void(std::size_t, Record*)>& each);
+  /// How often what was written has been passed on early.
+  [[nodiscard]] std::uint64_t spills() const noexcept { return spills_; }
 
   /// The work is one of much writing: it may keep so many bytes of records read, as it will come
   /// back to them, and half as many of what it has still to write.
@@ -218,6 +220,7 @@ class Work final : public View {
   Overlay mutation_;
   bool in_mutation_ = false;
   bool mutation_spilled_ = false;
+  std::uint64_t spills_ = 0;
   int depth_ = 0;  // savepoints open in the sink, the spilled mutation's included
   bool written_ = false;
   bool clocked_ = false;  // the commit advances the clock

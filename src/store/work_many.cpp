@@ -257,6 +257,7 @@ void Work::drop_runs() noexcept {
 /// Everything to the sink; what may still be dropped behind a savepoint. What waits and is done may
 /// wait on only as long as nothing is behind a savepoint.
 void Work::spill() {
+  ++spills_;
   unspilled_bytes_ = 0;
   apply(done_);
   if (!in_mutation_) return;
