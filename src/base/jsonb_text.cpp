@@ -5,6 +5,7 @@
 // surrogate is damage, for no UTF-8 can stand for it.
 //
 // Pure functions over caller's bytes; any thread.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
@@ -19,6 +20,7 @@ namespace graven::jsonb {
 
 using detail::damaged;
 using detail::expect;
+using detail::kMaxHeader;
 using detail::octet;
 
 namespace {
@@ -166,7 +168,7 @@ bool decode_pieces(std::string_view rest, bool json5, Take take) {
 /// Whether text can be stored as kText: nothing in it that JSON escapes.
 bool needs_no_escape(std::string_view text) {
   // The classic word tests: a byte of `word` below n, or equal to c, lights a high bit. A
-  // carry may light more, never fewer, and the tail below decides those words exactly.
+  // carry may light more, never fewer, and exactly() decides those words.
   const auto suspicious = [](std::uint64_t word) {
     const std::uint64_t quote = word ^ kOnes * '"';
     const std::uint64_t backslash = word ^ kOnes * '\\';
@@ -175,18 +177,26 @@ bool needs_no_escape(std::string_view text) {
            kHighs;
   };
   const auto plain = [](char byte) { return octet(byte) >= 0x20 && byte != '"' && byte != '\\'; };
-  const char* at = text.data();
-  std::size_t left = text.size();
-  for (; left >= 8; at += 8, left -= 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, at, 8);
-    if (suspicious(word) == 0) continue;
-    for (std::size_t i = 0; i < 8; ++i) {
-      if (!plain(at[i])) return false;
-    }
+  const auto exactly = [&](std::string_view part) {
+    return std::all_of(part.begin(), part.end(), plain);
+  };
+  const auto load = [](const char* from, auto word) {
+    std::memcpy(&word, from, sizeof word);
+    return word;
+  };
+  const std::size_t size = text.size();
+  const char* const at = text.data();
+  if (size < 4) return exactly(text);
+  if (size < 8) {
+    const std::uint64_t word =
+        load(at, std::uint32_t{}) | std::uint64_t{load(at + size - 4, std::uint32_t{})} << 32U;
+    return suspicious(word) == 0 || exactly(text);
   }
-  for (; left > 0; ++at, --left) {
-    if (!plain(*at)) return false;
+  for (std::size_t i = 0; i < size; i += 8) {
+    const std::size_t from = std::min(i, size - 8);  // the last ones with some of those before
+    if (suspicious(load(at + from, std::uint64_t{})) != 0 && !exactly(text.substr(from, 8))) {
+      return false;
+    }
   }
   return true;
 }
@@ -227,7 +237,16 @@ bool text_equals(const Element& element, std::string_view other) {
 }
 
 void put_text(std::string& out, std::string_view utf8) {
-  put_header(out, needs_no_escape(utf8) ? Type::kText : Type::kTextRaw, utf8.size());
+  const Type type = needs_no_escape(utf8) ? Type::kText : Type::kTextRaw;
+  constexpr std::size_t kShort = 55;
+  if (utf8.size() <= kShort) {
+    std::array<char, kMaxHeader + kShort> whole;
+    const std::size_t header = detail::write_header(whole.data(), type, utf8.size());
+    std::memcpy(whole.data() + header, utf8.data(), utf8.size());
+    out.append(whole.data(), header + utf8.size());
+    return;
+  }
+  put_header(out, type, utf8.size());
   out.append(utf8);
 }
 
