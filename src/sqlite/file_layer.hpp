@@ -12,6 +12,9 @@
 // transaction that was rolled back, and is dropped: a moment later those bytes of the file are
 // another connection's.
 //
+// Where commits are synced it makes a WAL longer by 120 KiB of zeros at a time, for each sync of a
+// file that has become longer is two writes. They end it for a recovery, as its end would.
+//
 // It also spares readers the moving of marks. A reader locks a mark of how far the WAL goes, so
 // that no checkpoint passes it, and first moves one to the WAL's end, with two locks of the file,
 // after each commit. Here it does with a mark that is less than 64 frames behind, as SQLite has
