@@ -34,19 +34,23 @@ class Tree {
     EXPECT_EQ(sqlite3_open_v2(path.c_str(), &handle_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
                               layer.empty() ? nullptr : layer.c_str()),
               SQLITE_OK);
+    wait_for_others();  // who opens it just now may be recovering its WAL
     for (const char* sql :
          {"PRAGMA page_size = 512", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = OFF",
           "PRAGMA wal_autocheckpoint = 0", "PRAGMA cache_size = 10",
           "CREATE TABLE IF NOT EXISTS t (key TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID"}) {
-      EXPECT_TRUE(run(sql)) << sql;
+      EXPECT_TRUE(run(sql)) << sql << ": " << sqlite3_errmsg(handle_);
     }
+    wait_for_others(std::chrono::milliseconds(0));
     if (copies != 0) sqlite::keep_inner_pages(handle_, copies);
   }
   Tree(const Tree&) = delete;
   Tree& operator=(const Tree&) = delete;
   ~Tree() { sqlite3_close(handle_); }
 
-  void wait_for_others() { sqlite3_busy_timeout(handle_, 60'000); }
+  void wait_for_others(std::chrono::milliseconds patience = std::chrono::minutes(1)) {
+    sqlite3_busy_timeout(handle_, static_cast<int>(patience.count()));
+  }
 
   bool run(const std::string& sql) {
     return sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK;
