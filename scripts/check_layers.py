@@ -67,8 +67,8 @@ THIRD_PARTY = [
 # System headers that are not the C++ library's: anywhere but in public headers.
 SYSTEM = re.compile(
     r"((arpa|asm|linux|net|netinet|sys)/[\w/.]+"
-    r"|cxxabi|dirent|dlfcn|endian|errno|fcntl|fnmatch|ftw|getopt|glob|grp|immintrin|libgen|limits|mntent"
-    r"|netdb|poll|pthread|pwd|sched|semaphore|signal|spawn|stdint|stdlib|stdio|string|strings"
+    r"|cxxabi|dirent|dlfcn|endian|errno|fcntl|fnmatch|ftw|getopt|glob|grp|immintrin|libgen|limits|link"
+    r"|mntent|netdb|poll|pthread|pwd|sched|semaphore|signal|spawn|stdint|stdlib|stdio|string|strings"
     r"|syslog|termios|time|ucontext|unistd|x86intrin|emmintrin|arm_neon)(\.h)?"
 )
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

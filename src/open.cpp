@@ -21,6 +21,7 @@
 #include <graven/map.hpp>
 
 #include "base/fork.hpp"
+#include "base/own_code.hpp"
 #include "graph/heap.hpp"
 #include "graph/scope.hpp"
 #include "graph/settings.hpp"
@@ -288,6 +289,11 @@ Database open_from_environment(Options options) {
         "DATABASE_URL is not set: set it to the path or URL of a store, or give one to Database()");
   }
   return Database(url, options);
+}
+
+void prepare() {
+  base::map_own_code();
+  sqlite::prepare();
 }
 
 Map::Map(std::string_view url, const MapOptions& options) {

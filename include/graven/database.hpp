@@ -111,6 +111,11 @@ struct Options {
 class Database;
 [[nodiscard]] Database open_from_environment(Options options = {});
 
+/// Does by itself what the first store that a process opens has to do for it: sets up SQLite and
+/// maps the library's code. For programs where opening must take no longer the first time than
+/// later; Python's module does it when it is imported. Any thread, any number of times.
+void prepare();
+
 /// One thing wrong, as check() reports it.
 struct Problem {
   std::string node;  ///< uid of the node concerned, or empty

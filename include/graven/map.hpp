@@ -162,6 +162,10 @@ class Map {
   /// Whether the value that came with the stamp is what a read would give now; no more than some
   /// nanoseconds. May be false without need.
   [[nodiscard]] bool unchanged(std::uint64_t hash, const MapStamp& stamp) const;
+  /// A number of the state that the map is in: between two calls that gave the same one, what
+  /// peek(), peek_many() and unchanged() told of any keys is of one state. Nothing while the store
+  /// would have to be waited for.
+  [[nodiscard]] std::optional<std::uint64_t> state() const;
   /// The values of many keys, of one state of the map.
   [[nodiscard]] std::vector<std::optional<Data>> get_many(std::span<const Key> keys) const;
   /// The same in place: `shown(i, const MapValue*)`, null where there is none, for each once in any

@@ -105,25 +105,27 @@ Py_ssize_t map_length(PyObject* self) {
 
 /// The values of many keys, of what is in memory; null when that is not enough.
 nb::object peek_many(const MapHandle& self, const Keys& keys, nb::handle otherwise) {
-  nb::object list = owned(PyList_New(static_cast<Py_ssize_t>(keys.get().size())));
-  std::vector<std::pair<std::size_t, Data>> nested;
-  const bool known = self.map.peek_many(keys.get(), [&](std::size_t at, const MapValue* value) {
-    PyObject* object = nullptr;
-    if (value == nullptr) {
-      object = otherwise.ptr();
-      Py_INCREF(object);
-    } else if (value->kind == MapValue::Kind::kJson) {
-      nested.emplace_back(at, value->to_data());
-    } else {
-      object = scalar_object(*value);
-    }
+  const std::optional<std::uint64_t> state = self.map.state();
+  if (!state) return {};
+  nb::object list = owned(PyList_New(static_cast<Py_ssize_t>(keys.count())));
+  const auto put = [&](std::size_t at, PyObject* object) {
     PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(at), object);
-  });
+  };
+  const std::vector<std::size_t> others = self.kept.find_many(self.map, keys, put);
+  std::vector<std::pair<std::size_t, Data>> nested;
+  const auto show = [&](std::size_t i, const MapValue* value) {
+    if (value == nullptr) {
+      put(others[i], nb::handle(otherwise).inc_ref().ptr());
+    } else if (value->kind == MapValue::Kind::kJson) {
+      nested.emplace_back(others[i], value->to_data());
+    } else {
+      put(others[i], scalar_object(*value));
+    }
+  };
+  const bool known = others.empty() || self.map.peek_many(keys.texts(others), show);
   if (PyErr_Occurred() != nullptr) throw nb::python_error();
-  if (!known) return {};
-  for (const auto& [at, data] : nested) {
-    PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(at), map_value_from(data).release().ptr());
-  }
+  if (!known || self.map.state() != state) return {};
+  for (const auto& [at, data] : nested) put(at, map_value_from(data).release().ptr());
   return list;
 }
 
@@ -131,7 +133,8 @@ nb::object get_many(const MapHandle& self, nb::handle iterable, nb::handle other
   Keys keys(iterable.ptr(), "get_many()");
   if (nb::object list = peek_many(self, keys, otherwise)) return list;
   keys.own();
-  const auto values = off_gil(self.map, [&](const Map& map) { return map.get_many(keys.get()); });
+  const Keys::Texts texts = keys.texts();
+  const auto values = off_gil(self.map, [&](const Map& map) { return map.get_many(texts); });
   nb::object list = owned(PyList_New(static_cast<Py_ssize_t>(values.size())));
   for (std::size_t at = 0; at < values.size(); ++at) {
     nb::object value = values[at] ? map_value_from(*values[at]) : nb::borrow(otherwise);
@@ -226,7 +229,8 @@ nb::object popitem(const MapHandle& self) {
 std::size_t delete_many(const MapHandle& self, nb::handle iterable) {
   Keys keys(iterable.ptr(), "delete_many()");
   keys.own();
-  return off_gil(self.map, [&](const Map& map) { return map.erase_many(keys.get()); });
+  const Keys::Texts texts = keys.texts();
+  return off_gil(self.map, [&](const Map& map) { return map.erase_many(texts); });
 }
 
 // As a whole.

@@ -12,7 +12,7 @@ namespace {
 
 constexpr Py_ssize_t kCachedText = 1024;     // longer non-ASCII text is encoded without a cache
 constexpr std::string_view kNoKey = "\xff";  // is not UTF-8: no map has it
-constexpr Py_ssize_t kAhead = 16;            // keys on their way into the processor's cache
+constexpr std::size_t kAhead = 16;           // keys on their way into the processor's cache
 
 PyObject* new_reference(PyObject* object) noexcept {
   Py_INCREF(object);
@@ -155,16 +155,30 @@ Keys::Keys(PyObject* iterable, const char* what) {
     throw WrongTypeError(std::string(what) + " takes an iterable of keys, not one str");
   }
   sequence_ = owned(PySequence_Fast(iterable, "keys are given as an iterable"));
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(sequence_.ptr());
-  PyObject** keys = PySequence_Fast_ITEMS(sequence_.ptr());
-  texts_.reserve(static_cast<std::size_t>(count));
-  for (Py_ssize_t at = 0; at < count; ++at) {
-    if (at + kAhead < count) {
-      __builtin_prefetch(keys[at + kAhead]);
-      __builtin_prefetch(reinterpret_cast<PyASCIIObject*>(keys[at + kAhead]) + 1);  // its text
+}
+
+template <class Place>
+Keys::Texts Keys::texts_at(std::size_t count, const Place& place) const {
+  PyObject** const keys = items();
+  Texts texts;
+  texts.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i + kAhead < count) {
+      PyObject* const ahead = keys[place(i + kAhead)];
+      __builtin_prefetch(ahead);
+      __builtin_prefetch(reinterpret_cast<PyASCIIObject*>(ahead) + 1);  // its text
     }
-    texts_.push_back(key_to_find(keys[at]).value_or(kNoKey));
+    texts.push_back(key_to_find(keys[place(i)]).value_or(kNoKey));
   }
+  return texts;
+}
+
+Keys::Texts Keys::texts() const {
+  return texts_at(count(), [](std::size_t i) { return i; });
+}
+
+Keys::Texts Keys::texts(const std::vector<std::size_t>& places) const {
+  return texts_at(places.size(), [&](std::size_t i) { return places[i]; });
 }
 
 void Keys::own() { sequence_ = owned(PySequence_Tuple(sequence_.ptr())); }

@@ -92,15 +92,27 @@ class Entries {
 /// Keys to look up, of an iterable: a list or tuple is looked at in place.
 class Keys {
  public:
+  using Texts = std::vector<std::string_view>;
+
   /// `what` is the method, for errors.
   Keys(PyObject* iterable, const char* what);
-  [[nodiscard]] const std::vector<std::string_view>& get() const noexcept { return texts_; }
+  [[nodiscard]] std::size_t count() const noexcept {
+    return static_cast<std::size_t>(PySequence_Fast_GET_SIZE(sequence_.ptr()));
+  }
+  [[nodiscard]] PyObject* operator[](std::size_t at) const noexcept { return items()[at]; }
+  /// Their texts, which live as long as nobody takes the keys away; WrongTypeError.
+  [[nodiscard]] Texts texts() const;
+  /// The texts of those at these places.
+  [[nodiscard]] Texts texts(const std::vector<std::size_t>& places) const;
   /// Before the GIL is released: from here on nobody else can take the keys away.
   void own();
 
  private:
+  [[nodiscard]] PyObject** items() const noexcept { return PySequence_Fast_ITEMS(sequence_.ptr()); }
+  template <class Place>
+  [[nodiscard]] Texts texts_at(std::size_t count, const Place& place) const;
+
   nb::object sequence_;
-  std::vector<std::string_view> texts_;
 };
 
 }  // namespace graven::python

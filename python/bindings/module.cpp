@@ -7,6 +7,7 @@
 // Called once, with the GIL held.
 #include <nanobind/nanobind.h>
 
+#include <graven/database.hpp>
 #include <graven/version.hpp>
 
 #include "bind.hpp"
@@ -33,4 +34,5 @@ NB_MODULE(_graven, module) {
   graven::python::bind_sql(module);
   graven::python::bind_map(module);
   graven::python::bind_log(module);
+  graven::prepare();
 }

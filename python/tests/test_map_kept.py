@@ -74,6 +74,34 @@ def test_every_change_is_seen(m: Map, key: str) -> None:
             m[key]
 
 
+def test_get_many_takes_what_is_kept_and_every_change(m: Map) -> None:
+    keys = [f"a key {n}" for n in range(200)]
+    m.update({key: f"text {n}" for n, key in enumerate(keys)} | {"timed": 1, "nested": [1]})
+    m.set("timed", "soon gone", ttl=0.3)
+    extra = ["timed", "nested", "not there", "a key 7"]
+    for _ in range(20):
+        for key in keys + extra:
+            m.get(key)
+    known = m.get_many(keys)
+    assert sum(one is m[key] for one, key in zip(known, keys, strict=True)) > 150
+    assert m.get_many(keys + extra, 0) == [*known, "soon gone", [1], 0, "text 7"]
+    changed = random.sample(keys, 50)
+    for number, key in enumerate(changed):
+        if number % 2:
+            del m[key]
+        else:
+            m[key] = number
+        expected = [m.get(one) for one in keys]
+        assert m.get_many(keys) == expected
+    time.sleep(0.4)
+    assert m.get_many(extra) == [None, [1], None, m.get("a key 7")]
+    with pytest.raises(TypeError):
+        m.get_many([*keys, 5])  # type: ignore[list-item]
+    m.close()
+    with pytest.raises(graven.ClosedError):
+        m.get_many(keys)
+
+
 def test_nested_values_are_made_anew(m: Map) -> None:
     m["key"] = {"list": [1]}
     m["key"]["list"].append(2)

@@ -322,12 +322,9 @@ std::uint64_t Heap::collect() {
   return removed_.load() - before;
 }
 
-void Heap::look_for_leftovers() {
+void Heap::look_for_leftovers(View& view) {
   if (backend().read_only() || looked_.exchange(true)) return;
-  const std::unique_ptr<View> view = backend().view();
-  const std::vector<Row> first =
-      view->scan({.space = Space::kOrphan, .a = kNobody, .a_to = INT64_MAX}, 1);
-  if (first.empty()) return;
+  if (!view.any_orphans()) return;
   sweep_.store(true);
   doomed_here_.store(true);
   store_.wake(Clock::now() + kSoon);

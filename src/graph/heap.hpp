@@ -74,8 +74,9 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   /// the housekeeper if `in_background`.
   void doom(store::Work& work, NodeId id, bool in_background);
 
-  /// At the first open: has the housekeeper take up what crashed processes left behind.
-  void look_for_leftovers();
+  /// At the first open: has the housekeeper take up what crashed processes left behind, as the view
+  /// shows it.
+  void look_for_leftovers(store::View& view);
 
   /// Ends the heap's part of a Database's close(): what its handles held is collected.
   void close_one(const std::shared_ptr<Pins>& pins) noexcept;

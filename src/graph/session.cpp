@@ -104,7 +104,6 @@ Session::Session(std::shared_ptr<Heap> heap, Options options)
   if (!prefix_.empty()) check_prefix_name(prefix_);
   open_prefix();
   heap_->attach(pins_);
-  heap_->look_for_leftovers();
 }
 
 Session::~Session() { close(); }
@@ -147,6 +146,7 @@ void Session::open_prefix() {
   };
   {
     const std::unique_ptr<View> view = backend.view();
+    heap_->look_for_leftovers(*view);  // in the same read
     const std::optional<Record> clock = view->load(store::clock_key());
     const std::int64_t last = clock ? clock->integers[1] : 0;
     const auto find = [&] { return view->load(prefix_key(prefix_)); };

@@ -203,6 +203,8 @@ class Core {
     hits_.add();
     return true;
   }
+  /// A number of the state the hot table is in, see Map::state().
+  virtual std::optional<std::uint64_t> state() = 0;
   /// Shows what is there of many keys, of one state: `shown(i, value)`, with nullptr where there is
   /// nothing; each once, in any order, or, after shown(SIZE_MAX, nullptr), all over again.
   virtual void read_many(std::span<const std::string_view> keys,

@@ -225,6 +225,8 @@ bool Map::unchanged(std::uint64_t hash, const MapStamp& stamp) const {
   return session_->core().unchanged(hash, {stamp.neighbours, stamp.map, stamp.usable});
 }
 
+std::optional<std::uint64_t> Map::state() const { return session_->core().state(); }
+
 void Map::show_many(std::span<const Key> keys, ShowMany shown, void* callable) const {
   session_->core().read_many(
       keys, [&](std::size_t i, const MapValue* value) { shown(callable, i, value); });

@@ -176,6 +176,19 @@ std::uint64_t PendingMap::shards_of(std::span<const std::string_view> keys) {
   return which;
 }
 
+/// Versions only grow, so their sum is the same while all of them are.
+std::optional<std::uint64_t> PendingMap::state() {
+  if (!fresh()) return std::nullopt;
+  std::atomic_thread_fence(std::memory_order_acquire);
+  std::uint64_t sum = 0;
+  for (const Shard& shard : shards_) {
+    const std::uint64_t version = shard.version.load();
+    if (version % 2 != 0) return std::nullopt;
+    sum += version;
+  }
+  return sum;
+}
+
 bool PendingMap::peek_many(std::span<const std::string_view> keys,
                            base::FunctionRef<void(std::size_t, const MapValue*)> shown) {
   if (!fresh()) return false;

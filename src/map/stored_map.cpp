@@ -181,10 +181,13 @@ void StoredMap::read_many(std::span<const std::string_view> keys,
   cache.settle();
 }
 
+std::optional<std::uint64_t> StoredMap::state() {
+  return fresh() ? store_->cache().current_sequence() : std::nullopt;
+}
+
 bool StoredMap::peek_many(std::span<const std::string_view> keys,
                           base::FunctionRef<void(std::size_t, const MapValue*)> shown) {
-  if (!fresh()) return false;
-  const std::optional<std::uint64_t> sequence = store_->cache().current_sequence();
+  const std::optional<std::uint64_t> sequence = state();
   if (!sequence) return false;
   std::vector<std::size_t> unknown;
   hot_.show_many(keys, shown, unknown);

@@ -32,6 +32,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
 
   void read_many(std::span<const std::string_view> keys,
                  base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
+  std::optional<std::uint64_t> state() override;
   bool peek_many(std::span<const std::string_view> keys,
                  base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
   void write(std::span<Write> writes) override;

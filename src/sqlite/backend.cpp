@@ -307,6 +307,13 @@ bool SqliteBackend::disclaim() {
   return true;
 }
 
+void prepare() {
+#ifndef GRAVEN_SQLITE_SYSTEM
+  guard_sqlite_against_fork();
+  static_cast<void>(file_layer_over({}));
+#endif
+}
+
 std::unique_ptr<store::Backend> open(const std::string& path, const Options& options) {
   if (options.max_readers < 1) throw UsageError("pool_size must be at least 1");
   guard_sqlite_against_fork();

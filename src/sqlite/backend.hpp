@@ -43,6 +43,10 @@ struct Options {
   std::string vfs{};  ///< SQLite's file layer; empty: its default
 };
 
+/// What the first open() of a process does for it, done by itself: it sets up SQLite, unless that
+/// is the system's, which the program may yet want to configure.
+void prepare();
+
 /// Opens the store at `path`, and makes one where there is no file or an empty one.
 /// UsageError, UnavailableError, ForeignFileError or CorruptionError where that cannot be.
 std::unique_ptr<store::Backend> open(const std::string& path, const Options& options = {});

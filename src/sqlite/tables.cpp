@@ -184,6 +184,12 @@ bool Tables::reclaiming() {
   return cursor.next();
 }
 
+bool Tables::any_orphans() {
+  if (!any_orphans_) any_orphans_ = Statement(connection_, "SELECT 1 FROM orphan LIMIT 1");
+  Cursor cursor(any_orphans_);
+  return cursor.next();
+}
+
 std::uint64_t Tables::count_items(std::int64_t map) {
   if (!count_items_) {
     count_items_ = Statement(connection_, "SELECT count(*) FROM item WHERE map = ?1");
@@ -458,6 +464,7 @@ void Tables::clear() noexcept {
   statements_ = {};
   load_node_ = Statement();
   reclaiming_ = Statement();
+  any_orphans_ = Statement();
   count_items_ = Statement();
   beside_.reset();
 }

@@ -35,6 +35,8 @@ class Tables {
                  const std::function<void(std::size_t, store::Record*)>& each);
   std::vector<store::Row> scan(const store::Range& range, std::size_t limit);
   bool reclaiming();
+  /// Of any owner.
+  bool any_orphans();
   std::uint64_t count_items(std::int64_t map);
 
   void put(const store::Key& key, const store::Record& record);
@@ -100,6 +102,7 @@ class Tables {
   std::array<Statements, store::kSpaceCount> statements_;
   Statement load_node_;
   Statement reclaiming_;
+  Statement any_orphans_;
   Statement count_items_;
   /// Whether something may be beside, in the state of the connection's data version; its own puts,
   /// commits and rollbacks are followed.

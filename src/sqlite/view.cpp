@@ -71,6 +71,10 @@ std::vector<store::Row> SqliteView::scan(const store::Range& range, std::size_t 
   });
 }
 
+bool SqliteView::any_orphans() {
+  return reading([](Tables& tables) { return tables.any_orphans(); });
+}
+
 std::uint64_t SqliteView::count_items(std::int64_t map) {
   return reading([&](Tables& tables) { return tables.count_items(map); });
 }

@@ -27,6 +27,7 @@ class SqliteView final : public store::View {
   void load_many(std::span<const store::Key> keys,
                  const std::function<void(std::size_t, store::Record*)>& each) override;
   std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override;
+  bool any_orphans() override;
   std::uint64_t count_items(std::int64_t map) override;
   std::unique_ptr<store::SqlRows> sql(std::string_view text,
                                       const store::SqlParameters& parameters) override;

@@ -12,6 +12,10 @@ std::unique_ptr<SqlRows> View::sql(std::string_view, const SqlParameters&) {
       "SQL is for stores in a SQLite file that are not open with persist=lazy or memory");
 }
 
+bool View::any_orphans() {
+  return !scan({.space = Space::kOrphan, .a = 0, .a_to = INT64_MAX}, 1).empty();
+}
+
 std::uint64_t View::count_items(std::int64_t map) {
   constexpr std::size_t kStep = 1024;
   Range range{.space = Space::kItem, .a = map, .include_empty_name = true};

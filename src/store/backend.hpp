@@ -70,6 +70,9 @@ class View {
   /// Up to `limit` records of the range, in key order (or its reverse).
   virtual std::vector<Row> scan(const Range& range, std::size_t limit) = 0;
 
+  /// Whether kOrphan has any record.
+  virtual bool any_orphans();
+
   /// Runs a statement of the program's own over this state; UsageError where the store has no SQL,
   /// or not for this view.
   virtual std::unique_ptr<SqlRows> sql(std::string_view text, const SqlParameters& parameters);

@@ -215,6 +215,20 @@ TEST_P(Records, LoadNodeTellsWhetherAnythingIsToBeReclaimed) {
   EXPECT_TRUE(reclaiming);
 }
 
+TEST_P(Records, ViewsTellWhetherThereAreOrphans) {
+  EXPECT_FALSE(backend_->view()->any_orphans());
+  for (const std::int64_t owner : {7, 0}) {
+    const Key orphan{.space = Space::kOrphan, .a = owner, .b = 1};
+    const auto before = backend_->view();
+    EXPECT_FALSE(before->any_orphans());
+    write(*backend_, {{orphan, Record{}}});
+    EXPECT_TRUE(backend_->view()->any_orphans());
+    EXPECT_FALSE(before->any_orphans());
+    write(*backend_, {{orphan, std::nullopt}});
+    EXPECT_FALSE(backend_->view()->any_orphans());
+  }
+}
+
 TEST_P(Records, ScanOfIds) {
   std::vector<Change> changes;
   for (const std::int64_t id : {10, 20, 30, 40}) {

@@ -152,22 +152,39 @@ class User {
     number = to_number(map_.get(names_[key]));
   }
 
-  /// What was shown before, where that still holds.
   void get_kept(Number& number, std::size_t key) {
+    if (peek_kept(number, key)) return;
+    kept_[key] = {{}, to_number(map_.get(names_[key]))};
+    number = kept_[key].number;
+  }
+
+  /// What was shown before, where that still holds; false if the store would have to be asked.
+  bool peek_kept(Number& number, std::size_t key) {
     Kept& kept = kept_[key];
     const std::uint64_t hash = Map::hash(names_[key]);
     number = kept.number;
-    if (kept.stamp.usable && map_.unchanged(hash, kept.stamp)) return;
+    if (kept.stamp.usable && map_.unchanged(hash, kept.stamp)) return true;
     number = 0;
-    if (!map_.peek(names_[key], hash, kept.stamp,
-                   [&](const MapValue& value) { number = to_number(value.to_data()); })) {
-      kept.stamp = {};
-      number = to_number(map_.get(names_[key]));
-    }
+    const bool known =
+        map_.peek(names_[key], hash, kept.stamp,
+                  [&](const MapValue& value) { number = to_number(value.to_data()); })
+            .has_value();
     kept.number = number;
+    return known;
+  }
+
+  /// The same of many, if they are of one state.
+  bool peek_many_kept(Operation& op) {
+    const std::optional<std::uint64_t> state = map_.state();
+    if (!state) return false;
+    for (std::size_t key = 0; key < kHistoryKeys; ++key) {
+      if (op.touches(key) && !peek_kept(op.result[key], key)) return false;
+    }
+    return map_.state() == state;
   }
 
   void get_many(Operation& op) {
+    if (random_.one_in(3) && peek_many_kept(op)) return;
     const std::vector<Map::Key> names = names_of(op);
     std::vector<Number> numbers(names.size());
     const auto shown = [&](std::size_t i, const MapValue* value) {

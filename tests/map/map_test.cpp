@@ -239,6 +239,53 @@ TEST_F(MapTest, AnotherOpeningSeesEveryWrite) {
   }
 }
 
+/// The state, once reads have brought what is in memory up to it.
+std::uint64_t state_of(const Map& map) {
+  std::optional<std::uint64_t> state;
+  for (int i = 0; i < 1000 && !(state = map.state()); ++i) {
+    static_cast<void>(map.contains("k"));
+  }
+  EXPECT_TRUE(state);
+  return state.value_or(0);
+}
+
+TEST_F(MapTest, TheStateIsTheSameUntilSomethingIsWritten) {
+  for (const Persist persist : {Persist::kWritethrough, Persist::kLazy, Persist::kMemory}) {
+    MapOptions options;
+    options.persist = persist;
+    options.name = std::to_string(static_cast<int>(persist));
+    const Map map = open(options);
+    map.set("k", 1);
+    const std::uint64_t first = state_of(map);
+    EXPECT_EQ(map.at("k"), Data(1));
+    EXPECT_EQ(state_of(map), first);
+    map.set("l", 2);
+    const std::uint64_t second = state_of(map);
+    EXPECT_NE(second, first);
+    map.erase("l");
+    const std::uint64_t third = state_of(map);
+    EXPECT_TRUE(third != first && third != second);
+  }
+}
+
+TEST_F(MapTest, TheStateMovesWithTheWritesOfOthersAndIsNoneInATransaction) {
+  const Database db(path_);
+  const Map map = open();
+  MapOptions other;
+  other.synchronous = Synchronous::kOff;  // so that nothing is shared
+  const Map second = open(other);
+  map.set("k", 1);
+  const std::uint64_t before = state_of(map);
+  second.set("k", 2);
+  EXPECT_NE(map.state(), before);
+  EXPECT_NE(state_of(map), before);
+  db.transaction([&] {
+    map.set("k", 3);
+    EXPECT_EQ(map.state(), std::nullopt);
+  });
+  state_of(map);
+}
+
 TEST_F(MapTest, ReadingItAllFromManyProcesses) {
   const Map map = open();
   map.set("n", 0);
