@@ -126,6 +126,29 @@ struct Planned {
   std::vector<Parent> others;  // further parents among the new nodes, and the one built for
 };
 
+/// The keys of one dict as a body has them. Rows mostly have the same, which so are laid out once.
+class LaidOutKeys {
+ public:
+  void set(const std::vector<std::string>& keys) {
+    if (keys_ != nullptr && *keys_ == keys) return;
+    keys_ = &keys;
+    bytes_.clear();
+    ends_.assign(1, 0);
+    for (const std::string& key : keys) {
+      jsonb::put_text(bytes_, key);
+      ends_.push_back(bytes_.size());
+    }
+  }
+  [[nodiscard]] std::string_view operator[](std::size_t i) const noexcept {
+    return {bytes_.data() + ends_[i], ends_[i + 1] - ends_[i]};
+  }
+
+ private:
+  const std::vector<std::string>* keys_ = nullptr;
+  std::string bytes_;
+  std::vector<std::size_t> ends_;
+};
+
 class Builder {
  public:
   /// `built_for`: the node whose contents are being made, if one is.
@@ -260,8 +283,9 @@ class Builder {
     const std::size_t begin = body.size();
     const std::size_t mark = jsonb::open(body);
     const bool dict = container.kind == NodeKind::kDict;
+    if (dict) keys_.set(container.keys);
     for (std::size_t i = 0; i < container.items.size(); ++i) {
-      if (dict) jsonb::put_text(body, container.keys[i]);
+      if (dict) body.append(keys_[i]);
       put_element(body, container.items[i], kLargeInNode, plan.id);
     }
     jsonb::close(body, dict ? jsonb::Type::kObject : jsonb::Type::kArray, mark);
@@ -291,6 +315,7 @@ class Builder {
   std::size_t explored_ = 0;
   Handles handles_;
   store::NewRows new_nodes_{store::Space::kNode};
+  LaidOutKeys keys_;
   bool doomed_ = false;
   std::vector<store::NewPair> new_edges_;
 };
