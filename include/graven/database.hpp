@@ -111,9 +111,9 @@ struct Options {
 class Database;
 [[nodiscard]] Database open_from_environment(Options options = {});
 
-/// Does by itself what the first store that a process opens has to do for it: sets up SQLite and
-/// maps the library's code. For programs where opening must take no longer the first time than
-/// later; Python's module does it when it is imported. Any thread, any number of times.
+/// Does what the first opening of a process has to do for it: maps the library's code and sets up
+/// SQLite (not the system's, in a build with that). For programs whose first opening is to be
+/// short; Python's module does it when it is imported. Any thread, any number of times.
 void prepare();
 
 /// One thing wrong, as check() reports it.

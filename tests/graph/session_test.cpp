@@ -17,6 +17,19 @@ class Sessions : public OnEveryStore {
 };
 GRAVEN_ON_EVERY_STORE(Sessions);
 
+TEST_P(Sessions, ThreadsMayPrepareAtAnyTime) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([this, i] {
+      prepare();
+      root.set(std::to_string(i), i);
+      prepare();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(root.size(), 4U);
+}
+
 // --- Uids
 
 TEST_P(Sessions, UidsComeBack) {
