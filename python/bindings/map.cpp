@@ -103,15 +103,23 @@ Py_ssize_t map_length(PyObject* self) {
       Py_ssize_t{-1});
 }
 
-/// The values of many keys, of what is in memory; null when that is not enough.
-nb::object peek_many(const MapHandle& self, const Keys& keys, nb::handle otherwise) {
+/// The values of many keys as far as they are in memory.
+struct Peeked {
+  nb::object list{};                   // null: none counts
+  std::vector<std::size_t> unknown{};  // places in it that are empty
+  std::uint64_t state = 0;             // Map::state() of the others
+
+  [[nodiscard]] bool complete() const noexcept { return list && unknown.empty(); }
+};
+
+Peeked peek_many(const MapHandle& self, const Keys& keys, nb::handle otherwise) {
   const std::optional<std::uint64_t> state = self.map.state();
   if (!state) return {};
   nb::object list = owned(PyList_New(static_cast<Py_ssize_t>(keys.count())));
   const auto put = [&](std::size_t at, PyObject* object) {
     PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(at), object);
   };
-  const std::vector<std::size_t> others = self.kept.find_many(self.map, keys, put);
+  std::vector<std::size_t> others = self.kept.find_many(self.map, keys, put);
   std::vector<std::pair<std::size_t, Data>> nested;
   const auto show = [&](std::size_t i, const MapValue* value) {
     if (value == nullptr) {
@@ -124,22 +132,44 @@ nb::object peek_many(const MapHandle& self, const Keys& keys, nb::handle otherwi
   };
   const bool known = others.empty() || self.map.peek_many(keys.texts(others), show);
   if (PyErr_Occurred() != nullptr) throw nb::python_error();
-  if (!known || self.map.state() != state) return {};
+  if (self.map.state() != state) return {};
+  if (!known) {
+    for (const std::size_t at : others) {
+      PyObject* const shown = PyList_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(at));
+      put(at, nullptr);
+      Py_XDECREF(shown);
+    }
+    return {std::move(list), std::move(others), *state};
+  }
   for (const auto& [at, data] : nested) put(at, map_value_from(data).release().ptr());
-  return list;
+  return {std::move(list), {}, *state};
 }
 
 nb::object get_many(const MapHandle& self, nb::handle iterable, nb::handle otherwise) {
   Keys keys(iterable.ptr(), "get_many()");
-  if (nb::object list = peek_many(self, keys, otherwise)) return list;
+  Peeked peeked = peek_many(self, keys, otherwise);
+  if (peeked.complete()) return std::move(peeked.list);
   keys.own();
-  const Keys::Texts texts = keys.texts();
-  const auto values = off_gil(self.map, [&](const Map& map) { return map.get_many(texts); });
-  nb::object list = owned(PyList_New(static_cast<Py_ssize_t>(values.size())));
-  for (std::size_t at = 0; at < values.size(); ++at) {
-    nb::object value = values[at] ? map_value_from(*values[at]) : nb::borrow(otherwise);
+  const auto read = [&](const Keys::Texts& texts) {
+    return off_gil(self.map, [&](const Map& map) { return map.get_many(texts); });
+  };
+  const auto put = [&](nb::object& list, std::size_t at, const std::optional<Data>& read_value) {
+    nb::object value = read_value ? map_value_from(*read_value) : nb::borrow(otherwise);
     PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(at), value.release().ptr());
+  };
+  // What is in memory is good, and counted as read, if the rest is of the same state.
+  if (peeked.list && peeked.unknown.size() < keys.count()) {
+    const auto values = read(keys.texts(peeked.unknown));
+    if (self.map.state() == peeked.state) {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        put(peeked.list, peeked.unknown[i], values[i]);
+      }
+      return std::move(peeked.list);
+    }
   }
+  const auto values = read(keys.texts());
+  nb::object list = owned(PyList_New(static_cast<Py_ssize_t>(values.size())));
+  for (std::size_t at = 0; at < values.size(); ++at) put(list, at, values[at]);
   return list;
 }
 
@@ -433,8 +463,8 @@ void bind_parts(nb::module_& module) {
   module.def(
       "peek_many",
       [](const MapHandle& self, nb::handle keys, nb::handle otherwise) {
-        nb::object list = peek_many(self, Keys(keys.ptr(), "get_many()"), otherwise);
-        return list ? list : nb::none();
+        Peeked peeked = peek_many(self, Keys(keys.ptr(), "get_many()"), otherwise);
+        return peeked.complete() ? std::move(peeked.list) : nb::none();
       },
       nb::arg("map"), nb::arg("keys"), nb::arg("default").none(),
       nb::sig("def peek_many(map: FlatMap, keys: Iterable[str], default: Any, /) -> list[Any] | "

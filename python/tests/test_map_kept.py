@@ -105,6 +105,22 @@ def test_get_many_takes_what_is_kept_and_every_change(m: Map) -> None:
         m.get_many(keys)
 
 
+def test_get_many_counts_each_key_once(m: Map) -> None:
+    keys = [f"a key {n}" for n in range(100)]
+    m.update(dict.fromkeys(keys, "text"))
+    for _ in range(20):
+        for key in keys:
+            assert m[key] == "text"
+    for asked in (keys, [*keys, "never seen"], ["never seen either", *keys]):
+        before = m.stats()
+        assert m.get_many(asked) == [m.get(key) if key in keys else None for key in asked]
+        after = m.stats()
+        counted = sum(
+            getattr(after, name) - getattr(before, name) for name in ("hot_hits", "misses")
+        )
+        assert counted == len(asked) + len(keys)
+
+
 def test_nested_values_are_made_anew(m: Map) -> None:
     m["key"] = {"list": [1]}
     m["key"]["list"].append(2)
