@@ -31,7 +31,8 @@
 namespace graven {
 
 struct BulkOptions {
-  /// MiB of page cache while it lasts; from 1 on.
+  /// MiB of page cache while it lasts; from 1 on. A phase keeps records in up to half as much
+  /// again.
   std::size_t cache_mb = 512;
   /// Called by advance(), at most every 50 ms and at the end of a phase: the phase, how much of it
   /// is done, and of how much (0: unknown). On the phase's thread; what it throws passes through.

@@ -59,12 +59,14 @@ void Waiting::note(std::size_t from) {
     counts_.clear();
     from = 0;
   }
+  std::size_t* count = nullptr;
   for (std::size_t i = from; i < pairs_.size(); ++i) {
     const NewPair& pair = pairs_[i];
     std::size_t at = place(pair.a, pair.b);
     while (places_[at] != 0) at = (at + 1) & (places_.size() - 1);
     places_[at] = static_cast<std::uint32_t>(i + 1);
-    ++counts_[pair.a];
+    if (count == nullptr || pair.a != pairs_[i - 1].a) count = &counts_[pair.a];
+    ++*count;
   }
 }
 

@@ -165,6 +165,7 @@ void Work::start_clock() {
 std::unique_ptr<SqlRows> Work::sql(std::string_view text, const SqlParameters& parameters) {
   if (sink_ == nullptr) return below_.sql(text, parameters);
   spill();
+  write_deferred();
   bring(Space::kEdge);
   bring(Space::kSlot);
   orphan_known_.reset();
@@ -205,6 +206,15 @@ const std::optional<Record>* Work::overlaid(const Key& key) {
   return nullptr;
 }
 
+/// Whether the overlays or the runs have any of the space.
+bool Work::any_overlaid(Space space) const {
+  const auto in_overlay = [space](const Overlay& overlay) {
+    const auto at = overlay.lower_bound({.space = space, .a = INT64_MIN, .b = INT64_MIN});
+    return at != overlay.end() && at->first.space == space;
+  };
+  return in_overlay(mutation_) || in_overlay(done_) || in_runs(space);
+}
+
 /// A record below the overlays, whether it was read before or not.
 std::optional<Record> Work::load_apart(const Key& key) {
   if (cache_ != nullptr) {
@@ -221,11 +231,7 @@ const std::optional<Record>& Work::clean(const Key& key) {
   std::optional<Record> record = load_apart(key);
   if (recording_) reads_.saw(key, record);
   clean_bytes_ += bytes_of(record);
-  constexpr std::size_t kOfARecord = 200;  // beside its body, about
-  const bool full = bulk_bytes_ != 0
-                        ? clean_bytes_ + clean_.size() * kOfARecord >= bulk_bytes_
-                        : clean_.size() >= kCleanRecords || clean_bytes_ >= kCleanBytes;
-  if (full) {
+  if (clean_.size() >= kCleanRecords || clean_bytes_ >= kCleanBytes) {
     forget_all_clean();
     clean_bytes_ = bytes_of(record);
   }
@@ -234,30 +240,43 @@ const std::optional<Record>& Work::clean(const Key& key) {
   return clean_.emplace(key, std::move(record)).first->second;
 }
 
+/// The same where much is written.
+const std::optional<Record>& Work::of_much(const Key& key) {
+  if (!WorkingSet::keeps(key.space)) {
+    shown_ = load_apart(key);
+  } else if (!working_set_.find(key, shown_)) {
+    if (working_set_.outlived()) {
+      write_deferred();
+      working_set_.clear();
+    }
+    shown_ = load_apart(key);
+    working_set_.read(key, shown_, below_);
+  }
+  return shown_;
+}
+
 void Work::forget_clean(const Key& key) {
   // Mostly a new node, greater than all that were read.
   if (key.a <= clean_most_[static_cast<std::size_t>(key.space)]) clean_.erase(key);
 }
 
 void Work::forget_all_clean() {
+  if (bulk_bytes_ != 0) working_set_.clear();
   clean_.clear();
   clean_most_.fill(std::numeric_limits<std::int64_t>::min());
 }
 
 std::optional<Record> Work::load(const Key& key) {
   const Record* found = look(key);
-  return found != nullptr ? std::optional<Record>(*found) : std::nullopt;
+  if (found == nullptr) return std::nullopt;
+  if (shown_ && found == &*shown_) return std::move(shown_);
+  return *found;
 }
 
 const Record* Work::look(const Key& key) {
   if (key.space == Space::kEdge) bring(Space::kEdge);
   const std::optional<Record>* record = overlaid(key);
-  if (record == nullptr && bulk_bytes_ != 0 && key.space != Space::kNode) {
-    // Of much, what leads to a node is not come back to; and SQLite has it in its pages.
-    shown_ = load_apart(key);
-    record = &shown_;
-  }
-  if (record == nullptr) record = &clean(key);
+  if (record == nullptr) record = bulk_bytes_ != 0 ? &of_much(key) : &clean(key);
   return *record ? &**record : nullptr;
 }
 
@@ -283,6 +302,8 @@ void Work::load_many(std::span<const Key> keys,
     if (const std::optional<Record>* record = overlaid(keys[i])) {
       std::optional<Record> copy = *record;
       each(i, copy ? &*copy : nullptr);
+    } else if (bulk_bytes_ != 0 && working_set_.find(keys[i], shown_)) {
+      each(i, shown_ ? &*shown_ : nullptr);
     } else {
       missing.push_back(keys[i]);
       places.push_back(i);
@@ -299,8 +320,9 @@ void Work::load_many(std::span<const Key> keys,
 
 void Work::load_own(std::span<const Key> keys,
                     const std::function<void(std::size_t, Record*)>& each) {
+  const bool none = keys.empty() || (!any_overlaid(keys.front().space) && slots_.empty());
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    const std::optional<Record>* record = overlaid(keys[i]);
+    const std::optional<Record>* record = none ? nullptr : overlaid(keys[i]);
     std::optional<Record> copy = record != nullptr ? *record : std::nullopt;
     each(i, copy ? &*copy : nullptr);
   }

@@ -38,6 +38,7 @@
 #include "store/new_rows.hpp"
 #include "store/record.hpp"
 #include "store/waiting.hpp"
+#include "store/working_set.hpp"
 
 namespace graven::store {
 
@@ -119,7 +120,10 @@ class Work final : public View {
 
   /// The work is one of much writing: it may keep so many bytes of records read, as it will come
   /// back to them, and half as many of what it has still to write.
-  void expect_much(std::size_t bytes) noexcept { bulk_bytes_ = bytes; }
+  void expect_much(std::size_t bytes) noexcept {
+    bulk_bytes_ = bytes;
+    working_set_.bound(bytes);
+  }
 
   /// The record as load() gives it, in place: until the next call. nullptr: none.
   const Record* look(const Key& key);
@@ -187,7 +191,9 @@ class Work final : public View {
   using Overlay = std::map<Key, std::optional<Record>>;
 
   const std::optional<Record>* overlaid(const Key& key);
+  [[nodiscard]] bool any_overlaid(Space space) const;
   const std::optional<Record>* in_runs(const Key& key);
+  [[nodiscard]] bool in_runs(Space space) const;
   std::optional<Record> load_apart(const Key& key);
   void write(const Key& key, std::optional<Record> record);
   void apply(Overlay& overlay);
@@ -197,12 +203,15 @@ class Work final : public View {
   void apply(Waiting& waiting, std::size_t count);
   void apply_waiting();
   void bring(Space space);
+  bool deferred(const Key& key, const std::optional<Record>& record);
+  void write_deferred();
   [[nodiscard]] bool go_past(std::size_t count) const noexcept;
   [[nodiscard]] bool kept(std::size_t records) const noexcept;
   void before_scan(Space space);
   void drop_runs() noexcept;
   void require_sound() const;
   const std::optional<Record>& clean(const Key& key);
+  const std::optional<Record>& of_much(const Key& key);
   void forget_clean(const Key& key);
   void forget_all_clean();
   void spill();
@@ -251,6 +260,7 @@ class Work final : public View {
   };
   std::unordered_map<Key, std::optional<Record>, KeyHash> clean_;
   std::array<std::int64_t, kSpaceCount> clean_most_{};  // no key in clean_ has a greater `a`
+  WorkingSet working_set_;  // instead of clean_, in a work of much writing
 
   std::uint64_t commit_id_ = 0;
   std::int64_t last_id_ = 0;

@@ -45,6 +45,16 @@ const std::optional<Record>* Work::in_runs(const Key& key) {
   return nullptr;
 }
 
+/// Whether the runs may have any of the space.
+bool Work::in_runs(Space space) const {
+  return std::any_of(runs_.begin(), runs_.end(),
+                     [space](const auto& run) {
+                       return run.front().key.space <= space && space <= run.back().key.space;
+                     }) ||
+         std::any_of(new_runs_.begin(), new_runs_.end(),
+                     [space](const NewRows& run) { return run.space() == space; });
+}
+
 /// Whether so many go past the overlays.
 bool Work::go_past(std::size_t count) const noexcept {
   return !recording_ && count != 0 &&
@@ -120,7 +130,8 @@ void Work::write_new_pairs(Space space, std::span<const NewPair> pairs) {
   // The key of a slot may have been erased a moment ago; an edge's parent is new.
   const auto erased = [&](const NewPair& pair) { return overlaid(key_of(pair)) != nullptr; };
   std::vector<NewPair> rest;
-  if (space == Space::kSlot && std::any_of(pairs.begin(), pairs.end(), erased)) {
+  if (space == Space::kSlot && any_overlaid(space) &&
+      std::any_of(pairs.begin(), pairs.end(), erased)) {
     std::copy_if(pairs.begin(), pairs.end(), std::back_inserter(rest), std::not_fn(erased));
     for (const NewPair& pair : pairs) {
       if (erased(pair)) put_one(pair);
@@ -161,6 +172,11 @@ void Work::apply(Waiting& waiting, std::size_t count) {
   }
 }
 
+/// So that the store has all that was done.
+void Work::write_deferred() {
+  working_set_.write_deferred([this](std::vector<Change> changes) { apply(std::move(changes)); });
+}
+
 void Work::apply_waiting() {
   apply(edges_, edges_.size());
   apply(slots_, slots_.size());
@@ -168,14 +184,8 @@ void Work::apply_waiting() {
 
 void Work::before_scan(Space space) {
   bring(space);
-  const bool there =
-      std::any_of(runs_.begin(), runs_.end(),
-                  [space](const auto& run) {
-                    return run.front().key.space <= space && space <= run.back().key.space;
-                  }) ||
-      std::any_of(new_runs_.begin(), new_runs_.end(),
-                  [space](const NewRows& run) { return run.space() == space; });
-  if (there) spill();
+  if (working_set_.deferred(space)) write_deferred();
+  if (in_runs(space)) spill();
 }
 
 void Work::require_sound() const {
@@ -197,7 +207,10 @@ void Work::apply(Overlay& overlay) {
 void Work::apply(std::vector<Change> changes) {
   require_sound();
   cache_ = nullptr;
-  for (const Change& change : changes) forget_clean(change.key);
+  for (const Change& change : changes) {
+    forget_clean(change.key);
+    working_set_.wrote(change.key, change.record ? &*change.record : nullptr);
+  }
   try {
     sink_->apply(changes);
   } catch (...) {
@@ -229,7 +242,10 @@ void Work::apply(NewRows rows) {
   cache_ = nullptr;
   forgotten_ = true;
   applied_.clear();
-  for (std::size_t row = 0; row < rows.size(); ++row) forget_clean(rows.key(row));
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    forget_clean(rows.key(row));
+    working_set_.wrote(rows.key(row), nullptr);
+  }
   try {
     sink_->insert(rows);
   } catch (...) {
@@ -262,6 +278,7 @@ void Work::spill() {
   apply(done_);
   if (!in_mutation_) return;
   if (!mutation_spilled_) {
+    write_deferred();
     apply(edges_, edges_.done());
     apply(slots_, slots_.done());
     sink_->savepoint(depth_++);
@@ -270,6 +287,15 @@ void Work::spill() {
   apply_runs();
   apply(mutation_);
   apply_waiting();
+}
+
+/// Whether a change that is done now waits in the working set.
+bool Work::deferred(const Key& key, const std::optional<Record>& record) {
+  if (bulk_bytes_ == 0 || !record || done_.contains(key) || !working_set_.defer(key, *record)) {
+    return false;
+  }
+  unspilled_bytes_ -= std::min(unspilled_bytes_, record->body.size());
+  return true;
 }
 
 void Work::begin_mutation() {
@@ -292,10 +318,12 @@ void Work::end_mutation() {
       apply_runs();
       unspilled_bytes_ = 0;
     }
-    if (done_.empty()) {
+    if (done_.empty() && bulk_bytes_ == 0) {
       done_.swap(mutation_);
     } else {
-      for (auto& [key, record] : mutation_) done_.insert_or_assign(key, std::move(record));
+      for (auto& [key, record] : mutation_) {
+        if (!deferred(key, record)) done_.insert_or_assign(key, std::move(record));
+      }
       mutation_.clear();
     }
   }
@@ -323,6 +351,7 @@ void Work::drop_mutation() noexcept {
 
 void Work::savepoint() {
   apply(done_);
+  write_deferred();
   apply_waiting();
   sink_->savepoint(depth_++);
 }
@@ -346,6 +375,7 @@ void Work::release_savepoint() {
 void Work::finish() {
   require_sound();
   apply_waiting();
+  write_deferred();
   if (clocked_) {
     for (const std::string& name : prefixes_) {
       const Key key{.space = Space::kPrefix, .name = name};

@@ -346,12 +346,40 @@ TEST_F(Import, WhatWaitsIsSeen) {
     }
     db.batch_insert(all, batch);
   };
-  for (int phase = 0; phase < 4; ++phase) {
-    const BulkImport bulk(db, {.cache_mb = 1});
+  const auto change_some = [&](std::map<std::string, std::int64_t>& changed) {
+    for (std::size_t n = random.below(400); n > 0; --n) {
+      const auto at = changed.lower_bound(some_key());
+      if (at == changed.end()) continue;
+      all[at->first]["n"] = at->second = some_number();
+    }
+  };
+  for (int phase = 0; phase < 6; ++phase) {
+    const BulkImport bulk(db, {.cache_mb = phase % 2 == 0 ? std::size_t{1} : std::size_t{16}});
     bulk.phase("rows", [&] {
       for (int step = 0; step < 60; ++step) {
         const std::string key = some_key();
-        switch (random.below(6)) {
+        switch (random.below(9)) {
+          case 6:
+            change_some(model);
+            break;
+          case 7: {
+            auto tried = model;
+            EXPECT_THROW(db.transaction([&] {
+              change_some(tried);
+              throw std::runtime_error("no");
+            }),
+                         std::runtime_error);
+            break;
+          }
+          case 8: {
+            std::size_t count = 0;
+            for (const auto& [name, row] : all) {
+              ASSERT_EQ(row.as_dict().at("n"), Value(model.at(name)));
+              ++count;
+            }
+            ASSERT_EQ(count, model.size());
+            break;
+          }
           case 0:
             all[key] = {{"n", model[key] = some_number()}};
             break;
