@@ -7,10 +7,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <unordered_set>
 #include <utility>
 
+#include "base/hash.hpp"
 #include "base/text.hpp"
 #include "graph/dict_content.hpp"
 #include "graph/links.hpp"
@@ -91,6 +93,23 @@ void check_item(const Session& session, const Item& item, auto&& where) {
   }
 }
 
+/// Whether of many keys one is there twice. By their hashes: the same one twice is a key twice, but
+/// for a miracle, for which the keys are compared.
+bool one_is_twice(const std::vector<std::string>& keys) {
+  std::vector<std::uint64_t> places(std::bit_ceil(2 * keys.size()));  // 0: free
+  for (const std::string& key : keys) {
+    const std::uint64_t hash = base::hash(key, 0) | 1U;
+    std::size_t at = (hash >> 1U) & (places.size() - 1);
+    for (; places[at] != 0; at = (at + 1) & (places.size() - 1)) {
+      if (places[at] != hash) continue;
+      const std::unordered_set<std::string_view> seen(keys.begin(), keys.end());
+      return seen.size() != keys.size();
+    }
+    places[at] = hash;
+  }
+  return false;
+}
+
 void check_keys(const Data& data, std::uint32_t at, const std::string& place) {
   const Data::Container& container = data.container(Index{at});
   const auto where = [&] { return path_to(data, at, place); };
@@ -111,13 +130,17 @@ void check_keys(const Data& data, std::uint32_t at, const std::string& place) {
       twice = std::find(std::next(it), container.keys.end(), *it) != container.keys.end();
     }
   } else {
-    std::unordered_set<std::string_view> seen(container.keys.begin(), container.keys.end());
-    twice = seen.size() != container.keys.size();
+    twice = one_is_twice(container.keys);
   }
   if (twice) throw BadValueError(fmt::format("the dict at {} has the same key twice", where()));
 }
 
 // --- Building
+
+/// See put_scalar().
+std::size_t large_limit(const NodeRecord& node) {
+  return node.large() ? kLargeInEntry : kLargeInNode;
+}
 
 struct Planned {
   NodeId id = 0;
@@ -151,12 +174,14 @@ class LaidOutKeys {
 
 class Builder {
  public:
-  /// `built_for`: the node whose contents are being made, if one is.
-  Builder(Work& work, Session& session, const Data& data, NodeId built_for)
+  /// `built_for`: the node whose contents are being made, if one is. `prefix`: its own, which a
+  /// handle may keep beyond its end.
+  Builder(Work& work, Session& session, const Data& data, NodeId built_for, std::int64_t prefix)
       : work_(work),
         session_(session),
         data_(data),
         built_for_(built_for),
+        prefix_(prefix),
         planned_(data.container_count()) {}
 
   /// Notes a link from `parent`; plans the container it leads to, if it is one.
@@ -207,6 +232,9 @@ class Builder {
     work_.write_new_pairs(store::Space::kEdge, new_edges_);
   }
 
+  /// Whether make() may change nodes that are there.
+  [[nodiscard]] bool links_handles() const noexcept { return !handles_.empty(); }
+
   /// The node discovered first.
   [[nodiscard]] NodeId first() const { return planned_[queue_.front()].id; }
 
@@ -221,32 +249,23 @@ class Builder {
   }
 
  private:
-  /// That of the node the contents are for: a handle may keep one beyond its prefix's end.
-  std::int64_t prefix() {
-    if (prefix_ == 0) {
-      prefix_ = built_for_ == kNobody ? session_.prefix_id() : load_node(work_, built_for_).prefix;
-    }
-    return prefix_;
-  }
-
   using Handles = std::vector<std::pair<NodeId, NodeId>>;  // (child, parent)
 
   /// Links the node of a handle from the parents in [at, end), sorted.
   void link_handle(Handles::const_iterator at, Handles::const_iterator end) {
     const NodeId child = at->first;
-    const std::int64_t prefix = this->prefix();
-    if (doomed_) session_.heap().require_alive(work_, child);
-    bool anchored = work_.marked(child, prefix);
+    if (doomed_) session_.heap().collect_if_doomed(work_, child);
+    bool anchored = work_.marked(child, prefix_);
     if (!anchored) {
       const store::Record* record = work_.look(node_key(child));
       if (record == nullptr) throw_collected(child);
-      if (prefix_of(*record) != prefix) {
+      if (prefix_of(*record) != prefix_) {
         throw BadValueError(
             "the node of a handle is left over from a prefix that was deleted "
             "meanwhile: store a copy, as its plain data");
       }
       anchored = is_anchored(*record, child);
-      if (anchored) work_.mark(child, prefix);
+      if (anchored) work_.mark(child, prefix_);
     }
     while (at != end) {
       const NodeId parent = at->second;
@@ -266,7 +285,7 @@ class Builder {
     const Data::Container& container = data_.container(Index{at});
     const Planned& plan = planned_[at];
     NodeRecord node{.id = plan.id,
-                    .prefix = prefix(),
+                    .prefix = prefix_,
                     .layout = Layout::kDict,
                     .anchor = plan.anchor,
                     .links = plan.links};
@@ -309,7 +328,7 @@ class Builder {
   Session& session_;
   const Data& data_;
   NodeId built_for_;
-  std::int64_t prefix_ = 0;
+  std::int64_t prefix_;
   std::vector<Planned> planned_;
   std::vector<std::uint32_t> queue_;
   std::size_t explored_ = 0;
@@ -350,35 +369,37 @@ void check_storable(const Session& session, const Data& data, const std::string&
   }
 }
 
-std::string build(Work& work, Session& session, NodeId parent, const Data& data, const Item& item,
-                  std::size_t large) {
-  Builder builder(work, session, data, parent);
-  builder.discover(item, parent);
+std::string build(Work& work, Session& session, NodeRecord& parent, const Data& data,
+                  const Item& item) {
+  Builder builder(work, session, data, parent.id, parent.prefix);
+  builder.discover(item, parent.id);
   builder.explore();
   builder.make();
+  if (builder.links_handles()) parent = load_node(work, parent.id);
   std::string element;
-  builder.put_element(element, item, large, parent);
+  builder.put_element(element, item, large_limit(parent), parent.id);
   return element;
 }
 
-Elements build_items(Work& work, Session& session, NodeId parent, const Data& data,
-                     const std::vector<Item>& items, std::size_t large) {
-  Builder builder(work, session, data, parent);
+Elements build_items(Work& work, Session& session, NodeRecord& parent, const Data& data,
+                     const std::vector<Item>& items) {
+  Builder builder(work, session, data, parent.id, parent.prefix);
   for (const Item& item : items) {
-    builder.discover(item, parent);
+    builder.discover(item, parent.id);
     builder.explore();  // what a row consists of lies together
   }
   builder.make();
+  if (builder.links_handles()) parent = load_node(work, parent.id);
   Elements elements;
   for (const Item& item : items) {
-    builder.put_element(elements.bytes(), item, large, parent);
+    builder.put_element(elements.bytes(), item, large_limit(parent), parent.id);
     elements.end_one();
   }
   return elements;
 }
 
 NodeId build_unlinked(Work& work, Session& session, const Data& data) {
-  Builder builder(work, session, data, kNobody);
+  Builder builder(work, session, data, kNobody, session.prefix_id());
   builder.discover(data.root(), kNobody);
   builder.explore();
   const NodeId id = builder.first();

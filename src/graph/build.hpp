@@ -27,10 +27,11 @@ inline constexpr std::size_t kMaxText = 512U << 20U;
 void check_storable(const Session& session, const Data& data, const std::string& place);
 void check_key(std::string_view key);
 
-/// Makes an element of `item`, with nodes for the containers it reaches, linked from `parent`.
-/// `large`: see put_scalar(). The data has passed check_storable().
-std::string build(store::Work& work, Session& session, NodeId parent, const Data& data,
-                  const Data::Item& item, std::size_t large);
+/// Makes an element of `item`, with nodes for the containers it reaches, linked from `parent`,
+/// which is the newest again afterwards: it may be linked itself. The data has passed
+/// check_storable().
+std::string build(store::Work& work, Session& session, NodeRecord& parent, const Data& data,
+                  const Data::Item& item);
 
 /// Elements, one behind the other.
 class Elements {
@@ -57,8 +58,8 @@ class Elements {
 };
 
 /// The same for every item of a list.
-Elements build_items(store::Work& work, Session& session, NodeId parent, const Data& data,
-                     const std::vector<Data::Item>& items, std::size_t large);
+Elements build_items(store::Work& work, Session& session, NodeRecord& parent, const Data& data,
+                     const std::vector<Data::Item>& items);
 
 /// Makes a node of the data's root, a container, that only this process's handles hold.
 NodeId build_unlinked(store::Work& work, Session& session, const Data& data);

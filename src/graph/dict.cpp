@@ -23,10 +23,6 @@ namespace {
 
 constexpr std::size_t kBatch = 256;
 
-std::size_t large_limit(const NodeRecord& node) {
-  return node.large() ? graph::kLargeInEntry : graph::kLargeInNode;
-}
-
 void note_resize(const graph::Pin& pin, std::int64_t by) {
   pin.scope().session().watches.changed(pin.id(), by);
 }
@@ -35,10 +31,7 @@ void note_resize(const graph::Pin& pin, std::int64_t by) {
 /// released: they may be the same node.
 void assign(Work& work, const graph::Pin& pin, NodeRecord& node, std::string_view key,
             const Data& data, const Data::Item& item) {
-  const std::string element =
-      graph::build(work, pin.scope().session(), node.id, data, item, large_limit(node));
-  // Building may have changed this very node's record, when it links itself.
-  node = graph::load_node(work, node.id);
+  const std::string element = graph::build(work, pin.scope().session(), node, data, item);
   const std::optional<std::string> old = content::put(work, node, key, element);
   if (old) {
     graph::release(work, node.id, *old);
@@ -51,9 +44,8 @@ void assign(Work& work, const graph::Pin& pin, NodeRecord& node, std::string_vie
 /// what the values share stays shared.
 graph::Elements put_all(Work& work, const graph::Pin& pin, NodeRecord& node, const Data& data,
                         const Data::Container& container) {
-  graph::Elements elements = graph::build_items(work, pin.scope().session(), node.id, data,
-                                                container.items, large_limit(node));
-  node = graph::load_node(work, node.id);
+  graph::Elements elements =
+      graph::build_items(work, pin.scope().session(), node, data, container.items);
   const std::vector<std::string> replaced = content::put_many(work, node, container.keys, elements);
   if (const std::size_t added = elements.size() - replaced.size(); added != 0) {
     note_resize(pin, static_cast<std::int64_t>(added));

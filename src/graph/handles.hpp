@@ -102,7 +102,7 @@ void writing(const Pin& pin, F&& body) {
   with_root(pin, [&] {
     pin.scope().write([&](store::Work& work) {
       const NodeId id = pin.id();
-      if (!pin.root()) pin.scope().session().heap().require_alive(work, id);
+      if (!pin.root()) pin.scope().session().heap().collect_if_doomed(work, id);
       NodeRecord node = load_node(work, id);
       if (pin.root() && node.adrift()) throw_collected(id);  // its prefix is being deleted
       body(work, node);

@@ -216,12 +216,7 @@ bool Heap::alive(NodeId id) {
   return backend().load(node_key(id)).has_value();
 }
 
-void Heap::require_alive(Work& work, NodeId id) {
-  require_alive_if_there(work, id);
-  if (!find_node(work, id)) throw_collected(id);
-}
-
-void Heap::require_alive_if_there(Work& work, NodeId id) {
+void Heap::collect_if_doomed(Work& work, NodeId id) {
   if (!any_doomed(work)) return;
   std::optional<NodeRecord> node = find_node(work, id);
   if (!node || !chain_end(work, std::move(*node)).adrift()) return;

@@ -55,11 +55,9 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   /// Whether the node is alive, given a state in which something is being reclaimed: false
   /// only when it is certainly gone. Finishes the reclaiming when that is what decides.
   bool alive(NodeId id);
-  /// The same inside a write, before the node is linked again.
-  void require_alive(store::Work& work, NodeId id);
-
-  /// The same for a read inside a transaction: what hangs on the doomed is settled first.
-  void require_alive_if_there(store::Work& work, NodeId id);
+  /// The same inside a transaction, before the node is read, changed or linked again: if it hangs
+  /// on something being reclaimed and nothing else holds it, it is gone afterwards.
+  void collect_if_doomed(store::Work& work, NodeId id);
 
   /// Collects what only dead handles and dead processes held, and what is still to be
   /// reclaimed. Returns how many nodes are gone.

@@ -25,10 +25,6 @@ namespace {
 
 constexpr std::size_t kBatch = 256;
 
-std::size_t large_limit(const NodeRecord& node) {
-  return node.large() ? graph::kLargeInEntry : graph::kLargeInNode;
-}
-
 [[noreturn]] void throw_range(std::int64_t index, std::size_t size) {
   throw IndexOutOfRange(
       fmt::format("index {} is out of range: the list has {} items", index, size));
@@ -62,9 +58,7 @@ void note_change(const graph::Pin& pin, std::int64_t size_by) {
 void splice_items(Work& work, const graph::Pin& pin, NodeRecord& node, std::size_t start,
                   std::size_t count, const Data& data, const std::vector<Data::Item>& items) {
   std::vector<std::string> elements =
-      graph::build_items(work, pin.scope().session(), node.id, data, items, large_limit(node))
-          .apart();
-  node = graph::load_node(work, node.id);
+      graph::build_items(work, pin.scope().session(), node, data, items).apart();
   const std::vector<std::string> old = content::erase(work, node, start, count);
   content::insert(work, node, start, std::move(elements));
   for (const std::string& element : old) graph::release(work, node.id, element);
@@ -196,9 +190,8 @@ void List::set(std::int64_t index, const Data& value) const {
   graph::check_storable(pin_->scope().session(), value, fmt::format("[{}]", index));
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t place = absolute(index, content::size(node));
-    const std::string element = graph::build(work, pin_->scope().session(), node.id, value,
-                                             value.root(), large_limit(node));
-    node = graph::load_node(work, node.id);
+    const std::string element =
+        graph::build(work, pin_->scope().session(), node, value, value.root());
     const std::string old = content::set(work, node, place, element);
     graph::release(work, node.id, old);
     note_change(*pin_, 0);
@@ -208,9 +201,8 @@ void List::set(std::int64_t index, const Data& value) const {
 void List::insert(std::int64_t index, const Data& value) const {
   graph::check_storable(pin_->scope().session(), value, "the new item");
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
-    std::vector<std::string> element{graph::build(work, pin_->scope().session(), node.id, value,
-                                                  value.root(), large_limit(node))};
-    node = graph::load_node(work, node.id);
+    std::vector<std::string> element{
+        graph::build(work, pin_->scope().session(), node, value, value.root())};
     content::insert(work, node, clamped(index, content::size(node)), std::move(element));
     note_change(*pin_, 1);
   });
@@ -337,9 +329,8 @@ void List::set_many(const std::vector<std::size_t>& places, const Data& items) c
     for (const std::size_t place : places) {
       if (place >= size) throw_range(static_cast<std::int64_t>(place), size);
     }
-    const graph::Elements elements = graph::build_items(work, pin_->scope().session(), node.id,
-                                                        items, container.items, large_limit(node));
-    node = graph::load_node(work, node.id);
+    const graph::Elements elements =
+        graph::build_items(work, pin_->scope().session(), node, items, container.items);
     std::vector<std::string> released;
     for (std::size_t i = 0; i < places.size(); ++i) {
       released.push_back(content::set(work, node, places[i], elements[i]));

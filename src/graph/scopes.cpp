@@ -25,7 +25,7 @@ class LiveScope final : public Scope {
     Heap& heap = session().heap();
     std::optional<NodeRecord> found;
     if (heap.store().with_current([&](Work& work) {
-          heap.require_alive_if_there(work, id);
+          heap.collect_if_doomed(work, id);
           found = find_node(work, id);
         })) {
       return found;

@@ -141,15 +141,15 @@ std::string put_rows_sql(Space space) {
          ") VALUES (" + join(rows, "), (") + ")";
 }
 
-/// What fails leaves the rows before it, so that SQLite needs no savepoint for several.
+/// What fails leaves the rows before it, so that SQLite needs no savepoint for several, but for
+/// those with a rowid, which it may find to be no integer.
 std::string insert_rows_sql(Space space) {
   const Schema& schema = store::schema(space);
   std::vector<std::string> columns = key_columns(schema);
   for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
   const std::string row = join(std::vector<std::string>(columns.size(), "?"), ", ");
   return "INSERT OR FAIL INTO " + std::string(schema.table) + " (" + join(columns, ", ") +
-         ") VALUES (" +
-         join(std::vector<std::string>(Tables::inserted_together(schema), row), "), (") + ")";
+         ") VALUES (" + join(std::vector<std::string>(Tables::kRowsTogether, row), "), (") + ")";
 }
 
 std::string erase_sql(Space space) {

@@ -22,7 +22,7 @@ std::string load_node_sql();
 std::string put_sql(store::Space space);
 /// Tables::kRowsTogether rows of one `a`, which is parameter 1, then the columns after it of each.
 std::string put_rows_sql(store::Space space);
-/// Tables::inserted_together() new rows, all columns of each in turn.
+/// Tables::kRowsTogether new rows, all columns of each in turn.
 std::string insert_rows_sql(store::Space space);
 std::string erase_sql(store::Space space);
 /// Changes nothing where the row that is there has its value beside.

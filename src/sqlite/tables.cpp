@@ -367,12 +367,11 @@ bool Tables::put_rows(std::span<const store::Change> changes) {
 
 void Tables::insert(const store::NewRows& rows) {
   const Schema& schema = store::schema(rows.space());
-  const std::size_t together = inserted_together(schema);
   std::size_t done = 0;
-  for (; rows.size() - done >= together; done += together) {
+  for (; rows.size() - done >= kRowsTogether; done += kRowsTogether) {
     Statement& insert = statement(rows.space(), &Statements::insert_rows, insert_rows_sql);
     int next = 1;
-    for (std::size_t row = done; row < done + together; ++row) {
+    for (std::size_t row = done; row < done + kRowsTogether; ++row) {
       insert.bind(next++, rows.a(row));
       if (schema.shape == KeyShape::kPair) insert.bind(next++, rows.b(row));
       if (schema.has_version) insert.bind(next++, static_cast<std::int64_t>(rows.version()));
@@ -384,7 +383,7 @@ void Tables::insert(const store::NewRows& rows) {
     const int code = insert.try_execute();
     if (code == SQLITE_OK) continue;
     if ((code & 0xff) != SQLITE_CONSTRAINT) connection_.fail(code);
-    for (std::size_t row = done; row < done + together; ++row) {
+    for (std::size_t row = done; row < done + kRowsTogether; ++row) {
       put(rows.key(row), rows.record(row));
     }
   }

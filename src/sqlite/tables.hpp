@@ -46,11 +46,6 @@ class Tables {
   /// Puts rows that are most likely new; what is there after all is replaced.
   void insert(const store::NewRows& rows);
   static constexpr std::size_t kRowsTogether = 32;  // by one statement
-  /// So many by one statement, but where a row has a rowid: for several of those SQLite makes a
-  /// savepoint.
-  static std::size_t inserted_together(const store::Schema& schema) noexcept {
-    return schema.shape == store::KeyShape::kId ? 1 : kRowsTogether;
-  }
   void erase(const store::Key& key);
 
   /// A transaction of this connection, begun in the state of that data version, was committed.

@@ -6,12 +6,15 @@
 
 #include <graven/error.hpp>
 
+#include <array>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/json_model.hpp"
@@ -137,6 +140,33 @@ TEST(JsonbWrite, RealsAreShortestAndValidJson) {
   EXPECT_EQ(real_bytes(5e-324),
             "\x65"
             "5e-324");
+}
+
+TEST(JsonbWrite, NumbersOfTwoDecimalsAreWrittenAsAnyOther) {
+  const auto expected = [](double value) {
+    std::array<char, 32> digits;
+    std::string text(digits.data(),
+                     std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
+    if (text.find_first_of(".e") == std::string::npos) text += ".0";
+    return element(Type::kFloat, text, text.size() > 11 ? 1 : 0);
+  };
+  const auto compare = [&](double value) {
+    for (const double one : {value, std::nextafter(value, 1e300), std::nextafter(value, -1e300)}) {
+      ASSERT_EQ(real_bytes(one), expected(one)) << fmt::format("{:a}", one);
+    }
+  };
+  for (std::int64_t n = -300'000; n <= 300'000; ++n) {
+    ASSERT_NO_FATAL_FAILURE(compare(static_cast<double>(n) / 100));
+  }
+  test::Random random;
+  for (int i = 0; i < 300'000; ++i) {
+    const auto n =
+        static_cast<std::int64_t>(random.below(std::size_t{1} << (1 + random.below(40))));
+    const std::int64_t round = n / 10'000 * 10'000;  // with an exponent where it is large enough
+    ASSERT_NO_FATAL_FAILURE(compare(static_cast<double>(n) / 100));
+    ASSERT_NO_FATAL_FAILURE(compare(static_cast<double>(-round) / 100));
+    ASSERT_NO_FATAL_FAILURE(compare(static_cast<double>(n) / 1000));
+  }
 }
 
 TEST(JsonbWrite, RealsThatJsonLacksAreRefused) {
