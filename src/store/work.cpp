@@ -241,7 +241,7 @@ const std::optional<Record>& Work::clean(const Key& key) {
 }
 
 /// The same where much is written.
-const std::optional<Record>& Work::of_much(const Key& key) {
+const std::optional<Record>& Work::from_working_set(const Key& key) {
   if (!WorkingSet::keeps(key.space)) {
     shown_ = load_apart(key);
   } else if (!working_set_.find(key, shown_)) {
@@ -255,9 +255,13 @@ const std::optional<Record>& Work::of_much(const Key& key) {
   return shown_;
 }
 
-void Work::forget_clean(const Key& key) {
-  // Mostly a new node, greater than all that were read.
-  if (key.a <= clean_most_[static_cast<std::size_t>(key.space)]) clean_.erase(key);
+/// What was read of the key is no longer so; nullptr: nobody says what is.
+void Work::wrote(const Key& key, const Record* record) {
+  if (bulk_bytes_ != 0) {
+    working_set_.wrote(key, record);
+  } else if (key.a <= clean_most_[static_cast<std::size_t>(key.space)]) {
+    clean_.erase(key);  // but mostly a new node, greater than all that were read
+  }
 }
 
 void Work::forget_all_clean() {
@@ -276,7 +280,7 @@ std::optional<Record> Work::load(const Key& key) {
 const Record* Work::look(const Key& key) {
   if (key.space == Space::kEdge) bring(Space::kEdge);
   const std::optional<Record>* record = overlaid(key);
-  if (record == nullptr) record = bulk_bytes_ != 0 ? &of_much(key) : &clean(key);
+  if (record == nullptr) record = bulk_bytes_ != 0 ? &from_working_set(key) : &clean(key);
   return *record ? &**record : nullptr;
 }
 
@@ -320,7 +324,7 @@ void Work::load_many(std::span<const Key> keys,
 
 void Work::load_own(std::span<const Key> keys,
                     const std::function<void(std::size_t, Record*)>& each) {
-  const bool none = keys.empty() || (!any_overlaid(keys.front().space) && slots_.empty());
+  const bool none = slots_.empty() && !any_overlaid(Space::kSlot);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const std::optional<Record>* record = none ? nullptr : overlaid(keys[i]);
     std::optional<Record> copy = record != nullptr ? *record : std::nullopt;
@@ -412,7 +416,9 @@ void Work::write(const Key& key, std::optional<Record> record) {
   clocked_ = clocked_ || clocked(key.space);
   Overlay& overlay = in_mutation_ ? mutation_ : done_;
   unspilled_bytes_ += bytes_of(record);
-  overlay.insert_or_assign(key, std::move(record));
+  const auto [at, fresh] = overlay.try_emplace(key);
+  if (!fresh) forget_bytes(bytes_of(at->second));
+  at->second = std::move(record);
   if (!recording_ && (overlay.size() >= spill_records_ || unspilled_bytes_ >= kSpillBytes)) {
     spill();
   }

@@ -12,10 +12,12 @@
 //
 // What is written many at once lies in sorted runs between the two, until the mutation ends; new
 // edges and slots wait until the transaction does, or something asks for what cannot be told of
-// them.
+// them. In a work of much writing changes of records it has at hand wait in the working set.
 //
-// Always holds: the records below plus what waits, done_, the runs and mutation_ are what load()
-// and scan() show. No key is in two of the runs and mutation_, and none that waits in any other.
+// Always holds: the records below, plus what waits in the working set, new edges and slots that
+// wait, done_, the runs and mutation_, are what load() and scan() show, a later one of these over
+// an earlier. No key is in two of the runs and mutation_; no edge or slot that waits is in any
+// other.
 // Used by one thread at a time.
 #pragma once
 
@@ -113,7 +115,7 @@ class Work final : public View {
   void write_new_pairs(Space space, std::span<const NewPair> pairs);
   /// How many slots of a node wait for that.
   [[nodiscard]] std::size_t slots_waiting(std::int64_t node) const { return slots_.count(node); }
-  /// load_many() of what this work has written and not passed on: nothing below is asked.
+  /// load_many() of slots, of what this work has written and not passed on: nothing below is asked.
   void load_own(std::span<const Key> keys, const std::function<void(std::size_t, Record*)>& each);
   /// How often what was written has been passed on early.
   [[nodiscard]] std::uint64_t spills() const noexcept { return spills_; }
@@ -203,7 +205,7 @@ class Work final : public View {
   void apply(Waiting& waiting, std::size_t count);
   void apply_waiting();
   void bring(Space space);
-  bool deferred(const Key& key, const std::optional<Record>& record);
+  bool defer(const Key& key, const std::optional<Record>& record);
   void write_deferred();
   [[nodiscard]] bool go_past(std::size_t count) const noexcept;
   [[nodiscard]] bool kept(std::size_t records) const noexcept;
@@ -211,10 +213,13 @@ class Work final : public View {
   void drop_runs() noexcept;
   void require_sound() const;
   const std::optional<Record>& clean(const Key& key);
-  const std::optional<Record>& of_much(const Key& key);
-  void forget_clean(const Key& key);
+  const std::optional<Record>& from_working_set(const Key& key);
+  void wrote(const Key& key, const Record* record);
   void forget_all_clean();
   void spill();
+  void forget_bytes(std::size_t count) noexcept {
+    unspilled_bytes_ -= std::min(unspilled_bytes_, count);
+  }
   void start_clock();
   bool next_overlaid(const Range& range, const Key* after, Key& found) const;
 

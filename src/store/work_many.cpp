@@ -174,7 +174,12 @@ void Work::apply(Waiting& waiting, std::size_t count) {
 
 /// So that the store has all that was done.
 void Work::write_deferred() {
-  working_set_.write_deferred([this](std::vector<Change> changes) { apply(std::move(changes)); });
+  try {
+    working_set_.write_deferred([this](std::vector<Change> changes) { apply(std::move(changes)); });
+  } catch (...) {
+    broken_ = true;  // those that are left are lost
+    throw;
+  }
 }
 
 void Work::apply_waiting() {
@@ -207,11 +212,9 @@ void Work::apply(Overlay& overlay) {
 void Work::apply(std::vector<Change> changes) {
   require_sound();
   cache_ = nullptr;
-  for (const Change& change : changes) {
-    forget_clean(change.key);
-    working_set_.wrote(change.key, change.record ? &*change.record : nullptr);
-  }
   try {
+    for (const Change& change : changes)
+      wrote(change.key, change.record ? &*change.record : nullptr);
     sink_->apply(changes);
   } catch (...) {
     broken_ = true;
@@ -242,11 +245,8 @@ void Work::apply(NewRows rows) {
   cache_ = nullptr;
   forgotten_ = true;
   applied_.clear();
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    forget_clean(rows.key(row));
-    working_set_.wrote(rows.key(row), nullptr);
-  }
   try {
+    for (std::size_t row = 0; row < rows.size(); ++row) wrote(rows.key(row), nullptr);
     sink_->insert(rows);
   } catch (...) {
     broken_ = true;
@@ -289,12 +289,12 @@ void Work::spill() {
   apply_waiting();
 }
 
-/// Whether a change that is done now waits in the working set.
-bool Work::deferred(const Key& key, const std::optional<Record>& record) {
+/// Has a change that is done wait in the working set, if it may.
+bool Work::defer(const Key& key, const std::optional<Record>& record) {
   if (bulk_bytes_ == 0 || !record || done_.contains(key) || !working_set_.defer(key, *record)) {
     return false;
   }
-  unspilled_bytes_ -= std::min(unspilled_bytes_, record->body.size());
+  forget_bytes(record->body.size());
   return true;
 }
 
@@ -314,6 +314,9 @@ void Work::end_mutation() {
     mutation_spilled_ = false;
   } else {
     if (!runs_.empty() || !new_runs_.empty()) {
+      // Not what is written anew: the header of a large dict, its last row, would lie behind the
+      // rows to come, and SQLite search a page for the place of each.
+      for (const auto& [key, record] : mutation_) done_.erase(key);
       apply(done_);
       apply_runs();
       unspilled_bytes_ = 0;
@@ -322,9 +325,13 @@ void Work::end_mutation() {
       done_.swap(mutation_);
     } else {
       for (auto& [key, record] : mutation_) {
-        if (!deferred(key, record)) done_.insert_or_assign(key, std::move(record));
+        if (defer(key, record)) continue;
+        auto& [known, before] = *done_.try_emplace(key).first;
+        forget_bytes(before ? before->body.size() : 0);
+        before = std::move(record);
       }
       mutation_.clear();
+      if (!recording_ && done_.size() >= spill_records_) spill();
     }
   }
   edges_.settle();
@@ -335,6 +342,7 @@ void Work::drop_mutation() noexcept {
   in_mutation_ = false;
   orphan_known_.reset();
   marks_.clear();
+  for (const auto& [key, record] : mutation_) forget_bytes(record ? record->body.size() : 0);
   mutation_.clear();
   drop_runs();
   if (mutation_spilled_) {

@@ -36,7 +36,7 @@ bool by_id(Space space) noexcept { return schema(space).shape == KeyShape::kId; 
 }  // namespace
 
 struct WorkingSet::Packed {
-  enum class Known : std::uint8_t { kNothing, kAbsent, kPresent };
+  enum class Known : std::uint8_t { kUnknown, kAbsent, kPresent };
 
   std::int64_t a = 0;
   std::int64_t b = 0;
@@ -44,8 +44,9 @@ struct WorkingSet::Packed {
   std::uint32_t body_size = 0;
   std::uint32_t units = 0;  // it may take, this included
   Space space{};
-  Known known = Known::kNothing;
+  Known known = Known::kUnknown;
   bool deferred = false;
+  bool listed = false;  // in deferred_
 
   [[nodiscard]] bool is(const Key& key) const noexcept {
     return a == key.a && b == key.b && space == key.space;
@@ -113,8 +114,12 @@ WorkingSet::Place* WorkingSet::place_of(const Key& key) noexcept {
   }
 }
 
-void WorkingSet::grow() {
-  std::vector<Place> before(std::max(kFewestPlaces, places_.size() * 2));
+/// Whether there is a place for one more, within the bound.
+bool WorkingSet::make_place() {
+  if (2 * (count_ + 1) <= places_.size()) return true;
+  const std::size_t more = std::max(kFewestPlaces, places_.size() * 2);
+  if (chunks_.size() * kChunkUnits * kUnit + more * sizeof(Place) > most_bytes_) return false;
+  std::vector<Place> before(more);
   before.swap(places_);
   const std::size_t mask = places_.size() - 1;
   for (const Place& place : before) {
@@ -123,6 +128,7 @@ void WorkingSet::grow() {
     while (places_[i].at != 0) i = (i + 1) & mask;
     places_[i] = place;
   }
+  return true;
 }
 
 /// Where so many units are free; 0: nowhere within the bound.
@@ -163,10 +169,9 @@ bool WorkingSet::put(Place& place, const Key& key, const Record* record) {
 
 /// Keeps what was read, unless it is known; false: there is no room.
 bool WorkingSet::keep(const Key& key, const std::optional<Record>& record) {
-  if (record && record->body.size() > kLargest) return true;
-  if (2 * (count_ + 1) > places_.size()) grow();
+  if (!make_place()) return false;
   Place& place = *place_of(key);
-  if (place.at != 0 && packed(place.at).known != Packed::Known::kNothing) return true;
+  if (place.at != 0 && packed(place.at).known != Packed::Known::kUnknown) return true;
   if (!put(place, key, record ? &*record : nullptr)) return false;
   std::int64_t& greatest = greatest_[static_cast<std::size_t>(key.space)];
   greatest = std::max(greatest, key.a);
@@ -178,7 +183,7 @@ void WorkingSet::replace(const Key& key, const Record* record) {
   if (place == nullptr || place->at == 0) return;
   packed(place->at).deferred = false;
   if (record == nullptr || record->body.size() > kLargest || !put(*place, key, record)) {
-    packed(place->at).known = Packed::Known::kNothing;
+    packed(place->at).known = Packed::Known::kUnknown;
   }
 }
 
@@ -186,14 +191,14 @@ bool WorkingSet::defer(const Key& key, const Record& record) {
   if (key.space == Space::kSlot || !keeps(key.space)) return false;  // slots are not rewritten
   Place* const place = place_of(key);
   if (place == nullptr || place->at == 0) return false;
-  const bool deferred = packed(place->at).deferred;
-  const std::uint32_t before = place->at;
+  if (deferred_.size() == deferred_.capacity()) deferred_.reserve(2 * deferred_.size() + 64);
   if (packed(place->at).known != Packed::Known::kPresent || record.body.size() > kLargest ||
       !put(*place, key, &record)) {
     return false;
   }
-  if (!deferred || place->at != before) deferred_.push_back(place->at);
-  packed(place->at).deferred = true;
+  Packed& one = packed(place->at);
+  if (!one.listed) deferred_.push_back(place->at);
+  one.deferred = one.listed = true;
   deferred_in_[static_cast<std::size_t>(key.space)] = true;
   return true;
 }
@@ -211,7 +216,7 @@ void WorkingSet::write_deferred(base::FunctionRef<void(std::vector<Change>)> wri
   for (const std::uint32_t at : deferred_) {
     Packed& one = packed(at);
     if (one.deferred) order.push_back({one.space, one.a, one.b, at});
-    one.deferred = false;
+    one.deferred = one.listed = false;
   }
   deferred_.clear();
   deferred_in_.fill(false);
@@ -244,13 +249,14 @@ bool WorkingSet::find(const Key& key, std::optional<Record>& into) {
   const Place* const place = place_of(key);
   if (place == nullptr || place->at == 0) return false;
   Packed& packed = this->packed(place->at);
-  if (packed.known == Packed::Known::kNothing) return false;
+  if (packed.known == Packed::Known::kUnknown) return false;
   packed.get(into);
   ++stretch_of(key).hits;
   return true;
 }
 
 void WorkingSet::read(const Key& key, const std::optional<Record>& record, View& below) {
+  if (record && record->body.size() > kLargest) return;
   if (!keep(key, record)) {
     ++misses_when_full_;
     return;
@@ -258,24 +264,28 @@ void WorkingSet::read(const Key& key, const std::optional<Record>& record, View&
   if (!record) return;  // nothing lies beside what is not there
   Stretch& stretch = stretch_of(key);
   ++stretch.misses;
-  if (stretch.ended) return;
-  if (!stretch.begun) {
-    // Of nodes from the least that was asked for: where those of one dict begin, about.
-    Range& rest = stretch.rest;
-    rest.space = key.space;
-    if (by_id(key.space)) {
-      rest.from = stretch.misses == 1 ? key.a : std::min(rest.from, key.a);
-    } else {
-      rest.a = key.a;
-    }
+  if (stretch.begun && (stretch.ended || key.a < stretch.from)) {
+    // It lies where nothing is read ahead any more. After some of these begin there.
+    ++stretch.outside;
+    stretch.from_outside = std::min(stretch.from_outside, key.a);
+    if (stretch.outside * kRowsOfMiss < kRows) return;
+    stretch = {.from = stretch.from_outside, .misses = stretch.outside};
+  } else if (!stretch.begun) {
+    stretch.from = std::min(stretch.from, key.a);
   }
   if (stretch.read_ahead + kRows <= stretch.misses * kRowsOfMiss + stretch.hits * kRowsOfHit) {
-    read_ahead(stretch, below);
+    read_ahead(stretch, key, below);
   }
 }
 
-void WorkingSet::read_ahead(Stretch& stretch, View& below) {
-  stretch.begun = true;
+/// The next rows of a stretch, in which the key lies.
+void WorkingSet::read_ahead(Stretch& stretch, const Key& key, View& below) {
+  if (!stretch.begun) {
+    stretch.begun = true;
+    stretch.rest.space = key.space;
+    // Of nodes from the least that was asked for: where those of one dict begin, about.
+    (by_id(key.space) ? stretch.rest.from : stretch.rest.a) = stretch.from;
+  }
   stretch.read_ahead += kRows;
   const std::vector<Row> rows = below.scan(stretch.rest, kRows);
   stretch.ended = rows.size() < kRows;
@@ -285,8 +295,9 @@ void WorkingSet::read_ahead(Stretch& stretch, View& below) {
     if (rest) stretch.rest = *rest;
   }
   for (const Row& row : rows) {
+    if (row.record.body.size() > kLargest) continue;
     if (!keep(row.key, row.record)) {
-      stretch.ended = true;  // there is no room
+      stretch.ended = true;
       return;
     }
   }

@@ -9,8 +9,9 @@
 // that is updated all over is soon here, and of one that is touched here and there little is
 // read in vain.
 //
-// Always holds: what find() gives is what the store has under the key, or is to have: as long as
-// wrote() is called for all that is written to it.
+// Always holds: what find() gives is what the store has under the key, or is to have, as long as
+// wrote() is called for all that is written to it. Of what is larger than 8 KiB, or has no room,
+// nothing is known.
 // Used by one thread at a time.
 #pragma once
 
@@ -31,7 +32,7 @@ namespace graven::store {
 
 class WorkingSet {
  public:
-  /// It takes so many bytes at most; 0: it keeps nothing.
+  /// It takes so many bytes at most, and 4 for each change that waits; 0: it keeps nothing.
   void bound(std::size_t bytes) noexcept { most_bytes_ = bytes; }
 
   /// Whether records of the space are come back to.
@@ -73,12 +74,15 @@ class WorkingSet {
     std::uint32_t at;  // in units of kUnit
   };
   struct Stretch {
-    Range rest;  // what has not been read in its turn
+    std::int64_t from = INT64_MAX;  // the least `a` that was missed before it was begun
+    Range rest{};                   // what has not been read in its turn
     bool begun = false;
     bool ended = false;
     std::size_t read_ahead = 0;
     std::size_t misses = 0;
     std::size_t hits = 0;
+    std::size_t outside = 0;  // misses before `from`, and after its end
+    std::int64_t from_outside = INT64_MAX;
   };
   static constexpr std::size_t kUnit = 8;
 
@@ -88,9 +92,9 @@ class WorkingSet {
   bool put(Place& place, const Key& key, const Record* record);
   void replace(const Key& key, const Record* record);
   std::uint32_t allocate(std::size_t units);
-  void grow();
+  bool make_place();
   Stretch& stretch_of(const Key& key);
-  void read_ahead(Stretch& stretch, View& below);
+  void read_ahead(Stretch& stretch, const Key& key, View& below);
 
   std::size_t most_bytes_ = 0;
   std::vector<std::unique_ptr<std::uint64_t[]>> chunks_;

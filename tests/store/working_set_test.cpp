@@ -111,6 +111,21 @@ TEST_F(WorkingSet, ReadsAheadWhereOneStretchIsReadAllOver) {
   EXPECT_LE(sink->scanned, kNodes + 512);  // each row once
 }
 
+TEST_F(WorkingSet, ReadsAheadInOneStretchAfterAnother) {
+  constexpr std::size_t kNodes = 12'000;
+  begin(2 * kNodes, 16 * kMiB);
+  Random random;
+  const auto read_all_over = [&](std::size_t from) {
+    sink->loads = 0;
+    for (std::size_t i = 0; i < 3 * kNodes; ++i) {
+      ASSERT_NO_FATAL_FAILURE(read(from + random.below(kNodes)));
+    }
+    EXPECT_LT(sink->loads, kNodes / 3) << from;
+  };
+  read_all_over(kNodes + 1);  // to the end of the table
+  read_all_over(1);
+}
+
 TEST_F(WorkingSet, ReadsLittleInVain) {
   constexpr std::size_t kNodes = 100'000;
   begin(kNodes, 16 * kMiB);
@@ -144,6 +159,21 @@ TEST_F(WorkingSet, WritesWhatWasChangedOftenOnceAndInOrder) {
   EXPECT_TRUE(std::is_sorted(sink->applied.begin(), sink->applied.end()));
   for (const auto& [node, body] : model) {
     ASSERT_EQ(sink->load(node_key(node)).value().body, body);
+  }
+}
+
+TEST_F(WorkingSet, WhatDoesNotWaitThereDoesNotPileUpElsewhere) {
+  constexpr std::int64_t kErased = 3 * static_cast<std::int64_t>(Work::kSpillRecords);
+  begin(1, 16 * kMiB);
+  for (std::int64_t i = 0; i < kErased; ++i) {
+    work->begin_mutation();
+    Record record = work->load(node_key(1)).value();
+    record.body = std::to_string(i);
+    work->put(node_key(1), std::move(record));
+    work->erase({.space = Space::kEntry, .a = 1, .b = i});
+    work->end_mutation();
+    ASSERT_LT(i - static_cast<std::int64_t>(sink->applied.size()),
+              static_cast<std::int64_t>(Work::kSpillRecords));
   }
 }
 
