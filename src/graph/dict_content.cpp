@@ -312,6 +312,8 @@ void put_many_large(Work& work, NodeId node, std::span<const std::string> keys,
     entries.add(node, position);
     (taken[i] ? shared : fresh).push_back({node, slots[i].b, position});
   }
+  // The header is the last row, and SQLite searches a page for each row that is put before it.
+  work.erase(entry_key(node, kHeaderPosition));
   work.write_new(std::move(entries));
   std::stable_sort(fresh.begin(), fresh.end());
   const auto same = [](const auto& one, const auto& other) { return one.b == other.b; };

@@ -114,10 +114,13 @@ bool PendingMap::cut() {
 void PendingMap::commit_cut() {
   std::vector<Flushed> entries;
   std::size_t bytes = 0;
+  bool rising = true;
   for (Shard& shard : shards_) {
     const std::scoped_lock lock(shard.mutex);
     if (counting_.load()) resolve(shard.flushing, nullptr);
+    const std::size_t first = entries.size();
     shard.flushing.entries.each([&](const PendingEntry& entry) {
+      rising = rising && (entries.size() == first || entries.back().entry->key < entry.key);
       entries.push_back({0, &entry});
       bytes += weight(entry);
     });
@@ -128,6 +131,7 @@ void PendingMap::commit_cut() {
     swept.swap(swept_);
   }
   if (entries.empty() && swept.empty()) return;
+  flushed_early_ = rising ? kRisingFlushedEarly : kFlushedEarly;
   sort_by_key(entries);
   const auto write_all = [&](Work& work) {
     require_no_lazy_owner(work, *store_, name(), owner_);
@@ -234,7 +238,7 @@ std::optional<store::Deadline> PendingMap::chore() noexcept {
     if (any_timed_.load()) erase_due();
     if (store_) {
       flush_all();
-      if (pending_bytes_.load() >= kFlushedEarly) return Clock::now();
+      if (pending_bytes_.load() >= flushed_early_) return Clock::now();
       early_ = false;
     }
   } catch (...) {

@@ -364,7 +364,7 @@ void PendingMap::set(Shard& shard, std::string key, std::uint64_t hash, std::opt
 
 /// After a write: what is much is flushed without waiting for the interval, beside the writer.
 void PendingMap::flush_early() {
-  if (!store_ || pending_bytes_.load(std::memory_order_relaxed) < kFlushedEarly) return;
+  if (!store_ || pending_bytes_.load(std::memory_order_relaxed) < flushed_early_) return;
   if (early_.load(std::memory_order_relaxed) || early_.exchange(true)) return;
   housekeeper_.wake(std::chrono::steady_clock::now());
 }

@@ -73,8 +73,10 @@ class PendingMap final : public Core, private base::ForkGuard {
     Batch flushing;  // entries come and go by the flush only
   };
   static constexpr std::size_t kShards = 32;
-  /// So many bytes are flushed before the interval is over.
+  /// So many bytes are flushed before the interval is over: many together, so that pages are
+  /// written less often; of keys that come in order a cut needs no more than pays for its commit.
   static constexpr std::size_t kFlushedEarly = std::size_t{4} << 20U;
+  static constexpr std::size_t kRisingFlushedEarly = std::size_t{1} << 20U;
   /// Makes the version of shards odd for as long as they change, by one key or several.
   class Changing {
    public:
@@ -146,6 +148,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   std::atomic<std::uint64_t> cuts_{0};  // committed: what was read of the store before may be old
   std::atomic<std::size_t> pending_bytes_{0};  // flushing included
   std::atomic<bool> early_{false};  // the housekeeper is flushing before its time, or about to
+  std::atomic<std::size_t> flushed_early_{kFlushedEarly};  // so many bytes, after the last cut
 
   std::mutex flush_mutex_;                     // one flush at a time; taken before any shard's
   std::optional<std::uint64_t> stored_count_;  // items in the store; under every shard's mutex
