@@ -148,8 +148,8 @@ void put_int(std::string& out, std::int64_t value) {
 namespace {
 
 /// What shortest_digits() writes, where that is a number of at most two decimals and eleven digits
-/// (prices, percentages), at a quarter of its time; else nullptr. So few digits are those of no
-/// other number, so they are the shortest; only of zeros at the end an exponent is made.
+/// (prices, percentages), in less time; else nullptr. So few digits are those of no other number,
+/// so they are the shortest; only of zeros at the end an exponent is made.
 char* hundredths(char* at, double finite) noexcept {
   constexpr double kMost = 1e9;
   constexpr double kMostWhole = 1e5;

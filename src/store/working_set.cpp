@@ -16,12 +16,12 @@ constexpr std::size_t kChunkUnits = std::size_t{1} << 13U;  // 64 KiB
 constexpr std::size_t kLargest = std::size_t{8} << 10U;     // of a body; larger ones are not kept
 constexpr std::size_t kFewestPlaces = 1024;
 constexpr std::size_t kMostStretches = 1024;
-/// Read ahead at a time, and what a miss and a hit pay for. A row read in its turn costs about a
-/// tenth of a lookup: a miss costs a fifth more by it, and what is kept in vain no more than the
-/// hits before it have spared.
+/// Read ahead at a time, and what a miss pays for, and a row read ahead when it is wanted. With a
+/// row read in its turn at a tenth of a lookup, a miss costs a fifth more by it, and what is read
+/// in vain no more than what was wanted before it has spared.
 constexpr std::size_t kRows = 512;
 constexpr std::size_t kRowsOfMiss = 2;
-constexpr std::size_t kRowsOfHit = 8;
+constexpr std::size_t kRowsOfUse = 8;
 constexpr std::size_t kWrittenTogether = 4096;
 
 std::uint32_t hash_of(const Key& key) noexcept {
@@ -47,6 +47,7 @@ struct WorkingSet::Packed {
   Known known = Known::kUnknown;
   bool deferred = false;
   bool listed = false;  // in deferred_
+  bool unused = false;  // read ahead, and not wanted yet
 
   [[nodiscard]] bool is(const Key& key) const noexcept {
     return a == key.a && b == key.b && space == key.space;
@@ -168,11 +169,12 @@ bool WorkingSet::put(Place& place, const Key& key, const Record* record) {
 }
 
 /// Keeps what was read, unless it is known; false: there is no room.
-bool WorkingSet::keep(const Key& key, const std::optional<Record>& record) {
+bool WorkingSet::keep(const Key& key, const std::optional<Record>& record, bool ahead) {
   if (!make_place()) return false;
   Place& place = *place_of(key);
   if (place.at != 0 && packed(place.at).known != Packed::Known::kUnknown) return true;
   if (!put(place, key, record ? &*record : nullptr)) return false;
+  packed(place.at).unused = ahead;
   std::int64_t& greatest = greatest_[static_cast<std::size_t>(key.space)];
   greatest = std::max(greatest, key.a);
   return true;
@@ -251,13 +253,16 @@ bool WorkingSet::find(const Key& key, std::optional<Record>& into) {
   Packed& packed = this->packed(place->at);
   if (packed.known == Packed::Known::kUnknown) return false;
   packed.get(into);
-  ++stretch_of(key).hits;
+  if (packed.unused) {
+    packed.unused = false;
+    ++stretch_of(key).used;
+  }
   return true;
 }
 
 void WorkingSet::read(const Key& key, const std::optional<Record>& record, View& below) {
   if (record && record->body.size() > kLargest) return;
-  if (!keep(key, record)) {
+  if (!keep(key, record, false)) {
     ++misses_when_full_;
     return;
   }
@@ -273,7 +278,7 @@ void WorkingSet::read(const Key& key, const std::optional<Record>& record, View&
   } else if (!stretch.begun) {
     stretch.from = std::min(stretch.from, key.a);
   }
-  if (stretch.read_ahead + kRows <= stretch.misses * kRowsOfMiss + stretch.hits * kRowsOfHit) {
+  if (stretch.read_ahead + kRows <= stretch.misses * kRowsOfMiss + stretch.used * kRowsOfUse) {
     read_ahead(stretch, key, below);
   }
 }
@@ -296,7 +301,7 @@ void WorkingSet::read_ahead(Stretch& stretch, const Key& key, View& below) {
   }
   for (const Row& row : rows) {
     if (row.record.body.size() > kLargest) continue;
-    if (!keep(row.key, row.record)) {
+    if (!keep(row.key, row.record, true)) {
       stretch.ended = true;
       return;
     }

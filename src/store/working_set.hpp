@@ -2,12 +2,13 @@
 //
 // What a work of much writing keeps at hand of the records it comes back to: those it has read;
 // those beside them, where it comes back to one stretch of keys again and again (the nodes, the
-// slots or entries of one dict), for a record read in its turn costs a tenth of one that is looked
-// up; and those among them it has changed, which wait to be written in the order of their keys.
+// slots or entries of one dict), for a record read in its turn costs little beside one that is
+// looked up; and those among them it has changed, which wait to be written in the order of their
+// keys.
 //
-// How far it reads ahead: each miss pays for a few rows, each hit for some more, so that a stretch
-// that is updated all over is soon here, and of one that is touched here and there little is
-// read in vain.
+// How far it reads ahead: each miss pays for a few rows, each row that was read ahead for some more
+// when it is first wanted, so that a stretch that is updated all over is soon here, and of one that
+// is touched here and there little is read in vain.
 //
 // Always holds: what find() gives is what the store has under the key, or is to have, as long as
 // wrote() is called for all that is written to it. Of what is larger than 8 KiB, or has no room,
@@ -80,7 +81,7 @@ class WorkingSet {
     bool ended = false;
     std::size_t read_ahead = 0;
     std::size_t misses = 0;
-    std::size_t hits = 0;
+    std::size_t used = 0;     // of what was read ahead
     std::size_t outside = 0;  // misses before `from`, and after its end
     std::int64_t from_outside = INT64_MAX;
   };
@@ -88,7 +89,7 @@ class WorkingSet {
 
   Place* place_of(const Key& key) noexcept;
   [[nodiscard]] Packed& packed(std::uint32_t at) const noexcept;
-  bool keep(const Key& key, const std::optional<Record>& record);
+  bool keep(const Key& key, const std::optional<Record>& record, bool ahead);
   bool put(Place& place, const Key& key, const Record* record);
   void replace(const Key& key, const Record* record);
   std::uint32_t allocate(std::size_t units);

@@ -353,6 +353,14 @@ TEST_F(Import, WhatWaitsIsSeen) {
       all[at->first]["n"] = at->second = some_number();
     }
   };
+  const auto fail = [&](const auto& change) {
+    auto tried = model;
+    EXPECT_THROW(db.transaction([&] {
+      change(tried);
+      throw std::runtime_error("no");
+    }),
+                 std::runtime_error);
+  };
   for (int phase = 0; phase < 6; ++phase) {
     const BulkImport bulk(db, {.cache_mb = phase % 2 == 0 ? std::size_t{1} : std::size_t{16}});
     bulk.phase("rows", [&] {
@@ -362,15 +370,9 @@ TEST_F(Import, WhatWaitsIsSeen) {
           case 6:
             change_some(model);
             break;
-          case 7: {
-            auto tried = model;
-            EXPECT_THROW(db.transaction([&] {
-              change_some(tried);
-              throw std::runtime_error("no");
-            }),
-                         std::runtime_error);
+          case 7:
+            fail(change_some);
             break;
-          }
           case 8: {
             std::size_t count = 0;
             for (const auto& [name, row] : all) {
@@ -386,15 +388,9 @@ TEST_F(Import, WhatWaitsIsSeen) {
           case 1:
             ASSERT_EQ(all.erase(key), model.erase(key) == 1);
             break;
-          case 2: {
-            auto tried = model;
-            EXPECT_THROW(db.transaction([&] {
-              fill(tried);
-              throw std::runtime_error("no");
-            }),
-                         std::runtime_error);
+          case 2:
+            fail(fill);
             break;
-          }
           default:
             fill(model);
         }
