@@ -20,7 +20,6 @@ using hot::SegmentRef;
 namespace {
 
 constexpr std::size_t kBlock = 64;
-constexpr std::size_t kHandlesAhead = 64;
 
 // Always inline: gcc takes a function that does no more for one without effect, and drops its
 // calls.
@@ -109,26 +108,25 @@ void HotTable::find_many(std::span<const HotHandle> handles, char* out, std::siz
   const HotHandle* const from = handles.data();
   const std::size_t count = handles.size();
   const std::uint32_t generation = generation_of_handles();
-  const auto look = [=, this](std::size_t i) {
-    char* const to = out + i * stride;
-    if (stride < kShortBytes) [[unlikely]] {
-      hits[i] = find_handle_pinned(from[i], to, stride);
-      return;
-    }
-    const hot::LineRead read = read_handle(from[i], generation, to, stride);
-    hits[i] = {HotState::kHit, read.kind, read.size};
-    if (read.outcome == hot::Outcome::kFound) [[likely]]
-      return;
-    hits[i] = read.outcome == hot::Outcome::kLong ? find_handle_pinned(from[i], to, stride)
-                                                  : HotHit{HotState::kStale, 0, 0};
+  const auto again = [this, from, out, stride, hits](std::size_t i) {
+    hits[i] = find_handle_pinned(from[i], out + i * stride, stride);
   };
-  for (std::size_t i = 0; i < std::min(kHandlesAhead, count); ++i) prefetch(from[i].line);
-  std::size_t i = 0;
-  for (; i + kHandlesAhead < count; ++i) {
-    prefetch(from[i + kHandlesAhead].line);
-    look(i);
+  const auto look = [from, out, stride, hits, generation, again](std::size_t i) {
+    const hot::LineRead read = read_handle(from[i], generation, out + i * stride, stride);
+    hits[i] = {HotState::kHit, read.kind, read.size};
+    if (read.outcome != hot::Outcome::kFound) [[unlikely]]
+      again(i);
+  };
+  if (stride < kShortBytes) [[unlikely]] {
+    for (std::size_t i = 0; i < count; ++i) again(i);
+    return;
   }
-  for (; i < count; ++i) look(i);
+  // Fetched by blocks, not each one ahead of each look: so many fetches in a row overlap better.
+  for (std::size_t step = 0; step < count + kBlock; step += kBlock) {
+    for (std::size_t i = step; i < std::min(step + kBlock, count); ++i) prefetch(from[i].line);
+    if (step == 0) continue;
+    for (std::size_t i = step - kBlock; i < std::min(step, count); ++i) look(i);
+  }
 }
 
 void HotTable::put_many(std::span<const HotItem> items, bool dirty) {
