@@ -129,7 +129,7 @@ def verdicts(case: dict[str, Any]) -> list[Verdict]:
         result.append(compare(case, asked, "at most", 1))
     against: dict[str, tuple[str, float]] = case.get("against", {})
     rivals = [c for c in people if c["role"] == "rival"]
-    if rivals and case["kind"] != "none" and not against:
+    if rivals and case["kind"] in ("at least", "at most") and not against:
         fastest = min(rivals, key=median)
         against = {fastest["name"]: (case["kind"], case["bar"])}
     for rival in sorted(people, key=lambda c: c["name"] not in against):

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Maps, the graph's reads and counters in C++ against raw SQLite, LMDB, RocksDB and tables in
-// memory. The table of cases is below; the contestants of a case take turns, and every turn's
-// time goes to a JSON file, from which bench/run_map.py makes medians, ratios and verdicts.
+// The hot table, maps, the graph's reads and counters in C++ against raw SQLite, LMDB, RocksDB and
+// tables in memory. The table of cases is below; the contestants of a case take turns, and every
+// turn's time goes to a JSON file, from which bench/run_map.py makes medians, ratios and verdicts.
 //
 //     build/release/bin/map_bench [--rounds N] [--only TEXT] [--json FILE] [--folder FOLDER]
 #include <fcntl.h>
@@ -27,9 +27,55 @@ constexpr auto kOff = Synchronous::kOff;
 constexpr auto kNormal = Synchronous::kNormal;
 constexpr auto kFull = Synchronous::kFull;
 constexpr auto kRising = Order::kRising;
+constexpr std::size_t kTableQueries = std::size_t{1} << 20U;  // whole batches
 
 // Name; bar; who contests; on what terms. All bars but kWithin compare with the fastest rival.
 const std::vector<Case> kCases = {
+    {"hot table: get, 100,000 entries",
+     {Bar::kAtLeast, 1},
+     table_get,
+     {.entries = 100'000, .count = kTableQueries}},
+    {"hot table: get, 1,000,000 entries",
+     {Bar::kAtLeast, 0.85},
+     table_get,
+     {.entries = 1'000'000, .count = kTableQueries}},
+    {"hot table: two threads against one, 100,000 entries",
+     {Bar::kAtLeast, 1.8},
+     table_threads,
+     {.entries = 100'000, .count = kTableQueries, .threads = 2}},
+    {"hot table: two threads against one, 1,000,000 entries",
+     {Bar::kAtLeast, 1.8},
+     table_threads,
+     {.entries = 1'000'000, .count = kTableQueries, .threads = 2}},
+    {"hot table: get, batched, 1,000,000 entries",
+     {Bar::kAtLeast, 4},
+     table_get_many,
+     {.entries = 1'000'000, .count = kTableQueries}},
+    {"hot table: get by handle, 1,000,000 entries",
+     {},
+     table_get_by_handle,
+     {.entries = 1'000'000, .count = kTableQueries}},
+    {"hot table: get by handle, batched, 2 threads, 100,000",
+     {Bar::kWithin, 1e-8},
+     table_get_many_by_handle,
+     {.entries = 100'000, .count = kTableQueries, .threads = 2}},
+    {"hot table: get by handle, batched, 2 threads, 1,000,000",
+     {Bar::kAtLeast, 20},
+     table_get_many_by_handle,
+     {.entries = 1'000'000, .count = kTableQueries, .threads = 2}},
+    {"hot table: half updates, 2 threads, 100,000 entries",
+     {Bar::kAtLeast, 3},
+     table_update,
+     {.entries = 100'000, .count = kTableQueries, .threads = 2}},
+    {"hot table: half updates, 2 threads, 1,000,000 entries",
+     {Bar::kAtLeast, 3},
+     table_update,
+     {.entries = 1'000'000, .count = kTableQueries, .threads = 2}},
+    {"hot table: updates in batches, 1,000,000 entries",
+     {},
+     table_update_many,
+     {.entries = 1'000'000, .count = kTableQueries}},
+    {"hot table: insert, growing to 1,000,000 entries", {}, table_insert, {.entries = 1'000'000}},
     {"hot hit: the coherence check, 1,000 entries",
      {Bar::kAtMost, 1.1},
      hot_hit,

@@ -20,7 +20,7 @@ from figures import Verdict
 
 SUITES = [
     ("graph", "The graph against etcher, in Python", "make bench"),
-    ("map", "Maps, reads of the graph and counters in C++", "make bench"),
+    ("map", "The hot table, maps, reads of the graph and counters in C++", "make bench"),
     ("peers", "graven.Map against its peers, in Python", "make bench-peers"),
 ]
 

@@ -93,6 +93,14 @@ double monotonic_seconds();
 void keep(std::uint64_t value);
 
 // The rows of map_bench.cpp's table, by file.
+std::vector<Contestant> table_get(const Terms& terms, const std::string& folder);
+std::vector<Contestant> table_get_many(const Terms& terms, const std::string& folder);
+std::vector<Contestant> table_get_by_handle(const Terms& terms, const std::string& folder);
+std::vector<Contestant> table_get_many_by_handle(const Terms& terms, const std::string& folder);
+std::vector<Contestant> table_threads(const Terms& terms, const std::string& folder);
+std::vector<Contestant> table_update(const Terms& terms, const std::string& folder);
+std::vector<Contestant> table_update_many(const Terms& terms, const std::string& folder);
+std::vector<Contestant> table_insert(const Terms& terms, const std::string& folder);
 std::vector<Contestant> hot_hit(const Terms& terms, const std::string& folder);
 std::vector<Contestant> hot_hit_in_memory_tables(const Terms& terms, const std::string& folder);
 std::vector<Contestant> counted_map_hit(const Terms& terms, const std::string& folder);

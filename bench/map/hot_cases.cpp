@@ -3,18 +3,12 @@
 // Reads that find what they want in memory: what the coherence check of a map costs, beside
 // tables that are nothing but memory, and a path of three steps through the graph. Times are of
 // the reading thread's processor time.
-#include <absl/container/flat_hash_map.h>
-#include <absl/strings/string_view.h>
-#include <tbb/concurrent_hash_map.h>
-
 #include <atomic>
 #include <memory>
 #include <thread>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "contest.hpp"
+#include "memory_tables.hpp"
 
 namespace graven::bench {
 
@@ -61,11 +55,6 @@ Turn beside_commits(const Map& map, const std::function<Turn()>& body) {
   return turn;
 }
 
-struct TbbHash {
-  static std::size_t hash(const std::string& key) { return XXH3_64bits(key.data(), key.size()); }
-  static bool equal(const std::string& a, const std::string& b) { return a == b; }
-};
-
 }  // namespace
 
 std::vector<Contestant> hot_hit(const Terms& terms, const std::string& folder) {
@@ -93,9 +82,8 @@ std::vector<Contestant> hot_hit_in_memory_tables(const Terms& terms, const std::
   const auto keys = std::make_shared<const Keys>(0, terms.entries, Order::kRandom);
   const std::size_t count = terms.count;
 
-  const auto flat = std::make_shared<absl::flat_hash_map<std::string, std::string>>();
-  using Concurrent = tbb::concurrent_hash_map<std::string, std::string, TbbHash>;
-  const auto concurrent = std::make_shared<Concurrent>();
+  const auto flat = std::make_shared<FlatTable>();
+  const auto concurrent = std::make_shared<ConcurrentTable>();
   for (std::size_t i = 0; i < terms.entries; ++i) {
     flat->emplace(key(i), std::string(kValueSize, 'v'));
     concurrent->emplace(key(i), std::string(kValueSize, 'v'));
@@ -104,10 +92,9 @@ std::vector<Contestant> hot_hit_in_memory_tables(const Terms& terms, const std::
     const auto read = [&](std::size_t number) {
       std::uint64_t sum = 0;
       for (std::size_t i = 0; i < number; ++i) {
-        const std::string_view name = (*keys)[i];
-        const auto found = flat->find(absl::string_view(name.data(), name.size()));
-        if (found != flat->end())
-          sum += found->second.size() + static_cast<unsigned char>(found->second[0]);
+        if (const std::string* const value = find(*flat, (*keys)[i])) {
+          sum += value->size() + static_cast<unsigned char>((*value)[0]);
+        }
       }
       keep(sum);
     };
@@ -120,7 +107,7 @@ std::vector<Contestant> hot_hit_in_memory_tables(const Terms& terms, const std::
       std::string name;
       for (std::size_t i = 0; i < number; ++i) {
         name.assign((*keys)[i]);
-        Concurrent::const_accessor found;
+        ConcurrentTable::const_accessor found;
         if (concurrent->find(found, name))
           sum += found->second.size() + static_cast<unsigned char>(found->second[0]);
       }
