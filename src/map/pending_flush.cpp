@@ -131,7 +131,8 @@ void PendingMap::commit_cut() {
     swept.swap(swept_);
   }
   if (entries.empty() && swept.empty()) return;
-  flushed_early_ = rising ? kRisingFlushedEarly : kFlushedEarly;
+  // A cut of a few entries says little.
+  if (bytes >= kRisingFlushedEarly) flushed_early_ = rising ? kRisingFlushedEarly : kFlushedEarly;
   sort_by_key(entries);
   const auto write_all = [&](Work& work) {
     require_no_lazy_owner(work, *store_, name(), owner_);

@@ -11,37 +11,13 @@
 #include <gtest/gtest.h>
 
 #include <sqlite3.h>
+#include "map_fixture.hpp"
 #include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {
 
 using std::chrono::milliseconds;
-
-class MapTest : public ::testing::Test {
- protected:
-  [[nodiscard]] Map open(MapOptions options = {}) const { return Map(path_, options); }
-  [[nodiscard]] static MapOptions lazy() {
-    MapOptions options;
-    options.persist = Persist::kLazy;
-    options.flush_interval = std::chrono::hours(1);
-    return options;
-  }
-  [[nodiscard]] static MapOptions named(std::string name) {
-    MapOptions options;
-    options.name = std::move(name);
-    return options;
-  }
-
-  TemporaryFolder folder_;
-  std::string path_ = folder_ / "m.db";
-};
-
-void wait_until(const std::function<bool()>& done) {
-  for (int i = 0; i < 30'000 && !done(); ++i) std::this_thread::sleep_for(milliseconds(1));
-  EXPECT_TRUE(done());
-}
 
 TEST_F(MapTest, WhatIsWrittenIsThereAfterReopening) {
   {
@@ -315,110 +291,6 @@ TEST_F(MapTest, MemoryLeavesNoFile) {
   EXPECT_EQ(map.size(), 1000U);
   EXPECT_NE(::access(path_.c_str(), F_OK), 0);
   EXPECT_EQ(Map("memory://").size(), 0U);
-}
-
-TEST_F(MapTest, LazyWritesComeWithTheFlush) {
-  const Map map = open(lazy());
-  map.set("a", 1);
-  MapOptions reading;
-  reading.read_only = true;
-  const Map reader = open(reading);
-  EXPECT_FALSE(reader.contains("a"));
-  EXPECT_EQ(map.stats().pending, 1U);
-  map.flush();
-  EXPECT_EQ(map.stats().pending, 0U);
-  EXPECT_EQ(reader.at("a"), Data(1));
-  EXPECT_EQ(map.at("a"), Data(1));
-  map.erase("a");
-  EXPECT_FALSE(map.contains("a"));
-  EXPECT_TRUE(reader.contains("a"));
-  map.close();
-  EXPECT_FALSE(reader.contains("a"));
-  EXPECT_THROW(static_cast<void>(map.get("a")), ClosedError);
-}
-
-TEST_F(MapTest, LazyFlushesByItself) {
-  MapOptions options = lazy();
-  options.flush_interval = milliseconds(5);
-  const Map map = open(options);
-  MapOptions reading;
-  reading.read_only = true;
-  const Map reader = open(reading);
-  map.set("a", 1);
-  wait_until([&] { return reader.contains("a"); });
-}
-
-TEST_F(MapTest, ALazyMapHasOneWriter) {
-  const Map map = open(lazy());
-  map.set("a", 1);
-  EXPECT_THROW(open(), UsageError);  // another mode, same process
-  Child child([&](const Reporter& reporter) {
-    const auto refused = [&](const MapOptions& options) {
-      try {
-        const Map other(path_, options);
-        other.set("b", 2);
-      } catch (const BusyError& error) {
-        const std::string message = error.what();
-        return message.find(std::to_string(::getppid())) != std::string::npos &&
-               message.find("'main'") != std::string::npos;
-      }
-      return false;
-    };
-    MapOptions other = lazy();
-    const bool both = refused(other) && refused({});
-    other.name = "another";
-    const Map free(path_, other);  // other maps are nobody's
-    free.set("x", 1);
-    free.close();
-    reporter.say(both ? "refused" : "not refused");
-    return true;
-  });
-  EXPECT_EQ(child.line(), "refused");
-  EXPECT_TRUE(child.succeeded());
-  map.close();
-  EXPECT_EQ(open().at("a"), Data(1));
-}
-
-TEST_F(MapTest, ADeadLazyOwnerIsForgotten) {
-  Child child([&](const Reporter& reporter) {
-    const Map map = open(lazy());
-    map.set("kept", 1);
-    map.flush();
-    map.set("lost", 1);
-    reporter.say("ready");
-    ::pause();
-    return true;
-  });
-  EXPECT_EQ(child.line(), "ready");
-  EXPECT_THROW(open().set("x", 1), BusyError);
-  child.kill();
-  const Map map = open();
-  map.set("x", 1);
-  EXPECT_TRUE(map.contains("kept"));
-  EXPECT_FALSE(map.contains("lost"));
-}
-
-TEST_F(MapTest, AForkedChildHasNoPartInALazyMap) {
-  const Map map = open(lazy());
-  map.set("a", 1);
-  Child child([&] {
-    try {
-      static_cast<void>(map.get("a"));
-      return false;
-    } catch (const UsageError&) {
-    }
-    try {
-      map.set("b", 1);
-      return false;
-    } catch (const UsageError&) {
-    }
-    map.close();
-    return true;
-  });
-  EXPECT_TRUE(child.succeeded());
-  map.flush();
-  map.close();
-  EXPECT_EQ(open().size(), 1U);
 }
 
 TEST_F(MapTest, AForkedChildGoesOnWithAStoredMap) {
