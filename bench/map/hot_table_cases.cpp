@@ -87,8 +87,8 @@ using Shared = std::shared_ptr<Tables>;
 /// that was read.
 using Body = std::function<std::uint64_t(std::size_t first, std::size_t count)>;
 
-/// The body on threads of their own, each on one processor, after a fourth of it to warm up.
-std::function<Turn()> on_threads(int threads, std::size_t count, Body body) {
+/// All queries on threads of their own, each on one processor, after a fourth of them to warm up.
+std::function<Turn()> on_threads(int threads, Body body) {
   return [=] {
     std::vector<double> seconds(static_cast<std::size_t>(threads));
     std::atomic<int> ready{0};
@@ -103,13 +103,14 @@ std::function<Turn()> on_threads(int threads, std::size_t count, Body body) {
         while (ready.load() < threads) {
         }
         const std::size_t first = static_cast<std::size_t>(t) * (kQueries / 2 + 24 * kAtOnce);
-        keep(body(first + count, count / 4));
-        seconds[static_cast<std::size_t>(t)] = processor_time([&] { keep(body(first, count)); });
+        keep(body(first, kQueries / 4));
+        seconds[static_cast<std::size_t>(t)] =
+            processor_time([&] { keep(body(first + kQueries / 4, kQueries)); });
       });
     }
     for (std::thread& thread : running) thread.join();
     double rate = 0;
-    for (const double taken : seconds) rate += static_cast<double>(count) / taken;
+    for (const double taken : seconds) rate += static_cast<double>(kQueries) / taken;
     return Turn{1 / rate};
   };
 }
@@ -305,9 +306,9 @@ Body concurrent_update_and_get(const Shared& tables) {
 
 std::vector<Contestant> against_flat(const Terms& terms, const Shared& tables,
                                      Body (*ours)(const Shared&)) {
-  return {{Role::kOurs, "graven, hot table", on_threads(terms.threads, terms.count, ours(tables))},
+  return {{Role::kOurs, "graven, hot table", on_threads(terms.threads, ours(tables))},
           {Role::kRival, "absl::flat_hash_map, unsynchronised, one thread",
-           on_threads(1, terms.count, flat_get(tables))}};
+           on_threads(1, flat_get(tables))}};
 }
 
 }  // namespace
@@ -329,33 +330,30 @@ std::vector<Contestant> table_get_many_by_handle(const Terms& terms,
   const auto tables = std::make_shared<Tables>(terms.entries);
   std::vector<Contestant> all = against_flat(terms, tables, hot_get_many_by_handle);
   all.push_back({Role::kShown, "one word of each line, nothing checked",
-                 on_threads(terms.threads, terms.count, touch_lines(tables))});
+                 on_threads(terms.threads, touch_lines(tables))});
   return all;
 }
 
 std::vector<Contestant> table_threads(const Terms& terms, const std::string& /*folder*/) {
   const auto tables = std::make_shared<Tables>(terms.entries);
-  return {
-      {Role::kOurs, "graven, hot table", on_threads(terms.threads, terms.count, hot_get(tables))},
-      {Role::kRival, "graven, hot table, one thread", on_threads(1, terms.count, hot_get(tables))},
-      {Role::kShown, "tbb::concurrent_hash_map",
-       on_threads(terms.threads, terms.count, concurrent_get(tables))}};
+  return {{Role::kOurs, "graven, hot table", on_threads(terms.threads, hot_get(tables))},
+          {Role::kRival, "graven, hot table, one thread", on_threads(1, hot_get(tables))},
+          {Role::kShown, "tbb::concurrent_hash_map",
+           on_threads(terms.threads, concurrent_get(tables))}};
 }
 
 std::vector<Contestant> table_update(const Terms& terms, const std::string& /*folder*/) {
   const auto tables = std::make_shared<Tables>(terms.entries);
-  return {{Role::kOurs, "graven, hot table",
-           on_threads(terms.threads, terms.count, hot_update_and_get(tables))},
+  return {{Role::kOurs, "graven, hot table", on_threads(terms.threads, hot_update_and_get(tables))},
           {Role::kRival, "tbb::concurrent_hash_map",
-           on_threads(terms.threads, terms.count, concurrent_update_and_get(tables))}};
+           on_threads(terms.threads, concurrent_update_and_get(tables))}};
 }
 
 std::vector<Contestant> table_update_many(const Terms& terms, const std::string& /*folder*/) {
   const auto tables = std::make_shared<Tables>(terms.entries);
-  return {{Role::kOurs, "graven, hot table",
-           on_threads(terms.threads, terms.count, hot_put_many(tables))},
-          {Role::kShown, "graven, hot table, one by one",
-           on_threads(terms.threads, terms.count, hot_put(tables))}};
+  return {
+      {Role::kOurs, "graven, hot table", on_threads(terms.threads, hot_put_many(tables))},
+      {Role::kShown, "graven, hot table, one by one", on_threads(terms.threads, hot_put(tables))}};
 }
 
 std::vector<Contestant> table_insert(const Terms& terms, const std::string& /*folder*/) {

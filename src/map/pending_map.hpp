@@ -73,6 +73,7 @@ class PendingMap final : public Core, private base::ForkGuard {
     Batch flushing;  // entries come and go by the flush only
   };
   static constexpr std::size_t kShards = 32;
+  static constexpr std::size_t kRowsAtATime = 256;  // of the store's
   /// So many bytes are flushed before the interval is over: many together, so that pages are
   /// written less often; of keys that come in order a cut needs no more than pays for its commit.
   static constexpr std::size_t kFlushedEarly = std::size_t{4} << 20U;

@@ -22,7 +22,7 @@ namespace {
 using LazyMap = MapTest;
 using std::chrono::milliseconds;
 
-TEST_F(LazyMap, LazyWritesComeWithTheFlush) {
+TEST_F(LazyMap, WritesComeWithTheFlush) {
   const Map map = open(lazy());
   map.set("a", 1);
   MapOptions reading;
@@ -42,7 +42,7 @@ TEST_F(LazyMap, LazyWritesComeWithTheFlush) {
   EXPECT_THROW(static_cast<void>(map.get("a")), ClosedError);
 }
 
-TEST_F(LazyMap, LazyFlushesByItself) {
+TEST_F(LazyMap, FlushesByItself) {
   MapOptions options = lazy();
   options.flush_interval = milliseconds(5);
   const Map map = open(options);
@@ -53,7 +53,7 @@ TEST_F(LazyMap, LazyFlushesByItself) {
   wait_until([&] { return reader.contains("a"); });
 }
 
-TEST_F(LazyMap, ALazyMapHasOneWriter) {
+TEST_F(LazyMap, HasOneWriter) {
   const Map map = open(lazy());
   map.set("a", 1);
   EXPECT_THROW(open(), UsageError);  // another mode, same process
@@ -84,7 +84,7 @@ TEST_F(LazyMap, ALazyMapHasOneWriter) {
   EXPECT_EQ(open().at("a"), Data(1));
 }
 
-TEST_F(LazyMap, ADeadLazyOwnerIsForgotten) {
+TEST_F(LazyMap, ADeadOwnerIsForgotten) {
   Child child([&](const Reporter& reporter) {
     const Map map = open(lazy());
     map.set("kept", 1);
@@ -103,7 +103,7 @@ TEST_F(LazyMap, ADeadLazyOwnerIsForgotten) {
   EXPECT_FALSE(map.contains("lost"));
 }
 
-TEST_F(LazyMap, AForkedChildHasNoPartInALazyMap) {
+TEST_F(LazyMap, AForkedChildHasNoPartInIt) {
   const Map map = open(lazy());
   map.set("a", 1);
   Child child([&] {

@@ -12,6 +12,7 @@
 
 #include "base/hash.hpp"
 #include "base/random.hpp"
+#include "store/hot_table.hpp"
 
 namespace graven::test {
 
@@ -24,6 +25,11 @@ inline constexpr int kSlow = 1;
 #endif
 
 inline std::uint64_t hash_of(std::string_view key) { return base::hash(key, 1); }
+
+inline void put(store::HotTable& table, std::string_view key, std::string_view value,
+                std::uint8_t kind = 0, bool dirty = false) {
+  table.put(key, hash_of(key), value, kind, dirty);
+}
 
 /// The seed of a random test, which prints it.
 inline std::uint64_t seed_of_test() { return Random().bits(); }
