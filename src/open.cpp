@@ -184,6 +184,7 @@ std::string_view take_query(std::string_view url, Options& options) {
 Opened open_sqlite(const std::string& path, const Options& options, Kind kind) {
   sqlite::Options settings;
   settings.read_only = options.read_only;
+  settings.create = options.create;
   settings.allow_network_file_system = options.allow_network_file_system;
   settings.synchronous = options.synchronous == Synchronous::kOff ? sqlite::Synchronous::kOff
                          : options.synchronous == Synchronous::kNormal
@@ -205,8 +206,24 @@ Opened open_file(const std::string& path, const Options& options, Kind kind) {
   if (options.read_only) {
     throw UsageError(path + ": read-only goes with persist=writethrough only");
   }
+  if (!options.create && options.persist == Persist::kMemory) {
+    throw_bad_url(path, "a store in memory is always a new one");
+  }
   if (options.persist == Persist::kLazy) return open_sqlite(path, options, kind);
   return Opened(std::make_shared<graph::Heap>(memory::open(path)));
+}
+
+/// Whether a URL is one of SQLite's names for a database in memory, which no file shall get by
+/// accident, or graven's.
+bool names_memory(std::string_view url) noexcept {
+  return url == "memory://" || url == ":memory:" || url == "sqlite:///:memory:";
+}
+
+Opened open_memory(std::string_view url, Options& options) {
+  if (options.read_only) throw_bad_url(url, "a new memory store cannot be read-only");
+  if (!options.create) throw_bad_url(url, "a store in memory is always a new one");
+  check_options(options);
+  return Opened(std::make_shared<graph::Heap>(memory::open("memory://")));
 }
 
 /// The heap of the store at a URL; settings the URL carries go into `options`.
@@ -219,10 +236,9 @@ Opened open_heap(std::string_view url, Options& options, Kind kind) {
     const std::string_view rest = take_query(url.substr(kMemory.size()), options);
     if (!rest.empty())
       throw_bad_url(url, "memory:// takes no path: each opening is a store of its own");
-    if (options.read_only) throw_bad_url(url, "a new memory store cannot be read-only");
-    check_options(options);
-    return Opened(std::make_shared<graph::Heap>(memory::open("memory://")));
+    return open_memory(url, options);
   }
+  if (names_memory(url)) return open_memory(url, options);
   for (const std::string_view scheme : {kSqlite, kLibsql}) {
     if (!url.starts_with(scheme)) continue;
     const std::string_view rest = take_query(url.substr(scheme.size()), options);
@@ -306,12 +322,14 @@ Map::Map(std::string_view url, const MapOptions& options) {
   check_slow(options.slow_operation);
   MapOptions own = options;
   check_memory(own.memory_mb, own.persist == Persist::kMemory);
-  if (own.persist == Persist::kMemory || url == "memory://") {
+  if (own.persist == Persist::kMemory || names_memory(url)) {
+    if (!own.create) throw_bad_url(url, "a map in memory is always a new one");
     own.persist = Persist::kMemory;
     session_ = map::open_in_memory(own);
     return;
   }
   Options settings{.read_only = options.read_only,
+                   .create = options.create,
                    .synchronous = options.synchronous,
                    .busy_timeout = options.busy_timeout,
                    .slow_operation = options.slow_operation,

@@ -47,11 +47,15 @@ enum class Checkpoint : std::uint8_t { kPassive, kFull, kRestart, kTruncate };
 enum class TempStore : std::uint8_t { kFile, kMemory };
 
 struct Options {
-  /// The keyspace; empty: the one used last in this store, "main" in a new one.
+  /// The keyspace, made where the store lacks it. Empty: "main", which is made only where the store
+  /// has no prefix at all; where it has others, root() and what needs one are KeyNotFound, which
+  /// names them, and what concerns the whole store (check(), backup(), prefixes()) works.
   std::string prefix{};
   /// repr() shows a child dict by this field of its, unquoted, instead of its uid.
   std::string link_field{};
   bool read_only = false;
+  /// Whether a store is made where there is none; else that is UnavailableError.
+  bool create = true;
   /// kLazy: the file holds a state the store once had, whole commits only, no older than the last
   /// flush; this process is its only writer. kMemory: the path is only a name.
   Persist persist = Persist::kWritethrough;
@@ -98,9 +102,9 @@ struct Options {
   std::size_t mmap_mb = 0;
   TempStore temp_store = TempStore::kFile;
 
-  /// Sets the option called `name` here (and "mode", "ro" or "rw") from text, as a URL does: times
-  /// in seconds, "on" or "off", names of enumerators as "normal". UsageError for a name there is
-  /// not and for a value it cannot have.
+  /// Sets the option called `name` here from text, as a URL does: times in seconds, "on" or "off",
+  /// names of enumerators as "normal". "mode" is "ro", "rw" (nothing is created) or "rwc".
+  /// UsageError for a name there is not and for a value it cannot have.
   void set(std::string_view name, std::string_view value);
 };
 
@@ -190,8 +194,9 @@ class Transactor {
 class Database {
  public:
   /// Opens the store at a path or URL: "state.db", "sqlite:///rel.db", "sqlite:////abs.db" (or
-  /// libsql://, of local files), "memory://". A URL may carry options by name, which win:
-  /// ?mode=ro&pool_size=20&synchronous=full. A new SQLite file is created with mode 0600.
+  /// libsql://, of local files), "memory://" (or ":memory:").
+  /// A URL may carry options by name, which win: ?mode=ro&pool_size=20&synchronous=full. A new
+  /// SQLite file is created with mode 0600.
   /// ForeignFileError for a file that is not graven's or of a newer format; CorruptionError;
   /// UnavailableError for one that cannot be opened; UsageError for a bad URL or option, and for a
   /// file that this process has open with another Options::persist. BusyError where a lazy store
@@ -256,8 +261,8 @@ class Database {
 
   // Prefixes.
   [[nodiscard]] std::string prefix() const;
-  /// A Database on another prefix of the same store; made when missing, and remembered as the
-  /// one used last. BadValueError for a name with ':' or control characters or over 200 bytes.
+  /// A Database on another prefix of the same store; made when missing. BadValueError for a name
+  /// with ':' or control characters or over 200 bytes.
   [[nodiscard]] Database with_prefix(std::string_view prefix) const;
   /// A name no prefix of this store has.
   [[nodiscard]] std::string new_prefix() const;

@@ -48,6 +48,8 @@ struct MapOptions {
   /// As Options::memory_mb, which it sets for the whole file.
   std::size_t memory_mb = 0;
   bool read_only = false;
+  /// As Options::create.
+  bool create = true;
   Synchronous synchronous = Synchronous::kNormal;
   std::chrono::milliseconds busy_timeout{30'000};
   /// As Options::slow_operation, which it sets for the whole file; nothing is slow with kMemory.
@@ -224,6 +226,8 @@ class Map {
   /// Whether this thread is in a transaction that reads and writes of the map are part of.
   [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] const std::string& name() const;
+  /// How the map keeps what is written; ClosedError once closed.
+  [[nodiscard]] Persist persist() const;
   [[nodiscard]] bool closed() const noexcept;
   /// Flushes, and ends this Map and its copies; idempotent.
   void close() const;

@@ -30,9 +30,11 @@
 namespace graven::python {
 namespace {
 
-Place<Dict> open_place(const std::optional<std::string>& url, const Options& options) {
+Place<Dict> open_place(const std::optional<std::string>& url, const Options& options,
+                       bool new_prefix) {
   const GilReleased release;
   Database database = url ? Database(*url, options) : open_from_environment(options);
+  if (new_prefix) database = database.with_prefix(database.new_prefix());
   Dict root = database.root();
   return {std::make_shared<Home>(std::move(database)), std::move(root)};
 }
@@ -61,10 +63,10 @@ auto with_database(const DatabaseHandle& self, Call&& call) {
 }
 
 void open(DatabaseHandle* self, const std::optional<std::string>& url, const std::string& prefix,
-          const std::string& link_field, bool read_only, const std::string& persist,
-          double flush_interval, std::int64_t pending_limit, std::int64_t memory_mb,
-          const std::string& synchronous, double busy_timeout, double transaction_limit,
-          double slow_operation, bool allow_network_file_system,
+          const std::string& link_field, bool read_only, bool create, bool new_prefix,
+          const std::string& persist, double flush_interval, std::int64_t pending_limit,
+          std::int64_t memory_mb, const std::string& synchronous, double busy_timeout,
+          double transaction_limit, double slow_operation, bool allow_network_file_system,
           const nb::typed<nb::dict, nb::str, nb::str>& settings) {
   Options options;
   for (const auto& [name, value] : settings) {
@@ -73,6 +75,7 @@ void open(DatabaseHandle* self, const std::optional<std::string>& url, const std
   options.prefix = prefix;
   options.link_field = link_field;
   options.read_only = read_only;
+  options.create = create;
   options.persist = persist_from(persist);
   options.flush_interval = milliseconds(flush_interval, "flush_interval");
   options.pending_limit = pending_limit_from(pending_limit);
@@ -82,7 +85,7 @@ void open(DatabaseHandle* self, const std::optional<std::string>& url, const std
   options.transaction_limit = milliseconds(transaction_limit, "transaction_limit");
   options.slow_operation = milliseconds(slow_operation, "slow_operation");
   options.allow_network_file_system = allow_network_file_system;
-  new (self) DatabaseHandle(open_place(url, options));
+  new (self) DatabaseHandle(open_place(url, options, new_prefix));
 }
 
 void set_prefix(DatabaseHandle& self, const std::string& prefix, bool require_empty) {
@@ -340,12 +343,12 @@ void bind_database(nb::module_& module) {
   auto type =
       nb::class_<DatabaseHandle, DictHandle>(module, "Database", "What graven.DB is made of.");
   type.def("__init__", open, nb::arg("url").none(), nb::arg("prefix") = "",
-           nb::arg("link_field") = "", nb::arg("read_only") = false,
-           nb::arg("persist") = "writethrough", nb::arg("flush_interval") = 1.0,
-           nb::arg("pending_limit") = std::int64_t{256} << 20, nb::arg("memory_mb") = 0,
-           nb::arg("synchronous") = "normal", nb::arg("busy_timeout") = 30.0,
-           nb::arg("transaction_limit") = 60.0, nb::arg("slow_operation") = 0.0,
-           nb::arg("allow_network_file_system") = false,
+           nb::arg("link_field") = "", nb::arg("read_only") = false, nb::arg("create") = true,
+           nb::arg("new_prefix") = false, nb::arg("persist") = "writethrough",
+           nb::arg("flush_interval") = 1.0, nb::arg("pending_limit") = std::int64_t{256} << 20,
+           nb::arg("memory_mb") = 0, nb::arg("synchronous") = "normal",
+           nb::arg("busy_timeout") = 30.0, nb::arg("transaction_limit") = 60.0,
+           nb::arg("slow_operation") = 0.0, nb::arg("allow_network_file_system") = false,
            nb::arg("settings") = nb::typed<nb::dict, nb::str, nb::str>(),
            "Opens the store at a path or URL, or without one that of the environment. `settings`:\n"
            "further options by name, as text.");

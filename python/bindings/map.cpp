@@ -356,7 +356,7 @@ std::size_t share_to_keep(std::size_t& memory_mb) {
 void open(MapHandle* self, const std::string& url, const std::string& name,
           const std::string& persist, std::int64_t hot_capacity, double flush_interval,
           std::int64_t warm_bytes, std::int64_t pending_limit, std::int64_t memory_mb,
-          bool read_only, const std::string& synchronous, double busy_timeout,
+          bool read_only, bool create, const std::string& synchronous, double busy_timeout,
           double slow_operation, bool allow_network_file_system) {
   MapOptions options;
   options.name = name;
@@ -369,6 +369,7 @@ void open(MapHandle* self, const std::string& url, const std::string& name,
   options.pending_limit = pending_limit_from(pending_limit);
   options.memory_mb = memory_from(memory_mb);
   options.read_only = read_only;
+  options.create = create;
   options.synchronous = synchronous_from(synchronous);
   options.busy_timeout = milliseconds(busy_timeout, "busy_timeout");
   options.slow_operation = milliseconds(slow_operation, "slow_operation");
@@ -379,9 +380,7 @@ void open(MapHandle* self, const std::string& url, const std::string& name,
     const GilReleased release;
     return Map(url, options);
   }();
-  const bool in_memory = options.persist == Persist::kMemory || url == "memory://";
-  new (self)
-      MapHandle(std::move(map), url, in_memory ? Persist::kMemory : options.persist, most_kept);
+  new (self) MapHandle(std::move(map), url, most_kept);
 }
 
 void bind_writing(nb::class_<MapHandle>& type) {
@@ -496,9 +495,9 @@ void bind_map(nb::module_& module) {
            nb::arg("persist") = "writethrough", nb::arg("hot_capacity") = 1'000'000,
            nb::arg("flush_interval") = 1.0, nb::arg("warm_bytes") = std::int64_t{64} << 20U,
            nb::arg("pending_limit") = std::int64_t{256} << 20U, nb::arg("memory_mb") = 0,
-           nb::arg("read_only") = false, nb::arg("synchronous") = "normal",
-           nb::arg("busy_timeout") = 30.0, nb::arg("slow_operation") = 0.0,
-           nb::arg("allow_network_file_system") = false,
+           nb::arg("read_only") = false, nb::arg("create") = true,
+           nb::arg("synchronous") = "normal", nb::arg("busy_timeout") = 30.0,
+           nb::arg("slow_operation") = 0.0, nb::arg("allow_network_file_system") = false,
            "Opens a map of the store at a path or URL.");
   type.def("get_many", get_many, nb::arg("keys"), nb::arg("default") = nb::none(),
            nb::sig("def get_many(self, keys: Iterable[str], default: Any = None) -> list[Any]"),

@@ -27,8 +27,8 @@ namespace nb = nanobind;
 namespace graven::python {
 
 struct MapHandle {
-  MapHandle(Map opened, std::string at, Persist mode, std::size_t most_kept)
-      : map(std::move(opened)), place(std::move(at)), persist(mode), kept(most_kept) {}
+  MapHandle(Map opened, std::string at, std::size_t most_kept)
+      : map(std::move(opened)), place(std::move(at)), persist(map.persist()), kept(most_kept) {}
   MapHandle(const MapHandle&) = delete;
   MapHandle& operator=(const MapHandle&) = delete;
   ~MapHandle();

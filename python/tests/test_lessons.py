@@ -365,5 +365,7 @@ def test_22_prefixes(path: str) -> None:
         assert db() == {"x": {"y": 1}}
         db.delete_prefix_immediately("ab")
         db["after"] = 1
-    with graven.DB(path) as db:
+    with pytest.raises(graven.KeyNotFound, match="'ab'"):  # not an empty "main"
+        graven.DB(path)
+    with graven.DB(path, prefix="ab") as db:
         assert db() == {"after": 1}

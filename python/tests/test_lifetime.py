@@ -158,7 +158,7 @@ def test_options(tmp_path: pathlib.Path) -> None:
         assert str(path) in db.name
         db["x"] = 1
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-    with graven.DB(path, read_only=True) as db:
+    with graven.DB(path, "app", read_only=True) as db:
         assert db.read_only
         assert db["x"] == 1
         with pytest.raises(graven.UsageError):
@@ -166,7 +166,7 @@ def test_options(tmp_path: pathlib.Path) -> None:
         with pytest.raises(graven.UsageError):
             db.incr("c")
         assert db.size_on_disk() > 0
-    with graven.DB(f"sqlite:///{path}?mode=ro") as db:
+    with graven.DB(f"sqlite:///{path}?mode=ro&prefix=app") as db:
         with pytest.raises(graven.UsageError):
             db["x"] = 2
     for wrong in (

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 import graven
@@ -19,18 +21,81 @@ def test_prefixes_are_apart(path: str) -> None:
             two.get_via_uid(one["x"].uid)
 
 
-def test_the_last_prefix_is_remembered(path: str) -> None:
+def test_the_default_is_main_whatever_others_opened(path: str) -> None:
     with graven.DB(path) as db:
         assert db.prefix == "main"
         db["where"] = "main"
     with graven.DB(path, prefix="other") as db:
         db["where"] = "other"
+        db.set_prefix("third")
+    with graven.DB(path) as db, graven.DB(path, read_only=True) as reader:
+        assert db["where"] == reader["where"] == "main"
+        assert set(db.prefixes()) == {"main", "other", "third"}
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_store_without_main_names_the_prefixes_it_has(path: str, read_only: bool) -> None:
+    with graven.DB(path, prefix="shop") as db:
+        db["x"] = 1
+    with pytest.raises(graven.KeyNotFound, match="no prefix 'main'; it has 'shop'"):
+        graven.DB(path, read_only=read_only)
+    with graven.DB(path, prefix="shop") as db:
+        assert db.prefixes() == ["shop"]  # nothing was made
+    with graven.DB(path, prefix="main") as db:  # who names it gets it
+        assert db() == {}
+    with graven.DB(path, read_only=read_only) as db:
+        assert db.prefix == "main"
+
+
+def test_the_message_names_a_few_of_many_prefixes(path: str) -> None:
+    with graven.DB(path, prefix="p0") as db:
+        for n in range(1, 9):
+            db.set_prefix(f"p{n}")
+    with pytest.raises(graven.KeyNotFound, match="'p0', 'p1', 'p2', 'p3', 'p4' and others"):
+        graven.DB(path)
+
+
+def test_main_is_made_beside_maps(path: str) -> None:
+    with graven.Map(path, "prices") as prices:
+        prices["a"] = 1
+    with pytest.raises(graven.KeyNotFound, match="has no prefix 'main'"):
+        graven.DB(path, read_only=True)
     with graven.DB(path) as db:
-        assert db["where"] == "other"
-        db.set_prefix("main")
-        assert db["where"] == "main"
-    with graven.DB(path) as db:
-        assert db["where"] == "main"
+        assert db() == {}
+
+
+def test_opening_a_prefix_that_is_there_writes_nothing(path: str) -> None:
+    with graven.DB(path) as db, graven.DB(path, prefix="other", busy_timeout=0.1):
+        entered, leave = threading.Event(), threading.Event()
+
+        def write() -> None:
+            with db.transaction():
+                db["x"] = 1
+                entered.set()
+                leave.wait()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        entered.wait()
+        try:
+            for prefix in ("other", None, "main", "other"):
+                with graven.DB(path, prefix=prefix, busy_timeout=0.1) as opened:
+                    assert opened.prefix == (prefix or "main")
+                    with opened.with_prefix("other") as other:
+                        assert other.prefix == "other"
+            with pytest.raises(graven.BusyError):
+                graven.DB(path, prefix="a new one", busy_timeout=0.1)
+        finally:
+            leave.set()
+            writer.join()
+
+
+def test_new_prefix_in_a_store_without_main(path: str) -> None:
+    with graven.DB(path, prefix="shop") as db:
+        db["x"] = 1
+    with graven.DB(path, new_prefix=True) as db:
+        assert db() == {}
+        assert set(db.prefixes()) == {"shop", db.prefix}
 
 
 def test_set_prefix_moves_the_root_and_leaves_handles(file_db: graven.DB) -> None:
@@ -118,8 +183,8 @@ def test_deleting_ones_own_prefix(path: str) -> None:
         assert db.check().nodes == 1
     with graven.DB(path, prefix="mine") as db:
         assert db() == {"new": 1}
-    with graven.DB(path) as db:
-        assert db() == {"new": 1}
+    with pytest.raises(graven.KeyNotFound, match="'mine'"):
+        graven.DB(path)
 
 
 @pytest.mark.parametrize("name", ["a:b", ":", "x\0", "x\n", "n" * 201, "é" * 101])
@@ -139,5 +204,5 @@ def test_good_names(path: str, name: str) -> None:
         db["x"] = {"y": {}}
         assert db["x"].uid.startswith(name + ":D")
         assert db.get_via_uid(db["x"]["y"].uid).uid == db["x"]["y"].uid
-    with graven.DB(path) as db:
-        assert db.prefix == name
+    with graven.DB(path, prefix=name, read_only=True) as db:
+        assert db() == {"x": {"y": {}}}

@@ -118,8 +118,7 @@ Option Verb::database(std::string& target, const char* about) {
 }
 void Verb::where(Where& target) {
   database(target.database);
-  value("-p,--prefix", target.prefix, "Keyspace in the database (default: the one used last)")
-      .named("NAME");
+  value("-p,--prefix", target.prefix, "Keyspace in the database (default: main)").named("NAME");
 }
 Option Verb::json(bool& target, const char* about) { return flag("--json", target, about); }
 

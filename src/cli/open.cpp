@@ -16,7 +16,7 @@ namespace graven::cli {
 std::string file_of(const std::string& url) {
   std::string path = url;
   if (path.starts_with("sqlite:///")) path.erase(0, 10);
-  if (path.find("://") != std::string::npos || path.starts_with("memory:")) return {};
+  if (path.find("://") != std::string::npos || path == ":memory:") return {};
   // What follows '?' is options, in a URL only: a plain path may contain one.
   if (url != path) path.resize(std::min(path.size(), path.find('?')));
   return path;

@@ -24,7 +24,7 @@ class Option;
 
 namespace graven::cli {
 
-/// Which database, and which keyspace in it (empty: the one used last).
+/// Which database, and which keyspace in it (empty: "main").
 struct Where {
   std::string database{};
   std::string prefix{};

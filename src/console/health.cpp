@@ -44,8 +44,13 @@ std::vector<Check> check_readiness(const Database& db, const std::string& path,
     result.what = result.ok ? "open" : "closed";
   }));
   checks.push_back(check("read", [&](Check& result) {
-    const std::size_t entries = db.snapshot().root().size();  // never from memory
-    result.what = fmt::format("{} entries in the root", entries);
+    const Snapshot now = db.snapshot();  // never from memory
+    if (db.prefix_in_use(db.prefix())) {
+      result.what =
+          fmt::format("{} entries in the root of the prefix '{}'", now.root().size(), db.prefix());
+    } else {
+      result.what = fmt::format("no prefix '{}', and {} others", db.prefix(), db.prefixes().size());
+    }
   }));
   checks.push_back(check("wal", [&](Check& result) {
     const std::uint64_t bytes = db.stats().file.wal_bytes;

@@ -24,6 +24,7 @@ Key counter_key(const Session& session, std::string_view counter) {
 }  // namespace
 
 Dict root_of(const std::shared_ptr<Scope>& scope) {
+  scope->session().require_prefix();
   return Dict(std::make_shared<const Pin>(scope, scope->session().root(), NodeKind::kDict, true));
 }
 

@@ -59,7 +59,10 @@ class Session {
   void close_flushed();
 
   [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
-  [[nodiscard]] std::int64_t prefix_id() const noexcept { return prefix_id_.load(); }
+  [[nodiscard]] std::int64_t prefix_id() const {
+    require_prefix();
+    return prefix_id_.load();
+  }
   [[nodiscard]] NodeId root() const noexcept { return root_.load(); }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] store::Limits limits() const noexcept {
@@ -67,8 +70,12 @@ class Session {
   }
   [[nodiscard]] std::uint64_t store_constant() const noexcept { return store_constant_; }
 
-  /// Finds the prefix, or makes it with an empty root.
+  /// Finds the prefix, or makes it with an empty root. Where no prefix was asked for, and the store
+  /// has others but not the default one, there is none: the session then serves what concerns the
+  /// whole store, such as a check or a backup.
   void open_prefix();
+  /// KeyNotFound where the session has no prefix, with the names of those that the store has.
+  void require_prefix() const;
 
   Pins& pins() noexcept { return *pins_; }
   Watches watches;
@@ -84,6 +91,7 @@ class Session {
   std::atomic<bool> closed_{false};
   std::mutex prefix_mutex_;
   std::string prefix_;
+  std::string missing_;  // why there is no prefix; set while opening
   std::atomic<std::int64_t> prefix_id_{0};
   std::atomic<NodeId> root_{0};
 };

@@ -24,16 +24,27 @@ constexpr std::string_view kDefaultPrefix = "main";
 
 Key prefix_key(const std::string& name) { return {.space = Space::kPrefix, .name = name}; }
 
-std::string name_of_prefix(View& view, std::int64_t id) {
+bool has_prefix_id(View& view, std::int64_t id) {
   Range range{.space = Space::kPrefix};
   for (;;) {
     const std::vector<Row> rows = view.scan(range, 256);
     for (const Row& row : rows) {
-      if (row.record.integers[0] == id) return row.key.name;
+      if (row.record.integers[0] == id) return true;
     }
-    if (rows.size() < 256) return {};
+    if (rows.size() < 256) return false;
     range.after = rows.back().key.name;
   }
+}
+
+/// The names of a few prefixes, for a message: "'a', 'b' and others"; empty where there is none.
+std::string some_prefixes(View& view) {
+  constexpr std::size_t kNamed = 5;
+  const std::vector<Row> rows = view.scan({.space = Space::kPrefix}, kNamed + 1);
+  std::string names;
+  for (std::size_t i = 0; i < std::min(rows.size(), kNamed); ++i) {
+    names += fmt::format("{}'{}'", i == 0 ? "" : ", ", rows[i].key.name);
+  }
+  return rows.size() > kNamed ? names + " and others" : names;
 }
 
 /// An id no prefix has; three bytes at most, for every node's row carries it.
@@ -41,7 +52,7 @@ std::int64_t free_prefix_id(View& view) {
   std::random_device device;
   std::uniform_int_distribution<std::int64_t> any(2, (1 << 23) - 1);
   std::int64_t id = 1;
-  while (!name_of_prefix(view, id).empty()) id = any(device);
+  while (has_prefix_id(view, id)) id = any(device);
   return id;
 }
 
@@ -137,6 +148,10 @@ void Session::close_flushed() {
   use_.end();
 }
 
+void Session::require_prefix() const {
+  if (root_.load() == 0) throw KeyNotFound(missing_);
+}
+
 void Session::open_prefix() {
   const std::scoped_lock lock(prefix_mutex_);
   store::Backend& backend = heap_->backend();
@@ -147,28 +162,26 @@ void Session::open_prefix() {
   {
     const std::unique_ptr<View> view = backend.view();
     heap_->look_for_leftovers(*view);  // in the same read
-    const std::optional<Record> clock = view->load(store::clock_key());
-    const std::int64_t last = clock ? clock->integers[1] : 0;
-    const auto find = [&] { return view->load(prefix_key(prefix_)); };
-    const bool any = prefix_.empty();  // the one used last
-    if (any) prefix_ = kDefaultPrefix;
-    std::optional<Record> known = find();
-    if (any && last != 0 && (!known || known->integers[0] != last)) {
-      if (std::string name = name_of_prefix(*view, last); !name.empty()) {
-        prefix_ = std::move(name);
-        known = find();
-      }
-    }
-    if (known && (known->integers[0] == last || backend.read_only())) {
+    const bool by_default = prefix_.empty();
+    if (by_default) prefix_ = kDefaultPrefix;
+    if (const std::optional<Record> known = view->load(prefix_key(prefix_))) {
       adopt(*known);
       return;
     }
-  }
-  if (backend.read_only()) {
-    throw KeyNotFound(
-        fmt::format("{} has no prefix '{}', and it is open read-only: nothing can be made "
-                    "in it",
-                    backend.name(), prefix_));
+    if (by_default || backend.read_only()) {
+      // Who named no prefix shall not find an empty one where others have data.
+      const std::string others = some_prefixes(*view);
+      if (!others.empty() || backend.read_only()) {
+        missing_ = fmt::format(
+            "{} has no prefix '{}'; it has {}: {}", backend.name(), prefix_,
+            others.empty() ? "none" : others,
+            backend.read_only()
+                ? "open one that it has, or open it for writing to make a new one"
+                : fmt::format("open one of those by name, or name '{}' to make it", prefix_));
+        if (!by_default) throw KeyNotFound(missing_);
+        return;
+      }
+    }
   }
   Record opened;
   heap_->store().write(

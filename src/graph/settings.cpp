@@ -58,7 +58,13 @@ T one_of(std::string_view text, const std::array<std::pair<std::string_view, T>,
   throw BadValue{"one of " + names};
 }
 
-constexpr std::array<std::pair<std::string_view, bool>, 2> kModes{{{"ro", true}, {"rw", false}}};
+struct Mode {
+  bool read_only;
+  bool create;
+};
+// As in SQLite's URIs.
+constexpr std::array<std::pair<std::string_view, Mode>, 3> kModes{
+    {{"ro", {true, false}}, {"rw", {false, false}}, {"rwc", {false, true}}}};
 constexpr std::array<std::pair<std::string_view, Synchronous>, 3> kSynchronous{
     {{"off", Synchronous::kOff}, {"normal", Synchronous::kNormal}, {"full", Synchronous::kFull}}};
 constexpr std::array<std::pair<std::string_view, Persist>, 3> kPersist{
@@ -82,7 +88,13 @@ constexpr int kMostConnections = 1000;
 constexpr int kMostPages = 1 << 30;
 
 constexpr std::array kSettings{
-    Setting{"mode", [](Options& o, std::string_view v) { o.read_only = one_of(v, kModes); }},
+    Setting{"mode",
+            [](Options& o, std::string_view v) {
+              const Mode mode = one_of(v, kModes);
+              o.read_only = mode.read_only;
+              o.create = mode.create;
+            }},
+    Setting{"create", [](Options& o, std::string_view v) { o.create = truth(v); }},
     Setting{"prefix", [](Options& o, std::string_view v) { o.prefix = v; }},
     Setting{"link_field", [](Options& o, std::string_view v) { o.link_field = v; }},
     Setting{"persist", [](Options& o, std::string_view v) { o.persist = one_of(v, kPersist); }},

@@ -371,6 +371,7 @@ bool Map::in_transaction() const { return session_->core().in_transaction(); }
 
 const std::string& Map::name() const { return session_->name(); }
 
+Persist Map::persist() const { return session_->core().persist(); }
 bool Map::closed() const noexcept { return session_->closed(); }
 
 void Map::close() const { session_->close(); }

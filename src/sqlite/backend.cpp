@@ -20,6 +20,8 @@
 #include <unistd.h>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "base/fork.hpp"
 #include "sqlite/change_ring.hpp"
 #include "sqlite/copy.hpp"
@@ -70,6 +72,11 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
   traffic_.name = name;
   file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
   const Header header = check_header(target_, file_);
+  if (!options_.create && !options_.read_only && (header.empty || header.blank)) {
+    throw UnavailableError(
+        fmt::format("{} {}, and it was to be opened without making a store; check the path", name,
+                    file_.exists ? "is empty" : "does not exist"));
+  }
   if (options_.read_only) {
     if (header.empty || header.blank) {
       throw UnavailableError(name +

@@ -27,6 +27,7 @@ enum class CheckpointMode { kPassive, kFull, kRestart, kTruncate };
 
 struct Options {
   bool read_only = false;
+  bool create = true;  ///< make a store where there is none
   bool allow_network_file_system = false;
   bool immutable =
       false;  ///< with read_only: nobody changes the file, so nothing is locked or made
@@ -47,7 +48,7 @@ struct Options {
 /// is the system's, which the program may yet want to configure.
 void prepare();
 
-/// Opens the store at `path`, and makes one where there is no file or an empty one.
+/// Opens the store at `path`, and makes one where there is no file or an empty one, if told to.
 /// UsageError, UnavailableError, ForeignFileError or CorruptionError where that cannot be.
 std::unique_ptr<store::Backend> open(const std::string& path, const Options& options = {});
 

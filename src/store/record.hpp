@@ -108,7 +108,7 @@ struct Schema {
 const Schema& schema(Space space) noexcept;
 
 /// The store's clock: a record of kPrefix whose integers are {last id given out, id of the
-/// prefix used last}. Every commit that changes something clocked advances it, so it tells whether
+/// prefix made last}. Every commit that changes something clocked advances it, so it tells whether
 /// such a commit is durable.
 inline Key clock_key() { return Key{.space = Space::kPrefix}; }
 /// Whether commits that change the space advance the clock. Counters and items of maps have neither

@@ -321,6 +321,16 @@ def test_prefixes(graven):
         assert "main, other" in message or "other, main" in message
 
 
+def test_a_store_without_main(graven):
+    graven.set("x", "1", "--prefix", "shop")
+    for arguments in (["get", "state.db"], ["ls", "state.db"], ["set", "state.db", "y", "1"]):
+        message = graven.error(*arguments, status=1)
+        assert "no prefix 'main'" in message and "'shop'" in message
+    for verb in ("check", "stats", "collect", "doctor"):
+        graven.run(verb, "state.db")
+    assert json.loads(graven.run("get", "state.db", "-p", "shop")) == {"x": 1}
+
+
 def test_urls(graven):
     graven.run("set", "sqlite:///state.db", "a", "1")
     assert graven.get("a") == 1

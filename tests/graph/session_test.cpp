@@ -96,17 +96,45 @@ TEST_P(Sessions, AUidOfAnotherPrefixFindsNothingHere) {
 
 // --- Prefixes
 
-TEST_P(Sessions, TheFirstPrefixIsMainAndTheLastIsRemembered) {
+TEST_P(Sessions, ThePrefixIsMainWhateverOthersOpened) {
   EXPECT_EQ(db.prefix(), "main");
   if (!persistent()) return;
   for (const std::string name : {"second", "main", "third"}) {
     Options options;
     options.prefix = name;
     EXPECT_EQ(Database(url(), options).prefix(), name);
-    EXPECT_EQ(Database(url()).prefix(), name);
+    EXPECT_EQ(Database(url()).prefix(), "main");
   }
-  EXPECT_EQ(Database("sqlite:///" + url() + "?prefix=main").prefix(), "main");
-  EXPECT_EQ(Database(url()).prefix(), "main");
+  EXPECT_EQ(Database("sqlite:///" + url() + "?prefix=second").prefix(), "second");
+}
+
+// A store without "main" is not given an empty one; what concerns the whole store works.
+TEST_P(Sessions, AStoreWithoutMainServesTheWholeStoreAndNamesItsPrefixes) {
+  if (!persistent()) return;
+  { Database(url(), {.prefix = "shop"})["x"] = 1; }
+  db.delete_prefix_immediately("main");
+  for (const bool read_only : {false, true}) {
+    const Database other(url(), {.read_only = read_only});
+    EXPECT_TRUE(other.check().ok());
+    EXPECT_EQ(other.prefixes(), std::vector<std::string>{"shop"});
+    for (const std::function<void()>& use : std::initializer_list<std::function<void()>>{
+             [&] { (void)other.root(); }, [&] { (void)other["x"].value(); },
+             [&] { (void)other.snapshot().root(); }, [&] { (void)other.count("n"); },
+             [&] { (void)other.transactor()["x"].value(); }}) {
+      try {
+        use();
+        ADD_FAILURE() << "not refused";
+      } catch (const KeyNotFound& error) {
+        EXPECT_NE(std::string(error.what()).find("'shop'"), std::string::npos) << error.what();
+      }
+    }
+    if (!read_only) {
+      EXPECT_THROW(other["x"] = 1, KeyNotFound);
+      EXPECT_THROW((void)other.new_dict(), KeyNotFound);
+      EXPECT_THROW(other.incr("n"), KeyNotFound);
+      EXPECT_EQ(other.with_prefix("shop")["x"].get<int>(), 1);
+    }
+  }
 }
 
 TEST_P(Sessions, PrefixesAreIndependent) {

@@ -18,18 +18,20 @@ class DB(_graven.Database):
     """The root dict of one prefix (an independent keyspace) in one store.
 
     `path_or_url` is the path of a SQLite file, `sqlite:///relative.db`,
-    `sqlite:////absolute.db` or `memory://`; a URL may carry options by name, which win
-    (`?mode=ro&pool_size=20`). Without one the environment names the store: DATABASE_URL, with
+    `sqlite:////absolute.db` or `memory://` (or `:memory:`); a URL may carry options by name, which
+    win (`?mode=ro&pool_size=20`). Without one the environment names the store: DATABASE_URL, with
     DB_POOL_SIZE, DB_SEPARATE_READ_WRITE, DB_KEEP_ALIVE_TIMEOUT, DB_ENABLE_WAL, DB_BUSY_TIMEOUT and
     DB_SYNCHRONOUS where they are set.
 
     It is used like a dict: `db["person"] = {"name": "Ada"}`, `db["person"]["name"]`.
     Close it with close(), or use it in a with statement.
 
-    prefix: the keyspace; by default the one used last in this store.
+    prefix: the keyspace, made where the store lacks it; by default "main". Without one, a store
+        that has other prefixes but no "main" raises KeyNotFound, which names them.
     link_field: repr() shows a nested dict by this field of its, instead of its uid.
     read_only: nothing can be written through this object.
-    new_prefix: start in a prefix of its own, under a new name.
+    create: make a store where there is none; with False that raises UnavailableError.
+    new_prefix: start in a prefix of its own, under a new name; `prefix` is not looked at.
     persist: "writethrough" (a write is in the file when it returns), "lazy" (commits are flushed in
         the background, in order and whole, at the latest by flush() and close(); this process is
         the only writer, others may read) or "memory" (nothing is stored, the path is a name).
@@ -68,6 +70,7 @@ class DB(_graven.Database):
         link_field: str | None = None,
         *,
         read_only: bool = False,
+        create: bool = True,
         new_prefix: bool = False,
         persist: str = "writethrough",
         flush_interval: float = 1.0,
@@ -93,6 +96,8 @@ class DB(_graven.Database):
             prefix=prefix or "",
             link_field=link_field or "",
             read_only=read_only,
+            create=create,
+            new_prefix=new_prefix,
             persist=persist,
             flush_interval=flush_interval,
             pending_limit=pending_limit,
@@ -117,8 +122,6 @@ class DB(_graven.Database):
         self._opened = True
         if persist == "lazy":
             flush_at_exit(self)
-        if new_prefix:
-            self.set_prefix(self.new_prefix())
 
     def with_prefix(self, prefix: str) -> DB:
         """A DB on another prefix of the same store, to be closed for itself."""

@@ -32,6 +32,7 @@ class Map(_graven.FlatMap):
     pending_limit: from so many bytes of unflushed writes on, writers of a lazy map wait.
     memory_mb: as for DB, for the whole file.
     read_only: nothing can be written through this object.
+    create: make a store where there is none; with False that raises UnavailableError.
     synchronous: "normal" (a write survives a crash of the process), "full" (a loss of power too)
         or "off" (an orderly exit only).
     busy_timeout: how many seconds a write waits for other writers before BusyError.
@@ -51,6 +52,7 @@ class Map(_graven.FlatMap):
         pending_limit: int = 256 << 20,
         memory_mb: int = 0,
         read_only: bool = False,
+        create: bool = True,
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
         slow_operation: float = 0.0,
@@ -66,6 +68,7 @@ class Map(_graven.FlatMap):
             pending_limit=pending_limit,
             memory_mb=memory_mb,
             read_only=read_only,
+            create=create,
             synchronous=synchronous,
             busy_timeout=busy_timeout,
             slow_operation=slow_operation,
