@@ -95,6 +95,7 @@ BackupReport restore(std::string_view backup, std::string_view path,
   PartialFile copy(target);
   copy_whole_file(source, copy, options.progress);
   BackupReport report = prove(copy, source.name);
+  copy.stamp();
   copy.sync();
   report.path = target.path;
   report.replaced = copy.put_in_place(mode);

@@ -37,6 +37,7 @@ std::string copy_aside(store::Backend& backend) {
       PartialFile::require_place(target, PartialFile::Mode::kNew);
       PartialFile copy(target);
       backend.copy_to(copy.as_target().path, {});
+      copy.stamp();
       copy.sync();
       static_cast<void>(copy.put_in_place(PartialFile::Mode::kNew));
       return path;

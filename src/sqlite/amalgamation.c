@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
 **
-** SQLite's amalgamation, and what fork() needs of its insides (src/sqlite/fork.hpp says why).
-** Compiled only where SQLite is bundled: nothing outside the amalgamation can reach these
-** statics.
+** SQLite's amalgamation, and what fork() needs of its insides (src/sqlite/fork.hpp says why), as
+** does the look at a store's files (stamp.hpp, store_files.hpp). Compiled only where SQLite is
+** bundled: nothing outside the amalgamation can reach these statics.
 **
 ** Always holds: between graven_sqlite_fork_prepare() and _parent() or _child() the calling
 ** thread owns every static mutex of SQLite, so no other thread is inside the inode table, the
@@ -59,4 +59,39 @@ void graven_sqlite_fork_child(void) {
   wsdPrng.s[0] = 0; /* else parent and child draw the same WAL salts */
   randomnessPid = 0;
   forkLeaveAll();
+}
+
+/* The stamp of the first page, as the connection's transaction sees it (stamp.hpp). */
+void graven_sqlite_read_stamp(sqlite3* db, unsigned char* stamp) {
+  Btree* tree = db->aDb[0].pBt;
+  u32 word;
+  int i;
+  sqlite3BtreeEnter(tree);
+  for (i = 0; i < 5; i++) {
+    sqlite3BtreeGetMeta(tree, 9 + i, &word);
+    sqlite3Put4byte(stamp + 4 * i, word);
+  }
+  sqlite3BtreeLeave(tree);
+}
+
+/* Inside a write transaction. Words 9 to 13 of the header lie at its bytes 72 to 91. */
+int graven_sqlite_write_stamp(sqlite3* db, const unsigned char* stamp) {
+  Btree* tree = db->aDb[0].pBt;
+  int code = SQLITE_OK;
+  int i;
+  sqlite3BtreeEnter(tree);
+  for (i = 0; i < 5 && code == SQLITE_OK; i++) {
+    code = sqlite3BtreeUpdateMeta(tree, 9 + i, sqlite3Get4byte(stamp + 4 * i));
+  }
+  sqlite3BtreeLeave(tree);
+  return code;
+}
+
+/* The descriptor of a file of the default layer, or of the WAL index that belongs to it; -1: it is
+** of another layer, or has none. */
+int graven_sqlite_descriptor(sqlite3_file* file, int index) {
+  unixFile* self = (unixFile*)file;
+  if (file->pMethods != &posixIoMethods) return -1;
+  if (!index) return self->h;
+  return self->pShm != 0 ? self->pShm->pShmNode->hShm : -1;
 }

@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <fcntl.h>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -30,12 +29,15 @@
 #include "sqlite/fork.hpp"
 #include "sqlite/format.hpp"
 #include "sqlite/mend.hpp"
+#include "sqlite/opening.hpp"
 #include "sqlite/owners.hpp"
 #include "sqlite/pool.hpp"
 #include "sqlite/read_transaction.hpp"
+#include "sqlite/stamp.hpp"
 #include "sqlite/view.hpp"
 #include "sqlite/wal_index.hpp"
 #include "sqlite/wal_lock.hpp"
+#include "sqlite/whole_file.hpp"
 #include "sqlite/write_transaction.hpp"
 
 namespace graven::sqlite {
@@ -45,7 +47,6 @@ using store::Record;
 
 constexpr std::int64_t kLeastWalKept = std::int64_t{16} << 20;
 constexpr std::int64_t kPageInWal = 2048 + 24;
-constexpr auto kFileLookedAtFor = std::chrono::milliseconds(1);
 constexpr auto kMarkPatience = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -55,6 +56,7 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
       target_{name, resolve(name), file_layer_over(options.vfs), options.busy_timeout, &traffic_},
       page_cache_bytes_(options.cache_bytes),
       owners_(target_.path),
+      standing_(target_.name, owners_),
       writer_([this] { return open_writer(); }, {.name = name,
                                                  .role = "write",
                                                  .limit = 1,
@@ -71,11 +73,17 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
       ring_(target_.path, options.read_only) {
   traffic_.name = name;
   file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
-  const Header header = check_header(target_, file_);
+  require_one_name(target_);
+  Header header = require_own_files(target_);
   if (!options_.create && !options_.read_only && (header.empty || header.blank)) {
     throw UnavailableError(
         fmt::format("{} {}, and it was to be opened without making a store; check the path", name,
                     file_.exists ? "is empty" : "does not exist"));
+  }
+  if (!header.exists && !options_.read_only) {
+    make();
+    file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
+    header = require_own_files(target_);
   }
   if (options_.read_only) {
     if (header.empty || header.blank) {
@@ -92,17 +100,48 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
     identity_ = file_.identity();
   }
   bound_caches();
-  const Lease lease = readers_.lease(options_.busy_timeout, "opening the store");
-  format_ = read_format(*lease, options_.read_only);
+  traffic_.before_checkpoint = [this](Connection& writer) { return commit_stamp(writer); };
+  traffic_.after_checkpoint = [this] { standing_.main_moved(); };
+  {
+    const Lease lease = readers_.lease(options_.busy_timeout, "opening the store");
+    format_ = read_format(*lease, options_.read_only);
+  }
+  if (!options_.read_only && header.epoch == 0) mark_file();
 }
 
+SqliteBackend::~SqliteBackend() {
+  // In the child of a fork it is the parent's, connection and all.
+  if (wal_index_generation_ != base::fork_generation()) static_cast<void>(wal_index_.release());
+  if (generation_ != base::fork_generation() || !standing_.has_written() || standing_.lost()) {
+    return;
+  }
+  try {
+    // The last connection's close is a checkpoint too.
+    const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "closing");
+    lease->set_deadline(std::chrono::steady_clock::now());
+    if (!may_begin_wal(lease->handle())) static_cast<void>(commit_stamp(*lease));
+  } catch (const std::exception&) {
+    // Somebody else writes, or it cannot be opened any more.
+  }
+}
+
+/// A new store, made elsewhere and then given its name: so a -journal is never a store's.
+void SqliteBackend::make() {
+  PartialFile file(target_);
+  {
+    Connection connection(file.as_target(), file.as_target().path, SQLITE_OPEN_READWRITE);
+    connection.execute("PRAGMA journal_mode = MEMORY");
+    connection.execute("PRAGMA synchronous = OFF");
+    create_store(connection);
+  }
+  file.stamp();
+  file.sync();
+  // Where somebody else was first, his is the store.
+  static_cast<void>(file.put_if_absent());
+}
+
+/// Of a file that was there and empty.
 void SqliteBackend::create() {
-#ifdef GRAVEN_SQLITE_SYSTEM
-  // A SQLite of somebody else's making makes files readable to all, so the file is made here.
-  // The descriptor is never closed: that would drop the locks of another thread that has
-  // opened the new file in the meantime.
-  static_cast<void>(::open(target_.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-#endif
   {
     const Lease lease = writer_.lease(options_.busy_timeout, "making the store");
     create_store(*lease);
@@ -120,6 +159,7 @@ std::unique_ptr<Connection> SqliteBackend::open_reader() {
   auto connection = std::make_unique<Connection>(
       target_, immutable_ ? immutable_uri(target_.path) : target_.path, flags);
   require_same_file();
+  if (!immutable_) require_own_index(target_, *connection);
   if (!options_.read_only) connection->execute("PRAGMA query_only = ON");
   if (!immutable_) connection->outlive_commits();
   connection->set_cache(options_.cache_bytes / kReaderPart);
@@ -128,10 +168,9 @@ std::unique_ptr<Connection> SqliteBackend::open_reader() {
 }
 
 std::unique_ptr<Connection> SqliteBackend::open_writer() {
-  const int create = identity_.empty() ? SQLITE_OPEN_CREATE : 0;
-  auto connection =
-      std::make_unique<Connection>(target_, target_.path, SQLITE_OPEN_READWRITE | create);
-  if (create == 0) require_same_file();
+  auto connection = std::make_unique<Connection>(target_, target_.path, SQLITE_OPEN_READWRITE);
+  require_same_file();
+  require_own_index(target_, *connection);
   connection->set_cache(options_.cache_bytes / kWriterPart);
   traffic_.checkpoint_after_commits(*connection);
   // What commits use all the time is not cut off to be made again.
@@ -230,15 +269,67 @@ const store::MarkWords* SqliteBackend::live_mark() {
 }
 
 /// A commit for its own sake: the mark of a WAL that is still empty can come again over other data.
-/// It has to change something, or SQLite writes nothing.
 void SqliteBackend::leave_blank_mark() {
   if (options_.read_only) return;
   try {
     const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "the first commit");
     lease->set_deadline(std::chrono::steady_clock::now() + kMarkPatience);
-    lease->try_execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('opening', random())");
+    if (kWritesStamps) {
+      static_cast<void>(commit_stamp(*lease));
+    } else {
+      // It has to change something, or SQLite writes nothing.
+      lease->try_execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('opening', random())");
+    }
   } catch (const BusyError&) {
     // Somebody writes, which is as good.
+  }
+}
+
+/// A commit of a new stamp and nothing else, of which the others are told that it is. False when
+/// the write lock is not to be had in time.
+bool SqliteBackend::commit_stamp(Connection& connection) noexcept {
+  if (!kWritesStamps) return true;
+  if (connection.try_execute("BEGIN IMMEDIATE") != SQLITE_OK) return false;
+  struct Told {
+    sqlite3* connection;
+    const store::MarkWords* live;
+    ChangeRing* ring;
+    store::Mark before;
+  } told{connection.handle(), live_mark_.load(), ring_in_use_.load(std::memory_order_acquire), {}};
+  if (told.live != nullptr && told.ring != nullptr) {
+    told.before = store::read_mark(*told.live);
+    before_write_unlock(
+        told.connection,
+        [](void* context) {
+          const Told& self = *static_cast<const Told*>(context);
+          before_write_unlock(self.connection, nullptr, nullptr);
+          self.ring->publish(self.before, store::read_mark(*self.live), {}, 0);
+        },
+        &told);
+  }
+  const bool done = write_stamp(connection.handle()) == SQLITE_OK &&
+                    connection.try_execute("COMMIT") == SQLITE_OK;
+  if (!done) connection.try_execute("ROLLBACK");
+  before_write_unlock(told.connection, nullptr, nullptr);
+  return done;
+}
+
+/// A checkpoint leaves the main file with a stamp that no earlier state of it has.
+int SqliteBackend::checkpoint(Connection& writer, int mode) {
+  if (!may_begin_wal(writer.handle())) static_cast<void>(commit_stamp(writer));
+  return traffic_.checkpoint(writer.handle(), mode);
+}
+
+/// The stamp of a store that has none, from before there were any.
+void SqliteBackend::mark_file() noexcept {
+  try {
+    const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "opening the store");
+    lease->set_deadline(std::chrono::steady_clock::now());
+    if (commit_stamp(*lease)) {
+      static_cast<void>(traffic_.checkpoint(lease->handle(), SQLITE_CHECKPOINT_TRUNCATE));
+    }
+  } catch (const std::exception&) {
+    // In use elsewhere: the next to open it alone does it.
   }
 }
 
@@ -252,16 +343,11 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
   if (options_.read_only) {
     throw UsageError(target_.name + " was opened read-only; open it for writing to change it");
   }
-  if (refused_.load() && !claimed_.load()) {
+  standing_.require();
+  if (standing_.doubtful() && !claimed_.load()) {
     throw UnavailableError("an earlier commit to " + target_.name +
                            " failed and may or may not be there, so nothing more is written; "
                            "check the disk, then close the store and open it again");
-  }
-  // Whoever writes without a pause is not told of a file that went a moment ago.
-  const auto now = std::chrono::steady_clock::now();
-  if (now - file_looked_at_.load(std::memory_order_relaxed) > kFileLookedAtFor) {
-    require_same_file();
-    file_looked_at_.store(now, std::memory_order_relaxed);
   }
   Lease lease = writer_.lease(deadline, "a transaction");
   if (!owners_.join_writers()) throw_claimed();
@@ -273,7 +359,13 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
                     ", which did not end its transaction in time; wait longer, or end it there");
   }
   if (code != SQLITE_OK) lease->fail(code);
-  return std::make_unique<SqliteTransaction>(target_.name, std::move(lease), refused_, live_mark_);
+  try {
+    standing_.before_commit(*lease);
+  } catch (...) {
+    lease->try_execute("ROLLBACK");
+    throw;
+  }
+  return std::make_unique<SqliteTransaction>(target_.name, std::move(lease), standing_, live_mark_);
 }
 
 void SqliteBackend::throw_claimed() const {

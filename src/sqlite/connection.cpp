@@ -6,6 +6,8 @@
 // One thread at a time.
 #include "sqlite/connection.hpp"
 
+#include <graven/error.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -22,7 +24,8 @@ Connection::Connection(const Target& target, const std::string& location, int fl
       traffic_(target.traffic),
       tables_(*this) {
   const int code = sqlite3_open_v2(location.c_str(), &handle_,
-                                   flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                                   flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+                                       SQLITE_OPEN_NOFOLLOW,  // its path was resolved
                                    target.vfs.empty() ? nullptr : target.vfs.c_str());
   if (code != SQLITE_OK) {
     const Fault why = fault(code);
@@ -121,6 +124,11 @@ void Connection::fail(int code) {
       break;
     default:
       suspect_ = true;
+  }
+  if (why.primary() == SQLITE_IOERR && index_is_lost(handle_)) {
+    throw UnavailableError(name_ +
+                           "-shm was cut off by another program while it was in use; close the "
+                           "store in every process that has it open, and open it again");
   }
   throw_fault(why, name_);
 }

@@ -5,6 +5,7 @@
 
 #include <graven/error.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -207,6 +208,7 @@ FileState check_path(const Target& target, bool read_only, bool allow_network_fi
 
 Header check_header(const Target& target, const FileState& file) {
   Header header;
+  header.exists = file.exists;
   if (!file.exists || file.size == 0) return header;
   header.empty = false;
 
@@ -224,7 +226,8 @@ Header check_header(const Target& target, const FileState& file) {
            std::uint32_t{bytes[at + 2]} << 8 | std::uint32_t{bytes[at + 3]};
   };
   const bool journal = file_state(target.path + "-journal").size > 0;
-  header.ready = bytes[18] == 2 && bytes[19] == 2 && !journal;
+  header.wal = bytes[18] == 2 && bytes[19] == 2;
+  header.ready = header.wal && !journal;
   header.application = number(68);
   // Page 1 holds the list of tables; a leaf without cells lists none.
   const bool no_tables = bytes[100] == 0x0d && bytes[103] == 0 && bytes[104] == 0;
@@ -244,6 +247,10 @@ Header check_header(const Target& target, const FileState& file) {
       bytes[19] == 0) {
     throw CorruptionError(target.name + " has a damaged header; restore a backup");
   }
+  header.page_size = page == 1 ? 65536 : page;
+  Stamp stamp;
+  std::copy_n(bytes.begin() + Stamp::kOffset, Stamp::kSize, stamp.bytes.begin());
+  header.epoch = stamp.epoch();
   return header;
 }
 

@@ -15,15 +15,20 @@
 #include <string_view>
 
 #include "sqlite/connection.hpp"
+#include "sqlite/stamp.hpp"
 
 namespace graven::sqlite {
 
 /// What the first bytes of a file say.
 struct Header {
+  bool exists = false;
   bool empty = true;              // no file, or no byte in it
   bool ready = false;             // in WAL mode, its making finished
   bool blank = false;             // a SQLite database without tables or application id
+  bool wal = false;               // in WAL mode
   std::uint32_t application = 0;  // application_id
+  std::uint32_t page_size = 0;    // 0: it is empty
+  Epoch epoch = 0;                // of its stamp
 };
 
 /// The file as it stands.

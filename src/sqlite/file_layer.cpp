@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -25,7 +26,10 @@
 
 #include <sqlite3.h>
 
+#include "sqlite/bus_guard.hpp"
 #include "sqlite/page_copies.hpp"
+#include "sqlite/store_files.hpp"
+#include "sqlite/wal_owner.hpp"
 
 namespace graven::sqlite {
 namespace {
@@ -38,6 +42,7 @@ constexpr sqlite3_int64 kWalHeader = 32;
 // The locks of a WAL: who writes, who moves it into the database, who recovers it; then those of
 // readers, one for each mark they have of how far they read, the first of none of it.
 constexpr int kWriteLock = 0;
+constexpr int kCheckpointLock = 1;
 constexpr int kFirstReader = 3;
 constexpr std::uint32_t kReaders = 5;
 // The index, in 32-bit words.
@@ -73,6 +78,18 @@ struct DatabaseFile : File {
   int mark = -1;                 // of readers, that this connection holds; 0: it reads no WAL
   std::uint32_t backfilled = 0;  // frames, when it took that
   std::unique_ptr<PageCopies> copies = nullptr;
+  std::string path{};
+  std::unique_ptr<StoreFiles> files = nullptr;  // made when it is looked at them
+  std::vector<GuardedRange> guarded{};          // the index, by regions
+
+  [[nodiscard]] bool index_lost() const noexcept {
+    return std::any_of(guarded.begin(), guarded.end(),
+                       [](const GuardedRange& range) { return range.lost(); });
+  }
+  /// What happened to the files; empty: nothing.
+  std::string look();
+  /// Whether nothing did, as far as can be told.
+  bool in_place() noexcept;
 
   // A word of the index is read as others change it.
   [[nodiscard, gnu::no_sanitize("thread")]] std::uint32_t word(std::size_t i) const noexcept {
@@ -93,6 +110,12 @@ struct DatabaseFile : File {
     return PageCopies::State{salts, now};
   }
 };
+
+void unmap_index(DatabaseFile& self) noexcept {
+  self.index = nullptr;
+  self.files.reset();
+  self.guarded.clear();
+}
 
 /// A WAL file with what was written to it and not yet passed on.
 struct WalFile : File {
@@ -156,6 +179,19 @@ struct WalFile : File {
   }
 };
 
+std::string DatabaseFile::look() {
+  if (!files) files = std::make_unique<StoreFiles>(path);
+  return files->look({beneath, wal != nullptr ? wal->beneath : nullptr, index, index_lost()});
+}
+
+bool DatabaseFile::in_place() noexcept {
+  try {
+    return look().empty();
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
 WalFile& wal(sqlite3_file* file) { return *reinterpret_cast<WalFile*>(file); }
 
 using Methods = sqlite3_io_methods;
@@ -197,7 +233,10 @@ int write_wal(sqlite3_file* file, const void* data, int size, sqlite3_int64 offs
 
 int close_wal(sqlite3_file* file) {
   WalFile& self = wal(file);
-  if (self.database != nullptr) self.database->wal = nullptr;
+  if (self.database != nullptr) {
+    self.database->wal = nullptr;
+    self.database->files.reset();  // it has another one next
+  }
   const int code = self.beneath->pMethods->xClose(self.beneath);
   self.~WalFile();
   return code;
@@ -272,13 +311,33 @@ int read_wal(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
 
 int map_shared_memory(sqlite3_file* file, int region, int size, int extend, void volatile** at) {
   const int code = pass_on<&Methods::xShmMap>(file, region, size, extend, at);
-  if (region == 0) database(file).index = static_cast<const volatile std::uint32_t*>(*at);
+  DatabaseFile& self = database(file);
+  if (region == 0) self.index = static_cast<const volatile std::uint32_t*>(*at);
+  if (*at == nullptr) return code;
+  try {
+    const auto number = static_cast<std::size_t>(region);
+    if (self.guarded.size() <= number) self.guarded.resize(number + 1);
+    self.guarded[number] = GuardedRange(*at, static_cast<std::size_t>(size));
+  } catch (const std::bad_alloc&) {
+    return SQLITE_IOERR_NOMEM;
+  }
   return code;
 }
 
 int unmap_shared_memory(sqlite3_file* file, int remove) {
-  database(file).index = nullptr;
+  unmap_index(database(file));
   return pass_on<&Methods::xShmUnmap>(file, remove);
+}
+
+/// Before the last connection closes it asks for that, to move the WAL into the database and take
+/// WAL and index away by their names.
+int lock_database(sqlite3_file* file, int level) {
+  DatabaseFile& self = database(file);
+  const int code = self.beneath->pMethods->xLock(self.beneath, level);
+  if (code != SQLITE_OK || level != SQLITE_LOCK_EXCLUSIVE || self.wal == nullptr) return code;
+  if (self.in_place()) return SQLITE_OK;
+  self.beneath->pMethods->xUnlock(self.beneath, SQLITE_LOCK_SHARED);
+  return SQLITE_BUSY;
 }
 
 /// Whether there is a mark a reader can do with. Others change them meanwhile: SQLite checks what
@@ -300,6 +359,10 @@ int lock_shared_memory(sqlite3_file* file, int offset, int count, int flags) {
   // Only a reader who wants to move a mark to the WAL's end asks for one so. It goes without.
   const bool moves_mark = takes && alone && count == 1 && offset > kFirstReader && self.locks == 0;
   if (moves_mark && has_recent_mark(self)) return SQLITE_BUSY;
+
+  if (takes && self.index_lost()) return SQLITE_IOERR_SHMLOCK;
+  const bool checkpoints = takes && alone && count == 1 && offset == kCheckpointLock;
+  if (checkpoints && !self.in_place()) return SQLITE_BUSY;
 
   const bool gives_up = offset == kWriteLock && (flags & SQLITE_SHM_UNLOCK) != 0;
   if (gives_up && self.wal != nullptr) self.wal->end_transaction();
@@ -345,7 +408,7 @@ constexpr Methods database_methods(int version) {
   m.xTruncate = pass_on<&Methods::xTruncate, sqlite3_int64>;
   m.xSync = pass_on<&Methods::xSync, int>;
   m.xFileSize = pass_on<&Methods::xFileSize, sqlite3_int64*>;
-  m.xLock = pass_on<&Methods::xLock, int>;
+  m.xLock = lock_database;
   m.xUnlock = pass_on<&Methods::xUnlock, int>;
   m.xCheckReservedLock = pass_on<&Methods::xCheckReservedLock, int*>;
   m.xFileControl = pass_on<&Methods::xFileControl, int, void*>;
@@ -383,7 +446,8 @@ int open_file(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int f
   }
   if ((flags & SQLITE_OPEN_MAIN_DB) != 0) {
     const auto version = static_cast<std::size_t>(std::clamp(inner->pMethods->iVersion, 1, 3));
-    new (file) DatabaseFile{{{&kDatabaseMethods[version - 1]}, inner}};
+    auto* self = new (file) DatabaseFile{{{&kDatabaseMethods[version - 1]}, inner}};
+    if (name != nullptr) self->path = name;
     return SQLITE_OK;
   }
   DatabaseFile* holder = &database(sqlite3_database_file_object(name));
@@ -422,19 +486,78 @@ const std::string& file_layer_over(const std::string& beneath) {
   return layer->name;
 }
 
-void keep_inner_pages(sqlite3* connection, std::size_t bytes) noexcept {
+namespace {
+
+DatabaseFile& database_of(sqlite3* connection) noexcept {
   sqlite3_file* file = nullptr;
   sqlite3_file_control(connection, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-  std::unique_ptr<PageCopies>& copies = database(file).copies;
+  return database(file);
+}
+
+}  // namespace
+
+void keep_inner_pages(sqlite3* connection, std::size_t bytes) noexcept {
+  std::unique_ptr<PageCopies>& copies = database_of(connection).copies;
   if (!copies) copies.reset(new (std::nothrow) PageCopies);
   if (copies) copies->bound(bytes);
 }
 
 void before_write_unlock(sqlite3* connection, void (*call)(void*), void* context) {
+  DatabaseFile& file = database_of(connection);
+  file.before_unlock = call;
+  file.context = context;
+}
+
+Looked look_at_files(sqlite3* connection) {
+  DatabaseFile& file = database_of(connection);
+  const bool recent = file.files && file.files->recent(std::chrono::steady_clock::now());
+  if (recent && !file.index_lost()) return {};
+  return {true, file.look()};
+}
+
+std::string look_after_commit(sqlite3* connection) {
+  DatabaseFile& file = database_of(connection);
+  const bool quiet = file.files && file.files->quiet(std::chrono::steady_clock::now());
+  return quiet && !file.index_lost() ? std::string() : file.look();
+}
+
+bool index_is_lost(sqlite3* connection) noexcept {
   sqlite3_file* file = nullptr;
   sqlite3_file_control(connection, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-  database(file).before_unlock = call;
-  database(file).context = context;
+  const bool layered =
+      file != nullptr && std::any_of(kDatabaseMethods.begin(), kDatabaseMethods.end(),
+                                     [&](const Methods& m) { return file->pMethods == &m; });
+  return layered && database(file).index_lost();
+}
+
+const volatile std::uint32_t* wal_index_of(sqlite3* connection) noexcept {
+  return database_of(connection).index;
+}
+
+bool index_fits_wal(sqlite3* connection) {
+  constexpr int kRegion = 32768;  // what SQLite maps at a time
+  const DatabaseFile& file = database_of(connection);
+  const Methods& beneath = *file.beneath->pMethods;
+  // With the lock that readers have, so that nobody's last connection takes the WAL away meanwhile,
+  // and leaves the index to us.
+  if (file.index != nullptr || beneath.iVersion < 2 ||
+      beneath.xLock(file.beneath, SQLITE_LOCK_SHARED) != SQLITE_OK) {
+    return true;
+  }
+  volatile void* region = nullptr;
+  beneath.xShmMap(file.beneath, 0, kRegion, 0, &region);
+  // Where there is none yet SQLite makes it when it reads.
+  const bool fits =
+      region == nullptr ||
+      index_fits(static_cast<const volatile std::uint32_t*>(region), file.path + "-wal");
+  beneath.xShmUnmap(file.beneath, 0);
+  beneath.xUnlock(file.beneath, SQLITE_LOCK_NONE);
+  return fits;
+}
+
+bool may_begin_wal(sqlite3* connection) noexcept {
+  const DatabaseFile& file = database_of(connection);
+  return file.word(kBackfilled) == file.word(kFrames);
 }
 
 }  // namespace graven::sqlite

@@ -24,10 +24,15 @@
 // each commit of another connection, though what it then reads again is what it was: the database
 // file changes with checkpoints only, and frames of the WAL not before it begins anew.
 //
+// And it looks whether the files are still the store's (store_files.hpp): when it is asked to, and
+// by itself before anything is moved from the WAL into the database or the WAL is taken away. Where
+// they are not, it is as if somebody else were at it.
+//
 // The layer beneath may be any. Any thread, as SQLite uses a file: one at a time.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include <sqlite3.h>
@@ -45,5 +50,25 @@ void keep_inner_pages(sqlite3* connection, std::size_t bytes) noexcept;
 /// Has `call(context)` called by the connection's own thread just before each release of the WAL's
 /// write lock, commit or not; nullptr: no longer. The connection was opened over such a layer.
 void before_write_unlock(sqlite3* connection, void (*call)(void*), void* context);
+
+struct Looked {
+  bool anew = false;    ///< not a moment ago
+  std::string found{};  ///< what happened to them, or empty
+};
+/// Looks whether the files are still the store's, unless that was done a moment ago. With the write
+/// lock held.
+Looked look_at_files(sqlite3* connection);
+/// The same for a commit that was just published.
+std::string look_after_commit(sqlite3* connection);
+/// Whether the connection's WAL index was cut off by another program.
+bool index_is_lost(sqlite3* connection) noexcept;
+
+/// The connection's WAL index, mapped; nullptr where it is not.
+const volatile std::uint32_t* wal_index_of(sqlite3* connection) noexcept;
+/// Whether the WAL is the one of the index that others have in use. For a connection that has not
+/// read yet; true also where nobody has one, or it cannot be told just now.
+bool index_fits_wal(sqlite3* connection);
+/// Whether the next commit may begin the WAL anew. With the write lock held.
+bool may_begin_wal(sqlite3* connection) noexcept;
 
 }  // namespace graven::sqlite

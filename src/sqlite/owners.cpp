@@ -17,11 +17,13 @@
 #include <vector>
 
 #include "sqlite/file_lock.hpp"
+#include "sqlite/main_record.hpp"
 
 namespace graven::sqlite {
 namespace {
 
 constexpr std::int64_t kOwnersEnd = INT64_MAX;
+constexpr std::size_t kProcess = 32;  // bytes for the process that keeps others from writing
 
 [[noreturn]] void fail(const std::string& path, const char* what) {
   throw UnavailableError(path + " could not be " + what + ": " +
@@ -31,7 +33,7 @@ constexpr std::int64_t kOwnersEnd = INT64_MAX;
 
 }  // namespace
 
-Owners::Owners(const std::string& database) : path_(database + "-owners") {}
+Owners::Owners(const std::string& database) : database_(database), path_(database + "-owners") {}
 
 Owners::~Owners() {
   if (descriptor_ < 0) return;
@@ -121,12 +123,10 @@ bool Owners::claim() {
   if (writing_ == F_WRLCK) return true;
   if (!take(F_WRLCK, kWriters)) return false;
   writing_ = F_WRLCK;
-  const std::string process = std::to_string(::getpid()) + "\n";
-  if (::pwrite(descriptor_, process.data(), process.size(), 0) !=
-          static_cast<ssize_t>(process.size()) ||
-      ::ftruncate(descriptor_, static_cast<off_t>(process.size())) != 0) {
-    // For messages only: they will not name this process.
-  }
+  std::string process = std::to_string(::getpid()) + "\n";
+  process.resize(kProcess);
+  // For messages only: if it fails, they will not name this process.
+  static_cast<void>(::pwrite(descriptor_, process.data(), process.size(), 0) != 0);
   return true;
 }
 
@@ -146,7 +146,7 @@ std::int64_t Owners::only_writer() const noexcept {
   const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return 0;
   struct flock probe = file_lock(F_RDLCK, kWriters, 1);
-  std::array<char, 32> text{};
+  std::array<char, kProcess> text{};
   std::int64_t process = 0;
   if (::fcntl(descriptor, F_OFD_GETLK, &probe) == 0 && probe.l_type == F_WRLCK &&
       ::pread(descriptor, text.data(), text.size() - 1, 0) > 0) {
@@ -154,6 +154,20 @@ std::int64_t Owners::only_writer() const noexcept {
   }
   ::close(descriptor);
   return process;
+}
+
+bool Owners::stay() {
+  const std::scoped_lock lock(mutex_);
+  if (descriptor_ < 0 || still_in_place(descriptor_, path_)) return true;
+  ::close(descriptor_);
+  descriptor_ = -1;
+  if (writing_ != F_UNLCK) return take(writing_, kWriters);
+  return held_.empty() || take(F_WRLCK, *held_.begin());
+}
+
+void Owners::note_main(const volatile std::uint32_t* index) {
+  const std::scoped_lock lock(mutex_);
+  note_main_file(descriptor_, database_, index);
 }
 
 bool Owners::alive(std::int64_t owner) {

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "sqlite/file_checks.hpp"
+#include "sqlite/file_layer.hpp"
 #include "sqlite/file_lock.hpp"
 #include "sqlite/wal_lock.hpp"
 #include "sqlite/whole_file.hpp"
@@ -81,7 +82,10 @@ bool content_beside(const std::string& path) {
 void settle(const Target& target) {
   if (!content_beside(target.path)) return;
   try {
-    Connection connection(target, target.path, SQLITE_OPEN_READWRITE);
+    // Over the layer, which moves nothing into a file that the WAL is not for.
+    Target over = target;
+    over.vfs = file_layer_over(target.vfs);
+    Connection connection(over, over.path, SQLITE_OPEN_READWRITE);
     connection.integer("SELECT count(*) FROM sqlite_schema");
     connection.try_execute("PRAGMA wal_checkpoint(TRUNCATE)");
   } catch (const Error&) {
@@ -121,17 +125,18 @@ void sync_folder(const std::string& path) {
   throw UsageError(target.name + " exists already; give another name or allow overwriting");
 }
 
-void place_new(const std::string& from, const Target& target) {
+/// False where something is there.
+bool place_new(const std::string& from, const Target& target) {
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, target.path.c_str(), RENAME_NOREPLACE) == 0) {
-    return;
+    return true;
   }
   if (errno == EINVAL) {  // a file system without it
     if (::link(from.c_str(), target.path.c_str()) == 0) {
       ::unlink(from.c_str());
-      return;
+      return true;
     }
   }
-  if (errno == EEXIST) throw_exists(target);
+  if (errno == EEXIST) return false;
   fail(target.name, "made");
 }
 
@@ -163,7 +168,7 @@ std::string PartialFile::put_in_place(Mode mode) {
   if (mode == Mode::kNew || !exists) {
     if (exists) throw_exists(target_);
     for (const char* suffix : kWithout) ::unlink((path + suffix).c_str());
-    place_new(partial_.path, target_);
+    if (!place_new(partial_.path, target_)) throw_exists(target_);
   } else {
     if (mode == Mode::kReplaceKeeping) kept = kept_name(path);
     settle(target_);
@@ -176,6 +181,11 @@ std::string PartialFile::put_in_place(Mode mode) {
   in_place_ = true;
   sync_folder(path);
   return kept;
+}
+
+bool PartialFile::put_if_absent() {
+  in_place_ = place_new(partial_.path, target_);
+  return in_place_;
 }
 
 }  // namespace graven::sqlite

@@ -24,6 +24,7 @@
 #include "sqlite/owners.hpp"
 #include "sqlite/pool.hpp"
 #include "sqlite/read_transaction.hpp"
+#include "sqlite/standing.hpp"
 #include "sqlite/traffic.hpp"
 #include "sqlite/wal_index.hpp"
 
@@ -36,11 +37,7 @@ inline constexpr std::size_t kReaderPart = 12;
 class SqliteBackend final : public store::Backend, private base::ForkGuard {
  public:
   SqliteBackend(const std::string& name, const Options& options);
-  ~SqliteBackend() override {
-    // In the child of a fork it is the parent's, connection and all.
-    if (wal_index_generation_ == base::fork_generation()) return;
-    static_cast<void>(wal_index_.release());
-  }
+  ~SqliteBackend() override;
 
   std::optional<store::Record> load(const store::Key& key) override;
   std::optional<store::Record> load_node(std::int64_t id, bool& reclaiming) override;
@@ -106,8 +103,12 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   void bound_caches() noexcept;
   void prepare_writer() noexcept;
   void configure(Connection& connection) const;
+  void make();
   void create();
+  void mark_file() noexcept;
   void leave_blank_mark();
+  bool commit_stamp(Connection& connection) noexcept;
+  int checkpoint(Connection& writer, int mode);
   void require_same_file() const;
   void require_unchanged() const;
   [[noreturn]] void throw_claimed() const;
@@ -116,16 +117,15 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   Traffic traffic_;
   const Target target_;
   const std::uint64_t generation_ = base::fork_generation();
-  FileState file_;                    // as it was at open
-  std::string identity_;              // empty only while the file may still be made
-  bool immutable_ = false;            // read without locks; file_ must not change
-  std::atomic<bool> refused_{false};  // a commit ended unknown
-  std::atomic<bool> claimed_{false};  // and who writes will write it again
-  std::atomic<store::Deadline> file_looked_at_{};
+  FileState file_;                             // as it was at open
+  std::string identity_;                       // empty only while the file may still be made
+  bool immutable_ = false;                     // read without locks; file_ must not change
+  std::atomic<bool> claimed_{false};           // who writes will write again what ended unknown
   std::atomic<std::size_t> page_cache_bytes_;  // of all connections
   std::atomic<std::size_t> bulk_bytes_{0};     // the same while an import runs
   Format format_;
   Owners owners_;
+  Standing standing_;
   Pool writer_;
   Pool readers_;
   Reads reads_;

@@ -33,6 +33,7 @@ int Traffic::checkpoint(sqlite3* connection, int mode) {
   // meanwhile.
   constexpr int few = 1000;
   if (code != SQLITE_OK || in_wal - moved > few) counts.add(Event::kIncompleteCheckpoint);
+  if (after_checkpoint) after_checkpoint();
   return code;
 }
 
@@ -54,6 +55,7 @@ void Traffic::checkpoint_at(int pages) noexcept {
 }
 
 void Traffic::after_commit(Connection& committed, std::int64_t pages) {
+  if (stamping_) return;
   if (pages < checkpoint_at_) {
     ask_at_ = checkpoint_at_;
     start_over_at_ = ask ? checkpoint_at_ * kPatience : checkpoint_at_;
@@ -61,7 +63,7 @@ void Traffic::after_commit(Connection& committed, std::int64_t pages) {
     // Readers of old states may keep it from succeeding: not again at once.
     start_over_at_ = pages + checkpoint_at_ / kPatience;
     start_over(committed);
-  } else if (ask && pages >= ask_at_) {
+  } else if (ask && pages >= ask_at_ && prepare_checkpoint(committed)) {
     ask_at_ = pages + checkpoint_at_;
     asked_.store(true);
     ask();
@@ -77,8 +79,21 @@ void Traffic::start_over(Connection& connection) {
   // the WAL goes on. As with SQLite's automatic one what goes wrong is no failure of the commit.
   const auto deadline = connection.deadline();
   connection.set_deadline(std::chrono::steady_clock::now() + kForTheLock);
-  static_cast<void>(checkpoint(connection.handle(), SQLITE_CHECKPOINT_RESTART));
+  if (prepare_checkpoint(connection)) {
+    static_cast<void>(checkpoint(connection.handle(), SQLITE_CHECKPOINT_RESTART));
+  }
   connection.set_deadline(deadline);
+}
+
+bool Traffic::prepare_checkpoint(Connection& connection) {
+  if (!before_checkpoint) return true;
+  const auto deadline = connection.deadline();
+  connection.set_deadline(std::chrono::steady_clock::now() + kForTheLock);
+  stamping_ = true;
+  const bool done = before_checkpoint(connection);
+  stamping_ = false;
+  connection.set_deadline(deadline);
+  return done;
 }
 
 std::string Traffic::describe(const store::Key& key) {

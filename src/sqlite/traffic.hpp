@@ -31,6 +31,10 @@ struct Traffic {
   // Asks for a checkpoint by another thread, which calls checkpoint_asked_for(). Before the first
   // commit; without it commits do it themselves.
   std::function<void()> ask{};
+  // What a commit does before it has something moved; false: it is not to be moved now. And what is
+  // to be done once something was.
+  std::function<bool(Connection&)> before_checkpoint{};
+  std::function<void()> after_checkpoint{};
 
   /// Runs `read`, which is about `key`, as one read.
   template <class Read>
@@ -59,11 +63,14 @@ struct Traffic {
  private:
   void after_commit(Connection& committed, std::int64_t pages);
   void start_over(Connection& connection);
+  bool prepare_checkpoint(Connection& connection);
 
   // Pages in the WAL; whoever has the writer:
   std::int64_t checkpoint_at_ = 0;
   std::int64_t ask_at_ = 0;         // from here on the next checkpoint is asked for
   std::int64_t start_over_at_ = 0;  // from here on a commit does it
+
+  bool stamping_ = false;  // in before_checkpoint, which commits itself
 
   std::atomic<bool> asked_{false};
   std::atomic<std::uint64_t> checkpointing_{0};  // one more than the fork generation it is of

@@ -25,7 +25,7 @@ constexpr int kVacuumSlices = 64;
 
 void SqliteBackend::maintain() {
   refuse_after_fork(generation_, target_.name);
-  if (options_.read_only || refused_.load()) return;
+  if (options_.read_only || standing_.doubtful() || standing_.lost()) return;
   require_same_file();
   const auto deadline = std::chrono::steady_clock::now() + kMaintenancePatience;
   const Lease lease = writer_.lease(deadline, "maintenance");
@@ -47,8 +47,7 @@ void SqliteBackend::maintain() {
   quietly("PRAGMA analysis_limit = 400");
   quietly("PRAGMA optimize");
   if (file_state(target_.path + "-wal").size > kLargeWal) {
-    const int code =
-        traffic_.checkpoint(connection.handle(), static_cast<int>(options_.checkpoint));
+    const int code = checkpoint(connection, static_cast<int>(options_.checkpoint));
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
   }
 }
@@ -89,7 +88,7 @@ bool SqliteBackend::end_bulk(store::Deadline deadline) {
   quietly("PRAGMA optimize = 0x10002");  // of all tables, as none has been asked for by this one
   bool emptied = false;
   do {
-    emptied = traffic_.checkpoint(connection.handle(), SQLITE_CHECKPOINT_TRUNCATE) == SQLITE_OK;
+    emptied = checkpoint(connection, SQLITE_CHECKPOINT_TRUNCATE) == SQLITE_OK;
   } while (!emptied && std::chrono::steady_clock::now() < deadline);
   return emptied;
 }
@@ -120,6 +119,7 @@ std::optional<store::Deadline> SqliteBackend::tend() {
 void SqliteBackend::sync() {
   refuse_after_fork(generation_, target_.name);
   if (options_.read_only) return;
+  standing_.require();
   const Lease lease =
       writer_.lease(std::chrono::steady_clock::now() + options_.busy_timeout, "a sync");
   // The WAL has all that is not in the database yet. At synchronous=off even what a checkpoint
@@ -132,6 +132,7 @@ void SqliteBackend::sync() {
     const int code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
     if (code != SQLITE_OK) lease->fail(code);
   }
+  if (!standing_.published(*lease)) standing_.throw_unknown();
 }
 
 std::vector<std::string> SqliteBackend::check() {

@@ -25,6 +25,7 @@
 #include "base/hash.hpp"
 #include "sqlite/file_checks.hpp"
 #include "sqlite/raw_file.hpp"
+#include "sqlite/stamp.hpp"
 
 namespace graven::sqlite {
 namespace {
@@ -155,7 +156,16 @@ void PartialFile::append(const void* bytes, std::size_t size) {
   }
 }
 
+void PartialFile::stamp() {
+  const Stamp stamp = Stamp().next();
+  if (::pwrite(descriptor_, stamp.bytes.data(), Stamp::kSize, Stamp::kOffset) !=
+      static_cast<ssize_t>(Stamp::kSize)) {
+    fail("written");
+  }
+}
+
 void PartialFile::seal() {
+  stamp();
   Seal seal{.magic = {}, .size = size(), .hash = 0};
   std::copy(kMagic.begin(), kMagic.end(), seal.magic.begin());
   FileHash hash(seal.size);

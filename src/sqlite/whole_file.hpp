@@ -33,7 +33,9 @@ class PartialFile {
   [[nodiscard]] const Target& as_target() const noexcept { return partial_; }
   [[nodiscard]] std::uint64_t size() const;
   void append(const void* bytes, std::size_t size);
-  /// Adds the seal.
+  /// Gives a store in it a stamp of its own (stamp.hpp): no WAL of another file is for it.
+  void stamp();
+  /// The same, and adds the seal.
   void seal();
   void sync();
 
@@ -47,6 +49,8 @@ class PartialFile {
   /// Puts it in its place, and the place on the disk. BusyError, and nothing is changed, while
   /// any process has what is there open. Gives the name of what was kept, or nothing.
   std::string put_in_place(Mode mode);
+  /// Gives it its name, unless something has that; whether it did.
+  bool put_if_absent();
 
  private:
   [[noreturn]] void fail(const char* what) const;

@@ -15,6 +15,7 @@
 #include <graven/error.hpp>
 
 #include <algorithm>
+#include <new>
 
 #include "sqlite/file_layer.hpp"
 #include "sqlite/fork.hpp"
@@ -40,13 +41,12 @@ std::size_t hash_of(const Record& record) {
 
 }  // namespace
 
-SqliteTransaction::SqliteTransaction(const std::string& name, Lease lease,
-                                     std::atomic<bool>& refused,
+SqliteTransaction::SqliteTransaction(const std::string& name, Lease lease, Standing& standing,
                                      const std::atomic<const store::MarkWords*>& live)
     : name_(name),
       generation_(base::fork_generation()),
       lease_(std::move(lease)),
-      refused_(refused),
+      standing_(standing),
       live_(live),
       data_version_((*lease_)->data_version()) {}
 
@@ -73,7 +73,18 @@ void SqliteTransaction::before_unlock(void* context) {
   const store::Mark now = store::read_mark(*self.live_.load());
   // The header also changes when the WAL is started over, which a failed commit may have done.
   const bool committed = WalIndex::commits(now) != self.commits_;
-  self.released_(committed ? &now : nullptr);
+  if (committed) self.look();
+  self.released_(committed && self.in_place_.value_or(true) ? &now : nullptr);
+}
+
+/// Once the commit is published: whoever opens the store from now on sees it, if the files are
+/// still the store's; before the cache has it.
+void SqliteTransaction::look() {
+  try {
+    in_place_ = standing_.published(**lease_);
+  } catch (const std::bad_alloc&) {
+    // SQLite's frames are above. It is looked again when they are not.
+  }
 }
 
 Connection& SqliteTransaction::open_connection() {
@@ -242,6 +253,9 @@ void SqliteTransaction::commit(std::uint64_t id) {
   const int code = connection.commit().try_execute();
   if (code == SQLITE_OK) {
     connection.tables().committed(data_version_);
+    if (!in_place_) in_place_ = standing_.published(connection);
+    if (!*in_place_) standing_.throw_unknown();
+    standing_.note_main(connection);
     lease_.reset();
     return;
   }
@@ -332,7 +346,7 @@ void SqliteTransaction::settle(Connection& connection, std::uint64_t id, const F
     case Outcome::kUnknown:
       break;
   }
-  refused_.store(true);
+  standing_.doubt();
   throw CommitUnknownError("the commit to " + name_ + " failed (" + describe(why) +
                            ") and it cannot be told whether it is durable" +
                            (obstacle.empty() ? std::string() : " (" + obstacle + ")") +

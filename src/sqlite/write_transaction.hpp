@@ -17,15 +17,15 @@
 #include <vector>
 
 #include "sqlite/pool.hpp"
+#include "sqlite/standing.hpp"
 #include "store/backend.hpp"
 
 namespace graven::sqlite {
 
 class SqliteTransaction final : public store::WriteTransaction {
  public:
-  /// Takes a connection whose BEGIN IMMEDIATE has succeeded. Sets `refused` when a commit
-  /// ends unknown: nobody may write through this store any more. The references outlive it.
-  SqliteTransaction(const std::string& name, Lease lease, std::atomic<bool>& refused,
+  /// Takes a connection whose BEGIN IMMEDIATE has succeeded. The references outlive it.
+  SqliteTransaction(const std::string& name, Lease lease, Standing& standing,
                     const std::atomic<const store::MarkWords*>& live);
   SqliteTransaction(const SqliteTransaction&) = delete;
   SqliteTransaction& operator=(const SqliteTransaction&) = delete;
@@ -64,6 +64,7 @@ class SqliteTransaction final : public store::WriteTransaction {
   void remember(const store::Change& change);
   void require_depth(int depth, std::size_t count) const;
   void settle(Connection& connection, std::uint64_t id, const Fault& why);
+  void look();
   static void before_unlock(void* self);
   Outcome look_for(Connection& connection, std::uint64_t id, std::uint64_t clock) const;
   Outcome look_for_items(Connection& connection) const;
@@ -71,7 +72,8 @@ class SqliteTransaction final : public store::WriteTransaction {
   const std::string& name_;
   const std::uint64_t generation_;
   std::optional<Lease> lease_;  // until the transaction ends
-  std::atomic<bool>& refused_;
+  Standing& standing_;
+  std::optional<bool> in_place_;                      // the files, once the commit was published
   const std::atomic<const store::MarkWords*>& live_;  // nullptr: not watched
   std::uint32_t commits_ = 0;                         // counted when the lock was taken
   std::function<void(const store::Mark*)> released_;

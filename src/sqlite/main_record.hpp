@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+//
+// Which file a WAL's commits were written for, noted in a region of `<database>-owners`. It tells
+// what the stamps (wal_owner.hpp) cannot: that a main file was replaced by a copy of the very
+// state its WAL began with, to which the WAL fits.
+//
+// Always holds: the note counts only while nothing can have changed the main file since: the same
+// boot, the same -owners and -shm, and in the latter the salts and the state of checkpoints that
+// were noted. It is not synced, and an absent or stale one is no evidence of anything.
+//
+// Any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace graven::sqlite {
+
+/// Notes the main file in the open -owners, unless something changes just then. `index`: the WAL
+/// index, mapped.
+void note_main_file(int owners, const std::string& path, const volatile std::uint32_t* index);
+
+/// Whether the main file is another than the one noted, or was written since. While nobody has the
+/// store open.
+bool main_file_was_replaced(const std::string& path);
+
+}  // namespace graven::sqlite

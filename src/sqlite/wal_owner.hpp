@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+//
+// Whose WAL is this? A WAL is a list of pages for one state of one file; played into another it
+// makes a blend of both. Its frames of the first page have stamps (stamp.hpp): the file they are
+// for has the epoch that the first of them has as the one before (nothing of the first page was
+// moved there yet), or that of any of them (a checkpoint has moved it, and was perhaps broken off).
+//
+// Reads the WAL's committed prefix, as a recovery does, and stops where it is sure: nearly always
+// at the first commit. The file itself is not opened here. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sqlite/stamp.hpp"
+
+namespace graven::sqlite {
+
+enum class WalOwner : std::uint8_t {
+  kNobody,   ///< there is no commit in it
+  kUnknown,  ///< another program, or an older graven, has begun it
+  kThis,
+  kAnother
+};
+
+/// `page_size` and `epoch`: of the file beside it; a page size of 0: there is none.
+WalOwner wal_owner(const std::string& wal, std::uint32_t page_size, Epoch epoch);
+
+/// Whether a WAL is the one that a mapped index in use is of: by its salts and its length.
+bool index_fits(const volatile std::uint32_t* index, const std::string& wal);
+
+}  // namespace graven::sqlite
