@@ -119,6 +119,7 @@ SqliteBackend::~SqliteBackend() {
     // The last connection's close is a checkpoint too.
     const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "closing");
     lease->set_deadline(std::chrono::steady_clock::now());
+    traffic_.checkpoint_at(Traffic::kNever);  // the housekeeper has gone
     if (!may_begin_wal(lease->handle())) static_cast<void>(commit_stamp(*lease));
   } catch (const std::exception&) {
     // Somebody else writes, or it cannot be opened any more.

@@ -213,6 +213,7 @@ bool ChangeRing::map(bool unmade) {
   void* mapped = ::mmap(nullptr, kFileSize, protection, MAP_SHARED, descriptor_, 0);
   if (mapped == MAP_FAILED) return false;
   shared_ = static_cast<Shared*>(mapped);
+  guarded_ = GuardedRange(mapped, kFileSize);
   if (unmade) {
     // Several may do so at once: they store the same.
     shared_->layout.store(kLayout, std::memory_order_relaxed);
@@ -230,6 +231,7 @@ bool ChangeRing::remove_if_unused() noexcept {
 
 ChangeRing::~ChangeRing() {
   const std::scoped_lock lock(mutex_);
+  guarded_ = {};
   if (shared_ != nullptr) ::munmap(shared_, kFileSize);
   shared_ = nullptr;
   if (descriptor_ < 0) return;

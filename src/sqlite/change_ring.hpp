@@ -24,6 +24,7 @@
 #include <string>
 
 #include "base/fork.hpp"
+#include "sqlite/bus_guard.hpp"
 #include "store/change_feed.hpp"
 
 namespace graven::sqlite {
@@ -83,6 +84,7 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
   const std::chrono::milliseconds longest_sleep_;
 
   Shared* shared_ = nullptr;             // set by attach(); none in the child of a fork
+  GuardedRange guarded_;                 // the same: zeros, if the file is cut off
   bool writable_ = false;                // the mapping
   std::atomic<std::uint64_t> next_{0};   // the entry that follow() will probably begin with
   std::atomic<std::uint32_t> calls_{0};  // of wake(), where the bell cannot be rung

@@ -53,7 +53,13 @@ std::unique_ptr<WalIndex> WalIndex::watch(std::unique_ptr<Connection> pin) {
       new WalIndex(std::move(pin), static_cast<const store::MarkWords*>(mapped)));
 }
 
-WalIndex::~WalIndex() { ::munmap(const_cast<store::MarkWords*>(words_), kMapped); }
+WalIndex::WalIndex(std::unique_ptr<Connection> pin, const store::MarkWords* words)
+    : pin_(std::move(pin)), words_(words), guarded_(words, kMapped) {}
+
+WalIndex::~WalIndex() {
+  guarded_ = {};
+  ::munmap(const_cast<store::MarkWords*>(words_), kMapped);
+}
 
 bool WalIndex::distinctive(const store::Mark& mark) noexcept {
   const bool initialised = (field(mark, 3) & 0xffU) == 1;

@@ -14,6 +14,7 @@
 
 #include <memory>
 
+#include "sqlite/bus_guard.hpp"
 #include "sqlite/connection.hpp"
 #include "store/mark.hpp"
 
@@ -37,11 +38,11 @@ class WalIndex {
   [[nodiscard]] static std::uint32_t commits(const store::Mark& mark) noexcept;
 
  private:
-  WalIndex(std::unique_ptr<Connection> pin, const store::MarkWords* words)
-      : pin_(std::move(pin)), words_(words) {}
+  WalIndex(std::unique_ptr<Connection> pin, const store::MarkWords* words);
 
   std::unique_ptr<Connection> pin_;
   const store::MarkWords* words_;
+  GuardedRange guarded_;
 };
 
 }  // namespace graven::sqlite
