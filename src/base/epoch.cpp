@@ -12,6 +12,8 @@
 // Records are pushed on a list and never taken off: any thread, no lock.
 #include "base/epoch.hpp"
 
+#include "base/of_thread.hpp"
+
 namespace graven::base {
 
 GRAVEN_NEAR_TLS constinit thread_local EpochRecord* record_of_thread = nullptr;
@@ -38,21 +40,20 @@ EpochRecord* unused_record() {
 }
 
 /// A thread's claim on a record, given up when it ends.
-struct Claim {
-  Claim() { record_of_thread = unused_record(); }
-  ~Claim() {
+struct RecordClaim {
+  RecordClaim() { record_of_thread = unused_record(); }
+  ~RecordClaim() {
     record_of_thread->taken.store(false, std::memory_order_release);
     record_of_thread = nullptr;
   }
-  Claim(const Claim&) = delete;
-  Claim& operator=(const Claim&) = delete;
+  RecordClaim(const RecordClaim&) = delete;
+  RecordClaim& operator=(const RecordClaim&) = delete;
 };
 
 }  // namespace
 
 EpochRecord* EpochPin::take_record() {
-  thread_local const Claim claim;
-  static_cast<void>(claim);
+  of_thread<RecordClaim>();
   if (record_of_thread == nullptr) record_of_thread = unused_record();  // the thread is ending
   return record_of_thread;
 }

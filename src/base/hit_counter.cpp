@@ -5,6 +5,8 @@
 
 #include <bit>
 
+#include "base/of_thread.hpp"
+
 namespace graven::base {
 
 GRAVEN_NEAR_TLS constinit thread_local std::uint32_t line_of_thread = 0;
@@ -14,9 +16,9 @@ namespace {
 std::atomic<std::uint64_t> taken{1};  // a bit for each line; the shared one is nobody's
 
 /// A thread's claim on a line, given up when it ends.
-class Claim {
+class LineClaim {
  public:
-  Claim() noexcept {
+  LineClaim() noexcept {
     std::uint64_t before = taken.load(std::memory_order_relaxed);
     while (~before != 0) {
       const auto line = static_cast<std::uint32_t>(std::countr_one(before));
@@ -28,21 +30,20 @@ class Claim {
       }
     }
   }
-  ~Claim() {
+  ~LineClaim() {
     const std::uint32_t line = line_of_thread;
     line_of_thread = 0;
     if (line != 0) taken.fetch_and(~(std::uint64_t{1} << line), std::memory_order_release);
   }
-  Claim(const Claim&) = delete;
-  Claim& operator=(const Claim&) = delete;
+  LineClaim(const LineClaim&) = delete;
+  LineClaim& operator=(const LineClaim&) = delete;
 };
 
 }  // namespace
 
 std::uint32_t claim_line() noexcept {
   static_assert(HitCounter::kLines == 64);
-  thread_local const Claim claim;  // once in a thread's life, also if there was nothing to be had
-  static_cast<void>(claim);
+  of_thread<LineClaim>();  // once in a thread's life, also if there was nothing to be had
   return line_of_thread;
 }
 

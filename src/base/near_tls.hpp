@@ -2,7 +2,7 @@
 //
 // GRAVEN_NEAR_TLS, for a thread_local word that every read looks at: it lies in the thread's static
 // block, found without a call also from a shared library that was loaded late (a Python extension).
-// glibc keeps some hundred bytes for those, so only words may be there, without constructors.
+// glibc keeps some hundred bytes for all of those: so few words, and for the rest of_thread.hpp.
 #pragma once
 
 #if defined(__linux__) && __has_include(<gnu/libc-version.h>)

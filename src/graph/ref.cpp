@@ -13,6 +13,7 @@
 #include <graven/error.hpp>
 
 #include "base/hash.hpp"
+#include "base/of_thread.hpp"
 #include "graph/dict_content.hpp"
 #include "graph/entry_points.hpp"
 #include "graph/handles.hpp"
@@ -78,7 +79,7 @@ struct Memo {
 };
 
 Memo& memo_of(std::string_view way) noexcept {
-  thread_local std::array<Memo, 16> memos;
+  auto& memos = base::of_thread<std::array<Memo, 16>>();
   return memos[base::hash(way, 0) % memos.size()];
 }
 

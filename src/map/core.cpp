@@ -12,6 +12,8 @@
 
 #include <graven/error.hpp>
 
+#include "base/of_thread.hpp"
+
 namespace graven::map {
 
 Expiry now() {
@@ -108,7 +110,10 @@ void HotItems::put(std::string_view key, std::uint64_t hash, const std::optional
       return;
     }
     if (item->expires != 0) {
-      thread_local std::string timed;
+      struct Timed {
+        std::string bytes;
+      };
+      std::string& timed = base::of_thread<Timed>().bytes;
       kind |= kExpires;
       timed.assign(reinterpret_cast<const char*>(&item->expires), sizeof item->expires);
       timed += bytes;

@@ -9,6 +9,7 @@
 
 #include <graven/error.hpp>
 
+#include "base/of_thread.hpp"
 #include "map/layout.hpp"
 
 namespace graven::map {
@@ -103,8 +104,10 @@ bool StoredMap::read_below(std::string_view key, std::uint64_t hash, Shown shown
 
 /// One read in sixteen: what is read again and again moves up soon, and what is not costs nothing.
 bool StoredMap::worth_promoting() noexcept {
-  thread_local unsigned reads = 0;
-  return ++reads % 16 == 0;
+  struct Reads {
+    unsigned count = 0;
+  };
+  return ++base::of_thread<Reads>().count % 16 == 0;
 }
 
 /// Finds the item in the warm file and moves it up.

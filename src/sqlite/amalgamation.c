@@ -14,6 +14,9 @@
 /* New database files belong to their owner alone; -wal and -shm copy the database's mode. */
 #define SQLITE_DEFAULT_FILE_PERMISSIONS 0600
 
+/* Before the first connection: locks that nobody else's close() drops (lock_descriptors.hpp). */
+#define SQLITE_EXTRA_INIT_MUTEXED graven_sqlite_use_lock_descriptors
+
 #include "sqlite3.c"
 
 #if !SQLITE_THREADSAFE || !defined(SQLITE_MUTEX_PTHREADS) || !SQLITE_OS_UNIX
@@ -51,8 +54,8 @@ void graven_sqlite_fork_parent(void) { forkLeaveAll(); }
 /*
 ** The inode table says which locks this process holds; in the child none of it is true. An
 ** empty table makes the next connection ask the kernel. The parent's entries, with their
-** descriptors and mutexes (which some thread of the parent may have held), are leaked: closing
-** a descriptor would drop locks that the child has taken on the same file since.
+** descriptors and mutexes (which some thread of the parent may have held), are leaked. The locks are
+** those of the parent's lock descriptors, which the child closes (lock_descriptors.hpp).
 */
 void graven_sqlite_fork_child(void) {
   inodeList = 0;

@@ -370,10 +370,11 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
 }
 
 void SqliteBackend::throw_claimed() const {
-  const std::int64_t process = owners_.only_writer();
-  throw BusyError((process == ::getpid() ? "this process"
-                   : process != 0        ? "process " + std::to_string(process)
-                                         : std::string("another process")) +
+  const auto [process, this_copy] = owners_.only_writer();
+  throw BusyError((this_copy               ? "this process"
+                   : process == ::getpid() ? "another copy of graven in this process"
+                   : process != 0          ? "process " + std::to_string(process)
+                                           : std::string("another process")) +
                   " has " + target_.name +
                   " open with persist=lazy and is its only writer until it closes it; open it "
                   "with mode=ro to read");
@@ -383,13 +384,13 @@ void SqliteBackend::claim() {
   refuse_after_fork(generation_, target_.name);
   const auto until = std::chrono::steady_clock::now() + options_.busy_timeout;
   while (!owners_.claim()) {
-    const std::int64_t process = owners_.only_writer();
-    if (process == ::getpid() && std::chrono::steady_clock::now() < until) {
-      // One that this process no longer uses and is about to end.
+    const Owners::OnlyWriter writer = owners_.only_writer();
+    if (writer.this_copy && std::chrono::steady_clock::now() < until) {
+      // One that is no longer used here and is about to end.
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       continue;
     }
-    if (process != 0) throw_claimed();
+    if (writer.process != 0) throw_claimed();
     throw BusyError(target_.name +
                     " is open elsewhere and has been written there, and a lazy store has one "
                     "writer; close it there first, or open it with persist=writethrough");

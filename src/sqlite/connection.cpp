@@ -14,6 +14,7 @@
 #include <random>
 #include <thread>
 
+#include "base/of_thread.hpp"
 #include "sqlite/file_layer.hpp"
 
 namespace graven::sqlite {
@@ -142,7 +143,11 @@ int Connection::on_busy(void* self, int count) noexcept {
         connection.deadline_ ? *connection.deadline_ : now + connection.busy_timeout_;
   }
   if (now >= connection.waiting_until_) return 0;
-  thread_local std::minstd_rand random(static_cast<unsigned>(now.time_since_epoch().count()));
+  struct Pause {
+    std::minstd_rand random{
+        static_cast<unsigned>(std::chrono::steady_clock::now().time_since_epoch().count())};
+  };
+  std::minstd_rand& random = base::of_thread<Pause>().random;
   const std::chrono::nanoseconds pause = std::chrono::microseconds(50 + random() % 100);
   std::this_thread::sleep_for(
       std::min<std::chrono::nanoseconds>(pause, connection.waiting_until_ - now));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The examinations of <graven/doctor.hpp>, one function each. Locks are read from /proc/locks:
-// a descriptor of ours on the store, once closed, would drop the locks of this process on it.
+// The examinations of <graven/doctor.hpp>, one function each. Locks are read from /proc: a
+// descriptor of ours on the store, once closed, would drop what another SQLite of this process
+// has locked there.
 //
 // Any thread.
 #include "sqlite/doctor.hpp"
@@ -83,8 +84,7 @@ void Examination::libraries() {
     add(Severity::kNote, "sqlite_mixed",
         library + " is loaded in this process too, beside graven's SQLite " +
             std::string(sqlite3_libversion()),
-        "do not open " + target_.name +
-            " with it in this process: closing it would drop graven's locks");
+        "it may read " + target_.name + " in this process; leave writing there to graven");
   }
 }
 

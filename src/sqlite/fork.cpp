@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 
 #include "base/fork.hpp"
+#include "sqlite/spared.hpp"
 
 #ifndef GRAVEN_SQLITE_SYSTEM
 extern "C" {
@@ -22,7 +23,7 @@ namespace graven::sqlite {
 
 #ifdef GRAVEN_SQLITE_SYSTEM
 
-void guard_sqlite_against_fork() {}
+void guard_sqlite_against_fork() { guard_spared_against_fork(); }
 
 void refuse_after_fork(std::uint64_t generation, const std::string& name) {
   if (generation == base::fork_generation()) return;

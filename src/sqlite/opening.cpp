@@ -5,19 +5,15 @@
 
 #include <graven/error.hpp>
 
-#include <array>
 #include <chrono>
-#include <cstdio>
-#include <cstring>
 #include <dirent.h>
-#include <fcntl.h>
 #include <memory>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <thread>
 #include <unistd.h>
 
 #include "sqlite/file_layer.hpp"
+#include "sqlite/listed_locks.hpp"
 #include "sqlite/main_record.hpp"
 #include "sqlite/store_files.hpp"
 #include "sqlite/wal_owner.hpp"
@@ -41,29 +37,12 @@ enum class Locked : std::uint8_t { kNo, kPerhaps, kYes };
 Locked locked(const std::string& path, long first, long last) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return Locked::kNo;
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> locks(std::fopen("/proc/locks", "re"),
-                                                              &std::fclose);
   Locked found = Locked::kNo;
-  std::array<char, 256> line{};
-  while (locks && std::fgets(line.data(), line.size(), locks.get()) != nullptr) {
-    // "7: OFDLCK ADVISORY WRITE -1 fe:00:1234 120 120"; one that is waited for has "->" there.
-    std::array<char, 16> kind{};
-    unsigned major = 0;
-    unsigned minor = 0;
-    unsigned long inode = 0;
-    long from = 0;
-    std::array<char, 24> end{};
-    if (std::sscanf(line.data(), "%*s %15s %*s %*s %*s %x:%x:%lu %ld %23s", kind.data(), &major,
-                    &minor, &inode, &from, end.data()) != 6) {
-      continue;
-    }
-    const bool one =
-        std::strcmp(kind.data(), "POSIX") == 0 || std::strcmp(kind.data(), "OFDLCK") == 0;
-    const long to = std::strcmp(end.data(), "EOF") == 0 ? last : std::atol(end.data());
-    if (!one || inode != info.st_ino || from > last || to < first) continue;
-    if (major == ::major(info.st_dev) && minor == ::minor(info.st_dev)) return Locked::kYes;
-    found = Locked::kPerhaps;
-  }
+  each_lock([&](const ListedLock& lock) {
+    if (lock.on(info, first, last))
+      found = lock.same_device(info) ? Locked::kYes : Locked::kPerhaps;
+    return found != Locked::kYes;
+  });
   return found;
 }
 

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -23,7 +24,16 @@ namespace graven::sqlite {
 namespace {
 
 constexpr std::int64_t kOwnersEnd = INT64_MAX;
-constexpr std::size_t kProcess = 32;  // bytes for the process that keeps others from writing
+
+/// What the only writer says of itself: its process, and where in memory its copy of graven lies.
+using Writer = std::array<char, 48>;  // the first bytes of the file
+Writer this_writer() noexcept {
+  static const char here = 0;
+  Writer text{};
+  std::snprintf(text.data(), text.size(), "%ld %p\n", long{::getpid()},
+                static_cast<const void*>(&here));
+  return text;
+}
 
 [[noreturn]] void fail(const std::string& path, const char* what) {
   throw UnavailableError(path + " could not be " + what + ": " +
@@ -123,10 +133,9 @@ bool Owners::claim() {
   if (writing_ == F_WRLCK) return true;
   if (!take(F_WRLCK, kWriters)) return false;
   writing_ = F_WRLCK;
-  std::string process = std::to_string(::getpid()) + "\n";
-  process.resize(kProcess);
+  const Writer writer = this_writer();
   // For messages only: if it fails, they will not name this process.
-  static_cast<void>(::pwrite(descriptor_, process.data(), process.size(), 0) != 0);
+  static_cast<void>(::pwrite(descriptor_, writer.data(), writer.size(), 0) != 0);
   return true;
 }
 
@@ -142,18 +151,18 @@ void Owners::leave_writers() noexcept {
   writing_ = F_UNLCK;
 }
 
-std::int64_t Owners::only_writer() const noexcept {
+Owners::OnlyWriter Owners::only_writer() const noexcept {
   const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return 0;
+  if (descriptor < 0) return {};
   struct flock probe = file_lock(F_RDLCK, kWriters, 1);
-  std::array<char, kProcess> text{};
-  std::int64_t process = 0;
+  Writer text{};
+  OnlyWriter writer;
   if (::fcntl(descriptor, F_OFD_GETLK, &probe) == 0 && probe.l_type == F_WRLCK &&
       ::pread(descriptor, text.data(), text.size() - 1, 0) > 0) {
-    process = std::strtoll(text.data(), nullptr, 10);
+    writer = {std::strtoll(text.data(), nullptr, 10), this_writer() == text};
   }
   ::close(descriptor);
-  return process;
+  return writer;
 }
 
 bool Owners::stay() {

@@ -3,8 +3,8 @@
 // Who is alive, and who may write: locks on bytes of a file beside the database,
 // `<database>-owners`. An owner number, from 1, is held as a lock on the byte of that offset.
 // Byte 0 is shared by all who write, or held alone by the one who keeps others from writing; its
-// process is what the file then says, for messages. Behind that is a note of the main file
-// (main_record.hpp). Process ids come back; a lock dies with its
+// process, and which copy of graven in it, is what the file then says, for messages. Behind that is
+// a note of the main file (main_record.hpp). Process ids come back; a lock dies with its
 // process and nothing else.
 //
 // Always holds: the locks are open-file-description locks, so they belong to the descriptor,
@@ -44,13 +44,8 @@ class Owners final : private base::ForkGuard {
   bool claim();
   void leave_writers() noexcept;
   [[nodiscard]] bool writes();
-  /// The process of the one who keeps others from writing; 0: there is none, or it is not told.
-  [[nodiscard]] std::int64_t only_writer() const noexcept;
-  /// Where another program took the file away, makes it anew with every lock that this has; false
-  /// where somebody else has taken one of them since.
-  bool stay();
-  /// See main_record.hpp; only for one of the writers.
-  void note_main(const volatile std::uint32_t* index);
+  // process, and which copy of graven in it, is what the file then says, for messages. Behind that
+  // is a note of the main file (main_record.hpp). Process ids come back; a lock dies with its
 
  private:
   static constexpr std::int64_t kWriters = 0;

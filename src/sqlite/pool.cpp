@@ -13,6 +13,8 @@
 
 #include <fmt/format.h>
 
+#include "base/of_thread.hpp"
+
 namespace graven::sqlite {
 
 using Clock = std::chrono::steady_clock;
@@ -26,7 +28,7 @@ std::int64_t this_thread() noexcept {
     std::uint64_t generation = UINT64_MAX;
     std::int64_t number = 0;
   };
-  thread_local Known known;
+  auto& known = base::of_thread<Known>();
   if (known.generation != base::fork_generation()) {
     known = {base::fork_generation(), std::int64_t{::gettid()}};
   }

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
+#include <set>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "sqlite/file_checks.hpp"
 #include "sqlite/file_layer.hpp"
 #include "sqlite/file_lock.hpp"
+#include "sqlite/own_descriptor.hpp"
 #include "sqlite/wal_lock.hpp"
 #include "sqlite/whole_file.hpp"
 
@@ -41,33 +43,23 @@ class SoleUse {
  public:
   explicit SoleUse(const Target& target)
       : descriptor_(::open(target.path.c_str(), O_RDWR | O_CLOEXEC)) {
-    if (descriptor_ < 0) fail(target.name, "opened");
-    if (set_lock(descriptor_, whole_lock())) return;
-    if (errno != EAGAIN && errno != EACCES) {
-      ::close(descriptor_);
-      fail(target.name, "locked");
-    }
-    struct flock lock = whole_lock();
-    const bool told = ::fcntl(descriptor_, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-    const pid_t process = told ? lock.l_pid : 0;
-    // Closing it would drop the locks of this process's own connections, so then it stays open.
-    if (process > 0 && process != ::getpid()) ::close(descriptor_);
+    if (descriptor_.get() < 0) fail(target.name, "opened");
+    if (set_lock(descriptor_.get(), file_lock(F_WRLCK, kFirst, kLast - kFirst + 1))) return;
+    if (errno != EAGAIN && errno != EACCES) fail(target.name, "locked");
+    const std::set<long> processes = lock_holders(target.path, kFirst, kLast);
+    const bool here = processes.contains(::getpid());
+    const long process = here ? ::getpid() : processes.empty() ? 0 : *processes.rbegin();
     throw BusyError(target.name + " is open in " + process_name(process) +
-                    (process == ::getpid()
-                         ? "; close it, and let go of its databases, dicts and lists, first"
-                         : "; close it there first"));
+                    (here ? "; close it, and let go of its databases, dicts and lists, first"
+                          : "; close it there first"));
   }
-  /// In this order: a connection that gets its lock once ours is gone must not lose it by the
-  /// close.
-  ~SoleUse() { ::close(descriptor_); }
-  SoleUse(const SoleUse&) = delete;
-  SoleUse& operator=(const SoleUse&) = delete;
 
  private:
   // PENDING_BYTE, RESERVED_BYTE and the SHARED range.
-  static struct flock whole_lock() { return file_lock(F_WRLCK, 0x40000000, 512); }
+  static constexpr off_t kFirst = 0x40000000;
+  static constexpr off_t kLast = kFirst + 511;
 
-  int descriptor_;
+  OwnDescriptor descriptor_;
 };
 
 bool content_beside(const std::string& path) {

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// /proc/locks, line by line: "7: POSIX  ADVISORY  WRITE 4711 fe:00:1234 120 120". The device
-// is hexadecimal; a holder outside this pid namespace has pid 0 or is left out.
-// Any thread.
+// The list of all locks first. Where it has one of an open file description, the descriptors of
+// this process and then of the others are gone through. Any thread.
 #include "sqlite/wal_lock.hpp"
 
-#include <cstdio>
+#include <climits>
+#include <cstdlib>
+#include <dirent.h>
 #include <fstream>
-#include <sstream>
+#include <functional>
+#include <memory>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
-#include <vector>
+
+#include "sqlite/listed_locks.hpp"
 
 namespace graven::sqlite {
 namespace {
@@ -19,46 +21,62 @@ namespace {
 /// SQLite's WAL_WRITE_LOCK in the -shm (https://sqlite.org/walformat.html, "WAL locks").
 constexpr long kWriteLockByte = 120;
 
-struct Lock {
-  long process;
-  bool writes;
-  bool sure;  // of the file: btrfs reports another device here than stat() does
-};
-
-/// The locks held on any of a file's bytes from `first` to `last`.
-std::vector<Lock> locks_on(const std::string& path, long first, long last) {
-  std::vector<Lock> found;
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return found;
-  std::ifstream locks("/proc/locks");
-  std::string line;
-  while (std::getline(locks, line)) {
-    std::istringstream fields(line);
-    std::string number, kind, advisory, type, file, end;
-    long pid = 0;
-    long from = -1;
-    if (!(fields >> number >> kind) || kind != "POSIX") continue;  // "->": only waiting
-    if (!(fields >> advisory >> type >> pid >> file >> from >> end)) continue;
-    const long to = end == "EOF" ? last : std::strtol(end.c_str(), nullptr, 10);
-    if (from > last || to < first) continue;
-    unsigned major = 0;
-    unsigned minor = 0;
-    unsigned long inode = 0;
-    if (std::sscanf(file.c_str(), "%x:%x:%lu", &major, &minor, &inode) != 3) continue;
-    if (inode != info.st_ino) continue;
-    const bool sure = major == ::major(info.st_dev) && minor == ::minor(info.st_dev);
-    found.push_back({pid, type == "WRITE", sure});
+/// Calls `see` with the name of each entry that begins with a digit, until it says false.
+bool each_number(const std::string& folder, const std::function<bool(const std::string&)>& see) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
+  if (!entries) return true;
+  while (const dirent* entry = ::readdir(entries.get())) {
+    const char first = entry->d_name[0];
+    if (first >= '0' && first <= '9' && !see(entry->d_name)) return false;
   }
-  return found;
+  return true;
 }
 
-long holder(const std::string& shm) {
+/// Calls `see` with each lock on these bytes of a file and its process, until it says false; with 0
+/// where the process cannot be told.
+void each_holder(const std::string& path, long first, long last,
+                 const std::function<bool(const ListedLock&, long process)>& see) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return;
+  bool go_on = true;
+  std::optional<ListedLock> described;
+  each_lock([&](const ListedLock& lock) {
+    if (!lock.on(info, first, last)) return true;
+    if (lock.of_description) {
+      described = lock;
+    } else {
+      go_on = see(lock, lock.process);
+    }
+    return go_on;
+  });
+  if (!go_on || !described) return;
+  bool found = false;
+  const auto of_process = [&](const std::string& process) {
+    const long number = process == "self" ? long{::getpid()} : std::atol(process.c_str());
+    return each_number("/proc/" + process + "/fdinfo", [&](const std::string& descriptor) {
+      return each_lock_through(process, descriptor, [&](const ListedLock& lock) {
+        if (!lock.of_description || !lock.on(info, first, last)) return true;
+        found = true;
+        return see(lock, number);
+      });
+    });
+  };
+  if (!of_process("self")) return;
+  const std::string own = std::to_string(::getpid());
+  const bool all = each_number(
+      "/proc", [&](const std::string& process) { return process == own || of_process(process); });
+  if (all && !found) see(*described, 0);
+}
+
+long write_lock_process(const std::string& shm) {
+  struct stat info {};
+  ::stat(shm.c_str(), &info);
   long candidate = 0;
-  for (const Lock& lock : locks_on(shm, kWriteLockByte, kWriteLockByte)) {
-    if (!lock.writes) continue;
-    if (lock.sure) return lock.process;
-    candidate = lock.process;
-  }
+  each_holder(shm, kWriteLockByte, kWriteLockByte, [&](const ListedLock& lock, long process) {
+    if (!lock.writes) return true;
+    candidate = process;
+    return !lock.same_device(info);
+  });
   return candidate;
 }
 
@@ -76,12 +94,15 @@ std::string process_name(long process) {
 }
 
 std::string write_lock_holder(const std::string& path) {
-  return process_name(holder(path + "-shm"));
+  return process_name(write_lock_process(path + "-shm"));
 }
 
 std::set<long> lock_holders(const std::string& path, long first, long last) {
   std::set<long> processes;
-  for (const Lock& lock : locks_on(path, first, last)) processes.insert(lock.process);
+  each_holder(path, first, last, [&](const ListedLock&, long process) {
+    processes.insert(process);
+    return true;
+  });
   return processes;
 }
 

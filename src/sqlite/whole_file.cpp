@@ -106,13 +106,12 @@ PartialFile::PartialFile(const Target& target) : target_(target), partial_(targe
     const std::string suffix = std::string(kPartial) + random_name();
     partial_.name = target.name + suffix;
     partial_.path = target.path + suffix;
-    descriptor_ = ::open(partial_.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (descriptor_ < 0) fail("made");
+    descriptor_.emplace(::open(partial_.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (descriptor_->get() < 0) fail("made");
     // Until it is locked, whoever else makes a file for this target may take it for abandoned.
-    const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+    const bool locked = ::flock(descriptor_->get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
     if (locked && file_state(partial_.path).exists) return;
     ::unlink(partial_.path.c_str());
-    ::close(descriptor_);
   }
 }
 
@@ -123,7 +122,6 @@ PartialFile::~PartialFile() {
       ::unlink((partial_.path + beside).c_str());
     }
   }
-  ::close(descriptor_);
 }
 
 void PartialFile::fail(const char* what) const {
@@ -139,7 +137,7 @@ void PartialFile::fail(const char* what) const {
 
 std::uint64_t PartialFile::size() const {
   struct stat info {};
-  if (::fstat(descriptor_, &info) != 0) fail("looked at");
+  if (::fstat(descriptor_->get(), &info) != 0) fail("looked at");
   return static_cast<std::uint64_t>(info.st_size);
 }
 
@@ -147,7 +145,7 @@ void PartialFile::append(const void* bytes, std::size_t size) {
   const char* at = static_cast<const char*>(bytes);
   auto end = static_cast<off_t>(this->size());
   while (size > 0) {
-    const ssize_t written = ::pwrite(descriptor_, at, size, end);
+    const ssize_t written = ::pwrite(descriptor_->get(), at, size, end);
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) fail("written");
     at += written;
@@ -175,8 +173,8 @@ void PartialFile::seal() {
     // A short read would only shift the steps that the hash is made of.
     std::size_t have = 0;
     while (have < wanted) {
-      const ssize_t count =
-          ::pread(descriptor_, step.data() + have, wanted - have, static_cast<off_t>(at + have));
+      const ssize_t count = ::pread(descriptor_->get(), step.data() + have, wanted - have,
+                                    static_cast<off_t>(at + have));
       if (count < 0 && errno == EINTR) continue;
       if (count <= 0) fail("read back");
       have += static_cast<std::size_t>(count);
@@ -189,7 +187,7 @@ void PartialFile::seal() {
 }
 
 void PartialFile::sync() {
-  if (::fsync(descriptor_) != 0) fail("brought to the disk");
+  if (::fsync(descriptor_->get()) != 0) fail("brought to the disk");
 }
 
 void copy_whole_file(const Target& source, PartialFile& copy,

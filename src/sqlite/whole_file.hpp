@@ -15,9 +15,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "sqlite/connection.hpp"
+#include "sqlite/own_descriptor.hpp"
 
 namespace graven::sqlite {
 
@@ -57,7 +59,7 @@ class PartialFile {
 
   const Target target_;
   Target partial_;
-  int descriptor_ = -1;
+  std::optional<OwnDescriptor> descriptor_;
   bool in_place_ = false;
 };
 

@@ -14,6 +14,7 @@
 #include <graven/error.hpp>
 
 #include "base/hash.hpp"
+#include "base/of_thread.hpp"
 
 namespace graven::store {
 namespace {
@@ -311,7 +312,10 @@ void Cache::put_if_absent(const Key& key, const std::optional<Record>& record) {
   Tiers* tiers = tiers_.load(std::memory_order_relaxed);
   if (tiers == nullptr || (record && record->body.size() > kLongestRecord)) return;
   const Encoded encoded(key);
-  thread_local std::string bytes;
+  struct Body {
+    std::string bytes;
+  };
+  std::string& bytes = base::of_thread<Body>().bytes;
   bytes.clear();
   if (record) encode(schema(key.space), *record, bytes);
   tiers->hot().put_if_absent(encoded.view(), encoded.hash(), bytes, record ? kPresent : kAbsent);

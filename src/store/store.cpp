@@ -15,6 +15,7 @@
 
 #include <graven/error.hpp>
 
+#include "base/of_thread.hpp"
 #include "store/writing.hpp"
 
 namespace graven::store {
@@ -49,8 +50,7 @@ namespace {
 // The calling thread's open transactions, one per store at most.
 template <class T>
 std::vector<std::shared_ptr<T>>& transactions_of_thread() {
-  thread_local std::vector<std::shared_ptr<T>> list;
-  return list;
+  return base::of_thread<std::vector<std::shared_ptr<T>>>();
 }
 
 }  // namespace

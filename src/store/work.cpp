@@ -14,6 +14,7 @@
 #include <graven/error.hpp>
 
 #include "base/hash.hpp"
+#include "base/of_thread.hpp"
 #include "store/cache.hpp"
 
 namespace graven::store {
@@ -55,7 +56,10 @@ std::uint64_t digest(const std::vector<Row>& rows) {
 /// The first id of this millisecond, with a random start so that a commit that was lost and the
 /// one made in its place do not carry the same id.
 std::int64_t id_of_now() {
-  thread_local std::minstd_rand random{std::random_device{}()};
+  struct Start {
+    std::minstd_rand random{std::random_device{}()};
+  };
+  std::minstd_rand& random = base::of_thread<Start>().random;
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();
