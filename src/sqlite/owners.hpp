@@ -44,8 +44,17 @@ class Owners final : private base::ForkGuard {
   bool claim();
   void leave_writers() noexcept;
   [[nodiscard]] bool writes();
-  // process, and which copy of graven in it, is what the file then says, for messages. Behind that
-  // is a note of the main file (main_record.hpp). Process ids come back; a lock dies with its
+  /// The one who keeps others from writing.
+  struct OnlyWriter {
+    std::int64_t process = 0;  ///< 0: there is none, or it is not told
+    bool this_copy = false;    ///< of graven, of which a process may have several
+  };
+  [[nodiscard]] OnlyWriter only_writer() const noexcept;
+  /// Where another program took the file away, makes it anew with every lock that this has; false
+  /// where somebody else has taken one of them since.
+  bool stay();
+  /// See main_record.hpp; only for one of the writers.
+  void note_main(const volatile std::uint32_t* index);
 
  private:
   static constexpr std::int64_t kWriters = 0;

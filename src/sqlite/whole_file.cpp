@@ -156,7 +156,7 @@ void PartialFile::append(const void* bytes, std::size_t size) {
 
 void PartialFile::stamp() {
   const Stamp stamp = Stamp().next();
-  if (::pwrite(descriptor_, stamp.bytes.data(), Stamp::kSize, Stamp::kOffset) !=
+  if (::pwrite(descriptor_->get(), stamp.bytes.data(), Stamp::kSize, Stamp::kOffset) !=
       static_cast<ssize_t>(Stamp::kSize)) {
     fail("written");
   }
