@@ -4,8 +4,12 @@
 //
 // Always holds: importing it imports graven.errors first, where the exception classes are.
 //
-// Called once, with the GIL held.
+// Called once, with the GIL held, in the process's main interpreter. Types, their caches and the
+// log's thread are the process's, so another interpreter is refused before any of them is made.
 #include <nanobind/nanobind.h>
+
+#include <array>
+#include <cstddef>
 
 #include <graven/database.hpp>
 #include <graven/version.hpp>
@@ -15,7 +19,7 @@
 
 namespace nb = nanobind;
 
-NB_MODULE(_graven, module) {
+NB_MODULE(graven_core, module) {
   // Handles in module globals may outlive the interpreter; that is no leak of ours.
   nb::set_leak_warnings(false);
   module.doc() = "graven's core; use it through the package graven.";
@@ -35,4 +39,32 @@ NB_MODULE(_graven, module) {
   graven::python::bind_map(module);
   graven::python::bind_log(module);
   graven::prepare();
+}
+
+namespace {
+
+/// Makes the module, still empty.
+PyObject* make_module(PyObject* spec, PyModuleDef*) {
+  if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+    PyErr_SetString(PyExc_ImportError,
+                    "graven works in a process's main interpreter only, not in a subinterpreter; "
+                    "import it in the main one (under mod_wsgi: WSGIApplicationGroup %{GLOBAL})");
+    return nullptr;
+  }
+  const nb::object name = nb::steal(PyObject_GetAttrString(spec, "name"));
+  return name.is_valid() ? PyModule_NewObject(name.ptr()) : nullptr;
+}
+
+}  // namespace
+
+/// The module's name is what the importer asked for.
+extern "C" NB_EXPORT PyObject* PyInit__graven() {
+  auto* definition = reinterpret_cast<PyModuleDef*>(PyInit_graven_core());
+  static std::array<PyModuleDef_Slot, 8> slots{
+      {{Py_mod_create, reinterpret_cast<void*>(make_module)}}};
+  for (std::size_t i = 0; definition != nullptr && definition->m_slots != slots.data(); ++i) {
+    slots.at(i + 1) = definition->m_slots[i];
+    if (definition->m_slots[i].slot == 0) definition->m_slots = slots.data();
+  }
+  return reinterpret_cast<PyObject*>(definition);
 }
