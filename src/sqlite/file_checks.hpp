@@ -3,9 +3,9 @@
 // What can be known about a path before SQLite touches it: the reasons to refuse it, each
 // with a message that says what to do. Nothing here changes a byte or creates a file.
 //
-// Always holds: the database is opened and closed only through SQLite's own file layer. A
-// descriptor of ours, once closed, would drop the locks of every connection this process has
-// on the file.
+// Always holds: the database is opened and closed only through SQLite's own file layer. Closing a
+// descriptor of ours would drop the locks that another SQLite of this process has on the file
+// (spared.hpp).
 //
 // Any thread.
 #pragma once

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The bytes of a database file, read through SQLite's own file layer: a descriptor of ours,
-// once closed, would drop the locks of every connection this process has on the file.
+// The bytes of a database file, read through SQLite's own file layer: closing a descriptor of ours
+// would drop the locks that another SQLite of this process has on the file (spared.hpp).
 //
 // One thread at a time.
 #pragma once

@@ -7,7 +7,7 @@
 // Always holds: as long as this lives a connection of its own has the store open and has read
 // from it, so the last connection of another process to close cannot remove the file under the
 // mapping. The mapping was asked of SQLite, never made over a descriptor of ours: closing that
-// would drop SQLite's locks. It can be read only.
+// would drop another SQLite's locks. It can be read only.
 //
 // Any thread, once made.
 #pragma once
