@@ -89,12 +89,11 @@ TEST_F(OtherLocks, OfAKilledParentDoNotLiveInItsChild) {
     const sqlite::PartialFile file(target());
     sqlite::Owners owners(path_);
     owners.hold(3);
-    const pid_t child = ::fork();
-    if (child == 0) {
+    if (::fork() == 0) {
+      test.say(std::to_string(::getpid()));
       ::sleep(60);
       ::_exit(0);
     }
-    test.say(std::to_string(child));
     ::pause();
     return true;
   });
