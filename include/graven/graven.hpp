@@ -9,6 +9,7 @@
 #include <graven/database.hpp>      // IWYU pragma: export
 #include <graven/doctor.hpp>        // IWYU pragma: export
 #include <graven/error.hpp>         // IWYU pragma: export
+#include <graven/integer.hpp>       // IWYU pragma: export
 #include <graven/log.hpp>           // IWYU pragma: export
 #include <graven/map.hpp>           // IWYU pragma: export
 #include <graven/path.hpp>          // IWYU pragma: export

@@ -193,9 +193,34 @@ class Map {
   [[nodiscard]] bool try_set_value(Key key, const MapValue& value) const;
   /// The value there, or `value` after storing it, in one step.
   Data setdefault(Key key, const Data& value) const;
-  /// Sets many keys in one step; of a key that comes twice the last.
-  void update(std::span<const std::pair<std::string, Data>> entries) const;
-  void update(std::span<const MapEntry> entries) const;
+  /// Sets many keys in one step; of a key that comes twice the last. `ttl`: of each, as in set().
+  void update(std::span<const std::pair<std::string, Data>> entries,
+              std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
+  void update(std::span<const MapEntry> entries,
+              std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
+
+  // What follows reads and writes in one step: no write of another thread comes between, and with
+  // Persist::kWritethrough none of another process (the other modes have one process that writes).
+
+  /// Sets the key if it is not there; false, and nothing done, where it is.
+  bool add(Key key, const Data& value,
+           std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
+  /// Adds to the number under a key and gives the sum: exact for integers, which may grow beyond
+  /// 64 bits, a float where either is one. A key that is missing counts as `initial`. One that is
+  /// there keeps its time to live; `ttl` is for one that is made. WrongTypeError, which names the
+  /// key, where there is no number (a bool is none).
+  Data incr(Key key, const Data& by = 1, const Data& initial = 0,
+            std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
+  Data decr(Key key, const Data& by = 1, const Data& initial = 0,
+            std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
+  /// Stores what the function makes of the value there, or else of `initial`, and gives it; without
+  /// `initial` KeyNotFound where there is none. The key keeps its time to live. Nothing is locked
+  /// while the function runs, so it may use the map; it runs again where others have changed the
+  /// value meanwhile, so it should have no other effect. ConflictError where, in a map that is not
+  /// written through, they have done so a thousand times.
+  Data update_with(Key key, const std::function<Data(const Data&)>& function) const;
+  Data update_with(Key key, const std::function<Data(const Data&)>& function,
+                   const Data& initial) const;
 
   /// False when the key is not there.
   bool erase(Key key) const;
@@ -255,6 +280,7 @@ class Map {
   std::optional<bool> peek_stamped(Key key, std::uint64_t hash, MapStamp& stamp, ShowOne shown,
                                    void* callable) const;
   void show_many(std::span<const Key> keys, ShowMany shown, void* callable) const;
+  Data replace(Key key, const std::function<Data(const Data&)>& function, const Data* initial) const;
   bool peek_at_many(std::span<const Key> keys, ShowMany shown, void* callable) const;
 
   std::shared_ptr<map::Session> session_;

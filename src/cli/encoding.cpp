@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// UTF-8, base64 and numbers as text. Big integers are converted in limbs of 64 bits against
-// chunks of 18 or 19 decimal digits: quadratic, which kMaxDigits keeps bearable.
+// UTF-8, base64 and numbers as text. Big integers are read in limbs of 64 bits, 18 decimal digits
+// at a time: quadratic, which kMaxDigits keeps bearable.
 //
 // Pure functions; any thread.
 #include "cli/encoding.hpp"
@@ -44,17 +44,6 @@ void multiply_add(Limbs& limbs, std::uint64_t factor, std::uint64_t addend) {
     carry = static_cast<std::uint64_t>(product >> 64);
   }
   if (carry != 0) limbs.push_back(carry);
-}
-
-std::uint64_t divide(Limbs& limbs, std::uint64_t divisor) {
-  std::uint64_t remainder = 0;
-  for (auto limb = limbs.rbegin(); limb != limbs.rend(); ++limb) {
-    const Wide dividend = (Wide{remainder} << 64) | *limb;
-    *limb = static_cast<std::uint64_t>(dividend / divisor);
-    remainder = static_cast<std::uint64_t>(dividend % divisor);
-  }
-  while (!limbs.empty() && limbs.back() == 0) limbs.pop_back();
-  return remainder;
 }
 
 std::string to_hex(const Limbs& limbs) {
@@ -210,32 +199,6 @@ std::optional<double> parse_real(std::string_view text) {
   value = std::strtod(std::string(text).c_str(), nullptr);
   if (std::isinf(value)) return std::nullopt;
   return value;
-}
-
-std::string format_integer(const BigInt& value) {
-  std::string_view hex = value.hex;
-  const bool negative = !hex.empty() && hex.front() == '-';
-  if (negative) hex.remove_prefix(1);
-  Limbs limbs;
-  while (!hex.empty()) {
-    const std::size_t size = std::min<std::size_t>(16, hex.size());
-    std::uint64_t limb = 0;
-    std::from_chars(hex.data() + hex.size() - size, hex.data() + hex.size(), limb, 16);
-    limbs.push_back(limb);
-    hex.remove_suffix(size);
-  }
-  while (!limbs.empty() && limbs.back() == 0) limbs.pop_back();
-  if (limbs.empty()) return "0";
-  std::vector<std::uint64_t> chunks;
-  while (!limbs.empty()) chunks.push_back(divide(limbs, 10'000'000'000'000'000'000U));
-  std::string text = negative ? "-" : "";
-  text += std::to_string(chunks.back());
-  for (auto chunk = chunks.rbegin() + 1; chunk != chunks.rend(); ++chunk) {
-    const std::string digits = std::to_string(*chunk);
-    text.append(19 - digits.size(), '0');
-    text += digits;
-  }
-  return text;
 }
 
 std::string format_real(double value) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Small encodings the command line needs for its JSON: UTF-8 validity, base64, integers of any
-// size between decimal (JSON) and hexadecimal (graven::BigInt), floats as shortest text.
+// size from decimal (JSON) to hexadecimal (graven::BigInt), floats as shortest text.
 //
-// Always holds: what the format_* functions write, the parse_* functions read back to the same
-// value, bit for bit.
+// Always holds: what format_real() and graven::to_decimal() write, the parse_* functions read back
+// to the same value, bit for bit.
 //
 // Pure functions; any thread.
 #pragma once
@@ -40,8 +40,6 @@ Data::Item parse_integer(std::string_view text);
 /// The float nearest to `text`, of NumberKind::kReal; nothing when it is too large for one.
 std::optional<double> parse_real(std::string_view text);
 
-/// Decimal digits of a big integer.
-std::string format_integer(const BigInt& value);
 /// The shortest text that reads back as the same finite float, always with '.' or an exponent.
 std::string format_real(double value);
 

@@ -11,6 +11,8 @@
 #include <cmath>
 #include <utility>
 
+#include <graven/integer.hpp>
+
 #include "cli/encoding.hpp"
 #include "cli/json_rules.hpp"
 
@@ -27,7 +29,7 @@ void append_scalar(std::string& out, const Data::Item& item) {
     void operator()(std::nullptr_t) const { out += "null"; }
     void operator()(bool value) const { out += value ? "true" : "false"; }
     void operator()(std::int64_t value) const { out += std::to_string(value); }
-    void operator()(const BigInt& value) const { out += format_integer(value); }
+    void operator()(const BigInt& value) const { out += to_decimal(value); }
     void operator()(double value) const {
       if (std::isfinite(value)) {
         out += format_real(value);

@@ -6,6 +6,8 @@
 
 #include <cmath>
 
+#include <graven/integer.hpp>
+
 #include "graph/dict_content.hpp"
 #include "graph/handles.hpp"
 #include "graph/links.hpp"
@@ -15,6 +17,9 @@ namespace graph {
 namespace {
 
 using store::View;
+
+/// Hexadecimal digits of an integer that is still shown in decimal, as long as Python takes one.
+constexpr std::size_t kDecimal = 3'500;
 
 /// A string as Python's repr() quotes it (what is not ASCII stays as it is).
 std::string quoted(std::string_view text) {
@@ -129,6 +134,7 @@ class Summary {
       std::string operator()(bool value) const { return value ? "True" : "False"; }
       std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
       std::string operator()(const BigInt& value) const {
+        if (value.hex.size() <= kDecimal) return to_decimal(value);
         const bool negative = value.hex.starts_with('-');
         return (negative ? "-0x" : "0x") + value.hex.substr(negative ? 1 : 0);
       }

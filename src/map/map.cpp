@@ -15,6 +15,7 @@
 
 #include "base/fork.hpp"
 #include "map/core.hpp"
+#include "map/items.hpp"
 #include "map/layout.hpp"
 #include "map/pending_map.hpp"
 #include "map/stored_map.hpp"
@@ -121,43 +122,6 @@ void Session::close() {
 void Session::refuse() const { throw ClosedError(fmt::format("the map '{}' was closed", name())); }
 
 namespace {
-
-Expiry expiry_of(std::optional<std::chrono::milliseconds> ttl) {
-  if (!ttl) return 0;
-  if (ttl->count() <= 0) {
-    throw BadValueError(
-        fmt::format("a time to live of {} ms: give a positive one, or none", ttl->count()));
-  }
-  constexpr Expiry kEnd = Expiry{1} << 52U;
-  return std::min<Expiry>(ttl->count(), kEnd) + now();
-}
-
-Item make_item(std::string_view key, const Data& value,
-               std::optional<std::chrono::milliseconds> ttl = std::nullopt) {
-  check_key(key);
-  Item item;
-  item.kind = encode(value, key, item.bytes);
-  item.expires = expiry_of(ttl);
-  return item;
-}
-
-Item make_item(std::string_view key, const MapValue& value,
-               std::optional<std::chrono::milliseconds> ttl = std::nullopt) {
-  check_key(key);
-  Item item;
-  item.kind = static_cast<ValueKind>(value.kind);
-  check_scalar(item.kind, value.bytes, key);
-  item.bytes = value.bytes;
-  item.expires = expiry_of(ttl);
-  return item;
-}
-
-Item make_item(const MapEntry& entry) {
-  return entry.data != nullptr ? make_item(entry.key, *entry.data)
-                               : make_item(entry.key, entry.value);
-}
-
-Data to_data(const Item& item) { return decode(item.kind, item.bytes); }
 
 class ItemCursor final : public Cursor {
  public:
@@ -284,37 +248,23 @@ bool Map::try_set_value(Key key, const MapValue& value) const {
   return core.try_write(key, item);
 }
 
-Data Map::setdefault(Key key, const Data& value) const {
-  Core& core = session_->core();
-  const Item item = map::make_item(key, value);  // checked also where it is not needed
-  if (auto found = get(key)) return *std::move(found);
-  std::optional<Data> result;
-  core.edit(key, [&](const Item* old) -> Core::Edit {
-    result.reset();
-    if (old != nullptr) {
-      result = map::to_data(*old);
-      return {};
-    }
-    return {Core::Edit::Action::kPut, item};
-  });
-  return result ? *std::move(result) : value;
-}
-
-void Map::update(std::span<const std::pair<std::string, Data>> entries) const {
+void Map::update(std::span<const std::pair<std::string, Data>> entries,
+                 std::optional<std::chrono::milliseconds> ttl) const {
   Core& core = session_->core();
   std::vector<Write> writes;
   writes.reserve(entries.size());
-  for (const auto& [key, value] : entries) writes.push_back({key, map::make_item(key, value)});
+  for (const auto& [key, value] : entries) writes.push_back({key, map::make_item(key, value, ttl)});
   map::keep_last(writes);
   if (!writes.empty()) core.write(writes);
 }
 
-void Map::update(std::span<const MapEntry> entries) const {
+void Map::update(std::span<const MapEntry> entries,
+                 std::optional<std::chrono::milliseconds> ttl) const {
   Core& core = session_->core();
   std::vector<Write> writes;
   writes.reserve(entries.size());
   for (const MapEntry& entry : entries) {
-    writes.push_back({std::string(entry.key), map::make_item(entry)});
+    writes.push_back({std::string(entry.key), map::make_item(entry, ttl)});
   }
   map::keep_last(writes);
   if (!writes.empty()) core.write(writes);

@@ -338,6 +338,19 @@ void StoredMap::clear() {
   });
 }
 
+void StoredMap::alone(base::FunctionRef<void()> body) {
+  require_open();
+  store_->begin(limits_);
+  try {
+    body();
+  } catch (...) {
+    store_->rollback();
+    throw;
+  }
+  store_->commit();
+  if (!store_->in_transaction()) store_->flush();
+}
+
 // --- Counting
 
 /// Whether the number of items is known and worth keeping up.

@@ -39,6 +39,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   void edit(std::string_view key, Decide decide) override;
   std::size_t erase_many(std::span<const std::string_view> keys) override;
   void clear() override;
+  void alone(base::FunctionRef<void()> body) override;
   std::uint64_t size() override;
   std::unique_ptr<Scan> scan() override;
   void flush() override;

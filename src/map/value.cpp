@@ -22,15 +22,6 @@ namespace {
 using jsonb::Element;
 using jsonb::Type;
 
-/// A key or value in a message: its beginning, if it is long.
-std::string shown(std::string_view text) {
-  constexpr std::size_t kShown = 60;
-  if (text.size() <= kShown) return std::string(text);
-  std::size_t cut = kShown;
-  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0U) == 0x80) --cut;
-  return std::string(text.substr(0, cut)) + "…";
-}
-
 void check_size(std::size_t size, std::string_view key) {
   if (size > kMaxValue) {
     throw LimitError(fmt::format("the value at '{}' has {} bytes; the limit is {}", shown(key),
@@ -260,6 +251,14 @@ Number number(std::string_view bytes) {
 }
 
 }  // namespace
+
+std::string shown(std::string_view text) {
+  constexpr std::size_t kShown = 60;
+  if (text.size() <= kShown) return std::string(text);
+  std::size_t cut = kShown;
+  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0U) == 0x80) --cut;
+  return std::string(text.substr(0, cut)) + "…";
+}
 
 ValueKind encode(const Data& data, std::string_view key, std::string& bytes) {
   bytes.clear();

@@ -35,6 +35,9 @@ Data decode(ValueKind kind, std::string_view bytes);
 /// Whether these are what encode() makes of a scalar: the same errors, UsageError for what is none.
 void check_scalar(ValueKind kind, std::string_view bytes, std::string_view key);
 
+/// A key or value in a message: its beginning, if it is long.
+std::string shown(std::string_view text);
+
 /// LimitError or BadValueError for what no key can be.
 void check_key(std::string_view key);
 

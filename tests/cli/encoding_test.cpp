@@ -12,6 +12,8 @@
 
 #include <gtest/gtest.h>
 
+#include <graven/integer.hpp>
+
 namespace graven::cli {
 namespace {
 
@@ -87,8 +89,8 @@ TEST(Numbers, IntegersOfAnySize) {
   EXPECT_EQ(std::get<BigInt>(parse_integer("18446744073709551616")).hex, "10000000000000000");
   EXPECT_EQ(std::get<BigInt>(parse_integer("1000000000000000000000000000000")).hex,
             "c9f2c9cd04674edea40000000");
-  EXPECT_EQ(format_integer(BigInt{"8000000000000000"}), "9223372036854775808");
-  EXPECT_EQ(format_integer(BigInt{"-c9f2c9cd04674edea40000000"}),
+  EXPECT_EQ(to_decimal(BigInt{"8000000000000000"}), "9223372036854775808");
+  EXPECT_EQ(to_decimal(BigInt{"-c9f2c9cd04674edea40000000"}),
             "-1000000000000000000000000000000");
 }
 
@@ -100,7 +102,7 @@ TEST(Numbers, IntegersRoundTrip) {
     for (std::size_t left = 19 + random() % 300; left > 0; --left) {
       digits += random() % 3 == 0 ? '0' : static_cast<char>('0' + random() % 10);
     }
-    EXPECT_EQ(format_integer(std::get<BigInt>(parse_integer(digits))), digits);
+    EXPECT_EQ(to_decimal(std::get<BigInt>(parse_integer(digits))), digits);
   }
 }
 

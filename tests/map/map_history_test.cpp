@@ -88,12 +88,13 @@ class User {
 
  private:
   void choose(Operation& op, bool batches) {
-    const std::size_t dice = random_.below(20);
+    const std::size_t dice = random_.below(21);
     op.kind = dice < 8    ? Kind::kGet
               : dice < 13 ? Kind::kSet
               : dice < 15 ? Kind::kErase
               : dice < 16 ? Kind::kSetDefault
               : dice < 17 ? Kind::kPop
+              : dice < 18 ? Kind::kInsert
                           : Kind::kExchange;
     if (batches && dice == 14) op.kind = Kind::kSize;
     if (op.kind == Kind::kSize) return;
@@ -123,10 +124,12 @@ class User {
       case Kind::kPop:
         op.result[key] = to_number(map_.pop(names_[key]));
         return;
-      case Kind::kInsert:  // maps have none
+      case Kind::kInsert:
+        op.count = static_cast<Number>(map_.add(names_[key], to_data(op.argument[key])));
         return;
       case Kind::kExchange:
-        return db_ && (many || random_.one_in(3)) ? transact(op) : edit(op, key);
+        if (db_ && (many || random_.one_in(3))) return transact(op);
+        return random_.one_in(2) ? edit(op, key) : update_with(op, key);
       case Kind::kSize:
         op.count = static_cast<Number>(map_.size());
         return;
@@ -228,6 +231,14 @@ class User {
       edit.item.kind = map::encode(to_data(op.argument[key]), names_[key], edit.item.bytes);
       return edit;
     });
+  }
+
+  void update_with(Operation& op, std::size_t key) const {
+    const auto exchange = [&](const Data& old) {
+      op.result[key] = std::holds_alternative<std::nullptr_t>(old.root()) ? 0 : to_number(old);
+      return to_data(op.argument[key]);
+    };
+    map_.update_with(names_[key], exchange, nullptr);
   }
 
   void transact(Operation& op) const {

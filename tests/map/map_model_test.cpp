@@ -63,6 +63,12 @@ class MapModel : public ::testing::TestWithParam<Mode> {
     }
   }
 
+  static bool is_number(const Data& data) {
+    return std::holds_alternative<std::int64_t>(data.root()) ||
+           std::holds_alternative<double>(data.root()) ||
+           std::holds_alternative<BigInt>(data.root());
+  }
+
   void open() {
     maps_.clear();
     const int count = GetParam().many ? 3 : 1;
@@ -100,7 +106,7 @@ class MapModel : public ::testing::TestWithParam<Mode> {
     const auto map = any();
     const std::string at = key();
     const auto there = model_.find(at);
-    switch (below(13)) {
+    switch (below(16)) {
       case 0:
       case 1:
       case 2: {
@@ -176,6 +182,41 @@ class MapModel : public ::testing::TestWithParam<Mode> {
       case 11:
         if (below(4) == 0) check_all(*map);
         break;
+      case 12: {
+        const Data data = value();
+        ASSERT_EQ(map->add(at, data), model_.emplace(at, data).second);
+        break;
+      }
+      case 13: {
+        const bool number = there == model_.end() || is_number(there->second);
+        const auto by = static_cast<std::int64_t>(below(1000)) - 500;
+        if (!number) {
+          ASSERT_THROW(map->incr(at, by), WrongTypeError);
+          break;
+        }
+        const Data sum = map->incr(at, by, 7);
+        if (there == model_.end()) {
+          ASSERT_EQ(sum, Data(7 + by));
+        } else if (std::holds_alternative<std::int64_t>(there->second.root())) {
+          ASSERT_EQ(sum, Data(there->second.get<std::int64_t>() + by));
+        } else if (std::holds_alternative<double>(there->second.root())) {
+          ASSERT_EQ(sum, Data(there->second.get<double>() + static_cast<double>(by)));
+        }
+        model_[at] = map->decr(at, 1);
+        ASSERT_EQ(map->get(at), model_[at]);
+        if (std::holds_alternative<std::int64_t>(sum.root())) {
+          ASSERT_EQ(model_[at], Data(sum.get<std::int64_t>() - 1));
+        }
+        break;
+      }
+      case 14: {
+        const Data data = value();
+        const auto pair = [&](const Data& old) { return Data::list({old.is_list(), data}); };
+        const Data made = map->update_with(at, pair, nullptr);
+        ASSERT_EQ(made, pair(there == model_.end() ? Data() : there->second));
+        model_[at] = made;
+        break;
+      }
       default: {
         const auto got = map->get(at);
         ASSERT_EQ(got.has_value(), there != model_.end()) << at;

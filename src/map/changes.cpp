@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+//
+// Map: changing what is under a key by what is there. Any thread.
+#include <graven/map.hpp>
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include <graven/error.hpp>
+
+#include "map/core.hpp"
+#include "map/items.hpp"
+
+namespace graven {
+
+using map::Core;
+using map::Item;
+using Action = Core::Edit::Action;
+
+namespace {
+
+/// What update_with() saw under a key.
+class Seen {
+ public:
+  Seen(Core& core, std::string_view key) {
+    there_ = core.read(key, [&](const MapValue& value) {
+      kind_ = value.kind;
+      bytes_ = value.bytes;
+    });
+  }
+  explicit operator bool() const noexcept { return there_; }
+  [[nodiscard]] Data to_data() const { return MapValue{kind_, bytes_}.to_data(); }
+  [[nodiscard]] bool is(const Item* item) const noexcept {
+    if (item == nullptr || !there_) return item == nullptr && !there_;
+    const MapValue value = map::value_of(*item);
+    return value.kind == kind_ && value.bytes == bytes_;
+  }
+
+ private:
+  bool there_ = false;
+  MapValue::Kind kind_ = MapValue::Kind::kNull;
+  std::string bytes_;
+};
+
+}  // namespace
+
+Data Map::setdefault(Key key, const Data& value) const {
+  Core& core = session_->core();
+  const Item item = map::make_item(key, value);  // checked also where it is not needed
+  if (auto found = get(key)) return *std::move(found);
+  std::optional<Data> result;
+  core.edit(key, [&](const Item* old) -> Core::Edit {
+    result.reset();
+    if (old != nullptr) {
+      result = map::to_data(*old);
+      return {};
+    }
+    return {Core::Edit::Action::kPut, item};
+  });
+  return result ? *std::move(result) : value;
+}
+
+bool Map::add(Key key, const Data& value, std::optional<std::chrono::milliseconds> ttl) const {
+  Core& core = session_->core();
+  const Item item = map::make_item(key, value, ttl);
+  bool added = false;
+  core.edit(key, [&](const Item* old) -> Core::Edit {
+    added = old == nullptr;
+    return added ? Core::Edit{Action::kPut, item} : Core::Edit{};
+  });
+  return added;
+}
+
+Data Map::incr(Key key, const Data& by, const Data& initial,
+               std::optional<std::chrono::milliseconds> ttl) const {
+  Core& core = session_->core();
+  Item made = map::sum(key, initial, by);  // checks as well
+  made.expires = map::expiry_of(ttl);
+  Item result;
+  core.edit(key, [&](const Item* old) -> Core::Edit {
+    result = made;
+    if (old != nullptr) {
+      result = map::sum(key, map::to_data(*old), by);
+      result.expires = old->expires;
+    }
+    return {Action::kPut, result};
+  });
+  return map::to_data(result);
+}
+
+Data Map::decr(Key key, const Data& by, const Data& initial,
+               std::optional<std::chrono::milliseconds> ttl) const {
+  return incr(key, map::negative(key, by), initial, ttl);
+}
+
+Data Map::update_with(Key key, const std::function<Data(const Data&)>& function) const {
+  return replace(key, function, nullptr);
+}
+
+Data Map::update_with(Key key, const std::function<Data(const Data&)>& function,
+                      const Data& initial) const {
+  return replace(key, function, &initial);
+}
+
+/// Nothing is locked while the function runs: it may take its time, and use the map. So what it was
+/// given is compared with what is there when its result is stored, and if that is something else it
+/// runs again; in the end alone, where others can be kept out.
+Data Map::replace(Key key, const std::function<Data(const Data&)>& function,
+                  const Data* initial) const {
+  constexpr int kTries = 3;
+  constexpr int kMostTries = 1000;
+  Core& core = session_->core();
+  Data result;
+  const auto tried = [&] {
+    const Seen seen(core, key);
+    if (!seen && initial == nullptr) {
+      throw KeyNotFound(fmt::format("the map '{}' has no key '{}'", name(), map::shown(key)));
+    }
+    const Item item = map::make_item(key, function(seen ? seen.to_data() : *initial));
+    bool same = false;
+    session_->core().edit(key, [&](const Item* old) -> Core::Edit {
+      same = seen.is(old);
+      if (!same) return {};
+      Core::Edit edit{Action::kPut, item};
+      if (old != nullptr) edit.item.expires = old->expires;
+      return edit;
+    });
+    if (same) result = map::to_data(item);
+    return same;
+  };
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    bool done = false;
+    if (tries < kTries) {
+      done = tried();
+    } else {
+      session_->core().alone([&] { done = tried(); });
+    }
+    if (done) return result;
+  }
+  throw ConflictError(
+      fmt::format("the key '{}' of the map '{}' was changed by other threads each of {} times that "
+                  "the function of update_with() ran; nothing was written: use a quicker one",
+                  map::shown(key), name(), kMostTries));
+}
+
+}  // namespace graven
