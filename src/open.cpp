@@ -302,7 +302,7 @@ Database open_from_environment(Options options) {
   const std::string url = from_environment(options);
   if (url.empty()) {
     throw UsageError(
-        "DATABASE_URL is not set: set it to the path or URL of a store, or give one to Database()");
+        "DATABASE_URL is not set: set it to the path or URL of a store, or name one here");
   }
   return Database(url, options);
 }

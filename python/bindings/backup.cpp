@@ -3,50 +3,58 @@
 // graven.restore() and what it and DB.backup() report.
 //
 // Called with the GIL held, which is released around the work.
-#include <filesystem>
 #include <string>
 
-#include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/string.h>
 
 #include <graven/backup.hpp>
 
 #include "bind.hpp"
+#include "errors.hpp"
 #include "gil.hpp"
+#include "path.hpp"
 #include "progress.hpp"
 
 namespace graven::python {
 namespace {
 
-BackupReport restore_backup(const std::filesystem::path& backup, const std::filesystem::path& path,
+BackupReport restore_backup(const SystemPath& backup, const SystemPath& path,
                             const nb::object& progress, bool keep_replaced,
                             bool allow_network_file_system) {
   const RestoreOptions options{.progress = progress_of(progress),
                                .keep_replaced = keep_replaced,
                                .allow_network_file_system = allow_network_file_system};
   const GilReleased release;
-  return restore(backup.native(), path.native(), options);
+  return restore(backup.bytes, path.bytes, options);
 }
 
 }  // namespace
 
 void bind_backup(nb::module_& module) {
   nb::class_<BackupReport>(module, "BackupReport", "What a backup or a restored store holds.")
-      .def_ro("path", &BackupReport::path, "Where it is, absolute.")
+      .def_prop_ro(
+          "path", [](const BackupReport& report) { return SystemPath{report.path}; },
+          "Where it is, absolute.")
       .def_ro("bytes", &BackupReport::bytes, "Its size.")
       .def_ro("nodes", &BackupReport::nodes, "Dicts and lists, in every prefix.")
       .def_ro("links", &BackupReport::links, "Links between them.")
-      .def_ro("replaced", &BackupReport::replaced,
-              "Of restore(): where the store that was there is now, or an empty text.")
-      .def("__repr__", [](const BackupReport& report) {
-        return "BackupReport(path='" + report.path + "', bytes=" + std::to_string(report.bytes) +
-               ", nodes=" + std::to_string(report.nodes) + ")";
-      });
+      .def_prop_ro(
+          "replaced", [](const BackupReport& report) { return SystemPath{report.replaced}; },
+          "Of restore(): where the store that was there is now, or an empty text.")
+      .def(
+          "__repr__",
+          [](const BackupReport& report) {
+        const nb::object path = nb::cast(SystemPath{report.path});
+        return owned(PyUnicode_FromFormat("BackupReport(path=%R, bytes=%llu, nodes=%llu)", path.ptr(),
+                                          static_cast<unsigned long long>(report.bytes),
+                                          static_cast<unsigned long long>(report.nodes)));
+      },
+      nb::sig("def __repr__(self) -> str"));
   module.def(
       "restore", restore_backup, nb::arg("backup"), nb::arg("path"),
       nb::arg("progress") = nb::none(), nb::arg("keep_replaced") = true, nb::kw_only(),
       nb::arg("allow_network_file_system") = false,
-      nb::sig("def restore(backup: str | os.PathLike[str], path: str | os.PathLike[str], "
+      nb::sig("def restore(backup: str | bytes | os.PathLike[str], path: str | bytes | os.PathLike[str], "
               "progress: Callable[[int, int], object] | None = None, keep_replaced: bool = True, "
               "*, allow_network_file_system: bool = False) -> BackupReport"),
       "Puts a backup in the place of the store at `path`, which need not exist; the backup stays\n"

@@ -6,11 +6,15 @@
 // met before is taken to be equal while the walk goes on: two structures are equal when no
 // difference can be found, which is what makes cycles comparable.
 //
+// A container compares its elements by identity first, so that a NaN equals itself there. What is
+// stored is no object any more: any NaN counts as the same one as a stored NaN.
+//
 // Always holds: Python objects in the walk are owned, since comparing scalars may run code that
 // changes the structure; nothing recurses but Python's own == on objects that graven does not
 // store.
 //
 // Called with the GIL held; it is released while the store is read.
+#include <cmath>
 #include <tuple>
 #include <unordered_map>
 #include <unordered_set>
@@ -19,11 +23,18 @@
 
 #include "convert.hpp"
 #include "errors.hpp"
+#include "map_handle.hpp"
 
 namespace graven::python {
 namespace {
 
+bool is_nan(PyObject* object) {
+  return PyFloat_Check(object) && std::isnan(PyFloat_AS_DOUBLE(object));
+}
+
+/// Whether an element of a container equals another.
 bool python_equal(PyObject* left, PyObject* right) {
+  if (is_nan(left) && is_nan(right)) return true;
   const int equal = PyObject_RichCompareBool(left, right, Py_EQ);
   if (equal < 0) throw nb::python_error();
   return equal != 0;
@@ -135,6 +146,16 @@ class Comparison {
   std::unordered_map<PyObject*, nb::object> contents_;
 };
 
+bool has_nan(const Data& data) {
+  for (std::uint32_t at = 0; at < data.container_count(); ++at) {
+    for (const Data::Item& item : data.container(Data::Index{at}).items) {
+      const auto* real = std::get_if<double>(&item);
+      if (real != nullptr && std::isnan(*real)) return true;
+    }
+  }
+  return false;
+}
+
 template <class Handle>
 bool equals_plain(const Handle& handle, PyObject* plain, Py_ssize_t plain_size) {
   const HomePtr home = handle.home_ptr();
@@ -156,7 +177,15 @@ bool equals_handle(const Handle& left, const Handle& right) {
   }
   const HomePtr right_home = right.home_ptr();
   const Entry entry(*right_home);
-  return off_gil(left.home(), [&] { return left.node().equals(right.node()); });
+  Data ours;
+  Data theirs;
+  const bool equal = off_gil(left.home(), [&] {
+    ours = left.node().materialize();
+    theirs = right.node().materialize();
+    return ours == theirs;  // as C++ has it: no NaN equals another
+  });
+  if (equal || !has_nan(ours) || !has_nan(theirs)) return equal;
+  return data_equals(ours, to_python(theirs, right_home).ptr(), left.home_ptr());
 }
 
 }  // namespace
@@ -170,6 +199,7 @@ std::optional<bool> handle_equals(PyObject* handle, PyObject* other) {
     const DictHandle& left = dict_handle(handle);
     if (is_dict_handle(other)) return equals_handle(left, dict_handle(other));
     if (PyDict_Check(other)) return equals_plain(left, other, PyDict_Size(other));
+    if (is_map_handle(other)) return map_equals(map_handle(other), handle);
   } else {
     const ListHandle& left = list_handle(handle);
     if (is_list_handle(other)) return equals_handle(left, list_handle(other));

@@ -40,7 +40,8 @@ struct Destination {
 /// A str as UTF-8, valid as long as the str; nothing when it has a lone surrogate.
 std::optional<std::string_view> utf8(PyObject* text) noexcept;
 
-/// A key to look up: WrongTypeError unless it is a str; nothing when no dict can have it.
+/// A key to look up; nothing when no dict in a store can have it, because it is no str, for one. As
+/// with a dict, TypeError for what cannot be hashed.
 std::optional<std::string_view> any_key_to_find(PyObject* key);
 
 /// Text that lies in the str as UTF-8, which is read without a call.
@@ -74,6 +75,16 @@ Data data_from(PyObject* value, const Destination& to);
 Data entries_from(PyObject* other, PyObject* keywords);
 /// The same as a new plain dict, its values not looked at.
 nb::object dict_from(PyObject* other, PyObject* keywords);
+/// A plain dict of a mapping, as dict(other) makes it: by its keys(), else an iterable of pairs.
+nb::object dict_of_entries(PyObject* other);
+/// `left | right` of a Dict, a Map or a dict each: a plain dict. The body of a type's slot.
+PyObject* union_of(PyObject* left, PyObject* right) noexcept;
+/// Keys and values as they are now, values of nested containers as handles.
+nb::object plain_copy(const DictHandle& dict);
+/// A new list of what an iterable gives, whatever it says about its length.
+nb::object list_of_iterable(PyObject* iterable);
+/// The type of an object, with its module.
+std::string type_of(PyObject* object);
 /// The items of an iterable; `first` is where the first is to go.
 Data items_from(PyObject* iterable, const Destination& first);
 /// A list of values that are stored already.

@@ -7,13 +7,11 @@
 // made before stay on their prefix, and close() ends them all.
 //
 // Called with the GIL held, which is released around every use of the store.
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -23,6 +21,7 @@
 #include "errors.hpp"
 #include "gil.hpp"
 #include "options.hpp"
+#include "path.hpp"
 #include "progress.hpp"
 #include "sessions.hpp"
 #include "stats.hpp"
@@ -30,10 +29,10 @@
 namespace graven::python {
 namespace {
 
-Place<Dict> open_place(const std::optional<std::string>& url, const Options& options,
+Place<Dict> open_place(const std::optional<SystemPath>& url, const Options& options,
                        bool new_prefix) {
   const GilReleased release;
-  Database database = url ? Database(*url, options) : open_from_environment(options);
+  Database database = url ? Database(url->bytes, options) : open_from_environment(options);
   if (new_prefix) database = database.with_prefix(database.new_prefix());
   Dict root = database.root();
   return {std::make_shared<Home>(std::move(database)), std::move(root)};
@@ -62,7 +61,7 @@ auto with_database(const DatabaseHandle& self, Call&& call) {
   return off_gil(*home, [&] { return call(*home->database); });
 }
 
-void open(DatabaseHandle* self, const std::optional<std::string>& url, const std::string& prefix,
+void open(DatabaseHandle* self, const std::optional<SystemPath>& url, const std::string& prefix,
           const std::string& link_field, bool read_only, bool create, bool new_prefix,
           const std::string& persist, double flush_interval, std::int64_t pending_limit,
           std::int64_t memory_mb, const std::string& synchronous, double busy_timeout,
@@ -117,7 +116,7 @@ RepairReport repair(const DatabaseHandle& self, bool dry_run, bool backup,
   return with_database(self, [&](const Database& database) { return database.repair(options); });
 }
 
-BackupReport backup(const DatabaseHandle& self, const std::filesystem::path& path,
+BackupReport backup(const DatabaseHandle& self, const SystemPath& path,
                     const nb::object& progress, bool overwrite, int pages_per_step, double pause,
                     bool allow_network_file_system) {
   const BackupOptions options{.progress = progress_of(progress),
@@ -126,7 +125,7 @@ BackupReport backup(const DatabaseHandle& self, const std::filesystem::path& pat
                               .overwrite = overwrite,
                               .allow_network_file_system = allow_network_file_system};
   return with_database(
-      self, [&](const Database& database) { return database.backup(path.native(), options); });
+      self, [&](const Database& database) { return database.backup(path.bytes, options); });
 }
 
 std::vector<std::string> why_alive(const DatabaseHandle& self, nb::handle node) {
@@ -180,7 +179,9 @@ void bind_repair(nb::module_& module) {
       .def_ro("mended", &RepairReport::mended, "What was put right.")
       .def_ro("lost", &RepairReport::lost, "What could not be read or told apart, and is gone.")
       .def_ro("left", &RepairReport::left, "What check() still finds.")
-      .def_ro("backup", &RepairReport::backup, "The copy made before, or an empty text.")
+      .def_prop_ro(
+          "backup", [](const RepairReport& report) { return SystemPath{report.backup}; },
+          "The copy made before, or an empty text.")
       .def_ro("dry_run", &RepairReport::dry_run, "Whether nothing was changed.")
       .def("__repr__", [](const RepairReport& report) {
         return "RepairReport(mended=" + std::to_string(report.mended.size()) +
@@ -273,7 +274,7 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
       "backup", backup, nb::arg("path"), nb::arg("progress") = nb::none(),
       nb::arg("overwrite") = false, nb::kw_only(), nb::arg("pages_per_step") = 1024,
       nb::arg("pause") = 0.0, nb::arg("allow_network_file_system") = false,
-      nb::sig("def backup(self, path: str | os.PathLike[str], progress: Callable[[int, int], "
+      nb::sig("def backup(self, path: str | bytes | os.PathLike[str], progress: Callable[[int, int], "
               "object] | None = None, overwrite: bool = False, *, pages_per_step: int = 1024, "
               "pause: float = 0.0, allow_network_file_system: bool = False) -> BackupReport"),
       "Copies what is committed into a new file, as one state, while others write; reads the\n"
@@ -312,7 +313,8 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
   type.def_prop_ro(
       "name",
       [](const DatabaseHandle& self) {
-        return with_database(self, [](const Database& database) { return database.name(); });
+        return SystemPath{
+            with_database(self, [](const Database& database) { return database.name(); })};
       },
       "The path or URL of the store.");
   type.def_prop_ro(
@@ -342,7 +344,7 @@ void bind_database(nb::module_& module) {
   bind_repair(module);
   auto type =
       nb::class_<DatabaseHandle, DictHandle>(module, "Database", "What graven.DB is made of.");
-  type.def("__init__", open, nb::arg("url").none(), nb::arg("prefix") = "",
+  type.def("__init__", open, nb::arg("path_or_url").none(), nb::arg("prefix") = "",
            nb::arg("link_field") = "", nb::arg("read_only") = false, nb::arg("create") = true,
            nb::arg("new_prefix") = false, nb::arg("persist") = "writethrough",
            nb::arg("flush_interval") = 1.0, nb::arg("pending_limit") = std::int64_t{256} << 20,

@@ -14,6 +14,7 @@
 #include "bind.hpp"
 #include "convert.hpp"
 #include "errors.hpp"
+#include "map_handle.hpp"
 #include "node_members.hpp"
 #include "views.hpp"
 
@@ -99,7 +100,8 @@ PyObject* dict_call(PyObject* self, PyObject* arguments, PyObject* keywords) {
   return guarded_object([&] { return materialize_call(dict_handle(self), arguments, keywords); });
 }
 
-/// Keys and values as they are now, values of nested containers as handles.
+}  // namespace
+
 nb::object plain_copy(const DictHandle& dict) {
   std::vector<std::pair<std::string, Value>> entries;
   off_gil(dict.home(), [&] {
@@ -119,20 +121,25 @@ nb::object plain_copy(const DictHandle& dict) {
   return result;
 }
 
-/// `left | right`, where one of them is a Dict: a plain dict.
-PyObject* dict_or(PyObject* left, PyObject* right) {
+PyObject* union_of(PyObject* left, PyObject* right) noexcept {
   return guarded_object([&]() -> nb::object {
-    for (PyObject* side : {left, right}) {
-      if (!is_dict_handle(side) && !PyDict_Check(side)) return nb::borrow(Py_NotImplemented);
+    const auto side = [](PyObject* object) -> nb::object {
+      if (is_dict_handle(object)) return plain_copy(dict_handle(object));
+      if (is_map_handle(object)) return plain_copy(map_handle(object));
+      return PyDict_Check(object) ? owned(PyDict_Copy(object)) : nb::object();
+    };
+    for (PyObject* each : {left, right}) {
+      if (!is_dict_handle(each) && !is_map_handle(each) && !PyDict_Check(each)) {
+        return nb::borrow(Py_NotImplemented);
+      }
     }
-    nb::object result =
-        is_dict_handle(left) ? plain_copy(dict_handle(left)) : owned(PyDict_Copy(left));
-    const nb::object more =
-        is_dict_handle(right) ? plain_copy(dict_handle(right)) : nb::borrow(right);
-    if (PyDict_Update(result.ptr(), more.ptr()) != 0) throw nb::python_error();
+    nb::object result = side(left);
+    if (PyDict_Update(result.ptr(), side(right).ptr()) != 0) throw nb::python_error();
     return result;
   });
 }
+
+namespace {
 
 void update(const DictHandle& dict, PyObject* other, PyObject* keywords) {
   const Data entries = entries_from(other, keywords);
@@ -156,7 +163,7 @@ PyType_Slot slots[] = {
     {Py_tp_hash, slot(PyObject_HashNotImplemented)},
     {Py_tp_repr, slot(dict_repr)},
     {Py_tp_call, slot(dict_call)},
-    {Py_nb_or, slot(dict_or)},
+    {Py_nb_or, slot(union_of)},
     {Py_nb_inplace_or, slot(dict_or_in_place)},
     {0, nullptr},
 };
@@ -206,12 +213,18 @@ nb::object update_with(const DictHandle& dict, nb::handle key, const nb::object&
   return stored ? to_python(*stored, dict.home_ptr()) : nb::none();
 }
 
-void construct(DictHandle* self, const DictHandle& home, nb::handle data, const nb::kwargs& more) {
-  const Database database = database_of(home.home());
-  const HomePtr home_ptr = home.home_ptr();
-  const bool as_it_is = PyDict_CheckExact(data.ptr()) && more.size() == 0;
-  const Data entries = as_it_is ? data_from(data.ptr(), Destination{})
-                                : entries_from(data.is_none() ? nullptr : data.ptr(), more.ptr());
+/// Any keyword is an entry, also one called `self`, `db` or `data`.
+void construct(DictHandle* self, const nb::args& arguments, const nb::kwargs& more) {
+  const std::size_t count = arguments.size();
+  if (count < 1 || count > 2 || !is_dict_handle(nb::handle(arguments[0]).ptr())) {
+    throw nb::next_overload();  // so it is refused as any other call that does not fit
+  }
+  const HomePtr home_ptr = dict_handle(nb::handle(arguments[0]).ptr()).home_ptr();
+  PyObject* const given = count == 2 ? nb::handle(arguments[1]).ptr() : Py_None;
+  const Database database = database_of(*home_ptr);
+  const bool as_it_is = PyDict_CheckExact(given) && more.size() == 0;
+  const Data entries = as_it_is ? data_from(given, Destination{})
+                                : entries_from(given == Py_None ? nullptr : given, more.ptr());
   Dict node = off_gil(*home_ptr, [&] { return database.new_dict(entries); });
   new (self) DictHandle(home_ptr, std::move(node));
 }
@@ -227,21 +240,21 @@ void bind_dict(nb::module_& module) {
       "plain, detached Python data. Every change is one atomic, durable step.");
   dict_type = reinterpret_cast<PyTypeObject*>(type.ptr());
 
-  type.def("__init__", construct, nb::arg("db"), nb::arg("data") = nb::none(), nb::arg("kwargs"),
+  type.def("__init__", construct,
            nb::sig("def __init__(self, db: Dict, data: Mapping[str, Any] | Iterable[tuple[str, "
                    "Any]] | None = None, /, **kwargs: Any) -> None"),
            "A new dict in the store of `db` (a DB or a Transactor).");
 
-  type.def("get", get, nb::arg("key").none(), nb::arg("default") = nb::none(),
+  type.def("get", get, nb::arg().none(), nb::arg() = nb::none(),
            nb::sig("def get(self, key: str, default: Any = None, /) -> Any"),
            "The value under a key, or the default.");
-  type.def("setdefault", setdefault, nb::arg("key").none(), nb::arg("default") = nb::none(),
+  type.def("setdefault", setdefault, nb::arg().none(), nb::arg() = nb::none(),
            nb::sig("def setdefault(self, key: str, default: Any = None, /) -> Any"),
            "The value under a key, or the default after storing it, in one step.");
   type.def(
       "update",
       [](const DictHandle& self, const nb::args& other, const nb::kwargs& more) {
-        if (other.size() > 1) throw nb::type_error("update expected at most 1 argument");
+        if (other.size() > 1) throw nb::next_overload();
         update(self, other.size() == 0 ? nullptr : nb::handle(other[0]).ptr(), more.ptr());
       },
       nb::sig("def update(self, other: Any = (), /, **kwargs: Any) -> None"),
@@ -253,28 +266,28 @@ void bind_dict(nb::module_& module) {
         if (!value) throw_key_not_found(key.ptr());
         return *value;
       },
-      nb::arg("key").none(), nb::sig("def pop(self, key: str, /) -> Any"),
+      nb::arg().none(), nb::sig("def pop(self, key: str, /) -> Any"),
       "Removes a key and gives its value.");
   type.def(
       "pop",
       [](const DictHandle& self, nb::handle key, nb::handle otherwise) {
         return pop(self, key).value_or(nb::borrow(otherwise));
       },
-      nb::arg("key").none(), nb::arg("default").none(),
+      nb::arg().none(), nb::arg().none(),
       nb::sig("def pop(self, key: str, default: Any, /) -> Any"));
   type.def("popitem", popitem, nb::sig("def popitem(self) -> tuple[str, Any]"),
            "Removes and gives the newest entry.");
   type.def(
       "clear", [](const DictHandle& self) { off_gil(self.home(), [&] { self.node().clear(); }); },
       "Removes everything.");
-  type.def("copy", plain_copy, nb::sig("def copy(self) -> dict[str, Any]"),
+  type.def("copy", [](const DictHandle& self) { return plain_copy(self); }, nb::sig("def copy(self) -> dict[str, Any]"),
            "A plain dict of the keys and values; nested values stay handles.");
   type.def(
       "update_with",
       [](const DictHandle& self, nb::handle key, const nb::object& function) {
         return update_with(self, key, function, nb::handle());
       },
-      nb::arg("key").none(), nb::arg("function"),
+      nb::arg().none(), nb::arg(),
       nb::sig("def update_with(self, key: str, function: Callable[[Any], Any], /) -> Any"),
       "Replaces the value under a key by function(value) as one atomic step, also across\n"
       "processes, and gives the new one. With a default, function(default) for a missing key.");
@@ -283,8 +296,8 @@ void bind_dict(nb::module_& module) {
       [](const DictHandle& self, nb::handle key, const nb::object& function, nb::handle otherwise) {
         return update_with(self, key, function, otherwise);
       },
-      nb::arg("key").none(), nb::arg("function"), nb::arg("default").none(),
-      nb::sig("def update_with(self, key: str, function: Callable[[Any], Any], default: Any, /)"
+      nb::arg().none(), nb::arg(), nb::arg("default").none(),
+      nb::sig("def update_with(self, key: str, function: Callable[[Any], Any], /, default: Any)"
               " -> Any"));
 
   type.def(
@@ -301,6 +314,7 @@ void bind_dict(nb::module_& module) {
       nb::sig("def __reversed__(self) -> Iterator[str]"), "The keys, newest first.");
 
   bind_node_members(type);
+  bind_copying<DictHandle>(type, plain_copy, materialized, "call it");
 }
 
 }  // namespace graven::python

@@ -45,10 +45,10 @@ constexpr Name kNames[] = {
 static_assert(std::size(kNames) + 1 == kCodes);
 
 void set(const Error& error) noexcept {
-  // A path in a message may hold bytes that are not UTF-8.
+  // A path in a message may hold bytes that are not UTF-8; they are shown as \xff.
   const std::string_view text = error.what();
   PyObject* message =
-      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace");
   if (message == nullptr) return;
   PyErr_SetObject(error_class(error.code()), message);
   Py_DECREF(message);

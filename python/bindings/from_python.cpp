@@ -27,16 +27,6 @@ constexpr Py_ssize_t kCachedText = 1024;  // longer non-ASCII text is encoded wi
 constexpr std::size_t kPathShown = 24;    // steps of a path in a message, at either end
 constexpr std::size_t kKeyShown = 60;     // code points of a key in a message
 
-std::string type_of(PyObject* object) {
-  const nb::handle type(reinterpret_cast<PyObject*>(Py_TYPE(object)));
-  const auto text = [&](const char* attribute) {
-    const nb::str shown(nb::object(type.attr(attribute)));
-    return std::string(utf8(shown.ptr()).value_or("?"));
-  };
-  const std::string module = text("__module__");
-  return (module == "builtins" ? "" : module + ".") + text("__qualname__");
-}
-
 std::string repr_of_key(PyObject* key) {
   if (!PyUnicode_Check(key)) return "…";
   nb::object shown = nb::borrow(key);
@@ -340,8 +330,19 @@ Data entries_of_handle(const DictHandle& handle) {
   });
 }
 
-/// As dict(other): a mapping by its keys(), else an iterable of pairs. A new dict.
-nb::object dict_of(PyObject* other) {
+}  // namespace
+
+std::string type_of(PyObject* object) {
+  const nb::handle type(reinterpret_cast<PyObject*>(Py_TYPE(object)));
+  const auto text = [&](const char* attribute) {
+    const nb::str shown(nb::object(type.attr(attribute)));
+    return std::string(utf8(shown.ptr()).value_or("?"));
+  };
+  const std::string module = text("__module__");
+  return (module == "builtins" ? "" : module + ".") + text("__qualname__");
+}
+
+nb::object dict_of_entries(PyObject* other) {
   nb::object result = owned(PyDict_New());
   if (PyObject_HasAttrString(other, "keys") != 0) {
     if (PyDict_Merge(result.ptr(), other, 1) != 0) throw nb::python_error();
@@ -351,7 +352,17 @@ nb::object dict_of(PyObject* other) {
   return result;
 }
 
-}  // namespace
+nb::object list_of_iterable(PyObject* iterable) {
+  // Not PySequence_List(), which makes room for as much as __length_hint__() says.
+  const nb::object items = owned(PyObject_GetIter(iterable));
+  nb::object list = owned(PyList_New(0));
+  while (PyObject* item = PyIter_Next(items.ptr())) {
+    const nb::object kept = nb::steal(item);
+    if (PyList_Append(list.ptr(), kept.ptr()) != 0) throw nb::python_error();
+  }
+  if (PyErr_Occurred() != nullptr) throw nb::python_error();
+  return list;
+}
 
 std::optional<std::string_view> utf8(PyObject* text) noexcept {
   Py_ssize_t size = 0;
@@ -364,16 +375,18 @@ std::optional<std::string_view> utf8(PyObject* text) noexcept {
 }
 
 std::string_view any_key_to_store(PyObject* key) {
-  if (const auto text = any_key_to_find(key)) return *text;
+  if (!PyUnicode_Check(key)) {
+    throw WrongTypeError("keys are str: cannot use " + type_of(key) + " as a key");
+  }
+  if (const auto text = utf8(key)) return *text;
   throw BadValueError("the key " + repr_of_key(key) +
                       " has a lone surrogate, which no encoding can hold");
 }
 
 std::optional<std::string_view> any_key_to_find(PyObject* key) {
-  if (!PyUnicode_Check(key)) {
-    throw WrongTypeError("keys are str: cannot use " + type_of(key) + " as a key");
-  }
-  return utf8(key);
+  if (PyUnicode_Check(key)) return utf8(key);
+  if (PyObject_Hash(key) == -1) throw nb::python_error();
+  return std::nullopt;
 }
 
 Data data_from(PyObject* value, const Destination& to) { return Converter(to).value(value); }
@@ -389,7 +402,7 @@ Data entries_from(PyObject* other, PyObject* keywords) {
   } else if (keywords == nullptr && PyDict_Check(other)) {
     all = nb::borrow(other);
   } else {
-    all = dict_of(other);
+    all = dict_of_entries(other);
     if (keywords != nullptr && PyDict_Update(all.ptr(), keywords) != 0) throw nb::python_error();
   }
   return Converter(Destination{}).entries(all.ptr());
@@ -400,7 +413,7 @@ nb::object dict_from(PyObject* other, PyObject* keywords) {
   if (other == nullptr) {
     all = owned(PyDict_New());
   } else {
-    all = PyDict_CheckExact(other) ? owned(PyDict_Copy(other)) : dict_of(other);
+    all = PyDict_CheckExact(other) ? owned(PyDict_Copy(other)) : dict_of_entries(other);
   }
   if (keywords != nullptr && PyDict_Update(all.ptr(), keywords) != 0) throw nb::python_error();
   return all;
@@ -415,7 +428,7 @@ Data items_from(PyObject* iterable, const Destination& first) {
   if (PyList_CheckExact(iterable) || PyTuple_CheckExact(iterable)) {
     return Converter(first).items(iterable);
   }
-  const nb::object items = owned(PySequence_List(iterable));
+  const nb::object items = list_of_iterable(iterable);
   return Converter(first).items(items.ptr());
 }
 

@@ -234,7 +234,7 @@ void bind_list(nb::module_& module) {
       "Python data. Every change is one atomic, durable step.");
   list_type = reinterpret_cast<PyTypeObject*>(type.ptr());
 
-  type.def("__init__", construct, nb::arg("db"), nb::arg("items") = nb::tuple(),
+  type.def("__init__", construct, nb::arg(), nb::arg() = nb::tuple(),
            nb::sig("def __init__(self, db: Dict, items: Iterable[Any] = (), /) -> None"),
            "A new list in the store of `db` (a DB or a Transactor).");
 
@@ -244,11 +244,11 @@ void bind_list(nb::module_& module) {
         const Data data = data_from(value.ptr(), Destination::after(self));
         off_gil(self.home(), [&] { self.node().push_back(data); });
       },
-      nb::arg("value").none(), nb::sig("def append(self, value: Any, /) -> None"),
+      nb::arg().none(), nb::sig("def append(self, value: Any, /) -> None"),
       "Adds a value at the end.");
   type.def(
       "extend", [](const ListHandle& self, nb::handle values) { extend(self, values.ptr()); },
-      nb::arg("values"), nb::sig("def extend(self, values: Iterable[Any], /) -> None"),
+      nb::arg(), nb::sig("def extend(self, values: Iterable[Any], /) -> None"),
       "Adds all values of an iterable at the end, in one step.");
   type.def(
       "insert",
@@ -257,40 +257,41 @@ void bind_list(nb::module_& module) {
         const Data data = data_from(value.ptr(), Destination::at(place));
         off_gil(self.home(), [&] { self.node().insert(place, data); });
       },
-      nb::arg("index"), nb::arg("value").none(),
+      nb::arg(), nb::arg().none(),
       nb::sig("def insert(self, index: SupportsIndex, value: Any, /) -> None"),
       "Adds a value before an index.");
-  type.def("pop", pop, nb::arg("index") = -1,
+  type.def("pop", pop, nb::arg() = -1,
            nb::sig("def pop(self, index: SupportsIndex = -1, /) -> Any"),
            "Removes and gives an item, the last one by default.");
-  type.def("remove", remove, nb::arg("value").none(),
+  type.def("remove", remove, nb::arg().none(),
            nb::sig("def remove(self, value: Any, /) -> None"),
            "Removes the first item equal to a value.");
   type.def(
       "clear", [](const ListHandle& self) { off_gil(self.home(), [&] { self.node().clear(); }); },
       "Removes everything.");
-  type.def("index", index_of, nb::arg("value").none(), nb::arg("start") = 0,
-           nb::arg("stop") = PY_SSIZE_T_MAX,
+  type.def("index", index_of, nb::arg().none(), nb::arg() = 0, nb::arg() = PY_SSIZE_T_MAX,
            nb::sig("def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = "
                    "..., /) -> int"),
            "The first index of an item equal to a value; ValueError when there is none.");
-  type.def("count", count, nb::arg("value").none(),
+  type.def("count", count, nb::arg().none(),
            nb::sig("def count(self, value: Any, /) -> int"), "How many items equal a value.");
   type.def(
       "reverse",
       [](const ListHandle& self) { off_gil(self.home(), [&] { self.node().reverse(); }); },
       "Turns the order around.");
-  type.def("sort", sort, nb::kw_only(), nb::arg("key") = nb::none(), nb::arg("reverse") = false,
-           nb::sig("def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = "
+  type.def("sort", sort, nb::kw_only(), nb::arg("key") = nb::none(), nb::arg("reverse").none() = false,
+           nb::sig("def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: object = "
                    "False) -> None"),
            "Sorts in place as list.sort() does: stable, as one atomic step.");
-  type.def("copy", plain_copy, nb::sig("def copy(self) -> list[Any]"),
+  type.def("copy", [](const ListHandle& self) { return plain_copy(self); },
+           nb::sig("def copy(self) -> list[Any]"),
            "A plain list of the items; nested values stay handles.");
   type.def(
       "__reversed__", [](const ListHandle& self) { return iterate_list(self, true); },
       nb::sig("def __reversed__(self) -> Iterator[Any]"), "The items from last to first.");
 
   bind_node_members(type);
+  bind_copying<ListHandle>(type, plain_copy, materialized, "call it");
 }
 
 }  // namespace graven::python

@@ -30,7 +30,7 @@ bool contains(const ListHandle& list, PyObject* wanted);
 Py_ssize_t index_of(const ListHandle& list, nb::handle wanted, nb::handle start, nb::handle stop);
 Py_ssize_t count(const ListHandle& list, nb::handle wanted);
 void remove(const ListHandle& list, nb::handle wanted);
-void sort(const ListHandle& list, nb::handle key, bool reverse);
+void sort(const ListHandle& list, nb::handle key, nb::handle reverse);
 void repeat(const ListHandle& list, Py_ssize_t times);
 
 }  // namespace graven::python

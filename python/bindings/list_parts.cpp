@@ -200,7 +200,9 @@ void remove(const ListHandle& list, nb::handle wanted) {
   step.commit();
 }
 
-void sort(const ListHandle& list, nb::handle key, bool reverse) {
+void sort(const ListHandle& list, nb::handle key, nb::handle reverse) {
+  const int descending = PyObject_IsTrue(reverse.ptr());
+  if (descending < 0) throw nb::python_error();
   Atomic step(list.home_ptr());
   const auto values = all_values(list);
   nb::object keys = to_python_list(values, list.home_ptr());
@@ -214,7 +216,7 @@ void sort(const ListHandle& list, nb::handle key, bool reverse) {
   const nb::module_ builtins = nb::module_::import_("builtins");
   const nb::object sorted = builtins.attr("sorted")(builtins.attr("range")(values.size()),
                                                     nb::arg("key") = keys.attr("__getitem__"),
-                                                    nb::arg("reverse") = reverse);
+                                                    nb::arg("reverse") = descending != 0);
   std::vector<std::size_t> order;
   order.reserve(values.size());
   for (Py_ssize_t at = 0; at < PyList_GET_SIZE(sorted.ptr()); ++at) {

@@ -19,7 +19,9 @@
 #include "errors.hpp"
 #include "map_handle.hpp"
 #include "map_values.hpp"
+#include "node_members.hpp"
 #include "options.hpp"
+#include "path.hpp"
 
 namespace graven::python {
 
@@ -40,8 +42,6 @@ MapHandle& map_handle(PyObject* object) {
 }
 
 namespace {
-
-using Milliseconds = std::chrono::milliseconds;
 
 // Reading.
 
@@ -74,7 +74,11 @@ PyObject* map_subscript(PyObject* self, PyObject* key) {
 
 PyObject* map_get(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
   return guarded_object([&]() -> nb::object {
-    if (count < 1 || count > 2) throw nb::type_error("get() takes a key and perhaps a default");
+    if (count < 1 || count > 2) {
+      throw WrongTypeError(count < 1 ? "get() lacks the argument 'key'"
+                                     : "get() takes at most 2 arguments by position, not " +
+                                           std::to_string(count));
+    }
     nb::object value = find(map_handle(self), arguments[0]);
     if (value) return value;
     return count == 2 ? nb::borrow(arguments[1]) : nb::none();
@@ -175,23 +179,12 @@ nb::object get_many(const MapHandle& self, nb::handle iterable, nb::handle other
 
 // Writing.
 
-void store(const MapHandle& self, PyObject* key, PyObject* value) {
-  const std::string_view text = key_to_store(key);
-  Scalar scalar;
-  if (scalar.set(value)) [[likely]] {
-    if (self.map.try_set_value(text, scalar.value())) return;
-    return off_gil(self.map, [&](const Map& map) { map.set_value(text, scalar.value()); });
-  }
-  const Data data = data_from(value, Destination::under(key));
-  off_gil(self.map, [&](const Map& map) { map.set(text, data); });
-}
-
 int map_assign(PyObject* self, PyObject* key, PyObject* value) {
   return guarded(
       [&] {
         const MapHandle& handle = map_handle(self);
         if (value != nullptr) {
-          store(handle, key, value);
+          store_in_map(handle, key, value);
           return 0;
         }
         const auto text = key_to_find(key);
@@ -202,110 +195,25 @@ int map_assign(PyObject* self, PyObject* key, PyObject* value) {
       -1);
 }
 
-/// Seconds or a timedelta.
-Milliseconds time_to_live(nb::handle ttl) {
-  nb::object given = nb::borrow(ttl);
-  if (PyObject_HasAttrString(ttl.ptr(), "total_seconds") != 0) given = ttl.attr("total_seconds")();
-  if (!PyFloat_Check(given.ptr()) && !PyLong_Check(given.ptr())) {
-    throw WrongTypeError(std::string("ttl must be a number of seconds or a timedelta, not ") +
-                         Py_TYPE(ttl.ptr())->tp_name);
-  }
-  const double seconds = PyFloat_AsDouble(given.ptr());
-  if (seconds == -1.0 && PyErr_Occurred() != nullptr) throw nb::python_error();
-  if (!(seconds > 0)) throw BadValueError("a ttl must be positive; without one a key stays");
-  constexpr double kEver = 1e15;
-  return Milliseconds(static_cast<std::int64_t>(std::ceil(std::min(seconds * 1000, kEver))));
-}
-
-void set(const MapHandle& self, nb::handle key, nb::handle value, nb::handle ttl) {
-  if (ttl.is_none()) return store(self, key.ptr(), value.ptr());
-  const Milliseconds lifetime = time_to_live(ttl);
-  const std::string_view text = key_to_store(key.ptr());
-  const Data data = data_from(value.ptr(), Destination::under(key.ptr()));
-  off_gil(self.map, [&](const Map& map) { map.set(text, data, lifetime); });
-}
-
-void update(const MapHandle& self, PyObject* other, PyObject* keywords) {
-  nb::object copy;
-  if (other != nullptr && is_map_handle(other)) {
-    copy = plain_copy(map_handle(other));
-    other = copy.ptr();
-  }
-  const Entries entries(other, keywords);
-  off_gil(self.map, [&](const Map& map) { map.update(entries.get()); });
-}
-
-nb::object setdefault(const MapHandle& self, nb::handle key, nb::handle otherwise) {
-  const std::string_view text = key_to_store(key.ptr());
-  const Data data = data_from(otherwise.ptr(), Destination::under(key.ptr()));
-  return map_value_from(
-      off_gil(self.map, [&](const Map& map) { return map.setdefault(text, data); }));
-}
-
-/// Null when there is none.
-nb::object pop(const MapHandle& self, nb::handle key) {
-  const auto text = key_to_find(key.ptr());
-  if (!text) return {};
-  const auto value = off_gil(self.map, [&](const Map& map) { return map.pop(*text); });
-  return value ? map_value_from(*value) : nb::object();
-}
-
-nb::object popitem(const MapHandle& self) {
-  const auto entry = off_gil(self.map, [](const Map& map) { return map.popitem(); });
-  if (!entry) throw_error(Errc::kKeyNotFound, "popitem(): map is empty");
-  return owned(PyTuple_Pack(2, str_from(entry->first).ptr(), map_value_from(entry->second).ptr()));
-}
-
-std::size_t delete_many(const MapHandle& self, nb::handle iterable) {
-  Keys keys(iterable.ptr(), "delete_many()");
-  keys.own();
-  const Keys::Texts texts = keys.texts();
-  return off_gil(self.map, [&](const Map& map) { return map.erase_many(texts); });
-}
-
 // As a whole.
 
 PyObject* map_iterate(PyObject* self) {
   return guarded_object([&] { return iterate_map(map_handle(self), Part::kKeys); });
 }
 
-/// A dict as it is, a map as a dict; null for anything else.
-nb::object dict_of(PyObject* object) {
-  if (is_map_handle(object)) return plain_copy(map_handle(object));
-  return PyDict_Check(object) ? nb::borrow(object) : nb::object();
-}
-
 PyObject* map_compare(PyObject* self, PyObject* other, int operation) {
   return guarded_object([&]() -> nb::object {
-    const bool comparable = is_map_handle(other) || PyDict_Check(other);
+    const bool comparable = is_map_handle(other) || is_dict_handle(other) || PyDict_Check(other);
     if (!comparable || (operation != Py_EQ && operation != Py_NE)) {
       return nb::borrow(Py_NotImplemented);
     }
-    const Py_ssize_t left = PyObject_Size(self);
-    const Py_ssize_t right = left < 0 ? -1 : PyObject_Size(other);
-    if (right < 0) throw nb::python_error();
-    if (left != right) return nb::bool_(operation == Py_NE);
-    if (is_map_handle(other) && map_handle(self).map.session() == map_handle(other).map.session()) {
-      return nb::bool_(operation == Py_EQ);
-    }
-    return owned(PyObject_RichCompare(dict_of(self).ptr(), dict_of(other).ptr(), operation));
-  });
-}
-
-/// `left | right`, where one of them is a map: a plain dict.
-PyObject* map_or(PyObject* left, PyObject* right) {
-  return guarded_object([&]() -> nb::object {
-    const auto fits = [](PyObject* side) { return is_map_handle(side) || PyDict_Check(side); };
-    if (!fits(left) || !fits(right)) return nb::borrow(Py_NotImplemented);
-    nb::object result = is_map_handle(left) ? dict_of(left) : owned(PyDict_Copy(left));
-    if (PyDict_Update(result.ptr(), dict_of(right).ptr()) != 0) throw nb::python_error();
-    return result;
+    return nb::bool_(map_equals(map_handle(self), other) == (operation == Py_EQ));
   });
 }
 
 PyObject* map_or_in_place(PyObject* self, PyObject* other) {
   return guarded_object([&] {
-    update(map_handle(self), other, nullptr);
+    update_map(map_handle(self), other, nullptr, nb::none());
     return nb::borrow(self);
   });
 }
@@ -314,7 +222,7 @@ PyObject* map_repr(PyObject* self) {
   return guarded_object([&] {
     const MapHandle& handle = map_handle(self);
     const nb::object name = str_from(handle.map.name());
-    const nb::object place = str_from(handle.place);
+    const nb::object place = nb::cast(SystemPath{handle.place});
     return owned(PyUnicode_FromFormat("<graven.Map %R in %R, %s%s>", name.ptr(), place.ptr(),
                                       name_of(handle.persist),
                                       handle.map.closed() ? ", closed" : ""));
@@ -336,7 +244,7 @@ PyType_Slot slots[] = {
     {Py_tp_richcompare, slot(map_compare)},
     {Py_tp_hash, slot(PyObject_HashNotImplemented)},
     {Py_tp_repr, slot(map_repr)},
-    {Py_nb_or, slot(map_or)},
+    {Py_nb_or, slot(union_of)},
     {Py_nb_inplace_or, slot(map_or_in_place)},
     {Py_tp_methods, methods},
     {0, nullptr},
@@ -353,7 +261,7 @@ std::size_t share_to_keep(std::size_t& memory_mb) {
   return share << 20U;
 }
 
-void open(MapHandle* self, const std::string& url, const std::string& name,
+void open(MapHandle* self, const SystemPath& path, const std::string& name,
           const std::string& persist, std::int64_t hot_capacity, double flush_interval,
           std::int64_t warm_bytes, std::int64_t pending_limit, std::int64_t memory_mb,
           bool read_only, bool create, const std::string& synchronous, double busy_timeout,
@@ -378,61 +286,9 @@ void open(MapHandle* self, const std::string& url, const std::string& name,
   const std::size_t most_kept = share_to_keep(options.memory_mb);
   Map map = [&] {
     const GilReleased release;
-    return Map(url, options);
+    return Map(path.bytes, options);
   }();
-  new (self) MapHandle(std::move(map), url, most_kept);
-}
-
-void bind_writing(nb::class_<MapHandle>& type) {
-  type.def("set", set, nb::arg("key").none(), nb::arg("value").none(), nb::arg("ttl") = nb::none(),
-           nb::sig("def set(self, key: str, value: Any, ttl: float | timedelta | None = None) -> "
-                   "None"),
-           "Sets a key. After its time to live, in seconds, it is gone again; without one it\n"
-           "stays, also if it had one before.");
-  type.def("setdefault", setdefault, nb::arg("key").none(), nb::arg("default") = nb::none(),
-           nb::sig("def setdefault(self, key: str, default: Any = None, /) -> Any"),
-           "The value under a key, or the default after storing it, in one step.");
-  type.def(
-      "update",
-      [](const MapHandle& self, const nb::args& other, const nb::kwargs& more) {
-        if (other.size() > 1) throw nb::type_error("update expected at most 1 argument");
-        update(self, other.size() == 0 ? nullptr : nb::handle(other[0]).ptr(), more.ptr());
-      },
-      nb::sig("def update(self, other: Any = (), /, **kwargs: Any) -> None"),
-      "Sets the entries of a mapping, an iterable of pairs and keywords, in one step.");
-  type.def(
-      "bulk_insert",
-      [](const MapHandle& self, nb::handle entries) { update(self, entries.ptr(), nullptr); },
-      nb::arg("entries"),
-      nb::sig("def bulk_insert(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]], /) "
-              "-> None"),
-      "update() under another name.");
-  type.def(
-      "pop",
-      [](const MapHandle& self, nb::handle key) {
-        nb::object value = pop(self, key);
-        if (!value) throw_key_not_found(key.ptr());
-        return value;
-      },
-      nb::arg("key").none(), nb::sig("def pop(self, key: str, /) -> Any"),
-      "Removes a key and gives its value.");
-  type.def(
-      "pop",
-      [](const MapHandle& self, nb::handle key, nb::handle otherwise) {
-        nb::object value = pop(self, key);
-        return value ? value : nb::borrow(otherwise);
-      },
-      nb::arg("key").none(), nb::arg("default").none(),
-      nb::sig("def pop(self, key: str, default: Any, /) -> Any"));
-  type.def("popitem", popitem, nb::sig("def popitem(self) -> tuple[str, Any]"),
-           "Removes and gives the entry with the first key.");
-  type.def("delete_many", delete_many, nb::arg("keys"),
-           nb::sig("def delete_many(self, keys: Iterable[str], /) -> int"),
-           "Removes those keys that are there, in one step; gives how many were.");
-  type.def(
-      "clear",
-      [](const MapHandle& self) { off_gil(self.map, [](const Map& map) { map.clear(); }); },
-      "Removes everything.");
+  new (self) MapHandle(std::move(map), path.bytes, most_kept);
 }
 
 /// For graven/map.py and graven/aio.py.
@@ -452,7 +308,7 @@ void bind_parts(nb::module_& module) {
       [](const MapHandle& self, nb::handle key, nb::handle missing, nb::handle unknown) {
         const auto text = key_to_find(key.ptr());
         Shown shown;
-        const auto known = text ? self.map.peek(*text, shown) : false;
+        const std::optional<bool> known = text ? self.map.peek(*text, shown) : false;
         if (!known) return nb::borrow(unknown);
         return *known ? shown.take() : nb::borrow(missing);
       },
@@ -491,7 +347,7 @@ void bind_map(nb::module_& module) {
                                     "What graven.Map is made of.");
   map_type = reinterpret_cast<PyTypeObject*>(type.ptr());
 
-  type.def("__init__", open, nb::arg("url"), nb::arg("name") = "main",
+  type.def("__init__", open, nb::arg("path_or_url"), nb::arg("name") = "main",
            nb::arg("persist") = "writethrough", nb::arg("hot_capacity") = 1'000'000,
            nb::arg("flush_interval") = 1.0, nb::arg("warm_bytes") = std::int64_t{64} << 20U,
            nb::arg("pending_limit") = std::int64_t{256} << 20U, nb::arg("memory_mb") = 0,
@@ -505,8 +361,9 @@ void bind_map(nb::module_& module) {
   type.def(
       "copy", [](const MapHandle& self) { return plain_copy(self); },
       nb::sig("def copy(self) -> dict[str, Any]"), "A plain dict of all that is in the map.");
-  bind_writing(type);
+  bind_map_writing(type);
   bind_map_lifetime(type);
+  bind_copying<MapHandle>(type, plain_copy, plain_copy, "call copy()");
   bind_parts(module);
 }
 

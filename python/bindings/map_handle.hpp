@@ -60,11 +60,18 @@ nb::object iterate_map(const MapHandle& handle, Part part);
 /// All of it as a dict.
 nb::object plain_copy(const MapHandle& handle);
 
+/// Whether a map's contents are those of a dict, a Dict or another map.
+bool map_equals(const MapHandle& map, PyObject* other);
+void store_in_map(const MapHandle& map, PyObject* key, PyObject* value);
+/// As dict.update(), in one step; either of the entries may be null.
+void update_map(const MapHandle& map, PyObject* other, PyObject* keywords, nb::handle ttl);
+
 /// 'writethrough', 'lazy' or 'memory'.
 const char* name_of(Persist persist) noexcept;
 
 void bind_map_iterator(nb::module_& module);
 void bind_map_stats(nb::module_& module);
+void bind_map_writing(nb::class_<MapHandle>& type);
 void bind_map_lifetime(nb::class_<MapHandle>& type);
 
 }  // namespace graven::python

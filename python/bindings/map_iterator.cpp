@@ -42,11 +42,16 @@ class MapIterator {
   }
 
   /// The next one; null at the end.
-  nb::object next() {
+  const std::pair<std::string, Data>* next_entry() {
     if (busy_) throw UsageError("this iterator is in use by another thread");
     if (map_) require_open(*map_);
-    if (at_ == entries_.size() && !fill()) return {};
-    const auto& [key, value] = entries_[at_++];
+    if (at_ == entries_.size() && !fill()) return nullptr;
+    return &entries_[at_++];
+  }
+  nb::object next() {
+    const auto* entry = next_entry();
+    if (entry == nullptr) return {};
+    const auto& [key, value] = *entry;
     switch (part_) {
       case Part::kKeys:
         return str_from(key);
@@ -108,6 +113,28 @@ nb::object iterate_map(const MapHandle& handle, Part part) {
   new (nb::inst_ptr<MapIterator>(object)) MapIterator(handle.map, part);
   nb::inst_mark_ready(object);
   return object;
+}
+
+bool map_equals(const MapHandle& map, PyObject* other) {
+  nb::object dict = nb::borrow(other);
+  if (is_map_handle(other)) {
+    if (map.map.session() == map_handle(other).map.session()) return true;
+    dict = plain_copy(map_handle(other));
+  } else if (is_dict_handle(other)) {
+    dict = materialized(dict_handle(other));
+  }
+  const std::size_t size = off_gil(map.map, [](const Map& each) { return each.size(); });
+  if (size != static_cast<std::size_t>(PyDict_Size(dict.ptr()))) return false;
+  static const HomePtr nowhere;  // a map's values hold no handles
+  MapIterator entries(map.map, Part::kItems);
+  while (const auto* entry = entries.next_entry()) {
+    PyObject* value = PyDict_GetItemWithError(dict.ptr(), str_from(entry->first).ptr());
+    if (value == nullptr && PyErr_Occurred() != nullptr) throw nb::python_error();
+    if (value == nullptr) return false;
+    const nb::object kept = nb::borrow(value);
+    if (!data_equals(entry->second, kept.ptr(), nowhere)) return false;
+  }
+  return true;
 }
 
 nb::object plain_copy(const MapHandle& handle) {

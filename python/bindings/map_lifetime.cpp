@@ -9,6 +9,7 @@
 
 #include "bind.hpp"
 #include "map_handle.hpp"
+#include "path.hpp"
 
 namespace graven::python {
 
@@ -83,7 +84,7 @@ void bind_map_lifetime(nb::class_<MapHandle>& type) {
   type.def_prop_ro(
       "name", [](const MapHandle& self) { return self.map.name(); }, "The map's name in its file.");
   type.def_prop_ro(
-      "path", [](const MapHandle& self) { return self.place; },
+      "path", [](const MapHandle& self) { return SystemPath{self.place}; },
       "The path or URL it was opened at.");
   type.def_prop_ro(
       "persist", [](const MapHandle& self) { return name_of(self.persist); },

@@ -154,12 +154,14 @@ Keys::Keys(PyObject* iterable, const char* what) {
   if (PyUnicode_Check(iterable)) {
     throw WrongTypeError(std::string(what) + " takes an iterable of keys, not one str");
   }
-  sequence_ = owned(PySequence_Fast(iterable, "keys are given as an iterable"));
+  sequence_ = PyList_CheckExact(iterable) || PyTuple_CheckExact(iterable)
+                  ? nb::borrow(iterable)
+                  : list_of_iterable(iterable);
 }
 
 template <class Place>
 Keys::Texts Keys::texts_at(std::size_t count, const Place& place) const {
-  PyObject** const keys = items();
+  PyObject** keys = items();
   Texts texts;
   texts.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -167,6 +169,10 @@ Keys::Texts Keys::texts_at(std::size_t count, const Place& place) const {
       PyObject* const ahead = keys[place(i + kAhead)];
       __builtin_prefetch(ahead);
       __builtin_prefetch(reinterpret_cast<PyASCIIObject*>(ahead) + 1);  // its text
+    }
+    if (!PyUnicode_Check(keys[place(i)])) [[unlikely]] {
+      own();  // its hash may be code that changes the list
+      keys = items();
     }
     texts.push_back(key_to_find(keys[place(i)]).value_or(kNoKey));
   }
@@ -181,6 +187,6 @@ Keys::Texts Keys::texts(const std::vector<std::size_t>& places) const {
   return texts_at(places.size(), [&](std::size_t i) { return places[i]; });
 }
 
-void Keys::own() { sequence_ = owned(PySequence_Tuple(sequence_.ptr())); }
+void Keys::own() const { sequence_ = owned(PySequence_Tuple(sequence_.ptr())); }
 
 }  // namespace graven::python

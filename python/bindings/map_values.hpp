@@ -100,19 +100,20 @@ class Keys {
     return static_cast<std::size_t>(PySequence_Fast_GET_SIZE(sequence_.ptr()));
   }
   [[nodiscard]] PyObject* operator[](std::size_t at) const noexcept { return items()[at]; }
-  /// Their texts, which live as long as nobody takes the keys away; WrongTypeError.
+  /// Their texts, which live as long as nobody takes the keys away: for what is no str, one that no
+  /// map has; TypeError for what cannot be hashed.
   [[nodiscard]] Texts texts() const;
   /// The texts of those at these places.
   [[nodiscard]] Texts texts(const std::vector<std::size_t>& places) const;
-  /// Before the GIL is released: from here on nobody else can take the keys away.
-  void own();
+  /// Before the GIL is released or other code runs: from here on nobody else can take the keys away.
+  void own() const;
 
  private:
   [[nodiscard]] PyObject** items() const noexcept { return PySequence_Fast_ITEMS(sequence_.ptr()); }
   template <class Place>
   [[nodiscard]] Texts texts_at(std::size_t count, const Place& place) const;
 
-  nb::object sequence_;
+  mutable nb::object sequence_;
 };
 
 }  // namespace graven::python

@@ -14,6 +14,7 @@
 #include <graven/database.hpp>
 #include <graven/version.hpp>
 
+#include "arguments.hpp"
 #include "bind.hpp"
 #include "errors.hpp"
 
@@ -38,6 +39,7 @@ NB_MODULE(graven_core, module) {
   graven::python::bind_sql(module);
   graven::python::bind_map(module);
   graven::python::bind_log(module);
+  graven::python::explain_arguments(module);
   graven::prepare();
 }
 

@@ -39,6 +39,29 @@ nb::object materialize_call(const Handle& handle, PyObject* arguments, PyObject*
   return materialized(handle);
 }
 
+/// `how` says how to get plain data of it.
+[[noreturn]] inline void refuse_pickling(nb::handle self, const char* how) {
+  throw WrongTypeError("a " + type_of(self.ptr()) + " stands for stored data and is not pickled: " +
+                       how + " and pickle the plain data that gives");
+}
+
+/// copy.copy() and copy.deepcopy() give plain data, and pickling is refused in words.
+template <class Handle>
+void bind_copying(nb::class_<Handle>& type, nb::object (*shallow)(const Handle&),
+                  nb::object (*deep)(const Handle&), const char* how) {
+  type.def(
+      "__copy__", [shallow](const Handle& self) { return shallow(self); },
+      nb::sig("def __copy__(self) -> Any"), "As copy().");
+  type.def(
+      "__deepcopy__", [deep](const Handle& self, nb::handle) { return deep(self); },
+      nb::arg().none(), nb::sig("def __deepcopy__(self, memo: object, /) -> Any"),
+      "All of it as plain, detached data.");
+  type.def(
+      "__reduce_ex__", [how](nb::handle self, nb::handle) { refuse_pickling(self, how); },
+      nb::arg(), nb::sig("def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn"),
+      "WrongTypeError: a handle cannot be pickled.");
+}
+
 template <class Handle>
 void bind_node_members(nb::class_<Handle>& type) {
   type.def_prop_ro(

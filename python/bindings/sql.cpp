@@ -32,17 +32,27 @@ struct ConnectionHandle {
   bool commits = false;  // at the end of a with block
 };
 
+/// A dict, or what else says that it is a Mapping: a Dict, a Map, a class of the program's
+bool is_mapping(nb::handle parameters) {
+  if (PyDict_Check(parameters.ptr())) return true;
+  if (PyTuple_Check(parameters.ptr()) || PyList_Check(parameters.ptr())) return false;
+  const nb::object mapping = nb::module_::import_("collections.abc").attr("Mapping");
+  const int is = PyObject_IsInstance(parameters.ptr(), mapping.ptr());
+  if (is < 0) throw nb::python_error();
+  return is != 0;
+}
+
 CursorHandle execute(const ConnectionHandle& self, const std::string& sql, nb::handle parameters) {
-  if (nb::isinstance<nb::dict>(parameters)) {
+  if (is_mapping(parameters)) {
     std::vector<std::pair<std::string, Data>> named;
-    for (const auto& [name, value] : nb::borrow<nb::dict>(parameters)) {
-      named.emplace_back(nb::cast<std::string>(name), data_from(value.ptr(), {}));
+    for (const auto& [name, value] : nb::borrow<nb::dict>(dict_of_entries(parameters.ptr()))) {
+      named.emplace_back(key_to_store(name.ptr()), data_from(value.ptr(), {}));
     }
     return {self.home,
             off_gil(*self.home, [&] { return self.connection.execute_named(sql, named); })};
   }
   if (nb::isinstance<nb::str>(parameters) || nb::isinstance<nb::bytes>(parameters)) {
-    throw WrongTypeError("the values for the SQL are a sequence or a dict, not one text");
+    throw WrongTypeError("the values for the SQL are a sequence or a mapping, not one text");
   }
   std::vector<Data> values;
   for (const nb::handle value : nb::iter(parameters)) {
@@ -123,13 +133,13 @@ void bind_sql(nb::module_& module) {
       "SQL on the store's file, for tables of the program's own beside graven's, which can only\n"
       "be read. Used by the thread that made it.")
       .def("execute", execute, nb::arg("sql"), nb::arg("parameters") = nb::tuple(),
-           nb::sig("def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) "
+           nb::sig("def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) "
                    "-> SqlCursor"),
            "Runs one statement. Values come in order for `?` or by name for `:name`: None, bool,\n"
            "int, float, str, bytes.")
       .def(
           "executemany", execute_many, nb::arg("sql"), nb::arg("rows"),
-          nb::sig("def executemany(self, sql: str, rows: Iterable[Sequence[Any] | dict[str, Any]]) "
+          nb::sig("def executemany(self, sql: str, rows: Iterable[Sequence[Any] | Mapping[str, Any]]) "
                   "-> int"),
           "Runs it once for each row of values; gives the number of rows changed.")
       .def(

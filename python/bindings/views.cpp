@@ -126,8 +126,7 @@ PyObject* view_iterate(PyObject* self) {
 
 bool has_item(const DictHandle& dict, PyObject* item) {
   if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) return false;
-  PyObject* key = PyTuple_GET_ITEM(item, 0);
-  const auto text = PyUnicode_Check(key) ? utf8(key) : std::nullopt;
+  const auto text = key_to_find(PyTuple_GET_ITEM(item, 0));
   if (!text) return false;
   const auto value = off_gil(dict.home(), [&] { return dict.node().get(*text); });
   return value && value_equals(*value, PyTuple_GET_ITEM(item, 1), dict.home_ptr());
@@ -152,8 +151,7 @@ int view_contains(PyObject* self, PyObject* wanted) {
         const DictHandle& dict = dict_of(self);
         if (view(self).part == Part::kValues) return has_value(dict, wanted);
         if (view(self).part == Part::kItems) return has_item(dict, wanted);
-        // As in any set, what cannot be a member is none.
-        const auto text = PyUnicode_Check(wanted) ? utf8(wanted) : std::nullopt;
+        const auto text = key_to_find(wanted);
         return text && off_gil(dict.home(), [&] { return dict.node().contains(*text); });
       },
       -1);
@@ -161,7 +159,7 @@ int view_contains(PyObject* self, PyObject* wanted) {
 
 PyObject* view_repr(PyObject* self) {
   return guarded_object([&] {
-    const nb::object list = owned(PySequence_List(self));
+    const nb::object list = list_of_iterable(self);
     const nb::handle type(reinterpret_cast<PyObject*>(Py_TYPE(self)));
     return owned(
         PyUnicode_FromFormat("%U(%R)", nb::object(type.attr("__name__")).ptr(), list.ptr()));

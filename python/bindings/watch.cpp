@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
 // Watcher: what graven.Watch and DB.wait() are made of. It sleeps without the GIL, a little at a
-// time, so that the Python around it can look for signals.
+// time, so that the Python around it can look for signals. And paths as texts, for graven/paths.py.
 //
 // Called with the GIL held.
 #include <chrono>
 #include <string>
 #include <utility>
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
+#include <graven/path.hpp>
 #include <graven/watch.hpp>
 
 #include "bind.hpp"
@@ -50,9 +53,26 @@ nb::object next(const Watcher& self, double seconds) {
   return nb::make_tuple(str_from(change->path), std::move(value), deleted);
 }
 
+void bind_paths(nb::module_& module) {
+  module.def(
+      "parse_path", [](const std::string& text) { return parse_path(text); }, nb::arg("text"),
+      nb::sig("def parse_path(text: str) -> list[str]"), "The steps of a path.");
+  module.def(
+      "format_path",
+      [](const std::vector<std::string>& steps) {
+        return steps.empty() ? std::string() : format_path(steps);
+      },
+      nb::arg("steps"), nb::sig("def format_path(steps: Sequence[str]) -> str"),
+      "The path of these steps.");
+  module.def(
+      "parse_index", [](const std::string& step) { return parse_index(step); }, nb::arg("step"),
+      "The index that a step means in a list; None when it is no number.");
+}
+
 }  // namespace
 
 void bind_watch(nb::module_& module) {
+  bind_paths(module);
   nb::class_<Watcher>(module, "Watcher", nb::is_final(), "What graven.Watch is made of.")
       .def("__init__", open, nb::arg("database"), nb::arg("path"),
            nb::sig("def __init__(self, database: Database, path: str) -> None"))

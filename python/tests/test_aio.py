@@ -70,7 +70,8 @@ def test_errors_keep_their_types(path: str) -> None:
         assert "not open" in repr(unopened)
         m = await aio.AsyncMap.open(path, "other")
         for wrong, error in (
-            (lambda: m.get(1), TypeError),  # type: ignore[arg-type]
+            (lambda: m.set(1, 1), TypeError),  # type: ignore[arg-type]
+            (lambda: m.incr("a", None), TypeError),  # type: ignore[arg-type]
             (lambda: m.set("a", object()), graven.WrongTypeError),
             (lambda: m.set("\ud800", 1), graven.BadValueError),
             (lambda: m.set("a", 1, ttl=-1), ValueError),

@@ -48,7 +48,7 @@ def test_a_db_does_what_db_does(path: str) -> None:
             for wrong, error in (
                 (lambda: db.delete("zz"), KeyError),
                 (lambda: db.get(("link", "name", "x")), TypeError),
-                (lambda: db.get(("link", 1)), TypeError),
+                (lambda: db.set(("link", 1), 1), TypeError),
                 (lambda: db.set("x", object()), TypeError),
                 (lambda: db.set((), 1), graven.UsageError),
                 (lambda: db.run(lambda db: 1 // 0), ZeroDivisionError),

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import collections
 import datetime
+import decimal
+import fractions
 import gc
 import math
 import threading
@@ -81,17 +83,13 @@ def test_keys_are_text(m: Map) -> None:
     for key in (1, 1.0, None, True, b"1", ("1",), ["1"]):
         name = type(key).__name__
         for act in (
-            lambda key=key: m[key],
-            lambda key=key: key in m,
-            lambda key=key: m.get(key),
             lambda key=key: m.__setitem__(key, 1),
-            lambda key=key: m.__delitem__(key),
-            lambda key=key: m.pop(key, None),
             lambda key=key: m.setdefault(key),
             lambda key=key: m.set(key, 1),
             lambda key=key: m.update([(key, 1)]),
-            lambda key=key: m.get_many([key]),
-            lambda key=key: m.delete_many([key]),
+            lambda key=key: m.add(key, 1),
+            lambda key=key: m.incr(key),
+            lambda key=key: m.update_with(key, str, None),
         ):
             with pytest.raises(TypeError, match=name):
                 act()
@@ -375,17 +373,22 @@ def test_time_to_live(m: Map) -> None:
     m.set("delta", 1, ttl=datetime.timedelta(milliseconds=700))
     m.set("long", 1, ttl=10**9)
     m.set("ever", 1, ttl=math.inf)
+    m.set("huge", 1, ttl=10**400)
+    m.set("delta_max", 1, ttl=datetime.timedelta.max)
+    m.set("decimal", 1, ttl=decimal.Decimal("1e9"))  # type: ignore[arg-type]
+    m.set("fraction", 1, ttl=fractions.Fraction(10**9, 3))  # type: ignore[arg-type]
     m.set("kept", 1, ttl=0.05)
     m["kept"] = 2
     m["plain"] = 0
     assert m["short"] == m["delta"] == 1
     wait_until(lambda: "short" not in m and "delta" not in m)
     assert m.get_many(["short", "long", "kept"]) == [None, 1, 2]
-    assert sorted(m) == ["ever", "kept", "long", "plain"] and len(m) == 4
-    for ttl in (0, -1, math.nan, datetime.timedelta()):
+    others = ["decimal", "delta_max", "ever", "fraction", "huge"]
+    assert sorted(m) == [*others, "kept", "long", "plain"] and len(m) == 8
+    for ttl in (0, -1, -(10**400), -math.inf, math.nan, datetime.timedelta(), decimal.Decimal(0)):
         with pytest.raises(ValueError, match="positive"):
-            m.set("x", 1, ttl=ttl)
-    for wrong in ("1", b"1", [1], object()):
+            m.set("x", 1, ttl=ttl)  # type: ignore[arg-type]
+    for wrong in ("1", b"1", [1], object(), True, False, 1j):
         with pytest.raises(TypeError, match="number of seconds"):
             m.set("x", 1, ttl=wrong)  # type: ignore[arg-type]
 

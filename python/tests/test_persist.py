@@ -86,7 +86,7 @@ def test_a_lazy_store_has_one_writer(path: str) -> None:
         assert said[0] == "{'a': 1}" and len(said) == 3
         for line in said[1:]:
             assert line.startswith("BusyError") and f"process {os.getpid()} " in line
-            assert "mode=ro" in line and path in line
+            assert "read-only" in line and path in line
     with DB(path, "main") as db:
         assert db() == {"a": 1}
 

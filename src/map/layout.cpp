@@ -101,7 +101,7 @@ void require_no_lazy_owner(store::Work& work, store::Store& store, const std::st
   if (owner == 0 || owner == self || !store.backend().owner_alive(owner)) return;
   throw BusyError(fmt::format(
       "process {} has the map '{}' of {} open with persist=lazy and is its only writer until it "
-      "closes it; open it with mode=ro to read",
+      "closes it; open it read-only to read",
       record->integers[2], name, store.backend().name()));
 }
 

@@ -83,7 +83,7 @@ class Encoder {
   [[noreturn]] void refuse_handle() const {
     throw WrongTypeError(
         fmt::format("the value at '{}' holds a handle on a stored dict or list, which a map cannot "
-                    "link; store materialize()d data, or use a Dict",
+                    "link; store a plain copy of it, or use a Dict",
                     shown(key_)));
   }
   void check_size(std::size_t size) const { map::check_size(size, key_); }

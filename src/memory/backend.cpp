@@ -67,7 +67,7 @@ void Store::require_own() const {
   if (!abandoned_.load(std::memory_order_relaxed)) return;
   throw UsageError(name_ +
                    " was opened with persist=lazy by the parent process, and a lazy store stays "
-                   "the parent's; open it again here, with mode=ro while the parent has it");
+                   "the parent's; open it again here, read-only while the parent has it");
 }
 
 void Store::set_mark() noexcept {

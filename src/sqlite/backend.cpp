@@ -377,7 +377,7 @@ void SqliteBackend::throw_claimed() const {
                                            : std::string("another process")) +
                   " has " + target_.name +
                   " open with persist=lazy and is its only writer until it closes it; open it "
-                  "with mode=ro to read");
+                  "read-only to read");
 }
 
 void SqliteBackend::claim() {

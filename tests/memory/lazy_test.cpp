@@ -295,7 +295,7 @@ TEST(Lazy, ThereIsOneWriter) {
       } catch (const BusyError& error) {
         const std::string text = error.what();
         return text.find(process) != std::string::npos && text.find(path) != std::string::npos &&
-               text.find("mode=ro") != std::string::npos;
+               text.find("read-only") != std::string::npos;
       }
       return false;
     };

@@ -16,7 +16,7 @@ from collections.abc import (
 )
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, ClassVar, SupportsIndex, TypeVar, overload
+from typing import Any, ClassVar, NoReturn, SupportsIndex, TypeVar, overload
 
 from typing_extensions import Self
 
@@ -141,7 +141,7 @@ class Dict(MutableMapping[str, Any]):
         """
 
     @overload
-    def update_with(self, key: str, function: Callable[[Any], Any], default: Any, /) -> Any: ...
+    def update_with(self, key: str, function: Callable[[Any], Any], /, default: Any) -> Any: ...
     def keys(self) -> DictKeys:
         """A live view of the keys."""
 
@@ -172,6 +172,15 @@ class Dict(MutableMapping[str, Any]):
 
     def exists(self) -> bool:
         """Whether the node is still there: false once it was collected."""
+
+    def __copy__(self) -> Any:
+        """As copy()."""
+
+    def __deepcopy__(self, memo: object, /) -> Any:
+        """All of it as plain, detached data."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        """WrongTypeError: a handle cannot be pickled."""
 
 class List(MutableSequence[Any]):
     """
@@ -241,7 +250,7 @@ class List(MutableSequence[Any]):
     def reverse(self) -> None:
         """Turns the order around."""
 
-    def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
+    def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: object = False) -> None:
         """Sorts in place as list.sort() does: stable, as one atomic step."""
 
     def copy(self) -> list[Any]:
@@ -269,6 +278,15 @@ class List(MutableSequence[Any]):
     def exists(self) -> bool:
         """Whether the node is still there: false once it was collected."""
 
+    def __copy__(self) -> Any:
+        """As copy()."""
+
+    def __deepcopy__(self, memo: object, /) -> Any:
+        """All of it as plain, detached data."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        """WrongTypeError: a handle cannot be pickled."""
+
 class BackupReport:
     """What a backup or a restored store holds."""
 
@@ -292,11 +310,11 @@ class BackupReport:
     def replaced(self) -> str:
         """Of restore(): where the store that was there is now, or an empty text."""
 
-    def __repr__(self) -> str: ...
+    def __repr__(self) -> object: ...
 
 def restore(
-    backup: str | os.PathLike[str],
-    path: str | os.PathLike[str],
+    backup: str | bytes | os.PathLike[str],
+    path: str | bytes | os.PathLike[str],
     progress: Callable[[int, int], object] | None = None,
     keep_replaced: bool = True,
     *,
@@ -404,7 +422,7 @@ class Database(Dict):
     @overload
     def __init__(
         self,
-        url: str | None,
+        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None,
         prefix: str = "",
         link_field: str = "",
         read_only: bool = False,
@@ -557,7 +575,7 @@ class Database(Dict):
 
     def backup(
         self,
-        path: str | os.PathLike[str],
+        path: str | bytes | os.PathLike[str],
         progress: Callable[[int, int], object] | None = None,
         overwrite: bool = False,
         *,
@@ -690,6 +708,15 @@ class Snapshot(Dict):
     def __enter__(self) -> Snapshot: ...
     def __exit__(self, *exception: object) -> None: ...
 
+def parse_path(text: str) -> list[str]:
+    """The steps of a path."""
+
+def format_path(steps: Sequence[str]) -> str:
+    """The path of these steps."""
+
+def parse_index(step: str) -> int | None:
+    """The index that a step means in a list; None when it is no number."""
+
 class Watcher:
     """What graven.Watch is made of."""
 
@@ -772,13 +799,13 @@ class SqlConnection:
     be read. Used by the thread that made it.
     """
 
-    def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> SqlCursor:
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> SqlCursor:
         """
         Runs one statement. Values come in order for `?` or by name for `:name`: None, bool,
         int, float, str, bytes.
         """
 
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any] | dict[str, Any]]) -> int:
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any] | Mapping[str, Any]]) -> int:
         """Runs it once for each row of values; gives the number of rows changed."""
 
     def commit(self) -> None:
@@ -875,7 +902,7 @@ class FlatMap(MutableMapping[str, Any]):
     def __iter__(self) -> Iterator[str]: ...
     def __init__(
         self,
-        url: str,
+        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
         name: str = "main",
         persist: str = "writethrough",
         hot_capacity: int = 1000000,
@@ -920,12 +947,20 @@ class FlatMap(MutableMapping[str, Any]):
     def setdefault(self, key: str, default: Any = None, /) -> Any:
         """The value under a key, or the default after storing it, in one step."""
 
-    def update(self, other: Any = (), /, **kwargs: Any) -> None:
+    def update(
+        self, other: Any = (), /, *, ttl: float | timedelta | None = None, **kwargs: Any
+    ) -> None:
         """
         Sets the entries of a mapping, an iterable of pairs and keywords, in one step.
+        ttl: as in set(), for each of them; a key of that name goes in the mapping.
         """
 
-    def bulk_insert(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]], /) -> None:
+    def bulk_insert(
+        self,
+        entries: Mapping[str, Any] | Iterable[tuple[str, Any]],
+        /,
+        ttl: float | timedelta | None = None,
+    ) -> None:
         """update() under another name."""
 
     @overload
@@ -943,6 +978,39 @@ class FlatMap(MutableMapping[str, Any]):
     def clear(self) -> None:
         """Removes everything."""
 
+    def incr(
+        self, key: str, by: float = 1, default: float = 0, ttl: float | timedelta | None = None
+    ) -> Any:
+        """
+        Adds to the number under a key and gives the sum, as one step that no other thread comes
+        between, nor, with persist="writethrough", another process. Integers are exact and may be
+        of any size. A missing key counts as `default`. A key that is there keeps its time to
+        live; `ttl` is for one that is made. WrongTypeError where there is no number.
+        """
+
+    def decr(
+        self, key: str, by: float = 1, default: float = 0, ttl: float | timedelta | None = None
+    ) -> Any:
+        """
+        Subtracts from the number under a key and gives the difference, as incr() adds.
+        """
+
+    def add(self, key: str, value: Any, ttl: float | timedelta | None = None) -> bool:
+        """
+        Sets a key if it is not there, as one step like incr(); False where it is.
+        """
+
+    @overload
+    def update_with(self, key: str, function: Callable[[Any], Any], /) -> Any:
+        """
+        Replaces the value under a key by function(value), as one step like incr(), and gives
+        the new one. With a default, function(default) for a missing key. The key keeps its time
+        to live. Nothing is locked while the function runs: it may use the map, and it runs again
+        where others have changed the value meanwhile, so it should have no other effect.
+        """
+
+    @overload
+    def update_with(self, key: str, function: Callable[[Any], Any], /, default: Any) -> Any: ...
     def flush(self) -> None:
         """Returns when all that was written before is in the file."""
 
@@ -976,6 +1044,15 @@ class FlatMap(MutableMapping[str, Any]):
 
     def close(self) -> None:
         """Flushes, and ends this map. Calling it again does nothing."""
+
+    def __copy__(self) -> Any:
+        """As copy()."""
+
+    def __deepcopy__(self, memo: object, /) -> Any:
+        """All of it as plain, detached data."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        """WrongTypeError: a handle cannot be pickled."""
 
 def iterate_map(map: FlatMap, part: str, /) -> Iterator[Any]:
     """Steps through the 'keys', 'values' or 'items'."""

@@ -8,6 +8,7 @@ import warnings
 
 from graven import _graven
 from graven.bulk import BulkImport, Progress
+from graven.paths import Path
 from graven.unflushed import flush_at_exit
 from graven.watch import Watch
 
@@ -17,7 +18,7 @@ __all__ = ["DB"]
 class DB(_graven.Database):
     """The root dict of one prefix (an independent keyspace) in one store.
 
-    `path_or_url` is the path of a SQLite file, `sqlite:///relative.db`,
+    `path_or_url` is the path of a SQLite file (bytes where it is no text), `sqlite:///relative.db`,
     `sqlite:////absolute.db` or `memory://` (or `:memory:`); a URL may carry options by name, which
     win (`?mode=ro&pool_size=20`). Without one the environment names the store: DATABASE_URL, with
     DB_POOL_SIZE, DB_SEPARATE_READ_WRITE, DB_KEEP_ALIVE_TIMEOUT, DB_ENABLE_WAL, DB_BUSY_TIMEOUT and
@@ -65,7 +66,7 @@ class DB(_graven.Database):
 
     def __init__(
         self,
-        path_or_url: str | os.PathLike[str] | None = None,
+        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None,
         prefix: str | None = None,
         link_field: str | None = None,
         *,
@@ -92,7 +93,7 @@ class DB(_graven.Database):
         temp_store: str = "file",
     ) -> None:
         super().__init__(
-            None if path_or_url is None else os.fspath(path_or_url),
+            path_or_url,
             prefix=prefix or "",
             link_field=link_field or "",
             read_only=read_only,
@@ -147,11 +148,11 @@ class DB(_graven.Database):
         """
         return BulkImport(self, cache_mb, progress)
 
-    def watch(self, path: str) -> Watch:
-        """An iterator of the changes of what lies at a path; see Watch."""
+    def watch(self, path: Path) -> Watch:
+        """An iterator of the changes of what lies at a path, "a/b" or ["a", "b"]; see Watch."""
         return Watch(self, path)
 
-    def wait(self, path: str, timeout: float | None = None) -> bool:
+    def wait(self, path: Path, timeout: float | None = None) -> bool:
         """Sleeps until what lies at a path changes; False after `timeout` seconds."""
         with Watch(self, path) as changes:
             return changes.next(timeout) is not None

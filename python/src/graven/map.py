@@ -42,7 +42,7 @@ class Map(_graven.FlatMap):
 
     def __init__(
         self,
-        path_or_url: str | os.PathLike[str],
+        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
         name: str = "main",
         persist: str = "writethrough",
         hot_capacity: int = 1_000_000,
@@ -59,7 +59,7 @@ class Map(_graven.FlatMap):
         allow_network_file_system: bool = False,
     ) -> None:
         super().__init__(
-            os.fspath(path_or_url),
+            path_or_url,
             name=name,
             persist=persist,
             hot_capacity=hot_capacity,
@@ -121,8 +121,7 @@ class MapKeys(KeysView[str]):
         return self._mapping
 
     def __contains__(self, key: object) -> bool:
-        # As in any set, what cannot be a member is none.
-        return isinstance(key, str) and key in self._mapping
+        return key in self._mapping
 
     def __iter__(self) -> Iterator[str]:
         return _graven.iterate_map(self._mapping, "keys")
@@ -142,7 +141,7 @@ class MapValues(ValuesView[Any]):
         return self._mapping
 
     def __contains__(self, value: object) -> bool:
-        return any(each is value or each == value for each in self)
+        return any(_same(each, value) for each in self)
 
     def __iter__(self) -> Iterator[Any]:
         return _graven.iterate_map(self._mapping, "values")
@@ -162,10 +161,10 @@ class MapItems(ItemsView[str, Any]):
         return self._mapping
 
     def __contains__(self, item: object) -> bool:
-        if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
+        if not (isinstance(item, tuple) and len(item) == 2):
             return False
         value = self._mapping.get(item[0], _MISSING)
-        return value is not _MISSING and bool(value is item[1] or value == item[1])
+        return value is not _MISSING and _same(value, item[1])
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         return _graven.iterate_map(self._mapping, "items")
@@ -175,3 +174,8 @@ class MapItems(ItemsView[str, Any]):
 
 
 _MISSING = object()
+
+
+def _same(stored: Any, value: object) -> bool:
+    # A NaN equals itself in a container; which one was stored cannot be told any more.
+    return bool(stored is value or stored == value or (stored != stored and value != value))

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from graven import _graven
+from graven.errors import WrongTypeError
+from graven.paths import Path, text_of
 
 __all__ = ["Change", "Watch"]
 
@@ -19,10 +21,20 @@ class Change(NamedTuple):
     """The value at a path has become another one."""
 
     path: str
-    """As the watch was given it, with the key behind it where an entry of a dict changed."""
+    """As a text, with the key behind it where an entry of a dict changed."""
     value: Any
     """What is there now; None when `deleted`."""
     deleted: bool
+
+
+def deadline_of(timeout: float | None) -> float | None:
+    """When `timeout` seconds from now are over; None for ever."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, (int, float)):
+        kind = type(timeout).__name__
+        raise WrongTypeError(f"timeout must be a number of seconds or None, not {kind}")
+    return time.monotonic() + timeout
 
 
 class Watch:
@@ -32,19 +44,19 @@ class Watch:
             for change in changes:
                 print(change.path, change.value)
 
-    Watched is the value at the path ("tasks/T1/status"; "" is the root) and, if it is a dict or
-    list, its own entries, not what lies deeper. Of a dict each key that was set or removed is a
+    Watched is the value at the path ("tasks/T1/status" or ["tasks", "T1", "status"]; "" is the
+    root) and, if it is a dict or list, its own entries, not what lies deeper. Of a dict each key that was set or removed is a
     change of its own; of a list the list is. Changes that follow each other quickly may be seen
     as one; the last state is always seen. One thread iterates, any may close().
     """
 
-    def __init__(self, database: _graven.Database, path: str) -> None:
-        self._watcher = _graven.Watcher(database, path)
+    def __init__(self, database: _graven.Database, path: Path) -> None:
+        self._watcher = _graven.Watcher(database, text_of(path))
         self._closed = False
 
     def next(self, timeout: float | None = None) -> Change | None:
         """The next change; None after `timeout` seconds (None: no limit) or close()."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         while not self._closed:
             rest = _SLICE if deadline is None else min(_SLICE, deadline - time.monotonic())
             change = self._watcher.next(max(rest, 0.0))

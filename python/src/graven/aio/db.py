@@ -14,12 +14,14 @@ import os
 import weakref
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import graven
+from graven import _graven
 from graven.aio.watch import Watch
 from graven.aio.workers import Workers, close, finished, readers, writers
 from graven.errors import ClosedError, IndexOutOfRange, KeyNotFound, UsageError, WrongTypeError
+from graven.paths import Path, steps_of
 
 if TYPE_CHECKING:
     from typing_extensions import Concatenate, ParamSpec, Self
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
 
 T = TypeVar("T")
-#: Where a value is: a key of the root, or the keys and indexes on the way down.
-Path = Union[str, Sequence[Union[str, int]]]
 
 _MISSING = object()
 
@@ -36,8 +36,14 @@ _MISSING = object()
 # What is done in a thread.
 
 
-def _steps_of(path: Path) -> Sequence[str | int]:
-    return (path,) if isinstance(path, str) else path
+def _step(container: Any, step: str | int) -> Any:
+    """The key or index that a step means there."""
+    if not isinstance(container, graven.List) or not isinstance(step, str):
+        return step
+    index = _graven.parse_index(step)
+    if index is None:
+        raise WrongTypeError(f"{step!r} is no index of a list")
+    return index
 
 
 def _node(root: Any, steps: Sequence[str | int]) -> Any:
@@ -46,26 +52,41 @@ def _node(root: Any, steps: Sequence[str | int]) -> Any:
         if not isinstance(node, (graven.Dict, graven.List)):
             raise WrongTypeError(f"there is no dict or list at {list(steps[:at])!r}")
         inside: Any = node  # a step of the wrong type is for it to refuse
-        node = inside[step]
+        node = inside[_step(node, step)]
     return node
 
 
+def _at(root: Any, path: Path) -> Any:
+    return _node(root, steps_of(path))
+
+
 def _container(root: graven.Dict, path: Path) -> tuple[Any, Any]:
-    steps = _steps_of(path)
+    steps = steps_of(path)
     if not steps:
         raise UsageError("the root itself cannot be replaced or removed")
-    return _node(root, steps[:-1]), steps[-1]
+    try:
+        container = _node(root, steps[:-1])
+    except KeyNotFound as error:
+        hint = f"; for a key that has a slash in it give [{path!r}]" * isinstance(path, str)
+        raise KeyNotFound(f"{path!r}: there is no {error.args[0]!r} on the way{hint}") from None
+    if not isinstance(container, (graven.Dict, graven.List)):
+        raise WrongTypeError(f"there is no dict or list at {list(steps[:-1])!r}")
+    return container, _step(container, steps[-1])
 
 
 def _get(root: graven.Dict, path: Path, default: Any) -> Any:
     try:
-        return _node(root, _steps_of(path))
+        return _at(root, path)
     except (KeyNotFound, IndexOutOfRange):
+        if isinstance(path, str) and "/" in path and path in root:
+            raise UsageError(
+                f"there is nothing at the path {path!r}, but a key of that text: give [{path!r}]"
+            ) from None
         return default
 
 
 def _materialize(root: graven.Dict, path: Path) -> Any:
-    node = _node(root, _steps_of(path))
+    node = _at(root, path)
     return node() if isinstance(node, (graven.Dict, graven.List)) else node
 
 
@@ -85,7 +106,12 @@ def _pop(root: graven.Dict, path: Path, *default: Any) -> Any:
 
 
 class _Reading:
-    """The root dict as one sees it. Nested dicts and lists are handles on what is stored."""
+    """The root dict as one sees it. Nested dicts and lists are handles on what is stored.
+
+    A path is a text with the steps between slashes, "tasks/T1", as watch() takes it, or a list or
+    tuple of them, ["tasks", "T1"]; a key that has a slash in it is given in the latter way, or
+    with it written ~1.
+    """
 
     def _place(self) -> tuple[Workers | None, Any]:
         """What the current task's calls are made on, and where if not anywhere."""
@@ -110,11 +136,11 @@ class _Reading:
 
     async def keys(self, path: Path = ()) -> list[str]:
         """The keys of the dict at a path."""
-        return await self._read(lambda root: list(_node(root, _steps_of(path)).keys()))
+        return await self._read(lambda root: list(_at(root, path).keys()))
 
     async def size(self, path: Path = ()) -> int:
         """The length of the dict or list at a path."""
-        return await self._read(lambda root: len(_node(root, _steps_of(path))))
+        return await self._read(lambda root: len(_at(root, path)))
 
     async def count(self, counter: str) -> int:
         """The value of a counter, 0 when missing."""
@@ -161,11 +187,11 @@ class _Writing(_Reading):
 
     async def update(self, entries: Any, path: Path = ()) -> None:
         """Sets many entries of the dict at a path in one step."""
-        await self._write(lambda root: _node(root, _steps_of(path)).update(entries))
+        await self._write(lambda root: _at(root, path).update(entries))
 
     async def append(self, path: Path, value: Any) -> None:
         """Appends to the list at a path."""
-        await self._write(lambda root: _node(root, _steps_of(path)).append(value))
+        await self._write(lambda root: _at(root, path).append(value))
 
     async def incr(self, counter: str, by: int = 1) -> int:
         """Adds to a counter and gives its new value; atomic across processes."""
@@ -187,7 +213,7 @@ class DB(_Writing):
 
     def __init__(
         self,
-        path_or_url: str | os.PathLike[str],
+        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
         prefix: str | None = None,
         link_field: str | None = None,
         *,
@@ -227,7 +253,10 @@ class DB(_Writing):
 
     @classmethod
     async def open(
-        cls, path_or_url: str | os.PathLike[str], *arguments: Any, **options: Any
+        cls,
+        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        *arguments: Any,
+        **options: Any,
     ) -> Self:
         """A database that is open."""
         return await cls(path_or_url, *arguments, **options).__aenter__()
@@ -267,12 +296,11 @@ class DB(_Writing):
         """A consistent, read-only view of this moment: `async with db.snapshot() as before:`"""
         return Snapshot(self)
 
-    def watch(self, path: str) -> Watch:
-        """The changes of what lies at a path, for `async for`; see Watch. The path is a text as
-        graven.DB.watch() takes it: "person/name"."""
+    def watch(self, path: Path) -> Watch:
+        """The changes of what lies at a path, for `async for`; see Watch."""
         return Watch(self, path)
 
-    async def wait(self, path: str, timeout: float | None = None) -> bool:
+    async def wait(self, path: Path, timeout: float | None = None) -> bool:
         """Sleeps until what lies at a path changes; False after `timeout` seconds."""
         async with Watch(self, path) as changes:
             return await changes.next(timeout) is not None

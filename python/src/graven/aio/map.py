@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ class AsyncMap:
 
     def __init__(
         self,
-        path_or_url: str | os.PathLike[str],
+        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
         name: str = "main",
         persist: str = "writethrough",
         hot_capacity: int = 1_000_000,
@@ -66,7 +67,10 @@ class AsyncMap:
 
     @classmethod
     async def open(
-        cls, path_or_url: str | os.PathLike[str], *arguments: Any, **options: Any
+        cls,
+        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        *arguments: Any,
+        **options: Any,
     ) -> Self:
         """A map that is open."""
         return await cls(path_or_url, *arguments, **options).__aenter__()
@@ -116,13 +120,45 @@ class AsyncMap:
         """The value under a key, or the default after storing it, in one step."""
         return await writers.run(self._sync.setdefault, key, default)
 
-    async def update(self, other: Any = (), /, **kwargs: Any) -> None:
-        """Sets the entries of a mapping, an iterable of pairs and keywords, in one step."""
-        await writers.run(functools.partial(self._sync.update, other, **kwargs))
+    async def update(self, /, *other: Any, **kwargs: Any) -> None:
+        """Sets the entries of a mapping, an iterable of pairs and keywords, in one step. ttl: as in
+        set(), for each of them; a key of that name goes in the mapping."""
+        await writers.run(functools.partial(self._sync.update, *other, **kwargs))
 
-    async def bulk_insert(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+    async def bulk_insert(
+        self,
+        entries: Mapping[str, Any] | Iterable[tuple[str, Any]],
+        ttl: float | timedelta | None = None,
+    ) -> None:
         """update() under another name."""
-        await writers.run(self._sync.bulk_insert, entries)
+        await writers.run(self._sync.bulk_insert, entries, ttl)
+
+    async def incr(
+        self, key: str, by: float = 1, default: float = 0, ttl: float | timedelta | None = None
+    ) -> Any:
+        """Adds to the number under a key and gives the sum, as one step; see graven.Map.incr."""
+        return await writers.run(self._sync.incr, key, by, default, ttl)
+
+    async def decr(
+        self, key: str, by: float = 1, default: float = 0, ttl: float | timedelta | None = None
+    ) -> Any:
+        """Subtracts from the number under a key and gives the difference, as one step."""
+        return await writers.run(self._sync.decr, key, by, default, ttl)
+
+    async def add(self, key: str, value: Any, ttl: float | timedelta | None = None) -> bool:
+        """Sets a key if it is not there, as one step; False where it is."""
+        return await writers.run(self._sync.add, key, value, ttl)
+
+    async def update_with(
+        self, key: str, function: Callable[[Any], Any], default: Any = _MISSING
+    ) -> Any:
+        """Replaces the value under a key by function(value), called in a thread, as one step, and
+        gives the new one; see graven.Map.update_with."""
+        context = contextvars.copy_context()
+        rest = () if default is _MISSING else (default,)
+        return await writers.run(
+            self._sync.update_with, key, lambda old: context.run(function, old), *rest
+        )
 
     async def delete(self, key: str) -> None:
         """Removes a key; KeyNotFound when it is not there."""

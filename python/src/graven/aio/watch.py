@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from graven import _graven
 from graven.aio.workers import Workers
 from graven.errors import UsageError
-from graven.watch import Change
+from graven.paths import Path, text_of
+from graven.watch import Change, deadline_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -52,16 +53,16 @@ class Watch:
 
     _watcher: _graven.Watcher | None = None
 
-    def __init__(self, db: DB, path: str) -> None:
+    def __init__(self, db: DB, path: Path) -> None:
         self._db = db
-        self._path = path
+        self._path = text_of(path)
         self._closed = False
         self._busy = False
         self._step: asyncio.Future[tuple[str, Any, bool] | None] | None = None
 
     async def next(self, timeout: float | None = None) -> Change | None:
         """The next change; None after `timeout` seconds (None: no limit) or close()."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         if self._busy:
             raise UsageError("another task waits for this watch's next change")
         self._busy = True
