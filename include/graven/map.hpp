@@ -280,7 +280,8 @@ class Map {
   std::optional<bool> peek_stamped(Key key, std::uint64_t hash, MapStamp& stamp, ShowOne shown,
                                    void* callable) const;
   void show_many(std::span<const Key> keys, ShowMany shown, void* callable) const;
-  Data replace(Key key, const std::function<Data(const Data&)>& function, const Data* initial) const;
+  Data replace(Key key, const std::function<Data(const Data&)>& function,
+               const Data* initial) const;
   bool peek_at_many(std::span<const Key> keys, ShowMany shown, void* callable) const;
 
   std::shared_ptr<map::Session> session_;

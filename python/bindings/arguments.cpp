@@ -32,9 +32,9 @@ bool arguments_did_not_fit() {
   if (found) {
     PyObject* text = PyObject_Str(value);
     const char* utf8 = text != nullptr ? PyUnicode_AsUTF8(text) : nullptr;
-    found = utf8 != nullptr &&
-            std::string_view(utf8).find("(): incompatible function arguments. The following "
-                                        "argument types are supported:") != std::string_view::npos;
+    found = utf8 != nullptr && std::string_view(utf8).find(
+                                   "(): incompatible function arguments. The following "
+                                   "argument types are supported:") != std::string_view::npos;
     Py_XDECREF(text);
     PyErr_Clear();
   }
@@ -77,8 +77,7 @@ template <std::size_t... I>
 constexpr std::array<vectorcallfunc, kMost> make_steps(std::index_sequence<I...>) {
   return {step<I>...};
 }
-constexpr std::array<vectorcallfunc, kMost> kSteps =
-    make_steps(std::make_index_sequence<kMost>());
+constexpr std::array<vectorcallfunc, kMost> kSteps = make_steps(std::make_index_sequence<kMost>());
 
 void wrap(PyObject* object) {
   const std::string_view type = Py_TYPE(object)->tp_name;

@@ -44,17 +44,19 @@ void bind_backup(nb::module_& module) {
       .def(
           "__repr__",
           [](const BackupReport& report) {
-        const nb::object path = nb::cast(SystemPath{report.path});
-        return owned(PyUnicode_FromFormat("BackupReport(path=%R, bytes=%llu, nodes=%llu)", path.ptr(),
-                                          static_cast<unsigned long long>(report.bytes),
-                                          static_cast<unsigned long long>(report.nodes)));
-      },
-      nb::sig("def __repr__(self) -> str"));
+            const nb::object path = nb::cast(SystemPath{report.path});
+            return owned(PyUnicode_FromFormat("BackupReport(path=%R, bytes=%llu, nodes=%llu)",
+                                              path.ptr(),
+                                              static_cast<unsigned long long>(report.bytes),
+                                              static_cast<unsigned long long>(report.nodes)));
+          },
+          nb::sig("def __repr__(self) -> str"));
   module.def(
       "restore", restore_backup, nb::arg("backup"), nb::arg("path"),
       nb::arg("progress") = nb::none(), nb::arg("keep_replaced") = true, nb::kw_only(),
       nb::arg("allow_network_file_system") = false,
-      nb::sig("def restore(backup: str | bytes | os.PathLike[str], path: str | bytes | os.PathLike[str], "
+      nb::sig("def restore(backup: str | bytes | os.PathLike[str], path: str | bytes | "
+              "os.PathLike[str], "
               "progress: Callable[[int, int], object] | None = None, keep_replaced: bool = True, "
               "*, allow_network_file_system: bool = False) -> BackupReport"),
       "Puts a backup in the place of the store at `path`, which need not exist; the backup stays\n"

@@ -116,8 +116,8 @@ RepairReport repair(const DatabaseHandle& self, bool dry_run, bool backup,
   return with_database(self, [&](const Database& database) { return database.repair(options); });
 }
 
-BackupReport backup(const DatabaseHandle& self, const SystemPath& path,
-                    const nb::object& progress, bool overwrite, int pages_per_step, double pause,
+BackupReport backup(const DatabaseHandle& self, const SystemPath& path, const nb::object& progress,
+                    bool overwrite, int pages_per_step, double pause,
                     bool allow_network_file_system) {
   const BackupOptions options{.progress = progress_of(progress),
                               .pages_per_step = pages_per_step,
@@ -274,9 +274,10 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
       "backup", backup, nb::arg("path"), nb::arg("progress") = nb::none(),
       nb::arg("overwrite") = false, nb::kw_only(), nb::arg("pages_per_step") = 1024,
       nb::arg("pause") = 0.0, nb::arg("allow_network_file_system") = false,
-      nb::sig("def backup(self, path: str | bytes | os.PathLike[str], progress: Callable[[int, int], "
-              "object] | None = None, overwrite: bool = False, *, pages_per_step: int = 1024, "
-              "pause: float = 0.0, allow_network_file_system: bool = False) -> BackupReport"),
+      nb::sig(
+          "def backup(self, path: str | bytes | os.PathLike[str], progress: Callable[[int, int], "
+          "object] | None = None, overwrite: bool = False, *, pages_per_step: int = 1024, "
+          "pause: float = 0.0, allow_network_file_system: bool = False) -> BackupReport"),
       "Copies what is committed into a new file, as one state, while others write; reads the\n"
       "copy back and proves it. The copy is a store of its own in one file; restore() puts it\n"
       "back. progress(done, total) is called between steps, with pages; what it raises ends\n"

@@ -280,8 +280,10 @@ void bind_dict(nb::module_& module) {
   type.def(
       "clear", [](const DictHandle& self) { off_gil(self.home(), [&] { self.node().clear(); }); },
       "Removes everything.");
-  type.def("copy", [](const DictHandle& self) { return plain_copy(self); }, nb::sig("def copy(self) -> dict[str, Any]"),
-           "A plain dict of the keys and values; nested values stay handles.");
+  type.def(
+      "copy", [](const DictHandle& self) { return plain_copy(self); },
+      nb::sig("def copy(self) -> dict[str, Any]"),
+      "A plain dict of the keys and values; nested values stay handles.");
   type.def(
       "update_with",
       [](const DictHandle& self, nb::handle key, const nb::object& function) {

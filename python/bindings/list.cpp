@@ -263,8 +263,7 @@ void bind_list(nb::module_& module) {
   type.def("pop", pop, nb::arg() = -1,
            nb::sig("def pop(self, index: SupportsIndex = -1, /) -> Any"),
            "Removes and gives an item, the last one by default.");
-  type.def("remove", remove, nb::arg().none(),
-           nb::sig("def remove(self, value: Any, /) -> None"),
+  type.def("remove", remove, nb::arg().none(), nb::sig("def remove(self, value: Any, /) -> None"),
            "Removes the first item equal to a value.");
   type.def(
       "clear", [](const ListHandle& self) { off_gil(self.home(), [&] { self.node().clear(); }); },
@@ -273,19 +272,21 @@ void bind_list(nb::module_& module) {
            nb::sig("def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = "
                    "..., /) -> int"),
            "The first index of an item equal to a value; ValueError when there is none.");
-  type.def("count", count, nb::arg().none(),
-           nb::sig("def count(self, value: Any, /) -> int"), "How many items equal a value.");
+  type.def("count", count, nb::arg().none(), nb::sig("def count(self, value: Any, /) -> int"),
+           "How many items equal a value.");
   type.def(
       "reverse",
       [](const ListHandle& self) { off_gil(self.home(), [&] { self.node().reverse(); }); },
       "Turns the order around.");
-  type.def("sort", sort, nb::kw_only(), nb::arg("key") = nb::none(), nb::arg("reverse").none() = false,
+  type.def("sort", sort, nb::kw_only(), nb::arg("key") = nb::none(),
+           nb::arg("reverse").none() = false,
            nb::sig("def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: object = "
                    "False) -> None"),
            "Sorts in place as list.sort() does: stable, as one atomic step.");
-  type.def("copy", [](const ListHandle& self) { return plain_copy(self); },
-           nb::sig("def copy(self) -> list[Any]"),
-           "A plain list of the items; nested values stay handles.");
+  type.def(
+      "copy", [](const ListHandle& self) { return plain_copy(self); },
+      nb::sig("def copy(self) -> list[Any]"),
+      "A plain list of the items; nested values stay handles.");
   type.def(
       "__reversed__", [](const ListHandle& self) { return iterate_list(self, true); },
       nb::sig("def __reversed__(self) -> Iterator[Any]"), "The items from last to first.");

@@ -105,7 +105,8 @@ class Keys {
   [[nodiscard]] Texts texts() const;
   /// The texts of those at these places.
   [[nodiscard]] Texts texts(const std::vector<std::size_t>& places) const;
-  /// Before the GIL is released or other code runs: from here on nobody else can take the keys away.
+  /// Before the GIL is released or other code runs: from here on nobody else can take the keys
+  /// away.
   void own() const;
 
  private:

@@ -2,8 +2,8 @@
 //
 // Writing to a graven.Map.
 //
-// Always holds: values are converted before the map is touched; a function of the caller's runs with
-// the GIL and with nothing of the map locked.
+// Always holds: values are converted before the map is touched; a function of the caller's runs
+// with the GIL and with nothing of the map locked.
 //
 // Called with the GIL held, which is released around every use of the store.
 #include <algorithm>
@@ -138,9 +138,8 @@ nb::object update_with(const MapHandle& self, nb::handle key, nb::handle functio
                        nb::handle otherwise) {
   const std::string_view text = key_to_store(key.ptr());
   if (PyCallable_Check(function.ptr()) == 0) throw nb::next_overload();
-  const Data initial = otherwise.is_valid()
-                           ? data_from(otherwise.ptr(), Destination::under(key.ptr()))
-                           : Data();
+  const Data initial =
+      otherwise.is_valid() ? data_from(otherwise.ptr(), Destination::under(key.ptr())) : Data();
   const auto changed = [&](const Data& old) {
     const nb::gil_scoped_acquire acquire;
     const nb::object value = function(map_value_from(old));
@@ -166,7 +165,8 @@ void bind_changes(nb::class_<MapHandle>& type) {
       nb::sig("def incr(self, key: str, by: float = 1, default: float = 0, "
               "ttl: float | timedelta | None = None) -> Any"),
       "Adds to the number under a key and gives the sum, as one step that no other thread comes\n"
-      "between, nor, with persist=\"writethrough\", another process. Integers are exact and may be\n"
+      "between, nor, with persist=\"writethrough\", another process. Integers are exact and may "
+      "be\n"
       "of any size. A missing key counts as `default`. A key that is there keeps its time to\n"
       "live; `ttl` is for one that is made. WrongTypeError where there is no number.");
   type.def(

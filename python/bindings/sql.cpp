@@ -132,16 +132,17 @@ void bind_sql(nb::module_& module) {
       module, "SqlConnection",
       "SQL on the store's file, for tables of the program's own beside graven's, which can only\n"
       "be read. Used by the thread that made it.")
-      .def("execute", execute, nb::arg("sql"), nb::arg("parameters") = nb::tuple(),
-           nb::sig("def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) "
-                   "-> SqlCursor"),
-           "Runs one statement. Values come in order for `?` or by name for `:name`: None, bool,\n"
-           "int, float, str, bytes.")
       .def(
-          "executemany", execute_many, nb::arg("sql"), nb::arg("rows"),
-          nb::sig("def executemany(self, sql: str, rows: Iterable[Sequence[Any] | Mapping[str, Any]]) "
-                  "-> int"),
-          "Runs it once for each row of values; gives the number of rows changed.")
+          "execute", execute, nb::arg("sql"), nb::arg("parameters") = nb::tuple(),
+          nb::sig("def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) "
+                  "-> SqlCursor"),
+          "Runs one statement. Values come in order for `?` or by name for `:name`: None, bool,\n"
+          "int, float, str, bytes.")
+      .def("executemany", execute_many, nb::arg("sql"), nb::arg("rows"),
+           nb::sig(
+               "def executemany(self, sql: str, rows: Iterable[Sequence[Any] | Mapping[str, Any]]) "
+               "-> int"),
+           "Runs it once for each row of values; gives the number of rows changed.")
       .def(
           "commit",
           [](const ConnectionHandle& self) {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import graven
-from graven import DB, Dict, List, Map, _graven
+from graven import DB, Map, _graven
 
 
 @pytest.fixture
@@ -23,42 +23,61 @@ def db(tmp_path: Path) -> Iterator[DB]:
         yield opened
 
 
-def test_examples(db: DB, tmp_path: Path) -> None:
-    l, path = db["l"], tmp_path / "x.db"  # noqa: E741
-    wrong: Any = object()
-    with Map("x", persist="memory") as m:
+PATH = "str, bytes or os.PathLike"
+INSIDE = "a path is a str, 'tasks/T1', or a list or tuple of str and int, not a"
+
+
+def test_examples(db: Any, tmp_path: Path) -> None:
+    items, path, wrong = db["l"], tmp_path / "x.db", object()
+    g: Any = graven
+    with g.Map("x", persist="memory") as m:
         for call, text in (
-            (lambda: DB(5), "DB(): path_or_url must be str, bytes, os.PathLike or None, not int"),  # type: ignore[arg-type]
-            (lambda: Map(None), "Map(): path_or_url must be str, bytes or os.PathLike, not None"),  # type: ignore[arg-type]
-            (lambda: DB(path, busy_timeout="x"), "DB(): busy_timeout must be float, not str"),  # type: ignore[arg-type]
-            (lambda: Map(path, hot_capacity=1.5), "Map(): hot_capacity must be int, not float"),  # type: ignore[arg-type]
-            (lambda: db.with_prefix(5), "DB(): prefix must be str, not int"),  # type: ignore[arg-type]
-            (lambda: db.set_prefix(db), "set_prefix(): prefix must be str, not DB"),  # type: ignore[arg-type]
-            (lambda: db.watch(l), "a path is a str, 'tasks/T1', or a list or tuple of str and int, not a List"),
-            (lambda: db.watch(b"x"), "a path is a str, 'tasks/T1', or a list or tuple of str and int, not a bytes"),  # type: ignore[arg-type]
-            (lambda: db.wait("a", "x"), "timeout must be a number of seconds or None, not str"),  # type: ignore[arg-type]
-            (lambda: db.transaction(durable=1), "transaction(): durable must be bool, not int"),  # type: ignore[arg-type]
-            (lambda: db.transaction(True), "transaction() takes at most 0 arguments by position, not 1"),  # type: ignore[misc]
-            (lambda: db.backup(5), "backup(): path must be str, bytes or os.PathLike, not int"),  # type: ignore[arg-type]
-            (lambda: db.backup(path, overwrite="x"), "backup(): overwrite must be bool, not str"),  # type: ignore[arg-type]
-            (lambda: db.bulk_import("x"), "BulkImport(): cache_mb must be int, not str"),  # type: ignore[arg-type]
-            (lambda: db.delete_prefix_batch("p", wrong), "delete_prefix_batch(): count must be int, not object"),
+            (lambda: g.DB(5), "DB(): path_or_url must be str, bytes, os.PathLike or None, not int"),
+            (lambda: g.Map(None), f"Map(): path_or_url must be {PATH}, not None"),
+            (lambda: g.DB(path, busy_timeout="x"), "DB(): busy_timeout must be float, not str"),
+            (lambda: g.Map(path, hot_capacity=1.5), "Map(): hot_capacity must be int, not float"),
+            (lambda: db.with_prefix(5), "DB(): prefix must be str, not int"),
+            (lambda: db.set_prefix(db), "set_prefix(): prefix must be str, not DB"),
+            (
+                lambda: db.watch(items),
+                f"{INSIDE} List",
+            ),
+            (
+                lambda: db.watch(b"x"),
+                f"{INSIDE} bytes",
+            ),
+            (lambda: db.wait("a", "x"), "timeout must be a number of seconds or None, not str"),
+            (lambda: db.transaction(durable=1), "transaction(): durable must be bool, not int"),
+            (
+                lambda: db.transaction(True),
+                "transaction() takes at most 0 arguments by position, not 1",
+            ),
+            (lambda: db.backup(5), f"backup(): path must be {PATH}, not int"),
+            (lambda: db.backup(path, overwrite="x"), "backup(): overwrite must be bool, not str"),
+            (lambda: db.bulk_import("x"), "BulkImport(): cache_mb must be int, not str"),
+            (
+                lambda: db.delete_prefix_batch("p", wrong),
+                "delete_prefix_batch(): count must be int, not object",
+            ),
             (lambda: db.connection().execute(wrong), "execute(): sql must be str, not object"),
-            (lambda: l.insert(1), "insert() lacks the argument 'value'"),  # type: ignore[call-arg]
-            (lambda: l.append(), "append() lacks the argument 'value'"),  # type: ignore[call-arg]
-            (lambda: l.sort(bykey=1), "sort() has no argument 'bykey'"),  # type: ignore[call-arg]
-            (lambda: l.sort(str), "sort() takes at most 0 arguments by position, not 1"),  # type: ignore[misc]
+            (lambda: items.insert(1), "insert() lacks the argument 'value'"),
+            (lambda: items.append(), "append() lacks the argument 'value'"),
+            (lambda: items.sort(bykey=1), "sort() has no argument 'bykey'"),
+            (lambda: items.sort(str), "sort() takes at most 0 arguments by position, not 1"),
             (lambda: db["d"].get(), "get() lacks the argument 'key'"),
             (lambda: db["d"].get("a", default=1), "get() takes 'default' by position"),
             (lambda: db["d"].pop("a", 1, 2), "pop() takes at most 2 arguments by position, not 3"),
-            (lambda: m.get(), "get() lacks the argument 'key'"),  # type: ignore[call-arg]
-            (lambda: m.get("a", 1, 2), "get() takes at most 2 arguments by position, not 3"),  # type: ignore[call-arg]
-            (lambda: m.set("a"), "set() lacks the argument 'value'"),  # type: ignore[call-arg]
-            (lambda: m.set("a", 1, key="b"), "set() was given 'key' twice"),  # type: ignore[misc]
-            (lambda: m.update({}, {}), "update() takes at most 1 argument by position, not 2"),  # type: ignore[call-arg]
-            (lambda: Dict(), "Dict() lacks the argument 'db'"),  # type: ignore[call-arg]
-            (lambda: List(5), "List(): db must be Dict, not int"),  # type: ignore[arg-type]
-            (lambda: graven.restore(5, path), "restore(): backup must be str, bytes or os.PathLike, not int"),  # type: ignore[arg-type]
+            (lambda: m.get(), "get() lacks the argument 'key'"),
+            (lambda: m.get("a", 1, 2), "get() takes at most 2 arguments by position, not 3"),
+            (lambda: m.set("a"), "set() lacks the argument 'value'"),
+            (lambda: m.set("a", 1, key="b"), "set() was given 'key' twice"),
+            (lambda: m.update({}, {}), "update() takes at most 1 argument by position, not 2"),
+            (lambda: g.Dict(), "Dict() lacks the argument 'db'"),
+            (lambda: g.List(5), "List(): db must be Dict, not int"),
+            (
+                lambda: g.restore(5, path),
+                f"restore(): backup must be {PATH}, not int",
+            ),
         ):
             with pytest.raises(graven.WrongTypeError) as caught:
                 call()

@@ -289,7 +289,12 @@ def test_copies_are_plain_and_pickling_is_refused_in_words(db: DB, m: Map) -> No
     assert copy.deepcopy(db) == db() and type(copy.deepcopy(db)) is dict
     with db.snapshot() as snapshot:
         assert copy.deepcopy(snapshot) == db()
-    for handle, how in ((d, "call it"), (nested["x"], "call it"), (m, r"call copy\(\)"), (db, "call it")):
+    for handle, how in (
+        (d, "call it"),
+        (nested["x"], "call it"),
+        (m, r"call copy\(\)"),
+        (db, "call it"),
+    ):
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
             with pytest.raises(graven.WrongTypeError, match=f"is not pickled: {how}"):
                 pickle.dumps([handle], protocol)

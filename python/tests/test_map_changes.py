@@ -49,7 +49,13 @@ def test_numbers_of_any_size(m: Map) -> None:
 
 
 def test_what_is_no_number_is_refused_by_name(m: Map) -> None:
-    for value, kind in ((None, "null"), (True, "bool"), ("1", "str"), (b"1", "bytes"), ([], "list")):
+    for value, kind in (
+        (None, "null"),
+        (True, "bool"),
+        ("1", "str"),
+        (b"1", "bytes"),
+        ([], "list"),
+    ):
         m["visits"] = value
         for call in (m.incr, m.decr):
             with pytest.raises(graven.WrongTypeError, match=f"'visits' is {kind}"):

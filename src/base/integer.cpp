@@ -22,8 +22,8 @@ constexpr std::uint64_t kChunk = 10'000'000'000'000'000'000U;  // 19 decimal dig
 }  // namespace
 
 Integer::Integer(std::int64_t value)
-    : negative_(value < 0), limbs_{value < 0 ? -static_cast<std::uint64_t>(value)
-                                             : static_cast<std::uint64_t>(value)} {
+    : negative_(value < 0),
+      limbs_{value < 0 ? -static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value)} {
   normalise();
 }
 

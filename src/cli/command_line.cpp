@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <map>
 #include <regex>
+#include <string_view>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -56,6 +57,43 @@ std::vector<std::string> protect_negative_numbers(std::vector<std::string> argum
     return arguments;
   }
   return arguments;
+}
+
+/// How many letters must be put in, taken out or changed, or neighbours swapped, to make one of the
+/// other.
+std::size_t distance(std::string_view from, std::string_view to) {
+  std::vector<std::vector<std::size_t>> steps(from.size() + 1,
+                                              std::vector<std::size_t>(to.size() + 1));
+  for (std::size_t i = 0; i <= from.size(); ++i) {
+    for (std::size_t j = 0; j <= to.size(); ++j) {
+      if (i == 0 || j == 0) {
+        steps[i][j] = i + j;
+        continue;
+      }
+      const std::size_t changed = from[i - 1] == to[j - 1] ? 0 : 1;
+      steps[i][j] =
+          std::min({steps[i - 1][j] + 1, steps[i][j - 1] + 1, steps[i - 1][j - 1] + changed});
+      if (i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1]) {
+        steps[i][j] = std::min(steps[i][j], steps[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return steps[from.size()][to.size()];
+}
+
+/// What to say of a verb that there is not.
+std::string unknown_verb(const CLI::App& app, const std::string& verb) {
+  std::string nearest;
+  std::size_t least = verb.size() / 3 + 2;  // what is further away is not meant
+  for (const CLI::App* each : app.get_subcommands({})) {
+    const std::string& name = each->get_name();
+    const std::size_t far = name.starts_with(verb) ? 0 : distance(verb, name);
+    if (far >= least) continue;
+    least = far;
+    nearest = name;
+  }
+  return "there is no verb '" + verb + "'; " +
+         (nearest.empty() ? "'graven --help' lists them" : "did you mean '" + nearest + "'?");
 }
 
 }  // namespace
@@ -159,6 +197,12 @@ int CommandLine::run(std::vector<std::string> arguments) {
   arguments = protect_negative_numbers(std::move(arguments));
   const auto plain = std::find(arguments.begin(), arguments.end(), "--");
   const bool asked_for_json = std::find(arguments.begin(), plain, "--json") != plain;
+  if (!arguments.empty() && !arguments.front().starts_with('-') &&
+      app_->get_subcommand_no_throw(arguments.front()) == nullptr) {
+    json_ = asked_for_json;
+    complain("usage", unknown_verb(*app_, arguments.front()), json_);
+    return kFailed;
+  }
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     app_->parse(std::move(arguments));

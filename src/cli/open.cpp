@@ -4,7 +4,9 @@
 // prefix is an error, not a new, empty database. The main thread's.
 #include <sys/stat.h>
 
+#include <charconv>
 #include <chrono>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -13,13 +15,35 @@
 
 namespace graven::cli {
 
+namespace {
+
+/// With %20 and the like as the bytes they stand for; where they are wrong, as it is: opening it
+/// says so.
+std::string unescaped(std::string_view text) {
+  std::string bytes;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    unsigned code = 0;
+    const char* digits = text.data() + at + 1;
+    if (text[at] == '%' && text.size() - at > 2 &&
+        std::from_chars(digits, digits + 2, code, 16).ptr == digits + 2) {
+      bytes += static_cast<char>(code);
+      at += 2;
+    } else {
+      bytes += text[at];
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
+
 std::string file_of(const std::string& url) {
-  std::string path = url;
-  if (path.starts_with("sqlite:///")) path.erase(0, 10);
-  if (path.find("://") != std::string::npos || path == ":memory:") return {};
-  // What follows '?' is options, in a URL only: a plain path may contain one.
-  if (url != path) path.resize(std::min(path.size(), path.find('?')));
-  return path;
+  for (const std::string_view scheme : {"sqlite:///", "libsql:///"}) {
+    if (!url.starts_with(scheme)) continue;
+    // What follows '?' is options, in a URL only: a plain path may contain one.
+    return unescaped(std::string_view(url).substr(0, url.find('?')).substr(scheme.size()));
+  }
+  return url.find("://") != std::string::npos || url == ":memory:" ? std::string() : url;
 }
 
 namespace {

@@ -159,7 +159,8 @@ int run_scheduled(const BackupVerb& options) {
       const Database db = open_database(options.where, Access::kRead);
       const Stopwatch watch;
       const std::string target = fmt::format("{}/{}-{}.db", options.target, stem, moment_now());
-      tell(back_up(db, target, false), watch.seconds(), options.json);
+      const BackupReport report = back_up(db, target, false);
+      tell(report, watch.seconds(), options.json);
       retain(options.target, stem, options.keep, options.json);
     } catch (const Interrupted&) {
       return kDone;  // as asked to
@@ -177,7 +178,8 @@ int run_backup(const BackupVerb& options) {
   if (options.every > 0) return run_scheduled(options);
   const Database db = open_database(options.where, Access::kRead);
   const Stopwatch watch;
-  tell(back_up(db, options.target, options.overwrite), watch.seconds(), options.json);
+  const BackupReport report = back_up(db, options.target, options.overwrite);
+  tell(report, watch.seconds(), options.json);
   return kDone;
 }
 

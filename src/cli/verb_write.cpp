@@ -26,6 +26,7 @@ struct SetOptions {
   std::string path{};
   std::string value{};
   bool string = false;
+  bool plain = false;
   bool parents = false;
   bool json = false;
 };
@@ -71,7 +72,7 @@ Data parse_value(const SetOptions& options) {
     return data;
   }
   try {
-    data.set_root(JsonReader({}).read(text, data).item);
+    data.set_root(JsonReader({.plain = options.plain}).read(text, data).item);
   } catch (const JsonError& error) {
     if (!from_input && looks_like_a_word(text)) {
       throw UsageError(fmt::format(
@@ -147,6 +148,8 @@ void declare_set(Verbs& verbs) {
   verb.path(options.path, "Where to store it").required();
   verb.value("VALUE", options.value, "JSON, or - to read it from standard input").required();
   verb.flag("-s,--string", options.string, "VALUE is a string as it stands, not JSON");
+  verb.flag("--plain", options.plain,
+            "Take objects such as {\"$bytes\": ...} literally, as other programs' data");
   verb.flag("--parents", options.parents, "Make dicts that are missing on the way");
   verb.json(options.json, "The path that was stored to, as JSON");
 }

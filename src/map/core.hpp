@@ -223,8 +223,8 @@ class Core {
   /// Erases those that are there, in one step; how many.
   virtual std::size_t erase_many(std::span<const std::string_view> keys) = 0;
   virtual void clear() = 0;
-  /// Runs `body`, which may use the map and anything else, while others wait to write, where that can
-  /// be arranged; its writes are one step then, undone if it throws.
+  /// Runs `body`, which may use the map and anything else, while others wait to write, where that
+  /// can be arranged; its writes are one step then, undone if it throws.
   virtual void alone(base::FunctionRef<void()> body) { body(); }
 
   virtual std::uint64_t size() = 0;

@@ -90,8 +90,7 @@ TEST(Numbers, IntegersOfAnySize) {
   EXPECT_EQ(std::get<BigInt>(parse_integer("1000000000000000000000000000000")).hex,
             "c9f2c9cd04674edea40000000");
   EXPECT_EQ(to_decimal(BigInt{"8000000000000000"}), "9223372036854775808");
-  EXPECT_EQ(to_decimal(BigInt{"-c9f2c9cd04674edea40000000"}),
-            "-1000000000000000000000000000000");
+  EXPECT_EQ(to_decimal(BigInt{"-c9f2c9cd04674edea40000000"}), "-1000000000000000000000000000000");
 }
 
 TEST(Numbers, IntegersRoundTrip) {

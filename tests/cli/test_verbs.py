@@ -46,6 +46,39 @@ def test_wrong_usage_is_status_2(graven, arguments):
     assert not (graven.folder / "state.db").exists()
 
 
+def test_an_unknown_verb_is_named_with_the_nearest(graven):
+    for verb, nearest in (
+        ("gte", "get"),
+        ("lod", "load"),
+        ("maintain", "maintenance"),
+        ("colect", "collect"),
+        ("delete", "del"),
+    ):
+        error = graven.error(verb, "state.db")
+        assert f"there is no verb '{verb}'" in error and f"did you mean '{nearest}'?" in error
+    assert "'graven --help' lists them" in graven.error("frobnicate")
+    out, error = graven.both("lss", "state.db", "--json", status=2)
+    assert out == "" and json.loads(error)["code"] == "usage"
+
+
+def test_a_url_means_the_same_file_to_every_verb(graven):
+    name, url = "a b%3f.db", "sqlite:///a%20b%253f.db"
+    graven.run("set", url, "tasks", TASKS)
+    assert (graven.folder / name).exists()
+    for database in (url, url + "?mode=ro", "libsql:///a%20b%253f.db", name):
+        assert graven.run("get", database, "tasks/T1/title", "--raw") == "write\n"
+        assert graven.run("ls", database, "tasks") == "T1\nT2\n"
+        for verb in ("tree", "dump", "check", "stats", "doctor"):
+            graven.run(verb, database)
+    for verb in ("collect", "maintenance"):
+        graven.run(verb, url)
+    graven.run("backup", url, "copy.db")
+    graven.run("restore", "copy.db", "sqlite:///new%20one.db")
+    assert (graven.folder / "new one.db").exists()
+    assert "no database no such.db" in graven.error("get", "sqlite:///no%20such.db")
+    assert "'%'" in graven.error("set", "sqlite:///a%2.db", "x", "1")
+
+
 # get
 
 
@@ -337,3 +370,10 @@ def test_urls(graven):
     assert graven.run("get", f"sqlite:///{graven.folder}/state.db", "a") == "1\n"
     assert graven.run("get", f"sqlite:////{str(graven.folder).lstrip('/')}/state.db", "a") == "1\n"
     graven.error("get", "nosuch://x")
+
+
+def test_set_takes_objects_literally_where_it_is_told(graven):
+    error = graven.error("set", "state.db", "a", '{"$bytes": 5}')
+    assert "--plain" in error
+    graven.set("a", '{"$bytes": 5}', "--plain")
+    assert graven.run("get", "state.db", "a", "--compact") == '{"$dict":{"$bytes":5}}\n'

@@ -42,8 +42,7 @@ TEST_P(MapChanges, AddsToNumbersOfAnySize) {
   EXPECT_EQ(map.at("m"), Data(42));
   map.set("big", kMost);
   EXPECT_EQ(map.incr("big"), Data(BigInt{"8000000000000000"}));
-  EXPECT_EQ(map.incr("big", BigInt{"ffffffffffffffffffff"}),
-            Data(BigInt{"100007fffffffffffffff"}));
+  EXPECT_EQ(map.incr("big", BigInt{"ffffffffffffffffffff"}), Data(BigInt{"100007fffffffffffffff"}));
   EXPECT_EQ(map.decr("big", BigInt{"100000000000000000000"}), Data(kMost));
   EXPECT_EQ(map.incr("low", std::numeric_limits<std::int64_t>::min()),
             Data(std::numeric_limits<std::int64_t>::min()));
@@ -58,12 +57,12 @@ TEST_P(MapChanges, AddsToNumbersOfAnySize) {
 TEST_P(MapChanges, WhatIsNoNumberIsNamed) {
   const Map map = open_map();
   const std::vector<std::pair<Data, const char*>> others{
-      {nullptr, "null"}, {true, "bool"},         {"1", "str"}, {Bytes{"1"}, "bytes"},
-      {Data::dict(), "dict"}, {Data::list(), "list"}};
+      {nullptr, "null"},     {true, "bool"},         {"1", "str"},
+      {Bytes{"1"}, "bytes"}, {Data::dict(), "dict"}, {Data::list(), "list"}};
   for (const auto& [value, kind] : others) {
     map.set("visits", value);
-    for (const auto& call : {+[](const Map& of, const Data& by) { of.incr("visits", by); },
-                             +[](const Map& of, const Data& by) { of.decr("visits", by); }}) {
+    for (const auto& call : {+[](const Map&of, const Data&by) { of.incr("visits", by); },
+                             +[](const Map&of, const Data&by) { of.decr("visits", by); }}) {
       try {
         call(map, 1);
         FAIL() << kind;
@@ -148,7 +147,8 @@ TEST_P(MapChanges, NoCountIsLostBetweenThreads) {
       for (int i = 0; i < kSteps; ++i) {
         map.incr("n");
         map.decr("m", 2);
-        map.update_with("u", [](const Data& old) { return Data(old.get<std::int64_t>() + 1); }, 0);
+        map.update_with(
+            "u", [](const Data& old) { return Data(old.get<std::int64_t>() + 1); }, 0);
       }
     });
   }
@@ -173,7 +173,8 @@ TEST_F(MapTest, NoCountIsLostBetweenProcesses) {
     int added = 0;
     for (int i = 0; i < kSteps; ++i) {
       map.incr("n");
-      map.update_with("u", [](const Data& old) { return Data(old.get<std::int64_t>() + 1); }, 0);
+      map.update_with(
+          "u", [](const Data& old) { return Data(old.get<std::int64_t>() + 1); }, 0);
       added += map.add("k" + std::to_string(i), 1) ? 1 : 0;
     }
     map.incr("added", added);

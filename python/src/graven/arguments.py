@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import collections.abc
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -31,8 +32,16 @@ _PLAIN: Mapping[str, Callable[[Any], bool]] = {
     "float": lambda value: isinstance(value, (int, float)),
     "Callable": callable,
     "SupportsIndex": lambda value: hasattr(value, "__index__"),
-    "PathLike": lambda value: hasattr(value, "__fspath__"),
+    "PathLike": lambda value: _is_path(value),
 }
+
+
+def _is_path(value: Any) -> bool:
+    try:
+        os.fspath(value)
+    except TypeError:
+        return False
+    return True
 
 
 def refuse(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> NoReturn:

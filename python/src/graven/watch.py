@@ -45,9 +45,10 @@ class Watch:
                 print(change.path, change.value)
 
     Watched is the value at the path ("tasks/T1/status" or ["tasks", "T1", "status"]; "" is the
-    root) and, if it is a dict or list, its own entries, not what lies deeper. Of a dict each key that was set or removed is a
-    change of its own; of a list the list is. Changes that follow each other quickly may be seen
-    as one; the last state is always seen. One thread iterates, any may close().
+    root) and, if it is a dict or list, its own entries, not what lies deeper. Of a dict each key
+    that was set or removed is a change of its own; of a list the list is. Changes that follow each
+    other quickly may be seen as one; the last state is always seen. One thread iterates, any may
+    close().
     """
 
     def __init__(self, database: _graven.Database, path: Path) -> None:

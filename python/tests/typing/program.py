@@ -153,9 +153,14 @@ def maps(path: Path) -> None:
         m.update({"d": 4}, e=5)
         m.bulk_insert([("f", 6)])
         m |= {"g": 7}
-        removed: int = m.delete_many(["d", "e"])
+        m.update({"h": 8}, ttl=60)
+        n: int = m.incr("n", 2, default=40)
+        made: bool = m.add("n", 0, ttl=timedelta(minutes=1))
+        assert n == 42 and m.decr("n") == 41 and not made
+        assert m.update_with("n", lambda old: old + 1) == m.update_with("n", int, 0) == 42
+        removed: int = m.delete_many(["d", "e", "h", "n"])
         items: ItemsView[str, Any] = m.items()
-        assert removed == 2 and ("f", 6) in items and m.keys() >= {"a"} and 7 in m.values()
+        assert removed == 4 and ("f", 6) in items and m.keys() >= {"a"} and 7 in m.values()
         copy: dict[str, Any] = m.copy()
         entry: tuple[str, Any] = m.popitem()
         assert copy == m | {"a": 1} and entry == ("a", 1) and m.setdefault("a", 1) == m.pop("a")
@@ -174,6 +179,9 @@ async def asynchronous(path: Path) -> None:
         many: list[Any] = await m.get_many(keys)
         assert many == [value] and entries == [("a", 1)] and await m.size() == 1
         await m.update({"b": 2})
+        counted: int = await m.incr("n") + await m.decr("n", by=2)
+        assert counted == 0 and await m.add("u", 1) and await m.update_with("u", str) == "1"
+        assert await m.delete_many(["n", "u"]) == 2
         assert (await m.stats()).pending == 0 and await m.delete_many(["b"]) == 1
     opened: aio.AsyncMap = await aio.AsyncMap.open(path, "async")
     await opened.close()
