@@ -176,7 +176,7 @@ def test_options(tmp_path: pathlib.Path) -> None:
     ):
         with pytest.raises(graven.UsageError):
             graven.DB(path, **wrong)
-    for wrong in (5, b"x.db"):
+    for wrong in (5, ["x.db"]):
         with pytest.raises(TypeError):
             graven.DB(wrong)
 

@@ -40,6 +40,7 @@ def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
     for path in (text, raw, Path(text), Like(text), Like(raw)):
         with DB(path) as db, Map(path) as m:
             assert db["a"] == 1 and m["a"] == 2
+    del db, m
     report = graven.restore(copy, Like(raw))
     assert os.fsencode(report.replaced) == raw + b".before-restore"
     with pytest.raises(graven.UnavailableError, match=r"\\xff"):
@@ -50,7 +51,7 @@ def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
 def test_the_same_awaited(tmp_path: Path) -> None:
     async def main() -> None:
         raw = os.fsencode(tmp_path) + b"/" + BYTES
-        async with aio.DB(raw) as db, await aio.AsyncMap.open(Like(raw)) as m:
+        async with aio.DB(raw) as db, aio.AsyncMap(Like(raw)) as m:
             await db.set("a", 1)
             await m.set("a", 2)
 

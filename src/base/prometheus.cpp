@@ -5,15 +5,21 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
+
 namespace graven::base {
 namespace {
 
-/// A label value between quotes; HELP texts, which are literals, need none of it.
+/// A label value between quotes; HELP texts, which are literals, need none of it. The format is
+/// UTF-8: of what is not, a path perhaps, other bytes are shown as \xff.
 void append_escaped(std::string& text, std::string_view value) {
+  const bool foreign = invalid_utf8(value).has_value();
   for (const char c : value) {
     if (c == '\\' || c == '"') text += '\\';
     if (c == '\n') {
       text += "\\n";
+    } else if (foreign && static_cast<unsigned char>(c) >= 0x80) {
+      text += fmt::format("\\\\x{:02x}", static_cast<unsigned char>(c));
     } else {
       text += c;
     }

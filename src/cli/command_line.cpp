@@ -81,6 +81,12 @@ std::size_t distance(std::string_view from, std::string_view to) {
   return steps[from.size()][to.size()];
 }
 
+bool has_verb(const CLI::App& app, const std::string& verb) {
+  const auto verbs = app.get_subcommands({});
+  return std::any_of(verbs.begin(), verbs.end(),
+                     [&](const CLI::App* each) { return each->get_name() == verb; });
+}
+
 /// What to say of a verb that there is not.
 std::string unknown_verb(const CLI::App& app, const std::string& verb) {
   std::string nearest;
@@ -198,7 +204,7 @@ int CommandLine::run(std::vector<std::string> arguments) {
   const auto plain = std::find(arguments.begin(), arguments.end(), "--");
   const bool asked_for_json = std::find(arguments.begin(), plain, "--json") != plain;
   if (!arguments.empty() && !arguments.front().starts_with('-') &&
-      app_->get_subcommand_no_throw(arguments.front()) == nullptr) {
+      !has_verb(*app_, arguments.front())) {
     json_ = asked_for_json;
     complain("usage", unknown_verb(*app_, arguments.front()), json_);
     return kFailed;

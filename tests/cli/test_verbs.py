@@ -50,7 +50,7 @@ def test_an_unknown_verb_is_named_with_the_nearest(graven):
     for verb, nearest in (
         ("gte", "get"),
         ("lod", "load"),
-        ("maintain", "maintenance"),
+        ("maint", "maintenance"),
         ("colect", "collect"),
         ("delete", "del"),
     ):

@@ -310,7 +310,7 @@ class BackupReport:
     def replaced(self) -> str:
         """Of restore(): where the store that was there is now, or an empty text."""
 
-    def __repr__(self) -> object: ...
+    def __repr__(self) -> str: ...
 
 def restore(
     backup: str | bytes | os.PathLike[str],
