@@ -172,6 +172,7 @@ std::string StoreFiles::look(const OpenFiles& open) {
   struct stat info {};
   // Before the look: what changes meanwhile is seen by the next.
   seen_ = folder_ >= 0 && ::fstat(folder_, &info) == 0 ? info.st_mtim : timespec{};
+  const steady_clock::time_point begun = steady_clock::now();
   looked_ = {};
   std::string found = look_at_names(open);
   if (!found.empty()) return found;
@@ -179,7 +180,7 @@ std::string StoreFiles::look(const OpenFiles& open) {
     if (!is_wal(open)) return name(kWal) + " was overwritten";
     if (!is_main(open)) return name(kMain) + " was overwritten";
   }
-  looked_ = steady_clock::now();
+  looked_ = begun;
   return found;
 }
 

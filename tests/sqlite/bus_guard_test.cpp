@@ -111,9 +111,7 @@ TEST_F(BusGuard, WhatIsCutOffIsZerosAndLost) {
 TEST_F(BusGuard, ARangeThatIsGuardedNoMoreIsNot) {
   EXPECT_EQ(end_of([&] {
               const Mapped file(folder_ / "file");
-              {
-                const sqlite::GuardedRange range(file.bytes(), kSize);
-              }
+              { const sqlite::GuardedRange range(file.bytes(), kSize); }
               file.cut();
               return static_cast<int>(file.bytes()[0]);
             }),

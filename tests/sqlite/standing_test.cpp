@@ -55,8 +55,7 @@ const std::vector<Meddling>& by_name() {
        [](const std::string& p) { back(p + "-wal"); }},
       {"index replaced", [](const std::string& p) { replace(p + "-shm"); },
        [](const std::string& p) { back(p + "-shm"); }},
-      {"hard link beside it",
-       [](const std::string& p) { fs::create_hard_link(p, p + ".twin"); },
+      {"hard link beside it", [](const std::string& p) { fs::create_hard_link(p, p + ".twin"); },
        [](const std::string& p) { fs::remove(p + ".twin"); }},
   };
   return all;
@@ -144,8 +143,7 @@ TEST_F(Standing, AFolderThatIsMoved) {
 TEST_F(Standing, AFolderThatIsDeleted) {
   const auto transaction = store_->begin(soon());
   fs::remove_all(folder_ / "home");
-  EXPECT_THROW(write(*transaction, {{counter_key("n"), counter_record(0, 9)}}),
-               CommitUnknownError);
+  EXPECT_THROW(write(*transaction, {{counter_key("n"), counter_record(0, 9)}}), CommitUnknownError);
 }
 
 TEST_F(Standing, ADatabaseThatIsOverwrittenStaysAsItWasPutThere) {
