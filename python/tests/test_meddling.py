@@ -248,9 +248,6 @@ class Meddler:
         with contextlib.suppress(FileNotFoundError):
             os.truncate(self.path + "-changes", 0)
 
-    def touched(self) -> None:
-        os.utime(self.path)
-
     def backup(self) -> None:
         with graven.DB(self.path) as db:
             db.backup(str(self.away / "backup.db"), overwrite=True)
@@ -350,10 +347,10 @@ class Meddler:
     def crashed(self) -> None:
         """Killed, and then something happens to what they left."""
         self.stop(kill=True)
-        kinds = ["nothing", "other", "base", "backup", "index", "owners", "moved", "empty"]
+        kinds = ["nothing", "other", "base", "backup", "index", "owners", "moved", "empty", "touch"]
         kind = self.rnd.choice(kinds)
         self.counts[f"killed, then {kind}"] += 1
-        whole = kind in ("nothing", "index", "owners", "moved")
+        whole = kind in ("nothing", "index", "owners", "moved", "empty", "touch")
         if kind == "index":
             if self.rnd.random() < 0.5:
                 os.remove(self.path + "-shm")
@@ -374,8 +371,16 @@ class Meddler:
             with pytest.raises(graven.UnavailableError):
                 graven.DB(self.path)
             os.replace(str(self.away / "emptied"), self.path)
-            os.remove(self.path + "-owners")  # it is another inode now
-            whole = True
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(self.path + "-owners")  # it is another inode now
+        elif kind == "touch":
+            os.utime(self.path)
+            try:
+                self.verify()
+            except graven.UnavailableError as error:
+                assert "-owners" in str(error)
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(self.path + "-owners")
         if whole:
             self.verify()
             return
@@ -414,10 +419,10 @@ class Meddler:
             self.changes_deleted,
             self.changes_noise,
             self.changes_cut_off,
-            self.touched,
             self.backup,
             self.one_killed,
-            *([self.second_sqlite, self.own_copies] if os.environ.get("GRAVEN_OFD") else []),
+            self.second_sqlite,
+            self.own_copies,
         ]
         for _ in range(self.rnd.randrange(2, 9)):
             act = self.rnd.choice(benign)

@@ -223,7 +223,12 @@ int truncate_wal(sqlite3_file* file, sqlite3_int64 size) {
   return after_flush<&Methods::xTruncate>(file, size);
 }
 
+// Under an index that was lost no frame is found: what is read is an old state of the database, and
+// what is made of it must not get into the WAL.
+
 int write_wal(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) {
+  const DatabaseFile* holder = wal(file).database;
+  if (holder != nullptr && holder->index_lost()) return SQLITE_IOERR_WRITE;
   try {
     return wal(file).write(static_cast<const unsigned char*>(data), size, offset);
   } catch (const std::bad_alloc&) {
@@ -288,6 +293,7 @@ int read_page(DatabaseFile& database, const PageCopies::Place& place, sqlite3_fi
 
 int read_database(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
   DatabaseFile& self = database(file);
+  if (self.index_lost()) return SQLITE_IOERR_READ;
   const bool page = is_page_size(size) && offset % size == 0;
   if (!page) {
     return self.beneath->pMethods->xRead(self.beneath, into, size, offset);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/hash.hpp"
+#include "sqlite/spared.hpp"
 
 namespace graven::sqlite {
 namespace {
@@ -95,7 +96,7 @@ class Descriptor {
   explicit Descriptor(const std::string& path)
       : number_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {}
   ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
+    if (number_ >= 0) close_sparing(number_);
   }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;

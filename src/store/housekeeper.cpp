@@ -25,10 +25,12 @@ void Housekeeper::wake(Deadline when) {
   if (state_->due && *state_->due <= when) return;
   state_->due = when;
   if (!state_->thread.joinable()) {
-    // Signals are the program's business: none is delivered to this thread.
+    // Signals are the program's business: none is delivered to this thread, but for those of what
+    // it does itself, which would kill where they are blocked.
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    for (const int own : {SIGBUS, SIGSEGV, SIGFPE, SIGILL}) sigdelset(&all, own);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     state_->thread = std::thread([this] { run(); });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
