@@ -156,6 +156,8 @@ def _alternatives(annotation: ast.expr) -> list[str]:
     if isinstance(annotation, ast.BinOp):
         return _alternatives(annotation.left) + _alternatives(annotation.right)
     text = re.sub(r"^os\.PathLike.*", "os.PathLike", ast.unparse(annotation))
+    if isinstance(annotation, ast.Attribute) and annotation.attr != "PathLike":
+        text = annotation.attr
     return [_SHOWN.get(text, text)]
 
 
