@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -158,3 +159,19 @@ def test_a_subinterpreter_is_refused_and_the_main_one_works() -> None:
     assert len(lines) == 3 and lines[2] == "1", done.stdout
     for line in lines[:2]:
         assert line.startswith("refused: ") and "subinterpreter" in line
+
+
+def test_copies_of_the_library_fit_into_one_process(tmp_path: Path) -> None:
+    program = (
+        "import ctypes, shutil, sys, graven\n"
+        "for i in range(8):\n"
+        "    copy = shutil.copy(graven._graven.__file__, f'{sys.argv[1]}/copy{i}.so')\n"
+        "    ctypes.CDLL(copy)\n"
+        "db = graven.DB(sys.argv[1] + '/state.db')\n"
+        "print(db.incr('n'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "1\n"

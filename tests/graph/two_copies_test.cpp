@@ -9,9 +9,12 @@
 #include <chrono>
 #include <dlfcn.h>
 #include <filesystem>
+#include <functional>
+#include <link.h>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -27,8 +30,8 @@ namespace {
 
 const std::filesystem::path kFile = SECOND_COPY;
 
-const SecondCopy& load(const std::string& file) {
-  void* library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+const SecondCopy& load(const std::string& file, Lmid_t linked_apart = LM_ID_BASE) {
+  void* library = ::dlmopen(linked_apart, file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) throw std::runtime_error(::dlerror());
   return *reinterpret_cast<const SecondCopy* (*)()>(::dlsym(library, "second_copy"))();
 }
@@ -168,8 +171,29 @@ TEST_F(TwoCopies, BothGoOnInAChildOfAFork) {
   EXPECT_TRUE(here.check().ok());
 }
 
-/// A library asks for a place in every thread's static block, of which there is little.
+/// The bytes that a loaded library has in every thread's static block, of which there is little.
+std::size_t bytes_in_each_thread(const std::filesystem::path& library) {
+  struct Wanted {
+    std::string name;
+    std::size_t bytes = 0;
+  } wanted{library.filename()};
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* object, std::size_t, void* context) {
+        Wanted& one = *static_cast<Wanted*>(context);
+        if (!std::string_view(object->dlpi_name).ends_with(one.name)) return 0;
+        for (int i = 0; i < object->dlpi_phnum; ++i) {
+          if (object->dlpi_phdr[i].p_type == PT_TLS) one.bytes = object->dlpi_phdr[i].p_memsz;
+        }
+        return 1;
+      },
+      &wanted);
+  return wanted.bytes;
+}
+
 TEST_F(TwoCopies, ManyFit) {
+  copy();
+  EXPECT_GT(bytes_in_each_thread(kFile), 0U);
+  EXPECT_LE(bytes_in_each_thread(kFile), 64U);
   Database here(path_);
   std::vector<std::unique_ptr<There>> all;
   for (int i = 0; i < 8; ++i) {
@@ -180,6 +204,17 @@ TEST_F(TwoCopies, ManyFit) {
     EXPECT_EQ(all.back()->increment("n"), i + 1);
   }
   EXPECT_EQ(here.incr("n"), 9);
+}
+
+/// With a C library of its own, so no strings come or go.
+TEST_F(TwoCopies, OneThatIsLinkedApart) {
+  Database here(path_);
+  There there(path_, load(kFile, LM_ID_NEWLM));
+  ASSERT_TRUE(there.opened());
+  for (long i = 0; i < 40; ++i) {
+    EXPECT_EQ(there.increment("n"), 2 * i + 1);
+    EXPECT_EQ(here.incr("n"), 2 * i + 2);
+  }
 }
 
 }  // namespace
