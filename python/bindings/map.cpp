@@ -72,8 +72,10 @@ PyObject* map_subscript(PyObject* self, PyObject* key) {
   });
 }
 
-PyObject* map_get(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+PyObject* map_get(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
   return guarded_object([&]() -> nb::object {
+    if (names != nullptr && PyTuple_GET_SIZE(names) != 0) [[unlikely]]
+      throw WrongTypeError("get() takes its arguments by position");
     if (count < 1 || count > 2) {
       throw WrongTypeError(count < 1 ? "get() lacks the argument 'key'"
                                      : "get() takes at most 2 arguments by position, not " +
@@ -230,8 +232,8 @@ PyObject* map_repr(PyObject* self) {
 }
 
 PyMethodDef methods[] = {
-    {"get", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(map_get)), METH_FASTCALL,
-     "The value under a key, or the default."},
+    {"get", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(map_get)),
+     METH_FASTCALL | METH_KEYWORDS, "The value under a key, or the default."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -68,6 +68,7 @@ def test_examples(db: Any, tmp_path: Path) -> None:
             (lambda: db["d"].get("a", default=1), "get() takes 'default' by position"),
             (lambda: db["d"].pop("a", 1, 2), "pop() takes at most 2 arguments by position, not 3"),
             (lambda: m.get(), "get() lacks the argument 'key'"),
+            (lambda: m.get("a", default=1), "get() takes its arguments by position"),
             (lambda: m.get("a", 1, 2), "get() takes at most 2 arguments by position, not 3"),
             (lambda: m.set("a"), "set() lacks the argument 'value'"),
             (lambda: m.set("a", 1, key="b"), "set() was given 'key' twice"),
