@@ -130,7 +130,8 @@ Inode* inode_of(int descriptor) noexcept {
 /// The file could only be read when its lock descriptor was made, and now there is a descriptor
 /// that may write: the locks, all shared, are taken over another.
 bool make_writable(Inode& inode, int descriptor) {
-  if (!writable(descriptor)) return false;
+  // Without the list they would be lost.
+  if (!writable(descriptor) || ::access("/proc/self/fdinfo", R_OK) != 0) return false;
   const int made = open_again(descriptor);
   if (made < 0) return false;
   bool taken = writable(made);
