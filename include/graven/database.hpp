@@ -319,8 +319,11 @@ class Database {
   [[nodiscard]] std::string name() const;
   [[nodiscard]] bool read_only() const;
   [[nodiscard]] bool closed() const noexcept;
-  /// Flushes, and ends this Database and its handles; idempotent. The same path may be opened again
-  /// at once. If the flush fails it stays open.
+  /// Flushes, and ends this Database and its handles; idempotent. If the flush fails it stays open.
+  /// By the last open Database and Map on the file all is let go of: no descriptor, lock, thread or
+  /// `-wal` is left of it, whatever handles, iterators, snapshots and watches there still are,
+  /// which throw ClosedError from then on; those in use in other threads are ended. The file may be
+  /// copied, replaced, or opened again at once.
   void close() const;
 
   explicit Database(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}

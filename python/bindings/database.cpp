@@ -334,8 +334,11 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
       },
       "Returns when all that was committed before is in the file: at once but with\n"
       "persist='lazy'. Not inside a transaction.");
-  type.def("close", close,
-           "Flushes, and ends this database and its handles. Calling it again does nothing.");
+  type.def(
+      "close", close,
+      "Flushes, and ends this database and its handles. Calling it again does nothing.\n"
+      "By the last open DB and Map on the file all is let go of: no descriptor, lock or -wal is\n"
+      "left, whatever is still referenced or in use in other threads, which get ClosedError.");
 }
 
 }  // namespace

@@ -64,6 +64,9 @@ Store::~Store() {
 }
 
 void Store::require_own() const {
+  if (closed_.load(std::memory_order_relaxed)) {
+    throw ClosedError(name_ + " was closed; open it again");
+  }
   if (!abandoned_.load(std::memory_order_relaxed)) return;
   throw UsageError(name_ +
                    " was opened with persist=lazy by the parent process, and a lazy store stays "

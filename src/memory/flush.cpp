@@ -132,8 +132,7 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
   writes->commit(id);
 }
 
-bool Store::disclaim() {
-  if (!below_) return true;
+void Store::close() noexcept {
   flusher_.stop();
   {
     const std::scoped_lock lock(mutex_);
@@ -141,8 +140,7 @@ bool Store::disclaim() {
     room_->drained.notify_all();
   }
   finish();
-  if (!abandoned_) static_cast<void>(below_->disclaim());
-  return false;
+  if (below_ && !abandoned_) below_->close();
 }
 
 /// The last flush, when there is nobody left to tell.

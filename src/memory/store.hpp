@@ -48,7 +48,7 @@ class Store final : public store::Backend, private base::ForkGuard {
 
   void flush() override;
   void sync() override;
-  bool disclaim() override;
+  void close() noexcept override;
   void bound_page_caches(std::size_t bytes) override {
     if (below_) below_->bound_page_caches(bytes);
   }
@@ -94,7 +94,7 @@ class Store final : public store::Backend, private base::ForkGuard {
   friend class Snapshot;
   friend class Transaction;
 
-  /// UsageError in a forked child whose parent has a store below.
+  /// ClosedError after close(), UsageError in a forked child whose parent has a store below.
   void require_own() const;
   void wait_for_room(store::Deadline deadline);
   std::vector<Row> scan(Range range, std::size_t limit, Commit commit, const Overlay& overlay,
@@ -120,6 +120,7 @@ class Store final : public store::Backend, private base::ForkGuard {
   std::string identity_;
   std::uint64_t constant_ = 0;
   std::atomic<bool> abandoned_{false};  // in a forked child, over a store of the parent's
+  std::atomic<bool> closed_{false};
 
   std::mutex mutex_;
   // Guarded by mutex_:
@@ -130,7 +131,6 @@ class Store final : public store::Backend, private base::ForkGuard {
   std::uint64_t reclaimings_ = 0;  // times that changed
   std::uint64_t newest_id_ = 0;    // of the newest commit
   std::exception_ptr error_;       // of a flush in the background, not yet told
-  bool closed_ = false;            // disclaimed: nothing more is written
 
   store::MarkWords mark_{};
   Feed feed_;

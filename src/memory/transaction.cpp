@@ -256,6 +256,10 @@ void Transaction::commit(std::uint64_t id) {
   store::Mark after;
   {
     const std::scoped_lock lock(store_.mutex_);
+    if (store_.closed_.load()) {  // the last flush may have been
+      throw ClosedError("nothing was committed to " + store_.name_ +
+                        ", which was closed meanwhile");
+    }
     store_.versions_.begin_commit();
     for (auto& [key, record] : overlay_) store_.versions_.put(key, std::move(record));
     store_.versions_.prune();

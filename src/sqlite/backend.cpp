@@ -48,6 +48,8 @@ using store::Record;
 constexpr std::int64_t kLeastWalKept = std::int64_t{16} << 20;
 constexpr std::int64_t kPageInWal = 2048 + 24;
 constexpr auto kMarkPatience = std::chrono::milliseconds(100);
+constexpr auto kLastReads = std::chrono::seconds(1);
+constexpr auto kAskAgain = std::chrono::microseconds(200);
 
 }  // namespace
 
@@ -112,11 +114,15 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
 SqliteBackend::~SqliteBackend() {
   // In the child of a fork it is the parent's, connection and all.
   if (wal_index_generation_ != base::fork_generation()) static_cast<void>(wal_index_.release());
+  close();
+}
+
+/// With no transaction open: the last connection's close is a checkpoint too.
+void SqliteBackend::stamp_last() noexcept {
   if (generation_ != base::fork_generation() || !standing_.has_written() || standing_.lost()) {
     return;
   }
   try {
-    // The last connection's close is a checkpoint too.
     const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "closing");
     lease->set_deadline(std::chrono::steady_clock::now());
     traffic_.checkpoint_at(Traffic::kNever);  // the housekeeper has gone
@@ -255,7 +261,7 @@ const store::MarkWords* SqliteBackend::live_mark() {
   refuse_after_fork(generation_, target_.name);
   if (immutable_) return nullptr;
   const std::scoped_lock lock(wal_index_mutex_);
-  if (wal_index_generation_ != base::fork_generation()) {
+  if (!closed_.load() && wal_index_generation_ != base::fork_generation()) {
     static_cast<void>(wal_index_.release());  // the parent's
     ring_in_use_.store(nullptr);
     wal_index_ = WalIndex::watch(open_reader());
@@ -398,14 +404,25 @@ void SqliteBackend::claim() {
   claimed_ = true;
 }
 
-/// Writing on joins the writers again.
-bool SqliteBackend::disclaim() {
-  refuse_after_fork(generation_, target_.name);
-  if (!owners_.writes()) return true;
-  const Lease lease = writer_.lease(options_.busy_timeout, "closing");  // nobody writes just now
-  owners_.leave_writers();
-  claimed_ = false;
-  return true;
+void SqliteBackend::close() noexcept {
+  if (closed_.exchange(true)) return;
+  stamp_last();
+  const auto until = std::chrono::steady_clock::now() + kLastReads;
+  readers_.close();
+  writer_.close();
+  for (;;) {
+    const bool ended = reads_.end_all();
+    const auto now = std::chrono::steady_clock::now();
+    if ((readers_.wait_until_closed(now + kAskAgain) && ended) || now >= until) break;
+    readers_.interrupt();  // what they begin next, too
+  }
+  writer_.wait_until_closed(until);
+  {
+    const std::scoped_lock lock(wal_index_mutex_);
+    if (wal_index_ && wal_index_generation_ == base::fork_generation()) wal_index_->let_go();
+  }
+  ring_.close();
+  owners_.close();
 }
 
 void prepare() {

@@ -230,10 +230,15 @@ bool ChangeRing::remove_if_unused() noexcept {
 }
 
 ChangeRing::~ChangeRing() {
+  close();
   const std::scoped_lock lock(mutex_);
   guarded_ = {};
   if (shared_ != nullptr) ::munmap(shared_, kFileSize);
   shared_ = nullptr;
+}
+
+void ChangeRing::close() noexcept {
+  const std::scoped_lock lock(mutex_);
   if (descriptor_ < 0) return;
   remove_if_unused();
   ::close(descriptor_);

@@ -41,6 +41,8 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
   /// Opens the file, making it if need be; false where there cannot be one. For a read-only store
   /// only one that is there already, and publish() does nothing. One thread.
   bool attach();
+  /// Gives up the file, and removes it if nobody else uses it. What is mapped stays readable.
+  void close() noexcept;
   ChangeRing(const ChangeRing&) = delete;
   ChangeRing& operator=(const ChangeRing&) = delete;
   ~ChangeRing() override;

@@ -52,6 +52,8 @@ Connection::~Connection() {
   for (Statement* statement : {&begin_, &begin_immediate_, &commit_, &rollback_}) {
     *statement = Statement();
   }
+  // An interrupt that met nothing stays for the next statement, and the close is a checkpoint.
+  if (sqlite3_is_interrupted(handle_) != 0) try_execute("SELECT 1");
   sqlite3_close(handle_);
 }
 

@@ -56,6 +56,8 @@ void throw_fault(const Fault& fault, const std::string& path) {
       }
       throw UnavailableError(path + " cannot be written (" + describe(fault) +
                              "); check its permissions and whether it was moved or deleted");
+    case SQLITE_INTERRUPT:
+      throw ClosedError(path + " was closed while it was being read; open it again");
     case SQLITE_TOOBIG:
       throw LimitError("a record is larger than SQLite can store in " + path);
     case SQLITE_ERROR:

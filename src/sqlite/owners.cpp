@@ -45,14 +45,20 @@ Writer this_writer() noexcept {
 
 Owners::Owners(const std::string& database) : database_(database), path_(database + "-owners") {}
 
-Owners::~Owners() {
+Owners::~Owners() { close(); }
+
+void Owners::close() noexcept {
+  const std::scoped_lock lock(mutex_);
+  closed_ = true;
+  held_.clear();
+  writing_ = F_UNLCK;
   if (descriptor_ < 0) return;
   // Once every byte is ours nobody holds one; whoever comes now waits for the close, finds
   // the file gone and starts a new one.
   if (set_lock(descriptor_, file_lock(F_WRLCK, 0, 0)) && still_in_place(descriptor_, path_)) {
     ::unlink(path_.c_str());
   }
-  ::close(descriptor_);
+  ::close(std::exchange(descriptor_, -1));
 }
 
 bool Owners::lock_all_again() noexcept {
@@ -67,6 +73,7 @@ bool Owners::lock_all_again() noexcept {
 
 /// Locks a byte, in the file that is in its place. False when another process has it.
 bool Owners::take(short type, std::int64_t offset) {
+  if (closed_) throw ClosedError("the store of " + path_ + " was closed; open it again");
   for (int attempt = 0; attempt < 10000; ++attempt) {
     if (descriptor_ < 0) {
       descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);

@@ -43,6 +43,8 @@ class Owners final : private base::ForkGuard {
   /// From now on it is the only one; false while there are others.
   bool claim();
   void leave_writers() noexcept;
+  /// Gives up every lock and the file; nothing is held after that.
+  void close() noexcept;
   [[nodiscard]] bool writes();
   /// The one who keeps others from writing.
   struct OnlyWriter {
@@ -71,6 +73,7 @@ class Owners final : private base::ForkGuard {
   int descriptor_ = -1;          // open from the first hold() on
   std::set<std::int64_t> held_;  // by this object
   short writing_ = F_UNLCK;      // what it has on byte 0
+  bool closed_ = false;
   base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
 };
 

@@ -61,6 +61,7 @@ Lease Pool::take(const char* purpose, const Wait& wait) {
     std::unique_lock lock(mutex_);
     for (;;) {
       State& state = *state_;
+      if (state.closed) throw_closed();
       if (!state.idle.empty()) {
         Connection* connection = state.idle.back();
         state.idle.pop_back();
@@ -114,6 +115,7 @@ Lease Pool::open(std::uint64_t generation, const char* purpose) {
     std::unique_ptr<Connection> connection = opener_();
     const std::scoped_lock lock(mutex_);
     State& state = *state_;
+    if (state.closed) throw_closed();
     if (const std::size_t share = cache_share(); share != 0) connection->set_cache(share);
     ++state.leases;
     Connection* lent = connection.get();
@@ -123,7 +125,7 @@ Lease Pool::open(std::uint64_t generation, const char* purpose) {
   } catch (...) {
     const std::scoped_lock lock(mutex_);
     --state_->open;
-    state_->returned.notify_one();
+    state_->returned.notify_all();
     throw;
   }
 }
@@ -141,12 +143,11 @@ void Pool::give_back(Connection* connection) noexcept {
     const bool surplus = state.open > settings_.limit;
     const auto now = Clock::now();
     held_.record(now - member->since);
-    if (state.open >= settings_.limit || broken) state.returned.notify_one();
-    if (broken || surplus) {
+    if (broken || surplus || state.closed) {
       unwanted = std::move(member->connection);
       state.members.erase(member);
-      --state.open;
     } else {
+      if (state.open >= settings_.limit) state.returned.notify_one();
       if (const std::size_t share = cache_share(); share != 0) connection->set_cache(share);
       member->lent = false;
       member->since = now;
@@ -158,6 +159,11 @@ void Pool::give_back(Connection* connection) noexcept {
     }
   }
   if (due) wake_(*due);
+  if (!unwanted) return;
+  unwanted.reset();
+  const std::scoped_lock lock(mutex_);
+  --state_->open;  // not before: close() counts on its being closed
+  state_->returned.notify_all();
 }
 
 std::optional<store::Deadline> Pool::close_idle(store::Deadline now) {
@@ -254,10 +260,29 @@ void Pool::share_caches() noexcept {
   for (Connection* connection : state_->idle) connection->set_cache(share);
 }
 
-void Pool::clear() noexcept {
+void Pool::throw_closed() const {
+  throw ClosedError(settings_.name + " was closed; open it again");
+}
+
+void Pool::interrupt() noexcept {
+  const std::scoped_lock lock(mutex_);
+  for (const Member& member : state_->members) {
+    if (member.lent) sqlite3_interrupt(member.connection->handle());
+  }
+}
+
+bool Pool::wait_until_closed(store::Deadline until) noexcept {
+  std::unique_lock lock(mutex_);
+  return state_->returned.wait_until(lock, until,
+                                     [&] { return state_->open == 0 || held_by_this_thread(); });
+}
+
+void Pool::close() noexcept {
   std::vector<std::unique_ptr<Connection>> unwanted;
   const std::scoped_lock lock(mutex_);
   State& state = *state_;
+  state.closed = true;
+  state.returned.notify_all();
   state.open -= static_cast<int>(state.idle.size());
   state.idle.clear();
   for (Member& member : state.members) {
@@ -274,6 +299,7 @@ void Pool::child_after_fork() noexcept {
   auto fresh = fresh_state();
   fresh->cache_bytes = state_->cache_bytes;
   fresh->cache_most = state_->cache_most;
+  fresh->closed = state_->closed;
   state_.swap(fresh);
   static_cast<void>(fresh.release());  // leaked on purpose, connections and all
   mutex_.unlock();

@@ -89,8 +89,13 @@ class Pool final : private base::ForkGuard {
   Lease lease(store::Deadline deadline, const char* purpose);
   Lease lease(std::chrono::milliseconds patience, const char* purpose);
 
-  /// Closes the idle connections.
-  void clear() noexcept;
+  /// Closes the idle connections, and the others when they come back; lends none any more:
+  /// ClosedError.
+  void close() noexcept;
+  /// Has what runs on those lent out fail soon.
+  void interrupt() noexcept;
+  /// Once closed: whether all are, by then. Does not wait for those of this thread.
+  bool wait_until_closed(store::Deadline until) noexcept;
   /// Closes those that have been idle for keep_alive, but for the last one; when it is worth asking
   /// again.
   std::optional<store::Deadline> close_idle(store::Deadline now);
@@ -125,6 +130,7 @@ class Pool final : private base::ForkGuard {
   [[nodiscard]] const Member* longest_held() const noexcept;
   [[nodiscard]] bool held_by_this_thread() const noexcept;
   [[noreturn]] void throw_exhausted();
+  [[noreturn]] void throw_closed() const;
 
   void prepare_fork() noexcept override;
   void parent_after_fork() noexcept override;
@@ -142,6 +148,7 @@ class Pool final : private base::ForkGuard {
     std::uint64_t leases = 0;
     std::uint64_t timeouts = 0;
     bool woken = false;  // close_idle() will come
+    bool closed = false;
     std::condition_variable returned;
   };
   std::unique_ptr<State> fresh_state() const;

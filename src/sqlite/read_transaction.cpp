@@ -16,15 +16,22 @@ namespace graven::sqlite {
 namespace {
 // One in use just then is asked again.
 constexpr auto kAgain = std::chrono::milliseconds(20);
+
+[[noreturn]] void throw_closed(const std::string& name) {
+  throw ClosedError(name + " was closed; open it again");
+}
 }  // namespace
 
 void Reads::add(ReadTransaction& read) {
+  const bool limited = limit_.count() != 0;
+  if (limited) read.due_ = std::chrono::steady_clock::now() + limit_;
   {
     const std::scoped_lock lock(mutex_);
-    read.due_ = std::chrono::steady_clock::now() + limit_;
+    if (closed()) throw_closed(read.source_.name);
     open_.push_back(&read);
   }
-  if (wake_) wake_(read.due_);
+  read.known_ = true;
+  if (limited && wake_) wake_(read.due_);
 }
 
 void Reads::remove(ReadTransaction& read) noexcept {
@@ -33,6 +40,7 @@ void Reads::remove(ReadTransaction& read) noexcept {
 }
 
 std::optional<store::Deadline> Reads::end_overdue(store::Deadline now) {
+  if (limit_.count() == 0) return std::nullopt;
   const std::scoped_lock lock(mutex_);
   while (!open_.empty()) {
     ReadTransaction& oldest = *open_.front();
@@ -44,6 +52,13 @@ std::optional<store::Deadline> Reads::end_overdue(store::Deadline now) {
   return std::nullopt;
 }
 
+bool Reads::end_all() noexcept {
+  const std::scoped_lock lock(mutex_);
+  closed_.store(true);
+  std::erase_if(open_, [](ReadTransaction* read) { return read->end_from_outside(); });
+  return open_.empty();
+}
+
 std::uint64_t Reads::ended() const {
   const std::scoped_lock lock(mutex_);
   return ended_;
@@ -51,12 +66,13 @@ std::uint64_t Reads::ended() const {
 
 ReadTransaction::~ReadTransaction() {
   if (generation_ != base::fork_generation()) return;
-  if (source_.reads.limit().count() != 0) source_.reads.remove(*this);
+  if (known_) source_.reads.remove(*this);
   end();
 }
 
 Connection& ReadTransaction::connection() {
   if (generation_ != base::fork_generation()) throw_begun_by_parent(source_.name);
+  if (ended_ && source_.reads.closed()) throw_closed(source_.name);
   if (ended_) {
     throw TransactionExpiredError(fmt::format(
         "a read of {} was ended after {} ms because it kept the WAL from being cleaned up; make "
@@ -71,8 +87,8 @@ void ReadTransaction::begin() {
   Lease lease = source_.readers.lease(source_.patience, purpose_);
   static_cast<void>(lease->commit());  // prepared now, so that the end cannot fail on it
   lease->begin().execute();
+  source_.reads.add(*this);
   lease_.emplace(std::move(lease));
-  if (source_.reads.limit().count() != 0) source_.reads.add(*this);
 }
 
 void ReadTransaction::end() noexcept {

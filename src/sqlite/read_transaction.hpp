@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
 // A read transaction on a leased connection: one unchanging state of the file, which keeps
-// checkpoints from passing it while it lasts. Where the store has a limit, one that is open for
-// longer is ended from outside, so that a forgotten snapshot does not let the WAL grow for ever.
+// checkpoints from passing it while it lasts. It is ended from outside when the store is closed,
+// and, where the store has a limit, when it has been open for longer, so that a forgotten snapshot
+// does not let the WAL grow for ever.
 //
 // Always holds: the connection is leased and the transaction begun with the first use, not before.
-// Once ended from outside, every use throws TransactionExpiredError.
+// Once ended from outside, every use throws ClosedError or TransactionExpiredError.
 //
 // A ReadTransaction is used by one thread at a time, Reads by any. In the child of a fork every
 // use throws and the destructor does nothing.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -27,7 +29,7 @@ namespace graven::sqlite {
 
 class ReadTransaction;
 
-/// The read transactions of one store that are open, where they have a limit.
+/// The read transactions of one store that are open.
 class Reads final : private base::ForkGuard {
  public:
   /// 0: no limit.
@@ -36,6 +38,10 @@ class Reads final : private base::ForkGuard {
   [[nodiscard]] std::chrono::milliseconds limit() const noexcept { return limit_; }
   /// Ends those past the limit; when the next one will be.
   std::optional<store::Deadline> end_overdue(store::Deadline now);
+  /// From now on there are no new ones. Ends those that are not in use just now; whether that were
+  /// all.
+  bool end_all() noexcept;
+  [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
   /// Has `wake` called when end_overdue() will have something to do. Before the first one.
   void when_due(std::function<void(store::Deadline)> wake) { wake_ = std::move(wake); }
   /// How many were ended so far.
@@ -58,6 +64,7 @@ class Reads final : private base::ForkGuard {
   mutable std::mutex mutex_;
   std::vector<ReadTransaction*> open_;  // mutex_; oldest first
   std::uint64_t ended_ = 0;             // mutex_
+  std::atomic<bool> closed_{false};     // written under mutex_
   base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
 };
 
@@ -84,7 +91,6 @@ class ReadTransaction {
   /// Calls `body` with the connection, inside the transaction.
   template <class Body>
   auto use(const Body& body) {
-    if (source_.reads.limit().count() == 0) return body(connection());
     const std::scoped_lock lock(mutex_);
     return body(connection());
   }
@@ -107,9 +113,10 @@ class ReadTransaction {
   const ReadSource& source_;
   const char* purpose_;
   const std::uint64_t generation_;
-  std::mutex mutex_;            // held while in use, where there is a limit
+  std::mutex mutex_;            // held while in use
   std::optional<Lease> lease_;  // from the first use on
   store::Deadline due_{};
+  bool known_ = false;  // to Reads
   bool ended_ = false;  // from outside
 };
 

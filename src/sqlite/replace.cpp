@@ -49,9 +49,9 @@ class SoleUse {
     const std::set<long> processes = lock_holders(target.path, kFirst, kLast);
     const bool here = processes.contains(::getpid());
     const long process = here ? ::getpid() : processes.empty() ? 0 : *processes.rbegin();
-    throw BusyError(target.name + " is open in " + process_name(process) +
-                    (here ? "; close it, and let go of its databases, dicts and lists, first"
-                          : "; close it there first"));
+    throw BusyError(
+        target.name + " is open in " + process_name(process) +
+        (here ? "; close every database and map on it first" : "; close it there first"));
   }
 
  private:

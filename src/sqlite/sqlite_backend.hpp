@@ -59,7 +59,7 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   store::ChangeFeed* changes() override { return ring_in_use_.load(std::memory_order_acquire); }
 
   void claim() override;
-  bool disclaim() override;
+  void close() noexcept override;
 
   void hold_owner(std::int64_t owner) override { owners_.hold(owner); }
   bool owner_alive(std::int64_t owner) override { return owners_.alive(owner); }
@@ -107,6 +107,7 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   void create();
   void mark_file() noexcept;
   void leave_blank_mark();
+  void stamp_last() noexcept;
   bool commit_stamp(Connection& connection) noexcept;
   int checkpoint(Connection& writer, int mode);
   void require_same_file() const;
@@ -117,10 +118,11 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   Traffic traffic_;
   const Target target_;
   const std::uint64_t generation_ = base::fork_generation();
-  FileState file_;                             // as it was at open
-  std::string identity_;                       // empty only while the file may still be made
-  bool immutable_ = false;                     // read without locks; file_ must not change
-  std::atomic<bool> claimed_{false};           // who writes will write again what ended unknown
+  FileState file_;                    // as it was at open
+  std::string identity_;              // empty only while the file may still be made
+  bool immutable_ = false;            // read without locks; file_ must not change
+  std::atomic<bool> claimed_{false};  // who writes will write again what ended unknown
+  std::atomic<bool> closed_{false};
   std::atomic<std::size_t> page_cache_bytes_;  // of all connections
   std::atomic<std::size_t> bulk_bytes_{0};     // the same while an import runs
   Format format_;

@@ -166,7 +166,12 @@ std::vector<store::Backend::Loss> SqliteBackend::mend() {
 void SqliteBackend::copy_to(const std::string& path, const store::Copying& how) {
   refuse_after_fork(generation_, target_.name);
   const auto source = open_reader();  // not of the pool: it may take long
-  copy_store(*source, {path, path, target_.vfs, target_.busy_timeout, nullptr}, how);
+  store::Copying steps = how;
+  steps.progress = [&](std::uint64_t done, std::uint64_t total) {
+    if (closed_.load()) throw ClosedError(target_.name + " was closed while it was being copied");
+    if (how.progress) how.progress(done, total);
+  };
+  copy_store(*source, {path, path, target_.vfs, target_.busy_timeout, nullptr}, steps);
   if (immutable_) require_unchanged();
 }
 

@@ -4,7 +4,7 @@
 // process maps and every commit rewrites before it returns (SQLite's "WAL-mode File Format",
 // https://sqlite.org/walformat.html). SQLite itself drops its page cache by comparing it.
 //
-// Always holds: as long as this lives a connection of its own has the store open and has read
+// Always holds: until let_go() a connection of its own has the store open and has read
 // from it, so the last connection of another process to close cannot remove the file under the
 // mapping. The mapping was asked of SQLite, never made over a descriptor of ours: closing that
 // would drop another SQLite's locks. It can be read only.
@@ -29,6 +29,8 @@ class WalIndex {
   ~WalIndex();
 
   [[nodiscard]] const store::MarkWords& words() const noexcept { return *words_; }
+  /// Closes its connection. The words stay readable, and say what they said last or newer.
+  void let_go() noexcept { pin_.reset(); }
 
   /// Whether the mark is whole and stands for one state only: not so that of an index just
   /// recovered from an empty WAL, as at the first open after a clean close.

@@ -131,14 +131,16 @@ class Backend {
   /// read it.
   virtual void flush() {}
 
-  /// From now on, until disclaim() or its end, nobody else writes the store: BusyError, which names
+  /// From now on, until close(), nobody else writes the store: BusyError, which names
   /// the process where that can be told, if somebody may. Whoever claims a store writes what a
   /// failed commit was to write once more, so he may write on also when it cannot be told
   /// whether that commit is durable.
   virtual void claim() {}
-  /// Nobody uses this store at the moment: lets others claim it. Returns whether it may be used
-  /// again. With no transaction of this process open.
-  virtual bool disclaim() { return true; }
+  /// Ends it, after what is to be flushed: lets go of its files, locks and threads, those included
+  /// that views still have, which it ends. What is under way is waited for, about a second at most,
+  /// and lets go by itself if it takes longer. Every later use is ClosedError; what live_mark() and
+  /// changes() gave stays readable. Any thread; idempotent.
+  virtual void close() noexcept {}
 
   /// Where the mark of the newest state stands, until the backend is destroyed or the process
   /// forks; nullptr when this store has none to watch. The first call may be slow.

@@ -150,6 +150,10 @@ class Cache {
   /// the table, which may have seen it: else the next look might show an older state.
   void settle() noexcept;
 
+  /// Frees what it keeps, in memory and on the disk; it stays empty as long as nothing is filled
+  /// in.
+  void close() noexcept;
+
   /// From now until leave() the items of that map are with `items`.
   void join(std::int64_t map, ItemCache& items);
   void leave(std::int64_t map) noexcept;

@@ -25,6 +25,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 constexpr HotLimits kCacheLimits{.max_bytes = std::size_t{64} << 20U};
 constexpr std::size_t kWarmBytes = std::size_t{64} << 20U;
+constexpr auto kLastWrite = std::chrono::seconds(1);
 }  // namespace
 
 struct Store::Transaction {
@@ -209,6 +210,8 @@ bool Store::end_bulk(Deadline deadline) {
     return backend_->end_bulk(hold ? deadline : Clock::now());
   } catch (const BusyError&) {
     return false;
+  } catch (const ClosedError&) {
+    return true;  // nothing of it is left
   }
 }
 
@@ -226,11 +229,21 @@ bool Store::used() {
 void Store::leave() noexcept {
   const std::scoped_lock lock(users_mutex_);
   if (--users_ > 0) return;
+  ended_ = true;
+  close();
+}
+
+void Store::close() noexcept {
+  housekeeper_.stop();
+  // A write that is under way ends first.
+  std::optional<LaneHold> hold;
   try {
-    ended_ = !backend_->disclaim();
+    hold.emplace(lane_, activity_, Clock::now() + kLastWrite, "closing the store");
   } catch (const std::exception&) {
-    // Busy or broken: it keeps its claim until it goes.
+    // It takes long: it finds the store closed when it is done.
   }
+  backend_->close();
+  cache_.close();
 }
 
 Use::Use(std::shared_ptr<Store> store) : store_(std::move(store)) {

@@ -105,9 +105,10 @@ class Store final : public base::ForkGuard {
   void begin_bulk(std::size_t cache_bytes);
   bool end_bulk(Deadline deadline);
 
-  /// Counts one more user; false when the last one has left a store that ends with that.
+  /// Counts one more user; false when the last one has left, with whom the store has ended.
   [[nodiscard]] bool join();
-  /// The last one to leave lets other processes claim the store.
+  /// The last one to leave ends the store: from then on it holds memory and nothing else, for
+  /// however long it is referenced.
   void leave() noexcept;
   [[nodiscard]] bool used();
 
@@ -147,6 +148,7 @@ class Store final : public base::ForkGuard {
   void expire(Transaction& transaction);
   void end(Transaction& transaction) noexcept;
   void commit_work(Work& work, WriteTransaction& writes);
+  void close() noexcept;
 
   /// Commits for all who are in the queue.
   void write_queued(Deadline deadline);

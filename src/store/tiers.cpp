@@ -82,6 +82,13 @@ void Tiers::clear() {
   if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->clear(hot_.generation());
 }
 
+void Tiers::close() noexcept {
+  const std::scoped_lock lock(mutex_);
+  tried_.store(true);
+  hot_.clear();
+  if (owned_warm_) owned_warm_->close();
+}
+
 void Tiers::bound(std::size_t max_bytes, std::size_t max_entries) {
   const HotLimits now = hot_.limits();
   if (now.max_bytes == max_bytes && now.max_entries == max_entries) return;

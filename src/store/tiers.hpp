@@ -55,6 +55,8 @@ class Tiers {
   void forget(std::string_view key, std::uint64_t hash);
   void forget_hash(std::uint64_t hash);
   void clear();
+  /// clear(), and the warm file goes, for good.
+  void close() noexcept;
 
   /// New limits of the hot table.
   void bound(std::size_t max_bytes, std::size_t max_entries);

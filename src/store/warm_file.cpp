@@ -169,6 +169,7 @@ WarmFile::WarmFile(const std::string& path, std::size_t bytes)
 }
 
 WarmFile::~WarmFile() {
+  if (mapped_ == nullptr) return;  // closed
   if (idle()) {
     // A thread that does not exist here may have been amid a change of any shard.
     static_cast<void>(shards_.release());
@@ -185,6 +186,7 @@ bool WarmFile::put(std::string_view key, std::uint64_t hash, std::string_view va
   if (idle()) return false;
   Shard& shard = shard_of(hash);
   const std::scoped_lock lock(shard.mutex);
+  if (idle()) return false;
   catch_up(shard);
   return write(shard, key, hash, value, kind, generation);
 }
@@ -194,6 +196,7 @@ bool WarmFile::put_back(std::string_view key, std::uint64_t hash, std::string_vi
   if (idle()) return false;
   Shard& shard = shard_of(hash);
   const std::scoped_lock lock(shard.mutex);
+  if (idle()) return false;
   catch_up(shard);
   if (const std::uint64_t* entry = look_up(shard, hash); entry != nullptr) {
     const char* record = place(shard, *entry & ((1ULL << position_bits_) - 1));
@@ -239,6 +242,7 @@ bool WarmFile::find(std::string_view key, std::uint64_t hash, std::string& value
   if (idle()) return false;
   Shard& shard = shard_of(hash);
   const std::scoped_lock lock(shard.mutex);
+  if (idle()) return false;
   catch_up(shard);
   ++shard.misses;  // until it is a hit
   const std::uint64_t* entry = look_up(shard, hash);
@@ -273,6 +277,20 @@ bool WarmFile::erase(std::uint64_t hash) noexcept {
   if (entry == nullptr) return false;
   *entry = kErased;
   return true;
+}
+
+void WarmFile::close() noexcept {
+  if (idle_.exchange(true)) return;
+  for (std::size_t i = 0; i < shard_count_; ++i) {
+    Shard& shard = shards_[i];
+    const std::scoped_lock lock(shard.mutex);  // whoever is in the mapping leaves it first
+    indexes_[i].slots.store(0, std::memory_order_relaxed);
+    indexes_[i].words.store(nullptr, std::memory_order_relaxed);
+    delete[] std::exchange(shard.index, nullptr);
+    shard.slots = shard.used = 0;
+  }
+  ::munmap(std::exchange(mapped_, nullptr), bytes_);
+  ::close(std::exchange(file_, -1));
 }
 
 void WarmFile::clear(std::uint64_t generation) noexcept {

@@ -9,6 +9,9 @@
 // put that is refused takes out the older record of its key. The file is never shorter than
 // what is mapped, and its space is reserved, so a full disk is noticed at construction only.
 //
+// Always holds after close(): no thread is in the mapping, for whoever waited for a shard looks
+// once more whether there is one.
+//
 // Any thread, all of it, but for construction, destruction and the fork hooks. A key's hash is
 // the caller's, the same at every call; all its bits should be good. Each part of the file (a
 // shard: a ring of records and its index) has a mutex, held for a probe and a copy. A page of
@@ -76,6 +79,9 @@ class WarmFile {
   [[nodiscard]] std::uint64_t generation() const noexcept {
     return generation_.load(std::memory_order_acquire);
   }
+
+  /// Gives up the file, its space and all memory but a little. From now on it is empty and idle.
+  void close() noexcept;
 
   /// Of key and value together: an eighth of a shard's ring.
   [[nodiscard]] std::size_t longest() const noexcept;

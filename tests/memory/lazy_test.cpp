@@ -312,7 +312,9 @@ TEST(Lazy, WhoeverHasWrittenIsInTheWayUntilHeCloses) {
   const auto reader = sqlite::open(path);
   write(*writer, {{node_key(1), node_record(0, "x")}});
   EXPECT_THROW(memory::over(sqlite::open(path)), BusyError);
-  EXPECT_TRUE(writer->disclaim());
+  writer->close();
+  EXPECT_THROW(writer->begin(soon()), ClosedError);
+  writer = sqlite::open(path);
   {
     const Pair pair(sqlite::open(path));
     EXPECT_THROW(writer->begin(soon()), BusyError);
@@ -345,10 +347,14 @@ TEST(Lazy, OneThatHasEndedWritesNoMore) {
   const TemporaryFolder folder;
   const Pair pair(sqlite::open(folder / "store.db"), {.flush_interval = kNever});
   write(*pair.above, {{node_key(1), node_record(0, "x")}});
-  EXPECT_FALSE(pair.above->disclaim());
+  const auto view = pair.above->view();
+  EXPECT_EQ(view->load(node_key(1))->body, "x");
+  pair.above->close();
   EXPECT_THROW(pair.above->begin(soon()), ClosedError);
-  write(*sqlite::open(folder / "store.db"), {{node_key(2), node_record(0, "y")}});
-  EXPECT_EQ(contents(*pair.below->view()), (Model{{1, "x"}, {2, "y"}}));
+  EXPECT_THROW(pair.above->load(node_key(1)), ClosedError);
+  const auto next = sqlite::open(folder / "store.db");
+  write(*next, {{node_key(2), node_record(0, "y")}});
+  EXPECT_EQ(contents(*next->view()), (Model{{1, "x"}, {2, "y"}}));
 }
 
 TEST(Lazy, ReadOnlyStoresAreRefused) {

@@ -625,6 +625,8 @@ class Database(Dict):
     def close(self) -> None:
         """
         Flushes, and ends this database and its handles. Calling it again does nothing.
+        By the last open DB and Map on the file all is let go of: no descriptor, lock or -wal is
+        left, whatever is still referenced or in use in other threads, which get ClosedError.
         """
 
 class Transaction:
