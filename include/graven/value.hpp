@@ -4,7 +4,10 @@
 //
 // Handles (Node, Dict, List) are small values: copy them freely. A handle keeps its node:
 // while one lives in this process, a node unlinked by this process stays readable and can be
-// linked again. The last handle gone, an unreachable node is collected within a second.
+// linked again. The last handle gone, an unreachable node is collected within a second. Other
+// processes do not know of it: what they unlink is gone, and its handle's next use is a
+// CollectedError that names the uid. Only the first use of a handle then takes what has been put in
+// the node's place, so that `db["a"]["b"][0]` is the old or the new value and never half a way.
 //
 // Thread-safety: different handles may be used from different threads at once, also when
 // they stand for the same node; one handle object is like a std::shared_ptr.
@@ -128,8 +131,10 @@ class Dict : public Node {
   [[nodiscard]] std::vector<std::string> keys() const;
 
   class Iterator;
-  /// Iteration over (key, value), oldest first, of one consistent state. UsageError when this
-  /// process changes the size meanwhile.
+  /// Iteration over (key, value), oldest first, of one consistent state: what other threads and
+  /// processes change meanwhile is not seen. UsageError when the iterating thread itself changes
+  /// the size. A dict or list among the values that somebody has unlinked since is CollectedError
+  /// when it is used; of a Snapshot's dict never.
   [[nodiscard]] Iterator begin() const;
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
   /// The same as an object that is asked step by step (newest first with `reverse`).
@@ -176,7 +181,8 @@ class List : public Node {
   class Iterator;
   [[nodiscard]] Iterator begin() const;
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
-  /// Items from first to last; sees what this process changes meanwhile, as Python's lists do.
+  /// Items from first to last, of one consistent state, but for what the iterating thread itself
+  /// changes meanwhile, which is seen, as of Python's lists.
   [[nodiscard]] std::shared_ptr<graph::ListCursor> cursor(bool reverse = false) const;
 };
 

@@ -398,3 +398,32 @@ def test_identity(db: graven.DB) -> None:
     assert db["d"].backrefs == {db.uid: 1, db["e"].uid: 2}
     assert db.refcount == 0
     assert db.backrefs == {}
+
+
+def test_what_a_view_shows_is_not_linked(db: graven.DB) -> None:
+    db["m"] = {"n": 1, "deep": [{"x": 1}]}
+    t = db.transactor()
+    with db.snapshot() as snapshot:
+        db["m"]["n"] = 2
+        seen, mine = snapshot["m"], t["m"]
+        for refused in (
+            lambda: db.__setitem__("old", seen),
+            lambda: db.__setitem__("old", [{"deep": seen}]),
+            lambda: db.update(old=seen),
+            lambda: db["m"]["deep"].append(seen),
+            lambda: db["m"].update(seen),
+            lambda: graven.List(db, [seen]),
+            lambda: db.setdefault("old", seen),
+            lambda: t.__setitem__("old", seen),
+            lambda: db.__setitem__("old", mine),
+        ):
+            with pytest.raises(graven.BadValueError, match="plain data"):
+                refused()
+        assert "old" not in db and db["m"]() == {"n": 2, "deep": [{"x": 1}]}
+        db["old"] = seen()
+        assert db["old"]() == {"n": 1, "deep": [{"x": 1}]}
+    t.discard()
+    t["mine"] = t["m"]
+    t["live"] = db["m"]
+    t.execute()
+    assert db["mine"].uid == db["live"].uid == db["m"].uid

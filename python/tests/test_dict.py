@@ -328,6 +328,48 @@ def test_changes_by_others_do_not_disturb_an_iteration(path: str) -> None:
         assert seen == [(str(n), n) for n in range(300)]
 
 
+def test_changes_by_other_threads_do_not_disturb_an_iteration(db: graven.DB) -> None:
+    import threading
+
+    for size in (5, 500):
+        db["d"] = {str(n): n for n in range(size)}
+        seen = []
+        for key, value in db["d"].items():
+            if not seen:
+                other = threading.Thread(target=db["d"].clear)
+                other.start()
+                other.join()
+            seen.append((key, value))
+        assert seen == [(str(n), n) for n in range(size)]
+        assert len(db["d"]) == 0
+
+
+@pytest.mark.parametrize("size", [5, 500])
+def test_views_do_not_mind_changes_of_the_dict_itself(db: graven.DB, size: int) -> None:
+    db["d"] = {str(n): n for n in range(size)}
+    db["l"] = list(range(size))
+    t = db.transactor()
+    with db.snapshot() as snapshot:
+        for view in (snapshot, t):
+            seen = []
+            for key in view["d"]:
+                db["d"]["new" + key] = 1
+                seen.append(key)
+            assert seen == list(view["d"]) and len(seen) == size
+            for _ in view["l"]:
+                db["l"].insert(0, -1)
+            assert list(view["l"]) == list(range(size))
+            t.discard()
+            del db["d"], db["l"]
+            db["d"] = {str(n): n for n in range(size)}
+            db["l"] = list(range(size))
+    t.discard()
+    with pytest.raises(RuntimeError, match="size"):
+        for key in t["d"]:
+            t["d"]["new" + key] = 1
+    t.discard()
+
+
 def test_iterators_end_for_good(db: graven.DB) -> None:
     db["d"] = {"a": 1}
     iterator = iter(db["d"])

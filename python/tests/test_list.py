@@ -330,7 +330,7 @@ def test_iteration(db: graven.DB) -> None:
     first, *rest = items
     assert first == 1
     assert len(rest) == 2
-    # As in Python, an iteration over a list sees what this process adds.
+    # As in Python, an iteration over a list sees what its thread adds.
     items[:] = [0]
     seen = []
     for each in items:

@@ -240,3 +240,41 @@ def test_multiprocessing(file_db: graven.DB, path: str, method: str) -> None:
         results = pool.starmap(worker, [(path, number) for number in range(8)])
     assert sorted(results) == list(range(1, 9))
     assert sorted(file_db["l"]) == list(range(8))
+
+
+def test_expressions_are_the_old_or_the_new_value(path: str) -> None:
+    with graven.DB(path) as db:
+        db["t"] = {"l": [0, 0, {"x": 0}]}
+        db["rows"] = [{"n": 0}, {"n": 0}]
+        program = """
+import sys, graven
+with graven.DB(sys.argv[1]) as db:
+    for n in range(1, 3001):
+        db["t"] = {"l": [n, n, {"x": n}]}
+        db["rows"] = [{"n": n}, {"n": n}]
+"""
+        writer = subprocess.Popen([sys.executable, "-c", program, path])
+        last = 0
+        while writer.poll() is None:
+            for _ in range(100):
+                one, two = (row["n"] for row in db["rows"]())
+                assert one == two >= last
+                last = one
+                assert db["t"]["l"][1] >= 0
+                assert db["t"]["l"][-1]["x"] >= 0
+                assert len(db["t"]["l"]) == 3 and "l" in db["t"]
+                db["mine"] = db["t"]
+        assert writer.returncode == 0
+        assert db["t"]["l"][1] == 3000
+        assert db.check().ok
+
+
+def test_a_handle_kept_longer_says_which_node_is_gone(path: str) -> None:
+    with graven.DB(path) as db:
+        db["k"] = {"x": 1}
+        held = db["k"]
+        assert held["x"] == 1
+        run("import sys, graven\nwith graven.DB(sys.argv[1]) as db: db['k'] = {'x': 2}", path)
+        with pytest.raises(graven.CollectedError, match=held.uid):
+            held()
+        assert db["k"]["x"] == 2

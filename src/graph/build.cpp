@@ -75,7 +75,7 @@ const Pin* handle_in(const Item& item) {
   return nullptr;
 }
 
-void check_item(const Session& session, const Item& item, auto&& where) {
+void check_item(const Scope& scope, const Item& item, auto&& where) {
   if (const auto* text = std::get_if<std::string>(&item)) {
     check_text(*text, where);
   } else if (const auto* bytes = std::get_if<Bytes>(&item)) {
@@ -84,6 +84,15 @@ void check_item(const Session& session, const Item& item, auto&& where) {
                                    bytes->data.size(), kMaxText));
     }
   } else if (const Pin* pin = handle_in(item)) {
+    if (&pin->scope() == &scope) return;
+    if (!pin->scope().live()) {
+      // What is linked is the node, whatever it is by now.
+      throw BadValueError(fmt::format(
+          "the handle at {} is a snapshot's or another transactor's, which shows its own state of "
+          "what would be linked here: store a copy of that, as its plain data",
+          where()));
+    }
+    const Session& session = scope.session();
     const Session& other = pin->scope().session();
     if (&other.heap() != &session.heap() || other.prefix_id() != session.prefix_id()) {
       throw BadValueError(fmt::format(
@@ -200,7 +209,7 @@ class Builder {
         plan.others.push_back({parent, 1});
       }
     } else if (const Pin* pin = handle_in(item)) {
-      handles_.emplace_back(pin->id(), parent);
+      handles_.emplace_back(settled(*pin), parent);
     }
   }
 
@@ -250,6 +259,16 @@ class Builder {
 
  private:
   using Handles = std::vector<std::pair<NodeId, NodeId>>;  // (child, parent)
+
+  /// The node that a handle stands for, from now on for good.
+  NodeId settled(const Pin& pin) {
+    const NodeId id = pin.id();
+    if (!pin.used() && !pin.root() && work_.look(node_key(id)) == nullptr) {
+      pin.find_again(id, work_);
+    }
+    pin.use();
+    return pin.id();
+  }
 
   /// Links the node of a handle from the parents in [at, end), sorted.
   void link_handle(Handles::const_iterator at, Handles::const_iterator end) {
@@ -350,8 +369,8 @@ void check_key(std::string_view key) {
   }
 }
 
-void check_storable(const Session& session, const Data& data, const std::string& place) {
-  check_item(session, data.root(), [&] { return place; });
+void check_storable(const Scope& scope, const Data& data, const std::string& place) {
+  check_item(scope, data.root(), [&] { return place; });
   const std::vector<std::string>* good = nullptr;  // rows mostly have the same keys
   for (std::uint32_t at = 0; at < data.container_count(); ++at) {
     const Data::Container& container = data.container(Index{at});
@@ -361,7 +380,7 @@ void check_storable(const Session& session, const Data& data, const std::string&
       good = &container.keys;
     }
     for (std::size_t i = 0; i < container.items.size(); ++i) {
-      check_item(session, container.items[i], [&] {
+      check_item(scope, container.items[i], [&] {
         return path_to(data, at, place) +
                (dict ? fmt::format("['{}']", container.keys[i]) : fmt::format("[{}]", i));
       });

@@ -23,8 +23,8 @@ inline constexpr std::size_t kMaxKey = 65'535;
 inline constexpr std::size_t kMaxText = 512U << 20U;
 
 /// Throws BadValueError, WrongTypeError or LimitError, naming the path from `place`, if any part
-/// of the data cannot be stored in this session.
-void check_storable(const Session& session, const Data& data, const std::string& place);
+/// of the data cannot be stored through this scope.
+void check_storable(const Scope& scope, const Data& data, const std::string& place);
 void check_key(std::string_view key);
 
 /// Makes an element of `item`, with nodes for the containers it reaches, linked from `parent`,

@@ -35,7 +35,7 @@ Dict Database::root() const {
 // The handle is made inside the write: by the time the commit looks for pins it is there.
 Dict Database::new_dict(const Data& entries) const {
   if (!entries.is_dict()) throw WrongTypeError("the entries of a new dict must be a dict");
-  graph::check_storable(scope_->session(), entries, "");
+  graph::check_storable(*scope_, entries, "");
   std::optional<Value> made;
   scope_->write([&](Work& work) {
     graph::Decoder decoder(scope_);
@@ -46,7 +46,7 @@ Dict Database::new_dict(const Data& entries) const {
 
 List Database::new_list(const Data& items) const {
   if (!items.is_list()) throw WrongTypeError("the items of a new list must be a list");
-  graph::check_storable(scope_->session(), items, "");
+  graph::check_storable(*scope_, items, "");
   std::optional<Value> made;
   scope_->write([&](Work& work) {
     graph::Decoder decoder(scope_);
@@ -62,7 +62,7 @@ std::optional<Value> Database::get_via_uid(std::string_view uid) const {
 std::vector<std::string> Database::why_alive(const Node& node) const {
   std::vector<std::string> path;
   const graph::Pin& pin = *node.pin();
-  (void)graph::current(pin);
+  graph::using_pin(pin, [&] { (void)graph::current(pin); });
   scope_->read([&](View& view) {
     path.clear();
     NodeRecord at = graph::load_node(view, pin.id());

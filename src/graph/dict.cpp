@@ -24,7 +24,7 @@ namespace {
 constexpr std::size_t kBatch = 256;
 
 void note_resize(const graph::Pin& pin, std::int64_t by) {
-  pin.scope().session().watches.changed(pin.id(), by);
+  pin.scope().iterations.changed(pin.id(), by);
 }
 
 /// Stores one item under a key of the node. The new value is linked before the old is
@@ -67,6 +67,7 @@ bool look(Decoder& decoder, graph::Layout layout, std::string_view body, std::st
   if (layout != graph::Layout::kDict) return false;
   const std::optional<jsonb::Element> found = jsonb::find(jsonb::parse(body), key);
   if (!found) return true;
+  decoder.at(key);
   value = decoder.try_inline(*found);
   return value.has_value();
 }
@@ -87,6 +88,7 @@ std::optional<Value> look_up(const graph::Pin& pin, std::string_view key) {
     pin.scope().read([&](View& view) {
       value.reset();
       const NodeRecord same = graph::load_node(view, pin.id());
+      decoder.at(key);
       if (const auto element = content::find(view, same, key))
         value = decoder.value(*element, view);
     });
@@ -94,68 +96,83 @@ std::optional<Value> look_up(const graph::Pin& pin, std::string_view key) {
   });
 }
 
+/// Over one state: a small dict is read whole at the start, a large one through a view that lasts,
+/// or, where the scope's state is one already, step by step.
 class Cursor final : public graph::DictCursor {
  public:
   Cursor(std::shared_ptr<const graph::Pin> pin, bool reverse)
-      : pin_(std::move(pin)),
-        reverse_(reverse),
-        from_(reverse ? content::kLast : content::kFirst),
-        watch_(pin_->scope().session().watches.watch(pin_->id())),
-        size_at_start_(watch_->size.load()) {
-    graph::with_root(*pin_, [&] {
-      node_ = graph::current(*pin_);
-      if (!node_.large()) return;
-      view_ = pin_->scope().lasting_view();
-      if (view_) node_ = graph::load_node(*view_, pin_->id());
+      : pin_(std::move(pin)), reverse_(reverse) {
+    graph::Scope& scope = pin_->scope();
+    graph::reading(*pin_, [&](Decoder& decoder) {
+      from_ = reverse_ ? content::kLast : content::kFirst;
+      done_ = false;
+      (void)graph::current(*pin_);  // also settles whether it is alive
+      scope.read([&](View& view) {
+        node_ = graph::load_node(view, pin_->id());
+        values_.clear();
+        if (!node_.large()) load(view, decoder);
+      });
+      if (node_.large() && (view_ = scope.lasting_view())) {
+        node_ = graph::load_node(*view_, pin_->id());
+      }
+      return true;
     });
+    iteration_ = scope.iterations.begin(node_.id);
+    size_at_start_ = iteration_->size.load();
   }
 
   bool next(std::string& key, Value& value) override {
-    if (watch_->size.load() != size_at_start_) {
+    (void)pin_->scope().session().heap();  // ClosedError
+    if (iteration_->size.load() != size_at_start_) {
       throw UsageError("dictionary changed size during iteration");
     }
-    for (;;) {
-      if (at_ == values_.size() && !refill()) return false;
-      if (at_ == values_.size()) continue;
-      key = std::move(values_[at_].first);
-      value = std::move(values_[at_].second);
-      ++at_;
-      return true;
+    while (at_ == values_.size()) {
+      if (done_) return false;
+      refill();
     }
+    key = std::move(values_[at_].first);
+    value = std::move(values_[at_].second);
+    ++at_;
+    return true;
   }
 
  private:
-  /// The next entries, with their handles pinned.
-  bool refill() {
-    if (done_) return false;
+  void refill() {
     values_.clear();
     at_ = 0;
-    // A small dict was read whole at the start; its nodes may have been collected since, by
-    // others: their handles say so when used.
+    // What the view shows may have been collected since, by others: its handles say so when used.
     Decoder decoder(*pin_);
-    const auto load = [&](View& view) {
-      const auto batch = content::entries(view, node_, from_, kBatch, reverse_);
-      for (const auto& entry : batch) {
-        values_.emplace_back(entry.key, decoder.value(entry.element, view));
-      }
-      done_ = batch.size() < kBatch;
-      if (!batch.empty()) from_ = batch.back().position + (reverse_ ? -1 : 1);
-    };
     if (view_) {
-      load(*view_);
+      load(*view_, decoder);
     } else {
-      pin_->scope().read(load);
+      pin_->scope().read([&](View& view) {
+        values_.clear();
+        load(view, decoder);
+      });
     }
-    return !values_.empty();
+    if (!values_.empty()) from_ = last_ + (reverse_ ? -1 : 1);
+  }
+
+  /// The next entries, or all of a small dict, with their handles pinned.
+  void load(View& view, Decoder& decoder) {
+    const std::size_t most = node_.large() ? kBatch : SIZE_MAX;
+    const auto batch = content::entries(view, node_, from_, most, reverse_);
+    for (const auto& entry : batch) {
+      decoder.at(entry.key);
+      values_.emplace_back(entry.key, decoder.value(entry.element, view));
+    }
+    done_ = batch.size() < most;
+    if (!batch.empty()) last_ = batch.back().position;
   }
 
   std::shared_ptr<const graph::Pin> pin_;
   bool reverse_;
-  std::int64_t from_;
-  std::shared_ptr<graph::Watches::Watch> watch_;
-  std::int64_t size_at_start_;
   NodeRecord node_;
   std::unique_ptr<View> view_;
+  std::shared_ptr<store::Iterations::Iteration> iteration_;
+  std::int64_t size_at_start_ = 0;
+  std::int64_t from_ = 0;
+  std::int64_t last_ = 0;
   std::vector<std::pair<std::string, Value>> values_;
   std::size_t at_ = 0;
   bool done_ = false;
@@ -164,7 +181,7 @@ class Cursor final : public graph::DictCursor {
 }  // namespace
 
 std::size_t Dict::size() const {
-  return graph::with_root(*pin_, [&] {
+  return graph::using_pin(*pin_, [&] {
     std::size_t size = 0;
     (void)graph::current(*pin_);  // also settles whether it is alive
     pin_->scope().read(
@@ -174,7 +191,7 @@ std::size_t Dict::size() const {
 }
 
 bool Dict::contains(std::string_view key) const {
-  return graph::with_root(*pin_, [&] {
+  return graph::using_pin(*pin_, [&]() -> bool {
     const NodeRecord node = graph::current(*pin_);
     if (!node.large()) return jsonb::find(jsonb::parse(node.body), key).has_value();
     bool found = false;
@@ -207,7 +224,7 @@ Ref Dict::operator[](std::string_view key) const { return {*this, key}; }
 
 void Dict::set(std::string_view key, const Data& value) const {
   graph::check_key(key);
-  graph::check_storable(pin_->scope().session(), value, place_of(key));
+  graph::check_storable(pin_->scope(), value, place_of(key));
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     assign(work, *pin_, node, key, value, value.root());
   });
@@ -216,11 +233,12 @@ void Dict::set(std::string_view key, const Data& value) const {
 Value Dict::setdefault(std::string_view key, const Data& value) const {
   if (std::optional<Value> there = get(key)) return std::move(*there);
   graph::check_key(key);
-  graph::check_storable(pin_->scope().session(), value, place_of(key));
+  graph::check_storable(pin_->scope(), value, place_of(key));
   Value result;
   Decoder decoder(*pin_);
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     if (!content::find(work, node, key)) assign(work, *pin_, node, key, value, value.root());
+    decoder.at(key);
     result = decoder.value(*content::find(work, graph::load_node(work, node.id), key), work);
   });
   return result;
@@ -228,7 +246,7 @@ Value Dict::setdefault(std::string_view key, const Data& value) const {
 
 void Dict::update(const Data& entries) const {
   const Data::Container& container = dict_of(entries);
-  graph::check_storable(pin_->scope().session(), entries, "");
+  graph::check_storable(pin_->scope(), entries, "");
   if (container.items.empty()) return;
   graph::writing(
       *pin_, [&](Work& work, NodeRecord& node) { put_all(work, *pin_, node, entries, container); });
@@ -237,7 +255,7 @@ void Dict::update(const Data& entries) const {
 std::vector<Value> Database::batch_insert(const Dict& container, const Data& rows) const {
   const Data::Container& entries = dict_of(rows);
   const graph::Pin& pin = *container.pin();
-  graph::check_storable(pin.scope().session(), rows, "");
+  graph::check_storable(pin.scope(), rows, "");
   std::vector<Value> values;
   if (entries.items.empty()) return values;
   Decoder decoder(pin);
@@ -307,7 +325,7 @@ void Dict::clear() const {
 
 std::vector<std::string> Dict::keys() const {
   std::vector<std::string> keys;
-  graph::with_root(*pin_, [&] {
+  graph::using_pin(*pin_, [&] {
     pin_->scope().read([&](View& view) {
       keys.clear();
       const NodeRecord node = graph::load_node(view, pin_->id());

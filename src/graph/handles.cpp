@@ -35,7 +35,8 @@ std::optional<Value> scalar(const jsonb::Element& element) {
 
 Value Decoder::handle(NodeId id, NodeKind kind) {
   const bool root = id == scope_->session().root();
-  auto pin = std::make_shared<const Pin>(scope_, id, kind, root);
+  auto pin = std::make_shared<Pin>(scope_, id, kind, root);
+  if (from_ != nullptr && step_ && !root) pin->come_from(*from_, *step_);
   made_handles_ = made_handles_ || !root;
   if (kind == NodeKind::kDict) return Value(Dict(std::move(pin)));
   return Value(List(std::move(pin)));
@@ -65,6 +66,18 @@ Value Decoder::finish(Stored stored) {
       std::move(stored));
 }
 
+void find_again(const Pin& pin, NodeId lost) {
+  Session& session = pin.scope().session();
+  if (!pin.root()) {
+    if (pin.find_again(lost)) return;
+    if (!pin.scope().node(lost)) throw_collected(uid_of(session, lost, pin.kind()));
+    throw;
+  }
+  if (session.heap().backend().read_only() || session.heap().store().in_transaction()) throw;
+  session.open_prefix();
+  if (pin.id() == lost) throw;
+}
+
 NodeRecord current(const Pin& pin) {
   std::optional<NodeRecord> node = pin.scope().node(pin.id());
   if (!node) throw_collected(pin.id());
@@ -74,6 +87,7 @@ NodeRecord current(const Pin& pin) {
 }  // namespace graph
 
 std::string Node::uid() const {
+  pin_->use();  // whoever has been told keeps to it
   return graph::uid_of(pin_->scope().session(), pin_->id(), pin_->kind());
 }
 
@@ -86,11 +100,19 @@ bool operator==(const Node& left, const Node& right) noexcept {
          a.scope().session().store_constant() == b.scope().session().store_constant();
 }
 
-bool Node::exists() const { return pin_->scope().node(pin_->id()).has_value(); }
+bool Node::exists() const {
+  if (pin_->root()) return pin_->scope().node(pin_->id()).has_value();
+  try {
+    graph::using_pin(*pin_, [&] { (void)graph::current(*pin_); });
+    return true;
+  } catch (const CollectedError&) {
+    return false;
+  }
+}
 
 std::size_t Node::refcount() const {
   std::size_t count = 0;
-  graph::with_root(*pin_, [&] {
+  graph::using_pin(*pin_, [&] {
     pin_->scope().read([&](store::View& view) {
       count = graph::parents_of(view, graph::load_node(view, pin_->id())).size();
     });
@@ -100,7 +122,7 @@ std::size_t Node::refcount() const {
 
 std::map<std::string, std::int64_t> Node::backrefs() const {
   std::map<std::string, std::int64_t> result;
-  graph::with_root(*pin_, [&] {
+  graph::using_pin(*pin_, [&] {
     pin_->scope().read([&](store::View& view) {
       result.clear();
       for (const graph::Parent& parent :
@@ -115,7 +137,7 @@ std::map<std::string, std::int64_t> Node::backrefs() const {
 
 Data Node::materialize() const {
   Data data;
-  graph::with_root(*pin_, [&] {
+  graph::using_pin(*pin_, [&] {
     (void)graph::current(*pin_);  // also settles whether it is alive
     pin_->scope().read([&](store::View& view) { data = graph::materialize(view, pin_->id()); });
   });

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // From stored elements to values with handles, and the frame every operation of Dict and List
-// runs in: check the scope, read or write, look again when a collection came between, open
-// the root anew when its prefix was deleted.
+// runs in: check the scope, read or write, look again when a collection came between, find a
+// handle's node again on its first use, open the root anew when its prefix was deleted.
 //
 // Used by dict.cpp, list.cpp, database.cpp and their like; any thread.
 #pragma once
@@ -11,6 +11,7 @@
 #include <memory>
 #include <string_view>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 #include "graph/scope.hpp"
@@ -25,8 +26,13 @@ std::optional<Value> scalar(const jsonb::Element& element);
 class Decoder {
  public:
   /// For the scope of a pin, which outlives this.
-  explicit Decoder(const Pin& from) : scope_(from.shared_scope()) {}
+  explicit Decoder(const Pin& from)
+      : scope_(from.shared_scope()), from_(scope_->moving() ? &from : nullptr) {}
   explicit Decoder(const std::shared_ptr<Scope>& scope) : scope_(scope) {}
+
+  /// What is decoded from here on was found there, a step from the pin's node.
+  void at(std::string_view key) { step_ = {.key = key, .by_key = true}; }
+  void at(std::int64_t index) { step_ = {.index = index}; }
 
   Value value(const jsonb::Element& element, store::View& view);
   Value value(std::string_view element, store::View& view) {
@@ -45,23 +51,34 @@ class Decoder {
   Value finish(Stored stored);
 
   const std::shared_ptr<Scope>& scope_;
+  const Pin* from_ = nullptr;  // where handles keep the way they were found by
+  std::optional<Step> step_;
   bool made_handles_ = false;
 };
 
-/// Runs `body`, once more when the root it concerned was deleted with its prefix meanwhile.
+/// For a use that found `lost`, which the pin stood for, gone: returns if it stands for another
+/// node now, because it is found again or, a root that was deleted with its prefix, made anew. To
+/// be called in a handler of the CollectedError; throws it, with the uid, where that is not so.
+void find_again(const Pin& pin, NodeId lost);
+
+/// Runs a use of a pin, again where its node had to be found again.
 template <class F>
-auto with_root(const Pin& pin, F&& body) {
-  if (!pin.root()) return body();
-  const NodeId before = pin.id();
-  try {
-    return body();
-  } catch (const CollectedError&) {
-    Session& session = pin.scope().session();
-    if (session.heap().backend().read_only() || session.heap().store().in_transaction()) throw;
-    session.open_prefix();
-    if (pin.id() == before) throw;
+auto using_pin(const Pin& pin, F&& body) {
+  for (;;) {
+    const NodeId id = pin.id();
+    try {
+      if constexpr (std::is_void_v<decltype(body())>) {
+        body();
+        return pin.use();
+      } else {
+        auto result = body();
+        pin.use();
+        return result;
+      }
+    } catch (const CollectedError&) {
+      find_again(pin, id);
+    }
   }
-  return body();
 }
 
 /// Reads through `body(Decoder&)`; again when handles were made and a collection of this process
@@ -69,7 +86,7 @@ auto with_root(const Pin& pin, F&& body) {
 template <class F>
 auto reading(const Pin& pin, F&& body) {
   Scope& scope = pin.scope();
-  return with_root(pin, [&] {
+  return using_pin(pin, [&] {
     for (;;) {
       const std::uint64_t before = scope.collections();
       Decoder decoder(pin);
@@ -93,13 +110,15 @@ bool peeking(const Pin& pin, F&& body) {
   const bool seen = scope.peek(pin.id(), [&](Layout layout, std::string_view record) {
     told = body(decoder, layout, record);
   });
-  return seen && told && (!decoder.made_handles() || scope.collections() == before);
+  if (!seen || !told || (decoder.made_handles() && scope.collections() != before)) return false;
+  pin.use();
+  return true;
 }
 
 /// One atomic mutation of the pinned node: `body(Work&, NodeRecord&)`.
 template <class F>
 void writing(const Pin& pin, F&& body) {
-  with_root(pin, [&] {
+  using_pin(pin, [&] {
     pin.scope().write([&](store::Work& work) {
       const NodeId id = pin.id();
       if (!pin.root()) pin.scope().session().heap().collect_if_doomed(work, id);

@@ -51,7 +51,7 @@ const Data::Container& list_of(const Data& data) {
 }
 
 void note_change(const graph::Pin& pin, std::int64_t size_by) {
-  pin.scope().session().watches.changed(pin.id(), size_by);
+  pin.scope().iterations.changed(pin.id(), size_by);
 }
 
 /// Replaces [start, start + count) by items of `data`; new links come before old ones go.
@@ -78,19 +78,20 @@ std::string duplicate(Work& work, const NodeRecord& node, const std::string& ele
   return copy;
 }
 
+/// Over one state, as Dict's; but what its own thread changes is seen.
 class Cursor final : public graph::ListCursor {
  public:
   Cursor(std::shared_ptr<const graph::Pin> pin, bool reverse)
-      : pin_(std::move(pin)),
-        reverse_(reverse),
-        watch_(pin_->scope().session().watches.watch(pin_->id())) {
-    (void)graph::current(*pin_);
-    if (reverse_) end_ = content::size(graph::current(*pin_));
+      : pin_(std::move(pin)), reverse_(reverse) {
+    fetch(0, kBatch, reverse_);
+    iteration_ = pin_->scope().iterations.begin(pin_->id());
+    seen_ = iteration_->changes.load();
   }
 
   bool next(Value& value) override {
+    (void)pin_->scope().session().heap();  // ClosedError
     if (reverse_) return previous(value);
-    if (at_ >= start_ + values_.size() || watch_->changes.load() != seen_) fetch(at_, kBatch);
+    if (changed() || (at_ >= start_ + values_.size() && !done_)) fetch(at_, kBatch);
     if (at_ - start_ >= values_.size()) return false;
     value = std::move(values_[at_ - start_]);
     ++at_;
@@ -102,7 +103,7 @@ class Cursor final : public graph::ListCursor {
     if (end_ == 0) return false;
     const std::size_t index = end_ - 1;
     const bool here = index >= start_ && index < start_ + values_.size();
-    if (!here || watch_->changes.load() != seen_) {
+    if (!here || changed()) {
       const std::size_t from = end_ > kBatch ? end_ - kBatch : 0;
       fetch(from, end_ - from);
       if (index >= start_ + values_.size()) {
@@ -115,25 +116,56 @@ class Cursor final : public graph::ListCursor {
     return true;
   }
 
-  void fetch(std::size_t start, std::size_t count) {
-    seen_ = watch_->changes.load();
+  [[nodiscard]] bool changed() const { return iteration_->changes.load() != seen_; }
+
+  /// `last`: as many from the end, wherever that is.
+  void fetch(std::size_t start, std::size_t count, bool last = false) {
+    graph::Scope& scope = pin_->scope();
+    if (iteration_ && changed()) {
+      seen_ = iteration_->changes.load();
+      view_.reset();
+    }
+    graph::reading(*pin_, [&](Decoder& decoder) {
+      if (!view_ && graph::current(*pin_).large()) view_ = scope.lasting_view();
+      const auto load = [&](View& view) {
+        const NodeRecord node = graph::load_node(view, pin_->id());
+        if (last) {
+          end_ = content::size(node);
+          start = end_ > count ? end_ - count : 0;
+        }
+        values_.clear();
+        for (const std::string& element : content::items(view, node, start, count)) {
+          values_.push_back(decoder.value(element, view));
+        }
+      };
+      if (view_) {
+        load(*view_);
+      } else {
+        scope.read(load);
+      }
+      return true;
+    });
     start_ = start;
-    values_ = List(pin_).slice(start, count);
+    done_ = values_.size() < count;
   }
 
   std::shared_ptr<const graph::Pin> pin_;
   bool reverse_;
-  std::shared_ptr<graph::Watches::Watch> watch_;
-  std::uint64_t seen_ = UINT64_MAX;
+  std::unique_ptr<View> view_;  // of a large list, where that is needed for one state
+  std::shared_ptr<store::Iterations::Iteration> iteration_;
+  std::uint64_t seen_ = 0;
   std::size_t at_ = 0;   // forwards: the next index
   std::size_t end_ = 0;  // backwards: one past the next index
   std::size_t start_ = 0;
+  bool done_ = false;  // forwards: these are the last
   std::vector<Value> values_;
 };
 
 }  // namespace
 
-std::size_t List::size() const { return content::size(graph::current(*pin_)); }
+std::size_t List::size() const {
+  return graph::using_pin(*pin_, [&] { return content::size(graph::current(*pin_)); });
+}
 
 std::vector<Value> List::slice(std::size_t start, std::size_t count) const {
   return graph::reading(*pin_, [&](Decoder& decoder) {
@@ -152,6 +184,7 @@ std::vector<Value> List::slice(std::size_t start, std::size_t count) const {
 
 Value List::at(std::int64_t index) const {
   return graph::reading(*pin_, [&](Decoder& decoder) {
+    decoder.at(index);
     const NodeRecord node = graph::current(*pin_);
     if (!node.large()) {
       const jsonb::Element element =
@@ -177,6 +210,7 @@ std::optional<Value> List::peek(std::int64_t index) const {
         const auto size = static_cast<std::int64_t>(jsonb::count(items));
         const std::int64_t place = index < 0 ? index + size : index;
         if (place < 0 || place >= size) return false;
+        decoder.at(index);
         value = decoder.try_inline(jsonb::nth(items, static_cast<std::size_t>(place)));
         return value.has_value();
       });
@@ -187,7 +221,7 @@ std::optional<Value> List::peek(std::int64_t index) const {
 Ref List::operator[](std::int64_t index) const { return {*this, index}; }
 
 void List::set(std::int64_t index, const Data& value) const {
-  graph::check_storable(pin_->scope().session(), value, fmt::format("[{}]", index));
+  graph::check_storable(pin_->scope(), value, fmt::format("[{}]", index));
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t place = absolute(index, content::size(node));
     const std::string element =
@@ -199,7 +233,7 @@ void List::set(std::int64_t index, const Data& value) const {
 }
 
 void List::insert(std::int64_t index, const Data& value) const {
-  graph::check_storable(pin_->scope().session(), value, "the new item");
+  graph::check_storable(pin_->scope(), value, "the new item");
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     std::vector<std::string> element{
         graph::build(work, pin_->scope().session(), node, value, value.root())};
@@ -212,7 +246,7 @@ void List::push_back(const Data& value) const { insert(INT64_MAX, value); }
 
 void List::extend(const Data& items) const {
   const Data::Container& container = list_of(items);
-  graph::check_storable(pin_->scope().session(), items, "");
+  graph::check_storable(pin_->scope(), items, "");
   if (container.items.empty()) return;
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     splice_items(work, *pin_, node, content::size(node), 0, items, container.items);
@@ -222,7 +256,7 @@ void List::extend(const Data& items) const {
 std::vector<Value> Database::batch_insert(const List& container, const Data& rows) const {
   const Data::Container& items = list_of(rows);
   const graph::Pin& pin = *container.pin();
-  graph::check_storable(pin.scope().session(), rows, "");
+  graph::check_storable(pin.scope(), rows, "");
   std::vector<Value> values;
   if (items.items.empty()) return values;
   Decoder decoder(pin);
@@ -239,7 +273,7 @@ std::vector<Value> Database::batch_insert(const List& container, const Data& row
 
 void List::splice(std::size_t start, std::size_t count, const Data& items) const {
   const Data::Container& container = list_of(items);
-  graph::check_storable(pin_->scope().session(), items, "");
+  graph::check_storable(pin_->scope(), items, "");
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t size = content::size(node);
     const std::size_t from = std::min(start, size);
@@ -323,7 +357,7 @@ void List::set_many(const std::vector<std::size_t>& places, const Data& items) c
     throw BadValueError(fmt::format("{} items cannot be assigned to {} places",
                                     container.items.size(), places.size()));
   }
-  graph::check_storable(pin_->scope().session(), items, "");
+  graph::check_storable(pin_->scope(), items, "");
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t size = content::size(node);
     for (const std::size_t place : places) {

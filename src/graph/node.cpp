@@ -38,11 +38,13 @@ NodeRecord load_node(store::View& view, NodeId id) {
   return std::move(*node);
 }
 
-void throw_collected(NodeId id) {
-  throw CollectedError(fmt::format(
-      "node {} is gone: it was collected after its last link was removed, or made in a transaction "
-      "that was rolled back",
-      id));
+void throw_collected(NodeId id) { throw_collected(fmt::format("node {}", id)); }
+
+void throw_collected(const std::string& uid) {
+  throw CollectedError(uid +
+                       " is gone: another process removed the last link to it, which collected it, "
+                       "or it was made in "
+                       "a transaction that was rolled back; read it anew from where it was");
 }
 
 }  // namespace graven::graph

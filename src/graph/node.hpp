@@ -81,6 +81,7 @@ std::optional<NodeRecord> find_node(store::View& view, NodeId id);
 /// The node, which must be there: CollectedError otherwise.
 NodeRecord load_node(store::View& view, NodeId id);
 [[noreturn]] void throw_collected(NodeId id);
+[[noreturn]] void throw_collected(const std::string& uid);
 
 inline void save(store::Work& work, NodeRecord node) {
   const NodeId id = node.id;

@@ -155,7 +155,7 @@ class Summary {
 
 std::string Node::repr() const {
   std::string out;
-  graph::with_root(*pin_, [&] {
+  graph::using_pin(*pin_, [&] {
     (void)graph::current(*pin_);  // also settles whether it is alive
     pin_->scope().read([&](store::View& view) {
       out = graph::Summary(view, pin_->scope().session()).of(graph::load_node(view, pin_->id()));

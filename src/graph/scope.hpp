@@ -15,35 +15,16 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <unordered_map>
 
 #include <graven/database.hpp>
 
 #include "base/function_ref.hpp"
 #include "graph/heap.hpp"
 #include "graph/node.hpp"
+#include "graph/way.hpp"
+#include "store/iterations.hpp"
 
 namespace graven::graph {
-
-/// Which containers this process is iterating over, so that changes to them can be noticed.
-class Watches {
- public:
-  struct Watch {
-    std::atomic<std::int64_t> size{0};  // how the size changed since the start
-    std::atomic<std::uint64_t> changes{0};
-  };
-  std::shared_ptr<Watch> watch(NodeId id);
-  /// This process changed the container `id`.
-  void changed(NodeId id, std::int64_t size_by) {
-    if (active_.load(std::memory_order_relaxed) != 0) note(id, size_by);
-  }
-
- private:
-  void note(NodeId id, std::int64_t size_by);
-  std::atomic<std::size_t> active_{0};
-  std::mutex mutex_;
-  std::unordered_map<NodeId, std::weak_ptr<Watch>> watches_;
-};
 
 class Session {
  public:
@@ -78,7 +59,6 @@ class Session {
   void require_prefix() const;
 
   Pins& pins() noexcept { return *pins_; }
-  Watches watches;
 
  private:
   friend class Pin;
@@ -98,13 +78,23 @@ class Session {
 
 class Scope : public std::enable_shared_from_this<Scope> {
  public:
-  explicit Scope(std::shared_ptr<Session> session) : session_(std::move(session)) {}
+  /// `live`: it is the database itself, not a view of it.
+  Scope(std::shared_ptr<Session> session, bool live) : session_(std::move(session)), live_(live) {}
   virtual ~Scope() = default;
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
   [[nodiscard]] Session& session() const noexcept { return *session_; }
   [[nodiscard]] const std::shared_ptr<Session>& shared_session() const noexcept { return session_; }
+
+  [[nodiscard]] bool live() const noexcept { return live_; }
+  /// Whether others may change what this thread reads, between two calls.
+  [[nodiscard]] bool moving() const noexcept {
+    return live_ &&
+           (store::open_in_thread == 0 || !session_->shared_heap()->store().in_transaction());
+  }
+  /// Over what is read here, and changed through this.
+  store::Iterations iterations;
 
   /// One node as it is now: the cheapest read. Nothing when it is gone.
   virtual std::optional<NodeRecord> node(NodeId id) = 0;
@@ -129,9 +119,11 @@ class Scope : public std::enable_shared_from_this<Scope> {
 
  private:
   std::shared_ptr<Session> session_;
+  const bool live_;
 };
 
-/// A node in a scope, pinned. Made through make_pin().
+/// A node in a scope, pinned. Until it is first used it knows the way by which it was found, and
+/// stands for whatever is there: see way.hpp.
 class Pin {
  public:
   Pin(std::shared_ptr<Scope> scope, NodeId id, NodeKind kind, bool root)
@@ -144,16 +136,35 @@ class Pin {
 
   [[nodiscard]] Scope& scope() const noexcept { return *scope_; }
   [[nodiscard]] const std::shared_ptr<Scope>& shared_scope() const noexcept { return scope_; }
-  [[nodiscard]] NodeId id() const noexcept { return root_ ? scope_->session().root() : id_; }
+  [[nodiscard]] NodeId id() const noexcept {
+    return root_ ? scope_->session().root() : id_.load(std::memory_order_acquire);
+  }
   [[nodiscard]] NodeKind kind() const noexcept { return kind_; }
   [[nodiscard]] bool root() const noexcept { return root_; }
 
+  /// Before anybody else has it: it was found a step from `parent`.
+  void come_from(const Pin& parent, const Step& step);
+  /// From now on it stands for this node for good.
+  void use() const noexcept {
+    if (!used()) used_.store(true, std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool used() const noexcept { return used_.load(std::memory_order_relaxed); }
+  /// For who found the node `lost`, which this stood for, gone: true if it stands for another now.
+  bool find_again(NodeId lost) const;
+  /// The same inside a mutation.
+  bool find_again(NodeId lost, store::Work& work) const;
+
  private:
+  bool move_to(const std::optional<Link>& link, NodeId lost) const;
+
   std::shared_ptr<Scope> scope_;
-  NodeId id_;
-  Pins::Count* count_ = nullptr;
+  mutable std::atomic<NodeId> id_;
+  mutable Pins::Count* count_ = nullptr;  // by whoever set moving_
   NodeKind kind_;
   bool root_;
+  mutable std::atomic<bool> used_{false};
+  mutable std::atomic<bool> moving_{false};
+  Way way_;
 };
 
 /// The uid of a node of this session's store and prefix, and back.
@@ -174,7 +185,7 @@ void close_snapshot(Scope& scope);
 /// What a Transactor can do beyond a Scope.
 class TransactorScope : public Scope {
  public:
-  using Scope::Scope;
+  explicit TransactorScope(std::shared_ptr<Session> session) : Scope(std::move(session), false) {}
   virtual void restart() = 0;
   /// What a watch does first: starts afresh if anything was written since the start.
   virtual void restart_if_written() = 0;

@@ -19,7 +19,7 @@ using store::Work;
 
 class LiveScope final : public Scope {
  public:
-  using Scope::Scope;
+  explicit LiveScope(std::shared_ptr<Session> session) : Scope(std::move(session), true) {}
 
   std::optional<NodeRecord> node(NodeId id) override {
     Heap& heap = session().heap();
@@ -105,7 +105,7 @@ class LiveScope final : public Scope {
 class SnapshotScope final : public Scope {
  public:
   explicit SnapshotScope(std::shared_ptr<Session> session)
-      : Scope(std::move(session)), view_(this->session().heap().backend().view()) {
+      : Scope(std::move(session), false), view_(this->session().heap().backend().view()) {
     view_->load(store::clock_key());  // the first read fixes the state
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Sessions: opening a prefix, uids, pins and watches. See scope.hpp.
+// Sessions: opening a prefix, uids and pins. See scope.hpp.
 #include <fmt/format.h>
 
 #include <random>
@@ -69,40 +69,6 @@ void check_prefix_name(std::string_view name) {
 }
 
 }  // namespace
-
-// --- Watches
-
-std::shared_ptr<Watches::Watch> Watches::watch(NodeId id) {
-  const std::scoped_lock lock(mutex_);
-  std::weak_ptr<Watch>& slot = watches_[id];
-  std::shared_ptr<Watch> shared = slot.lock();
-  if (!shared) {
-    shared = std::shared_ptr<Watch>(new Watch, [this, id](Watch* watch) {
-      {
-        const std::scoped_lock relock(mutex_);
-        const auto at = watches_.find(id);
-        if (at != watches_.end() && at->second.expired()) watches_.erase(at);
-        active_.fetch_sub(1, std::memory_order_relaxed);
-      }
-      delete watch;
-    });
-    slot = shared;
-    active_.fetch_add(1, std::memory_order_relaxed);
-  }
-  return shared;
-}
-
-void Watches::note(NodeId id, std::int64_t size_by) {
-  std::shared_ptr<Watch> shared;
-  {
-    const std::scoped_lock lock(mutex_);
-    const auto at = watches_.find(id);
-    if (at != watches_.end()) shared = at->second.lock();
-  }
-  if (!shared) return;
-  shared->size.fetch_add(size_by, std::memory_order_relaxed);
-  shared->changes.fetch_add(1, std::memory_order_relaxed);
-}
 
 // --- Session
 
@@ -207,7 +173,7 @@ void Session::open_prefix() {
 Pin::~Pin() {
   if (root_) return;
   Session& session = scope_->session();
-  if (Pins::unpin(*count_) && !session.closed()) session.heap_->unpinned(id_);
+  if (Pins::unpin(*count_) && !session.closed()) session.heap_->unpinned(id());
 }
 
 std::string uid_of(const Session& session, NodeId id, NodeKind kind) {

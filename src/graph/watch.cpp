@@ -36,7 +36,8 @@ Print print_of(const Value& value) {
       [&bytes](const auto& held) {
         using T = std::decay_t<decltype(held)>;
         if constexpr (std::is_same_v<T, Dict> || std::is_same_v<T, List>) {
-          bytes = held.uid();
+          // Not uid(), with which the handle would be used.
+          bytes = uid_of(held.pin()->scope().session(), held.pin()->id(), held.kind());
         } else if constexpr (std::is_same_v<T, BigInt>) {
           bytes = held.hex;
         } else if constexpr (std::is_same_v<T, std::string>) {

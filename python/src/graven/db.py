@@ -27,6 +27,11 @@ class DB(_graven.Database):
     It is used like a dict: `db["person"] = {"name": "Ada"}`, `db["person"]["name"]`.
     Close it with close(), or use it in a with statement.
 
+    A loop over a Dict or List goes over one state, whatever other threads and processes change;
+    RuntimeError if the loop itself changes a Dict's size. The dicts and lists among its values are
+    handles: over `d()` or `with db.snapshot() as s: s["d"]` none of them can be gone when it is
+    come to.
+
     prefix: the keyspace, made where the store lacks it; by default "main". Without one, a store
         that has other prefixes but no "main" raises KeyNotFound, which names them.
     link_field: repr() shows a nested dict by this field of its, instead of its uid.

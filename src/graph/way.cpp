@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+//
+// Going a way again, and what a handle does then. See way.hpp and scope.hpp.
+#include "graph/way.hpp"
+
+#include <chrono>
+#include <thread>
+
+#include "graph/dict_content.hpp"
+#include "graph/list_content.hpp"
+#include "graph/scope.hpp"
+
+namespace graven::graph {
+
+bool Way::begin_behind(const Way& other, const Step& step) {
+  const std::string_view steps = other.steps();
+  if (!other.known() || steps.size() + step.key.size() > kLongest) return false;
+  from_ = other.from_;
+  append(steps.data(), steps.size());
+  return true;
+}
+
+void Way::go(const Step& step) {
+  const std::uint32_t size = step.by_key ? static_cast<std::uint32_t>(step.key.size()) : kIndex;
+  append(&size, sizeof size);
+  if (step.by_key) {
+    append(step.key.data(), step.key.size());
+  } else {
+    append(&step.index, sizeof step.index);
+  }
+}
+
+std::optional<Link> Way::follow(store::View& view, NodeId root) const {
+  Link at{.id = from_ == kRoot ? root : from_, .kind = NodeKind::kDict};
+  for (std::string_view rest = steps(); !rest.empty();) {
+    std::uint32_t size = 0;
+    std::memcpy(&size, rest.data(), sizeof size);
+    rest.remove_prefix(sizeof size);
+    const std::optional<NodeRecord> node = find_node(view, at.id);
+    if (!node || (node->kind() == NodeKind::kDict) != (size != kIndex)) return std::nullopt;
+    std::optional<std::string> element;
+    if (size != kIndex) {
+      element = dict_content::find(view, *node, rest.substr(0, size));
+      rest.remove_prefix(size);
+    } else {
+      std::int64_t index = 0;
+      std::memcpy(&index, rest.data(), sizeof index);
+      rest.remove_prefix(sizeof index);
+      const auto length = static_cast<std::int64_t>(list_content::size(*node));
+      if (index < 0) index += length;
+      if (index < 0 || index >= length) return std::nullopt;
+      element = list_content::items(view, *node, static_cast<std::size_t>(index), 1).at(0);
+    }
+    const std::optional<Link> link = element ? link_of(jsonb::parse(*element)) : std::nullopt;
+    if (!link) return std::nullopt;
+    at = *link;
+  }
+  return at;
+}
+
+// --- Pins
+
+void Pin::come_from(const Pin& parent, const Step& step) {
+  if (parent.root()) {
+    way_.begin(Way::kRoot);
+  } else if (parent.used() || !way_.begin_behind(parent.way_, step)) {
+    way_.begin(parent.id());
+  }
+  way_.go(step);
+}
+
+bool Pin::find_again(NodeId lost) const {
+  if (id() != lost) return true;  // another thread has
+  if (used() || !way_.known()) return false;
+  for (;; std::this_thread::sleep_for(std::chrono::microseconds(20))) {
+    const std::uint64_t before = scope_->collections();
+    if (before % 2 != 0) continue;
+    std::optional<Link> link;
+    scope_->read([&](store::View& view) { link = way_.follow(view, scope_->session().root()); });
+    if (!move_to(link, lost)) return false;
+    // As in reading(): it may have been collected before it was pinned.
+    if (scope_->collections() == before) return true;
+  }
+}
+
+bool Pin::find_again(NodeId lost, store::Work& work) const {
+  if (used() || !way_.known()) return false;
+  return move_to(way_.follow(work, scope_->session().root()), lost);
+}
+
+bool Pin::move_to(const std::optional<Link>& link, NodeId lost) const {
+  if (!link || link->kind != kind_ || link->id == lost) return false;
+  Pins::Count* count = &scope_->session().pins().pin(link->id);
+  while (moving_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
+  id_.store(link->id, std::memory_order_release);
+  std::swap(count_, count);
+  moving_.store(false, std::memory_order_release);
+  Pins::unpin(*count);
+  return true;
+}
+
+}  // namespace graven::graph
