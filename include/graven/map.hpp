@@ -122,6 +122,8 @@ class Cursor {
   virtual ~Cursor() = default;
   /// The next key and its value; false at the end. `value` may be null where it is not wanted.
   virtual bool next(std::string& key, Data* value) = 0;
+  /// UsageError where next() would throw it because the thread that made this has added keys.
+  virtual void require_none_added() const = 0;
 };
 
 }  // namespace map
@@ -235,7 +237,8 @@ class Map {
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] bool empty() const { return size() == 0; }
   /// From the first key on. A key that is there all the while is met once, one that comes or goes
-  /// meanwhile at most once.
+  /// meanwhile at most once. A thread that goes over a map and adds keys to it might never come to
+  /// the end, so then the next step is a UsageError; changing and removing what is there is fine.
   [[nodiscard]] std::shared_ptr<map::Cursor> cursor() const;
 
   /// Returns when all that was written before is in the file. An error of a flush in the
@@ -254,7 +257,8 @@ class Map {
   /// How the map keeps what is written; ClosedError once closed.
   [[nodiscard]] Persist persist() const;
   [[nodiscard]] bool closed() const noexcept;
-  /// Flushes, and ends this Map and its copies; idempotent.
+  /// Flushes, and ends this Map and its copies; idempotent. With the last open Map and Database on
+  /// the file everything of it is let go of: see Database::close().
   void close() const;
 
   explicit Map(std::shared_ptr<map::Session> session) : session_(std::move(session)) {}

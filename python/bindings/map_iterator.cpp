@@ -45,6 +45,7 @@ class MapIterator {
   const std::pair<std::string, Data>* next_entry() {
     if (busy_) throw UsageError("this iterator is in use by another thread");
     if (map_) require_open(*map_);
+    if (cursor_) cursor_->require_none_added();
     if (at_ == entries_.size() && !fill()) return nullptr;
     return &entries_[at_++];
   }

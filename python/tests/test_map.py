@@ -199,13 +199,34 @@ def test_views(m: Map) -> None:
 
 def test_iterating_while_it_changes(m: Map) -> None:
     m.update({f"{n:05}": n for n in range(2000)})
+    m.flush()
+    # A thread that adds keys to what it goes through might never come to the end.
+    for add in (
+        lambda key: m.__setitem__(key + "x", 1),
+        lambda key: m.setdefault(key + "y", 1),
+        lambda key: m.update({key: 2, key + "z": 2}),
+        lambda key: m.set(key + "w", 1, ttl=100),
+    ):
+        for start in (m, m.keys(), m.values(), m.items()):
+            steps = 0
+            with pytest.raises(RuntimeError, match="added"):
+                for _ in start:
+                    steps += 1
+                    add(f"{len(m)}")
+            assert steps == 1
+    # What others add may be met, once; what is there may be changed and removed.
     met = []
     for key in m:
         met.append(key)
+        m[key] = "changed"
         m.pop(key)
-        if key[0] != "a":
-            m["a" + key] = 1
-    assert [key for key in met if key[0] == "0"] == [f"{n:05}" for n in range(2000)]
+        if key[0] == "0":
+            other = threading.Thread(target=m.__setitem__, args=("a" + key, 1))
+            other.start()
+            other.join()
+    assert [key for key in met if len(key) == 5 and key[0] == "0"] == [
+        f"{n:05}" for n in range(2000)
+    ]
     assert len(set(met)) == len(met)
     m["left"] = 1
     iterator = iter(m)

@@ -127,6 +127,28 @@ void HotItems::put(std::string_view key, std::uint64_t hash, const std::optional
   }
 }
 
+Iterating::Iterating(Core& core)
+    : iteration_(core.iterations_.begin(0)), before_(iteration_->size.load()) {}
+
+void Iterating::require_none_added() const {
+  if (iteration_->size.load() == before_) return;
+  throw UsageError(
+      "keys were added to the map while this thread iterates over it: add them afterwards, or "
+      "iterate over a copy of the keys");
+}
+
+void Core::look_for_added(std::span<const Write> writes) {
+  if (!iterations_.mine(0)) return;
+  for (const Write& one : writes) {
+    if (one.item) look_for_added(one.key);
+  }
+}
+
+void Core::look_for_added(std::string_view key) {
+  if (!iterations_.mine(0) || read(key, [](const MapValue&) {})) return;
+  iterations_.changed(0, 1);
+}
+
 void Core::require_open() const {
   if (closed()) throw ClosedError(fmt::format("the map '{}' was closed", name_));
   if (abandoned_.load(std::memory_order_relaxed)) {

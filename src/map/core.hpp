@@ -28,6 +28,7 @@
 #include "base/hit_counter.hpp"
 #include "map/value.hpp"
 #include "store/cache.hpp"
+#include "store/iterations.hpp"
 #include "store/record.hpp"
 #include "store/store.hpp"
 #include "store/tiers.hpp"
@@ -146,6 +147,20 @@ class Scan {
   virtual ~Scan() = default;
   /// The next few, none of them expired; false when that were all.
   virtual bool next(std::vector<std::pair<std::string, Item>>& items) = 0;
+};
+
+class Core;
+
+/// That its thread is iterating over a map.
+class Iterating {
+ public:
+  explicit Iterating(Core& core);
+  /// UsageError once the thread has added keys.
+  void require_none_added() const;
+
+ private:
+  std::shared_ptr<store::Iterations::Iteration> iteration_;
+  std::int64_t before_;
 };
 
 class Core {
@@ -267,6 +282,17 @@ class Core {
   void count_stored(bool found) noexcept {
     (found ? store_hits_ : store_misses_).fetch_add(1, std::memory_order_relaxed);
   }
+  /// Of every write, before it: an iteration of its own thread ends where keys are added, or it
+  /// might never.
+  void note_added(std::span<const Write> writes) {
+    if (iterations_.any()) [[unlikely]]
+      look_for_added(writes);
+  }
+  [[nodiscard]] store::Iterations& iterations() noexcept { return iterations_; }
+  void note_added(std::string_view key) {
+    if (iterations_.any()) [[unlikely]]
+      look_for_added(key);
+  }
   /// ClosedError or, in a forked child where it cannot go on, UsageError.
   void require_open() const;
   void end() noexcept {
@@ -289,7 +315,12 @@ class Core {
   base::HitCounter hits_;  // of the hot table, missing keys that it knows included
 
  private:
+  void look_for_added(std::span<const Write> writes);
+  void look_for_added(std::string_view key);
+
   friend class Session;
+  friend class Iterating;
+  store::Iterations iterations_;  // of the one container there is
   std::atomic<int> users_{0};
   const std::string name_;
   const Persist persist_;

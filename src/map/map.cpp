@@ -126,10 +126,13 @@ namespace {
 class ItemCursor final : public Cursor {
  public:
   ItemCursor(std::shared_ptr<Session> session)
-      : session_(std::move(session)), scan_(session_->core().scan()) {}
+      : session_(std::move(session)),
+        iterating_(session_->core()),
+        scan_(session_->core().scan()) {}
 
   bool next(std::string& key, Data* value) override {
     static_cast<void>(session_->core());
+    require_none_added();
     while (at_ == items_.size()) {
       at_ = 0;
       if (!scan_->next(items_)) {
@@ -142,9 +145,11 @@ class ItemCursor final : public Cursor {
     if (value != nullptr) *value = to_data(item);
     return true;
   }
+  void require_none_added() const override { iterating_.require_none_added(); }
 
  private:
   std::shared_ptr<Session> session_;
+  Iterating iterating_;
   std::unique_ptr<Scan> scan_;
   std::vector<std::pair<std::string, Item>> items_;
   std::size_t at_ = 0;

@@ -228,6 +228,7 @@ void PendingMap::close() {
   }
   drained_.notify_all();
   housekeeper_.stop();
+  hot_.tiers().close();
   if (!store_) return;
   give_up();
   use_->end();

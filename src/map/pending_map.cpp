@@ -154,6 +154,7 @@ void PendingMap::flush_early() {
 
 void PendingMap::write(std::span<Write> writes) {
   before_write();
+  note_added(writes);
   if (writes.size() == 1) {
     const std::uint64_t hash = HotItems::hash(writes[0].key);
     Shard& shard = shards_[shard_of(hash)];
@@ -184,6 +185,7 @@ bool PendingMap::try_write(std::string_view key, Item& item) {
   if (store_ && (pending_bytes_.load(std::memory_order_relaxed) > pending_limit_ || failed_)) {
     return false;
   }
+  note_added(key);
   const std::uint64_t hash = HotItems::hash(key);
   Shard& shard = shards_[shard_of(hash)];
   const std::unique_lock lock(shard.mutex, std::try_to_lock);
@@ -210,6 +212,7 @@ void PendingMap::edit(std::string_view key, Decide decide) {
   const Changing changing(*this, std::uint64_t{1} << shard_of(hash));
   std::optional<Item> item;
   if (edit.action == Edit::Action::kPut) item = std::move(edit.item);
+  if (item && !there) iterations().changed(0, 1);
   set(shard, std::string(key), hash, std::move(item));
 }
 

@@ -60,6 +60,7 @@ void StoredMap::close() {
   end();
   sweeper_.stop();
   store_->cache().leave(id_);
+  hot_.tiers().close();
   use_.end();
 }
 
@@ -264,6 +265,7 @@ void StoredMap::put_item(Work& work, std::string_view key, std::optional<Item> i
 }
 
 void StoredMap::write(std::span<Write> writes) {
+  note_added(writes);
   std::vector<Change> changes;
   changes.reserve(writes.size());
   bool timed = false;
@@ -287,10 +289,12 @@ void StoredMap::write(std::span<Write> writes) {
 }
 
 void StoredMap::edit(std::string_view key, Decide decide) {
+  bool added = false;
   mutate([&](Work& work) {
     const std::optional<Item> old = to_item_if(work.load(item_key(id_, key)));
     const bool there = old && !old->expired(now());
     Edit edit = decide(there ? &*old : nullptr);
+    added = !there && edit.action == Edit::Action::kPut;
     switch (edit.action) {
       case Edit::Action::kKeep:
         return;
@@ -302,6 +306,7 @@ void StoredMap::edit(std::string_view key, Decide decide) {
         return count_by(work, old ? -1 : 0);
     }
   });
+  if (added) iterations().changed(0, 1);
 }
 
 std::size_t StoredMap::erase_many(std::span<const std::string_view> keys) {

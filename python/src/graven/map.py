@@ -20,8 +20,9 @@ class Map(_graven.FlatMap):
     A value is a str, bytes, number, bool, None or plain nested data (dicts with str keys, lists),
     which is stored as one value: change it by assigning it anew. The keys are in order of their
     UTF-8 bytes. incr(), add() and update_with() change a key by what is there, without losing what
-    others do meanwhile. Several maps live in one file, beside its DB, each under a name. Close it
-    with close(), or use it in a with statement.
+    others do meanwhile. A loop over a map may change and remove what is there; if it adds keys, its
+    next step raises RuntimeError. Several maps live in one file, beside its DB, each under a name.
+    Close it with close(), or use it in a with statement.
 
     persist: "writethrough" (a write is in the file when it returns), "lazy" (writes are flushed
         in the background, at the latest by flush() and close()) or "memory" (nothing is stored).

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from graven.errors import UsageError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_AT_A_TIME = 256  # entries from a thread
+_AT_A_TIME = 256  # values of an iteration
 _AT_ONCE = 1000  # keys that the event loop itself looks up
 _UNKNOWN = object()
 _MISSING = object()
@@ -29,7 +28,8 @@ class AsyncMap:
     """A graven.Map whose methods are awaited. It takes what Map takes.
 
     Open it with `async with AsyncMap(path) as m:`, or with `m = await AsyncMap.open(path)` and
-    close() at the end. Iterate with `async for key in m`, or over m.keys(), values() and items().
+    close() at the end. Iterate with `async for key in m`, or over m.keys(), values() and items():
+    over the keys there are at the start; values() and items() leave out those that go meanwhile.
     """
 
     def __init__(
@@ -204,10 +204,16 @@ class AsyncMap:
         return self._steps("items")
 
     async def _steps(self, part: str) -> AsyncIterator[Any]:
-        iterator = _graven.iterate_map(self._sync, part)
-        while some := await readers.run(_take, iterator):
-            for each in some:
-                yield each
+        keys: list[str] = await readers.run(list, _graven.iterate_map(self._sync, "keys"))
+        if part == "keys":
+            for key in keys:
+                yield key
+            return
+        for start in range(0, len(keys), _AT_A_TIME):
+            some = keys[start : start + _AT_A_TIME]
+            for key, value in zip(some, await self.get_many(some, _MISSING)):
+                if value is not _MISSING:
+                    yield value if part == "values" else (key, value)
 
     async def flush(self) -> None:
         """Returns when all that was written before is in the file."""
@@ -242,7 +248,3 @@ class AsyncMap:
 
     def __repr__(self) -> str:
         return f"<graven.aio.AsyncMap {'not open' if self._map is None else repr(self._map)}>"
-
-
-def _take(iterator: Iterator[Any]) -> list[Any]:
-    return list(itertools.islice(iterator, _AT_A_TIME))
