@@ -36,17 +36,17 @@ def test_a_backup_is_a_store_and_restores(tmp_path: Path) -> None:
     assert graven.restore(copy, path, keep_replaced=False).replaced == ""
 
 
-def test_a_handle_keeps_a_closed_store_in_use(tmp_path: Path) -> None:
+def test_a_handle_is_not_in_the_way_of_a_restore(tmp_path: Path) -> None:
     path, copy = tmp_path / "state.db", tmp_path / "copy.db"
     with DB(path) as db:
         db["person"] = {"name": "Ada"}
         person = db["person"]
         db.backup(copy)
-    del db
-    with pytest.raises(graven.BusyError, match="let go of"):
-        graven.restore(copy, path)
-    del person
+        with pytest.raises(graven.BusyError, match="close every database and map"):
+            graven.restore(copy, path)
     graven.restore(copy, path)
+    with pytest.raises(graven.ClosedError):
+        person()
 
 
 def test_progress_and_its_exceptions(tmp_path: Path) -> None:
