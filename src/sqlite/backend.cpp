@@ -314,8 +314,10 @@ bool SqliteBackend::commit_stamp(Connection& connection) noexcept {
         },
         &told);
   }
-  const bool done = write_stamp(connection.handle()) == SQLITE_OK &&
-                    connection.try_execute("COMMIT") == SQLITE_OK;
+  const bool written = write_stamp(connection.handle()) == SQLITE_OK;
+  const Stamp stamp = read_stamp(connection.handle());
+  const bool done = written && connection.try_execute("COMMIT") == SQLITE_OK;
+  if (done) know_stamp(connection.handle(), stamp);
   if (!done) connection.try_execute("ROLLBACK");
   before_write_unlock(told.connection, nullptr, nullptr);
   return done;

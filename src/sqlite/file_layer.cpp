@@ -87,9 +87,10 @@ struct DatabaseFile : File {
                        [](const GuardedRange& range) { return range.lost(); });
   }
   /// What happened to the files; empty: nothing.
-  std::string look();
+  std::string look(const Stamp& newest = {});
   /// Whether nothing did, as far as can be told.
   bool in_place() noexcept;
+  bool moves = false;  // pages of the WAL to here, having looked
 
   // A word of the index is read as others change it.
   [[nodiscard, gnu::no_sanitize("thread")]] std::uint32_t word(std::size_t i) const noexcept {
@@ -179,9 +180,10 @@ struct WalFile : File {
   }
 };
 
-std::string DatabaseFile::look() {
+std::string DatabaseFile::look(const Stamp& newest) {
   if (!files) files = std::make_unique<StoreFiles>(path);
-  return files->look({beneath, wal != nullptr ? wal->beneath : nullptr, index, index_lost()});
+  const OpenFiles open{beneath, wal != nullptr ? wal->beneath : nullptr, index, index_lost()};
+  return files->look(open, newest);
 }
 
 bool DatabaseFile::in_place() noexcept {
@@ -335,10 +337,23 @@ int unmap_shared_memory(sqlite3_file* file, int remove) {
   return pass_on<&Methods::xShmUnmap>(file, remove);
 }
 
+/// In WAL mode only checkpoints write here, in the order of pages: the first write is the stamp.
+int write_database(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) {
+  DatabaseFile& self = database(file);
+  if (self.wal != nullptr) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool looked = self.moves && self.files && self.files->recent(now);
+    if (!looked && !self.in_place()) return SQLITE_IOERR_WRITE;
+    self.moves = true;
+  }
+  return self.beneath->pMethods->xWrite(self.beneath, data, size, offset);
+}
+
 /// Before the last connection closes it asks for that, to move the WAL into the database and take
 /// WAL and index away by their names.
 int lock_database(sqlite3_file* file, int level) {
   DatabaseFile& self = database(file);
+  self.moves = false;
   const int code = self.beneath->pMethods->xLock(self.beneath, level);
   if (code != SQLITE_OK || level != SQLITE_LOCK_EXCLUSIVE || self.wal == nullptr) return code;
   if (self.in_place()) return SQLITE_OK;
@@ -368,6 +383,7 @@ int lock_shared_memory(sqlite3_file* file, int offset, int count, int flags) {
 
   if (takes && self.index_lost()) return SQLITE_IOERR_SHMLOCK;
   const bool checkpoints = takes && alone && count == 1 && offset == kCheckpointLock;
+  if (checkpoints) self.moves = false;
   if (checkpoints && !self.in_place()) return SQLITE_BUSY;
 
   const bool gives_up = offset == kWriteLock && (flags & SQLITE_SHM_UNLOCK) != 0;
@@ -410,7 +426,7 @@ constexpr Methods database_methods(int version) {
   m.iVersion = version;
   m.xClose = close_database;
   m.xRead = read_database;
-  m.xWrite = pass_on<&Methods::xWrite, const void*, int, sqlite3_int64>;
+  m.xWrite = write_database;
   m.xTruncate = pass_on<&Methods::xTruncate, sqlite3_int64>;
   m.xSync = pass_on<&Methods::xSync, int>;
   m.xFileSize = pass_on<&Methods::xFileSize, sqlite3_int64*>;
@@ -518,13 +534,21 @@ Looked look_at_files(sqlite3* connection) {
   DatabaseFile& file = database_of(connection);
   const bool recent = file.files && file.files->recent(std::chrono::steady_clock::now());
   if (recent && !file.index_lost()) return {};
-  return {true, file.look()};
+  return {true, file.look(read_stamp(connection))};
 }
 
 std::string look_after_commit(sqlite3* connection) {
   DatabaseFile& file = database_of(connection);
   const bool quiet = file.files && file.files->quiet(std::chrono::steady_clock::now());
   return quiet && !file.index_lost() ? std::string() : file.look();
+}
+
+void know_stamp(sqlite3* connection, const Stamp& stamp) noexcept {
+  try {
+    if (const auto& files = database_of(connection).files) files->expect(stamp.epoch());
+  } catch (const std::bad_alloc&) {
+    // Then they search.
+  }
 }
 
 bool index_is_lost(sqlite3* connection) noexcept {

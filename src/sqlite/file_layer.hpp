@@ -37,6 +37,8 @@
 
 #include <sqlite3.h>
 
+#include "sqlite/stamp.hpp"
+
 namespace graven::sqlite {
 
 /// The name of the layer over the one called `beneath` (empty: SQLite's default); registered at
@@ -60,6 +62,8 @@ struct Looked {
 Looked look_at_files(sqlite3* connection);
 /// The same for a commit that was just published.
 std::string look_after_commit(sqlite3* connection);
+/// Has the looks to come know a stamp that was just committed, which spares them a search.
+void know_stamp(sqlite3* connection, const Stamp& stamp) noexcept;
 /// Whether the connection's WAL index was cut off by another program.
 bool index_is_lost(sqlite3* connection) noexcept;
 

@@ -47,14 +47,20 @@ Stamp Stamp::next() const {
 
 #ifdef GRAVEN_SQLITE_SYSTEM
 
+Stamp read_stamp(sqlite3*) { return {}; }
+
 int write_stamp(sqlite3*) { return SQLITE_OK; }
 
 #else
 
-int write_stamp(sqlite3* connection) {
+Stamp read_stamp(sqlite3* connection) {
   Stamp stamp;
   graven_sqlite_read_stamp(connection, stamp.bytes.data());
-  return graven_sqlite_write_stamp(connection, stamp.next().bytes.data());
+  return stamp;
+}
+
+int write_stamp(sqlite3* connection) {
+  return graven_sqlite_write_stamp(connection, read_stamp(connection).next().bytes.data());
 }
 
 #endif

@@ -45,6 +45,9 @@ inline constexpr bool kWritesStamps = false;
 inline constexpr bool kWritesStamps = true;
 #endif
 
+/// The stamp as the connection's open transaction sees it; a system's SQLite does not tell.
+Stamp read_stamp(sqlite3* connection);
+
 /// Puts the next stamp into the first page, inside a write transaction. SQLite's code.
 int write_stamp(sqlite3* connection);
 

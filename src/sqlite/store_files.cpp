@@ -123,7 +123,7 @@ std::string StoreFiles::look_at_names(const OpenFiles& open) {
 }
 
 /// By its epoch.
-bool StoreFiles::is_main(const OpenFiles& open) {
+bool StoreFiles::is_main(const OpenFiles& open, const Stamp& newest) {
   constexpr ::off_t kPageSize = 16;
   const std::array<std::uint32_t, 2> salts{word(open, kSalts), word(open, kSalts + 1)};
   if (salts != salts_) {
@@ -142,6 +142,11 @@ bool StoreFiles::is_main(const OpenFiles& open) {
     }
     const Epoch epoch = stamp.epoch();
     if (std::find(epochs_.begin(), epochs_.end(), epoch) != epochs_.end()) return true;
+    // The newest stamp of the WAL, or the one before: one of the WAL's too, or what it began with.
+    if (newest.present() && (epoch == newest.epoch() || epoch == newest.before())) {
+      epochs_.push_back(epoch);
+      return true;
+    }
     const std::uint32_t page = std::uint32_t{size[0]} << 8U | size[1];
     const WalOwner owner = wal_owner(name(kWal), page == 1 ? 65536 : page, epoch);
     if (owner == WalOwner::kAnother) continue;  // or a checkpoint was writing the page just then
@@ -168,7 +173,7 @@ bool StoreFiles::is_wal(const OpenFiles& open) const {
   return false;
 }
 
-std::string StoreFiles::look(const OpenFiles& open) {
+std::string StoreFiles::look(const OpenFiles& open, const Stamp& newest) {
   struct stat info {};
   // Before the look: what changes meanwhile is seen by the next.
   seen_ = folder_ >= 0 && ::fstat(folder_, &info) == 0 ? info.st_mtim : timespec{};
@@ -178,7 +183,7 @@ std::string StoreFiles::look(const OpenFiles& open) {
   if (!found.empty()) return found;
   if (open.wal != nullptr && open.index != nullptr) {
     if (!is_wal(open)) return name(kWal) + " was overwritten";
-    if (!is_main(open)) return name(kMain) + " was overwritten";
+    if (!is_main(open, newest)) return name(kMain) + " was overwritten";
   }
   looked_ = begun;
   return found;

@@ -46,7 +46,11 @@ class StoreFiles {
 
   /// What happened to them, as in "state.db-wal was deleted or moved"; empty: nothing. Sure with
   /// the write lock held; without, what others are changing just now may look wrong.
-  std::string look(const OpenFiles& open);
+  /// `newest`: the stamp that an open transaction sees, which spares a search of the WAL.
+  std::string look(const OpenFiles& open, const Stamp& newest = {});
+
+  /// The main file may have this epoch: its stamp was committed behind others of the same WAL.
+  void expect(Epoch epoch) { epochs_.push_back(epoch); }
 
   /// Whether no name in their folder has changed since the last look, which was a moment ago: with
   /// one system call.
@@ -65,7 +69,7 @@ class StoreFiles {
   std::string look_at_names(const OpenFiles& open);
   [[nodiscard]] std::string name(Which which) const;
   std::optional<Identity>& identity(Which which, const OpenFiles& open);
-  bool is_main(const OpenFiles& open);
+  bool is_main(const OpenFiles& open, const Stamp& newest);
   [[nodiscard]] bool is_wal(const OpenFiles& open) const;
 
   const std::string path_;
