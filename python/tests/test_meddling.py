@@ -396,8 +396,19 @@ class Meddler:
             shutil.copyfile(source, self.path + ".new")
             os.replace(self.path + ".new", self.path)
         expected = self.contents(source)
-        with contextlib.suppress(graven.UnavailableError):
-            assert self.contents(self.path) == expected, kind
+        try:
+            found = self.contents(self.path)
+        except graven.UnavailableError:
+            pass
+        else:
+            if kind == "base" and found != expected:
+                # The very state that the WAL began with, copied onto the file while a checkpoint
+                # was under way: nothing tells it, and played it is the store as it was.
+                self.counts["killed, then base: ignored"] += 1
+                self.verify()
+                self.wipe()
+                return
+            assert found == expected, kind
         self.take_side_files_away()
         assert self.contents(self.path) == expected, kind
         self.wipe()

@@ -76,10 +76,8 @@ bool describe(const std::string& path, int owners, Record& record) {
   struct stat main {};
   struct stat index {};
   struct stat own {};
-  if (::stat(path.c_str(), &main) != 0 || ::stat((path + "-shm").c_str(), &index) != 0 ||
-      ::fstat(owners, &own) != 0) {
-    return false;
-  }
+  if (::stat(path.c_str(), &main) != 0 || ::fstat(owners, &own) != 0) return false;
+  if (::stat((path + "-shm").c_str(), &index) != 0) index.st_ino = 0;
   record.magic = kMagic;
   record.boot = this_boot();
   record.owners = own.st_ino;
@@ -133,20 +131,23 @@ bool main_file_was_replaced(const std::string& path) {
       noted.magic != kMagic || noted.checksum != noted.sum()) {
     return false;
   }
+  constexpr ::off_t kSaltsOfWal = 16;
+  const Descriptor wal(path + "-wal");
+  std::array<std::uint32_t, 2> salts{};
+  Record now{};
+  if (!wal.read(salts.data(), sizeof salts, kSaltsOfWal) || !describe(path, owners.number(), now) ||
+      noted.boot != now.boot || noted.owners != now.owners || salts[0] != noted.salts[0] ||
+      salts[1] != noted.salts[1]) {
+    return false;
+  }
+  if (noted.device != now.device || noted.inode != now.inode) return true;
+  // Checkpoints change the rest.
   const Descriptor shared(path + "-shm");
   std::array<std::uint32_t, kWords> words{};
-  Record now{};
-  if (!shared.read(words.data(), sizeof words, 0) || !describe(path, owners.number(), now)) {
-    return false;
-  }
-  const Index index = read_index(words.data());
+  if (noted.index != now.index || !shared.read(words.data(), sizeof words, 0)) return false;
   const Index then{{noted.salts[0], noted.salts[1]}, noted.attempted, noted.attempted};
-  if (noted.boot != now.boot || noted.owners != now.owners || noted.index != now.index ||
-      !index.same_as(then)) {
-    return false;
-  }
-  return noted.device != now.device || noted.inode != now.inode || noted.size != now.size ||
-         noted.changed != now.changed;
+  if (!read_index(words.data()).same_as(then)) return false;
+  return noted.size != now.size || noted.changed != now.changed;
 }
 
 }  // namespace graven::sqlite

@@ -4,9 +4,10 @@
 // what the stamps (wal_owner.hpp) cannot: that a main file was replaced by a copy of the very
 // state its WAL began with, to which the WAL fits.
 //
-// Always holds: the note counts only while nothing can have changed the main file since: the same
-// boot, the same -owners and -shm, and in the latter the salts and the state of checkpoints that
-// were noted. It is not synced, and an absent or stale one is no evidence of anything.
+// Always holds: the note counts only on the same boot, in the same -owners and for a WAL with the
+// salts that were noted; and of the file's size and time only where nothing can have changed them
+// since: the same -shm, and in it the state of checkpoints that was noted. It is not synced, and an
+// absent or stale one is no evidence of anything.
 //
 // Any thread.
 #pragma once

@@ -80,7 +80,7 @@ std::string objection(const Target& target, const Header& header) {
     case WalOwner::kThis:
       break;
   }
-  if (in_use == Locked::kNo && index && main_file_was_replaced(path)) {
+  if (in_use == Locked::kNo && main_file_was_replaced(path)) {
     return name + " was replaced, or written by another program, since " + name +
            "-wal was written; " + remedy_for_files(name) + ". If it is the same file, and only " +
            "its time was changed, delete " + name + "-owners instead";

@@ -172,13 +172,14 @@ Owners::OnlyWriter Owners::only_writer() const noexcept {
   return writer;
 }
 
-bool Owners::stay() {
+Owners::Stay Owners::stay() {
   const std::scoped_lock lock(mutex_);
-  if (descriptor_ < 0 || still_in_place(descriptor_, path_)) return true;
+  if (descriptor_ < 0 || still_in_place(descriptor_, path_)) return Stay::kInPlace;
   ::close(descriptor_);
   descriptor_ = -1;
-  if (writing_ != F_UNLCK) return take(writing_, kWriters);
-  return held_.empty() || take(F_WRLCK, *held_.begin());
+  const bool taken = writing_ != F_UNLCK ? take(writing_, kWriters)
+                                         : held_.empty() || take(F_WRLCK, *held_.begin());
+  return taken ? Stay::kMadeAnew : Stay::kTaken;
 }
 
 void Owners::note_main(const volatile std::uint32_t* index) {

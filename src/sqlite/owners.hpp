@@ -52,9 +52,10 @@ class Owners final : private base::ForkGuard {
     bool this_copy = false;    ///< of graven, of which a process may have several
   };
   [[nodiscard]] OnlyWriter only_writer() const noexcept;
-  /// Where another program took the file away, makes it anew with every lock that this has; false
+  enum class Stay : std::uint8_t { kInPlace, kMadeAnew, kTaken };
+  /// Where another program took the file away, makes it anew with every lock that this has; kTaken
   /// where somebody else has taken one of them since.
-  bool stay();
+  Stay stay();
   /// See main_record.hpp; only for one of the writers.
   void note_main(const volatile std::uint32_t* index);
 

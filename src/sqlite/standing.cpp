@@ -26,7 +26,9 @@ void Standing::before_commit(Connection& connection) {
     throw UnavailableError(looked.found + " while " + name_ + " was open; nothing was changed; " +
                            remedy_for_files(name_));
   }
-  if (looked.anew && !owners_.stay()) {
+  const Owners::Stay stayed = looked.anew ? owners_.stay() : Owners::Stay::kInPlace;
+  if (stayed == Owners::Stay::kMadeAnew) main_moved();  // the note is lost
+  if (stayed == Owners::Stay::kTaken) {
     throw BusyError(name_ + "-owners was deleted while " + name_ +
                     " was open, and another process has opened the store since and is its only "
                     "writer; close it there or here");
