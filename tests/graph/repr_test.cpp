@@ -28,7 +28,7 @@ TEST_P(Repr, Scalars) {
                                  BigInt{"8000000000000000"}, BigInt{"-8000000000000001"}});
   EXPECT_EQ(list.repr(),
             "@[None, True, False, 0, -7, 1.0, 1.5, 1e+300, -0.0, nan, inf, -inf, "
-            "0x8000000000000000, -0x8000000000000001]");
+            "9223372036854775808, -9223372036854775809]");
 }
 
 TEST_P(Repr, StringsAreQuotedAsPythonDoes) {
