@@ -4,6 +4,7 @@
 // for, and leaves the layout to dict_content. Any thread.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "graph/build.hpp"
@@ -106,7 +107,8 @@ class Cursor final : public graph::DictCursor {
     graph::reading(*pin_, [&](Decoder& decoder) {
       from_ = reverse_ ? content::kLast : content::kFirst;
       done_ = false;
-      (void)graph::current(*pin_);  // also settles whether it is alive
+      node_ = graph::current(*pin_);  // also settles whether it is alive
+      if (!node_.large() && load_inline(decoder)) return true;
       scope.read([&](View& view) {
         node_ = graph::load_node(view, pin_->id());
         values_.clear();
@@ -151,6 +153,21 @@ class Cursor final : public graph::DictCursor {
       });
     }
     if (!values_.empty()) from_ = last_ + (reverse_ ? -1 : 1);
+  }
+
+  /// All of a small dict, if its record alone tells it.
+  bool load_inline(Decoder& decoder) {
+    values_.clear();
+    for (jsonb::Cursor cursor(jsonb::parse(node_.body).payload); !cursor.done();) {
+      std::string key = jsonb::text(cursor.next());
+      decoder.at(key);
+      std::optional<Value> value = decoder.try_inline(cursor.next());
+      if (!value) return false;
+      values_.emplace_back(std::move(key), std::move(*value));
+    }
+    if (reverse_) std::reverse(values_.begin(), values_.end());
+    done_ = true;
+    return true;
   }
 
   /// The next entries, or all of a small dict, with their handles pinned.

@@ -22,12 +22,17 @@ bool Way::begin_behind(const Way& other, const Step& step) {
 
 void Way::go(const Step& step) {
   const std::uint32_t size = step.by_key ? static_cast<std::uint32_t>(step.key.size()) : kIndex;
-  append(&size, sizeof size);
-  if (step.by_key) {
-    append(step.key.data(), step.key.size());
-  } else {
-    append(&step.index, sizeof step.index);
+  const void* what = step.by_key ? static_cast<const void*>(step.key.data()) : &step.index;
+  const std::size_t bytes = step.by_key ? step.key.size() : sizeof step.index;
+  if (!far_ && size_ + sizeof size + bytes <= near_.size()) [[likely]] {
+    char* end = near_.data() + size_;
+    std::memcpy(end, &size, sizeof size);
+    if (bytes != 0) std::memcpy(end + sizeof size, what, bytes);
+    size_ += static_cast<std::uint32_t>(sizeof size + bytes);
+    return;
   }
+  append(&size, sizeof size);
+  append(what, bytes);
 }
 
 std::optional<Link> Way::follow(store::View& view, NodeId root) const {
