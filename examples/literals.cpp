@@ -5,8 +5,11 @@
 #include <graven/graven.hpp>
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "scratch.hpp"
 
@@ -17,7 +20,7 @@ int main() {
   const graven::Database db(scratch.file("literals.db"));
 
   const Data config = {
-      {"name", "Ada"},                                     // pairs whose first is text: a dict
+      {"name", "Ada"},                                     // pairs of a text and a value: a dict
       {"numbers", {1, 2.5, -0.0, 18446744073709551615U}},  // anything else: a list
       {"nothing", nullptr},
       {"raw", graven::Bytes{std::string("\x00\xff", 2)}},
@@ -32,10 +35,24 @@ int main() {
   expect(db["config"]["name"].get<std::string>() == "Ada", "text");
   expect(db["config"]["numbers"].as_list().size() == 4, "a list of four");
   expect(std::signbit(db["config"]["numbers"][2].get<double>()), "minus zero keeps its sign");
-  expect(db["config"]["numbers"][3].get<graven::BigInt>().hex == "ffffffffffffffff",
-         "an integer beyond 64 bits");
+  expect(db["config"]["numbers"][3].get<std::uint64_t>() == 18446744073709551615U,
+         "every integer of 64 bits");
   expect(std::isnan(db["config"]["nan"].get<double>()), "NaN");
   expect(db["config"]["pairs"][1][1].get<int>() == 2, "a list of lists");
+
+  // Ranges are lists, maps with text as keys are dicts. Pointers, enums and the like are neither:
+  // they do not compile.
+  const std::map<std::string, std::vector<int>> scores{{"ada", {3, 5}}, {"bob", {}}};
+  db["scores"] = scores;
+  expect(db["scores"]["ada"].materialize() == Data{3, 5}, "a list in a dict");
+
+  // What does not fit where it is wanted is an error that names value and place.
+  try {
+    static_cast<void>(db["config"]["numbers"][3].get<int>());
+    expect(false, "too large for an int");
+  } catch (const graven::LimitError& error) {
+    expect(std::string(error.what()).find("config/numbers/3") != std::string::npos, "the place");
+  }
 
   // materialize() gives plain data back, detached from the store.
   const Data copy = db["config"].materialize();

@@ -49,7 +49,7 @@ Target target_at(std::string_view path) {
 
 }  // namespace
 
-BackupReport Database::backup(std::string_view path, const BackupOptions& options) const {
+BackupReport Database::backup(Text path, const BackupOptions& options) const {
   graph::Heap& heap = scope_->session().heap();
   store::Backend& backend = heap.backend();
   if (heap.store().in_transaction()) {
@@ -77,8 +77,7 @@ BackupReport Database::backup(std::string_view path, const BackupOptions& option
   return report;
 }
 
-BackupReport restore(std::string_view backup, std::string_view path,
-                     const RestoreOptions& options) {
+BackupReport restore(Text backup, Text path, const RestoreOptions& options) {
   const Target source = target_at(backup);
   const auto file = sqlite::check_path(source, true, true);
   if (sqlite::check_header(source, file).empty) {

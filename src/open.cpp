@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -31,6 +32,10 @@
 
 namespace graven {
 namespace {
+
+constexpr std::string_view kSqlite = "sqlite://";
+constexpr std::string_view kLibsql = "libsql://";
+constexpr std::string_view kMemory = "memory://";
 
 /// A heap, and that somebody is about to use it.
 struct Opened {
@@ -137,7 +142,26 @@ class Table final : public base::ForkGuard {
   throw UsageError(
       fmt::format("cannot open '{}': {}; give a path, sqlite:///relative.db, "
                   "sqlite:////absolute.db or memory://",
-                  url, why));
+                  redacted(url), why));
+}
+
+/// Whether a setting's name says that its value is nobody's business.
+bool is_secret(std::string_view name) {
+  std::string letters;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    char c = name[i];
+    int code = 0;
+    if (c == '%' && i + 2 < name.size() &&
+        std::from_chars(&name[i + 1], &name[i + 3], code, 16).ptr == &name[i + 3]) {
+      c = static_cast<char>(code);
+      i += 2;
+    }
+    letters += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  for (const char* word : {"pass", "pwd", "secret", "token", "auth", "key", "credential"}) {
+    if (letters.find(word) != std::string::npos) return true;
+  }
+  return false;
 }
 
 std::string percent_decoded(std::string_view text, std::string_view url) {
@@ -162,11 +186,11 @@ std::string percent_decoded(std::string_view text, std::string_view url) {
   return out;
 }
 
-/// Takes ?name=value&… off the URL and into the options.
-std::string_view take_query(std::string_view url, Options& options) {
-  const std::size_t mark = url.find('?');
-  if (mark == std::string_view::npos) return url;
-  std::string_view query = url.substr(mark + 1);
+/// Takes ?name=value&… off the end of a URL and into the options.
+std::string_view take_query(std::string_view end, Options& options, std::string_view url) {
+  const std::size_t mark = end.find('?');
+  if (mark == std::string_view::npos) return end;
+  std::string_view query = end.substr(mark + 1);
   while (!query.empty()) {
     const std::string_view item = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(query.size(), item.size() + 1));
@@ -178,7 +202,7 @@ std::string_view take_query(std::string_view url, Options& options) {
       throw_bad_url(url, error.what());
     }
   }
-  return url.substr(0, mark);
+  return end.substr(0, mark);
 }
 
 Opened open_sqlite(const std::string& path, const Options& options, Kind kind) {
@@ -228,12 +252,9 @@ Opened open_memory(std::string_view url, Options& options) {
 
 /// The heap of the store at a URL; settings the URL carries go into `options`.
 Opened open_heap(std::string_view url, Options& options, Kind kind) {
-  constexpr std::string_view kSqlite = "sqlite://";
-  constexpr std::string_view kLibsql = "libsql://";
-  constexpr std::string_view kMemory = "memory://";
   if (url.empty()) throw_bad_url(url, "the path is empty");
   if (url.starts_with(kMemory)) {
-    const std::string_view rest = take_query(url.substr(kMemory.size()), options);
+    const std::string_view rest = take_query(url.substr(kMemory.size()), options, url);
     if (!rest.empty())
       throw_bad_url(url, "memory:// takes no path: each opening is a store of its own");
     return open_memory(url, options);
@@ -241,7 +262,7 @@ Opened open_heap(std::string_view url, Options& options, Kind kind) {
   if (names_memory(url)) return open_memory(url, options);
   for (const std::string_view scheme : {kSqlite, kLibsql}) {
     if (!url.starts_with(scheme)) continue;
-    const std::string_view rest = take_query(url.substr(scheme.size()), options);
+    const std::string_view rest = take_query(url.substr(scheme.size()), options, url);
     check_options(options);
     // sqlite:///rel.db has the path "rel.db", sqlite:////abs.db "/abs.db".
     if (!rest.starts_with('/') || rest.size() < 2) {
@@ -288,7 +309,7 @@ void log_slow(graph::Heap& heap, std::chrono::milliseconds limit) {
 
 }  // namespace
 
-Database::Database(std::string_view url, const Options& options) {
+Database::Database(Text url, const Options& options) {
   Options settings = options;
   check_memory(settings.memory_mb, settings.persist == Persist::kMemory);
   check_slow(settings.slow_operation);
@@ -296,6 +317,31 @@ Database::Database(std::string_view url, const Options& options) {
   bound_memory(*opened.heap, settings.memory_mb);
   log_slow(*opened.heap, settings.slow_operation);
   scope_ = graph::make_live_scope(std::make_shared<graph::Session>(opened.heap, settings));
+}
+
+// What may be no password is hidden too, rather than shown what may be one.
+std::string redacted(Text url) {
+  constexpr std::string_view kHidden = "***";
+  std::string text(url);
+  if (const std::size_t colon = text.find("://"); colon != std::string::npos) {
+    const std::size_t host = colon + 3;
+    const std::string_view scheme = std::string_view(text).substr(0, host);
+    // A password may hold any character that should have been escaped, an '@' too.
+    const std::size_t at = text.rfind('@');
+    const bool file = (scheme == kSqlite || scheme == kLibsql) && text[host] == '/';
+    if (at != std::string::npos && at >= host && !file) text.replace(host, at - host, kHidden);
+  }
+  std::string shown;
+  for (std::string_view rest = text; !rest.empty();) {
+    const std::string_view item = rest.substr(0, rest.find_first_of("?&;# \t\r\n"));
+    const std::string_view name = item.substr(0, item.find('='));
+    const bool secret = name.size() < item.size() && is_secret(name);
+    shown += secret ? fmt::format("{}={}", name, kHidden) : std::string(item);
+    rest.remove_prefix(item.size());
+    shown += rest.substr(0, 1);
+    rest.remove_prefix(std::min<std::size_t>(rest.size(), 1));
+  }
+  return shown;
 }
 
 Database open_from_environment(Options options) {
@@ -312,7 +358,7 @@ void prepare() {
   sqlite::prepare();
 }
 
-Map::Map(std::string_view url, const MapOptions& options) {
+Map::Map(Text url, const MapOptions& options) {
   if (options.hot_capacity == 0) throw UsageError("hot_capacity must be at least 1");
   if (options.flush_interval.count() <= 0) throw UsageError("flush_interval must be positive");
   constexpr std::size_t kLeastWarm = std::size_t{64} << 10U;  // that is any use

@@ -15,7 +15,8 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <string_view>
+
+#include <graven/argument.hpp>
 
 namespace graven {
 
@@ -52,7 +53,6 @@ struct RestoreOptions {
 /// new, BusyError while any process has the store open (this one has while a Database or handle
 /// of it is about, also a closed one), UsageError where `<path>.before-restore`
 /// exists already; nothing is changed then.
-BackupReport restore(std::string_view backup, std::string_view path,
-                     const RestoreOptions& options = {});
+BackupReport restore(Text backup, Text path, const RestoreOptions& options = {});
 
 }  // namespace graven

@@ -51,9 +51,9 @@ class BulkImport {
 
   /// Runs `body` in one transaction without a time limit: committed when it returns, rolled back
   /// when it throws. AbortedError, without calling it, once abort() was called.
-  void phase(std::string_view name, const std::function<void()>& body) const;
+  void phase(Text name, const std::function<void()>& body) const;
   /// The same in halves, for bindings.
-  void begin_phase(std::string_view name) const;
+  void begin_phase(Text name) const;
   void end_phase(bool commit) const;
 
   /// Between two whole steps of a phase: reports progress. False once abort() was called: the phase
@@ -80,7 +80,7 @@ class BulkImport {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  detail::Held<State> state_;
 };
 
 }  // namespace graven

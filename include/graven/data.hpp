@@ -24,6 +24,82 @@
 
 namespace graven {
 
+namespace detail {
+
+/// The reference that a std::vector<bool> gives is a bool.
+using BoolPlace = std::vector<bool>::reference;
+
+template <class T>
+concept StoredAlone =
+    Scalar<T> || TextClass<T> || CText<T> || OneOf<T, Value, Ref, Data> || OneOf<T, BoolPlace>;
+
+/// A class of the program's own that says by `operator graven::Data() const` what it is.
+template <class T>
+concept ConvertsItself = std::is_class_v<T> && requires(const T& value) {
+  value.operator Data();
+};
+
+template <class T>
+concept Range = std::is_class_v<T> && requires(const T& range, decltype(range.begin()) it) {
+  it != range.end();
+  ++it;
+  *it;
+};
+template <Range T>
+using Element = std::remove_cvref_t<decltype(*std::declval<const T&>().begin())>;
+
+/// Each key once.
+template <class T>
+concept MapRange = Range<T> && requires(const T& map, const typename T::key_type& key) {
+  map.at(key);
+  typename T::mapped_type;
+};
+
+template <class T>
+constexpr bool storable() {
+  if constexpr (StoredAlone<T> || ConvertsItself<T>) {
+    return true;
+  } else if constexpr (MapRange<T>) {
+    return !GravenWantsTextNot<typename T::key_type> && storable<typename T::mapped_type>();
+  } else if constexpr (Range<T>) {
+    if constexpr (std::same_as<Element<T>, T>) {
+      return false;  // a path of files consists of paths
+    } else {
+      // Bytes or small numbers? Say Bytes, or give them as int.
+      return !std::same_as<Element<T>, unsigned char> && storable<Element<T>>();
+    }
+  } else {
+    return false;
+  }
+}
+
+template <class T>
+concept StoredRange = !StoredAlone<T> && !ConvertsItself<T> && Range<T> && storable<T>();
+
+}  // namespace detail
+
+/// Pointers, arrays, functions, enumerations, characters, wide texts, long double, ranges of
+/// unsigned char, maps with keys that are no text: none of them says what is to be stored. Convert
+/// to what is meant.
+template <class T>
+concept GravenCannotStore = !detail::storable<T>();
+
+/// A null, a bool, a number, a text, Bytes, a dict, a list, or a handle.
+///
+/// What converts to it: nullptr, bool, float, double, integers of up to 64 bits, std::string and
+/// what converts to std::string_view, const char*, Bytes, BigInt, Value, Ref, Dict and List; ranges
+/// of such (a list), maps of such with text as keys (a dict); and a class that has an
+/// `operator graven::Data() const`. Nothing else compiles.
+///
+/// What braces mean:
+///
+///   {{"name", "Ada"}, {"age", 36}}    a dict: each element is in braces itself, a text and a value
+///   {1, "two", {3, 4}}, {"x"}         a list, where not all elements are such pairs
+///   {data}                            that Data itself, where it is the only element
+///   {}                                null
+///
+/// What is written decides, not the values: a Data that holds a text is no key. Where the rule is
+/// not what is meant, say Data::dict() or Data::list(): Data::list({data}) is a list of one.
 class Data {
  public:
   /// A reference to a container of the same arena.
@@ -38,16 +114,16 @@ class Data {
     std::vector<std::string> keys;  // of a dict, parallel to items; distinct; empty for a list
     std::vector<Item> items;
   };
+  class Braced;  // an element of braces
 
   Data() : root_(nullptr) {}
   Data(std::nullptr_t) : root_(nullptr) {}
-  Data(bool value) : root_(value) {}
-  template <std::integral T>
-  requires(!std::same_as<T, bool> && !std::same_as<T, char>) Data(T value)
-      : root_(from_integer(value)) {}
-  Data(double value) : root_(value) {}
-  Data(const char* value) : root_(std::string(value)) {}
-  Data(std::string_view value) : root_(std::string(value)) {}
+  template <detail::Number T>
+  Data(T value) : root_(detail::from_number<Item>(value)) {}
+  Data(detail::BoolPlace value) : root_(static_cast<bool>(value)) {}
+  Data(const char* value) : Data(Text(value)) {}
+  template <detail::TextClass T>
+  Data(const T& value) : root_(std::string(std::string_view(value))) {}
   Data(std::string value) : root_(std::move(value)) {}
   Data(Bytes value) : root_(std::move(value)) {}
   Data(BigInt value) : root_(std::move(value)) {}
@@ -55,19 +131,37 @@ class Data {
   Data(List value) : root_(std::move(value)) {}
   Data(const Value& value);
   Data(const Ref& place);
+  template <detail::StoredRange T>
+  Data(const T& range);
+  template <class T>
+  Data(const T&) requires GravenCannotStore<T>
+  = delete;
 
-  /// `{{"name", "Ada"}, {"tags", {"x", "y"}}}`: a dict when every element is a pair whose first
-  /// is text, else a list. Where that would guess wrong, say dict() or list().
-  Data(std::initializer_list<Data> elements);
-  static Data dict(std::initializer_list<std::pair<std::string, Data>> entries = {});
+  /// See above.
+  Data(std::initializer_list<Braced> elements);
+  static Data dict(std::initializer_list<std::pair<Text, Data>> entries = {});
   static Data list(std::initializer_list<Data> items = {});
+
+  Data(const Data&) = default;
+  Data(Data&& other) noexcept
+      : containers_(std::move(other.containers_)), root_(std::exchange(other.root_, nullptr)) {}
+  Data& operator=(const Data&) = default;
+  Data& operator=(Data&& other) noexcept {
+    Data moved(std::move(other));
+    containers_.swap(moved.containers_);
+    root_.swap(moved.root_);
+    return *this;
+  }
+  ~Data() = default;
 
   // The arena, for those who build or walk large structures.
   Index add(NodeKind kind);
-  [[nodiscard]] Container& container(Index index) { return containers_[index.at]; }
-  [[nodiscard]] const Container& container(Index index) const { return containers_[index.at]; }
+  [[nodiscard]] Container& container(Index index) & { return containers_[index.at]; }
+  [[nodiscard]] const Container& container(Index index) const& { return containers_[index.at]; }
+  [[nodiscard]] Container container(Index index) && { return std::move(containers_[index.at]); }
   [[nodiscard]] std::size_t container_count() const noexcept { return containers_.size(); }
-  [[nodiscard]] const Item& root() const noexcept { return root_; }
+  [[nodiscard]] const Item& root() const& noexcept { return root_; }
+  [[nodiscard]] Item root() && noexcept { return std::move(root_); }
   void set_root(Item root) { root_ = std::move(root); }
   /// Takes another's containers into this arena; returns what its root is called here.
   Item adopt(Data other);
@@ -78,8 +172,11 @@ class Data {
   /// Entries of a dict or items of a list; WrongTypeError for a scalar.
   [[nodiscard]] std::size_t size() const;
   /// A copy of a part, with everything it reaches. KeyNotFound, IndexOutOfRange, WrongTypeError.
-  [[nodiscard]] Data at(std::string_view key) const;
-  [[nodiscard]] Data at(std::size_t index) const;
+  [[nodiscard]] Data at(Text key) const;
+  template <detail::Integer T>
+  [[nodiscard]] Data at(T index) const {
+    return item_at(index);
+  }
   /// The scalar as T; see Value::get.
   template <class T>
   [[nodiscard]] T get() const {
@@ -93,36 +190,85 @@ class Data {
   friend bool operator==(const Data& left, const Data& right);
 
  private:
-  template <std::integral T>
-  static Item from_integer(T value) {
-    if (std::in_range<std::int64_t>(value)) return static_cast<std::int64_t>(value);
-    return from_unsigned(static_cast<std::uint64_t>(value));
-  }
-  static Item from_unsigned(std::uint64_t value);
+  [[nodiscard]] Data item_at(ListIndex index) const;
   [[nodiscard]] Data part(const Item& item) const;
+  /// Become an empty container, and get one item more.
+  void become(NodeKind kind) { root_ = add(kind); }
+  void append(Data item);
+  void append(std::string_view key, Data item);
 
   std::vector<Container> containers_;
   Item root_;
 };
+
+/// An element of braces, and how it was written. Made where braces are converted to a Data, and
+/// good for nothing else.
+class Data::Braced {
+ public:
+  Braced(std::initializer_list<Braced> elements);
+  Braced(const Data& data) : data_(data), written_(Written::kData) {}
+  Braced(Data&& data) : data_(std::move(data)), written_(Written::kData) {}
+  template <detail::Number T>
+  Braced(T value) : data_(value) {}
+  Braced(const char* value) : data_(value), written_(Written::kText) {}
+  template <class T>
+  requires(!detail::Number<std::remove_cvref_t<T>> && !detail::CText<std::remove_cvref_t<T>> &&
+           !std::same_as<std::remove_cvref_t<T>, Data> &&
+           !std::same_as<std::remove_cvref_t<T>, Braced> &&
+           detail::storable<std::remove_cvref_t<T>>()) Braced(T&& value)
+      : data_(std::forward<T>(value)),
+        written_(detail::TextClass<std::remove_cvref_t<T>> ? Written::kText : Written::kOther) {}
+  template <class T>
+  Braced(const T&) requires GravenCannotStore<T>
+  = delete;
+
+ private:
+  friend class Data;
+  enum class Written : std::uint8_t { kOther, kText, kData, kPair };
+
+  // An initializer_list has constant elements, which are nobody else's: they are moved from.
+  mutable Data data_;
+  Written written_ = Written::kOther;
+};
+
+template <detail::StoredRange T>
+Data::Data(const T& range) : root_(nullptr) {
+  if constexpr (detail::MapRange<T>) {
+    become(NodeKind::kDict);
+    for (const auto& [key, value] : range) append(Text(key), Data(value));
+  } else {
+    become(NodeKind::kList);
+    for (auto&& item : range) append(Data(static_cast<detail::Element<T>>(item)));
+  }
+}
 
 /// A place below a dict or a list: what `db["a"]["b"]` is before it is read or assigned. It keeps
 /// where it begins alive, not what lies on the way, and goes the way anew each time it is used:
 /// KeyNotFound, IndexOutOfRange or WrongTypeError where it leads nowhere.
 class Ref {
  public:
-  Ref(const Dict& dict, std::string_view key) : from_(dict.pin()) { step(key); }
-  Ref(const List& list, std::int64_t index) : from_(list.pin()) { step(index); }
+  Ref(const Dict& dict, Text key) : from_(FromNode(dict.pin())) { step(key); }
+  Ref(const List& list, ListIndex index) : from_(FromNode(list.pin())) { step(index); }
   /// A key of the root dict.
-  Ref(std::shared_ptr<graph::Scope> scope, std::string_view key) : from_(std::move(scope)) {
+  Ref(std::shared_ptr<graph::Scope> scope, Text key) : from_(FromRoot(std::move(scope))) {
     step(key);
   }
 
-  /// Stores the data at this place. (Assigning another place copies or links its value.)
+  /// Stores the data at this place; another place's value is copied or linked. A place that has a
+  /// name does not take another place, for that looks like making the name stand for it.
   const Ref& operator=(const Data& value) const;
-  const Ref& operator=(std::initializer_list<Data> elements) const {
+  const Ref& operator=(std::initializer_list<Data::Braced> elements) const {
     return *this = Data(elements);
   }
-  const Ref& operator=(const Ref& other) const;
+  const Ref& operator=(const Ref& other) const&&;
+  template <std::same_as<Ref> Other>
+  const Ref& operator=(const Other&) const& {
+    static_assert(
+        detail::kNever<Other>,
+        "graven: a Ref cannot be made to stand for another place, so it cannot be swapped "
+        "or moved to either; to store the value there, say place = other.value()");
+    return *this;
+  }
   Ref(const Ref&) = default;
   Ref(Ref&&) = default;
   ~Ref() = default;
@@ -130,12 +276,13 @@ class Ref {
   /// The value here: KeyNotFound or IndexOutOfRange when there is none.
   [[nodiscard]] Value value() const;
   operator Value() const { return value(); }
+  /// The value here as T, see Value::get(); errors name the path.
   template <class T>
   [[nodiscard]] T get() const {
-    return value().template get<T>();
+    return detail::get<T>(value(), this);
   }
-  [[nodiscard]] Dict as_dict() const { return value().as_dict(); }
-  [[nodiscard]] List as_list() const { return value().as_list(); }
+  [[nodiscard]] Dict as_dict() const { return get<Dict>(); }
+  [[nodiscard]] List as_list() const { return get<List>(); }
   [[nodiscard]] Data materialize() const;
   /// False too where a dict or list on the way is missing.
   [[nodiscard]] bool exists() const;
@@ -143,22 +290,23 @@ class Ref {
   bool erase() const;
 
   /// A step further down.
-  [[nodiscard]] Ref operator[](std::string_view key) const& { return Ref(*this)[key]; }
-  [[nodiscard]] Ref operator[](std::string_view key) && {
+  [[nodiscard]] Ref operator[](Text key) const& { return Ref(*this)[key]; }
+  [[nodiscard]] Ref operator[](Text key) && {
     step(key);
     return std::move(*this);
   }
-  [[nodiscard]] Ref operator[](std::int64_t index) const& { return Ref(*this)[index]; }
-  [[nodiscard]] Ref operator[](std::int64_t index) && {
-    step(index);
+  template <detail::Integer T>
+  [[nodiscard]] Ref operator[](T index) const& {
+    return Ref(*this)[index];
+  }
+  template <detail::Integer T>
+  [[nodiscard]] Ref operator[](T index) && {
+    step(ListIndex(index));
     return std::move(*this);
   }
-  [[nodiscard]] Ref operator[](const char* key) const& { return (*this)[std::string_view(key)]; }
-  [[nodiscard]] Ref operator[](const char* key) && {
-    return std::move(*this)[std::string_view(key)];
-  }
-  [[nodiscard]] Ref operator[](int index) const& { return (*this)[std::int64_t{index}]; }
-  [[nodiscard]] Ref operator[](int index) && { return std::move(*this)[std::int64_t{index}]; }
+
+  /// The way here from where it begins, as parse_path() takes it, to be shown.
+  [[nodiscard]] std::string path() const;
 
  private:
   class Steps;
@@ -173,7 +321,10 @@ class Ref {
     }
     steps_.append(key);
   }
-  void step(std::int64_t index) { step(kIndex, static_cast<std::uint64_t>(index)); }
+  void step(ListIndex list_index) {
+    const std::int64_t index = list_index;
+    step(kIndex, static_cast<std::uint64_t>(index));
+  }
   void step(unsigned char what, std::uint64_t number) {
     steps_.push_back(static_cast<char>(what));
     steps_.append(reinterpret_cast<const char*>(&number), sizeof number);
@@ -182,9 +333,16 @@ class Ref {
   [[nodiscard]] std::optional<Value> glance() const;
   [[nodiscard]] Value container(Steps& steps) const;
 
-  std::variant<std::shared_ptr<const graph::Pin>, std::shared_ptr<graph::Scope>> from_;
+  using FromNode = detail::Held<const graph::Pin>;
+  using FromRoot = detail::Held<graph::Scope>;
+  std::variant<FromNode, FromRoot> from_;
   std::string steps_;  // short ways without an allocation
 };
+
+template <detail::Integer T>
+Ref Value::operator[](T index) const {
+  return as_list()[index];
+}
 
 /// Input iterators of Dict and List, for range-for.
 class Dict::Iterator {
@@ -192,7 +350,8 @@ class Dict::Iterator {
   using value_type = std::pair<std::string, Value>;
   using difference_type = std::ptrdiff_t;
   explicit Iterator(std::shared_ptr<graph::DictCursor> cursor);
-  const value_type& operator*() const noexcept { return current_; }
+  const value_type& operator*() const& noexcept { return current_; }
+  value_type operator*() && noexcept { return std::move(current_); }
   const value_type* operator->() const noexcept { return &current_; }
   Iterator& operator++();
   void operator++(int) { ++*this; }
@@ -210,7 +369,8 @@ class List::Iterator {
   using value_type = Value;
   using difference_type = std::ptrdiff_t;
   explicit Iterator(std::shared_ptr<graph::ListCursor> cursor);
-  const value_type& operator*() const noexcept { return current_; }
+  const value_type& operator*() const& noexcept { return current_; }
+  value_type operator*() && noexcept { return std::move(current_); }
   const value_type* operator->() const noexcept { return &current_; }
   Iterator& operator++();
   void operator++(int) { ++*this; }

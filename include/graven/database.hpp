@@ -105,7 +105,7 @@ struct Options {
   /// Sets the option called `name` here from text, as a URL does: times in seconds, "on" or "off",
   /// names of enumerators as "normal". "mode" is "ro", "rw" (nothing is created) or "rwc".
   /// UsageError for a name there is not and for a value it cannot have.
-  void set(std::string_view name, std::string_view value);
+  void set(Text name, Text value);
 };
 
 /// Opens the store that the environment names: DATABASE_URL, and where they are set DB_POOL_SIZE,
@@ -114,6 +114,10 @@ struct Options {
 /// DATABASE_URL.
 class Database;
 [[nodiscard]] Database open_from_environment(Options options = {});
+
+/// A path or URL as messages show it: with *** in the place of passwords, in what comes before a
+/// host, in options, and in whatever cannot be parsed.
+[[nodiscard]] std::string redacted(Text url);
 
 /// Does what the first opening of a process has to do for it: maps the library's code and sets up
 /// SQLite (not the system's, in a build with that). For programs whose first opening is to be
@@ -140,15 +144,15 @@ struct CheckReport {
 class Snapshot {
  public:
   [[nodiscard]] Dict root() const;
-  [[nodiscard]] Ref operator[](std::string_view key) const { return {scope_, key}; }
-  [[nodiscard]] std::optional<Value> get_via_uid(std::string_view uid) const;
-  [[nodiscard]] std::int64_t count(std::string_view counter) const;
+  [[nodiscard]] Ref operator[](Text key) const { return {scope_, key}; }
+  [[nodiscard]] std::optional<Value> get_via_uid(Text uid) const;
+  [[nodiscard]] std::int64_t count(Text counter) const;
   void close();
 
   explicit Snapshot(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}
 
  private:
-  std::shared_ptr<graph::Scope> scope_;
+  detail::Held<graph::Scope> scope_;
 };
 
 /// An optimistic transaction. Reads come from one snapshot and see the transactor's own
@@ -157,10 +161,10 @@ class Snapshot {
 class Transactor {
  public:
   [[nodiscard]] Dict root() const;
-  [[nodiscard]] Ref operator[](std::string_view key) const { return {scope_, key}; }
-  [[nodiscard]] std::optional<Value> get_via_uid(std::string_view uid) const;
-  std::int64_t incr(std::string_view counter, std::int64_t by = 1) const;
-  [[nodiscard]] std::int64_t count(std::string_view counter) const;
+  [[nodiscard]] Ref operator[](Text key) const { return {scope_, key}; }
+  [[nodiscard]] std::optional<Value> get_via_uid(Text uid) const;
+  std::int64_t incr(Text counter, std::int64_t by = 1) const;
+  [[nodiscard]] std::int64_t count(Text counter) const;
 
   /// Makes any change to the prefix a conflict, not only to what is read. What was written
   /// before is dropped; what was read and watched stays watched.
@@ -185,10 +189,11 @@ class Transactor {
   void leave_lane(bool commit, Durable durable = Durable::kAsOpened) const;
 
   explicit Transactor(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}
-  [[nodiscard]] const std::shared_ptr<graph::Scope>& scope() const noexcept { return scope_; }
+  [[nodiscard]] const std::shared_ptr<graph::Scope>& scope() const& { return scope_; }
+  [[nodiscard]] std::shared_ptr<graph::Scope> scope() && { return scope_.shared(); }
 
  private:
-  std::shared_ptr<graph::Scope> scope_;
+  detail::Held<graph::Scope> scope_;
 };
 
 class Database {
@@ -204,18 +209,18 @@ class Database {
   /// writes of others get the same until it is closed. What a lazy store has not flushed, and
   /// its Databases and handles, stay the parent's in a fork: in the child every use of them is
   /// a UsageError. A store in memory is copied.
-  explicit Database(std::string_view url, const Options& options = {});
+  explicit Database(Text url, const Options& options = {});
 
   // The root dict.
   [[nodiscard]] Dict root() const;
-  [[nodiscard]] Ref operator[](std::string_view key) const { return {scope_, key}; }
+  [[nodiscard]] Ref operator[](Text key) const { return {scope_, key}; }
 
   /// A new dict or list that nothing links yet. It lives as long as its handle.
   [[nodiscard]] Dict new_dict(const Data& entries = Data::dict()) const;
   [[nodiscard]] List new_list(const Data& items = Data::list()) const;
 
   /// The node of a uid of this store and prefix, or nothing.
-  [[nodiscard]] std::optional<Value> get_via_uid(std::string_view uid) const;
+  [[nodiscard]] std::optional<Value> get_via_uid(Text uid) const;
   /// A path of uids from the root to the node, both ends included; empty when only a handle
   /// keeps it. CollectedError when it is gone.
   [[nodiscard]] std::vector<std::string> why_alive(const Node& node) const;
@@ -252,27 +257,25 @@ class Database {
 
   // Counters: a namespace of their own, atomic across processes, part of transactions.
   /// LimitError where the sum leaves std::int64_t. Returns the new value.
-  std::int64_t incr(std::string_view counter, std::int64_t by = 1) const;
-  std::int64_t decr(std::string_view counter, std::int64_t by = 1) const {
-    return incr(counter, -by);
-  }
+  std::int64_t incr(Text counter, std::int64_t by = 1) const;
+  std::int64_t decr(Text counter, std::int64_t by = 1) const;
   /// 0 when missing.
-  [[nodiscard]] std::int64_t count(std::string_view counter) const;
+  [[nodiscard]] std::int64_t count(Text counter) const;
 
   // Prefixes.
   [[nodiscard]] std::string prefix() const;
   /// A Database on another prefix of the same store; made when missing. BadValueError for a name
   /// with ':' or control characters or over 200 bytes.
-  [[nodiscard]] Database with_prefix(std::string_view prefix) const;
+  [[nodiscard]] Database with_prefix(Text prefix) const;
   /// A name no prefix of this store has.
   [[nodiscard]] std::string new_prefix() const;
   [[nodiscard]] std::vector<std::string> prefixes() const;
-  [[nodiscard]] bool prefix_in_use(std::string_view prefix) const;
+  [[nodiscard]] bool prefix_in_use(Text prefix) const;
   /// Deletes exactly this prefix: its nodes and counters. Returns the number of nodes removed.
-  std::uint64_t delete_prefix_immediately(std::string_view prefix) const;
+  std::uint64_t delete_prefix_immediately(Text prefix) const;
   /// The same in steps of up to `count` nodes; 0 when nothing is left. The prefix is out of
   /// every view from the first call on.
-  std::uint64_t delete_prefix_batch(std::string_view prefix, std::uint64_t count = 500) const;
+  std::uint64_t delete_prefix_batch(Text prefix, std::uint64_t count = 500) const;
 
   /// Returns when every commit of this process that has returned survives a loss of power, also
   /// with kNormal (with kOff until the next checkpoint only). UsageError inside a transaction,
@@ -305,7 +308,7 @@ class Database {
   /// for a file that is there (BackupOptions::overwrite) or the store itself; UnavailableError
   /// where the disk is full; CorruptionError where the store is damaged. Nothing is left of a
   /// failed one.
-  BackupReport backup(std::string_view path, const BackupOptions& options = {}) const;
+  BackupReport backup(Text path, const BackupOptions& options = {}) const;
 
   /// What has been done with this store by this process, and how its file stands. Asks the file a
   /// little, so once a second rather than for each request.
@@ -317,6 +320,8 @@ class Database {
 
   [[nodiscard]] std::uint64_t size_on_disk() const;
   [[nodiscard]] std::string name() const;
+  /// What tells this store from others: 16 hexadecimal digits, the same in its copies and backups.
+  [[nodiscard]] std::string store_id() const;
   [[nodiscard]] bool read_only() const;
   [[nodiscard]] bool closed() const noexcept;
   /// Flushes, and ends this Database and its handles; idempotent. If the flush fails it stays open.
@@ -327,10 +332,11 @@ class Database {
   void close() const;
 
   explicit Database(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}
-  [[nodiscard]] const std::shared_ptr<graph::Scope>& scope() const noexcept { return scope_; }
+  [[nodiscard]] const std::shared_ptr<graph::Scope>& scope() const& { return scope_; }
+  [[nodiscard]] std::shared_ptr<graph::Scope> scope() && { return scope_.shared(); }
 
  private:
-  std::shared_ptr<graph::Scope> scope_;
+  detail::Held<graph::Scope> scope_;
 };
 
 }  // namespace graven

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include <graven/argument.hpp>
+
 namespace graven {
 
 enum class Severity : std::uint8_t { kNote, kWarning, kError };
@@ -27,7 +29,7 @@ struct Finding {
 
 /// Looks at the store's file at `path`. UnavailableError where there is none, ForeignFileError
 /// where it is not graven's.
-std::vector<Finding> examine(std::string_view path);
+std::vector<Finding> examine(Text path);
 
 /// The version of the SQLite that graven uses: "3.51.3".
 std::string_view sqlite_version() noexcept;

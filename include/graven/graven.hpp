@@ -3,6 +3,7 @@
 // graven: a program's dicts and lists, alive on disk. The one header to include.
 #pragma once
 
+#include <graven/argument.hpp>      // IWYU pragma: export
 #include <graven/backup.hpp>        // IWYU pragma: export
 #include <graven/bulk_import.hpp>   // IWYU pragma: export
 #include <graven/data.hpp>          // IWYU pragma: export

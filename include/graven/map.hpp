@@ -130,37 +130,38 @@ class Cursor {
 
 class Map {
  public:
+  /// Of many, in a span; one is a Text.
   using Key = std::string_view;
 
   /// Opens a map of the store at a path or URL (see Database), which is made when missing. With
   /// Persist::kMemory the path is only a name and nothing is read or written. A lazy map has one
   /// writer: BusyError, which names the process, while another process has it open lazily.
-  explicit Map(std::string_view url, const MapOptions& options = {});
+  explicit Map(Text url, const MapOptions& options = {});
 
   /// The value, or nothing.
-  [[nodiscard]] std::optional<Data> get(Key key) const;
+  [[nodiscard]] std::optional<Data> get(Text key) const;
   /// The value; KeyNotFound when there is none.
-  [[nodiscard]] Data at(Key key) const;
-  [[nodiscard]] bool contains(Key key) const;
+  [[nodiscard]] Data at(Text key) const;
+  [[nodiscard]] bool contains(Text key) const;
   /// Calls `shown(MapValue)` with the value in place, without a copy where it is in memory; false
   /// when there is none. `shown` must not use the map.
   template <class Shown>
-  bool read(Key key, Shown&& shown) const {
+  bool read(Text key, Shown&& shown) const {
     return show(key, call<Shown>, address(shown));
   }
   /// The same, if it can be told without waiting for the store; nothing where it cannot.
   template <class Shown>
-  std::optional<bool> peek(Key key, Shown&& shown) const {
+  std::optional<bool> peek(Text key, Shown&& shown) const {
     return peek_at(key, call<Shown>, address(shown));
   }
   /// What stamps go by: keys have the same neighbours whose hashes have the same rest by
   /// kNeighbourhoods.
-  [[nodiscard]] static std::uint64_t hash(Key key) noexcept;
+  [[nodiscard]] static std::uint64_t hash(Text key) noexcept;
   static constexpr std::size_t kNeighbourhoods = 8192;
   /// peek() with a stamp: if that is usable, what was shown is the value as long as unchanged().
   /// For those who keep what they made of it.
   template <class Shown>
-  std::optional<bool> peek(Key key, std::uint64_t hash, MapStamp& stamp, Shown&& shown) const {
+  std::optional<bool> peek(Text key, std::uint64_t hash, MapStamp& stamp, Shown&& shown) const {
     return peek_stamped(key, hash, stamp, call<Shown>, address(shown));
   }
   /// Whether the value that came with the stamp is what a read would give now; no more than some
@@ -186,15 +187,15 @@ class Map {
   }
 
   /// With a time to live the key is gone that much later; without, any earlier one is off.
-  void set(Key key, const Data& value,
+  void set(Text key, const Data& value,
            std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
   /// set() of a scalar as it lies in memory; UsageError for nested data and big integers.
-  void set_value(Key key, const MapValue& value,
+  void set_value(Text key, const MapValue& value,
                  std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
   /// The same, if it can be done without waiting; false where it cannot, and nothing has been done.
-  [[nodiscard]] bool try_set_value(Key key, const MapValue& value) const;
+  [[nodiscard]] bool try_set_value(Text key, const MapValue& value) const;
   /// The value there, or `value` after storing it, in one step.
-  Data setdefault(Key key, const Data& value) const;
+  Data setdefault(Text key, const Data& value) const;
   /// Sets many keys in one step; of a key that comes twice the last. `ttl`: of each, as in set().
   void update(std::span<const std::pair<std::string, Data>> entries,
               std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
@@ -205,30 +206,30 @@ class Map {
   // Persist::kWritethrough none of another process (the other modes have one process that writes).
 
   /// Sets the key if it is not there; false, and nothing done, where it is.
-  bool add(Key key, const Data& value,
+  bool add(Text key, const Data& value,
            std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
   /// Adds to the number under a key and gives the sum: exact for integers, which may grow beyond
   /// 64 bits, a float where either is one. A key that is missing counts as `initial`. One that is
   /// there keeps its time to live; `ttl` is for one that is made. WrongTypeError, which names the
   /// key, where there is no number (a bool is none).
-  Data incr(Key key, const Data& by = 1, const Data& initial = 0,
+  Data incr(Text key, const Data& by = 1, const Data& initial = 0,
             std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
-  Data decr(Key key, const Data& by = 1, const Data& initial = 0,
+  Data decr(Text key, const Data& by = 1, const Data& initial = 0,
             std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
   /// Stores what the function makes of the value there, or else of `initial`, and gives it; without
   /// `initial` KeyNotFound where there is none. The key keeps its time to live. Nothing is locked
   /// while the function runs, so it may use the map; it runs again where others have changed the
   /// value meanwhile, so it should have no other effect. ConflictError where, in a map that is not
   /// written through, they have done so a thousand times.
-  Data update_with(Key key, const std::function<Data(const Data&)>& function) const;
-  Data update_with(Key key, const std::function<Data(const Data&)>& function,
+  Data update_with(Text key, const std::function<Data(const Data&)>& function) const;
+  Data update_with(Text key, const std::function<Data(const Data&)>& function,
                    const Data& initial) const;
 
   /// False when the key is not there.
-  bool erase(Key key) const;
+  bool erase(Text key) const;
   /// In one step; how many were there.
   std::size_t erase_many(std::span<const Key> keys) const;
-  std::optional<Data> pop(Key key) const;
+  std::optional<Data> pop(Text key) const;
   /// Removes and returns an entry; nothing when empty.
   std::optional<std::pair<std::string, Data>> popitem() const;
   void clear() const;
@@ -253,7 +254,8 @@ class Map {
   [[nodiscard]] std::string metrics() const;
   /// Whether this thread is in a transaction that reads and writes of the map are part of.
   [[nodiscard]] bool in_transaction() const;
-  [[nodiscard]] const std::string& name() const;
+  [[nodiscard]] const std::string& name() const&;
+  [[nodiscard]] std::string name() && { return name(); }
   /// How the map keeps what is written; ClosedError once closed.
   [[nodiscard]] Persist persist() const;
   [[nodiscard]] bool closed() const noexcept;
@@ -262,7 +264,8 @@ class Map {
   void close() const;
 
   explicit Map(std::shared_ptr<map::Session> session) : session_(std::move(session)) {}
-  [[nodiscard]] const std::shared_ptr<map::Session>& session() const noexcept { return session_; }
+  [[nodiscard]] const std::shared_ptr<map::Session>& session() const& { return session_; }
+  [[nodiscard]] std::shared_ptr<map::Session> session() && { return session_.shared(); }
 
  private:
   using ShowOne = void (*)(void*, const MapValue&);
@@ -288,7 +291,7 @@ class Map {
                const Data* initial) const;
   bool peek_at_many(std::span<const Key> keys, ShowMany shown, void* callable) const;
 
-  std::shared_ptr<map::Session> session_;
+  detail::Held<map::Session> session_;
 };
 
 }  // namespace graven

@@ -17,18 +17,20 @@
 #include <string_view>
 #include <vector>
 
+#include <graven/argument.hpp>
+
 namespace graven {
 
 using Path = std::vector<std::string>;
 
 /// UsageError when an escape is wrong.
-Path parse_path(std::string_view text);
-std::string format_segment(std::string_view segment);
+Path parse_path(Text text);
+std::string format_segment(Text segment);
 /// Of the first `count` segments; "the root" for none.
 std::string format_path(const Path& path, std::size_t count);
 inline std::string format_path(const Path& path) { return format_path(path, path.size()); }
 
 /// The index a segment means in a list, or nothing when it is no number.
-std::optional<std::int64_t> parse_index(std::string_view segment);
+std::optional<std::int64_t> parse_index(Text segment);
 
 }  // namespace graven

@@ -3,8 +3,8 @@
 // SQL on the store's file: for tables of the program's own beside graven's, and for looking at
 // graven's, which can only be read (docs/format/sqlite.md has them).
 //
-//     auto sql = db.write_connection();                 // one transaction, the graph's writes
-//     included sql.execute("CREATE TABLE IF NOT EXISTS audit (at INTEGER, what TEXT)");
+//     auto sql = db.write_connection();  // one transaction, with what is written to the graph
+//     sql.execute("CREATE TABLE IF NOT EXISTS audit (at INTEGER, what TEXT)");
 //     sql.execute("INSERT INTO audit VALUES (?, ?)", {1, "began"});
 //     db["state"] = "begun";
 //     sql.commit();
@@ -38,7 +38,8 @@ class SqlCursor {
   /// The next row; nothing after the last.
   [[nodiscard]] std::optional<std::vector<Value>> next();
   [[nodiscard]] std::vector<std::vector<Value>> all();
-  [[nodiscard]] const std::vector<std::string>& columns() const;
+  [[nodiscard]] const std::vector<std::string>& columns() const&;
+  [[nodiscard]] std::vector<std::string> columns() && { return columns(); }
   /// How many rows an INSERT, UPDATE or DELETE changed.
   [[nodiscard]] std::int64_t changes() const;
   /// The rowid of the last row inserted.
@@ -47,7 +48,7 @@ class SqlCursor {
   explicit SqlCursor(std::shared_ptr<graph::SqlRun> run) : run_(std::move(run)) {}
 
  private:
-  std::shared_ptr<graph::SqlRun> run_;
+  detail::Held<graph::SqlRun> run_;
 };
 
 class SqlConnection {
@@ -56,9 +57,8 @@ class SqlConnection {
   /// order or by name. BadValueError for SQL that is wrong, a constraint that is broken, and values
   /// that do not fit; UsageError for what graven keeps to itself (its tables, transactions,
   /// pragmas).
-  SqlCursor execute(std::string_view sql, const std::vector<Data>& values = {}) const;
-  SqlCursor execute_named(std::string_view sql,
-                          const std::vector<std::pair<std::string, Data>>& values) const;
+  SqlCursor execute(Text sql, const std::vector<Data>& values = {}) const;
+  SqlCursor execute_named(Text sql, const std::vector<std::pair<std::string, Data>>& values) const;
 
   /// Of write_connection(): commits, and ends it.
   void commit() const;
@@ -69,7 +69,7 @@ class SqlConnection {
       : session_(std::move(session)) {}
 
  private:
-  std::shared_ptr<graph::SqlSession> session_;
+  detail::Held<graph::SqlSession> session_;
 };
 
 }  // namespace graven

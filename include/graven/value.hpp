@@ -9,6 +9,8 @@
 // CollectedError that names the uid. Only the first use of a handle then takes what has been put in
 // the node's place, so that `db["a"]["b"][0]` is the old or the new value and never half a way.
 //
+// A handle that was moved from can be assigned to and destroyed; any other use is a UsageError.
+//
 // Thread-safety: different handles may be used from different threads at once, also when
 // they stand for the same node; one handle object is like a std::shared_ptr.
 #pragma once
@@ -25,6 +27,8 @@
 #include <variant>
 #include <vector>
 
+#include <graven/argument.hpp>
+#include <graven/detail/held.ipp>
 #include <graven/error.hpp>
 
 namespace graven {
@@ -59,7 +63,7 @@ class Node {
  public:
   /// "prefix:D<ULID>" or "prefix:L<ULID>": the same in every process, never given out again.
   [[nodiscard]] std::string uid() const;
-  [[nodiscard]] NodeKind kind() const noexcept;
+  [[nodiscard]] NodeKind kind() const;
 
   /// The number of distinct parents (a root has none).
   [[nodiscard]] std::size_t refcount() const;
@@ -83,10 +87,11 @@ class Node {
   friend bool operator==(const Node& left, const Node& right) noexcept;
 
   explicit Node(std::shared_ptr<const graph::Pin> pin) : pin_(std::move(pin)) {}
-  [[nodiscard]] const std::shared_ptr<const graph::Pin>& pin() const noexcept { return pin_; }
+  [[nodiscard]] const std::shared_ptr<const graph::Pin>& pin() const& { return pin_; }
+  [[nodiscard]] std::shared_ptr<const graph::Pin> pin() && { return pin_.shared(); }
 
  protected:
-  std::shared_ptr<const graph::Pin> pin_;
+  detail::Held<const graph::Pin> pin_;
 };
 
 /// A stored dict: text keys in insertion order. Every mutation is one atomic, durable step.
@@ -100,29 +105,29 @@ class Dict : public Node {
 
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] bool empty() const { return size() == 0; }
-  [[nodiscard]] bool contains(std::string_view key) const;
+  [[nodiscard]] bool contains(Text key) const;
 
   /// The value under a key; KeyNotFound when there is none.
-  [[nodiscard]] Value at(std::string_view key) const;
+  [[nodiscard]] Value at(Text key) const;
   /// The value under a key, or nothing.
-  [[nodiscard]] std::optional<Value> get(std::string_view key) const;
+  [[nodiscard]] std::optional<Value> get(Text key) const;
   /// get(), if the answer is in memory: false where it takes the store, and so perhaps a wait.
-  [[nodiscard]] bool peek(std::string_view key, std::optional<Value>& value) const;
+  [[nodiscard]] bool peek(Text key, std::optional<Value>& value) const;
 
   /// `dict["a"]["b"] = …`: a place to read from or assign to.
-  [[nodiscard]] Ref operator[](std::string_view key) const;
+  [[nodiscard]] Ref operator[](Text key) const;
 
   /// Assigns; a new key goes to the end, an old one keeps its place.
-  void set(std::string_view key, const Data& value) const;
+  void set(Text key, const Data& value) const;
   /// The value there, or `value` after storing it, in one step.
-  Value setdefault(std::string_view key, const Data& value) const;
+  Value setdefault(Text key, const Data& value) const;
   /// Sets many keys in one step. `entries` must be a dict.
   void update(const Data& entries) const;
 
   /// Removes; false when the key is not there.
-  bool erase(std::string_view key) const;
+  bool erase(Text key) const;
   /// Removes and returns; nothing when the key is not there.
-  std::optional<Value> pop(std::string_view key) const;
+  std::optional<Value> pop(Text key) const;
   /// Removes and returns the newest entry; nothing when empty.
   std::optional<std::pair<std::string, Value>> popitem() const;
   void clear() const;
@@ -141,7 +146,7 @@ class Dict : public Node {
   [[nodiscard]] std::shared_ptr<graph::DictCursor> cursor(bool reverse = false) const;
 };
 
-/// A stored list. Indexes count from 0; where `std::int64_t`, negative ones count from the end.
+/// A stored list. A ListIndex counts from 0, and from the end where it is negative.
 /// Reading and writing at any place of a long list costs a few small records.
 class List : public Node {
  public:
@@ -151,22 +156,22 @@ class List : public Node {
   [[nodiscard]] bool empty() const { return size() == 0; }
 
   /// IndexOutOfRange when there is no such item.
-  [[nodiscard]] Value at(std::int64_t index) const;
+  [[nodiscard]] Value at(ListIndex index) const;
   /// The value there, if it is and the answer is in memory; else nothing, and at() says why.
-  [[nodiscard]] std::optional<Value> peek(std::int64_t index) const;
-  [[nodiscard]] Ref operator[](std::int64_t index) const;
+  [[nodiscard]] std::optional<Value> peek(ListIndex index) const;
+  [[nodiscard]] Ref operator[](ListIndex index) const;
   /// Items [start, start + count), cut at the end, of one consistent state.
   [[nodiscard]] std::vector<Value> slice(std::size_t start, std::size_t count) const;
 
-  void set(std::int64_t index, const Data& value) const;
+  void set(ListIndex index, const Data& value) const;
   void push_back(const Data& value) const;
   /// Appends every item of `items`, which must be a list.
   void extend(const Data& items) const;
   /// Inserts before `index`; past either end means at that end, as in Python.
-  void insert(std::int64_t index, const Data& value) const;
-  void erase(std::int64_t index) const;
+  void insert(ListIndex index, const Data& value) const;
+  void erase(ListIndex index) const;
   /// Removes and returns; IndexOutOfRange when there is no such item.
-  Value pop(std::int64_t index = -1) const;
+  Value pop(ListIndex index = -1) const;
   void clear() const;
   void reverse() const;
 
@@ -186,40 +191,95 @@ class List : public Node {
   [[nodiscard]] std::shared_ptr<graph::ListCursor> cursor(bool reverse = false) const;
 };
 
+namespace detail {
+
+/// What is stored as a bool, an integer or a float. Not long double, which has more digits than are
+/// stored.
+template <class T>
+concept Number = Integer<T> || OneOf<T, bool, float, double>;
+
+/// What is stored as it is, and all that Value::get() gives.
+template <class T>
+concept Scalar = Number<T> || OneOf<T, std::nullptr_t, std::string, Bytes, BigInt, Dict, List>;
+
+BigInt big(std::uint64_t value);
+
+/// A number as one of the alternatives of a variant like Value::Variant.
+template <class Variant, Number T>
+Variant from_number(T value) {
+  if constexpr (std::same_as<T, bool>) {
+    return value;
+  } else if constexpr (std::floating_point<T>) {
+    return double{value};
+  } else {
+    if (std::in_range<std::int64_t>(value)) return static_cast<std::int64_t>(value);
+    return big(static_cast<std::uint64_t>(value));
+  }
+}
+
+/// The alternatives of a Value.
+using ScalarVariant = std::variant<std::nullptr_t, bool, std::int64_t, BigInt, double, std::string,
+                                   Bytes, Dict, List>;
+
+/// What is neither converted to a Value nor one.
+template <class T>
+concept NoValue = !Scalar<T> && !TextClass<T> && !CText<T> && !OneOf<T, Value, Ref, ScalarVariant>;
+
+}  // namespace detail
+
+/// Pointers, enumerations, characters, wide texts, long double, functions and the like: none of
+/// them says what is to be stored. Convert to what is meant.
+template <class T>
+concept GravenCannotKeep = detail::NoValue<T>;
+
 /// A scalar, or a handle on a dict or list.
 class Value {
  public:
-  using Variant = std::variant<std::nullptr_t, bool, std::int64_t, BigInt, double, std::string,
-                               Bytes, Dict, List>;
+  using Variant = detail::ScalarVariant;
 
   Value() : variant_(nullptr) {}
+  Value(std::nullptr_t) : variant_(nullptr) {}
+  template <detail::Number T>
+  Value(T value) : variant_(detail::from_number<Variant>(value)) {}
+  Value(const char* value) : Value(Text(value)) {}
+  template <detail::TextClass T>
+  Value(const T& value) : variant_(std::string(std::string_view(value))) {}
+  Value(std::string value) : variant_(std::move(value)) {}
+  Value(Bytes value) : variant_(std::move(value)) {}
+  Value(BigInt value) : variant_(std::move(value)) {}
+  Value(Dict value) : variant_(std::move(value)) {}
+  Value(List value) : variant_(std::move(value)) {}
   Value(Variant variant) : variant_(std::move(variant)) {}
+  template <class T>
+  Value(const T&) requires GravenCannotKeep<T>
+  = delete;
 
   [[nodiscard]] bool is_null() const noexcept {
     return std::holds_alternative<std::nullptr_t>(variant_);
   }
+  /// Whether it is one of the types of Variant.
   template <class T>
-  [[nodiscard]] bool is() const noexcept {
-    return std::holds_alternative<T>(variant_);
-  }
+  [[nodiscard]] bool is() const noexcept;
 
-  /// The value as T: bool, any integer type (LimitError when it does not fit), double (integers
-  /// too), std::string, Bytes, BigInt, Dict or List. WrongTypeError otherwise.
+  /// The value as T: bool, an integer of up to 64 bits or a float (LimitError when it does not
+  /// fit), double (integers too, rounded), std::string, Bytes, BigInt, Dict or List. WrongTypeError
+  /// otherwise.
   template <class T>
   [[nodiscard]] T get() const;
 
-  [[nodiscard]] Dict as_dict() const { return get<Dict>(); }
-  [[nodiscard]] List as_list() const { return get<List>(); }
+  [[nodiscard]] Dict as_dict() const;
+  [[nodiscard]] List as_list() const;
 
   /// A step down, when this is a dict or a list.
-  [[nodiscard]] Ref operator[](std::string_view key) const;
-  [[nodiscard]] Ref operator[](std::int64_t index) const;
+  [[nodiscard]] Ref operator[](Text key) const;
+  template <detail::Integer T>
+  [[nodiscard]] Ref operator[](T index) const;
 
   /// The name of the type as in messages: "null", "bool", "int", "float", "str", "bytes" …
   [[nodiscard]] std::string_view type_name() const noexcept;
 
   [[nodiscard]] const Variant& variant() const& noexcept { return variant_; }
-  [[nodiscard]] Variant&& variant() && noexcept { return std::move(variant_); }
+  [[nodiscard]] Variant variant() && noexcept { return std::move(variant_); }
 
   /// Scalars by value (1 == 1.0, as in Python), handles by identity.
   friend bool operator==(const Value& left, const Value& right) noexcept;

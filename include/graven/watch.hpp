@@ -34,7 +34,7 @@ class Watch {
  public:
   /// Watches from now on. The path may lead to nothing yet. UsageError for a bad path, or in a
   /// transaction; ClosedError.
-  Watch(const Database& db, std::string_view path);
+  Watch(const Database& db, Text path);
 
   /// The next change; nothing when the time is up or stop() was called. Of a dict each key that was
   /// set or removed is a change of its own; of a list the list is. ClosedError when the database is
@@ -45,11 +45,11 @@ class Watch {
   void stop() const;
 
  private:
-  std::shared_ptr<graph::WatchState> state_;
+  detail::Held<graph::WatchState> state_;
 };
 
 /// Sleeps until what Watch would report changes; false when the time is up.
-inline bool wait(const Database& db, std::string_view path, std::chrono::milliseconds timeout) {
+inline bool wait(const Database& db, Text path, std::chrono::milliseconds timeout) {
   return Watch(db, path).next(timeout).has_value();
 }
 

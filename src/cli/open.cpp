@@ -64,8 +64,8 @@ void require_prefix(const Where& where, const Options& options) {
   if (db.prefix_in_use(where.prefix)) return;
   std::string names;
   for (const std::string& name : db.prefixes()) names += (names.empty() ? "" : ", ") + name;
-  throw NotFound(fmt::format("{} has no prefix '{}'; it has: {}", where.database, where.prefix,
-                             names.empty() ? "none" : names));
+  throw NotFound(fmt::format("{} has no prefix '{}'; it has: {}", redacted(where.database),
+                             where.prefix, names.empty() ? "none" : names));
 }
 
 }  // namespace

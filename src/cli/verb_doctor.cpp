@@ -37,7 +37,7 @@ Data as_data(const std::vector<Finding>& findings, bool well) {
 
 int run_doctor(const DoctorOptions& options) {
   const std::string file = file_of(options.database);
-  if (file.empty()) throw UsageError(options.database + " names no file");
+  if (file.empty()) throw UsageError(redacted(options.database) + " names no file");
   const std::vector<Finding> findings = examine(file);
   const bool well = std::all_of(findings.begin(), findings.end(), [](const Finding& finding) {
     return finding.severity == Severity::kNote;
@@ -56,7 +56,7 @@ int run_doctor(const DoctorOptions& options) {
                            finding.what));
       if (!finding.remedy.empty()) out.line(fmt::format("{:<8} -> {}", "", finding.remedy));
     }
-    out.line(fmt::format("{}: {}, SQLite {}", options.database,
+    out.line(fmt::format("{}: {}, SQLite {}", redacted(options.database),
                          well ? "nothing to do" : "see above", sqlite_version()));
   }
   out.flush();

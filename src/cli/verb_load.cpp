@@ -331,7 +331,7 @@ int run_load(const LoadOptions& options) {
   if (options.file.empty() && is_terminal(0)) {
     throw UsageError(fmt::format(
         "nothing to read: standard input is a terminal; to load a file: graven load {} {} FILE",
-        options.where.database, options.path.empty() ? "PATH" : options.path));
+        redacted(options.where.database), options.path.empty() ? "PATH" : options.path));
   }
   const InterruptGuard guard;
   const bool lines = options.ndjson || !options.key.empty() || has_ndjson_name(options.file);

@@ -47,7 +47,7 @@ struct BulkImport::State {
 };
 
 BulkImport::BulkImport(const Database& database, BulkOptions options)
-    : state_(std::make_unique<State>(database, std::move(options))) {
+    : state_(std::make_shared<State>(database, std::move(options))) {
   constexpr std::size_t kMost = std::size_t{1} << 20U;
   if (state_->options.cache_mb < 1 || state_->options.cache_mb > kMost) {
     throw UsageError(fmt::format("cache_mb is {}: give a number of MiB from 1 to {}",
@@ -68,7 +68,7 @@ BulkImport::BulkImport(const Database& database, BulkOptions options)
 BulkImport::BulkImport(BulkImport&&) noexcept = default;
 
 BulkImport::~BulkImport() {
-  if (!state_) return;
+  if (state_.get() == nullptr) return;
   try {
     finish();
   } catch (const std::exception&) {
@@ -76,7 +76,7 @@ BulkImport::~BulkImport() {
   }
 }
 
-void BulkImport::begin_phase(std::string_view name) const {
+void BulkImport::begin_phase(Text name) const {
   State& state = *state_;
   if (state.finished) throw UsageError("the bulk import has ended: begin another");
   if (state.open) {
@@ -122,7 +122,7 @@ void BulkImport::end_phase(bool commit) const {
   }
 }
 
-void BulkImport::phase(std::string_view name, const std::function<void()>& body) const {
+void BulkImport::phase(Text name, const std::function<void()>& body) const {
   begin_phase(name);
   try {
     body();
@@ -148,9 +148,13 @@ bool BulkImport::advance(std::uint64_t done, std::uint64_t total) const {
   return !state.aborted.load(std::memory_order_relaxed);
 }
 
-void BulkImport::abort() const noexcept { state_->aborted.store(true); }
+void BulkImport::abort() const noexcept {
+  if (state_.get() != nullptr) state_->aborted.store(true);
+}
 
-bool BulkImport::aborted() const noexcept { return state_->aborted.load(); }
+bool BulkImport::aborted() const noexcept {
+  return state_.get() != nullptr && state_->aborted.load();
+}
 
 std::vector<BulkImport::Phase> BulkImport::phases() const {
   const std::scoped_lock lock(state_->mutex);

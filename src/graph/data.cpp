@@ -4,7 +4,10 @@
 // structures with cycles is a bisimulation over pairs of containers.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -13,14 +16,56 @@
 
 namespace graven {
 
+// --- What headers need
+
 namespace detail {
 
-void throw_wrong_type(std::string_view wanted, std::string_view found) {
-  throw WrongTypeError(fmt::format("the value is {}, not {}", found, wanted));
+void throw_null_text() { throw UsageError("a text is a null pointer"); }
+
+void throw_moved_from() {
+  throw UsageError(
+      "this handle was moved from and stands for nothing: use the one it was moved to");
 }
 
-void throw_out_of_range(std::int64_t value) {
-  throw LimitError(fmt::format("{} does not fit the integer type asked for", value));
+BigInt big(std::uint64_t value) { return BigInt{fmt::format("{:x}", value)}; }
+
+std::optional<std::uint64_t> to_unsigned(const BigInt& value) {
+  std::uint64_t number = 0;
+  const char* end = value.hex.data() + value.hex.size();
+  const auto result = std::from_chars(value.hex.data(), end, number, 16);
+  if (value.hex.empty() || result.ec != std::errc{} || result.ptr != end) return std::nullopt;
+  return number;
+}
+
+double to_double(const BigInt& value) {
+  const bool negative = value.hex.starts_with('-');
+  const double size = std::strtod(("0x" + value.hex.substr(negative ? 1 : 0)).c_str(), nullptr);
+  return negative ? -size : size;
+}
+
+void refuse(const Value& value, Wanted wanted, const Ref* place) {
+  const std::string where = place != nullptr ? fmt::format(" at '{}'", place->path()) : "";
+  const auto& variant = value.variant();
+  const bool to_float = wanted.type == "float";
+  const auto* integer = std::get_if<std::int64_t>(&variant);
+  const auto* large = std::get_if<BigInt>(&variant);
+  const auto* real = std::get_if<double>(&variant);
+  std::string number;
+  if (integer != nullptr && wanted.type == "int") number = fmt::format("{}", *integer);
+  if (real != nullptr && to_float) number = fmt::format("{}", *real);
+  if (large != nullptr && (to_float || wanted.type == "int")) {
+    const std::optional<std::uint64_t> small = to_unsigned(*large);
+    const bool negative = large->hex.starts_with('-');
+    number = small
+                 ? fmt::format("{}", *small)
+                 : fmt::format("{}0x{}", negative ? "-" : "", large->hex.substr(negative ? 1 : 0));
+  }
+  if (!number.empty()) {
+    throw LimitError(
+        fmt::format("the value{} is {}, which {} cannot hold", where, number, wanted.exact));
+  }
+  throw WrongTypeError(
+      fmt::format("the value{} is {}, not {}", where, value.type_name(), wanted.type));
 }
 
 }  // namespace detail
@@ -96,8 +141,7 @@ bool operator==(const Value& left, const Value& right) noexcept {
   return same_scalar(left.variant_, right.variant_);
 }
 
-Ref Value::operator[](std::string_view key) const { return get<Dict>()[key]; }
-Ref Value::operator[](std::int64_t index) const { return get<List>()[index]; }
+Ref Value::operator[](Text key) const { return as_dict()[key]; }
 
 // --- Data
 
@@ -106,58 +150,59 @@ Data::Data(const Value& value)
 
 Data::Data(const Ref& place) : Data(place.value()) {}
 
-Data::Item Data::from_unsigned(std::uint64_t value) { return BigInt{fmt::format("{:x}", value)}; }
+Data::Braced::Braced(std::initializer_list<Braced> elements)
+    : data_(elements),
+      written_(elements.size() == 2 && elements.begin()->written_ == Written::kText
+                   ? Written::kPair
+                   : Written::kOther) {}
 
-Data::Data(std::initializer_list<Data> elements) {
-  bool pairs = elements.size() > 0;
-  for (const Data& element : elements) {
-    if (!element.is_list() || element.size() != 2) {
-      pairs = false;
-      break;
-    }
-    const Container& pair = element.container(std::get<Index>(element.root_));
-    pairs = pairs && std::holds_alternative<std::string>(pair.items[0]);
+Data::Data(std::initializer_list<Braced> elements) : root_(nullptr) {
+  if (elements.size() == 0) return;
+  const Braced& first = *elements.begin();
+  if (elements.size() == 1 && first.written_ == Braced::Written::kData) {
+    *this = std::move(first.data_);
+    return;
   }
-  const Index own = add(pairs ? NodeKind::kDict : NodeKind::kList);
-  root_ = own;
-  for (const Data& element : elements) {
+  const bool pairs = std::all_of(elements.begin(), elements.end(), [](const Braced& element) {
+    return element.written_ == Braced::Written::kPair;
+  });
+  become(pairs ? NodeKind::kDict : NodeKind::kList);
+  for (const Braced& element : elements) {
     if (!pairs) {
-      const Item item = adopt(element);
-      container(own).items.push_back(item);
+      append(std::move(element.data_));
       continue;
     }
     // The pair itself is only notation: its value moves in, its list does not.
-    const Container& pair = element.container(std::get<Index>(element.root_));
-    Data value;
-    value.containers_ = element.containers_;
-    value.root_ = pair.items[1];
-    const Item item = adopt(std::move(value));
-    container(own).keys.push_back(std::get<std::string>(pair.items[0]));
-    container(own).items.push_back(item);
+    Data& pair = element.data_;
+    Container& list = pair.containers_[std::get<Index>(pair.root_).at];
+    const std::string key = std::move(std::get<std::string>(list.items[0]));
+    pair.root_ = std::move(list.items[1]);
+    append(key, std::move(pair));
   }
 }
 
-Data Data::dict(std::initializer_list<std::pair<std::string, Data>> entries) {
+Data Data::dict(std::initializer_list<std::pair<Text, Data>> entries) {
   Data made;
-  const Index own = made.add(NodeKind::kDict);
-  made.root_ = own;
-  for (const auto& [key, value] : entries) {
-    const Item item = made.adopt(value);
-    made.container(own).keys.push_back(key);
-    made.container(own).items.push_back(item);
-  }
+  made.become(NodeKind::kDict);
+  for (const auto& [key, value] : entries) made.append(key, value);
   return made;
 }
 
 Data Data::list(std::initializer_list<Data> items) {
   Data made;
-  const Index own = made.add(NodeKind::kList);
-  made.root_ = own;
-  for (const Data& value : items) {
-    const Item item = made.adopt(value);
-    made.container(own).items.push_back(item);
-  }
+  made.become(NodeKind::kList);
+  for (const Data& value : items) made.append(value);
   return made;
+}
+
+void Data::append(Data item) {
+  Item adopted = adopt(std::move(item));
+  container(std::get<Index>(root_)).items.push_back(std::move(adopted));
+}
+
+void Data::append(std::string_view key, Data item) {
+  append(std::move(item));
+  container(std::get<Index>(root_)).keys.emplace_back(key);
 }
 
 namespace {
@@ -221,7 +266,7 @@ Data Data::part(const Item& item) const {
   return copy;
 }
 
-Data Data::at(std::string_view key) const {
+Data Data::at(Text key) const {
   if (!is_dict()) throw WrongTypeError("the data is not a dict");
   const Container& dict = container(std::get<Index>(root_));
   for (std::size_t i = 0; i < dict.keys.size(); ++i) {
@@ -232,14 +277,17 @@ Data Data::at(std::string_view key) const {
   throw KeyNotFound(fmt::format("no key '{}'", key));
 }
 
-Data Data::at(std::size_t index) const {
+Data Data::item_at(ListIndex from) const {
   if (!is_list()) throw WrongTypeError("the data is not a list");
   const Container& list = container(std::get<Index>(root_));
-  if (index >= list.items.size()) {
+  const std::int64_t index = from;
+  const auto size = static_cast<std::int64_t>(list.items.size());
+  const std::int64_t place = index < 0 ? index + size : index;
+  if (place < 0 || place >= size) {
     throw IndexOutOfRange(
-        fmt::format("index {} is out of range: the list has {} items", index, list.items.size()));
+        fmt::format("index {} is out of range: the list has {} items", index, size));
   }
-  return part(list.items[index]);
+  return part(list.items[static_cast<std::size_t>(place)]);
 }
 
 Value Data::scalar() const {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <limits>
 #include <random>
 #include <unordered_map>
 #include <utility>
@@ -55,7 +56,7 @@ List Database::new_list(const Data& items) const {
   return made->as_list();
 }
 
-std::optional<Value> Database::get_via_uid(std::string_view uid) const {
+std::optional<Value> Database::get_via_uid(Text uid) const {
   return graph::find_by_uid(scope_, uid);
 }
 
@@ -110,17 +111,23 @@ Transactor Database::transactor() const {
 
 Snapshot Database::snapshot() const { return Snapshot(graph::make_snapshot_scope(*scope_)); }
 
-std::int64_t Database::incr(std::string_view counter, std::int64_t by) const {
+std::int64_t Database::incr(Text counter, std::int64_t by) const {
   return graph::increment(*scope_, counter, by);
 }
 
-std::int64_t Database::count(std::string_view counter) const {
-  return graph::count(*scope_, counter);
+std::int64_t Database::decr(Text counter, std::int64_t by) const {
+  if (by == std::numeric_limits<std::int64_t>::min()) {
+    throw LimitError(fmt::format(
+        "{} cannot be taken from a counter, for its negative is no integer of 64 bits", by));
+  }
+  return incr(counter, -by);
 }
+
+std::int64_t Database::count(Text counter) const { return graph::count(*scope_, counter); }
 
 std::string Database::prefix() const { return scope_->session().prefix(); }
 
-Database Database::with_prefix(std::string_view prefix) const {
+Database Database::with_prefix(Text prefix) const {
   const Session& own = scope_->session();
   (void)own.heap();  // ClosedError
   Options options = own.options();
@@ -133,15 +140,13 @@ std::string Database::new_prefix() const { return graph::free_prefix_name(*scope
 
 std::vector<std::string> Database::prefixes() const { return graph::prefix_names(*scope_); }
 
-bool Database::prefix_in_use(std::string_view prefix) const {
-  return graph::prefix_in_use(*scope_, prefix);
-}
+bool Database::prefix_in_use(Text prefix) const { return graph::prefix_in_use(*scope_, prefix); }
 
-std::uint64_t Database::delete_prefix_immediately(std::string_view prefix) const {
+std::uint64_t Database::delete_prefix_immediately(Text prefix) const {
   return graph::delete_prefix(*scope_, prefix, UINT64_MAX);
 }
 
-std::uint64_t Database::delete_prefix_batch(std::string_view prefix, std::uint64_t count) const {
+std::uint64_t Database::delete_prefix_batch(Text prefix, std::uint64_t count) const {
   return graph::delete_prefix(*scope_, prefix, count);
 }
 
@@ -173,7 +178,13 @@ std::string Database::name() const { return scope_->session().heap().backend().n
 
 bool Database::read_only() const { return scope_->session().heap().backend().read_only(); }
 
-bool Database::closed() const noexcept { return scope_->session().closed(); }
+std::string Database::store_id() const {
+  return fmt::format("{:016x}", scope_->session().store_constant());
+}
+
+bool Database::closed() const noexcept {
+  return scope_.get() == nullptr || scope_->session().closed();
+}
 
 void Database::close() const {
   Session& session = scope_->session();

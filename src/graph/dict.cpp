@@ -207,7 +207,7 @@ std::size_t Dict::size() const {
   });
 }
 
-bool Dict::contains(std::string_view key) const {
+bool Dict::contains(Text key) const {
   return graph::using_pin(*pin_, [&]() -> bool {
     const NodeRecord node = graph::current(*pin_);
     if (!node.large()) return jsonb::find(jsonb::parse(node.body), key).has_value();
@@ -219,9 +219,9 @@ bool Dict::contains(std::string_view key) const {
   });
 }
 
-std::optional<Value> Dict::get(std::string_view key) const { return look_up(*pin_, key); }
+std::optional<Value> Dict::get(Text key) const { return look_up(*pin_, key); }
 
-bool Dict::peek(std::string_view key, std::optional<Value>& value) const {
+bool Dict::peek(Text key, std::optional<Value>& value) const {
   value.reset();
   const bool told =
       graph::peeking(*pin_, [&](Decoder& decoder, graph::Layout layout, std::string_view body) {
@@ -231,15 +231,15 @@ bool Dict::peek(std::string_view key, std::optional<Value>& value) const {
   return told;
 }
 
-Value Dict::at(std::string_view key) const {
+Value Dict::at(Text key) const {
   std::optional<Value> value = look_up(*pin_, key);
   if (!value) throw KeyNotFound(fmt::format("no key '{}' in {}", key, uid()));
   return std::move(*value);
 }
 
-Ref Dict::operator[](std::string_view key) const { return {*this, key}; }
+Ref Dict::operator[](Text key) const { return {*this, key}; }
 
-void Dict::set(std::string_view key, const Data& value) const {
+void Dict::set(Text key, const Data& value) const {
   graph::check_key(key);
   graph::check_storable(pin_->scope(), value, place_of(key));
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
@@ -247,7 +247,7 @@ void Dict::set(std::string_view key, const Data& value) const {
   });
 }
 
-Value Dict::setdefault(std::string_view key, const Data& value) const {
+Value Dict::setdefault(Text key, const Data& value) const {
   if (std::optional<Value> there = get(key)) return std::move(*there);
   graph::check_key(key);
   graph::check_storable(pin_->scope(), value, place_of(key));
@@ -287,7 +287,7 @@ std::vector<Value> Database::batch_insert(const Dict& container, const Data& row
   return values;
 }
 
-bool Dict::erase(std::string_view key) const {
+bool Dict::erase(Text key) const {
   bool erased = false;
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::optional<std::string> old = content::erase(work, node, key);
@@ -299,7 +299,7 @@ bool Dict::erase(std::string_view key) const {
   return erased;
 }
 
-std::optional<Value> Dict::pop(std::string_view key) const {
+std::optional<Value> Dict::pop(Text key) const {
   std::optional<Value> popped;
   Decoder decoder(*pin_);
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {

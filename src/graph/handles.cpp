@@ -91,13 +91,14 @@ std::string Node::uid() const {
   return graph::uid_of(pin_->scope().session(), pin_->id(), pin_->kind());
 }
 
-NodeKind Node::kind() const noexcept { return pin_->kind(); }
+NodeKind Node::kind() const { return pin_->kind(); }
 
 bool operator==(const Node& left, const Node& right) noexcept {
-  const Pin& a = *left.pin_;
-  const Pin& b = *right.pin_;
-  return a.id() == b.id() &&
-         a.scope().session().store_constant() == b.scope().session().store_constant();
+  const Pin* a = left.pin_.get();
+  const Pin* b = right.pin_.get();
+  if (a == nullptr || b == nullptr) return a == b;  // moved from
+  return a->id() == b->id() &&
+         a->scope().session().store_constant() == b->scope().session().store_constant();
 }
 
 bool Node::exists() const {

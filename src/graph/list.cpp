@@ -182,7 +182,7 @@ std::vector<Value> List::slice(std::size_t start, std::size_t count) const {
   });
 }
 
-Value List::at(std::int64_t index) const {
+Value List::at(ListIndex index) const {
   return graph::reading(*pin_, [&](Decoder& decoder) {
     decoder.at(index);
     const NodeRecord node = graph::current(*pin_);
@@ -201,14 +201,15 @@ Value List::at(std::int64_t index) const {
   });
 }
 
-std::optional<Value> List::peek(std::int64_t index) const {
+std::optional<Value> List::peek(ListIndex index) const {
   std::optional<Value> value;
   const bool told =
       graph::peeking(*pin_, [&](Decoder& decoder, graph::Layout layout, std::string_view body) {
         if (layout != graph::Layout::kList) return false;
         const jsonb::Element items = jsonb::parse(body);
         const auto size = static_cast<std::int64_t>(jsonb::count(items));
-        const std::int64_t place = index < 0 ? index + size : index;
+        const std::int64_t from = index;
+        const std::int64_t place = from < 0 ? from + size : from;
         if (place < 0 || place >= size) return false;
         decoder.at(index);
         value = decoder.try_inline(jsonb::nth(items, static_cast<std::size_t>(place)));
@@ -218,10 +219,10 @@ std::optional<Value> List::peek(std::int64_t index) const {
   return value;
 }
 
-Ref List::operator[](std::int64_t index) const { return {*this, index}; }
+Ref List::operator[](ListIndex index) const { return {*this, index}; }
 
-void List::set(std::int64_t index, const Data& value) const {
-  graph::check_storable(pin_->scope(), value, fmt::format("[{}]", index));
+void List::set(ListIndex index, const Data& value) const {
+  graph::check_storable(pin_->scope(), value, fmt::format("[{}]", std::int64_t{index}));
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t place = absolute(index, content::size(node));
     const std::string element =
@@ -232,7 +233,7 @@ void List::set(std::int64_t index, const Data& value) const {
   });
 }
 
-void List::insert(std::int64_t index, const Data& value) const {
+void List::insert(ListIndex index, const Data& value) const {
   graph::check_storable(pin_->scope(), value, "the new item");
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     std::vector<std::string> element{
@@ -281,7 +282,7 @@ void List::splice(std::size_t start, std::size_t count, const Data& items) const
   });
 }
 
-void List::erase(std::int64_t index) const {
+void List::erase(ListIndex index) const {
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t place = absolute(index, content::size(node));
     const std::string old = content::erase(work, node, place, 1).at(0);
@@ -290,7 +291,7 @@ void List::erase(std::int64_t index) const {
   });
 }
 
-Value List::pop(std::int64_t index) const {
+Value List::pop(ListIndex index) const {
   Value popped;
   Decoder decoder(*pin_);
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {

@@ -40,7 +40,7 @@ std::string unescape(std::string_view segment, std::string_view whole) {
 
 }  // namespace
 
-Path parse_path(std::string_view text) {
+Path parse_path(Text text) {
   Path path;
   if (text.empty()) return path;
   std::string_view rest = text;
@@ -53,7 +53,7 @@ Path parse_path(std::string_view text) {
   }
 }
 
-std::string format_segment(std::string_view segment) {
+std::string format_segment(Text segment) {
   std::string text;
   for (const char c : segment) {
     if (c == '~') {
@@ -80,7 +80,7 @@ std::string format_path(const Path& path, std::size_t count) {
   return text;
 }
 
-std::optional<std::int64_t> parse_index(std::string_view segment) {
+std::optional<std::int64_t> parse_index(Text segment) {
   std::int64_t index = 0;
   const char* end = segment.data() + segment.size();
   const auto result = std::from_chars(segment.data(), end, index);

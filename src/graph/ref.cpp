@@ -11,6 +11,7 @@
 
 #include <graven/data.hpp>
 #include <graven/error.hpp>
+#include <graven/path.hpp>
 
 #include "base/hash.hpp"
 #include "base/of_thread.hpp"
@@ -39,6 +40,7 @@ class Ref::Steps {
   [[nodiscard]] std::int64_t index() const noexcept { return index_; }
 
   void next() {
+    if (rest_.empty()) detail::throw_moved_from();
     begin_ = rest_.data();
     const auto first = static_cast<unsigned char>(rest_[0]);
     rest_.remove_prefix(1);
@@ -144,8 +146,8 @@ std::optional<Value> look(store::Glance& glance, std::uint64_t cache, NodeId fro
 
 /// The scalar here, if that can be told from memory.
 std::optional<Value> Ref::glance() const {
-  const auto* pin = std::get_if<std::shared_ptr<const Pin>>(&from_);
-  Scope& scope = pin != nullptr ? (*pin)->scope() : *std::get<std::shared_ptr<Scope>>(from_);
+  const auto* pin = std::get_if<FromNode>(&from_);
+  Scope& scope = pin != nullptr ? (*pin)->scope() : *std::get<FromRoot>(from_);
   store::Cache* cache = scope.cache();
   if (cache == nullptr) return std::nullopt;
   const NodeId from = pin != nullptr ? (*pin)->id() : scope.session().root();
@@ -157,14 +159,35 @@ std::optional<Value> Ref::glance() const {
   return std::nullopt;
 }
 
-/// The dict or list of the last step, which `steps` is then at.
+/// The dict or list of the last step, which `steps` is then at. WrongTypeError where that is
+/// something else.
 Value Ref::container(Steps& steps) const {
-  const auto* pin = std::get_if<std::shared_ptr<const Pin>>(&from_);
-  Value at = pin == nullptr ? Value(graph::root_of(std::get<std::shared_ptr<Scope>>(from_)))
+  const auto* pin = std::get_if<FromNode>(&from_);
+  Value at = pin == nullptr                      ? Value(graph::root_of(std::get<FromRoot>(from_)))
              : (*pin)->kind() == NodeKind::kDict ? Value(Dict(*pin))
                                                  : Value(List(*pin));
-  for (; !steps.last(); steps.next()) at = steps.from(at);
-  return at;
+  for (;; steps.next()) {
+    const bool dict = steps.key() != nullptr;
+    if (!(dict ? at.is<Dict>() : at.is<List>())) {
+      Ref here = *this;
+      here.steps_.resize(static_cast<std::size_t>(steps.begin() - steps_.data()));
+      detail::refuse(at, dict ? detail::wanted<Dict>() : detail::wanted<List>(), &here);
+    }
+    if (steps.last()) return at;
+    at = steps.from(at);
+  }
+}
+
+std::string Ref::path() const {
+  Path path;
+  if (!steps_.empty()) {
+    for (Steps steps(steps_);; steps.next()) {
+      path.push_back(steps.key() != nullptr ? std::string(*steps.key())
+                                            : std::to_string(steps.index()));
+      if (steps.last()) break;
+    }
+  }
+  return format_path(path);
 }
 
 Value Ref::value() const {
@@ -184,7 +207,7 @@ const Ref& Ref::operator=(const Data& value) const {
   return *this;
 }
 
-const Ref& Ref::operator=(const Ref& other) const { return *this = Data(other.value()); }
+const Ref& Ref::operator=(const Ref& other) const&& { return *this = Data(other.value()); }
 
 Data Ref::materialize() const {
   const Value here = value();

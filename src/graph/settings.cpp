@@ -155,9 +155,7 @@ void set(Options& options, std::string_view name, std::string_view value, std::s
 
 }  // namespace
 
-void Options::set(std::string_view name, std::string_view value) {
-  graven::set(*this, name, value, name);
-}
+void Options::set(Text name, Text value) { graven::set(*this, name, value, name); }
 
 std::string from_environment(Options& options) {
   for (const auto& [variable, name] : kVariables) {

@@ -204,11 +204,11 @@ std::vector<std::vector<Value>> SqlCursor::all() {
   return rows;
 }
 
-const std::vector<std::string>& SqlCursor::columns() const { return run_->rows().columns(); }
+const std::vector<std::string>& SqlCursor::columns() const& { return run_->rows().columns(); }
 std::int64_t SqlCursor::changes() const { return run_->rows().changes(); }
 std::int64_t SqlCursor::last_rowid() const { return run_->rows().last_rowid(); }
 
-SqlCursor SqlConnection::execute(std::string_view sql, const std::vector<Data>& values) const {
+SqlCursor SqlConnection::execute(Text sql, const std::vector<Data>& values) const {
   store::SqlParameters parameters;
   for (const Data& value : values) {
     parameters.positional.push_back(graph::to_sql(value, parameters.positional.size()));
@@ -217,7 +217,7 @@ SqlCursor SqlConnection::execute(std::string_view sql, const std::vector<Data>& 
 }
 
 SqlCursor SqlConnection::execute_named(
-    std::string_view sql, const std::vector<std::pair<std::string, Data>>& values) const {
+    Text sql, const std::vector<std::pair<std::string, Data>>& values) const {
   store::SqlParameters parameters;
   for (const auto& [name, value] : values) {
     parameters.named.emplace_back(name, graph::to_sql(value, parameters.named.size()));
@@ -226,7 +226,9 @@ SqlCursor SqlConnection::execute_named(
 }
 
 void SqlConnection::commit() const { session_->commit(); }
-void SqlConnection::close() const noexcept { session_->close(); }
+void SqlConnection::close() const noexcept {
+  if (session_.get() != nullptr) session_->close();
+}
 
 SqlConnection Database::connection() const {
   (void)scope_->session().heap();  // ClosedError

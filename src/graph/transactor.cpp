@@ -25,26 +25,22 @@ constexpr int kOptimisticTries = 3;
 // --- Snapshot
 
 Dict Snapshot::root() const { return graph::root_of(scope_); }
-std::optional<Value> Snapshot::get_via_uid(std::string_view uid) const {
+std::optional<Value> Snapshot::get_via_uid(Text uid) const {
   return graph::find_by_uid(scope_, uid);
 }
-std::int64_t Snapshot::count(std::string_view counter) const {
-  return graph::count(*scope_, counter);
-}
+std::int64_t Snapshot::count(Text counter) const { return graph::count(*scope_, counter); }
 void Snapshot::close() { graph::close_snapshot(*scope_); }
 
 // --- Transactor
 
 Dict Transactor::root() const { return graph::root_of(scope_); }
-std::optional<Value> Transactor::get_via_uid(std::string_view uid) const {
+std::optional<Value> Transactor::get_via_uid(Text uid) const {
   return graph::find_by_uid(scope_, uid);
 }
-std::int64_t Transactor::incr(std::string_view counter, std::int64_t by) const {
+std::int64_t Transactor::incr(Text counter, std::int64_t by) const {
   return graph::increment(*scope_, counter, by);
 }
-std::int64_t Transactor::count(std::string_view counter) const {
-  return graph::count(*scope_, counter);
-}
+std::int64_t Transactor::count(Text counter) const { return graph::count(*scope_, counter); }
 
 void Transactor::watch() const {
   transactor(scope_).restart_if_written();

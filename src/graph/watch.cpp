@@ -213,7 +213,7 @@ class WatchState {
 
 namespace graven {
 
-Watch::Watch(const Database& db, std::string_view path)
+Watch::Watch(const Database& db, Text path)
     : state_(std::make_shared<graph::WatchState>(db, path)) {}
 
 std::optional<Change> Watch::next(std::chrono::milliseconds timeout) const {

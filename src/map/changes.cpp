@@ -45,7 +45,7 @@ class Seen {
 
 }  // namespace
 
-Data Map::setdefault(Key key, const Data& value) const {
+Data Map::setdefault(Text key, const Data& value) const {
   Core& core = session_->core();
   const Item item = map::make_item(key, value);  // checked also where it is not needed
   if (auto found = get(key)) return *std::move(found);
@@ -61,7 +61,7 @@ Data Map::setdefault(Key key, const Data& value) const {
   return result ? *std::move(result) : value;
 }
 
-bool Map::add(Key key, const Data& value, std::optional<std::chrono::milliseconds> ttl) const {
+bool Map::add(Text key, const Data& value, std::optional<std::chrono::milliseconds> ttl) const {
   Core& core = session_->core();
   const Item item = map::make_item(key, value, ttl);
   bool added = false;
@@ -72,7 +72,7 @@ bool Map::add(Key key, const Data& value, std::optional<std::chrono::millisecond
   return added;
 }
 
-Data Map::incr(Key key, const Data& by, const Data& initial,
+Data Map::incr(Text key, const Data& by, const Data& initial,
                std::optional<std::chrono::milliseconds> ttl) const {
   Core& core = session_->core();
   Item made = map::sum(key, initial, by);  // checks as well
@@ -89,16 +89,16 @@ Data Map::incr(Key key, const Data& by, const Data& initial,
   return map::to_data(result);
 }
 
-Data Map::decr(Key key, const Data& by, const Data& initial,
+Data Map::decr(Text key, const Data& by, const Data& initial,
                std::optional<std::chrono::milliseconds> ttl) const {
   return incr(key, map::negative(key, by), initial, ttl);
 }
 
-Data Map::update_with(Key key, const std::function<Data(const Data&)>& function) const {
+Data Map::update_with(Text key, const std::function<Data(const Data&)>& function) const {
   return replace(key, function, nullptr);
 }
 
-Data Map::update_with(Key key, const std::function<Data(const Data&)>& function,
+Data Map::update_with(Text key, const std::function<Data(const Data&)>& function,
                       const Data& initial) const {
   return replace(key, function, &initial);
 }

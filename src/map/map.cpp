@@ -176,7 +176,7 @@ std::optional<bool> Map::peek_at(Key key, ShowOne shown, void* callable) const {
   return found == Found::kShown;
 }
 
-std::uint64_t Map::hash(Key key) noexcept { return map::HotItems::hash(key); }
+std::uint64_t Map::hash(Text key) noexcept { return map::HotItems::hash(key); }
 
 std::optional<bool> Map::peek_stamped(Key key, std::uint64_t hash, MapStamp& stamp, ShowOne shown,
                                       void* callable) const {
@@ -206,18 +206,18 @@ bool Map::peek_at_many(std::span<const Key> keys, ShowMany shown, void* callable
       keys, [&](std::size_t i, const MapValue* value) { shown(callable, i, value); });
 }
 
-std::optional<Data> Map::get(Key key) const {
+std::optional<Data> Map::get(Text key) const {
   std::optional<Data> found;
   session_->core().read(key, [&](const MapValue& value) { found = value.to_data(); });
   return found;
 }
 
-Data Map::at(Key key) const {
+Data Map::at(Text key) const {
   if (auto found = get(key)) return *std::move(found);
   throw KeyNotFound(fmt::format("the map '{}' has no key '{}'", name(), key));
 }
 
-bool Map::contains(Key key) const {
+bool Map::contains(Text key) const {
   return session_->core().read(key, [](const MapValue&) {});
 }
 
@@ -233,20 +233,20 @@ std::vector<std::optional<Data>> Map::get_many(std::span<const Key> keys) const 
   return values;
 }
 
-void Map::set(Key key, const Data& value, std::optional<std::chrono::milliseconds> ttl) const {
+void Map::set(Text key, const Data& value, std::optional<std::chrono::milliseconds> ttl) const {
   Core& core = session_->core();
   Write one{std::string(key), map::make_item(key, value, ttl)};
   core.write({&one, 1});
 }
 
-void Map::set_value(Key key, const MapValue& value,
+void Map::set_value(Text key, const MapValue& value,
                     std::optional<std::chrono::milliseconds> ttl) const {
   Core& core = session_->core();
   Write one{std::string(key), map::make_item(key, value, ttl)};
   core.write({&one, 1});
 }
 
-bool Map::try_set_value(Key key, const MapValue& value) const {
+bool Map::try_set_value(Text key, const MapValue& value) const {
   Core& core = session_->core();
   if (core.persist() == Persist::kWritethrough) return false;
   Item item = map::make_item(key, value);
@@ -275,7 +275,7 @@ void Map::update(std::span<const MapEntry> entries,
   if (!writes.empty()) core.write(writes);
 }
 
-bool Map::erase(Key key) const {
+bool Map::erase(Text key) const {
   bool erased = false;
   session_->core().edit(key, [&](const Item* old) -> Core::Edit {
     erased = old != nullptr;
@@ -289,7 +289,7 @@ std::size_t Map::erase_many(std::span<const Key> keys) const {
   return keys.empty() ? 0 : core.erase_many(keys);
 }
 
-std::optional<Data> Map::pop(Key key) const {
+std::optional<Data> Map::pop(Text key) const {
   std::optional<Data> popped;
   session_->core().edit(key, [&](const Item* old) -> Core::Edit {
     popped.reset();
@@ -324,10 +324,11 @@ MapStats Map::stats() const { return session_->core().stats(); }
 
 bool Map::in_transaction() const { return session_->core().in_transaction(); }
 
-const std::string& Map::name() const { return session_->name(); }
+const std::string& Map::name() const& { return session_->name(); }
 
 Persist Map::persist() const { return session_->core().persist(); }
-bool Map::closed() const noexcept { return session_->closed(); }
+
+bool Map::closed() const noexcept { return session_.get() == nullptr || session_->closed(); }
 
 void Map::close() const { session_->close(); }
 

@@ -243,7 +243,7 @@ namespace graven {
 
 std::string_view sqlite_version() noexcept { return sqlite3_libversion(); }
 
-std::vector<Finding> examine(std::string_view path) {
+std::vector<Finding> examine(Text path) {
   return sqlite::examine(path, sqlite::real_surroundings());
 }
 

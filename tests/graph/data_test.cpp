@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include "graph/error_of.hpp"
+
 namespace graven::test {
 namespace {
 
@@ -26,6 +28,84 @@ TEST(DataLiterals, Scalars) {
   EXPECT_EQ(Data(std::string_view("te\0t", 4)).get<std::string>(), std::string("te\0t", 4));
   EXPECT_EQ(Data(Bytes{"raw"}).get<Bytes>().data, "raw");
   EXPECT_EQ(Data(BigInt{"8000000000000000"}).get<BigInt>().hex, "8000000000000000");
+}
+
+template <class T>
+class Numbers : public ::testing::Test {};
+using AllNumbers = ::testing::Types<bool, std::int8_t, std::int16_t, std::int32_t, std::int64_t,
+                                    std::uint8_t, std::uint16_t, std::uint32_t, std::uint64_t, long,
+                                    unsigned long, long long, unsigned long long, float, double>;
+TYPED_TEST_SUITE(Numbers, AllNumbers);
+
+TYPED_TEST(Numbers, ComeBack) {
+  using Limits = std::numeric_limits<TypeParam>;
+  for (const TypeParam value : {Limits::lowest(), Limits::min(), Limits::max(), TypeParam{},
+                                static_cast<TypeParam>(Limits::max() / 2), TypeParam{1}}) {
+    EXPECT_EQ(Data(value).get<TypeParam>(), value);
+    EXPECT_EQ(Value(value).get<TypeParam>(), value);
+  }
+}
+
+template <class T>
+std::string error_of_get(const Data& data) {
+  return error_of([&] { static_cast<void>(data.get<T>()); });
+}
+
+TEST(Conversions, ThatDoNotFitSaySo) {
+  EXPECT_EQ(error_of_get<std::int8_t>(300),
+            "limit: the value is 300, which std::int8_t cannot hold");
+  EXPECT_EQ(error_of_get<std::uint8_t>(-1),
+            "limit: the value is -1, which std::uint8_t cannot hold");
+  EXPECT_EQ(error_of_get<unsigned>(std::int64_t{1} << 32U),
+            "limit: the value is 4294967296, which std::uint32_t cannot hold");
+  EXPECT_EQ(error_of_get<std::int64_t>(std::uint64_t{1} << 63U),
+            "limit: the value is 9223372036854775808, which std::int64_t cannot hold");
+  EXPECT_EQ(error_of_get<std::uint64_t>(BigInt{"10000000000000000"}),
+            "limit: the value is 0x10000000000000000, which std::uint64_t cannot hold");
+  EXPECT_EQ(error_of_get<std::uint64_t>(BigInt{"-8000000000000001"}),
+            "limit: the value is -0x8000000000000001, which std::uint64_t cannot hold");
+  EXPECT_EQ(error_of_get<float>(1e300), "limit: the value is 1e+300, which float cannot hold");
+  EXPECT_EQ(error_of_get<double>(BigInt{"1" + std::string(300, '0')}).substr(0, 22),
+            "limit: the value is 0x");
+  EXPECT_EQ(error_of_get<int>("x"), "wrong_type: the value is str, not int");
+  EXPECT_EQ(error_of_get<int>(1.0), "wrong_type: the value is float, not int");
+  EXPECT_EQ(error_of_get<int>(true), "wrong_type: the value is bool, not int");
+  EXPECT_EQ(error_of_get<bool>(1), "wrong_type: the value is int, not bool");
+  EXPECT_EQ(error_of_get<double>("1"), "wrong_type: the value is str, not float");
+  EXPECT_EQ(error_of_get<BigInt>(1), "wrong_type: the value is int, not an int beyond 64 bits");
+  EXPECT_EQ(error_of_get<Dict>(nullptr), "wrong_type: the value is null, not dict");
+}
+
+TEST(Conversions, IntegersAreFloatsWhereThoseAreWanted) {
+  EXPECT_EQ(Data(3).get<double>(), 3.0);
+  EXPECT_EQ(Data(3).get<float>(), 3.0F);
+  EXPECT_EQ(Data(std::numeric_limits<std::uint64_t>::max()).get<double>(), 0x1p64);
+  EXPECT_EQ(Data(BigInt{"-10000000000000000"}).get<double>(), -0x1p64);
+  EXPECT_EQ(Data(BigInt{"10000000000000801"}).get<double>(), 0x1.0000000000001p64);  // rounded
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(Data(-kInfinity).get<float>(), -std::numeric_limits<float>::infinity());
+  EXPECT_TRUE(std::isnan(Data(std::nan("")).get<float>()));
+}
+
+TEST(DataMoved, IsNull) {
+  Data from{{"a", {1, 2}}};
+  Data to = std::move(from);
+  EXPECT_EQ(from, Data());  // NOLINT(bugprone-use-after-move)
+  EXPECT_FALSE(from.is_dict());
+  to = std::move(from);
+  EXPECT_EQ(to, Data());
+  from = {1, 2};
+  Data& self = from;
+  from = std::move(self);
+  EXPECT_EQ(from, (Data{1, 2}));
+}
+
+TEST(DataTexts, MustNotBeNullPointers) {
+  const char* none = nullptr;
+  EXPECT_EQ(error_of([&] { static_cast<void>(Data(none)); }), "usage: a text is a null pointer");
+  EXPECT_EQ(error_of([&] { static_cast<void>(Value(none)); }), "usage: a text is a null pointer");
+  EXPECT_EQ(error_of([&] { static_cast<void>(Data::dict().at(none)); }),
+            "usage: a text is a null pointer");
 }
 
 TEST(DataLiterals, UnsignedIntegersBeyond63BitsAreBig) {
@@ -67,6 +147,9 @@ TEST(DataParts, ThatAreNotThereAreErrors) {
   EXPECT_THROW(static_cast<void>(dict.at(0)), WrongTypeError);
   const Data list{1, 2};
   EXPECT_THROW(static_cast<void>(list.at(2)), IndexOutOfRange);
+  EXPECT_THROW(static_cast<void>(list.at(-3)), IndexOutOfRange);
+  EXPECT_THROW(static_cast<void>(list.at(SIZE_MAX)), IndexOutOfRange);
+  EXPECT_EQ(list.at(-1), Data(2));
   EXPECT_THROW(static_cast<void>(list.at("a")), WrongTypeError);
   EXPECT_THROW(static_cast<void>(list.scalar()), WrongTypeError);
   EXPECT_THROW(static_cast<void>(Data(1).size()), WrongTypeError);

@@ -12,6 +12,7 @@
 #include <graven/graven.hpp>
 #include <gtest/gtest.h>
 
+#include "graph/error_of.hpp"
 #include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
@@ -75,6 +76,171 @@ TEST_F(Refs, LeadAnywhere) {
   EXPECT_EQ(db_["list"][1].as_list().size(), 1U);
   EXPECT_EQ(db_["a"].materialize(),
             Data({{"b", {{"text", "x"}, {"none", nullptr}}}, {long_key, {{"", 8}}}}));
+}
+
+TEST_F(Refs, ErrorsNameThePath) {
+  db_["a"] = {{"n", 300}, {"list", {1, {{"x/y", nullptr}}}}};
+  const auto get8 = [&] { (void)db_["a"]["n"].get<std::int8_t>(); };
+  EXPECT_EQ(error_of(get8), "limit: the value at 'a/n' is 300, which std::int8_t cannot hold");
+  EXPECT_EQ(error_of([&] { (void)db_["a"]["n"].get<std::string>(); }),
+            "wrong_type: the value at 'a/n' is int, not str");
+  EXPECT_EQ(error_of([&] { (void)db_["a"]["list"][1]["x/y"].as_list(); }),
+            "wrong_type: the value at 'a/list/1/x~1y' is null, not list");
+  EXPECT_EQ(error_of([&] { (void)db_["a"]["n"]["b"]["c"].value(); }),
+            "wrong_type: the value at 'a/n' is int, not dict");
+  EXPECT_EQ(error_of([&] { db_["a"]["list"]["b"] = 1; }),
+            "wrong_type: the value at 'a/list' is list, not dict");
+  EXPECT_EQ(error_of([&] { (void)db_["a"].as_dict()["list"][-2].get<bool>(); }),
+            "wrong_type: the value at 'list/-2' is int, not bool");
+  EXPECT_EQ(db_["a"]["list"][1]["x/y"].path(), "a/list/1/x~1y");
+}
+
+TEST_F(Refs, TakeIndexesOfAnyIntegerType) {
+  db_["list"] = {10, 11, 12};
+  const List list = db_["list"].as_list();
+  const std::size_t size = 1;
+  const unsigned char byte = 1;
+  for (const Value& value :
+       {list[1].value(), list[1U].value(), list[1L].value(), list[size].value(), list[byte].value(),
+        list[-2].value(), db_["list"][1U].value(), db_["list"][1LL].value(),
+        db_["list"][size].value(), db_["list"][std::int16_t{-2}].value(), list.at(size),
+        db_["list"].value()[size].value(), db_["list"].value()[-2].value()}) {
+    EXPECT_EQ(value, Value(11));
+  }
+  // Not the last: an index that is too large for a list is no negative one.
+  EXPECT_THROW((void)list[SIZE_MAX].value(), IndexOutOfRange);
+  EXPECT_THROW((void)list.at(SIZE_MAX), IndexOutOfRange);
+  EXPECT_THROW((void)db_["list"][SIZE_MAX].value(), IndexOutOfRange);
+  EXPECT_FALSE(db_["list"][SIZE_MAX].exists());
+}
+
+TEST_F(Refs, AnswersOutliveWhatGaveThem) {
+  db_["text"] = std::string(100, 'x');
+  db_["d"] = {{"k", std::string(100, 'y')}};
+  // Each range or reference is a temporary's, which is gone when it is used.
+  const Value::Variant& variant = db_["text"].value().variant();
+  EXPECT_EQ(std::get<std::string>(variant), std::string(100, 'x'));
+  const auto& entry = *db_["d"].as_dict().begin();
+  EXPECT_EQ(entry.second.get<std::string>(), std::string(100, 'y'));
+  std::string names;
+  for (const std::string& name :
+       db_.connection().execute("SELECT 1 AS a_rather_long_name_of_a_column, 2 AS b").columns()) {
+    names += name + " ";
+  }
+  EXPECT_EQ(names, "a_rather_long_name_of_a_column b ");
+  const std::string& name = Map(path_, {.name = "a_rather_long_name_of_a_map"}).name();
+  EXPECT_EQ(name, "a_rather_long_name_of_a_map");
+  std::size_t items = 0;
+  for (const Data::Item& item : db_["d"].materialize().container({0}).items) {
+    items += std::get<std::string>(item).size();
+  }
+  EXPECT_EQ(items, 100U);
+  const Data::Item& root = db_["text"].materialize().root();
+  EXPECT_EQ(std::get<std::string>(root), std::string(100, 'x'));
+}
+
+// NOLINTBEGIN(bugprone-use-after-move)
+template <class Handle, class... Calls>
+void expect_moved_from(Handle from, const Calls&... calls) {
+  const Handle to = std::move(from);
+  const std::string wanted = "usage: this handle was moved from and stands for nothing";
+  for (const std::string& error : {error_of([&] { calls(from); })...}) {
+    EXPECT_EQ(error.substr(0, wanted.size()), wanted);
+  }
+}
+
+TEST_F(Refs, HandlesThatWereMovedFromSaySo) {
+  db_["d"] = {{"k", 1}};
+  db_["l"] = {1, 2};
+  const auto node = [&](const auto& handle) {
+    expect_moved_from(
+        handle, [](auto& h) { (void)h.uid(); }, [](auto& h) { (void)h.kind(); },
+        [](auto& h) { (void)h.refcount(); }, [](auto& h) { (void)h.backrefs(); },
+        [](auto& h) { (void)h.materialize(); }, [](auto& h) { (void)h.repr(); },
+        [](auto& h) { (void)h.exists(); }, [](auto& h) { (void)h.pin(); },
+        [](auto& h) { (void)h.size(); }, [](auto& h) { h.clear(); },
+        [](auto& h) { (void)h.begin(); }, [&](auto& h) { db_["x"] = h; },
+        [&](auto& h) {
+          db_["x"] = {1, h};
+        },
+        [&](auto& h) { (void)db_.why_alive(h); });
+  };
+  node(db_["d"].as_dict());
+  node(db_["l"].as_list());
+  expect_moved_from(
+      db_["d"].as_dict(), [](Dict& d) { (void)d["k"]; }, [](Dict& d) { (void)d.get("k"); },
+      [](Dict& d) { (void)d.at("k"); }, [](Dict& d) { (void)d.contains("k"); },
+      [](Dict& d) { d.set("k", 1); }, [](Dict& d) { (void)d.erase("k"); },
+      [](Dict& d) { (void)d.pop("k"); }, [](Dict& d) { (void)d.keys(); },
+      [](Dict& d) {
+        d.update({{"k", 1}});
+      },
+      [](Dict& d) { (void)d.setdefault("k", 1); });
+  expect_moved_from(
+      db_["l"].as_list(), [](List& l) { (void)l[0]; }, [](List& l) { (void)l.at(0); },
+      [](List& l) { l.push_back(1); }, [](List& l) { (void)l.pop(); }, [](List& l) { l.erase(0); },
+      [](List& l) { (void)l.slice(0, 1); }, [](List& l) { l.insert(0, 1); });
+  expect_moved_from(
+      db_["d"]["k"], [](Ref& r) { (void)r.value(); }, [](Ref& r) { (void)r.get<int>(); },
+      [](Ref& r) { r = 1; }, [](Ref& r) { (void)r.exists(); }, [](Ref& r) { (void)r.erase(); },
+      [](Ref& r) { (void)r["x"].value(); }, [](Ref& r) { (void)r.materialize(); });
+  expect_moved_from(
+      Database(path_), [](Database& d) { (void)d.root(); }, [](Database& d) { d["a"] = 1; },
+      [](Database& d) { (void)d["a"].value(); }, [](Database& d) { d.transaction([] {}); },
+      [](Database& d) { (void)d.snapshot(); }, [](Database& d) { (void)d.stats(); },
+      [](Database& d) { (void)d.name(); }, [](Database& d) { d.close(); },
+      [](Database& d) { (void)d.check(); }, [](Database& d) { (void)d.incr("n"); });
+  expect_moved_from(
+      Map(path_), [](Map& m) { (void)m.get("a"); }, [](Map& m) { m.set("a", 1); },
+      [](Map& m) { (void)m.size(); }, [](Map& m) { (void)m.name(); }, [](Map& m) { m.close(); },
+      [](Map& m) { (void)m.cursor(); });
+  expect_moved_from(
+      db_.snapshot(), [](Snapshot& s) { (void)s.root(); }, [](Snapshot& s) { (void)s["d"]; },
+      [](Snapshot& s) { s.close(); });
+  expect_moved_from(
+      db_.transactor(), [](Transactor& t) { (void)t.root(); }, [](Transactor& t) { t.watch(); },
+      [](Transactor& t) { (void)t.execute(); });
+  expect_moved_from(
+      db_.connection(), [](SqlConnection& s) { s.execute("SELECT 1"); },
+      [](SqlConnection& s) { s.commit(); });
+  expect_moved_from(
+      db_.connection().execute("SELECT 1"), [](SqlCursor& c) { (void)c.next(); },
+      [](SqlCursor& c) { (void)c.columns(); }, [](SqlCursor& c) { (void)c.all(); });
+  expect_moved_from(
+      Watch(db_, "d"), [](Watch& w) { (void)w.next(std::chrono::milliseconds(0)); },
+      [](Watch& w) { w.stop(); });
+  // What cannot throw does nothing.
+  Database gone(path_);
+  const Database there = std::move(gone);
+  EXPECT_TRUE(gone.closed());
+  SqlConnection sql = db_.connection();
+  const SqlConnection other = std::move(sql);
+  sql.close();
+  Dict dict = db_["d"].as_dict();
+  const Dict kept = std::move(dict);
+  EXPECT_FALSE(dict == kept);
+  EXPECT_TRUE(dict == dict);
+  EXPECT_FALSE(Value(dict) == Value(kept));
+  dict = kept;
+  EXPECT_EQ(dict.size(), 1U);
+  EXPECT_TRUE(db_.check().ok());
+}
+// NOLINTEND(bugprone-use-after-move)
+
+TEST_F(Refs, ArePlacesThatDoNotExchangeTheirNames) {
+  static_assert(std::is_move_constructible_v<Ref> && std::is_copy_constructible_v<Ref>);
+  db_["a"] = 1;
+  db_["b"] = {{"x", 2}};
+  db_["a"] = db_["b"];
+  EXPECT_EQ(db_["a"].value(), db_["b"].value());
+  const Ref place = db_["a"];
+  place = 5;
+  place = db_["b"].value();
+  EXPECT_EQ(db_["a"]["x"].get<int>(), 2);
+  db_["a"] = {db_["b"]};
+  EXPECT_EQ(db_["a"].as_list().size(), 1U);
+  db_["a"] = {};
+  EXPECT_TRUE(db_["a"].value().is_null());
 }
 
 TEST_F(Refs, GoTheirWayAnewEachTime) {

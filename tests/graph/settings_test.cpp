@@ -123,6 +123,34 @@ TEST_F(Environment, NamesTheStoreAndItsSettings) {
   EXPECT_EQ(Database(folder / "e.db")["a"].get<int>(), 1);
 }
 
+TEST_F(Environment, AnErrorDoesNotShowItsPassword) {
+  for (const char* url :
+       {"postgres://ada:hunter2@db/shop", "sqlite:///e.db?password=hunter2", "redis://:hunter2@h",
+        "sqlite://ada:hunter2@host/e.db?mode=ro", "libsql://host?authToken=hunter2"}) {
+    set("DATABASE_URL", url);
+    const std::string message = message_of([] { (void)open_from_environment(); });
+    EXPECT_NE(message.find("cannot open"), std::string::npos) << message;
+    EXPECT_EQ(message.find("hunter2"), std::string::npos) << message;
+    EXPECT_EQ(message_of([&] { const Map map(url); }).find("hunter2"), std::string::npos);
+  }
+}
+
+TEST(Redacted, HidesSecretsAndNothingElse) {
+  for (const char* shown :
+       {"", "state.db", "/a/b@c.db", "sqlite:///a@b.db?mode=ro", "sqlite:////x/y.db", "memory://",
+        "postgres://host:5432/db?user=ada", "a b?c&d;e#f", "sqlite:///"}) {
+    EXPECT_EQ(redacted(shown), shown);
+  }
+  EXPECT_EQ(redacted("postgres://ada:pw@host/db"), "postgres://***@host/db");
+  EXPECT_EQ(redacted("postgres://token@host"), "postgres://***@host");
+  EXPECT_EQ(redacted("postgres://a:p@s/s?w@host/db?x=1"), "postgres://***@host/db?x=1");
+  EXPECT_EQ(redacted("x://h?a=1&Password=p&b=2;pwd=q#token=r"),
+            "x://h?a=1&Password=***&b=2;pwd=***#token=***");
+  EXPECT_EQ(redacted("host=db user=ada password=p dbname=x"),
+            "host=db user=ada password=*** dbname=x");
+  EXPECT_EQ(redacted("x://h?p%61ss=1&pass%=2&=3&key"), "x://h?p%61ss=***&pass%=***&=3&key");
+}
+
 TEST_F(Environment, IsLeftAloneWhereAPathIsGivenAndOverruledByTheUrl) {
   set("DB_POOL_SIZE", "nonsense");
   Database{folder / "e.db"}["a"] = 1;

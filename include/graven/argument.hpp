@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// What calls take as keys, names and indexes. C++ converts nearly everything into nearly
+// everything: a literal 0 into a key, 'a' into an index, 2.5 into 2. Text and ListIndex take what
+// is meant and nothing else; the rest is refused by the compiler, in one line that says so:
+//
+//     dict[0]        use of deleted function … requires GravenWantsTextNot<T> [with T = int]
+//     list.at(2.5)   use of deleted function … requires GravenWantsAnIndexNot<T> [with T = double]
+//
+// A Text is a view, like std::string_view: what it shows must live as long as the call. Values.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace graven {
+
+namespace detail {
+
+template <class T, class... U>
+concept OneOf = (std::same_as<T, U> || ...);
+
+/// Integers of up to 64 bits. A character is none: 'a' may mean a text as well.
+template <class T>
+concept Integer = std::integral<T> && sizeof(T) <= sizeof(std::int64_t) &&
+                  !OneOf<T, bool, char, wchar_t, char8_t, char16_t, char32_t>;
+
+/// Classes that convert to std::string_view: std::string, std::string_view, others' texts.
+template <class T>
+concept TextClass = std::is_class_v<T> && std::convertible_to<const T&, std::string_view>;
+
+/// Literals, const char* and char*, which end with a NUL.
+template <class T>
+concept CText = std::same_as < std::remove_const_t<std::remove_pointer_t<std::decay_t<T>>>,
+char > &&std::is_pointer_v<std::decay_t<T>>;
+
+[[noreturn]] void throw_null_text();
+
+/// For assertions about what must not be instantiated.
+template <class>
+inline constexpr bool kNever = false;
+
+}  // namespace detail
+
+template <class T>
+concept GravenWantsTextNot = !detail::TextClass<T> && !detail::CText<T>;
+
+template <class T>
+concept GravenWantsAnIndexNot = !detail::Integer<T>;
+
+/// A key, a name or a path as an argument: a std::string, a std::string_view, a literal, or a class
+/// that converts to std::string_view. UsageError for a null pointer.
+class Text : public std::string_view {
+ public:
+  constexpr Text() noexcept = default;
+  constexpr Text(const char* text) : std::string_view(checked(text)) {}
+  template <detail::TextClass T>
+  constexpr Text(const T& text) : std::string_view(text) {}
+  template <class T>
+  Text(const T&) requires GravenWantsTextNot<T>
+  = delete;
+
+ private:
+  static constexpr const char* checked(const char* text) {
+    if (text == nullptr) detail::throw_null_text();
+    return text;
+  }
+};
+
+/// An index as an argument: of any integer type, negative ones count from the end.
+class ListIndex {
+ public:
+  template <detail::Integer T>
+  constexpr ListIndex(T index) noexcept
+      : index_(std::in_range<std::int64_t>(index) ? static_cast<std::int64_t>(index)
+                                                  : std::numeric_limits<std::int64_t>::max()) {}
+  template <class T>
+  ListIndex(const T&) requires GravenWantsAnIndexNot<T>
+  = delete;
+  constexpr operator std::int64_t() const noexcept { return index_; }
+
+ private:
+  std::int64_t index_;  // one too large for it is in no list either
+};
+
+}  // namespace graven

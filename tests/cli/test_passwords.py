@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""No verb shows the password of a URL, wherever in it that stands, also where the URL is wrong."""
+
+import os
+import subprocess
+
+import pytest
+
+SECRET = "hunter2"
+URLS = [
+    f"postgres://ada:{SECRET}@db.example/shop",
+    f"postgres://{SECRET}@db.example/shop",
+    f"postgres://ada:{SECRET}/x@y?z@db.example/shop",
+    f"redis://:{SECRET}@db.example:6379/0?ssl=on",
+    f"sqlite://ada:{SECRET}@host/state.db",
+    f"sqlite:///state.db?password={SECRET}",
+    f"sqlite:///state.db?mode=zz&authToken={SECRET}",
+    f"sqlite:///state.db?PASSWORD={SECRET}&mode=ro",
+    f"sqlite:///state.db?p%61ssword={SECRET}",
+    f"sqlite:///state.db?mode=%zz&secret_key={SECRET}",
+    f"libsql://ada:{SECRET}@host?authToken={SECRET}",
+    f"memory://ada:{SECRET}@host",
+]
+VERBS = [
+    ("get",),
+    ("ls",),
+    ("set", "a", "1"),
+    ("check",),
+    ("stats",),
+    ("doctor",),
+    ("repair", "--dry-run"),
+    ("maintenance",),
+    ("backup", "copy.db"),
+    ("serve", "--port", "0"),
+    ("watch", "--timeout", "0"),
+]
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_errors_of_verbs(graven, url):
+    for verb, *rest in VERBS:
+        out, err = graven.both(verb, url, *rest, status=None)
+        assert err, (verb, out)
+        assert SECRET not in out + err, (verb, err)
+
+
+def test_the_rest_of_a_url_is_shown(graven):
+    error = graven.error("get", f"postgres://ada:{SECRET}@db.example/shop?sslmode=on&pwd={SECRET}")
+    assert "postgres://***@db.example/shop?sslmode=on&pwd=***" in error
+
+
+def test_restore_into_a_url(graven):
+    graven.set("a", "1")
+    graven.run("backup", "state.db", "copy.db")
+    assert SECRET not in graven.error("restore", "copy.db", f"postgres://ada:{SECRET}@h/x")
+
+
+def test_a_completion_of_keys_says_nothing(graven):
+    environment = {**os.environ, "DATABASE_URL": URLS[0]}
+    done = subprocess.run(
+        [graven.program, "get", "missing.db"],
+        cwd=graven.folder,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode != 0 and SECRET not in done.stdout + done.stderr
