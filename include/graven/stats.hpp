@@ -94,6 +94,7 @@ struct BusyStats {
 struct FileStats {
   std::string name{};
   bool read_only = false;        ///< as this process has it open
+  bool readable = true;          ///< whether looking at it just now worked; if not, zeros follow
   std::uint64_t size_bytes = 0;  ///< of the database and its WAL
   std::uint64_t wal_bytes = 0;
   std::uint64_t page_bytes = 0;  ///< of one page

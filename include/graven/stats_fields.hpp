@@ -86,6 +86,7 @@ template <class Visit>
 void each_field(const FileStats& of, const Visit& visit) {
   visit("name", of.name);
   visit("read_only", of.read_only);
+  visit("readable", of.readable);
   visit("size_bytes", of.size_bytes);
   visit("wal_bytes", of.wal_bytes);
   visit("page_bytes", of.page_bytes);

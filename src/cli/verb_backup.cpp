@@ -4,7 +4,7 @@
 // maintenance. The main thread's.
 //
 // Always holds: a scheduled backup deletes only files it could have made itself, named after
-// the database and a moment, and only once the new one is in its place.
+// the store and a moment, and only once the new one is in its place.
 #include <dirent.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <memory>
@@ -103,6 +104,17 @@ std::string stem_of(const std::string& file) {
   return name;
 }
 
+/// "state-1f6a0c93": other stores have other names, also those called the same in another folder,
+/// on another machine, and copies.
+std::string name_of(const Database& db, const std::string& file) {
+  const std::unique_ptr<char, void (*)(void*)> path(::realpath(file.c_str(), nullptr), &std::free);
+  std::uint32_t hash = 2166136261U;  // FNV-1a: the same in every release
+  for (const char c : db.store_id() + (path ? path.get() : file.c_str())) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  }
+  return fmt::format("{}-{:08x}", stem_of(file), hash);
+}
+
 constexpr std::string_view kMoment = "00000000T000000Z";
 
 /// In UTC, so that names sort by time.
@@ -114,9 +126,9 @@ std::string moment_now() {
                      utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
 }
 
-/// Whether a name is "<stem>-<moment>.db".
-bool is_scheduled(std::string_view name, const std::string& stem) {
-  const std::string start = stem + "-";
+/// Whether a name is "<name of the store>-<moment>.db".
+bool is_scheduled(std::string_view name, const std::string& store) {
+  const std::string start = store + "-";
   if (!name.starts_with(start) || !name.ends_with(".db")) return false;
   name.remove_prefix(start.size());
   name.remove_suffix(3);
@@ -126,12 +138,12 @@ bool is_scheduled(std::string_view name, const std::string& stem) {
 }
 
 /// Deletes all but the newest `keep`.
-void retain(const std::string& folder, const std::string& stem, std::uint64_t keep, bool json) {
+void retain(const std::string& folder, const std::string& store, std::uint64_t keep, bool json) {
   std::vector<std::string> names;
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
   if (!entries) return;
   while (const dirent* entry = ::readdir(entries.get())) {
-    if (is_scheduled(entry->d_name, stem)) names.emplace_back(entry->d_name);
+    if (is_scheduled(entry->d_name, store)) names.emplace_back(entry->d_name);
   }
   std::sort(names.begin(), names.end());
   for (std::size_t i = 0; i + keep < names.size(); ++i) {
@@ -150,7 +162,7 @@ int run_scheduled(const BackupVerb& options) {
   if (::stat(options.target.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
     throw UsageError(options.target + " is no folder; with --every give one that is there");
   }
-  const std::string stem = stem_of(file_of(options.where.database));
+  const std::string file = file_of(options.where.database);
   const auto every =
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.every));
   for (Clock::time_point next = Clock::now() + every;; next += every) {
@@ -158,10 +170,11 @@ int run_scheduled(const BackupVerb& options) {
       // Opened for each: in between nothing of it is held.
       const Database db = open_database(options.where, Access::kRead);
       const Stopwatch watch;
-      const std::string target = fmt::format("{}/{}-{}.db", options.target, stem, moment_now());
+      const std::string store = name_of(db, file);
+      const std::string target = fmt::format("{}/{}-{}.db", options.target, store, moment_now());
       const BackupReport report = back_up(db, target, false);
       tell(report, watch.seconds(), options.json);
-      retain(options.target, stem, options.keep, options.json);
+      retain(options.target, store, options.keep, options.json);
     } catch (const Interrupted&) {
       return kDone;  // as asked to
     } catch (const Error& error) {
@@ -186,7 +199,7 @@ int run_backup(const BackupVerb& options) {
 int run_restore(const RestoreVerb& options) {
   const InterruptGuard guard;
   const std::string path = file_of(options.database);
-  if (path.empty()) throw UsageError(options.database + " names no file");
+  if (path.empty()) throw UsageError(redacted(options.database) + " names no file");
   const Stopwatch watch;
   BackupReport report;
   {
@@ -214,8 +227,8 @@ int run_maintenance(const MaintenanceOptions& options) {
     return kDone;
   }
   Output out;
-  out.line(fmt::format("{}: {} before, {} now", options.where.database, human_bytes(before),
-                       human_bytes(after)));
+  out.line(fmt::format("{}: {} before, {} now", redacted(options.where.database),
+                       human_bytes(before), human_bytes(after)));
   out.flush();
   return kDone;
 }

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -130,6 +131,8 @@ std::string plain_response(int status, const char* reason) {
          std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" + body;
 }
 
+}  // namespace
+
 bool is_loopback(const std::string& host) {
   in_addr four{};
   in6_addr six{};
@@ -137,6 +140,8 @@ bool is_loopback(const std::string& host) {
   if (::inet_pton(AF_INET, host.c_str(), &four) == 1) return ntohl(four.s_addr) >> 24U == 127;
   return ::inet_pton(AF_INET6, host.c_str(), &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
+
+namespace {
 
 /// The host of a Host header, without port and brackets.
 std::string host_of(const std::string& value) {
@@ -172,6 +177,12 @@ class Http::Server final : public httplib::Server {
       answer(request, response);
       return HandlerResponse::Handled;
     });
+    // Not as cpp-httplib would have it: a port that two may share answers for either by turns.
+    set_socket_options([](socket_t socket) {
+      const int yes = 1;
+      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    });
+    errno = 0;
     port_ = options_.port;
     if (port_ == 0) {
       port_ = bind_to_any_port(options_.host);
@@ -179,8 +190,15 @@ class Http::Server final : public httplib::Server {
       port_ = -1;
     }
     if (port_ < 0) {
-      throw UsageError("cannot listen on " + options_.host + " port " +
-                       std::to_string(options_.port) + ": " + std::strerror(errno));
+      const int why = errno;
+      const std::string where = options_.host + " port " + std::to_string(options_.port);
+      if (why == EADDRINUSE) {
+        throw UsageError("cannot listen on " + where +
+                         ": another program does, perhaps another graven serve; give another "
+                         "--port, or 0 for any that is free");
+      }
+      throw UsageError("cannot listen on " + where + ": " +
+                       (why != 0 ? std::strerror(why) : "it is no address of this machine"));
     }
     ::listen(svr_sock_, kBacklog);  // again: cpp-httplib lets five wait, and the next for a second
   }

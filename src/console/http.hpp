@@ -30,6 +30,9 @@ struct Answer {
   std::string body{};
 };
 
+/// Whether only this machine reaches an address, given as --host is.
+bool is_loopback(const std::string& host);
+
 class Http {
  public:
   /// Answers a path; `verbose` where the query says so. Status 404 for an unknown one.

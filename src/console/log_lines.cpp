@@ -4,10 +4,10 @@
 #include "console/log_lines.hpp"
 
 #include <graven/error.hpp>
-#include <graven/log.hpp>
 
 #include <array>
 #include <memory>
+#include <utility>
 
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -42,19 +42,24 @@ LogLevel parse(const std::string& text) {
 
 }  // namespace
 
-LogLines::LogLines(const std::string& level) {
+LogLines::LogLines(const std::string& level) : level_(parse(level)) {
   const auto logger =
       std::make_shared<spdlog::logger>("graven", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_level(spdlog::level::trace);  // what comes is wanted
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   logger->flush_on(spdlog::level::trace);
-  set_log_sink(
-      [logger](const LogRecord& record) {
-        logger->log(to_spdlog(record.level), "{}", to_string(record));
-      },
-      parse(level));
+  sink_ = [logger](const LogRecord& record) {
+    logger->log(to_spdlog(record.level), "{}", to_string(record));
+  };
+  set_log_sink(sink_, level_);
 }
 
 LogLines::~LogLines() { set_log_sink({}); }
+
+void LogLines::warn(std::string_view event, std::string what) const {
+  if (level_ > LogLevel::kWarning) return;
+  const std::array<LogField, 1> fields{{{.key = "what", .value = std::move(what)}}};
+  sink_({.level = LogLevel::kWarning, .event = event, .fields = fields});
+}
 
 }  // namespace graven::console

@@ -6,6 +6,9 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+
+#include <graven/log.hpp>
 
 namespace graven::console {
 
@@ -14,8 +17,14 @@ class LogLines {
   /// From "debug", "info", "warning", "error" on; "off": nothing. UsageError for another.
   explicit LogLines(const std::string& level);
   ~LogLines();
+  /// A line of this program's own, if warnings are wanted.
+  void warn(std::string_view event, std::string what) const;
   LogLines(const LogLines&) = delete;
   LogLines& operator=(const LogLines&) = delete;
+
+ private:
+  LogLevel level_;
+  LogSink sink_;
 };
 
 }  // namespace graven::console

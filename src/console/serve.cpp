@@ -8,41 +8,19 @@
 #include <fmt/format.h>
 
 #include <csignal>
-#include <cstring>
 
 #include <atomic>
-#include <fstream>
-#include <iterator>
 #include <thread>
 #include <vector>
 
 #include "console/log_lines.hpp"
 #include "console/status.hpp"
+#include "console/token.hpp"
 
 namespace graven::console {
 namespace {
 
-constexpr std::size_t kShortestToken = 16;
 constexpr const char* kExposition = "text/plain; version=0.0.4; charset=utf-8";
-
-std::string read_token(const std::string& file) {
-  if (file.empty()) return {};
-  std::ifstream in(file, std::ios::binary);
-  std::string token{std::istreambuf_iterator<char>(in), {}};
-  if (!in.good() && !in.eof()) {
-    throw UnavailableError("cannot read the token file " + file + ": " + std::strerror(errno));
-  }
-  constexpr const char* kWhite = " \t\r\n";
-  token.erase(0, std::min(token.size(), token.find_first_not_of(kWhite)));
-  token.erase(token.find_last_not_of(kWhite) + 1);
-  if (token.size() < kShortestToken) {
-    throw UsageError(
-        fmt::format("the token in {} is shorter than {} characters; make one with "
-                    "'openssl rand -hex 32'",
-                    file, kShortestToken));
-  }
-  return token;
-}
 
 Answer readiness(const Database& db, const ServeOptions& options, bool verbose) {
   const std::vector<Check> checks = check_readiness(db, options.path, options.limits);
@@ -60,7 +38,9 @@ Answer readiness(const Database& db, const ServeOptions& options, bool verbose) 
 
 Answer answer_to(const std::string& path, bool verbose, const Database& db,
                  const ServeOptions& options) {
-  if (path == "/healthz") return {.body = "alive\n"};
+  if (path == "/healthz") {
+    return {.body = db.stats().file.readable ? "alive\n" : "alive, but the store cannot be read\n"};
+  }
   if (path == "/metrics") return {.type = kExposition, .body = db.metrics()};
   if (path == "/readyz") return readiness(db, options, verbose);
   if (path == "/status") {
@@ -70,12 +50,18 @@ Answer answer_to(const std::string& path, bool verbose, const Database& db,
 }
 
 /// SIGINT, SIGTERM and SIGHUP are for wait() as long as this lives; threads started meanwhile
-/// never get them.
+/// never get them. One that is ignored (nohup) stays so.
 class EndSignals {
  public:
   EndSignals() {
     sigemptyset(&signals_);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals_, signal);
+    sigaddset(&signals_, SIGTERM);
+    for (const int signal : {SIGINT, SIGHUP}) {
+      struct sigaction now {};
+      if (::sigaction(signal, nullptr, &now) != 0 || now.sa_handler != SIG_IGN) {
+        sigaddset(&signals_, signal);
+      }
+    }
     pthread_sigmask(SIG_BLOCK, &signals_, &before_);
   }
   ~EndSignals() {
@@ -93,7 +79,7 @@ class EndSignals {
     sigwait(&signals_, &signal);
   }
   /// Ends wait() from another thread.
-  void raise() const { pthread_kill(waiter_, SIGHUP); }
+  void raise() const { pthread_kill(waiter_, SIGTERM); }
 
  private:
   sigset_t signals_{};
@@ -107,11 +93,17 @@ void serve(const ServeOptions& options, const std::function<Database()>& open) {
   const EndSignals signals;
   const LogLines log(options.log_level);
   HttpOptions http = options.http;
-  http.token = read_token(options.token_file);
+  http.token = read_token(options.token_file, log);
   const Database db = open();
   Http server(http, [&](const std::string& path, bool verbose) {
     return answer_to(path, verbose, db, options);
   });
+  if (http.tls_cert.empty() && !is_loopback(http.host)) {
+    log.warn("no_tls", "the token and all figures go unencrypted over the network from " +
+                           http.host +
+                           ": give --tls-cert and --tls-key, or put it behind "
+                           "something that has TLS");
+  }
   std::atomic<bool> asked{false};
   std::atomic<bool> ended{false};
   std::thread serving([&] {

@@ -26,7 +26,8 @@ struct ServeOptions {
   std::function<void(const std::string&)> listening{};
 };
 
-/// Opens by `open` what it serves. Returns after SIGINT, SIGTERM or SIGHUP.
+/// Opens by `open` what it serves. Returns after SIGTERM, and after SIGINT or SIGHUP where those
+/// are not ignored.
 void serve(const ServeOptions& options, const std::function<Database()>& open);
 
 }  // namespace graven::console

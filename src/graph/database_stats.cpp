@@ -124,6 +124,8 @@ void expose_file(Exposition& out, const Stats& stats) {
               "Commits of all processes since the first of them opened the file.", file.commits);
   out.gauge("graven_file_read_only", "Whether this process has it open read-only.",
             std::uint64_t{file.read_only});
+  out.gauge("graven_file_readable", "Whether looking at the file worked.",
+            std::uint64_t{file.readable});
   out.gauge("graven_owners", "Processes that hold dicts and lists nothing links any more.",
             stats.process.owners);
   constexpr std::string_view kErrors = "graven_errors_total";

@@ -4,7 +4,9 @@
 #include <graven/error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <string_view>
 #include <utility>
 
 #include "sqlite/copy.hpp"
@@ -179,6 +181,20 @@ std::uint64_t SqliteBackend::size_on_disk() const {
   return file_state(target_.path).size + file_state(target_.path + "-wal").size;
 }
 
+/// CorruptionError where the file itself, not what is cached of it, begins like none of SQLite's.
+void check_beginning(const Connection& connection, const std::string& name) {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(connection.handle(), "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (file == nullptr || file->pMethods == nullptr) return;
+  constexpr std::string_view kMagic("SQLite format 3", 16);
+  std::array<char, kMagic.size()> found{};
+  const int code = file->pMethods->xRead(file, found.data(), found.size(), 0);
+  if (code == SQLITE_IOERR_SHORT_READ) return;  // new: all of it is in the WAL
+  if (code != SQLITE_OK || std::string_view(found.data(), found.size()) != kMagic) {
+    throw CorruptionError(name + " does not begin as a SQLite database does: run 'graven check'");
+  }
+}
+
 /// What the pools tell of themselves.
 PoolStats pool_stats(const char* name, const Pool& pool) {
   PoolFigures figures = pool.figures();
@@ -206,10 +222,15 @@ store::BackendStats SqliteBackend::stats() {
   }
   try {
     const Lease lease = readers_.lease(std::chrono::steady_clock::now(), "a look at the file");
+    check_beginning(*lease, target_.name);
     stats.file.page_bytes = static_cast<std::uint64_t>(lease->integer("PRAGMA page_size"));
     stats.file.free_pages = static_cast<std::uint64_t>(lease->integer("PRAGMA freelist_count"));
+    (void)lease->integer(
+        "SELECT count(*) FROM (SELECT id FROM main.node ORDER BY id DESC LIMIT 1)");
   } catch (const BusyError&) {
     // Every connection is in use, or the file is locked just now: who only looks does not wait.
+  } catch (const Error&) {
+    stats.file.readable = false;  // what is known of it otherwise is wanted all the more
   }
   stats.reads = traffic_.reads.snapshot();
   stats.checkpoints = {traffic_.counts.sum(Traffic::Event::kIncompleteCheckpoint),

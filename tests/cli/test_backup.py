@@ -79,7 +79,11 @@ def test_a_database_in_use_is_not_replaced(filled):
 def test_scheduled(filled):
     folder = filled.folder / "backups"
     folder.mkdir()
-    for name in ("state-20010101T000000Z.db", "state-kept.db", "other-20010101T000000Z.db"):
+    others = {
+        *("state-20010101T000000Z.db", "state-kept.db", "other-20010101T000000Z.db"),
+        "state-00000000-20010101T000000Z.db",
+    }
+    for name in others:
         (folder / name).write_text("")
     backup = filled.start(
         *("backup", "state.db", "backups", "--every", "1.1s", "--keep", "2", "--json"), stdout=-1
@@ -94,13 +98,46 @@ def test_scheduled(filled):
         assert backup.wait(10) == 0
         backup.stdout.close()
     assert len(set(made)) == 4
-    assert all(re.fullmatch(r"state-\d{8}T\d{6}Z\.db", os.path.basename(name)) for name in made)
-    left = [name for name in names_in(folder) if re.match(r"state-\d", name)]
+    wanted = re.compile(r"(state-[0-9a-f]{8})-\d{8}T\d{6}Z\.db")
+    assert len({wanted.fullmatch(os.path.basename(name)).group(1) for name in made}) == 1
+    left = [name for name in names_in(folder) if wanted.fullmatch(name) and name not in others]
     assert left == [os.path.basename(name) for name in made[-2:]]
     # What it did not make it leaves alone.
-    assert {"state-kept.db", "other-20010101T000000Z.db"} < set(names_in(folder))
+    assert others < set(names_in(folder))
     filled.run("restore", made[-1], "state.db")
     assert filled.get("step") == 2
+
+
+def test_stores_of_one_name_share_a_folder(filled):
+    folder = filled.folder / "backups"
+    folder.mkdir()
+    stores = []
+    for number in range(3):
+        place = filled.folder / f"place{number}"
+        place.mkdir()
+        stores.append(str(place / "state.db"))
+        if number < 2:
+            filled.run("set", stores[-1], "which", str(number))
+        else:
+            filled.run("backup", stores[0], stores[-1])  # the same store, elsewhere
+            filled.run("set", stores[-1], "which", str(number))
+    running = [
+        filled.start(*("backup", each, "backups", "--every", "1.1s", "--keep", "1"), stdout=-1)
+        for each in stores
+    ]
+    try:
+        for each in running:
+            for _ in range(2):
+                each.stdout.readline()
+    finally:
+        for each in running:
+            each.send_signal(signal.SIGTERM)
+            assert each.wait(10) == 0
+            each.stdout.close()
+    kept = {}
+    for name in names_in(folder):
+        kept[json.loads(filled.run("get", f"backups/{name}", "which"))] = name
+    assert sorted(kept) == [0, 1, 2], kept
 
 
 def test_a_schedule_goes_on_after_a_failure(filled):

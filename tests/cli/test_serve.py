@@ -31,9 +31,9 @@ PROMPT = 4.0  # seconds: sooner than a request's time limit of 5 s ends anything
 
 
 class Serving:
-    def __init__(self, graven, *options: str) -> None:
+    def __init__(self, graven, *options: str, on_port: int = 0) -> None:
         self.process = graven.start(
-            "serve", "state.db", "--port", "0", *options, stdout=-1, stderr=-1
+            "serve", "state.db", "--port", str(on_port), *options, stdout=-1, stderr=-1
         )
         line = self.process.stdout.readline().decode().strip()
         if not line:
@@ -130,6 +130,37 @@ def test_ends_at_once_also_with_clients_about(serve, with_signal):
         client.sendall(b"GET /metrics HTT")
         time.sleep(0.1)
         assert server.end(with_signal)[0] < PROMPT
+
+
+def test_what_was_ignored_stays_ignored(filled):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        server = Serving(filled)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    for _ in range(3):
+        server.process.send_signal(signal.SIGHUP)
+        assert server.get("/healthz")[0] == 200
+    assert server.end(signal.SIGTERM)[0] < PROMPT
+
+
+def test_a_damaged_file_is_told_by_what_watches_it(serve, filled):
+    server = serve()
+    gauge = 'graven_file_readable{store="state.db"} '
+    assert gauge + "1" in server.get("/metrics")[1]
+    with (filled.folder / "state.db").open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        file.write(b"\xa5" * size)
+    (filled.folder / "state.db-wal").write_bytes(b"\x5a" * 100_000)
+    status, text, _ = server.get("/metrics")
+    assert status == 200 and gauge + "0" in text, text
+    assert "graven_build_info" in text and "graven_errors_total" in text
+    assert server.get("/status")[0] == 200
+    assert server.get("/healthz")[:2] == (200, "alive, but the store cannot be read\n")
+    status, text, _ = server.get("/readyz")
+    assert status == 503 and "[FAILED] read: " in text
+    server.end()
 
 
 def test_not_ready(serve, filled):
@@ -254,6 +285,7 @@ def test_another_address_needs_a_token(filled):
 def token_file(folder: Path, text: str = TOKEN + "\n") -> str:
     path = folder / "token"
     path.write_text(text)
+    path.chmod(0o600)
     return str(path)
 
 
@@ -275,6 +307,34 @@ def test_tokens_that_are_none(filled):
         "serve", "state.db", "--token-file", token_file(filled.folder, "short")
     )
     assert "cannot read" in filled.error("serve", "state.db", "--token-file", "missing")
+    assert "cannot read" in filled.error("serve", "state.db", "--token-file", ".")
+    for endless in ("/dev/zero", token_file(filled.folder, "x" * 5000)):
+        assert "no token file" in filled.error("serve", "state.db", "--token-file", endless)
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_token_file_that_others_can_write(filled, mode):
+    path = token_file(filled.folder)
+    os.chmod(path, mode)
+    assert "others can write" in filled.error("serve", "state.db", "--token-file", path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o644, 0o604])
+def test_a_token_file_that_others_can_read(serve, filled, mode):
+    path = token_file(filled.folder)
+    os.chmod(path, mode)
+    errors = serve("--token-file", path).end()[1]
+    assert re.search(r" warning token_file .*others can read", errors), errors
+    errors = serve("--token-file", path, "--log-level", "error").end()[1]
+    assert errors == ""
+
+
+def test_a_network_without_tls_is_warned_of(serve, filled):
+    path = token_file(filled.folder)
+    errors = serve("--host", "0.0.0.0", "--token-file", path).end()[1]
+    assert re.search(r" warning no_tls .*unencrypted", errors), errors
+    assert TOKEN not in errors
+    assert serve("--token-file", path).end()[1] == ""
 
 
 def test_without_a_token_a_name_that_is_not_this_machines_gets_nothing(serve):
@@ -289,12 +349,24 @@ def test_ports_and_files_that_cannot_be_used(filled):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         error = filled.error("serve", "state.db", "--port", str(taken.getsockname()[1]))
-        assert "cannot listen" in error
+        assert "cannot listen" in error and "another program" in error
     assert "both" in filled.error("serve", "state.db", "--tls-cert", "c.pem")
     filled.write("c.pem", "no certificate")
     assert "c.pem" in filled.error("serve", "state.db", "--tls-cert", "c.pem", "--tls-key", "c.pem")
     assert "no database" in filled.error("serve", "other.db", "--port", "0")
     assert "no log level" in filled.error("serve", "state.db", "--log-level", "loud")
+
+
+def test_two_do_not_share_a_port(serve, filled):
+    first = serve()
+    error = filled.error("serve", "state.db", "--port", str(first.port))
+    assert f"port {first.port}" in error and "another graven serve" in error
+    for _ in range(10):
+        assert first.get("/healthz")[0] == 200
+    first.end()
+    again = Serving(filled, on_port=first.port)  # at once
+    assert again.get("/healthz")[0] == 200
+    again.end()
 
 
 def test_tls(serve, filled):

@@ -95,6 +95,7 @@ class FileStats(TypedDict):
 
     name: str
     read_only: bool
+    readable: bool
     size_bytes: int
     wal_bytes: int
     page_bytes: int
