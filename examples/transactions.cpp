@@ -52,6 +52,16 @@ int main() {
   });
   expect(db["log"].as_list().size() == 2 && balance(db, "bob") == 50, "only the inner part undone");
 
+  // By hand: what is not committed when it goes is rolled back.
+  {
+    const graven::Transaction given_up = db.begin();
+    db["accounts"]["bob"] = 0;
+  }
+  graven::Transaction kept = db.begin();
+  db["log"].as_list().push_back("by hand");
+  kept.commit();
+  expect(db["log"].as_list().size() == 3 && balance(db, "bob") == 50, "committed, or nothing");
+
   // Optimistic: no lock while it thinks; execute() says whether the world stood still.
   const graven::Transactor change = db.transactor();
   const int seen = change["accounts"]["bob"].get<int>();

@@ -9,12 +9,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -22,6 +24,7 @@
 #include <graven/map.hpp>
 
 #include "base/fork.hpp"
+#include "base/interrupt.hpp"
 #include "base/own_code.hpp"
 #include "graph/heap.hpp"
 #include "graph/scope.hpp"
@@ -61,7 +64,7 @@ class Table final : public base::ForkGuard {
   Opened share(std::unique_ptr<store::Backend> backend, const Options& options, Kind kind) {
     const Place place{backend->identity(), options.read_only, options.synchronous};
     // One opening at a time, or two would both claim the store.
-    const std::scoped_lock opening(opening_);
+    const auto opening = base::lock(opening_);
     if (std::optional<Opened> open = find(place, options.persist, kind, backend->name())) {
       return *std::move(open);
     }
@@ -84,7 +87,7 @@ class Table final : public base::ForkGuard {
   void child_after_fork() noexcept override {
     std::erase_if(heaps_, [](const auto& entry) { return entry.second.lazy; });  // the parent's
     mutex_.unlock();
-    new (&opening_) std::mutex;  // its holder, if any, was a thread of the parent's
+    new (&opening_) std::timed_mutex;  // its holder, if any, was a thread of the parent's
   }
 
  private:
@@ -132,7 +135,7 @@ class Table final : public base::ForkGuard {
     return std::nullopt;
   }
 
-  std::mutex opening_;
+  std::timed_mutex opening_;
   std::mutex mutex_;
   std::map<Place, Entry> heaps_;
   base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry};
@@ -280,6 +283,16 @@ Opened open_heap(std::string_view url, Options& options, Kind kind) {
   return open_file(std::string(url), options, kind);
 }
 
+/// The file whose path a map in memory was given for a name; nothing for memory://.
+std::string place_of(std::string_view url) {
+  if (url.starts_with("memory://")) return {};
+  for (const std::string_view scheme : {"sqlite:///", "libsql:///"}) {
+    if (url.starts_with(scheme)) url.remove_prefix(scheme.size());
+  }
+  std::error_code unknown;
+  return std::filesystem::weakly_canonical(url.substr(0, url.find('?')), unknown);
+}
+
 void check_memory(std::size_t mebibytes, bool in_memory) {
   constexpr std::size_t kLeast = 16;
   constexpr std::size_t kMost = std::size_t{1} << 30U;
@@ -371,7 +384,7 @@ Map::Map(Text url, const MapOptions& options) {
   if (own.persist == Persist::kMemory || names_memory(url)) {
     if (!own.create) throw_bad_url(url, "a map in memory is always a new one");
     own.persist = Persist::kMemory;
-    session_ = map::open_in_memory(own);
+    session_ = map::open_in_memory(own, place_of(url));
     return;
   }
   Options settings{.read_only = options.read_only,

@@ -18,10 +18,12 @@
 // Phases belong to the thread that begins them; advance() is called there, abort() from any.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,7 +48,7 @@ class BulkImport {
   explicit BulkImport(const Database& database, BulkOptions options = {});
   BulkImport(BulkImport&&) noexcept;
   BulkImport& operator=(BulkImport&&) = delete;
-  /// finish(), but for its errors.
+  /// finish(), but for its errors; at once where an exception is on its way.
   ~BulkImport();
 
   /// Runs `body` in one transaction without a time limit: committed when it returns, rolled back
@@ -75,8 +77,8 @@ class BulkImport {
 
   /// Restores the settings, empties the WAL, makes statistics. Idempotent; also what a failed phase
   /// left open is rolled back. False where the WAL could not be emptied because somebody kept
-  /// reading or writing: maintenance() will do it.
-  bool finish() const;
+  /// reading or writing for as long as busy_timeout, or `patience`: maintenance() will do it.
+  bool finish(std::optional<std::chrono::milliseconds> patience = std::nullopt) const;
 
  private:
   struct State;

@@ -27,6 +27,10 @@
 
 namespace graven {
 
+namespace graph {
+class Step;
+}
+
 /// How much a commit survives: kOff an orderly exit, kNormal a crash of the process (and the
 /// file stays whole through power loss), kFull power loss too.
 enum class Synchronous : std::uint8_t { kOff, kNormal, kFull };
@@ -183,17 +187,40 @@ class Transactor {
   /// Runs `function` and executes, again on a conflict; after three conflicts it runs in the
   /// write lane, so it ends. An exception of `function` discards and passes through.
   void transact(const std::function<void()>& function, Durable durable = Durable::kAsOpened) const;
-  /// The last resort of transact() in two halves, for bindings: from enter_lane() on, reads and
-  /// writes are those of a transaction() of this thread, which leave_lane() commits or not.
-  void enter_lane() const;
-  void leave_lane(bool commit, Durable durable = Durable::kAsOpened) const;
-
   explicit Transactor(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}
   [[nodiscard]] const std::shared_ptr<graph::Scope>& scope() const& { return scope_; }
   [[nodiscard]] std::shared_ptr<graph::Scope> scope() && { return scope_.shared(); }
 
  private:
   detail::Held<graph::Scope> scope_;
+};
+
+/// A transaction from Database::begin() on, rolled back when it goes unless it was committed:
+///
+///     graven::Transaction t = db.begin();
+///     db["a"] = 1;
+///     t.commit();
+///
+/// What ends it before, its time limit or close() of the Database that it was begun on, rolls it
+/// back, and all that its thread does on the store fails with the error for that until this object has
+/// ended too: nothing of its block is committed by itself. It is committed by the thread that began
+/// it; another one gets UsageError, and it is rolled back. rollback() is any thread's.
+class Transaction {
+ public:
+  Transaction(Transaction&& other) noexcept;
+  Transaction& operator=(Transaction&& other) noexcept;
+  ~Transaction();
+  /// Ends it, whatever happens: if this throws it is rolled back. With Durable::kYes, or if that was
+  /// asked of one inside it, it survives a loss of power when this returns; CommitUnknownError if it
+  /// is committed, but the disk would not say so. UsageError when it has ended already, or one
+  /// that was begun inside it has not.
+  void commit(Durable durable = Durable::kAsOpened);
+  void rollback() noexcept;
+
+  explicit Transaction(std::unique_ptr<graph::Step> step);
+
+ private:
+  std::unique_ptr<graph::Step> step_;
 };
 
 class Database {
@@ -226,16 +253,13 @@ class Database {
   [[nodiscard]] std::vector<std::string> why_alive(const Node& node) const;
 
   // Transactions.
-  /// Runs `body` as one atomic step that sees its own writes: commits when it returns, rolls
-  /// back when it throws. Inside another transaction of the same thread: a savepoint.
-  /// TransactionExpiredError when it outlives Options::transaction_limit. With Durable::kYes, or
-  /// if that was asked of one inside it, it survives a loss of power when this returns;
-  /// CommitUnknownError if it is committed, but the disk would not say so.
+  /// Begins an atomic step that sees its own writes; see Transaction. It belongs to this thread, whose
+  /// work on the store, through whichever object, is part of it until it ends. Inside another one it
+  /// is a savepoint. BusyError. Rolled back when it outlives Options::transaction_limit
+  /// (TransactionExpiredError), when this Database is closed (ClosedError), and with its thread.
+  [[nodiscard]] Transaction begin() const;
+  /// The same around `body`: commits when it returns, rolls back when it throws.
   void transaction(const std::function<void()>& body, Durable durable = Durable::kAsOpened) const;
-  /// The same in two halves, for bindings: begin, then commit or roll back, on one thread.
-  void begin() const;
-  void commit(Durable durable = Durable::kAsOpened) const;
-  void rollback() const;
   [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] Transactor transactor() const;
   [[nodiscard]] Snapshot snapshot() const;
@@ -288,7 +312,7 @@ class Database {
   void flush() const;
 
   // Housekeeping.
-  /// Collects what only dead handles and dead processes held. Returns the nodes reclaimed.
+  /// Collects what only dead handles and dead processes held. Returns the nodes reclaimed. BusyError.
   std::uint64_t collect() const;
   /// collect(), then the store's own upkeep where due (checkpoint, free pages, statistics).
   void maintenance() const;
@@ -324,7 +348,9 @@ class Database {
   [[nodiscard]] std::string store_id() const;
   [[nodiscard]] bool read_only() const;
   [[nodiscard]] bool closed() const noexcept;
-  /// Flushes, and ends this Database and its handles; idempotent. If the flush fails it stays open.
+  /// Flushes, and ends this Database and its handles; idempotent. A transaction that was begun on
+  /// it is rolled back, in whichever thread; one of another Database is left alone. If the flush
+  /// fails it stays open.
   /// By the last open Database and Map on the file all is let go of: no descriptor, lock, thread or
   /// `-wal` is left of it, whatever handles, iterators, snapshots and watches there still are,
   /// which throw ClosedError from then on; those in use in other threads are ended. The file may be

@@ -11,6 +11,7 @@
 #include <graven/doctor.hpp>        // IWYU pragma: export
 #include <graven/error.hpp>         // IWYU pragma: export
 #include <graven/integer.hpp>       // IWYU pragma: export
+#include <graven/interrupt.hpp>     // IWYU pragma: export
 #include <graven/log.hpp>           // IWYU pragma: export
 #include <graven/map.hpp>           // IWYU pragma: export
 #include <graven/path.hpp>          // IWYU pragma: export

@@ -34,6 +34,7 @@ void bind_database(nb::module_& module);
 void bind_transactor(nb::module_& module);
 void bind_map(nb::module_& module);
 void bind_watch(nb::module_& module);
+void bind_interrupt(nb::module_& module);
 void bind_bulk_import(nb::module_& module);
 void bind_sql(nb::module_& module);
 void bind_log(nb::module_& module);

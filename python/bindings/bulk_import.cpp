@@ -4,6 +4,7 @@
 // DB.batch_insert().
 //
 // Called with the GIL held, which is released around every use of the store.
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -111,12 +112,15 @@ void bind_bulk_import(nb::module_& module) {
                    "Those that have ended: name, seconds, whether committed, how much was done.")
       .def(
           "finish",
-          [](const ImportHandle& self) {
-            return with_import(self, [](const BulkImport& import) { return import.finish(); });
+          [](const ImportHandle& self, bool in_haste) {
+            return with_import(self, [&](const BulkImport& import) {
+              return in_haste ? import.finish(std::chrono::milliseconds(100)) : import.finish();
+            });
           },
+          nb::arg("in_haste") = false,
           "Restores the settings, empties the WAL, makes statistics. False where a reader kept "
           "the\n"
-          "WAL from being emptied.");
+          "WAL from being emptied. in_haste: waits for nobody for long.");
 }
 
 }  // namespace graven::python

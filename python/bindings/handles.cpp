@@ -3,7 +3,7 @@
 // Making handles, and the rules about who may be inside a store at the same time.
 //
 // Always holds: the list of task transactions has one entry for each transaction() that was
-// entered inside an asyncio task and not left yet; it is empty in programs without asyncio, so
+// entered inside an asyncio task and has not ended; it is empty in programs without asyncio, so
 // that a call costs one comparison.
 //
 // Called with the GIL held; it guards everything here.
@@ -22,14 +22,15 @@ std::size_t Entry::task_transactions_ = 0;
 
 namespace {
 
-struct TaskTransaction {
+struct InTask {
+  std::uint64_t number;
   const Home* home;
   unsigned long thread;
   PyObject* task;  // borrowed: only compared, and the task lives as long as its `with` block
 };
 
-std::vector<TaskTransaction>& task_transactions() {
-  static auto* open = new std::vector<TaskTransaction>;  // outlives every static destructor
+std::vector<InTask>& task_transactions() {
+  static auto* open = new std::vector<InTask>;  // outlives every static destructor
   return *open;
 }
 
@@ -83,7 +84,7 @@ void Entry::enter_transactor() {
 
 void Entry::check_task() const {
   const auto self = PyThread_get_thread_ident();
-  for (const TaskTransaction& open : task_transactions()) {
+  for (const InTask& open : task_transactions()) {
     if (open.home == &home_ && open.thread == self && open.task != current_task()) refuse_task();
   }
 }
@@ -93,7 +94,7 @@ void Entry::check_map_task(const Map& map) {
   const auto self = PyThread_get_thread_ident();
   PyObject* const task = current_task();
   bool others = false;
-  for (const TaskTransaction& open : task_transactions()) {
+  for (const InTask& open : task_transactions()) {
     if (open.thread != self) continue;
     if (open.task == task) return;
     others = true;
@@ -101,22 +102,19 @@ void Entry::check_map_task(const Map& map) {
   if (others) refuse_task();
 }
 
-void Entry::task_transaction_began(Home& home) {
+TaskTransaction::TaskTransaction(const Home& home) {
+  static std::uint64_t numbers = 0;
   PyObject* task = current_task();
   if (task == nullptr) return;
-  task_transactions().push_back({&home, PyThread_get_thread_ident(), task});
-  ++task_transactions_;
+  number_ = ++numbers;
+  task_transactions().push_back({number_, &home, PyThread_get_thread_ident(), task});
+  ++Entry::task_transactions_;
 }
 
-void Entry::task_transaction_ended(Home& home) {
-  auto& open = task_transactions();
-  const auto self = PyThread_get_thread_ident();
-  const auto last = std::find_if(open.rbegin(), open.rend(), [&](const TaskTransaction& each) {
-    return each.home == &home && each.thread == self;
-  });
-  if (last == open.rend()) return;
-  open.erase(std::next(last).base());
-  --task_transactions_;
+TaskTransaction::~TaskTransaction() {
+  if (number_ == 0) return;
+  Entry::task_transactions_ -=
+      std::erase_if(task_transactions(), [&](const InTask& open) { return open.number == number_; });
 }
 
 DictHandle& dict_handle(PyObject* object) { return checked<DictHandle>(object); }
@@ -143,25 +141,20 @@ Database database_of(const Home& home) {
   throw UsageError("a snapshot cannot be changed, and nothing can be made in it");
 }
 
-Atomic::Atomic(HomePtr home) : home_(std::move(home)), open_(home_->database.has_value()) {
-  if (open_) off_gil(*home_, [&] { home_->database->begin(); });
+Atomic::Atomic(HomePtr home) : home_(std::move(home)) {
+  if (home_->database) off_gil(*home_, [&] { step_.emplace(home_->database->begin()); });
 }
 
 Atomic::~Atomic() {
-  if (!open_) return;
+  if (!step_) return;
   const GilReleased release;
-  try {
-    home_->database->rollback();
-  } catch (const std::exception&) {
-    // What made us roll back is on its way up; a transaction that cannot be rolled back any
-    // more (the database was closed, the time limit passed) has been already.
-  }
+  step_.reset();
 }
 
 void Atomic::commit() {
-  if (!open_) return;
-  open_ = false;
-  off_gil(*home_, [&] { home_->database->commit(); });
+  if (!step_) return;
+  off_gil(*home_, [&] { step_->commit(); });
+  step_.reset();
 }
 
 }  // namespace graven::python

@@ -73,17 +73,28 @@ class Entry {
       check_map_task(map);
   }
 
-  /// Transactions that were begun inside asyncio tasks and are open. Guarded by the GIL.
-  static void task_transaction_began(Home& home);
-  static void task_transaction_ended(Home& home);
 
  private:
   void enter_transactor();
   void check_task() const;
   static void check_map_task(const Map& map);
 
+  friend class TaskTransaction;
   static std::size_t task_transactions_;
   Home& home_;
+};
+
+/// That a transaction is open which was begun inside an asyncio task, if it was. Guarded by the GIL.
+class TaskTransaction {
+ public:
+  explicit TaskTransaction(const Home& home);
+  TaskTransaction(TaskTransaction&& other) noexcept
+      : number_(std::exchange(other.number_, 0)) {}
+  TaskTransaction& operator=(TaskTransaction&&) = delete;
+  ~TaskTransaction();
+
+ private:
+  std::uint64_t number_ = 0;
 };
 
 /// Runs `call`, which may touch the store and must not touch Python, without the GIL.
@@ -175,7 +186,7 @@ class Atomic {
 
  private:
   HomePtr home_;
-  bool open_;
+  std::optional<Transaction> step_;
 };
 
 }  // namespace graven::python

@@ -35,6 +35,7 @@ NB_MODULE(graven_core, module) {
   graven::python::bind_database(module);
   graven::python::bind_transactor(module);
   graven::python::bind_watch(module);
+  graven::python::bind_interrupt(module);
   graven::python::bind_bulk_import(module);
   graven::python::bind_sql(module);
   graven::python::bind_map(module);

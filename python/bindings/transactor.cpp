@@ -10,6 +10,7 @@
 #include <limits>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <nanobind/stl/string.h>
 
@@ -28,10 +29,28 @@ struct TransactorHandle : DictHandle {
 struct SnapshotHandle : DictHandle {
   using DictHandle::DictHandle;
 };
-struct Transaction {
+/// The context manager of transaction(); it may be entered again inside its own block.
+struct TransactionHandle {
+  struct Entered {
+    Transaction transaction;
+    TaskTransaction task;
+  };
+
+  TransactionHandle(nb::object of, HomePtr in, Durable how)
+      : database(std::move(of)), home(std::move(in)), durable(how) {}
+  TransactionHandle(TransactionHandle&&) noexcept = default;
+  TransactionHandle& operator=(TransactionHandle&&) = delete;
+  ~TransactionHandle() {
+    if (entered.empty()) return;
+    // Its block is never left, or by another way: rolled back, the innermost first.
+    const GilReleased release;
+    for (auto each = entered.rbegin(); each != entered.rend(); ++each) each->transaction.rollback();
+  }
+
   nb::object database;
   HomePtr home;
   Durable durable;
+  std::vector<Entered> entered;
 };
 
 Durable durable_if(bool durable) { return durable ? Durable::kYes : Durable::kAsOpened; }
@@ -63,27 +82,23 @@ nb::object make_root(From from) {
 }
 
 nb::object enter(nb::handle self) {
-  const Transaction& transaction = *nb::inst_ptr<Transaction>(self);
-  Home& home = *transaction.home;
-  off_gil(home, [&] { home.database->begin(); });
-  Entry::task_transaction_began(home);
-  return transaction.database;
+  TransactionHandle& handle = *nb::inst_ptr<TransactionHandle>(self);
+  Home& home = *handle.home;
+  Transaction begun = off_gil(home, [&] { return home.database->begin(); });
+  handle.entered.push_back({std::move(begun), TaskTransaction(home)});
+  return handle.database;
 }
 
-bool leave(const Transaction& transaction, nb::handle type, nb::handle, nb::handle) {
-  Home& home = *transaction.home;
-  Entry::task_transaction_ended(home);
+bool leave(TransactionHandle& handle, nb::handle type, nb::handle, nb::handle) {
+  if (handle.entered.empty()) throw UsageError("this transaction was not entered");
+  Transaction transaction = std::move(handle.entered.back().transaction);
+  handle.entered.pop_back();
   const bool failed = !type.is_none();
   const GilReleased release;
-  if (!failed) {
-    home.database->commit(transaction.durable);
-    return false;
-  }
-  try {
-    home.database->rollback();
-  } catch (const Error&) {
-    // The exception of the block says more; a transaction that cannot be rolled back any more
-    // (expired, closed) has been already.
+  if (failed) {
+    transaction.rollback();  // the exception of the block says why
+  } else {
+    transaction.commit(handle.durable);
   }
   return false;
 }
@@ -119,7 +134,7 @@ nb::object transact(const TransactorHandle& self, const nb::object& function, bo
 }
 
 void bind_transaction(nb::module_& module) {
-  nb::class_<Transaction>(module, "Transaction", nb::is_final(),
+  nb::class_<TransactionHandle>(module, "Transaction", nb::is_final(),
                           "The context manager of DB.transaction().")
       .def("__enter__", enter, nb::sig("def __enter__(self) -> Database"), "Begins; gives the DB.")
       .def("__exit__", leave, nb::arg("type").none(), nb::arg("value").none(),
@@ -132,7 +147,7 @@ void bind_transaction(nb::module_& module) {
 }  // namespace
 
 nb::object make_transaction(nb::object database, HomePtr home, bool durable) {
-  return nb::cast(Transaction{std::move(database), std::move(home), durable_if(durable)});
+  return nb::cast(TransactionHandle(std::move(database), std::move(home), durable_if(durable)));
 }
 
 nb::object make_transactor(Transactor transactor) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Watcher: what graven.Watch and DB.wait() are made of. It sleeps without the GIL, a little at a
-// time, so that the Python around it can look for signals. And paths as texts, for graven/paths.py.
+// Watcher: what graven.Watch and DB.wait() are made of. It sleeps without the GIL. And paths as
+// texts, for graven/paths.py.
 //
 // Called with the GIL held.
 #include <chrono>

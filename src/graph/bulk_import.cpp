@@ -6,11 +6,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/interrupt.hpp"
 #include "graph/scope.hpp"
 
 namespace graven {
@@ -20,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 constexpr auto kReportsApart = std::chrono::milliseconds(50);
+constexpr auto kOnTheWayOut = std::chrono::milliseconds(100);
 constexpr auto kNoLimit = std::chrono::hours(24 * 365);
 }  // namespace
 
@@ -34,7 +38,7 @@ struct BulkImport::State {
   std::atomic<bool> aborted{false};
 
   // Of the phase's thread:
-  bool open = false;
+  std::optional<graph::Step> open;
   Phase current;
   Clock::time_point began;
   Clock::time_point reported;
@@ -69,8 +73,13 @@ BulkImport::BulkImport(BulkImport&&) noexcept = default;
 
 BulkImport::~BulkImport() {
   if (state_.get() == nullptr) return;
+  const base::Uninterrupted to_the_end;
   try {
-    finish();
+    if (std::uncaught_exceptions() != 0) {
+      finish(kOnTheWayOut);
+    } else {
+      finish();
+    }
   } catch (const std::exception&) {
     // finish() is there for those who want to know.
   }
@@ -87,10 +96,10 @@ void BulkImport::begin_phase(Text name) const {
     throw AbortedError(fmt::format("the bulk import was aborted before its phase '{}'", name));
   }
   const store::Limits limits = state.database.scope()->session().limits();
-  state.store().begin({.busy = limits.busy,
-                       .transaction = kNoLimit,
-                       .read_cache = state.options.cache_mb << 20U >> 2U});
-  state.open = true;
+  state.open.emplace(state.database.scope()->shared_session(),
+                     store::Limits{.busy = limits.busy,
+                                   .transaction = kNoLimit,
+                                   .read_cache = state.options.cache_mb << 20U >> 2U});
   state.current = {.name = std::string(name)};
   state.total = 0;
   state.began = state.reported = Clock::now();
@@ -99,7 +108,8 @@ void BulkImport::begin_phase(Text name) const {
 void BulkImport::end_phase(bool commit) const {
   State& state = *state_;
   if (!state.open) throw UsageError("no phase of the bulk import is open");
-  state.open = false;
+  graph::Step step = *std::move(state.open);
+  state.open.reset();
   const auto end = [&](bool committed) {
     state.current.committed = committed;
     state.current.seconds = std::chrono::duration<double>(Clock::now() - state.began).count();
@@ -108,9 +118,9 @@ void BulkImport::end_phase(bool commit) const {
   };
   try {
     if (commit) {
-      state.store().commit();
+      step.commit();
     } else {
-      state.store().rollback();
+      step.rollback();
     }
   } catch (...) {
     end(false);
@@ -161,17 +171,17 @@ std::vector<BulkImport::Phase> BulkImport::phases() const {
   return state_->ended;
 }
 
-bool BulkImport::finish() const {
+bool BulkImport::finish(std::optional<std::chrono::milliseconds> patience) const {
   State& state = *state_;
   if (state.finished) return state.emptied;
   state.finished = true;
   if (state.generation != base::fork_generation()) return false;
   const Session& session = state.database.scope()->session();
   const auto end = [&] {
-    state.emptied = session.shared_heap()->store().end_bulk(Clock::now() + session.limits().busy);
+    state.emptied = session.shared_heap()->store().end_bulk(Clock::now() + patience.value_or(session.limits().busy));
   };
   try {
-    if (state.open && !session.closed()) end_phase(false);  // else close() has rolled it back
+    if (state.open) end_phase(false);
   } catch (...) {
     end();
     throw;

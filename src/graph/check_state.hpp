@@ -21,6 +21,7 @@
 
 #include <graven/database.hpp>
 
+#include "base/interrupt.hpp"
 #include "graph/node.hpp"
 #include "graph/scope.hpp"
 
@@ -121,6 +122,7 @@ class Inspection {
   /// Counts records looked at, and tells of them now and then.
   void looked(std::uint64_t records = 1) {
     done_ += records;
+    poll_.now_and_then();
     if (done_ >= told_ + kTellEvery) tell(0);
   }
   void finish();
@@ -141,6 +143,7 @@ class Inspection {
 
   std::uint64_t constant_;
   const Progress& progress_;
+  base::InterruptPoll poll_;
   std::uint64_t done_ = 0;
   std::uint64_t told_ = 0;
   std::uint64_t untold_ = 0;  // problems beyond kMostProblems

@@ -78,25 +78,30 @@ std::vector<std::string> Database::why_alive(const Node& node) const {
   return path;
 }
 
-void Database::transaction(const std::function<void()>& body, Durable durable) const {
-  begin();
-  try {
-    body();
-  } catch (...) {
-    rollback();
-    throw;
-  }
-  commit(durable);
+Transaction Database::begin() const {
+  return Transaction(std::make_unique<graph::Step>(scope_->shared_session()));
 }
 
-void Database::begin() const {
-  Session& session = scope_->session();
-  session.heap().store().begin(session.limits());
+void Database::transaction(const std::function<void()>& body, Durable durable) const {
+  Transaction transaction = begin();
+  body();
+  transaction.commit(durable);
 }
-void Database::commit(Durable durable) const {
-  scope_->session().heap().store().commit(durable == Durable::kYes);
+
+Transaction::Transaction(std::unique_ptr<graph::Step> step) : step_(std::move(step)) {}
+Transaction::Transaction(Transaction&&) noexcept = default;
+Transaction& Transaction::operator=(Transaction&&) noexcept = default;
+Transaction::~Transaction() = default;
+
+void Transaction::commit(Durable durable) {
+  if (!step_) throw UsageError("this transaction was moved elsewhere");
+  step_->commit(durable);
 }
-void Database::rollback() const { scope_->session().heap().store().rollback(); }
+
+void Transaction::rollback() noexcept {
+  if (step_) step_->rollback();
+}
+
 bool Database::in_transaction() const { return scope_->session().heap().store().in_transaction(); }
 
 void Database::wait_durable() const {
@@ -157,7 +162,7 @@ std::uint64_t Database::collect() const {
   if (heap.store().in_transaction()) {
     throw UsageError("collect() inside a transaction: call it before or after");
   }
-  return heap.collect();
+  return heap.collect(scope_->session().limits().busy);
 }
 
 void Database::maintenance() const {
@@ -186,11 +191,6 @@ bool Database::closed() const noexcept {
   return scope_.get() == nullptr || scope_->session().closed();
 }
 
-void Database::close() const {
-  Session& session = scope_->session();
-  if (!session.closed() && session.heap().store().in_transaction())
-    session.heap().store().rollback();
-  session.close_flushed();
-}
+void Database::close() const { scope_->session().close_flushed(); }
 
 }  // namespace graven

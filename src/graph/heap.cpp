@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/interrupt.hpp"
 #include "graph/links.hpp"
 #include "graph/reclaim.hpp"
 
@@ -234,7 +235,7 @@ void Heap::collect_if_doomed(Work& work, NodeId id) {
 }
 
 std::uint64_t Heap::reclaim(std::uint64_t most, std::chrono::milliseconds patience) {
-  const std::scoped_lock lock(reclaim_mutex_);
+  const auto lock = base::lock(reclaim_mutex_);
   std::uint64_t total = 0;
   store::Activity& activity = store_.activity();
   const base::Timed timed(activity.collection, activity.slow, "collection", backend().name(), [&] {
@@ -257,6 +258,7 @@ std::uint64_t Heap::reclaim_pass(std::uint64_t most, std::chrono::milliseconds p
   }
   const auto slice = [&](base::FunctionRef<void(Work&)> body) {
     store_.write_apart(body, Clock::now() + patience);
+    base::check_interrupt();
     std::this_thread::sleep_for(std::chrono::microseconds(300));  // let another process in
   };
   while (pass->to_rescue()) {
@@ -273,7 +275,7 @@ std::uint64_t Heap::reclaim_pass(std::uint64_t most, std::chrono::milliseconds p
   return total;
 }
 
-void Heap::sweep_dead_owners() {
+void Heap::sweep_dead_owners(std::chrono::milliseconds patience) {
   std::vector<std::int64_t> dead;
   {
     const std::unique_ptr<View> view = backend().view();
@@ -304,16 +306,16 @@ void Heap::sweep_dead_owners() {
               work.suspects().insert(row.key.b);
             }
           },
-          Clock::now() + kPatience);
+          Clock::now() + patience);
     }
   }
 }
 
-std::uint64_t Heap::collect() {
+std::uint64_t Heap::collect(std::chrono::milliseconds patience) {
   const std::uint64_t before = removed_.load();
-  store_.write_apart([](Work&) {}, Clock::now() + kPatience);
-  sweep_dead_owners();
-  reclaim(UINT64_MAX, kPatience);
+  store_.write_apart([](Work&) {}, Clock::now() + patience);
+  sweep_dead_owners(patience);
+  reclaim(UINT64_MAX, patience);
   return removed_.load() - before;
 }
 
@@ -330,6 +332,8 @@ void Heap::look_for_leftovers(View& view) {
 void Heap::close_one(const std::shared_ptr<Pins>& pins) noexcept {
   detach(pins);
   if (orphan_count_.load() == 0 && !doomed_here_.load()) return;
+  if (store_.in_transaction()) return store_.wake(Clock::now() + kSoon);  // it would wait for itself
+  const base::Uninterrupted to_the_end;
   try {
     store_.write_apart([](Work&) {}, Clock::now() + kLaneWait);
     if (doomed_here_.load()) reclaim(UINT64_MAX, kLaneWait);
@@ -347,7 +351,7 @@ std::optional<store::Deadline> Heap::chore() noexcept {
           std::any_of(orphans_.begin(), orphans_.end(), [&](NodeId id) { return !pinned(id); });
     }
     if (released) store_.write_apart([](Work&) {}, Clock::now() + kLaneWait);
-    if (sweep_.exchange(false)) sweep_dead_owners();
+    if (sweep_.exchange(false)) sweep_dead_owners(kPatience);
     if (doomed_here_.load()) reclaim(UINT64_MAX, kLaneWait);
     return std::nullopt;
   } catch (const std::exception&) {

@@ -60,8 +60,8 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   void collect_if_doomed(store::Work& work, NodeId id);
 
   /// Collects what only dead handles and dead processes held, and what is still to be
-  /// reclaimed. Returns how many nodes are gone.
-  std::uint64_t collect();
+  /// reclaimed. Returns how many nodes are gone. BusyError as reclaim().
+  std::uint64_t collect(std::chrono::milliseconds patience);
   /// Reclaims up to about `most` nodes of what is doomed; returns how many. BusyError when the
   /// store is not to be had within `patience`: what is left is taken up again.
   std::uint64_t reclaim(std::uint64_t most, std::chrono::milliseconds patience);
@@ -96,7 +96,7 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   std::vector<NodeId> apply(store::Work& work, const Trace& trace);
   void remove(store::Work& work, const std::vector<NodeId>& garbage);
   std::uint64_t reclaim_pass(std::uint64_t most, std::chrono::milliseconds patience);
-  void sweep_dead_owners();
+  void sweep_dead_owners(std::chrono::milliseconds patience);
 
   std::mutex pins_mutex_;
   std::vector<std::shared_ptr<Pins>> pins_;  // pins_mutex_
@@ -113,7 +113,7 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   std::atomic<bool> doomed_here_{false};   // this process has reclaiming to do
   std::atomic<bool> sweep_{false};         // and dead owners to look for
   std::atomic<bool> looked_{false};        // for leftovers
-  std::mutex reclaim_mutex_;               // one reclaiming at a time in this process
+  std::timed_mutex reclaim_mutex_;         // one reclaiming at a time in this process
 
   // What the commit under way will have changed once it is durable; in the lane.
   std::vector<NodeId> new_orphans_;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -74,6 +75,20 @@ class Session {
   std::string missing_;  // why there is no prefix; set while opening
   std::atomic<std::int64_t> prefix_id_{0};
   std::atomic<NodeId> root_{0};
+};
+
+/// One of the thread's nested transactions, begun through a session; see store::Step. close() of that
+/// session rolls it back.
+class Step {
+ public:
+  explicit Step(std::shared_ptr<Session> session);
+  Step(std::shared_ptr<Session> session, const store::Limits& limits);
+  void commit(Durable durable = Durable::kAsOpened) { step_.commit(durable == Durable::kYes); }
+  void rollback() noexcept { step_.rollback(); }
+
+ private:
+  std::shared_ptr<Session> session_;
+  store::Step step_;  // before the session it goes
 };
 
 class Scope : public std::enable_shared_from_this<Scope> {
@@ -191,9 +206,8 @@ class TransactorScope : public Scope {
   virtual void restart_if_written() = 0;
   virtual void watch_prefix() = 0;
   virtual bool execute() = 0;
-  /// Reads and writes go to the thread's own store transaction from here on, and back.
-  virtual void enter_lane() = 0;
-  virtual void leave_lane() noexcept = 0;
+  /// Runs `function` with reads and writes going to a transaction of the thread, and commits it.
+  virtual void in_lane(const std::function<void()>& function, Durable durable) = 0;
 };
 
 }  // namespace graven::graph

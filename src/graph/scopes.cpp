@@ -84,6 +84,7 @@ class LiveScope final : public Scope {
     Session& own = session();
     own.heap().store().write(
         [&](Work& work) {
+          static_cast<void>(own.heap());  // ClosedError, if it was closed while this waited
           work.touch_prefix(own.prefix());
           body(work);
         },
@@ -199,7 +200,7 @@ class OptimisticScope final : public TransactorScope {
   }
 
   bool execute() override {
-    if (in_lane_) return true;  // committed by the one who entered the lane
+    if (in_lane_) return true;  // committed at the end of in_lane()
     if (!work_ || work_->empty()) {
       // Nothing to commit; but what was read may be out of date all the same.
       const bool fresh = !work_ || holds_now();
@@ -218,12 +219,19 @@ class OptimisticScope final : public TransactorScope {
     return counted(fresh);
   }
 
-  void enter_lane() override {
+  void in_lane(const std::function<void()>& function, Durable durable) override {
     restart();
-    session().heap().store().begin(session().limits());
+    Step step(shared_session());
     in_lane_ = true;
+    try {
+      function();
+    } catch (...) {
+      in_lane_ = false;
+      throw;
+    }
+    in_lane_ = false;
+    step.commit(durable);
   }
-  void leave_lane() noexcept override { in_lane_ = false; }
 
  private:
   bool counted(bool fresh) {

@@ -94,6 +94,7 @@ Heap& Session::heap() const {
 
 void Session::close() noexcept {
   if (closed_.exchange(true)) return;
+  heap_->store().end_of(this);
   heap_->close_one(pins_);
   use_.end();
 }
@@ -101,8 +102,10 @@ void Session::close() noexcept {
 void Session::close_flushed() {
   // What a lazy store has not flushed is not for the child of a fork to flush.
   const bool own = generation_ == base::fork_generation();
+  heap_->store().end_of(this);
   if (!closed() && own) heap_->backend().flush();
   if (closed_.exchange(true)) return;
+  heap_->store().end_of(this);  // what has been begun since
   heap_->close_one(pins_);
   try {
     if (own) heap_->backend().flush();  // what has been written since
@@ -116,6 +119,14 @@ void Session::close_flushed() {
 
 void Session::require_prefix() const {
   if (root_.load() == 0) throw KeyNotFound(missing_);
+}
+
+Step::Step(std::shared_ptr<Session> session) : Step(session, session->limits()) {}
+
+Step::Step(std::shared_ptr<Session> session, const store::Limits& limits)
+    : session_(std::move(session)),
+      step_(session_->heap().store().begin(limits, session_.get())) {
+  static_cast<void>(session_->heap());  // ClosedError: close() has not seen it
 }
 
 void Session::open_prefix() {

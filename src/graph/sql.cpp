@@ -61,8 +61,11 @@ class SqlSession {
   virtual void close() noexcept { closed_ = true; }
 
  protected:
+  [[noreturn]] static void throw_closed() {
+    throw ClosedError("the SQL connection was closed: make another");
+  }
   store::Store& store() const {
-    if (closed_) throw ClosedError("the SQL connection was closed: make another");
+    if (closed_) throw_closed();
     return session_->heap().store();
   }
   const std::shared_ptr<Session> session_;
@@ -119,10 +122,8 @@ class Reading final : public SqlSession {
 /// The thread's own transaction: one begun for this, or a savepoint in one that is open.
 class Writing final : public SqlSession {
  public:
-  explicit Writing(std::shared_ptr<Session> session) : SqlSession(std::move(session)) {
-    store().begin(session_->limits());
-  }
-  ~Writing() override { close(); }
+  explicit Writing(std::shared_ptr<Session> session)
+      : SqlSession(std::move(session)), step_(session_) {}
 
   std::unique_ptr<SqlRows> run(std::string_view sql, const SqlParameters& parameters) override {
     std::unique_ptr<SqlRows> rows;
@@ -132,19 +133,16 @@ class Writing final : public SqlSession {
     return rows;
   }
   void commit() override {
-    store::Store& store = this->store();
-    closed_ = true;
-    store.commit();
+    if (std::exchange(closed_, true)) throw_closed();
+    step_.commit();
   }
   void close() noexcept override {
-    if (closed_ || session_->closed()) return;
     closed_ = true;
-    try {
-      session_->heap().store().rollback();
-    } catch (const Error&) {
-      // It has ended otherwise.
-    }
+    step_.rollback();
   }
+
+ private:
+  Step step_;
 };
 
 /// Each statement for itself: over the newest state, or as a commit of its own.
@@ -161,14 +159,9 @@ class Apart final : public SqlSession {
     if (!rows->writes()) return std::make_unique<WithView>(std::move(view), std::move(rows));
     rows.reset();
     view.reset();
-    store.begin(session_->limits());
-    try {
-      store.with_current(in_work);
-    } catch (...) {
-      store.rollback();
-      throw;
-    }
-    store.commit();
+    Step step(session_);
+    store.with_current(in_work);
+    step.commit();
     return rows;
   }
 

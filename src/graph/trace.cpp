@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/interrupt.hpp"
 #include "graph/links.hpp"
 #include "graph/node_reader.hpp"
 
@@ -124,7 +125,9 @@ class Tracer {
     places_.clear();
     for (const NodeId id : adrift) add(id, -1);
     std::size_t looked = 0;
+    base::InterruptPoll poll;
     for (std::size_t at = 0; at < hanging_.size(); ++at) {
+      poll.now_and_then();
       const NodeRecord* found = nodes_.find(hanging_[at].id);
       if (found == nullptr) continue;
       const NodeRecord parent = *found;

@@ -77,26 +77,7 @@ void Transactor::transact(const std::function<void()>& function, Durable durable
     }
     if (execute(durable)) return;
   }
-  enter_lane();
-  try {
-    function();
-  } catch (...) {
-    leave_lane(false);
-    throw;
-  }
-  leave_lane(true, durable);
-}
-
-void Transactor::enter_lane() const { transactor(scope_).enter_lane(); }
-
-void Transactor::leave_lane(bool commit, Durable durable) const {
-  transactor(scope_).leave_lane();
-  store::Store& store = scope_->session().heap().store();
-  if (commit) {
-    store.commit(durable == Durable::kYes);
-  } else {
-    store.rollback();
-  }
+  scope.in_lane(function, durable);
 }
 
 }  // namespace graven

@@ -15,6 +15,7 @@
 #include <graven/path.hpp>
 
 #include "base/hash.hpp"
+#include "base/interrupt.hpp"
 #include "graph/heap.hpp"
 #include "graph/scope.hpp"
 #include "store/follower.hpp"
@@ -139,6 +140,7 @@ class WatchState {
         return std::nullopt;
       }
       static_cast<void>(db_.root());  // ClosedError
+      base::check_interrupt();
     }
     if (stopped_.load()) return std::nullopt;
     Change change = std::move(changes_.front());

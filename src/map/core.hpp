@@ -354,7 +354,7 @@ class Session {
 /// The map of that name in the store, opened, or made where there is none; the same core for all
 /// who ask in this process. UsageError when it is open in another mode.
 std::shared_ptr<Session> open(std::shared_ptr<store::Store> store, const MapOptions& options);
-/// One in memory only.
-std::shared_ptr<Session> open_in_memory(const MapOptions& options);
+/// One in memory only. `place`: the absolute path that it was given for a name, or nothing.
+std::shared_ptr<Session> open_in_memory(const MapOptions& options, std::string place);
 
 }  // namespace graven::map

@@ -14,6 +14,7 @@
 #include <graven/error.hpp>
 
 #include "base/fork.hpp"
+#include "base/interrupt.hpp"
 #include "map/core.hpp"
 #include "map/items.hpp"
 #include "map/layout.hpp"
@@ -35,7 +36,7 @@ class Cores final : public base::ForkGuard {
 
   std::shared_ptr<Core> share(std::shared_ptr<store::Store> store, const MapOptions& options) {
     // One opening at a time, or two would both take the map over.
-    const std::scoped_lock opening(opening_);
+    const auto opening = base::lock(opening_);
     const std::pair<store::Store*, std::string> key{store.get(), options.name};
     // Not to go under the lock, which a fork takes while no guard may leave.
     std::shared_ptr<Core> core;
@@ -67,11 +68,11 @@ class Cores final : public base::ForkGuard {
   void parent_after_fork() noexcept override { mutex_.unlock(); }
   void child_after_fork() noexcept override {
     mutex_.unlock();
-    new (&opening_) std::mutex;  // its holder, if any, was a thread of the parent's
+    new (&opening_) std::timed_mutex;  // its holder, if any, was a thread of the parent's
   }
 
  private:
-  std::mutex opening_;
+  std::timed_mutex opening_;
   std::mutex mutex_;
   std::map<std::pair<store::Store*, std::string>, std::weak_ptr<Core>> cores_;  // mutex_
   base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry};
@@ -86,9 +87,10 @@ std::shared_ptr<Session> open(std::shared_ptr<store::Store> store, const MapOpti
   return std::make_shared<Session>(Cores::get().share(std::move(store), options));
 }
 
-std::shared_ptr<Session> open_in_memory(const MapOptions& options) {
+std::shared_ptr<Session> open_in_memory(const MapOptions& options, std::string place) {
   check_name(options.name);
-  return std::make_shared<Session>(std::make_shared<PendingMap>(nullptr, options));
+  return std::make_shared<Session>(
+      std::make_shared<PendingMap>(nullptr, options, std::move(place)));
 }
 
 Session::Session(std::shared_ptr<Core> core) : core_(std::move(core)) {
@@ -96,6 +98,7 @@ Session::Session(std::shared_ptr<Core> core) : core_(std::move(core)) {
 }
 
 Session::~Session() {
+  const base::Uninterrupted to_the_end;
   try {
     close();
   } catch (const std::exception&) {

@@ -2,6 +2,7 @@
 //
 // Cuts, their commits, and what the background does. See pending_map.hpp. Order of locks:
 // flush_mutex_, shards in order, then error_mutex_ or timed_mutex_.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,9 +10,11 @@
 
 #include <graven/error.hpp>
 
+#include "base/interrupt.hpp"
 #include "base/log_failure.hpp"
 #include "map/layout.hpp"
 #include "map/pending_map.hpp"
+#include "store/transaction.hpp"
 
 namespace graven::map {
 
@@ -23,6 +26,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 constexpr std::size_t kChangesAtATime = 512;
 constexpr std::size_t kErasedAtATime = 1000;
+constexpr auto kForever = std::chrono::hours(24 * 365);
 
 /// An entry, and the first bytes in which its key may differ from others, as a number.
 struct Flushed {
@@ -68,6 +72,7 @@ void PendingMap::take_over() {
 }
 
 void PendingMap::give_up() noexcept {
+  const base::Uninterrupted to_the_end;
   try {
     store_->write(
         [&](Work& work) {
@@ -83,18 +88,36 @@ void PendingMap::give_up() noexcept {
   }
 }
 
+/// What is written here could neither be rolled back nor committed with a transaction of the thread
+/// on the same file, and would be taken for a part of it.
+void PendingMap::refuse_in_transaction() const {
+  if (store::open_in_thread == 0) [[likely]]
+    return;
+  const auto& all = store::ThreadTransactions::get();
+  store::Transaction* open =
+      store_ ? all.on_store(store_->backend().identity()) : all.at(place_);
+  if (open == nullptr) return;
+  open->require_open();
+  throw UsageError(fmt::format(
+      "the map '{}' is {}, so what is written to it cannot be part of the transaction that is open on "
+      "this thread: write before or after it, or open the map with persist=writethrough",
+      name(), store_ ? "lazy" : "in memory"));
+}
+
 /// Whether a write may go on: it waits while too much is pending, and throws what a flush in the
 /// background has met.
 void PendingMap::before_write() {
   require_open();
+  refuse_in_transaction();
   if (!store_) return;
   if (pending_bytes_.load(std::memory_order_relaxed) <= pending_limit_ && !failed_.load()) {
     return;
   }
   std::unique_lock lock(error_mutex_);
   if (!failed_.load()) housekeeper_.wake(Clock::now());
-  drained_.wait(lock,
-                [&] { return failed_.load() || closed() || pending_bytes_ <= pending_limit_; });
+  base::wait_until(lock, drained_, Clock::now() + kForever, [&] {
+    return failed_.load() || closed() || pending_bytes_ <= pending_limit_;
+  });
   if (failed_.exchange(false)) std::rethrow_exception(std::exchange(error_, nullptr));
   require_open();
 }
@@ -179,7 +202,7 @@ void PendingMap::commit_cut() {
 }
 
 void PendingMap::flush_all() {
-  const std::scoped_lock flush(flush_mutex_);
+  const auto flush = base::lock(flush_mutex_);
   commit_cut();  // what an earlier flush failed to commit
   if (cut()) commit_cut();
 }

@@ -30,7 +30,8 @@ std::size_t PendingMap::weight(const PendingEntry& entry) noexcept {
   return kEntryOverhead + entry.key.size() + (entry.item ? entry.item->bytes.size() : 0);
 }
 
-PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& options)
+PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& options,
+                       std::string place)
     : Core(options,
            {store ? store->backend().cache_path() : std::string(),
             store ? std::min(options.warm_bytes, store->warm_limit()) : 0},
@@ -41,6 +42,7 @@ PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& op
       id_(store_ ? open_id(*store_, options.name, limits_) : 0),
       interval_(options.flush_interval),
       pending_limit_(options.pending_limit),
+      place_(std::move(place)),
       housekeeper_([this] { return chore(); }) {
   if (!store_) return;
   take_over();
@@ -182,6 +184,7 @@ void PendingMap::write(std::span<Write> writes) {
 
 bool PendingMap::try_write(std::string_view key, Item& item) {
   require_open();
+  refuse_in_transaction();
   if (store_ && (pending_bytes_.load(std::memory_order_relaxed) > pending_limit_ || failed_)) {
     return false;
   }

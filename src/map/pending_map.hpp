@@ -36,8 +36,9 @@ namespace graven::map {
 
 class PendingMap final : public Core, private base::ForkGuard {
  public:
-  /// Without a store: in memory only.
-  PendingMap(std::shared_ptr<store::Store> store, const MapOptions& options);
+  /// Without a store: in memory only; `place` says what file it is beside, for its name's sake.
+  PendingMap(std::shared_ptr<store::Store> store, const MapOptions& options,
+             std::string place = {});
   ~PendingMap() override;
 
   void read_many(std::span<const std::string_view> keys,
@@ -124,6 +125,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   void flush_early();
 
   void before_write();
+  void refuse_in_transaction() const;
   void flush_all();
   bool cut();
   void commit_cut();
@@ -143,6 +145,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   const std::int64_t id_;
   const std::chrono::milliseconds interval_;
   std::atomic<std::size_t> pending_limit_;
+  const std::string place_;  // where there is no store
   std::int64_t owner_ = 0;
 
   std::array<Shard, kShards> shards_;
@@ -151,7 +154,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   std::atomic<bool> early_{false};  // the housekeeper is flushing before its time, or about to
   std::atomic<std::size_t> flushed_early_{kFlushedEarly};  // so many bytes, after the last cut
 
-  std::mutex flush_mutex_;                     // one flush at a time; taken before any shard's
+  std::timed_mutex flush_mutex_;               // one flush at a time; taken before any shard's
   std::optional<std::uint64_t> stored_count_;  // items in the store; under every shard's mutex
   std::atomic<bool> counting_{false};          // somebody asks for the size
 

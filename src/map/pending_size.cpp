@@ -4,6 +4,7 @@
 // See pending_map.hpp.
 #include <algorithm>
 
+#include "base/interrupt.hpp"
 #include "map/pending_map.hpp"
 
 namespace graven::map {
@@ -52,7 +53,7 @@ std::uint64_t PendingMap::size() {
     if (stored_count_ && !flushing_unknown()) return sum();
   }
   // While nothing is being committed the store says what is in it.
-  const std::scoped_lock flush(flush_mutex_);
+  const auto flush = base::lock(flush_mutex_);
   const auto locks = lock_shards(all_shards());
   counting_ = true;
   if (!stored_count_) stored_count_ = store_->backend().view()->count_items(id_);

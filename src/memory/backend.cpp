@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/interrupt.hpp"
 #include "memory/store.hpp"
 
 namespace graven::memory {
@@ -144,7 +145,7 @@ std::unique_ptr<store::View> Store::view() {
 std::unique_ptr<store::WriteTransaction> Store::begin(store::Deadline deadline) {
   require_own();
   wait_for_room(deadline);
-  for (;;) {
+  for (base::InterruptPoll poll;; poll()) {
     {
       const std::scoped_lock lock(mutex_);
       if (!writing_) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "base/interrupt.hpp"
 #include "base/log_failure.hpp"
 #include "memory/store.hpp"
 
@@ -29,7 +30,8 @@ void Store::wait_for_room(store::Deadline deadline) {
   const auto room = [this] { return versions_.pending_bytes() <= pending_limit_.load(); };
   if (!error_ && !closed_ && !room()) {
     flusher_.wake(Clock::now());
-    room_->drained.wait_until(lock, deadline, [&] { return error_ || closed_ || room(); });
+    base::wait_until(lock, room_->drained, deadline,
+                     [&] { return error_ || closed_ || room(); });
   }
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   if (closed_) throw ClosedError(name_ + " was closed; open it again");
@@ -61,7 +63,7 @@ void Store::sync() {
 
 /// Commits below all that has been committed here.
 void Store::flush_all() {
-  const std::scoped_lock flush(flush_mutex_);
+  const auto flush = base::lock(flush_mutex_);
   Commit cut = 0;
   std::uint64_t id = 0;
   {
@@ -146,6 +148,7 @@ void Store::close() noexcept {
 /// The last flush, when there is nobody left to tell.
 void Store::finish() noexcept {
   if (!below_ || abandoned_) return;
+  const base::Uninterrupted to_the_end;
   try {
     flush_all();
   } catch (const std::exception&) {

@@ -139,7 +139,7 @@ class Store final : public store::Backend, private base::ForkGuard {
   std::atomic<std::uint64_t> failed_flushes_{0};
   base::SlowLimit slow_;
 
-  std::mutex flush_mutex_;  // one flush at a time
+  std::timed_mutex flush_mutex_;  // one flush at a time
   bool doubtful_ = false;   // a commit below has failed; flush_mutex_
 
   // Of writers waiting for room; leaked in a forked child, whose parent's threads wait there.

@@ -22,6 +22,7 @@
 #include <fmt/format.h>
 
 #include "base/fork.hpp"
+#include "base/interrupt.hpp"
 #include "sqlite/change_ring.hpp"
 #include "sqlite/copy.hpp"
 #include "sqlite/file_checks.hpp"
@@ -364,6 +365,7 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
   lease->set_deadline(deadline);
   const int code = lease->begin_immediate().try_execute();
   if ((code & 0xff) == SQLITE_BUSY) {
+    lease->rethrow_interrupt();
     throw BusyError(target_.name + " is being written by " + write_lock_holder(target_.path) +
                     ", which did not end its transaction in time; wait longer, or end it there");
   }
@@ -391,7 +393,7 @@ void SqliteBackend::throw_claimed() const {
 void SqliteBackend::claim() {
   refuse_after_fork(generation_, target_.name);
   const auto until = std::chrono::steady_clock::now() + options_.busy_timeout;
-  while (!owners_.claim()) {
+  for (base::InterruptPoll poll; !owners_.claim(); poll()) {
     const Owners::OnlyWriter writer = owners_.only_writer();
     if (writer.this_copy && std::chrono::steady_clock::now() < until) {
       // One that is no longer used here and is about to end.

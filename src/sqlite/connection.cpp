@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "base/of_thread.hpp"
 #include "sqlite/file_layer.hpp"
@@ -117,7 +118,12 @@ Fault Connection::fault(int code) const {
   return result;
 }
 
+void Connection::rethrow_interrupt() {
+  if (interrupt_) std::rethrow_exception(std::exchange(interrupt_, nullptr));
+}
+
 void Connection::fail(int code) {
+  if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_INTERRUPT) rethrow_interrupt();
   const Fault why = fault(code);
   switch (why.primary()) {
     case SQLITE_BUSY:
@@ -136,6 +142,33 @@ void Connection::fail(int code) {
   throw_fault(why, name_);
 }
 
+template <class Check>
+bool Connection::interrupted(Check&& check) noexcept {
+  if (interrupt_) return true;  // by what only tried, and did not say that it failed
+  try {
+    check();
+    return false;
+  } catch (...) {
+    interrupt_ = std::current_exception();
+    return true;
+  }
+}
+
+Connection::LongWork::LongWork(Connection& connection) : connection_(connection) {
+  constexpr int kSteps = 10'000;  // of SQLite's machine: some 100 us
+  sqlite3_progress_handler(
+      connection_.handle_, kSteps,
+      [](void* self) {
+        auto& work = *static_cast<LongWork*>(self);
+        return work.connection_.interrupted(work.poll_) ? 1 : 0;
+      },
+      this);
+}
+
+Connection::LongWork::~LongWork() {
+  sqlite3_progress_handler(connection_.handle_, 0, nullptr, nullptr);
+}
+
 int Connection::on_busy(void* self, int count) noexcept {
   auto& connection = *static_cast<Connection*>(self);
   const auto now = std::chrono::steady_clock::now();
@@ -145,6 +178,7 @@ int Connection::on_busy(void* self, int count) noexcept {
         connection.deadline_ ? *connection.deadline_ : now + connection.busy_timeout_;
   }
   if (now >= connection.waiting_until_) return 0;
+  if (connection.interrupted([&] { connection.poll_(now); })) return 0;
   struct Pause {
     std::minstd_rand random{
         static_cast<unsigned>(std::chrono::steady_clock::now().time_since_epoch().count())};

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 
 #include <sqlite3.h>
 
+#include "base/interrupt.hpp"
 #include "sqlite/fault.hpp"
 #include "sqlite/raw_sql.hpp"
 #include "sqlite/statement.hpp"
@@ -85,9 +87,28 @@ class Connection {
   /// Throws the error for SQLite's answer to the last call.
   [[noreturn]] void fail(int code);
   [[nodiscard]] bool suspect() const noexcept { return suspect_; }
+  /// Throws what has ended the last wait from outside, should that be why it was busy.
+  void rethrow_interrupt();
+  /// For the next one to use it.
+  void forget_interrupt() noexcept { interrupt_ = nullptr; }
+
+  /// While one lives, statements of this connection can be ended from outside: SQLITE_INTERRUPT.
+  class LongWork {
+   public:
+    explicit LongWork(Connection& connection);
+    ~LongWork();
+    LongWork(const LongWork&) = delete;
+    LongWork& operator=(const LongWork&) = delete;
+
+   private:
+    Connection& connection_;
+    base::InterruptPoll poll_;
+  };
 
  private:
   static int on_busy(void* self, int count) noexcept;
+  template <class Check>
+  bool interrupted(Check&& check) noexcept;
   Statement& prepared(Statement& slot, const char* sql) {
     if (!slot) slot = Statement(*this, sql);
     return slot;
@@ -103,6 +124,8 @@ class Connection {
   Traffic* traffic_;
   std::optional<store::Deadline> deadline_;
   store::Deadline waiting_until_{};
+  base::InterruptPoll poll_;
+  std::exception_ptr interrupt_;  // what has ended a wait or a statement, not yet thrown
   std::size_t cache_kib_ = 0;  // as set; 0: not yet
   bool outlives_commits_ = false;
   bool suspect_ = false;

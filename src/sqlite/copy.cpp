@@ -4,7 +4,8 @@
 #include "sqlite/copy.hpp"
 
 #include <memory>
-#include <thread>
+
+#include "base/interrupt.hpp"
 
 namespace graven::sqlite {
 
@@ -20,7 +21,7 @@ void copy_store(Connection& source, const Target& copy, const store::Copying& ho
         sqlite3_backup_init(target.handle(), "main", source.handle(), "main"),
         &sqlite3_backup_finish);
     if (!backup) target.fail(sqlite3_extended_errcode(target.handle()));
-    for (;;) {
+    for (base::InterruptPoll poll;; poll()) {
       const int code = sqlite3_backup_step(backup.get(), how.pages_per_step);
       if (code != SQLITE_OK && code != SQLITE_DONE) {
         // Which of the two failed SQLite does not say; what the disk lacks, the copy's lacks.
@@ -33,7 +34,9 @@ void copy_store(Connection& source, const Target& copy, const store::Copying& ho
         how.progress(static_cast<std::uint64_t>(total - left), static_cast<std::uint64_t>(total));
       }
       if (code == SQLITE_DONE) break;
-      if (how.pause.count() > 0) std::this_thread::sleep_for(how.pause);
+      if (how.pause.count() > 0) {
+        base::sleep_until(std::chrono::steady_clock::now() + how.pause);
+      }
     }
   }
   source.commit().execute();

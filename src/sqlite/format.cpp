@@ -11,6 +11,7 @@
 #include <random>
 #include <thread>
 
+#include "base/interrupt.hpp"
 #include "sqlite/table_sql.hpp"
 
 namespace graven::sqlite {
@@ -44,7 +45,7 @@ void create_tables(Connection& connection) {
 void ensure_wal(Connection& connection) {
   // The switch needs the file to itself, and SQLite does not wait for that by itself.
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  for (;;) {
+  for (base::InterruptPoll poll;; poll()) {
     Statement change(connection, "PRAGMA journal_mode = WAL");
     const int code = change.try_execute();
     if (code == SQLITE_OK) break;

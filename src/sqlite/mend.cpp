@@ -55,6 +55,7 @@ void mend_beside(Connection& connection, std::vector<store::Backend::Loss>& lost
 
 std::vector<store::Backend::Loss> mend(Connection& connection, store::Deadline deadline) {
   connection.set_deadline(deadline);
+  const Connection::LongWork long_work(connection);
   std::vector<store::Backend::Loss> lost;
   connection.execute("BEGIN IMMEDIATE");
   try {

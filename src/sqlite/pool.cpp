@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "base/interrupt.hpp"
 #include "base/of_thread.hpp"
 
 namespace graven::sqlite {
@@ -54,8 +55,8 @@ std::unique_ptr<Pool::State> Pool::fresh_state() const {
   return state;
 }
 
-template <typename Wait>
-Lease Pool::take(const char* purpose, const Wait& wait) {
+template <typename Until>
+Lease Pool::take(const char* purpose, const Until& until) {
   const std::uint64_t generation = base::fork_generation();
   {
     std::unique_lock lock(mutex_);
@@ -80,33 +81,38 @@ Lease Pool::take(const char* purpose, const Wait& wait) {
         share_caches();
         break;
       }
-      ++state.waiting;
-      const auto begun = Clock::now();
-      const bool again = wait(state.returned, lock);
-      waits_.record(Clock::now() - begun);
-      --state_->waiting;
-      if (!again) throw_exhausted();
+      wait_for_one(lock, until());
     }
   }
   return open(generation, purpose);
 }
 
+/// Until one may be there, with the lock; BusyError when the deadline passes first.
+void Pool::wait_for_one(std::unique_lock<std::mutex>& lock, store::Deadline deadline) {
+  const auto begun = Clock::now();
+  if (begun >= deadline) throw_exhausted();
+  ++state_->waiting;
+  try {
+    const auto free = [this] { return !state_->idle.empty() || state_->open < settings_.limit; };
+    base::wait_until(lock, state_->returned, deadline, free);
+  } catch (...) {
+    --state_->waiting;
+    state_->returned.notify_one();  // it may have been called in vain
+    throw;
+  }
+  waits_.record(Clock::now() - begun);
+  --state_->waiting;
+}
+
 Lease Pool::lease(store::Deadline deadline, const char* purpose) {
-  return take(purpose, [&](std::condition_variable& returned, std::unique_lock<std::mutex>& lock) {
-    if (Clock::now() >= deadline) return false;
-    returned.wait_until(lock, deadline);
-    return true;
-  });
+  return take(purpose, [&] { return deadline; });
 }
 
 Lease Pool::lease(milliseconds patience, const char* purpose) {
-  std::optional<store::Deadline> deadline;
-  return take(purpose, [&](std::condition_variable& returned, std::unique_lock<std::mutex>& lock) {
-    const auto now = Clock::now();
-    if (!deadline) deadline = now + patience;
-    if (now >= *deadline) return false;
-    returned.wait_until(lock, *deadline);
-    return true;
+  std::optional<store::Deadline> deadline;  // asked only where one has to wait
+  return take(purpose, [&] {
+    if (!deadline) deadline = Clock::now() + patience;
+    return *deadline;
   });
 }
 
@@ -131,6 +137,7 @@ Lease Pool::open(std::uint64_t generation, const char* purpose) {
 }
 
 void Pool::give_back(Connection* connection) noexcept {
+  connection->forget_interrupt();
   const bool broken = connection->suspect() || connection->in_transaction();
   std::unique_ptr<Connection> unwanted;  // closed after the mutex is released
   std::optional<store::Deadline> due;

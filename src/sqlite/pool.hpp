@@ -121,8 +121,9 @@ class Pool final : private base::ForkGuard {
   };
 
   void give_back(Connection* connection) noexcept;
-  template <typename Wait>
-  Lease take(const char* purpose, const Wait& wait);
+  template <typename Until>
+  Lease take(const char* purpose, const Until& until);
+  void wait_for_one(std::unique_lock<std::mutex>& lock, store::Deadline deadline);
   Lease open(std::uint64_t generation, const char* purpose);
   // Under mutex_:
   [[nodiscard]] std::size_t cache_share() const noexcept;

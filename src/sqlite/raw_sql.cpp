@@ -212,6 +212,7 @@ void RawRun::bind(int index, const SqlValue& value) {
 bool RawRun::fetch(std::vector<store::SqlRow>& rows, std::size_t most) {
   if (done_ || entry_ == nullptr) return false;
   sqlite3_stmt* handle = entry_->statement.handle();
+  const Connection::LongWork long_work(connection_);
   for (std::size_t i = 0; i < most; ++i) {
     const int code = sqlite3_step(handle);
     if (code == SQLITE_DONE) {

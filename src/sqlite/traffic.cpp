@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/fork.hpp"
+#include "base/interrupt.hpp"
 #include "sqlite/connection.hpp"
 
 namespace graven::sqlite {
@@ -77,6 +78,7 @@ void Traffic::start_over(Connection& connection) {
   }
   // With the write lock in hand: else another process's next commit is put behind what is here, and
   // the WAL goes on. As with SQLite's automatic one what goes wrong is no failure of the commit.
+  const base::Uninterrupted committed_already;
   const auto deadline = connection.deadline();
   connection.set_deadline(std::chrono::steady_clock::now() + kForTheLock);
   if (prepare_checkpoint(connection)) {

@@ -33,8 +33,10 @@ void SqliteBackend::maintain() {
   const Lease lease = writer_.lease(deadline, "maintenance");
   Connection& connection = *lease;
   connection.set_deadline(deadline);
+  const Connection::LongWork long_work(connection);
   const auto quietly = [&connection](const char* sql) {
     const int code = connection.try_execute(sql);
+    connection.rethrow_interrupt();
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
     return code == SQLITE_OK;
   };
@@ -50,6 +52,7 @@ void SqliteBackend::maintain() {
   quietly("PRAGMA optimize");
   if (file_state(target_.path + "-wal").size > kLargeWal) {
     const int code = checkpoint(connection, static_cast<int>(options_.checkpoint));
+    connection.rethrow_interrupt();
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
   }
 }
@@ -82,8 +85,10 @@ bool SqliteBackend::end_bulk(store::Deadline deadline) {
   Connection& connection = *lease;
   prepare_writer();
   connection.set_deadline(deadline);
+  const Connection::LongWork long_work(connection);
   const auto quietly = [&connection](const char* sql) {
     const int code = connection.try_execute(sql);
+    connection.rethrow_interrupt();
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
   };
   quietly("PRAGMA analysis_limit = 400");
@@ -91,6 +96,7 @@ bool SqliteBackend::end_bulk(store::Deadline deadline) {
   bool emptied = false;
   do {
     emptied = checkpoint(connection, SQLITE_CHECKPOINT_TRUNCATE) == SQLITE_OK;
+    connection.rethrow_interrupt();
   } while (!emptied && std::chrono::steady_clock::now() < deadline);
   return emptied;
 }
@@ -142,6 +148,7 @@ std::vector<std::string> SqliteBackend::check() {
   const Lease lease = readers_.lease(options_.busy_timeout, "a check");
   lease->drop_pages();  // what is on the disk counts
   std::vector<std::string> problems;
+  const Connection::LongWork long_work(*lease);
   try {
     Statement statement(*lease, "PRAGMA integrity_check");
     Cursor cursor(statement);

@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <new>
 
+#include "base/interrupt.hpp"
 #include "sqlite/file_layer.hpp"
 #include "sqlite/fork.hpp"
 #include "sqlite/wal_index.hpp"
@@ -314,6 +315,7 @@ void SqliteTransaction::settle(Connection& connection, std::uint64_t id, const F
   // A full disk is reported while frames are written, so the last one, which makes them a
   // commit, is not whole: there is nothing to fence off, and nothing to write it with.
   const bool full = why.primary() == SQLITE_FULL;
+  const base::Uninterrupted until_it_is_known;
   Outcome outcome = Outcome::kUnknown;
   std::string obstacle;
   try {

@@ -7,6 +7,8 @@
 #include <new>
 #include <thread>
 
+#include "base/interrupt.hpp"
+
 namespace graven::store {
 namespace {
 // Of the time a commit takes, the part its leader waits for others; and what counts as its time.
@@ -50,11 +52,40 @@ void CommitQueue::await(Request& request) {
     const auto until = Clock::now() + took * kAwake;
     while (waits() && Clock::now() < until) std::this_thread::yield();
   }
+  std::exception_ptr interrupt;
   for (;;) {
-    const std::uint32_t turn = turn_.load(std::memory_order_acquire);
-    if (!waits()) return;
-    turn_.wait(turn, std::memory_order_acquire);
+    const std::uint32_t turn = turn_.ticket();
+    if (!waits()) break;
+    if (interrupt || !base::interruptible()) {
+      turn_.wait(turn);
+      continue;
+    }
+    turn_.wait_for(turn, base::kInterruptSlice);
+    try {
+      base::check_interrupt();
+    } catch (...) {
+      if (take_back(request)) throw;
+      interrupt = std::current_exception();  // it is being committed: after that
+    }
   }
+  if (interrupt && !request.error) request.error = interrupt;
+}
+
+/// Takes a request out of the queue before any leader has it.
+bool CommitQueue::take_back(Request& request) {
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto at = std::find(queue_.begin(), queue_.end(), &request);
+    const bool taken = std::find(batch_.begin(), batch_.end(), &request) != batch_.end();
+    if (at == queue_.end() || taken) return false;
+    queue_.erase(at);
+    queued_.store(queue_.size(), std::memory_order_relaxed);
+    if (request.state_.load(std::memory_order_acquire) != Request::State::kLeads) return true;
+    if (queue_.empty()) return true;
+    queue_.front()->state_.store(Request::State::kLeads, std::memory_order_release);
+  }
+  turn_.ring();
+  return true;
 }
 
 /// Whoever was committed last, or came meanwhile, is likely to write again at once: a commit for
@@ -69,12 +100,12 @@ void CommitQueue::await_companions() {
 
 void CommitQueue::lead_with(Request& first, base::FunctionRef<void()> lead) {
   await_companions();
-  batch_.clear();
   try {
     lead();
     commit_took_.store(std::min<Clock::duration>(Clock::now() - taken_, kLongCommit),
                        std::memory_order_relaxed);
   } catch (...) {
+    const std::scoped_lock lock(mutex_);
     if (batch_.empty()) batch_.push_back(&first);
     for (Request* request : batch_) {
       if (!request->error) request->error = std::current_exception();
@@ -95,8 +126,7 @@ void CommitQueue::lead_with(Request& first, base::FunctionRef<void()> lead) {
   for (Request* request : batch) {
     if (request != &first) request->state_.store(Request::State::kDone, std::memory_order_release);
   }
-  turn_.fetch_add(1, std::memory_order_release);
-  turn_.notify_all();
+  turn_.ring();
 }
 
 void CommitQueue::child_after_fork() {

@@ -20,6 +20,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/bell.hpp"
 #include "base/function_ref.hpp"
 
 namespace graven::store {
@@ -56,18 +57,19 @@ class CommitQueue {
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// Until it is done, or to lead.
+  /// Until it is done, or to lead; or, interrupted, takes it back if no leader has taken it.
   void await(Request& request);
+  bool take_back(Request& request);
   void await_companions();
   void lead_with(Request& first, base::FunctionRef<void()> lead);
 
   std::mutex mutex_;
   std::deque<Request*> queue_;  // the first one leads; mutex_
   std::atomic<std::size_t> queued_{0};
-  std::atomic<std::uint32_t> turn_{0};  // changes with each end of a commit
+  base::Bell turn_;  // rung at each end of a commit
   std::atomic<Clock::duration> commit_took_{Clock::duration{}};
+  std::vector<Request*> batch_;  // what is being committed; changed under mutex_, by the leader
   // The leader's alone, handed on by mutex_:
-  std::vector<Request*> batch_;
   Clock::time_point taken_{};
   std::size_t companions_ = 0;  // how many wrote at the time of the last commit
 };

@@ -11,6 +11,8 @@
 
 #include <graven/error.hpp>
 
+#include "base/interrupt.hpp"
+
 namespace graven::store {
 
 void Lane::acquire(Deadline deadline, const char* doing) {
@@ -22,7 +24,16 @@ void Lane::acquire(Deadline deadline, const char* doing) {
     const auto from = std::chrono::steady_clock::now();
     const auto self = std::make_shared<Waiter>();
     waiters_.push_back(self);
-    self->ready.wait_until(lock, deadline, [&] { return self->granted; });
+    try {
+      base::wait_until(lock, self->ready, deadline, [&] { return self->granted; });
+    } catch (...) {
+      if (self->granted) {
+        hand_on();
+      } else {
+        std::erase(waiters_, self);
+      }
+      throw;
+    }
     waits_.record(std::chrono::steady_clock::now() - from);
     if (!self->granted) {
       std::erase(waiters_, self);
@@ -40,6 +51,10 @@ void Lane::acquire(Deadline deadline, const char* doing) {
 
 void Lane::release() {
   const std::scoped_lock lock(mutex_);
+  hand_on();
+}
+
+void Lane::hand_on() {
   if (waiters_.empty()) {
     held_ = false;
     return;

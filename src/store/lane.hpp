@@ -27,8 +27,8 @@ class Lane {
   /// Waits go into `waits`, also those of no time.
   explicit Lane(base::Latency& waits) : waits_(waits) {}
 
-  /// Waits for the lane; BusyError when the deadline passes first, which says what the holder
-  /// is doing. `doing` must be a literal.
+  /// Waits for the lane, until it is interrupted; BusyError when the deadline passes first, which
+  /// says what the holder is doing. `doing` must be a literal.
   void acquire(Deadline deadline, const char* doing);
   void release();
   /// How many wait for it.
@@ -40,6 +40,8 @@ class Lane {
   void child_after_fork();
 
  private:
+  void hand_on();  // under mutex_
+
   struct Waiter {
     std::condition_variable ready;
     bool granted = false;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Writes and transactions. A transaction is found again by a thread-local list, for there are
-// seldom more than one; its own mutex keeps its thread and the housekeeper apart.
+// Writes, and what transactions need of the store; the rest of them is in transaction.cpp.
 #include "store/store.hpp"
 
 #include <fmt/format.h>
@@ -15,7 +14,8 @@
 
 #include <graven/error.hpp>
 
-#include "base/of_thread.hpp"
+#include "base/interrupt.hpp"
+#include "store/transaction.hpp"
 #include "store/writing.hpp"
 
 namespace graven::store {
@@ -26,34 +26,6 @@ namespace {
 constexpr HotLimits kCacheLimits{.max_bytes = std::size_t{64} << 20U};
 constexpr std::size_t kWarmBytes = std::size_t{64} << 20U;
 constexpr auto kLastWrite = std::chrono::seconds(1);
-}  // namespace
-
-struct Store::Transaction {
-  const Store* store = nullptr;
-  std::string identity{};  // the backend's
-  std::uint64_t generation = 0;
-  std::chrono::milliseconds limit{};
-  std::chrono::milliseconds busy{};
-  Deadline expires{};
-  bool durable = false;  // to be, by a commit inside it
-
-  std::mutex mutex;
-  // Guarded by mutex, for the housekeeper may roll back:
-  std::optional<Writing> writing;  // empty once rolled back
-  int depth = 1;
-  bool expired = false;
-};
-
-GRAVEN_NEAR_TLS constinit thread_local std::uint32_t open_in_thread = 0;
-
-namespace {
-
-// The calling thread's open transactions, one per store at most.
-template <class T>
-std::vector<std::shared_ptr<T>>& transactions_of_thread() {
-  return base::of_thread<std::vector<std::shared_ptr<T>>>();
-}
-
 }  // namespace
 
 Store::Store(std::unique_ptr<Backend> backend, CommitHook& hook)
@@ -82,37 +54,24 @@ Store::~Store() { stop(); }
 
 void Store::stop() noexcept {
   housekeeper_.stop();
-  std::shared_ptr<Transaction> open;
-  {
-    const std::scoped_lock lock(open_mutex_);
-    open = open_;
-  }
-  if (open && open->generation == base::fork_generation()) {
-    const std::scoped_lock lock(open->mutex);
-    open->expired = true;
-    end(*open);
+  if (const auto transaction = open(); transaction && transaction->own()) {
+    transaction->end_all(Transaction::End::kClosed);
   }
 }
 
-Store::Transaction* Store::current() const noexcept {
-  if (open_in_thread == 0) return nullptr;
-  for (const auto& transaction : transactions_of_thread<Transaction>()) {
-    if (transaction->store == this) return transaction.get();
-  }
-  return nullptr;
+Transaction* Store::current() const noexcept {
+  return open_in_thread == 0 ? nullptr : ThreadTransactions::get().find(*this);
 }
 
 void Store::refuse_beside_transaction() const {
-  for (const auto& other : transactions_of_thread<Transaction>()) {
-    const std::scoped_lock lock(other->mutex);
-    if (other->writing && other->generation == base::fork_generation() &&
-        other->identity == backend_->identity()) {
-      throw UsageError(fmt::format(
-          "this thread has a transaction open on {}, opened with other settings, which a "
-          "write here would wait for: open both with the same `synchronous`",
-          backend_->name()));
-    }
-  }
+  if (open_in_thread == 0) return;
+  Transaction* other = ThreadTransactions::get().on_store(backend_->identity());
+  if (other == nullptr) return;
+  other->require_open();
+  throw UsageError(fmt::format(
+      "this thread has a transaction open on {}, opened with other settings, which a "
+      "write here would wait for: open both with the same `synchronous`",
+      backend_->name()));
 }
 
 void Store::commit_work(Work& work, WriteTransaction& writes) {
@@ -176,7 +135,7 @@ void Store::sync(Deadline deadline) {
 
 void Store::make_durable(Deadline deadline) {
   if (Transaction* transaction = current()) {
-    transaction->durable = true;
+    transaction->make_durable();
     return;
   }
   if (backend_->commits_are_slow()) return;  // each one has waited for the disk
@@ -205,6 +164,9 @@ bool Store::end_bulk(Deadline deadline) {
   try {
     if (!in_transaction()) hold.emplace(lane_, activity_, deadline, "the end of a bulk import");
   } catch (const BusyError&) {
+  } catch (...) {  // interrupted
+    restore_bulk();
+    throw;
   }
   try {
     return backend_->end_bulk(hold ? deadline : Clock::now());
@@ -212,6 +174,15 @@ bool Store::end_bulk(Deadline deadline) {
     return false;
   } catch (const ClosedError&) {
     return true;  // nothing of it is left
+  }
+}
+
+void Store::restore_bulk() noexcept {
+  const base::Uninterrupted now;
+  try {
+    backend_->end_bulk(Clock::now());
+  } catch (const std::exception&) {
+    // The settings are restored first.
   }
 }
 
@@ -227,6 +198,7 @@ bool Store::used() {
 }
 
 void Store::leave() noexcept {
+  const base::Uninterrupted to_the_end;
   const std::scoped_lock lock(users_mutex_);
   if (--users_ > 0) return;
   ended_ = true;
@@ -272,6 +244,7 @@ void Store::write_queued(Deadline deadline) {
   if (batch.size() == 1) {
     batch.front()->mutation(*writing.work);
   } else {
+    const base::Uninterrupted others_too;  // what interrupts this thread is not for them
     for (CommitQueue::Request* request : batch) {
       writing.work->begin_mutation();
       try {
@@ -283,6 +256,7 @@ void Store::write_queued(Deadline deadline) {
       }
       writing.work->end_mutation();
     }
+    return commit_work(*writing.work, *writing.writes);
   }
   commit_work(*writing.work, *writing.writes);
 }
@@ -290,117 +264,49 @@ void Store::write_queued(Deadline deadline) {
 bool Store::with_current(base::FunctionRef<void(Work&)> body) {
   Transaction* transaction = current();
   if (transaction == nullptr) return false;
-  if (transaction->generation != base::fork_generation()) {
-    throw UsageError(
-        "this transaction was begun by the parent process: a forked child cannot go on "
-        "with it; roll it back and begin another");
-  }
-  const std::scoped_lock lock(transaction->mutex);
-  if (transaction->expired) {
-    throw TransactionExpiredError(fmt::format(
-        "the transaction was rolled back because it outlived its limit of {} ms; do long "
-        "work outside, or raise transaction_limit",
-        transaction->limit.count()));
-  }
-  body(*transaction->writing->work);
+  transaction->use(body);
   return true;
 }
 
-void Store::begin(const Limits& limits) {
-  if (current() != nullptr) {
-    with_current([&](Work& work) { work.savepoint(); });
-    ++current()->depth;
-    return;
+Step Store::begin(const Limits& limits, const void* owner) {
+  if (Transaction* transaction = current()) {
+    const std::uint64_t number = transaction->begin(owner);
+    return {ThreadTransactions::get().shared(*transaction), number};
   }
   refuse_beside_transaction();
   const Deadline deadline = Clock::now() + limits.busy;
   LaneHold hold(lane_, activity_, deadline, "a transaction");
-  auto transaction = std::make_shared<Transaction>();
-  transaction->store = this;
-  transaction->identity = backend_->identity();
-  transaction->generation = base::fork_generation();
-  transaction->limit = limits.transaction;
-  transaction->busy = limits.busy;
-  transaction->writing.emplace(*this, deadline);
-  if (limits.read_cache != 0) transaction->writing->work->expect_much(limits.read_cache);
-  transaction->expires = Clock::now() + limits.transaction;
+  auto transaction = std::make_shared<Transaction>(*this, limits, owner, deadline);
+  ThreadTransactions::get().add(transaction);
   {
     const std::scoped_lock lock(open_mutex_);
     open_ = transaction;
   }
-  transactions_of_thread<Transaction>().push_back(transaction);
-  ++open_in_thread;
   hold.keep();
-  housekeeper_.wake(transaction->expires);
+  housekeeper_.wake(transaction->expires());
+  return {std::move(transaction), Transaction::kOutermost};
 }
 
-/// Rolls back what is not committed, frees the lane. Under the transaction's mutex; once.
-void Store::end(Transaction& transaction) noexcept {
-  if (!transaction.writing) return;
-  transaction.writing.reset();
+std::shared_ptr<Transaction> Store::open() {
+  const std::scoped_lock lock(open_mutex_);
+  return open_;
+}
+
+void Store::end_of(const void* owner) noexcept {
+  const auto transaction = open();
+  if (!transaction || !transaction->own() || !transaction->end_of(owner)) return;
+  activity_.counts.add(Event::kRolledBack);
+}
+
+void Store::ended(const Transaction& transaction) noexcept {
   {
     const std::scoped_lock lock(open_mutex_);
-    open_.reset();
+    if (open_.get() == &transaction) open_.reset();
   }
   lane_.release();
 }
 
-void Store::commit(bool durable) {
-  Transaction* transaction = current();
-  if (transaction == nullptr) throw UsageError("commit without a transaction on this thread");
-  if (transaction->depth > 1) {
-    with_current([](Work& work) { work.release_savepoint(); });
-    --transaction->depth;
-    transaction->durable = transaction->durable || durable;
-    return;
-  }
-  auto& mine = transactions_of_thread<Transaction>();
-  const auto at = std::find_if(mine.begin(), mine.end(),
-                               [&](const auto& other) { return other.get() == transaction; });
-  const std::shared_ptr<Transaction> keep = *at;
-  try {
-    with_current([&](Work& work) { commit_work(work, *keep->writing->writes); });
-  } catch (...) {
-    rollback();
-    throw;
-  }
-  activity_.counts.add(Event::kCommitted);
-  mine.erase(std::find(mine.begin(), mine.end(), keep));
-  --open_in_thread;
-  {
-    const std::scoped_lock lock(keep->mutex);
-    end(*keep);
-  }
-  if (durable || keep->durable) make_durable(Clock::now() + keep->busy);
-}
-
-void Store::rollback() {
-  Transaction* transaction = current();
-  if (transaction == nullptr) throw UsageError("rollback without a transaction on this thread");
-  const bool inherited = transaction->generation != base::fork_generation();
-  if (transaction->depth > 1) {
-    --transaction->depth;
-    if (inherited) return;
-    const std::scoped_lock lock(transaction->mutex);
-    if (!transaction->expired) transaction->writing->work->rollback_to_savepoint();
-    return;
-  }
-  auto& mine = transactions_of_thread<Transaction>();
-  const auto at = std::find_if(mine.begin(), mine.end(),
-                               [&](const auto& other) { return other.get() == transaction; });
-  const std::shared_ptr<Transaction> keep = std::move(*at);
-  mine.erase(at);
-  --open_in_thread;
-  if (inherited) return;
-  const std::scoped_lock lock(keep->mutex);
-  if (!keep->expired) activity_.counts.add(Event::kRolledBack);
-  end(*keep);
-}
-
-bool Store::transaction_open() {
-  const std::scoped_lock lock(open_mutex_);
-  return open_ != nullptr;
-}
+bool Store::transaction_open() { return open() != nullptr; }
 
 void Store::log_slower_than(std::chrono::milliseconds limit) {
   activity_.slow.set(limit);
@@ -414,30 +320,20 @@ std::optional<Deadline> Store::chore() {
 }
 
 std::optional<Deadline> Store::chore_in_lane() {
-  std::shared_ptr<Transaction> open;
-  {
-    const std::scoped_lock lock(open_mutex_);
-    open = open_;
-  }
-  if (open) {
+  if (const std::shared_ptr<Transaction> transaction = open()) {
     // The lane is taken: the hook would only wait for it, and keep this thread from ending a
     // transaction in time.
-    if (Clock::now() < open->expires) {
-      return std::min(open->expires, Clock::now() + std::chrono::milliseconds(250));
+    if (Clock::now() < transaction->expires()) {
+      return std::min(transaction->expires(), Clock::now() + std::chrono::milliseconds(250));
     }
-    expire(*open);
+    if (transaction->end_all(Transaction::End::kLimit)) {
+      activity_.counts.add(Event::kExpired);
+      base::log(LogLevel::kWarning, "transaction_expired",
+                {{"limit_ms", std::to_string(transaction->limit().count())},
+                 {"store", backend_->name()}});
+    }
   }
   return hook_.chore();
-}
-
-void Store::expire(Transaction& transaction) {
-  const std::scoped_lock lock(transaction.mutex);
-  if (!transaction.writing) return;
-  transaction.expired = true;
-  end(transaction);
-  activity_.counts.add(Event::kExpired);
-  base::log(LogLevel::kWarning, "transaction_expired",
-            {{"limit_ms", std::to_string(transaction.limit.count())}, {"store", backend_->name()}});
 }
 
 void Store::prepare_fork() noexcept {

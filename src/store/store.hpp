@@ -8,7 +8,7 @@
 // has seen every Work before it is committed; a transaction past its limit is rolled back by
 // the housekeeper, whatever its thread is doing.
 //
-// Any thread, but for Transaction, which is used by the thread that opened it.
+// Any thread; what a Step is part of, see there.
 #pragma once
 
 #include <atomic>
@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/fork.hpp"
@@ -52,6 +53,31 @@ struct Limits {
 /// How many transactions the calling thread has open, in all stores.
 GRAVEN_NEAR_TLS extern constinit thread_local std::uint32_t open_in_thread;
 
+class Store;
+class Transaction;
+
+/// One of a thread's nested transactions on a store, from begin() on: an inner one is a savepoint.
+/// Rolled back when it goes, unless it was committed. Committed by the thread that began it, the
+/// inner ones first, else by an error it is rolled back; rolled back by any. The store outlives it.
+class Step {
+ public:
+  Step(Step&&) noexcept = default;
+  Step& operator=(Step&& other) noexcept;
+  ~Step();
+  /// Ends it, whatever happens: what is not committed then is rolled back. `durable`: returns when it
+  /// survives a loss of power or, inside another one, sees to it that the outermost commit does.
+  void commit(bool durable = false);
+  void rollback() noexcept;
+
+ private:
+  friend class Store;
+  Step(std::shared_ptr<Transaction> transaction, std::uint64_t number)
+      : transaction_(std::move(transaction)), number_(number) {}
+
+  std::shared_ptr<Transaction> transaction_;
+  std::uint64_t number_;
+};
+
 class Store final : public base::ForkGuard {
  public:
   Store(std::unique_ptr<Backend> backend, CommitHook& hook);
@@ -72,17 +98,17 @@ class Store final : public base::ForkGuard {
   void write_apart(base::FunctionRef<void(Work&)> body, Deadline deadline);
 
   // Transactions of the calling thread. They nest: inner ones are savepoints.
-  void begin(const Limits& limits);
-  /// `durable`: returns when it survives a loss of power or, inside another transaction, sees to it
-  /// that the outermost commit does.
-  void commit(bool durable = false);
-  void rollback();
+  /// `owner`: whose end is the transaction's, see end_of().
+  [[nodiscard]] Step begin(const Limits& limits, const void* owner = nullptr);
+  /// Rolls back what was begun for this owner, in whichever thread, and what is inside of that. That
+  /// thread gets ClosedError until it has ended it itself.
+  void end_of(const void* owner) noexcept;
   [[nodiscard]] bool in_transaction() const noexcept {
     return open_in_thread != 0 && current() != nullptr;
   }
 
   /// Runs `body` with the work of this thread's transaction; false when it has none.
-  /// TransactionExpiredError when it had one that expired.
+  /// The error of what has ended the transaction before its time, where something has.
   bool with_current(base::FunctionRef<void(Work&)> body);
 
   /// How many this process has made.
@@ -138,17 +164,20 @@ class Store final : public base::ForkGuard {
   void child_after_fork() noexcept override;
 
  private:
-  struct Transaction;
+  friend class Transaction;
   [[nodiscard]] Transaction* current() const noexcept;
   /// UsageError where this thread has a transaction open on the same store, opened with other
   /// settings: a write would wait for its end.
   void refuse_beside_transaction() const;
   std::optional<Deadline> chore();
   std::optional<Deadline> chore_in_lane();
-  void expire(Transaction& transaction);
-  void end(Transaction& transaction) noexcept;
+  std::shared_ptr<Transaction> open();
+  /// The transaction has: the lane is free.
+  void ended(const Transaction& transaction) noexcept;
   void commit_work(Work& work, WriteTransaction& writes);
   void close() noexcept;
+
+  void restore_bulk() noexcept;
 
   /// Commits for all who are in the queue.
   void write_queued(Deadline deadline);

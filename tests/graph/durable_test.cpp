@@ -55,9 +55,9 @@ TEST_F(Durability, OnlyADurableTransactionWaitsForTheDisk) {
   EXPECT_GE(syncs_of([&] { db.transaction(write, Durable::kYes); }), 1);
   EXPECT_GE(syncs_of([&] { db.wait_durable(); }), 1);
   EXPECT_GE(syncs_of([&] {
-              db.begin();
+              Transaction transaction = db.begin();
               write();
-              db.commit(Durable::kYes);
+              transaction.commit(Durable::kYes);
             }),
             1);
   EXPECT_EQ(syncs_of(write), 0);
@@ -94,12 +94,18 @@ TEST_F(Durability, TransactorsToo) {
             }),
             1);
   EXPECT_GE(syncs_of([&] { transactor.transact(write, Durable::kYes); }), 1);
+  int tries = 0;
   EXPECT_GE(syncs_of([&] {
-              transactor.enter_lane();
-              write();
-              transactor.leave_lane(true, Durable::kYes);
+              transactor.transact(
+                  [&] {
+                    write();
+                    // Until it has the lane to itself.
+                    if (++tries <= 3) std::thread([&] { db["value"] = tries; }).join();
+                  },
+                  Durable::kYes);
             }),
             1);
+  EXPECT_EQ(tries, 4);
   // A conflict is none of the disk's business.
   EXPECT_EQ(syncs_of([&] {
               transactor.watch();

@@ -111,9 +111,9 @@ TEST_P(Handles, CollectCountsWhatItReclaims) {
   EXPECT_LE(here, 3U);  // the housekeeper may have been quicker
   EXPECT_EQ(nodes(), 1U);
   EXPECT_EQ(db.collect(), 0U);
-  db.begin();
+  Transaction transaction = db.begin();
   EXPECT_THROW(db.collect(), UsageError);
-  db.rollback();
+  transaction.rollback();
 }
 
 TEST_P(Handles, OneHeldNodeMayHoldAnother) {
@@ -131,11 +131,11 @@ TEST_P(Handles, OneHeldNodeMayHoldAnother) {
 TEST_P(Handles, HandlesOfWhatWasRolledBackAreCollected) {
   std::optional<Dict> made;
   std::optional<Dict> child;
-  db.begin();
+  Transaction transaction = db.begin();
   made = db.new_dict({{"y", {{"z", 1}}}});
   child = (*made)["y"].as_dict();
   root.set("made", *made);
-  db.rollback();
+  transaction.rollback();
   EXPECT_FALSE(made->exists());
   EXPECT_THROW(static_cast<void>(made->size()), CollectedError);
   EXPECT_THROW(static_cast<void>(child->at("z")), CollectedError);
@@ -148,9 +148,9 @@ TEST_P(Handles, HandlesOfWhatWasRolledBackAreCollected) {
 TEST_P(Handles, AHandleOfWhatWasRolledBackNeverComesToStandForAnotherNode) {
   std::vector<Dict> left_over;
   for (int i = 0; i < 200; ++i) {
-    db.begin();
+    Transaction transaction = db.begin();
     left_over.push_back(db.new_dict());
-    db.rollback();
+    transaction.rollback();
     root.set("x", {{"a", {{"b", i}}}});
   }
   for (const Dict& made : left_over) EXPECT_FALSE(made.exists());
@@ -166,10 +166,10 @@ TEST_P(Handles, AHandleOfWhatWasRolledBackNeverComesToStandForAnotherNode) {
 
 TEST_P(Handles, AnUnlinkThatWasRolledBackDidNotHappen) {
   root.set("x", {{"y", {{"z", 1}}}});
-  db.begin();
+  Transaction transaction = db.begin();
   root.erase("x");
   EXPECT_FALSE(root.contains("x"));
-  db.rollback();
+  transaction.rollback();
   EXPECT_EQ(root["x"]["y"]["z"].get<int>(), 1);
   expect_clean(db);
 }

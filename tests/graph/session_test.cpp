@@ -299,7 +299,7 @@ TEST_P(Sessions, AnyUseAfterCloseIsAnError) {
   EXPECT_THROW(static_cast<void>(db.transactor()), ClosedError);
   EXPECT_THROW(db.incr("n"), ClosedError);
   EXPECT_THROW(static_cast<void>(db.count("n")), ClosedError);
-  EXPECT_THROW(db.begin(), ClosedError);
+  EXPECT_THROW(static_cast<void>(db.begin()), ClosedError);
   EXPECT_THROW(static_cast<void>(db.check()), ClosedError);
   EXPECT_THROW(static_cast<void>(db.prefixes()), ClosedError);
   EXPECT_THROW(static_cast<void>(db.get_via_uid("x")), ClosedError);
@@ -313,7 +313,7 @@ TEST_P(Sessions, ClosingRollsBackAnOpenTransaction) {
   if (!persistent()) return;
   {
     Database other(url());
-    other.begin();
+    const Transaction transaction = other.begin();
     other.root().set("x", 1);
     other.close();
   }

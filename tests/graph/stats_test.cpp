@@ -127,10 +127,10 @@ TEST(Stats, Transactions) {
   other["a"] = other["a"].get<int>() + 1;
   EXPECT_TRUE(one.execute());
   EXPECT_FALSE(other.execute());
-  db.begin();
+  Transaction transaction = db.begin();
   std::this_thread::sleep_for(std::chrono::milliseconds(1500));
   const std::uint64_t expired = errors_of(db.stats(), Errc::kTransactionExpired);
-  EXPECT_THROW(db.commit(), TransactionExpiredError);
+  EXPECT_THROW(transaction.commit(), TransactionExpiredError);
   const Stats stats = db.stats();
   EXPECT_EQ(stats.transactions.committed, 1U);
   EXPECT_EQ(stats.transactions.rolled_back, 1U);
@@ -145,12 +145,12 @@ TEST(Stats, TheLaneAndBusyErrors) {
   const TemporaryFolder folder;
   const Database db(folder / "s.db", {.busy_timeout = std::chrono::milliseconds(30)});
   db["a"] = 1;
-  db.begin();
+  Transaction transaction = db.begin();
   std::thread([&] { EXPECT_THROW(db["a"] = 2, BusyError); }).join();
   Stats stats = db.stats();
   EXPECT_EQ(stats.busy.errors, 1U);
   EXPECT_GE(stats.writes.lane.max, 0.025);
-  db.rollback();
+  transaction.rollback();
 
   // Another process, as it were, that holds the write lock.
   sqlite3* other = nullptr;

@@ -4,8 +4,10 @@
 #include <graven/graven.hpp>
 
 #include <chrono>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -114,12 +116,50 @@ TEST_F(MapTest, AWriteThatWouldWaitForItsOwnThreadIsRefused) {
     EXPECT_EQ(map.at("a"), Data(1));  // as it is outside
     EXPECT_THROW(map.set("a", 2), UsageError);
     EXPECT_THROW(other["a"] = 2, UsageError);
-    EXPECT_THROW(other.begin(), UsageError);
+    EXPECT_THROW(static_cast<void>(other.begin()), UsageError);
     db["b"] = 3;
   });
   map.set("a", 2);
   other["a"] = 2;
   EXPECT_EQ(db["b"].get<int>(), 3);
+}
+
+TEST_F(MapTest, WritesInATransactionBelongToItOrAreRefused) {
+  const Database db(path_);
+  const Map stored = open(named("stored"));
+  MapOptions options = lazy();
+  options.name = "lazy";
+  const Map pending = open(options);
+  options.persist = Persist::kMemory;
+  const Map memory = open(options);
+  const Map elsewhere("memory://", options);
+  for (const Map& map : {stored, pending, memory, elsewhere}) map.set("a", 1);
+  const std::vector<std::pair<std::string, Data>> several{{"b", 2}, {"c", 3}};
+  const std::vector<Map::Key> keys{"a"};
+  EXPECT_THROW(db.transaction([&] {
+    stored.set("b", 2);
+    for (const Map& map : {pending, memory}) {
+      EXPECT_THROW(map.set("b", 2), UsageError);
+      EXPECT_THROW(static_cast<void>(map.try_set_value("b", {})), UsageError);
+      EXPECT_THROW(map.update(several), UsageError);
+      EXPECT_THROW(map.erase("a"), UsageError);
+      EXPECT_THROW(static_cast<void>(map.pop("a")), UsageError);
+      EXPECT_THROW(map.erase_many(keys), UsageError);
+      EXPECT_THROW(map.clear(), UsageError);
+      EXPECT_EQ(map.at("a"), Data(1));
+      EXPECT_EQ(map.setdefault("a", 2), Data(1));
+      std::thread([&] { map.set("meanwhile", 1); }).join();
+    }
+    elsewhere.set("b", 2);  // no transaction of a file is its
+    throw std::runtime_error("roll back");
+  }),
+               std::runtime_error);
+  EXPECT_EQ(stored.size(), 1U);
+  EXPECT_EQ(elsewhere.size(), 2U);
+  for (const Map& map : {pending, memory}) {
+    map.set("b", 2);
+    EXPECT_EQ(map.size(), 3U);
+  }
 }
 
 TEST_F(MapTest, SeveralMapsInOneFileBesideAGraph) {

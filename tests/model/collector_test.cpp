@@ -394,7 +394,7 @@ class Collector : public OnEveryStore {
   /// A few edits as one, with savepoints; to whatever end.
   void transact(int depth) {
     const World before = world_;
-    db.begin();
+    Transaction transaction = db.begin();
     for (std::size_t n = random_.below(5); n > 0; --n) {
       if (depth < 3 && random_.one_in(5)) {
         transact(depth + 1);
@@ -405,13 +405,13 @@ class Collector : public OnEveryStore {
       if (HasFatalFailure()) break;
     }
     if (random_.one_in(3)) {
-      db.rollback();
+      transaction.rollback();
       world_ = before;
       dropped_ = true;
       // Handles of what was made in it stand for nothing any more.
       std::erase_if(held_, [&](const Held& one) { return !world_.nodes.contains(one.name); });
     } else {
-      db.commit();
+      transaction.commit();
     }
   }
 

@@ -133,18 +133,13 @@ class Editor {
   }
 
   void transact() {
-    db_.begin();
-    try {
-      for (std::size_t n = 1 + below(4); n > 0; --n) edit();
-    } catch (...) {
-      db_.rollback();
-      throw;
-    }
+    Transaction transaction = db_.begin();
+    for (std::size_t n = 1 + below(4); n > 0; --n) edit();
     if (below(3) == 0) {
-      db_.rollback();
+      transaction.rollback();
       held_.clear();
     } else {
-      db_.commit();
+      transaction.commit();
     }
   }
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -26,6 +27,7 @@ using store::Key;
 using store::Limits;
 using store::Record;
 using store::Space;
+using store::Step;
 using store::Store;
 using store::Work;
 
@@ -65,6 +67,15 @@ class TheStore : public ::testing::Test {
   }
   void set(const std::string& name, std::int64_t number) {
     store.write([&](Work& work) { put(work, name, number); }, limits);
+  }
+  void set_in_another_thread(const std::string& name, std::int64_t number) {
+    std::thread([&] { set(name, number); }).join();
+  }
+  /// In this thread's transaction.
+  bool holds(const std::string& name) {
+    bool there = false;
+    EXPECT_TRUE(store.with_current([&](Work& work) { there = work.load(named(name)).has_value(); }));
+    return there;
   }
   std::int64_t clock() {
     const auto record = store.backend().load(store::clock_key());
@@ -115,11 +126,11 @@ TEST_F(TheStore, CommitsWhatTheHookWroteEvenSo) {
 
 TEST_F(TheStore, ATransactionsHookIsCalledOnceAtItsEnd) {
   hook.write = true;
-  store.begin(limits);
+  Step step = store.begin(limits);
   set("x", 1);
   set("y", 1);
   EXPECT_EQ(hook.before, 0);
-  store.commit();
+  step.commit();
   EXPECT_EQ(hook.before, 1);
   EXPECT_EQ(value("x"), 1);
   EXPECT_EQ(value("hook"), 1);
@@ -130,9 +141,9 @@ TEST_F(TheStore, AHookThatFailsFailsTheCommit) {
   EXPECT_THROW(set("x", 1), UnavailableError);
   EXPECT_EQ(value("x"), 0);
   EXPECT_EQ(hook.after, std::vector<bool>{false});
-  store.begin(limits);
+  Step step = store.begin(limits);
   set("x", 2);
-  EXPECT_THROW(store.commit(), UnavailableError);
+  EXPECT_THROW(step.commit(), UnavailableError);
   EXPECT_FALSE(store.in_transaction());
   EXPECT_EQ(value("x"), 0);
   hook.fail = false;
@@ -144,7 +155,7 @@ TEST_F(TheStore, AHookThatFailsFailsTheCommit) {
 // --- Transactions
 
 TEST_F(TheStore, ATransactionIsSeenByItsThreadOnlyUntilItCommits) {
-  store.begin(limits);
+  Step step = store.begin(limits);
   EXPECT_TRUE(store.in_transaction());
   set("x", 1);
   EXPECT_TRUE(store.with_current([](Work& work) { EXPECT_TRUE(work.load(named("x"))); }));
@@ -153,15 +164,15 @@ TEST_F(TheStore, ATransactionIsSeenByItsThreadOnlyUntilItCommits) {
     EXPECT_EQ(value("x"), 0);
     EXPECT_FALSE(store.with_current([](Work&) {}));
   }).join();
-  store.commit();
+  step.commit();
   EXPECT_FALSE(store.in_transaction());
   EXPECT_EQ(value("x"), 1);
 }
 
 TEST_F(TheStore, ARolledBackTransactionLeavesNothing) {
-  store.begin(limits);
+  Step step = store.begin(limits);
   set("x", 1);
-  store.rollback();
+  step.rollback();
   EXPECT_EQ(value("x"), 0);
   EXPECT_EQ(hook.before, 0);
   set("y", 1);
@@ -169,7 +180,7 @@ TEST_F(TheStore, ARolledBackTransactionLeavesNothing) {
 }
 
 TEST_F(TheStore, AMutationThatThrowsLeavesTheRestOfTheTransaction) {
-  store.begin(limits);
+  Step step = store.begin(limits);
   set("x", 1);
   EXPECT_THROW(store.write(
                    [](Work& work) {
@@ -178,49 +189,178 @@ TEST_F(TheStore, AMutationThatThrowsLeavesTheRestOfTheTransaction) {
                    },
                    limits),
                BadValueError);
-  store.commit();
+  step.commit();
   EXPECT_EQ(value("x"), 1);
 }
 
 TEST_F(TheStore, TransactionsNest) {
-  store.begin(limits);
+  Step step = store.begin(limits);
   set("x", 1);
-  store.begin(limits);
+  Step step2 = store.begin(limits);
   set("x", 2);
   set("y", 2);
-  store.begin(limits);
+  Step step3 = store.begin(limits);
   set("y", 3);
-  store.commit();
-  store.rollback();
+  step3.commit();
+  step2.rollback();
   EXPECT_TRUE(store.in_transaction());
   set("z", 4);
-  store.begin(limits);
+  Step step4 = store.begin(limits);
   set("z", 5);
-  store.commit();
-  store.commit();
+  step4.commit();
+  step.commit();
   EXPECT_FALSE(store.in_transaction());
   EXPECT_EQ(value("x"), 1);
   EXPECT_EQ(value("y"), 0);
   EXPECT_EQ(value("z"), 5);
 }
 
-TEST_F(TheStore, EndingWhatWasNotBegunIsAUsageError) {
-  EXPECT_THROW(store.commit(), UsageError);
-  EXPECT_THROW(store.rollback(), UsageError);
+TEST_F(TheStore, AStepEndsOnce) {
+  Step step = store.begin(limits);
+  set("x", 1);
+  step.commit();
+  EXPECT_THROW(step.commit(), UsageError);
+  step.rollback();
+  EXPECT_EQ(value("x"), 1);
+}
+
+TEST_F(TheStore, AStepThatGoesIsRolledBack) {
+  {
+    const Step step = store.begin(limits);
+    set("x", 1);
+    {
+      const Step inner = store.begin(limits);
+      set("y", 1);
+    }
+    EXPECT_FALSE(holds("y"));
+    EXPECT_TRUE(holds("x"));
+  }
+  EXPECT_FALSE(store.in_transaction());
+  EXPECT_EQ(value("x"), 0);
+}
+
+TEST_F(TheStore, AnOuterStepIsNotCommittedBeforeAnInnerOne) {
+  Step outer = store.begin(limits);
+  set("x", 1);
+  Step inner = store.begin(limits);
+  EXPECT_THROW(outer.commit(), UsageError);
+  EXPECT_FALSE(store.in_transaction());
+  EXPECT_THROW(inner.commit(), UsageError);
+  EXPECT_EQ(value("x"), 0);
+  set("x", 2);
+  EXPECT_EQ(value("x"), 2);
+}
+
+TEST_F(TheStore, AStepIsCommittedByItsThreadOnly) {
+  std::optional<Step> step;
+  std::thread first([&] {
+    step.emplace(store.begin(limits));
+    set("x", 1);
+    std::thread([&] { EXPECT_THROW(step->commit(), UsageError); }).join();
+    EXPECT_FALSE(store.in_transaction());
+    set("y", 1);
+  });
+  first.join();
+  EXPECT_EQ(value("x"), 0);
+  EXPECT_EQ(value("y"), 1);
+}
+
+TEST_F(TheStore, AnyThreadMayRollAStepBack) {
+  std::optional<Step> step(store.begin(limits));
+  set("x", 1);
+  std::thread([&] {
+    step.reset();
+    set("y", 1);
+  }).join();
+  EXPECT_FALSE(store.in_transaction());
+  set("z", 1);
+  EXPECT_EQ(value("x"), 0);
+  EXPECT_EQ(value("y") + value("z"), 2);
+}
+
+TEST_F(TheStore, AThreadThatEndsTakesItsTransactionWithIt) {
+  std::optional<Step> step;
+  std::thread([&] {
+    step.emplace(store.begin(limits));
+    set("x", 1);
+  }).join();
+  set("y", 1);
+  EXPECT_THROW(step->commit(), UsageError);
+  EXPECT_EQ(value("x"), 0);
+  EXPECT_EQ(value("y"), 1);
+}
+
+// --- Owners
+
+TEST_F(TheStore, AnOwnersEndRollsBackWhatWasBegunForIt) {
+  const int one = 0;
+  const int other = 0;
+  Step step = store.begin(limits, &one);
+  set("x", 1);
+  store.end_of(&other);
+  EXPECT_TRUE(holds("x"));
+  std::thread([&] { store.end_of(&one); }).join();
+  set_in_another_thread("y", 1);  // the lane is free
+  // Nothing of the rest of the block is committed by itself.
+  EXPECT_TRUE(store.in_transaction());
+  EXPECT_THROW(set("z", 1), ClosedError);
+  EXPECT_THROW(static_cast<void>(store.begin(limits, &other)), ClosedError);
+  EXPECT_THROW(step.commit(), ClosedError);
+  set("z", 2);
+  EXPECT_EQ(value("x"), 0);
+  EXPECT_EQ(value("y"), 1);
+  EXPECT_EQ(value("z"), 2);
+}
+
+TEST_F(TheStore, AnInnerOwnersEndLeavesTheOuterStep) {
+  const int outer = 0;
+  const int inner = 0;
+  Step step = store.begin(limits, &outer);
+  set("x", 1);
+  {
+    Step within = store.begin(limits, &inner);
+    set("y", 1);
+    const Step innermost = store.begin(limits, &outer);
+    set("z", 1);
+    store.end_of(&inner);
+    EXPECT_THROW(set("z", 2), ClosedError);
+    EXPECT_THROW(within.commit(), ClosedError);
+  }
+  set("w", 1);
+  step.commit();
+  EXPECT_EQ(value("x") + value("w"), 2);
+  EXPECT_EQ(value("y") + value("z"), 0);
+}
+
+TEST_F(TheStore, AnOwnersEndWaitsForNoStatement) {
+  const int owner = 0;
+  Step step = store.begin(limits, &owner);
+  EXPECT_THROW(store.write(
+                   [&](Work& work) {
+                     put(work, "x", 1);
+                     std::thread([&] { store.end_of(&owner); }).join();
+                     EXPECT_TRUE(work.load(named("x")));  // it is rolled back after the statement
+                   },
+                   limits),
+               ClosedError);
+  set_in_another_thread("y", 1);
+  EXPECT_THROW(step.commit(), ClosedError);
+  EXPECT_EQ(value("x"), 0);
+  EXPECT_EQ(value("y"), 1);
 }
 
 TEST_F(TheStore, WritersWaitForATransaction) {
-  store.begin(limits);
+  Step step = store.begin(limits);
   set("x", 1);
   std::thread hasty([&] {
     const Limits short_limits{.busy = milliseconds(20), .transaction = milliseconds(1000)};
     EXPECT_THROW(store.write([](Work& work) { put(work, "y", 1); }, short_limits), BusyError);
-    EXPECT_THROW(store.begin(short_limits), BusyError);
+    EXPECT_THROW(static_cast<void>(store.begin(short_limits)), BusyError);
     EXPECT_FALSE(store.in_transaction());
   });
   hasty.join();
   std::thread patient([&] { set("x", 2); });
-  store.commit();
+  step.commit();
   patient.join();
   EXPECT_EQ(value("x"), 2);
 }
@@ -228,13 +368,13 @@ TEST_F(TheStore, WritersWaitForATransaction) {
 TEST_F(TheStore, TransactionsOfTwoStoresInOneThreadAreIndependent) {
   Hook other_hook;
   Store other(memory::open("other"), other_hook);
-  store.begin(limits);
-  other.begin(limits);
+  Step step = store.begin(limits);
+  Step other_step = other.begin(limits);
   set("x", 1);
   other.write([](Work& work) { put(work, "x", 2); }, limits);
-  store.rollback();
+  step.rollback();
   EXPECT_TRUE(other.in_transaction());
-  other.commit();
+  other_step.commit();
   EXPECT_EQ(value("x"), 0);
   EXPECT_EQ(other.backend().load(named("x"))->integers[0], 2);
 }
@@ -256,14 +396,14 @@ void outlive(Store& store) {
 }
 
 TEST_F(TheStore, ATransactionThatOutlivesItsLimitIsRolledBack) {
-  store.begin({.busy = milliseconds(1000), .transaction = milliseconds(200)});
+  Step step = store.begin({.busy = milliseconds(1000), .transaction = milliseconds(200)});
   set("x", 1);
   std::thread other([&] { set("y", 1); });  // gets the lane without this thread's doing anything
   other.join();
   EXPECT_EQ(value("y"), 1);
   EXPECT_TRUE(store.in_transaction());  // until its thread has heard of it
   EXPECT_THROW(set("x", 2), TransactionExpiredError);
-  EXPECT_THROW(store.commit(), TransactionExpiredError);
+  EXPECT_THROW(step.commit(), TransactionExpiredError);
   EXPECT_FALSE(store.in_transaction());
   EXPECT_EQ(value("x"), 0);
   set("x", 3);
@@ -271,23 +411,23 @@ TEST_F(TheStore, ATransactionThatOutlivesItsLimitIsRolledBack) {
 }
 
 TEST_F(TheStore, AnExpiredTransactionCanBeRolledBackInSteps) {
-  store.begin({.busy = milliseconds(1000), .transaction = milliseconds(100)});
-  store.begin(limits);
+  Step step = store.begin({.busy = milliseconds(1000), .transaction = milliseconds(100)});
+  Step step2 = store.begin(limits);
   outlive(store);
-  store.rollback();
+  step2.rollback();
   EXPECT_TRUE(store.in_transaction());
-  store.rollback();
+  step.rollback();
   EXPECT_FALSE(store.in_transaction());
   set("x", 1);
   EXPECT_EQ(value("x"), 1);
 }
 
 TEST_F(TheStore, ATransactionWithinItsLimitIsLeftAlone) {
-  store.begin(limits);
+  Step step = store.begin(limits);
   set("x", 1);
   store.wake(std::chrono::steady_clock::now());
   std::this_thread::sleep_for(milliseconds(30));
-  store.commit();
+  step.commit();
   EXPECT_EQ(value("x"), 1);
 }
 
@@ -302,11 +442,11 @@ TEST_F(TheStore, TheHooksChoreRunsWhenWoken) {
 
 TEST_F(TheStore, StopRollsBackWhatIsOpen) {
   std::thread([&] {
-    store.begin(limits);
+    Step step = store.begin(limits);
     set("x", 1);
     store.stop();
-    EXPECT_THROW(set("x", 2), TransactionExpiredError);
-    store.rollback();
+    EXPECT_THROW(set("x", 2), ClosedError);
+    step.rollback();
   }).join();
   EXPECT_EQ(value("x"), 0);
 }
@@ -314,7 +454,7 @@ TEST_F(TheStore, StopRollsBackWhatIsOpen) {
 // --- Forks
 
 TEST_F(TheStore, AChildHasNoPartInItsParentsTransaction) {
-  store.begin(limits);
+  Step step = store.begin(limits);
   set("x", 1);
   Child child([&] {
     bool refused = false;
@@ -324,25 +464,25 @@ TEST_F(TheStore, AChildHasNoPartInItsParentsTransaction) {
       refused = true;
     }
     const bool before = store.in_transaction();
-    store.rollback();
+    step.rollback();
     const bool behind = store.in_transaction();
     set("y", 1);  // a transaction of its own: the lane is free here
-    store.begin(limits);
+    Step step2 = store.begin(limits);
     set("y", 2);
-    store.commit();
+    step2.commit();
     return refused && before && !behind && value("y") == 2 && value("x") == 0;
   });
   EXPECT_TRUE(child.succeeded());
   set("x", 3);  // the parent's goes on
-  store.commit();
+  step.commit();
   EXPECT_EQ(value("x"), 3);
 }
 
 TEST_F(TheStore, AChildsTransactionsExpireToo) {
   Child child([&] {
-    store.begin({.busy = milliseconds(1000), .transaction = milliseconds(100)});
+    Step step = store.begin({.busy = milliseconds(1000), .transaction = milliseconds(100)});
     outlive(store);
-    store.rollback();
+    step.rollback();
     set("y", 1);
     store.stop();
     return value("y") == 1;

@@ -56,7 +56,8 @@ class BulkImport(_graven.BulkImportBase):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        self.finish()
+        # What an exception ends, Ctrl-C perhaps, does not wait for others once more.
+        self.finish(in_haste=error is not None and not isinstance(error, AbortedError))
         return self.aborted and isinstance(error, AbortedError)
 
 

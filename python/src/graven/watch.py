@@ -14,7 +14,7 @@ from graven.paths import Path, text_of
 
 __all__ = ["Change", "Watch"]
 
-_SLICE = 0.2  # seconds in the core between two looks for signals
+_LONG = 3600.0  # seconds of one wait in the core, which looks for signals itself
 
 
 class Change(NamedTuple):
@@ -59,8 +59,8 @@ class Watch:
         """The next change; None after `timeout` seconds (None: no limit) or close()."""
         deadline = deadline_of(timeout)
         while not self._closed:
-            rest = _SLICE if deadline is None else min(_SLICE, deadline - time.monotonic())
-            change = self._watcher.next(max(rest, 0.0))
+            rest = _LONG if deadline is None else deadline - time.monotonic()
+            change = self._watcher.next(min(max(rest, 0.0), _LONG))
             if change is not None:
                 return Change(*change)
             if deadline is not None and time.monotonic() >= deadline:

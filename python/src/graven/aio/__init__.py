@@ -16,7 +16,8 @@
 
 What may wait for the store is done by daemon threads, never by the event loop's; what is in
 memory is answered at once. Always holds: an await that is cancelled leaves nothing behind but,
-perhaps, the operation done: what has begun in a thread goes on to its end there. A transaction
+perhaps, the operation done: what waits for the store in a thread stops waiting, what is at work
+there goes on to its end. A transaction
 belongs to the task that entered it and to one thread; cancelled, it is rolled back, and it is over
 when its block is left. The interpreter's end waits for none of the threads.
 

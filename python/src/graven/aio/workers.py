@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The threads in which graven.aio waits for the store.
 
-Always holds: a call that has begun goes on to its end, whether it is still waited for or not; what
-it gives goes to the event loop that asked, or, if nobody there wants it any more, to `drop`. Daemon
-threads, because the interpreter's end must not wait for them.
+Always holds: a call that nobody waits for any more stops waiting for the store, if it does, and else
+goes on to its end; what it gives goes to the event loop that asked, or, if nobody there wants it any
+more, to `drop`. Daemon threads, because the interpreter's end must not wait for them.
 
 Any thread; post() and run() wait for nothing.
 """
@@ -18,6 +18,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from graven._graven import Cancellation
+
 T = TypeVar("T")
 
 _READERS = 8
@@ -28,7 +30,7 @@ _IDLE_SECONDS = 10.0
 class Job:
     """A call, and the future of an event loop that waits for it."""
 
-    __slots__ = ("call", "drop", "future", "loop")
+    __slots__ = ("call", "cancellation", "drop", "future", "loop")
 
     def __init__(
         self,
@@ -38,6 +40,9 @@ class Job:
         drop: Callable[[Any], None] | None = None,
     ) -> None:
         self.call, self.loop, self.future, self.drop = call, loop, future, drop
+        self.cancellation = Cancellation()
+        if future is not None:
+            future.add_done_callback(self._done)
 
     def run(self) -> None:
         """In a thread."""
@@ -45,7 +50,7 @@ class Job:
             return
         result, error = None, None
         try:
-            result = self.call()
+            result = self.cancellation.run(self.call)
         except BaseException as caught:
             error = caught
         try:
@@ -56,6 +61,11 @@ class Job:
                 self.drop(result)
         finally:
             error = None  # or it would keep this frame, and this frame it
+
+    def _done(self, future: asyncio.Future[Any]) -> None:
+        """In the event loop."""
+        if future.cancelled():
+            self.cancellation.cancel()
 
     def _settle(self, result: Any, error: BaseException | None) -> None:
         """In the event loop."""

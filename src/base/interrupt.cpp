@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// Who has a say in a thread's waits. See interrupt.hpp.
+#include "base/interrupt.hpp"
+
+#include <atomic>
+#include <thread>
+
+#include <graven/error.hpp>
+#include <graven/interrupt.hpp>
+
+namespace graven {
+namespace {
+
+std::atomic<InterruptCheck> of_process{nullptr};
+thread_local const Cancellation* of_thread = nullptr;
+thread_local int uninterrupted = 0;
+
+}  // namespace
+
+void set_interrupt_check(InterruptCheck check) noexcept { of_process.store(check); }
+
+void Cancellation::run(const std::function<void()>& body) const {
+  struct Within {
+    explicit Within(const Cancellation* inner) : outer(of_thread) { of_thread = inner; }
+    ~Within() { of_thread = outer; }
+    Within(const Within&) = delete;
+    Within& operator=(const Within&) = delete;
+    const Cancellation* outer;
+  } const within(this);
+  body();
+}
+
+namespace base {
+
+bool interruptible() noexcept {
+  return uninterrupted == 0 && (of_thread != nullptr || of_process.load() != nullptr);
+}
+
+void check_interrupt() {
+  if (uninterrupted != 0) return;
+  if (of_thread != nullptr && of_thread->cancelled()) {
+    throw AbortedError("the operation was cancelled while it waited; nothing was changed by it");
+  }
+  if (const InterruptCheck check = of_process.load()) check();
+}
+
+Uninterrupted::Uninterrupted() noexcept { ++uninterrupted; }
+Uninterrupted::~Uninterrupted() { --uninterrupted; }
+
+void sleep_until(std::chrono::steady_clock::time_point time) {
+  for (;;) {
+    const auto slice = interrupt_slice(time);
+    std::this_thread::sleep_until(slice);
+    if (slice >= time) return;
+    check_interrupt();
+  }
+}
+
+}  // namespace base
+}  // namespace graven
