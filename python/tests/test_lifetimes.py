@@ -12,6 +12,7 @@ what was acknowledged is there and nothing else.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -26,6 +27,7 @@ from typing import Any
 import pytest
 
 import graven
+from graven import aio
 
 Inside = Callable[[], None]
 
@@ -140,7 +142,8 @@ def dict_iterator(db: graven.DB, inside: Inside) -> None:
     keys = iter(db["d"])
     assert next(keys) == "a"
     inside()
-    list(keys)
+    list(keys)  # what it has read already it gives
+    assert db["d"]["a"] == 1
 
 
 def list_iterator(db: graven.DB, inside: Inside) -> None:
@@ -188,8 +191,7 @@ class Place:
         self.path, self._probe = path, probe
         self.db = graven.DB(path, "main", busy_timeout=20, transaction_limit=600)
         self.acknowledged: dict[str, int] = {}
-        # More than an iterator takes at once.
-        self.db["d"] = {"a": 1, "b": 2, **{f"k{n}": n for n in range(1000)}}
+        self.db["d"] = {"a": 1, "b": 2}
         self.db["l"] = [3, 1, 2]
 
     def write(self, key: str, db: graven.DB | None = None) -> None:
@@ -494,3 +496,73 @@ def test_a_thread_goes_on_after_its_object_was_closed(place: Place) -> None:
         closed.set()
         running.result(timeout=60)
     place.is_as_before(committed=False)
+
+
+def test_asyncio_closes_while_another_task_is_in_a_transaction(place: Place) -> None:
+    async def main() -> None:
+        db = await aio.DB.open(place.path, "main")
+        inside, closed = asyncio.Event(), asyncio.Event()
+
+        async def task() -> None:
+            async with db.transaction() as t:
+                await t.set("inside", 1)
+                inside.set()
+                await closed.wait()
+                await t.set("late", 1)
+
+        running = asyncio.create_task(task())
+        await inside.wait()
+        await db.close()
+        async with aio.DB(place.path, "main") as other:
+            await other.set("meanwhile", 1)
+        closed.set()
+        with pytest.raises(graven.ClosedError):
+            await running
+
+    asyncio.run(main())
+    place.acknowledged["meanwhile"] = 1
+    place.is_as_before(committed=False)
+
+
+@pytest.mark.parametrize("persist", ["writethrough", "lazy", "memory"])
+def test_a_maps_writes_belong_to_the_transaction_or_are_refused(
+    place: Place, persist: str
+) -> None:
+    with graven.Map(place.path, "m", persist) as table:
+        table["a"] = 1
+        belongs = persist == "writethrough"
+        with contextlib.suppress(Interruption), place.db.transaction():
+            for write in (
+                lambda: table.__setitem__("b", 1),
+                lambda: table.set("b", 1, ttl=60),
+                lambda: table.update(b=1),
+                lambda: table.setdefault("b", 1),
+                lambda: table.pop("a"),
+                lambda: table.delete_many(["a"]),
+                lambda: table.clear(),
+            ):
+                if belongs:
+                    write()
+                    table["a"] = 1
+                else:
+                    with pytest.raises(graven.UsageError, match="transaction"):
+                        write()
+            assert table["a"] == 1
+            raise Interruption
+        assert dict(table) == {"a": 1}
+        table["b"] = 2
+        assert dict(table) == {"a": 1, "b": 2}
+        assert asyncio.run(write_beside(place, persist)) == 3
+    place.is_as_before(committed=False)
+
+
+async def write_beside(place: Place, persist: str) -> int:
+    """What is no part of the transaction goes on: the map's writes are done in other threads."""
+    async with aio.AsyncMap(place.path, f"other {persist}", persist) as table:
+        await table.set("a", 3)
+        value: int = await table.get("a")
+        return value
+
+
+class Interruption(Exception):
+    """Ends a block of a test."""
