@@ -285,7 +285,7 @@ Opened open_heap(std::string_view url, Options& options, Kind kind) {
 
 /// The file whose path a map in memory was given for a name; nothing for memory://.
 std::string place_of(std::string_view url) {
-  if (url.starts_with("memory://")) return {};
+  if (url.starts_with("memory://") || names_memory(url)) return {};
   for (const std::string_view scheme : {"sqlite:///", "libsql:///"}) {
     if (url.starts_with(scheme)) url.remove_prefix(scheme.size());
   }

@@ -202,18 +202,18 @@ class Transactor {
 ///     t.commit();
 ///
 /// What ends it before, its time limit or close() of the Database that it was begun on, rolls it
-/// back, and all that its thread does on the store fails with the error for that until this object has
-/// ended too: nothing of its block is committed by itself. It is committed by the thread that began
-/// it; another one gets UsageError, and it is rolled back. rollback() is any thread's.
+/// back, and all that its thread does on the store fails with the error for that until this object
+/// has ended too: nothing of its block is committed by itself. It is committed by the thread that
+/// began it; another one gets UsageError, and it is rolled back. rollback() is any thread's.
 class Transaction {
  public:
   Transaction(Transaction&& other) noexcept;
   Transaction& operator=(Transaction&& other) noexcept;
   ~Transaction();
-  /// Ends it, whatever happens: if this throws it is rolled back. With Durable::kYes, or if that was
-  /// asked of one inside it, it survives a loss of power when this returns; CommitUnknownError if it
-  /// is committed, but the disk would not say so. UsageError when it has ended already, or one
-  /// that was begun inside it has not.
+  /// Ends it, whatever happens: if this throws it is rolled back. With Durable::kYes, or if that
+  /// was asked of one inside it, it survives a loss of power when this returns; CommitUnknownError
+  /// if it is committed, but the disk would not say so. UsageError when it has ended already, or
+  /// one that was begun inside it has not.
   void commit(Durable durable = Durable::kAsOpened);
   void rollback() noexcept;
 
@@ -253,9 +253,9 @@ class Database {
   [[nodiscard]] std::vector<std::string> why_alive(const Node& node) const;
 
   // Transactions.
-  /// Begins an atomic step that sees its own writes; see Transaction. It belongs to this thread, whose
-  /// work on the store, through whichever object, is part of it until it ends. Inside another one it
-  /// is a savepoint. BusyError. Rolled back when it outlives Options::transaction_limit
+  /// Begins an atomic step that sees its own writes; see Transaction. It belongs to this thread,
+  /// whose work on the store, through whichever object, is part of it until it ends. Inside another
+  /// one it is a savepoint. BusyError. Rolled back when it outlives Options::transaction_limit
   /// (TransactionExpiredError), when this Database is closed (ClosedError), and with its thread.
   [[nodiscard]] Transaction begin() const;
   /// The same around `body`: commits when it returns, rolls back when it throws.
@@ -312,7 +312,8 @@ class Database {
   void flush() const;
 
   // Housekeeping.
-  /// Collects what only dead handles and dead processes held. Returns the nodes reclaimed. BusyError.
+  /// Collects what only dead handles and dead processes held. Returns the nodes reclaimed.
+  /// BusyError.
   std::uint64_t collect() const;
   /// collect(), then the store's own upkeep where due (checkpoint, free pages, statistics).
   void maintenance() const;
@@ -349,12 +350,17 @@ class Database {
   [[nodiscard]] bool read_only() const;
   [[nodiscard]] bool closed() const noexcept;
   /// Flushes, and ends this Database and its handles; idempotent. A transaction that was begun on
+<<<<<<< HEAD
   /// it is rolled back, in whichever thread; one of another Database is left alone. If the flush
   /// fails it stays open.
   /// By the last open Database and Map on the file all is let go of: no descriptor, lock, thread or
   /// `-wal` is left of it, whatever handles, iterators, snapshots and watches there still are,
   /// which throw ClosedError from then on; those in use in other threads are ended. The file may be
   /// copied, replaced, or opened again at once.
+=======
+  /// it is rolled back, in whichever thread it is; one of another Database is left alone. The same
+  /// path may be opened again at once. If the flush fails it stays open.
+>>>>>>> 9f81cb1 (A handler may use the database while its thread waits, as long as it does not wait itself)
   void close() const;
 
   explicit Database(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}

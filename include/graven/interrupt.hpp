@@ -11,9 +11,9 @@
 //     graven::Cancellation cancellation;          // another thread calls cancellation.cancel()
 //     cancellation.run([&] { db["x"] = 1; });     // AbortedError, should it wait then
 //
-// What has waited in vain has changed nothing. Work that is long without waiting (check(), repair(),
-// backup(), collect(), maintenance(), SQL of the program's own) asks as well. What is being committed
-// is not ended any more.
+// What has waited in vain has changed nothing. Work that is long without waiting (check(),
+// repair(), backup(), collect(), maintenance(), SQL of the program's own) asks as well. What is
+// being committed is not ended any more.
 #pragma once
 
 #include <atomic>
@@ -23,7 +23,7 @@ namespace graven {
 
 /// Called about every 50 ms by what waits or works for long, on its thread, without any lock that
 /// another call of graven might want; not by graven's own threads. What it throws passes through
-/// the call. It must not use graven.
+/// the call. It must not wait in graven: UsageError.
 using InterruptCheck = void (*)();
 
 /// Has all waits of the process call it from now on; nullptr: none. Any thread.

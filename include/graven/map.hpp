@@ -7,8 +7,9 @@
 // A Map is a small value: copies stand for the same map, and any number of threads may use it.
 // Several maps live in one file, beside its graph, each under a name. With Persist::kWritethrough
 // several processes may write; a write inside a transaction of the same file and thread is part
-// of it, or, where it could not be (kLazy, and kMemory with that file's path), a UsageError. Errors of any call: ClosedError after close(), BusyError, UnavailableError; of writes
-// also LimitError, WrongTypeError and BadValueError, before anything has changed.
+// of it, or, where it could not be (kLazy, and kMemory with that file's path), a UsageError. Errors
+// of any call: ClosedError after close(), BusyError, UnavailableError; of writes also LimitError,
+// WrongTypeError and BadValueError, before anything has changed.
 #pragma once
 
 #include <chrono>

@@ -336,6 +336,8 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
       "persist='lazy'. Not inside a transaction.");
   type.def(
       "close", close,
+  type.def(
+      "close", close,
       "Flushes, and ends this database and its handles. Calling it again does nothing. A\n"
       "transaction begun on it is rolled back, in whichever thread; one of another object is left\n"
       "alone. By the last open DB and Map on the file all is let go of: no descriptor, lock or -wal\n"
@@ -386,7 +388,8 @@ void bind_database(nb::module_& module) {
       nb::kw_only(), nb::arg("durable") = false,
       nb::sig("def transaction(self, *, durable: bool = False) -> Transaction"),
       "A context manager: what its block does is one atomic step that sees its own writes.\n"
-      "Any exception rolls it back. Inside another one it is a savepoint. It belongs to the thread\n"
+      "Any exception rolls it back. Inside another one it is a savepoint. It belongs to the "
+      "thread\n"
       "that enters it, which is to leave it too, else it is rolled back; close() of this object\n"
       "rolls it back, whoever calls it, and the rest of the block raises ClosedError.\n\n"
       "durable: the block's end returns when what it did survives a loss of power, whatever\n"

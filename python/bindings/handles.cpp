@@ -113,8 +113,8 @@ TaskTransaction::TaskTransaction(const Home& home) {
 
 TaskTransaction::~TaskTransaction() {
   if (number_ == 0) return;
-  Entry::task_transactions_ -=
-      std::erase_if(task_transactions(), [&](const InTask& open) { return open.number == number_; });
+  Entry::task_transactions_ -= std::erase_if(
+      task_transactions(), [&](const InTask& open) { return open.number == number_; });
 }
 
 DictHandle& dict_handle(PyObject* object) { return checked<DictHandle>(object); }

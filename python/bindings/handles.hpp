@@ -73,7 +73,6 @@ class Entry {
       check_map_task(map);
   }
 
-
  private:
   void enter_transactor();
   void check_task() const;
@@ -84,12 +83,12 @@ class Entry {
   Home& home_;
 };
 
-/// That a transaction is open which was begun inside an asyncio task, if it was. Guarded by the GIL.
+/// That a transaction is open which was begun inside an asyncio task, if it was. Guarded by the
+/// GIL.
 class TaskTransaction {
  public:
   explicit TaskTransaction(const Home& home);
-  TaskTransaction(TaskTransaction&& other) noexcept
-      : number_(std::exchange(other.number_, 0)) {}
+  TaskTransaction(TaskTransaction&& other) noexcept : number_(std::exchange(other.number_, 0)) {}
   TaskTransaction& operator=(TaskTransaction&&) = delete;
   ~TaskTransaction();
 

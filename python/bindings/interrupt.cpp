@@ -3,9 +3,9 @@
 // Ctrl-C, any other handler of a signal that raises, and what graven.aio cancels: they end what
 // waits in the core.
 //
-// Always holds: only the interpreter's main thread, where Python runs handlers, takes the GIL to look
-// for signals. It is in no wait when the interpreter ends; other threads would stay in PyEval for
-// ever then, perhaps next in line for a lock.
+// Always holds: only the interpreter's main thread, where Python runs handlers, takes the GIL to
+// look for signals. It is in no wait when the interpreter ends; other threads would stay in PyEval
+// for ever then, perhaps next in line for a lock.
 #include <Python.h>
 
 #include <atomic>

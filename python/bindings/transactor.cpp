@@ -135,7 +135,7 @@ nb::object transact(const TransactorHandle& self, const nb::object& function, bo
 
 void bind_transaction(nb::module_& module) {
   nb::class_<TransactionHandle>(module, "Transaction", nb::is_final(),
-                          "The context manager of DB.transaction().")
+                                "The context manager of DB.transaction().")
       .def("__enter__", enter, nb::sig("def __enter__(self) -> Database"), "Begins; gives the DB.")
       .def("__exit__", leave, nb::arg("type").none(), nb::arg("value").none(),
            nb::arg("traceback").none(),

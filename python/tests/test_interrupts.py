@@ -317,6 +317,33 @@ def test_a_handler_that_does_not_raise(opened: graven.DB) -> None:
     assert seen.is_set()
 
 
+def test_a_handler_that_uses_the_database(opened: graven.DB) -> None:
+    """It may, as long as it need not wait for what the interrupted call waits for."""
+    outcomes = []
+
+    def handler(*_: object) -> None:
+        try:
+            opened["by the handler"] = len(outcomes)
+            outcomes.append("written")
+        except graven.UsageError:
+            outcomes.append("refused")
+            raise
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        assert opened.wait("d", 0.3) is False
+        with in_a_thread(opened.transaction):
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            with pytest.raises(graven.UsageError, match="handler"):
+                opened["x"] = 1
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert outcomes == ["written", "refused"]
+    assert opened["by the handler"] == 0
+    opened["free"] = 1
+
+
 def test_in_a_child(opened: graven.DB, path: str) -> None:
     """The thread that forked is the child's main thread."""
     results = []

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Every scope, crossed with everything that may end it.
 
-Scopes: a transaction, one inside another, a write_connection(), a bulk phase, the functions given to
-update_with(), sort() and transact(), a snapshot, iterators, a read_connection(), a watch. Ends: close()
-of what they were made from, in their thread or another, of another object on the file, the end of
-their thread, exit in another thread, fork, an interrupt, the interpreter's end.
+Scopes: a transaction, one inside another, a write_connection(), a bulk phase, the functions given
+to update_with(), sort() and transact(), a snapshot, iterators, a read_connection(), a watch. Ends:
+close() of what they were made from, in their thread or another, of another object on the file, the
+end of their thread, exit in another thread, fork, an interrupt, the interpreter's end.
 
 Afterwards, always: the store is whole, this thread, another one and another process can write, and
 what was acknowledged is there and nothing else.
@@ -525,9 +525,7 @@ def test_asyncio_closes_while_another_task_is_in_a_transaction(place: Place) -> 
 
 
 @pytest.mark.parametrize("persist", ["writethrough", "lazy", "memory"])
-def test_a_maps_writes_belong_to_the_transaction_or_are_refused(
-    place: Place, persist: str
-) -> None:
+def test_a_maps_writes_belong_to_the_transaction_or_are_refused(place: Place, persist: str) -> None:
     with graven.Map(place.path, "m", persist) as table:
         table["a"] = 1
         belongs = persist == "writethrough"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A bell that threads sleep by: who takes a ticket, finds nothing to do and waits with it is woken by
-// the next ring, however soon that comes. As std::atomic's wait(), but for a time too.
+// A bell that threads sleep by: who takes a ticket, finds nothing to do and waits with it is woken
+// by the next ring, however soon that comes. As std::atomic's wait(), but for a time too.
 //
 // Any thread. Ringing is a system call only while somebody sleeps.
 #pragma once

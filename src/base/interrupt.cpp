@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Who has a say in a thread's waits. See interrupt.hpp.
+// Who has a say in a thread's waits. See interrupt.hpp. What has a say may use graven, as a handler
+// of a signal in Python may, as long as it does not wait.
 #include "base/interrupt.hpp"
 
 #include <atomic>
@@ -15,6 +16,7 @@ namespace {
 std::atomic<InterruptCheck> of_process{nullptr};
 thread_local const Cancellation* of_thread = nullptr;
 thread_local int uninterrupted = 0;
+thread_local bool checking = false;
 
 }  // namespace
 
@@ -42,7 +44,21 @@ void check_interrupt() {
   if (of_thread != nullptr && of_thread->cancelled()) {
     throw AbortedError("the operation was cancelled while it waited; nothing was changed by it");
   }
-  if (const InterruptCheck check = of_process.load()) check();
+  if (checking) {
+    throw UsageError(
+        "a handler that is called while its thread waits in graven cannot wait there itself, "
+        "perhaps "
+        "for what that call holds: note what is to be done, or raise");
+  }
+  if (const InterruptCheck check = of_process.load()) {
+    struct Checking {
+      Checking() { checking = true; }
+      ~Checking() { checking = false; }
+      Checking(const Checking&) = delete;
+      Checking& operator=(const Checking&) = delete;
+    } const within;
+    check();
+  }
 }
 
 Uninterrupted::Uninterrupted() noexcept { ++uninterrupted; }

@@ -178,7 +178,8 @@ bool BulkImport::finish(std::optional<std::chrono::milliseconds> patience) const
   if (state.generation != base::fork_generation()) return false;
   const Session& session = state.database.scope()->session();
   const auto end = [&] {
-    state.emptied = session.shared_heap()->store().end_bulk(Clock::now() + patience.value_or(session.limits().busy));
+    state.emptied = session.shared_heap()->store().end_bulk(
+        Clock::now() + patience.value_or(session.limits().busy));
   };
   try {
     if (state.open) end_phase(false);

@@ -332,7 +332,8 @@ void Heap::look_for_leftovers(View& view) {
 void Heap::close_one(const std::shared_ptr<Pins>& pins) noexcept {
   detach(pins);
   if (orphan_count_.load() == 0 && !doomed_here_.load()) return;
-  if (store_.in_transaction()) return store_.wake(Clock::now() + kSoon);  // it would wait for itself
+  if (store_.in_transaction())
+    return store_.wake(Clock::now() + kSoon);  // it would wait for itself
   const base::Uninterrupted to_the_end;
   try {
     store_.write_apart([](Work&) {}, Clock::now() + kLaneWait);

@@ -77,8 +77,8 @@ class Session {
   std::atomic<NodeId> root_{0};
 };
 
-/// One of the thread's nested transactions, begun through a session; see store::Step. close() of that
-/// session rolls it back.
+/// One of the thread's nested transactions, begun through a session; see store::Step. close() of
+/// that session rolls it back.
 class Step {
  public:
   explicit Step(std::shared_ptr<Session> session);

@@ -124,8 +124,7 @@ void Session::require_prefix() const {
 Step::Step(std::shared_ptr<Session> session) : Step(session, session->limits()) {}
 
 Step::Step(std::shared_ptr<Session> session, const store::Limits& limits)
-    : session_(std::move(session)),
-      step_(session_->heap().store().begin(limits, session_.get())) {
+    : session_(std::move(session)), step_(session_->heap().store().begin(limits, session_.get())) {
   static_cast<void>(session_->heap());  // ClosedError: close() has not seen it
 }
 

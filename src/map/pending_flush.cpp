@@ -2,8 +2,8 @@
 //
 // Cuts, their commits, and what the background does. See pending_map.hpp. Order of locks:
 // flush_mutex_, shards in order, then error_mutex_ or timed_mutex_.
-#include <fmt/format.h>
 #include <unistd.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -94,12 +94,12 @@ void PendingMap::refuse_in_transaction() const {
   if (store::open_in_thread == 0) [[likely]]
     return;
   const auto& all = store::ThreadTransactions::get();
-  store::Transaction* open =
-      store_ ? all.on_store(store_->backend().identity()) : all.at(place_);
+  store::Transaction* open = store_ ? all.on_store(store_->backend().identity()) : all.at(place_);
   if (open == nullptr) return;
   open->require_open();
   throw UsageError(fmt::format(
-      "the map '{}' is {}, so what is written to it cannot be part of the transaction that is open on "
+      "the map '{}' is {}, so what is written to it cannot be part of the transaction that is open "
+      "on "
       "this thread: write before or after it, or open the map with persist=writethrough",
       name(), store_ ? "lazy" : "in memory"));
 }
@@ -115,9 +115,8 @@ void PendingMap::before_write() {
   }
   std::unique_lock lock(error_mutex_);
   if (!failed_.load()) housekeeper_.wake(Clock::now());
-  base::wait_until(lock, drained_, Clock::now() + kForever, [&] {
-    return failed_.load() || closed() || pending_bytes_ <= pending_limit_;
-  });
+  base::wait_until(lock, drained_, Clock::now() + kForever,
+                   [&] { return failed_.load() || closed() || pending_bytes_ <= pending_limit_; });
   if (failed_.exchange(false)) std::rethrow_exception(std::exchange(error_, nullptr));
   require_open();
 }

@@ -30,8 +30,7 @@ void Store::wait_for_room(store::Deadline deadline) {
   const auto room = [this] { return versions_.pending_bytes() <= pending_limit_.load(); };
   if (!error_ && !closed_ && !room()) {
     flusher_.wake(Clock::now());
-    base::wait_until(lock, room_->drained, deadline,
-                     [&] { return error_ || closed_ || room(); });
+    base::wait_until(lock, room_->drained, deadline, [&] { return error_ || closed_ || room(); });
   }
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   if (closed_) throw ClosedError(name_ + " was closed; open it again");

@@ -140,7 +140,7 @@ class Store final : public store::Backend, private base::ForkGuard {
   base::SlowLimit slow_;
 
   std::timed_mutex flush_mutex_;  // one flush at a time
-  bool doubtful_ = false;   // a commit below has failed; flush_mutex_
+  bool doubtful_ = false;         // a commit below has failed; flush_mutex_
 
   // Of writers waiting for room; leaked in a forked child, whose parent's threads wait there.
   struct Room {

@@ -126,7 +126,7 @@ class Connection {
   store::Deadline waiting_until_{};
   base::InterruptPoll poll_;
   std::exception_ptr interrupt_;  // what has ended a wait or a statement, not yet thrown
-  std::size_t cache_kib_ = 0;  // as set; 0: not yet
+  std::size_t cache_kib_ = 0;     // as set; 0: not yet
   bool outlives_commits_ = false;
   bool suspect_ = false;
   sqlite3* handle_ = nullptr;

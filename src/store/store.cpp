@@ -68,10 +68,10 @@ void Store::refuse_beside_transaction() const {
   Transaction* other = ThreadTransactions::get().on_store(backend_->identity());
   if (other == nullptr) return;
   other->require_open();
-  throw UsageError(fmt::format(
-      "this thread has a transaction open on {}, opened with other settings, which a "
-      "write here would wait for: open both with the same `synchronous`",
-      backend_->name()));
+  throw UsageError(
+      fmt::format("this thread has a transaction open on {}, opened with other settings, which a "
+                  "write here would wait for: open both with the same `synchronous`",
+                  backend_->name()));
 }
 
 void Store::commit_work(Work& work, WriteTransaction& writes) {

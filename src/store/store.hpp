@@ -64,8 +64,8 @@ class Step {
   Step(Step&&) noexcept = default;
   Step& operator=(Step&& other) noexcept;
   ~Step();
-  /// Ends it, whatever happens: what is not committed then is rolled back. `durable`: returns when it
-  /// survives a loss of power or, inside another one, sees to it that the outermost commit does.
+  /// Ends it, whatever happens: what is not committed then is rolled back. `durable`: returns when
+  /// it survives a loss of power or, inside another one, sees to it that the outermost commit does.
   void commit(bool durable = false);
   void rollback() noexcept;
 
@@ -100,8 +100,8 @@ class Store final : public base::ForkGuard {
   // Transactions of the calling thread. They nest: inner ones are savepoints.
   /// `owner`: whose end is the transaction's, see end_of().
   [[nodiscard]] Step begin(const Limits& limits, const void* owner = nullptr);
-  /// Rolls back what was begun for this owner, in whichever thread, and what is inside of that. That
-  /// thread gets ClosedError until it has ended it itself.
+  /// Rolls back what was begun for this owner, in whichever thread, and what is inside of that.
+  /// That thread gets ClosedError until it has ended it itself.
   void end_of(const void* owner) noexcept;
   [[nodiscard]] bool in_transaction() const noexcept {
     return open_in_thread != 0 && current() != nullptr;

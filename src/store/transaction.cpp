@@ -41,7 +41,8 @@ void Transaction::refuse(End why) const {
           limit_.count()));
     case End::kClosed:
       throw ClosedError(
-          "the transaction was rolled back because what it was begun on was closed meanwhile; leave "
+          "the transaction was rolled back because what it was begun on was closed meanwhile; "
+          "leave "
           "its block, and open the database again");
     case End::kFailed:
       throw UnavailableError(
@@ -262,9 +263,7 @@ void Transaction::commit_outermost(std::unique_lock<std::mutex>& lock) {
 
 // --- The thread's list
 
-ThreadTransactions& ThreadTransactions::get() {
-  return base::of_thread<ThreadTransactions>();
-}
+ThreadTransactions& ThreadTransactions::get() { return base::of_thread<ThreadTransactions>(); }
 
 ThreadTransactions::~ThreadTransactions() {
   for (const auto& transaction : list_) {

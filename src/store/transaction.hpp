@@ -3,9 +3,9 @@
 // An open transaction of one thread: its steps, one within the other, and the write they share.
 //
 // Always holds: a step ends once. What ends it before its time (the time limit, close(), the end of
-// its thread, another thread) rolls it back, with all steps inside it, at once or, while a statement
-// of its thread runs, when that is done; an outermost step takes the lane with it. Until its
-// block is left, its thread is told why by everything it does on the store, so nothing of the
+// its thread, another thread) rolls it back, with all steps inside it, at once or, while a
+// statement of its thread runs, when that is done; an outermost step takes the lane with it. Until
+// its block is left, its thread is told why by everything it does on the store, so nothing of the
 // rest of the block is committed by itself.
 //
 // use(), begin() and committing are the thread's that began it; everything else is any thread's.
@@ -93,7 +93,7 @@ class Transaction {
   std::mutex mutex_;
   // Guarded by mutex_; a statement uses `writing_` without it:
   std::optional<Store::Writing> writing_;  // empty once it is committed or rolled back
-  Steps steps_;                     // outermost first
+  Steps steps_;                            // outermost first
   std::uint64_t numbers_ = kOutermost;
   std::size_t depth_ = 1;  // steps that are in the work
   std::size_t keep_ = 1;   // and those that are to stay there
@@ -102,8 +102,8 @@ class Transaction {
   bool durable_ = false;   // to be, by a commit inside it
 };
 
-/// The calling thread's open transactions, one per store at most. Those it still has when it ends are
-/// rolled back.
+/// The calling thread's open transactions, one per store at most. Those it still has when it ends
+/// are rolled back.
 class ThreadTransactions {
  public:
   static ThreadTransactions& get();

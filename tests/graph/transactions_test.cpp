@@ -116,21 +116,22 @@ TEST_F(Transactions, ClosingItsObjectRollsItBack) {
 }
 
 TEST_F(Transactions, ClosingEndsWhateverHoldsTheWriteLock) {
-  const auto held_by = [&](const std::function<void(const Database&, std::function<void()>)>& hold) {
-    const Database mine = open();
-    EXPECT_THROW(hold(mine,
-                      [&] {
-                        mine["a"] = 1;
-                        in_thread([&] {
-                          mine.close();
-                          db["free"] = 1;
-                        });
-                      }),
-                 ClosedError);
-    db["here too"] = 1;
-    EXPECT_FALSE(db["a"].exists());
-    EXPECT_TRUE(db["free"].exists());
-  };
+  const auto held_by =
+      [&](const std::function<void(const Database&, std::function<void()>)>& hold) {
+        const Database mine = open();
+        EXPECT_THROW(hold(mine,
+                          [&] {
+                            mine["a"] = 1;
+                            in_thread([&] {
+                              mine.close();
+                              db["free"] = 1;
+                            });
+                          }),
+                     ClosedError);
+        db["here too"] = 1;
+        EXPECT_FALSE(db["a"].exists());
+        EXPECT_TRUE(db["free"].exists());
+      };
   held_by([](const Database& mine, const std::function<void()>& inside) {
     mine.transaction([&] { mine.transaction(inside); });
   });
@@ -229,9 +230,7 @@ TEST_F(Transactions, AThreadsWaitMayBeCancelled) {
   Cancellation cancellation;
   cancellation.run([&] { db["a"] = 2; });
   std::optional<Transaction> transaction(db.begin());
-  std::thread waiting([&] {
-    EXPECT_THROW(cancellation.run([&] { db["a"] = 3; }), AbortedError);
-  });
+  std::thread waiting([&] { EXPECT_THROW(cancellation.run([&] { db["a"] = 3; }), AbortedError); });
   while (db.stats().writes.waiting == 0) std::this_thread::yield();
   cancellation.cancel();
   waiting.join();

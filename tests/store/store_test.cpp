@@ -74,7 +74,8 @@ class TheStore : public ::testing::Test {
   /// In this thread's transaction.
   bool holds(const std::string& name) {
     bool there = false;
-    EXPECT_TRUE(store.with_current([&](Work& work) { there = work.load(named(name)).has_value(); }));
+    EXPECT_TRUE(
+        store.with_current([&](Work& work) { there = work.load(named(name)).has_value(); }));
     return there;
   }
   std::int64_t clock() {

@@ -24,8 +24,8 @@ class Map(_graven.FlatMap):
     next step raises RuntimeError. Several maps live in one file, beside its DB, each under a name.
     Close it with close(), or use it in a with statement.
 
-    In a transaction() of a DB on the same file, writes are part of it; a map that is lazy or in memory
-    refuses them there with UsageError.
+    In a transaction() of a DB on the same file, writes are part of it; a map that is lazy or in
+    memory refuses them there with UsageError.
 
     persist: "writethrough" (a write is in the file when it returns), "lazy" (writes are flushed
         in the background, at the latest by flush() and close()) or "memory" (nothing is stored).

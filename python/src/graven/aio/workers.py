@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The threads in which graven.aio waits for the store.
 
-Always holds: a call that nobody waits for any more stops waiting for the store, if it does, and else
-goes on to its end; what it gives goes to the event loop that asked, or, if nobody there wants it any
-more, to `drop`. Daemon threads, because the interpreter's end must not wait for them.
+Always holds: a call that nobody waits for any more stops waiting for the store, if it does, and
+else goes on to its end; what it gives goes to the event loop that asked, or, if nobody there wants
+it any more, to `drop`. Daemon threads, because the interpreter's end must not wait for them.
 
 Any thread; post() and run() wait for nothing.
 """
