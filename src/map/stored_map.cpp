@@ -345,14 +345,9 @@ void StoredMap::clear() {
 
 void StoredMap::alone(base::FunctionRef<void()> body) {
   require_open();
-  store_->begin(limits_);
-  try {
-    body();
-  } catch (...) {
-    store_->rollback();
-    throw;
-  }
-  store_->commit();
+  store::Step step = store_->begin(limits_, this);
+  body();
+  step.commit();
   if (!store_->in_transaction()) store_->flush();
 }
 
