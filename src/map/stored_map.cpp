@@ -58,6 +58,7 @@ StoredMap::~StoredMap() { StoredMap::close(); }
 void StoredMap::close() {
   if (closed()) return;
   end();
+  store_->end_of(this);  // a function that alone() has called for may be under way
   sweeper_.stop();
   store_->cache().leave(id_);
   hot_.tiers().close();

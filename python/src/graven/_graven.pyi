@@ -466,7 +466,9 @@ class Database(Dict):
     def transaction(self, *, durable: bool = False) -> Transaction:
         """
         A context manager: what its block does is one atomic step that sees its own writes.
-        Any exception rolls it back. Inside another one it is a savepoint.
+        Any exception rolls it back. Inside another one it is a savepoint. It belongs to the thread
+        that enters it, which is to leave it too, else it is rolled back; close() of this object
+        rolls it back, whoever calls it, and the rest of the block raises ClosedError.
 
         durable: the block's end returns when what it did survives a loss of power, whatever
         `synchronous` says; inside another one, that one's end does. CommitUnknownError when it
@@ -729,6 +731,22 @@ class Watcher:
     def stop(self) -> None:
         """Ends a next() that is waiting, and all later ones at once."""
 
+class Cancellation:
+    """Ends what one thread waits for in graven."""
+
+    def __init__(self) -> None: ...
+    def cancel(self) -> None:
+        """Once and for all. Any thread."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether cancel() was called."""
+
+    def run(self, function: Callable[[], T], /) -> T:
+        """
+        What function() gives. Once cancelled, what it waits for raises AbortedError.
+        """
+
 class BulkImportBase:
     """What graven.BulkImport is made of."""
 
@@ -763,10 +781,10 @@ class BulkImportBase:
         Those that have ended: name, seconds, whether committed, how much was done.
         """
 
-    def finish(self) -> bool:
+    def finish(self, in_haste: bool = False) -> bool:
         """
         Restores the settings, empties the WAL, makes statistics. False where a reader kept the
-        WAL from being emptied.
+        WAL from being emptied. in_haste: waits for nobody for long.
         """
 
 class SqlCursor:
