@@ -28,7 +28,7 @@
 namespace graven {
 
 namespace graph {
-class Step;
+class TransactionStep;
 }
 
 /// How much a commit survives: kOff an orderly exit, kNormal a crash of the process (and the
@@ -217,10 +217,10 @@ class Transaction {
   void commit(Durable durable = Durable::kAsOpened);
   void rollback() noexcept;
 
-  explicit Transaction(std::unique_ptr<graph::Step> step);
+  explicit Transaction(std::unique_ptr<graph::TransactionStep> step);
 
  private:
-  std::unique_ptr<graph::Step> step_;
+  std::unique_ptr<graph::TransactionStep> step_;
 };
 
 class Database {
@@ -350,17 +350,12 @@ class Database {
   [[nodiscard]] bool read_only() const;
   [[nodiscard]] bool closed() const noexcept;
   /// Flushes, and ends this Database and its handles; idempotent. A transaction that was begun on
-<<<<<<< HEAD
   /// it is rolled back, in whichever thread; one of another Database is left alone. If the flush
   /// fails it stays open.
   /// By the last open Database and Map on the file all is let go of: no descriptor, lock, thread or
   /// `-wal` is left of it, whatever handles, iterators, snapshots and watches there still are,
   /// which throw ClosedError from then on; those in use in other threads are ended. The file may be
   /// copied, replaced, or opened again at once.
-=======
-  /// it is rolled back, in whichever thread it is; one of another Database is left alone. The same
-  /// path may be opened again at once. If the flush fails it stays open.
->>>>>>> 9f81cb1 (A handler may use the database while its thread waits, as long as it does not wait itself)
   void close() const;
 
   explicit Database(std::shared_ptr<graph::Scope> scope) : scope_(std::move(scope)) {}

@@ -336,11 +336,10 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
       "persist='lazy'. Not inside a transaction.");
   type.def(
       "close", close,
-  type.def(
-      "close", close,
       "Flushes, and ends this database and its handles. Calling it again does nothing. A\n"
       "transaction begun on it is rolled back, in whichever thread; one of another object is left\n"
-      "alone. By the last open DB and Map on the file all is let go of: no descriptor, lock or -wal\n"
+      "alone. By the last open DB and Map on the file all is let go of: no descriptor, lock or "
+      "-wal\n"
       "is left, whatever is still referenced or in use in other threads, which get ClosedError.");
 }
 

@@ -38,7 +38,7 @@ struct BulkImport::State {
   std::atomic<bool> aborted{false};
 
   // Of the phase's thread:
-  std::optional<graph::Step> open;
+  std::optional<graph::TransactionStep> open;
   Phase current;
   Clock::time_point began;
   Clock::time_point reported;
@@ -108,7 +108,7 @@ void BulkImport::begin_phase(Text name) const {
 void BulkImport::end_phase(bool commit) const {
   State& state = *state_;
   if (!state.open) throw UsageError("no phase of the bulk import is open");
-  graph::Step step = *std::move(state.open);
+  graph::TransactionStep step = *std::move(state.open);
   state.open.reset();
   const auto end = [&](bool committed) {
     state.current.committed = committed;

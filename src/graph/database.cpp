@@ -79,7 +79,7 @@ std::vector<std::string> Database::why_alive(const Node& node) const {
 }
 
 Transaction Database::begin() const {
-  return Transaction(std::make_unique<graph::Step>(scope_->shared_session()));
+  return Transaction(std::make_unique<graph::TransactionStep>(scope_->shared_session()));
 }
 
 void Database::transaction(const std::function<void()>& body, Durable durable) const {
@@ -88,7 +88,7 @@ void Database::transaction(const std::function<void()>& body, Durable durable) c
   transaction.commit(durable);
 }
 
-Transaction::Transaction(std::unique_ptr<graph::Step> step) : step_(std::move(step)) {}
+Transaction::Transaction(std::unique_ptr<graph::TransactionStep> step) : step_(std::move(step)) {}
 Transaction::Transaction(Transaction&&) noexcept = default;
 Transaction& Transaction::operator=(Transaction&&) noexcept = default;
 Transaction::~Transaction() = default;

@@ -79,10 +79,10 @@ class Session {
 
 /// One of the thread's nested transactions, begun through a session; see store::Step. close() of
 /// that session rolls it back.
-class Step {
+class TransactionStep {
  public:
-  explicit Step(std::shared_ptr<Session> session);
-  Step(std::shared_ptr<Session> session, const store::Limits& limits);
+  explicit TransactionStep(std::shared_ptr<Session> session);
+  TransactionStep(std::shared_ptr<Session> session, const store::Limits& limits);
   void commit(Durable durable = Durable::kAsOpened) { step_.commit(durable == Durable::kYes); }
   void rollback() noexcept { step_.rollback(); }
 

@@ -221,7 +221,7 @@ class OptimisticScope final : public TransactorScope {
 
   void in_lane(const std::function<void()>& function, Durable durable) override {
     restart();
-    Step step(shared_session());
+    TransactionStep step(shared_session());
     in_lane_ = true;
     try {
       function();

@@ -121,9 +121,10 @@ void Session::require_prefix() const {
   if (root_.load() == 0) throw KeyNotFound(missing_);
 }
 
-Step::Step(std::shared_ptr<Session> session) : Step(session, session->limits()) {}
+TransactionStep::TransactionStep(std::shared_ptr<Session> session)
+    : TransactionStep(session, session->limits()) {}
 
-Step::Step(std::shared_ptr<Session> session, const store::Limits& limits)
+TransactionStep::TransactionStep(std::shared_ptr<Session> session, const store::Limits& limits)
     : session_(std::move(session)), step_(session_->heap().store().begin(limits, session_.get())) {
   static_cast<void>(session_->heap());  // ClosedError: close() has not seen it
 }

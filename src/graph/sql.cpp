@@ -142,7 +142,7 @@ class Writing final : public SqlSession {
   }
 
  private:
-  Step step_;
+  TransactionStep step_;
 };
 
 /// Each statement for itself: over the newest state, or as a commit of its own.
@@ -159,7 +159,7 @@ class Apart final : public SqlSession {
     if (!rows->writes()) return std::make_unique<WithView>(std::move(view), std::move(rows));
     rows.reset();
     view.reset();
-    Step step(session_);
+    TransactionStep step(session_);
     store.with_current(in_work);
     step.commit();
     return rows;

@@ -93,8 +93,9 @@ void Pool::wait_for_one(std::unique_lock<std::mutex>& lock, store::Deadline dead
   if (begun >= deadline) throw_exhausted();
   ++state_->waiting;
   try {
-    const auto free = [this] { return !state_->idle.empty() || state_->open < settings_.limit; };
-    base::wait_until(lock, state_->returned, deadline, free);
+    base::wait_until(lock, state_->returned, deadline, [this] {
+      return state_->closed || !state_->idle.empty() || state_->open < settings_.limit;
+    });
   } catch (...) {
     --state_->waiting;
     state_->returned.notify_one();  // it may have been called in vain
