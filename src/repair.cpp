@@ -18,6 +18,7 @@
 #include "graph/heap.hpp"
 #include "graph/repair.hpp"
 #include "graph/scope.hpp"
+#include "map/value.hpp"
 #include "sqlite/file_checks.hpp"
 #include "sqlite/whole_file.hpp"
 
@@ -69,7 +70,7 @@ RepairReport Database::repair(const RepairOptions& options) const {
   }
   RepairReport report;
   report.dry_run = options.dry_run;
-  const CheckReport before = graph::check(backend, options.progress);
+  const CheckReport before = graph::check(backend, map::prove, options.progress);
   if (before.ok()) return report;
   if (options.backup && !options.dry_run && !backend.file().empty()) {
     report.backup = copy_aside(backend);
@@ -85,8 +86,8 @@ RepairReport Database::repair(const RepairOptions& options) const {
         [&](store::Work& work) {
           graph::repair(
               work, heap.store().ids(), backend.store_constant(),
-              [&](std::int64_t owner) { return backend.owner_alive(owner); }, options.progress,
-              report);
+              [&](std::int64_t owner) { return backend.owner_alive(owner); }, map::prove,
+              options.progress, report);
           if (options.dry_run) throw DryRun{};
         },
         std::chrono::steady_clock::now() + scope_->session().limits().busy);
@@ -100,7 +101,7 @@ RepairReport Database::repair(const RepairOptions& options) const {
   }
   if (!options.dry_run) {
     report.left.clear();
-    for (Problem& problem : graph::check(backend, {}).problems) {
+    for (Problem& problem : graph::check(backend, map::prove, {}).problems) {
       report.left.push_back({std::move(problem.node), std::move(problem.what), {}});
     }
   }

@@ -16,6 +16,9 @@
 
 namespace graven {
 
+class Data;
+class Node;
+
 struct RepairOptions {
   /// Tell what would be done, and change nothing.
   bool dry_run = false;
@@ -44,5 +47,10 @@ struct RepairReport {
   /// Whether there was nothing to repair.
   [[nodiscard]] bool sound() const { return mended.empty() && lost.empty() && left.empty(); }
 };
+
+/// Everything reachable from a node as plain data, as materialize() gives it, but around what is
+/// damaged: null is in the place of a value that cannot be read, an empty dict or list in that of
+/// one that cannot be found; `left_out` tells of each. Of one state; any thread.
+Data salvage(const Node& node, std::vector<Repaired>& left_out);
 
 }  // namespace graven

@@ -48,12 +48,13 @@ void inspect_roots(Inspection& all) {
     if (!fresh_root) say(fmt::format("has the same root as '{}'", same_root->second));
     const std::uint32_t place = all.find(prefix.root);
     if (place == kNoNode) {
-      say(fmt::format("has no root: node {} does not exist", prefix.root));
+      say(fmt::format("has no root: {} does not exist",
+                      all.uid(prefix.root, prefix.id, NodeKind::kDict)));
       continue;
     }
     const NodeInfo& root = all.nodes[place];
     if (root.kind() != NodeKind::kDict) say("has a list for a root");
-    if (!root.root()) say(fmt::format("has a root that hangs on {}", root.anchor));
+    if (!root.root()) say("has a root that hangs on something");
     if (root.prefix != prefix.id && fresh_root) say("has a root of another prefix");
   }
 }
@@ -80,6 +81,9 @@ void inspect_maps(Inspection& all) {
     all.looked();
     all.saw_version(row->record.version);
     const std::int64_t id = row->record.integers[0];
+    if (id < 1 || id > kMostMaps) {
+      all.problem(fmt::format("the map '{}' has the number {}, which is none", row->key.name, id));
+    }
     if (std::find(maps.begin(), maps.end(), id) != maps.end()) {
       all.problem(fmt::format("the map '{}' has the number {} of another one", row->key.name, id));
     }
@@ -92,10 +96,9 @@ void inspect_maps(Inspection& all) {
       all.problem(fmt::format("the item '{}' is of map number {}, which does not exist",
                               row->key.name, row->key.a));
     }
-    const std::int64_t kind = row->record.integers[0];
-    if (kind < 0 || kind > static_cast<std::int64_t>(store::ValueKind::kJson)) {
-      all.problem(fmt::format("the item '{}' of map number {} has the unknown kind {}",
-                              row->key.name, row->key.a, kind));
+    if (const std::string why = all.item_problem(row->record); !why.empty()) {
+      all.problem(
+          fmt::format("the item '{}' of map number {} {}", row->key.name, row->key.a, why));
     }
   }
 }
@@ -103,6 +106,7 @@ void inspect_maps(Inspection& all) {
 void inspect_clock(Inspection& all) {
   const std::optional<Record> clock = all.view.load(store::clock_key());
   const std::int64_t last = clock ? clock->integers[0] : 0;
+  if (last < 0 || last > store::kMostId) all.problem(fmt::format("the clock stands at {}", last));
   if (all.greatest() > last) {
     all.problem(fmt::format("the clock stands at {}, behind {}, which was given out already", last,
                             all.greatest()));
@@ -125,10 +129,10 @@ void inspect(Inspection& all, base::FunctionRef<bool(std::int64_t)> alive) {
 
 }  // namespace checking
 
-CheckReport check(store::Backend& backend,
+CheckReport check(store::Backend& backend, ItemProof prove_item,
                   const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const std::unique_ptr<store::View> view = backend.view();
-  checking::Inspection all(backend.store_constant(), *view, progress);
+  checking::Inspection all(backend.store_constant(), *view, progress, prove_item);
   try {
     checking::inspect(all, [&](std::int64_t owner) { return backend.owner_alive(owner); });
   } catch (const CorruptionError& error) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string_view>
 
 #include <graven/database.hpp>
 
@@ -13,7 +14,11 @@
 
 namespace graven::graph {
 
-CheckReport check(store::Backend& backend,
+/// Proves the value of a map's item, of which the graph knows nothing: CorruptionError where it
+/// cannot be read.
+using ItemProof = void (*)(std::int64_t kind, std::string_view body);
+
+CheckReport check(store::Backend& backend, ItemProof prove_item,
                   const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
 }  // namespace graven::graph

@@ -74,8 +74,8 @@ class Graph {
 
   void no_child(const Row& row) {
     all_.looked();
-    all_.problem(fmt::format("a back-reference of node {}, which does not exist, from node {}",
-                             row.key.a, row.key.b));
+    all_.problem(fmt::format("a back-reference of {}, which does not exist, from {}",
+                             all_.named(row.key.a), all_.named(row.key.b)));
   }
 
   /// The links to one node, from `link` on, and its edge records; returns the next link.
@@ -151,7 +151,8 @@ class Graph {
       all_.problem(
           child,
           from == kNoNode
-              ? fmt::format("a back-reference from node {}, which does not exist", row->key.b)
+              ? fmt::format("a back-reference from {}, which does not exist",
+                            all_.named(row->key.b))
               : fmt::format("the back-reference from {} is left over: it does not link "
                             "here",
                             all_.uid(from)));
@@ -162,7 +163,8 @@ class Graph {
     const std::uint32_t anchor = all_.find(nodes_[child].anchor);
     all_.problem(child,
                  anchor == kNoNode
-                     ? fmt::format("its anchor, node {}, does not exist", nodes_[child].anchor)
+                     ? fmt::format("its anchor, {}, does not exist",
+                                   all_.named(nodes_[child].anchor))
                      : fmt::format("its anchor {} does not link here", all_.uid(anchor)));
   }
 
@@ -333,11 +335,14 @@ void inspect_orphans(Inspection& all) {
     const bool right = node != kNoNode && owner >= 0 && all.nodes[node].anchor == -owner;
     if (!right) all.strays.push_back(row->key);
     if (node == kNoNode) {
-      all.problem(fmt::format("node {} is listed as an orphan of {}, but does not exist",
-                              row->key.b, owner));
+      all.problem(fmt::format("{} is listed as an orphan of {}, but does not exist",
+                              all.named(row->key.b), owner));
     } else if (!right) {
-      all.problem(node, fmt::format("it is listed as an orphan of {}, but its anchor is {}", owner,
-                                    all.nodes[node].anchor));
+      const NodeId anchor = all.nodes[node].anchor;
+      all.problem(node, fmt::format("it is listed as an orphan of {}, but {}", owner,
+                                    anchor > 0    ? "hangs on " + all.named(anchor)
+                                    : anchor == 0 ? std::string("is to be reclaimed")
+                                                  : fmt::format("is held by {}", -anchor)));
     } else {
       all.nodes[node].listed = true;
     }

@@ -14,6 +14,7 @@
 
 #include "base/text.hpp"
 #include "graph/check_state.hpp"
+#include "graph/list_tree.hpp"
 
 namespace graven::graph::checking {
 namespace {
@@ -24,8 +25,6 @@ using store::Key;
 using store::Record;
 using store::Row;
 using store::Space;
-
-constexpr std::int64_t kMostLevels = 12;  // more pages than there can be ids
 
 /// A page as the level above it names it.
 struct PageUse {
@@ -53,7 +52,7 @@ class LargeLists {
     std::vector<PageUse> level;
     std::int64_t depth = 0;
     try {
-      const std::optional<NodeRecord> record = find_node(all_.view, all_.nodes[node].id);
+      const std::optional<NodeRecord> record = find_raw_node(all_.view, all_.nodes[node].id);
       if (!record) return;
       const Element header = jsonb::parse(record->body);
       if (header.type != Type::kArray) throw CorruptionError("it is no array");
@@ -61,7 +60,7 @@ class LargeLists {
       depth = number(cursor.next());
       const std::int64_t in_pages = number(cursor.next());
       level = children(cursor.next());
-      if (depth < 1 || depth > kMostLevels) {
+      if (depth < 1 || depth > list_tree::kMostLevels) {
         throw CorruptionError(fmt::format("it claims {} levels of pages", depth));
       }
       std::int64_t counted = 0;
@@ -124,7 +123,8 @@ class LargeLists {
     }
     if (record->integers[0] != all_.nodes[node].id) {
       all_.problem(
-          node, fmt::format("page {} says it belongs to node {}", use.page, record->integers[0]));
+          node, fmt::format("page {} says it belongs to {}", use.page,
+                            all_.named(record->integers[0], NodeKind::kList)));
     }
     std::int64_t found = 0;
     try {
@@ -191,7 +191,8 @@ class LargeLists {
       const NodeId owner = row->record.integers[0];
       const std::uint32_t node = all_.find(owner);
       if (node == kNoNode) {
-        all_.problem(fmt::format("page {} of node {}, which does not exist", page, owner));
+        all_.problem(fmt::format("page {} of {}, which does not exist", page,
+                                 all_.named(owner, NodeKind::kList)));
       } else {
         all_.problem(node, fmt::format("page {} says it belongs here, but nothing names it", page));
       }
@@ -241,7 +242,8 @@ class Blobs {
     all_.strays.push_back({.space = Space::kBlob, .a = blob});
     const std::uint32_t node = all_.find(owner);
     if (node == kNoNode) {
-      all_.problem(fmt::format("the large value {} of node {}, which does not exist", blob, owner));
+      all_.problem(fmt::format("the large value {} of {}, which does not exist", blob,
+                               all_.named(owner)));
     } else {
       all_.problem(
           node, fmt::format("the large value {} says it belongs here, but nothing uses it", blob));
@@ -255,8 +257,8 @@ class Blobs {
       for (Iterator use = first; use != last; ++use) all_.damaged.insert(use->node);
     }
     if (record.integers[0] != all_.nodes[first->node].id) {
-      all_.problem(first->node, fmt::format("the large value {} says it belongs to node {}",
-                                            first->blob, record.integers[0]));
+      all_.problem(first->node, fmt::format("the large value {} says it belongs to {}",
+                                            first->blob, all_.named(record.integers[0])));
     }
     if (first->text && base::invalid_utf8(record.body)) {
       all_.problem(first->node, fmt::format("the large text {} is not valid UTF-8", first->blob));

@@ -110,6 +110,19 @@ void Inspection::finish() {
   tell(done_);
 }
 
+std::string Inspection::item_problem(const store::Record& item) const {
+  const std::int64_t kind = item.integers[0];
+  if (kind < 0 || kind > static_cast<std::int64_t>(store::ValueKind::kJson)) {
+    return fmt::format("has the unknown kind {}", kind);
+  }
+  try {
+    if (prove_item_ != nullptr) prove_item_(kind, item.body);
+  } catch (const CorruptionError& error) {
+    return fmt::format("is damaged: {}", cause_of(error));
+  }
+  return {};
+}
+
 std::string cause_of(const Error& error) {
   const std::string_view message = error.what();
   return std::string(message.substr(0, message.find(';')));

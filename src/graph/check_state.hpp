@@ -22,6 +22,7 @@
 #include <graven/database.hpp>
 
 #include "base/interrupt.hpp"
+#include "graph/check.hpp"
 #include "graph/node.hpp"
 #include "graph/scope.hpp"
 
@@ -66,6 +67,9 @@ struct PrefixInfo {
   NodeId root;
 };
 
+/// Numbers that maps have.
+inline constexpr std::int64_t kMostMaps = std::int64_t{1} << 40U;
+
 inline constexpr std::uint32_t kNoNode = std::numeric_limits<std::uint32_t>::max();
 
 /// Reads one whole space in key order, a batch at a time.
@@ -91,8 +95,9 @@ class Stream {
 class Inspection {
  public:
   using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
-  Inspection(std::uint64_t store_constant, store::View& state, const Progress& progress)
-      : view(state), constant_(store_constant), progress_(progress) {}
+  Inspection(std::uint64_t store_constant, store::View& state, const Progress& progress,
+             ItemProof prove_item = nullptr)
+      : view(state), constant_(store_constant), progress_(progress), prove_item_(prove_item) {}
 
   store::View& view;
   std::vector<PrefixInfo> prefixes;
@@ -119,6 +124,12 @@ class Inspection {
     return uid(nodes[node].id, nodes[node].prefix, nodes[node].kind());
   }
 
+  /// The uid of a node that something names, there or not; of one that is not, the kind is a guess.
+  [[nodiscard]] std::string named(NodeId id, NodeKind kind = NodeKind::kDict) const {
+    const std::uint32_t place = find(id);
+    return place == kNoNode ? uid(id, 0, kind) : uid(place);
+  }
+
   /// Counts records looked at, and tells of them now and then.
   void looked(std::uint64_t records = 1) {
     done_ += records;
@@ -126,6 +137,9 @@ class Inspection {
     if (done_ >= told_ + kTellEvery) tell(0);
   }
   void finish();
+
+  /// What is wrong with the value of a map's item, or nothing.
+  [[nodiscard]] std::string item_problem(const store::Record& item) const;
 
   /// Something that carries an id given out, or a version, and so must not be ahead of the clock.
   void saw_id(std::int64_t id) noexcept { greatest_ = std::max(greatest_, id); }
@@ -144,6 +158,7 @@ class Inspection {
   std::uint64_t constant_;
   const Progress& progress_;
   base::InterruptPoll poll_;
+  ItemProof prove_item_;
   std::uint64_t done_ = 0;
   std::uint64_t told_ = 0;
   std::uint64_t untold_ = 0;  // problems beyond kMostProblems

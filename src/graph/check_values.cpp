@@ -226,7 +226,7 @@ class LargeDicts {
   void stray(std::string_view what, std::uint64_t count, NodeId id) {
     const std::uint32_t node = all_.find(id);
     if (node == kNoNode) {
-      all_.problem(fmt::format("{} {} of node {}, which does not exist", count, what, id));
+      all_.problem(fmt::format("{} {} of {}, which does not exist", count, what, all_.named(id)));
     } else {
       all_.problem(node, fmt::format("{} {}, though it is no large dict", count, what));
     }
@@ -317,6 +317,9 @@ class LargeDicts {
     }
     if (count != count_) {
       all_.problem(node, fmt::format("its header counts {} entries, there are {}", count, count_));
+    }
+    if (next < count || next > dict_content::kHeaderPosition / 2) {
+      all_.problem(node, fmt::format("its header says that the next position is {}", next));
     }
     if (count_ > 0 && last_ >= next) {
       all_.problem(node, fmt::format("an entry has position {}, the next to be given out is {}",
@@ -414,7 +417,7 @@ void inspect_nodes(Inspection& all) {
     all.looked();
     all.saw_id(row->key.a);
     all.saw_version(row->record.version);
-    NodeRecord node = to_node(row->key.a, std::move(row->record));
+    NodeRecord node = to_raw_node(row->key.a, std::move(row->record));
     all.nodes.push_back({.id = node.id,
                          .anchor = node.anchor,
                          .links = node.links,

@@ -66,9 +66,10 @@ std::vector<std::string> Database::why_alive(const Node& node) const {
   graph::using_pin(pin, [&] { (void)graph::current(pin); });
   scope_->read([&](View& view) {
     path.clear();
-    NodeRecord at = graph::load_node(view, pin.id());
+    NodeRecord at = graph::load_node(view, pin.id(), pin.kind());
     path.push_back(graph::uid_of(scope_->session(), at.id, at.kind()));
-    while (at.anchored()) {
+    for (graph::ChainWalk walk; at.anchored();) {
+      walk.at(at.id);
       at = graph::load_node(view, at.anchor);
       path.push_back(graph::uid_of(scope_->session(), at.id, at.kind()));
     }
@@ -168,11 +169,6 @@ std::uint64_t Database::collect() const {
 void Database::maintenance() const {
   collect();
   scope_->session().heap().backend().maintain();
-}
-
-CheckReport Database::check(
-    const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
-  return graph::check(scope_->session().heap().backend(), progress);
 }
 
 std::uint64_t Database::size_on_disk() const {

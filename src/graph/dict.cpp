@@ -88,7 +88,7 @@ std::optional<Value> look_up(const graph::Pin& pin, std::string_view key) {
     if (settled) return value;
     pin.scope().read([&](View& view) {
       value.reset();
-      const NodeRecord same = graph::load_node(view, pin.id());
+      const NodeRecord same = graph::load_node(view, pin);
       decoder.at(key);
       if (const auto element = content::find(view, same, key))
         value = decoder.value(*element, view);
@@ -110,12 +110,12 @@ class Cursor final : public graph::DictCursor {
       node_ = graph::current(*pin_);  // also settles whether it is alive
       if (!node_.large() && load_inline(decoder)) return true;
       scope.read([&](View& view) {
-        node_ = graph::load_node(view, pin_->id());
+        node_ = graph::load_node(view, *pin_);
         values_.clear();
         if (!node_.large()) load(view, decoder);
       });
       if (node_.large() && (view_ = scope.lasting_view())) {
-        node_ = graph::load_node(*view_, pin_->id());
+        node_ = graph::load_node(*view_, *pin_);
       }
       return true;
     });
@@ -152,7 +152,7 @@ class Cursor final : public graph::DictCursor {
         load(view, decoder);
       });
     }
-    if (!values_.empty()) from_ = last_ + (reverse_ ? -1 : 1);
+    if (!values_.empty() && !done_) from_ = last_ + (reverse_ ? -1 : 1);
   }
 
   /// All of a small dict, if its record alone tells it.
@@ -179,7 +179,9 @@ class Cursor final : public graph::DictCursor {
       values_.emplace_back(entry.key, decoder.value(entry.element, view));
     }
     done_ = batch.size() < most;
-    if (!batch.empty()) last_ = batch.back().position;
+    if (batch.empty()) return;
+    last_ = batch.back().position;
+    done_ = done_ || (reverse_ && last_ == content::kFirst);
   }
 
   std::shared_ptr<const graph::Pin> pin_;
@@ -202,7 +204,7 @@ std::size_t Dict::size() const {
     std::size_t size = 0;
     (void)graph::current(*pin_);  // also settles whether it is alive
     pin_->scope().read(
-        [&](View& view) { size = content::size(view, graph::load_node(view, pin_->id())); });
+        [&](View& view) { size = content::size(view, graph::load_node(view, *pin_)); });
     return size;
   });
 }
@@ -213,7 +215,7 @@ bool Dict::contains(Text key) const {
     if (!node.large()) return jsonb::find(jsonb::parse(node.body), key).has_value();
     bool found = false;
     pin_->scope().read([&](View& view) {
-      found = content::find(view, graph::load_node(view, pin_->id()), key).has_value();
+      found = content::find(view, graph::load_node(view, *pin_), key).has_value();
     });
     return found;
   });
@@ -345,7 +347,7 @@ std::vector<std::string> Dict::keys() const {
   graph::using_pin(*pin_, [&] {
     pin_->scope().read([&](View& view) {
       keys.clear();
-      const NodeRecord node = graph::load_node(view, pin_->id());
+      const NodeRecord node = graph::load_node(view, *pin_);
       for (std::int64_t from = content::kFirst;;) {
         auto batch = content::entries(view, node, from, kBatch);
         for (auto& entry : batch) keys.push_back(std::move(entry.key));

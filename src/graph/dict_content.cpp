@@ -41,12 +41,19 @@ Header load_header(View& view, NodeId node) {
   const std::optional<Record> record = view.load(entry_key(node, kHeaderPosition));
   if (!record) {
     throw CorruptionError(
-        fmt::format("the header of the large dict {} is missing; run check()", node));
+        "the header of a large dict is missing; `graven check` tells which, `graven repair` mends "
+        "it");
   }
   jsonb::Cursor cursor(jsonb::parse(record->body).payload);
   Header header;
-  header.count = jsonb::integer(cursor.next()).value_or(0);
-  header.next = jsonb::integer(cursor.next()).value_or(0);
+  header.count = jsonb::integer(cursor.next()).value_or(-1);
+  header.next = jsonb::integer(cursor.next()).value_or(-1);
+  // As many positions as there can be left, for one that is behind the last is the header's.
+  if (header.count < 0 || header.next < header.count || header.next > kHeaderPosition / 2) {
+    throw CorruptionError(
+        "the header of a large dict is damaged; `graven check` tells which, `graven repair` mends "
+        "it");
+  }
   return header;
 }
 
@@ -82,7 +89,7 @@ std::vector<std::int64_t> positions_of(const Record& slot) {
   std::vector<std::int64_t> positions{slot.integers[0]};
   if (!slot.body.empty()) {
     for (jsonb::Cursor cursor(jsonb::parse(slot.body).payload); !cursor.done();) {
-      positions.push_back(jsonb::integer(cursor.next()).value_or(0));
+      positions.push_back(jsonb::integer(cursor.next()).value_or(kHeaderPosition));
     }
   }
   return positions;
@@ -128,6 +135,7 @@ std::optional<Found> find_large(View& view, NodeId node, std::string_view key) {
   const std::optional<Record> slot = view.load(slot_key(node, key));
   if (!slot) return std::nullopt;
   for (const std::int64_t position : positions_of(*slot)) {
+    if (position == kHeaderPosition) continue;  // no entry
     const std::optional<Record> entry = view.load(entry_key(node, position));
     if (!entry) continue;
     jsonb::Cursor cursor(jsonb::parse(entry->body).payload);

@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include <graven/repair.hpp>
+
 #include "graph/links.hpp"
 #include "graph/materialize.hpp"
 
@@ -81,6 +83,7 @@ void find_again(const Pin& pin, NodeId lost) {
 NodeRecord current(const Pin& pin) {
   std::optional<NodeRecord> node = pin.scope().node(pin.id());
   if (!node) throw_collected(pin.id());
+  require_kind(*node, pin.kind());
   return std::move(*node);
 }
 
@@ -115,7 +118,7 @@ std::size_t Node::refcount() const {
   std::size_t count = 0;
   graph::using_pin(*pin_, [&] {
     pin_->scope().read([&](store::View& view) {
-      count = graph::parents_of(view, graph::load_node(view, pin_->id())).size();
+      count = graph::parents_of(view, graph::load_node(view, *pin_)).size();
     });
   });
   return count;
@@ -127,7 +130,7 @@ std::map<std::string, std::int64_t> Node::backrefs() const {
     pin_->scope().read([&](store::View& view) {
       result.clear();
       for (const graph::Parent& parent :
-           graph::parents_of(view, graph::load_node(view, pin_->id()))) {
+           graph::parents_of(view, graph::load_node(view, *pin_))) {
         const graph::NodeRecord node = graph::load_node(view, parent.id);
         result[graph::uid_of(pin_->scope().session(), parent.id, node.kind())] = parent.links;
       }
@@ -140,7 +143,23 @@ Data Node::materialize() const {
   Data data;
   graph::using_pin(*pin_, [&] {
     (void)graph::current(*pin_);  // also settles whether it is alive
-    pin_->scope().read([&](store::View& view) { data = graph::materialize(view, pin_->id()); });
+    pin_->scope().read([&](store::View& view) { data = graph::materialize(view, pin_->id(), pin_->kind()); });
+  });
+  return data;
+}
+
+Data salvage(const Node& node, std::vector<Repaired>& left_out) {
+  Data data;
+  const graph::Pin& pin = *node.pin();
+  graph::with_root(pin, [&] {
+    pin.scope().read([&](store::View& view) {
+      left_out.clear();
+      const auto tell = [&](graph::NodeId id, NodeKind kind, std::string what) {
+        left_out.push_back(
+            {graph::uid_of(pin.scope().session(), id, kind), std::move(what), {}});
+      };
+      data = graph::salvage(view, pin.id(), pin.kind(), tell);
+    });
   });
   return data;
 }

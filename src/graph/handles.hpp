@@ -122,7 +122,7 @@ void writing(const Pin& pin, F&& body) {
     pin.scope().write([&](store::Work& work) {
       const NodeId id = pin.id();
       if (!pin.root()) pin.scope().session().heap().collect_if_doomed(work, id);
-      NodeRecord node = load_node(work, id);
+      NodeRecord node = load_node(work, id, pin.kind());
       if (pin.root() && node.adrift()) throw_collected(id);  // its prefix is being deleted
       body(work, node);
     });
@@ -131,5 +131,9 @@ void writing(const Pin& pin, F&& body) {
 
 /// The node as it is now; CollectedError when it is gone.
 NodeRecord current(const Pin& pin);
+/// The same in a view.
+inline NodeRecord load_node(store::View& view, const Pin& pin) {
+  return load_node(view, pin.id(), pin.kind());
+}
 
 }  // namespace graven::graph

@@ -30,6 +30,7 @@ constexpr std::size_t kCommitBudget = 20'000;
 constexpr std::size_t kSweepNodes = 4'000;
 constexpr auto kSoon = std::chrono::milliseconds(300);
 constexpr auto kLaneWait = std::chrono::milliseconds(500);  // in the background
+constexpr int kMostInVain = 10;
 constexpr auto kPatience = std::chrono::milliseconds(60'000);
 
 std::int64_t new_owner() {
@@ -241,20 +242,33 @@ std::uint64_t Heap::reclaim(std::uint64_t most, std::chrono::milliseconds patien
   const base::Timed timed(activity.collection, activity.slow, "collection", backend().name(), [&] {
     return LogField{"nodes", std::to_string(total)};
   });
-  while (total < most) {
+  std::vector<NodeId> before;
+  for (int idle = 0; total < most;) {
     doomed_here_.store(false);
     if (!any_doomed(*backend().view())) break;
     doomed_here_.store(true);  // until it is done: this may end by an exception
-    total += reclaim_pass(most - total, patience);
+    std::vector<NodeId> tops;
+    const std::uint64_t removed = reclaim_pass(most - total, patience, tops);
+    total += removed;
+    // What others save meanwhile a pass does in vain, but hardly again and again.
+    idle = removed == 0 && tops == before ? idle + 1 : 0;
+    if (idle == kMostInVain) {
+      throw CorruptionError(backend().name() +
+                            " lists dicts and lists as unlinked that cannot be reclaimed; `graven "
+                            "check` tells which, `graven repair` mends it");
+    }
+    before = std::move(tops);
   }
   return total;
 }
 
-std::uint64_t Heap::reclaim_pass(std::uint64_t most, std::chrono::milliseconds patience) {
+std::uint64_t Heap::reclaim_pass(std::uint64_t most, std::chrono::milliseconds patience,
+                                 std::vector<NodeId>& tops) {
   std::optional<Reclaiming> pass;
   {
     const std::unique_ptr<View> view = backend().view();
     pass.emplace(*view, [&](NodeId id) { return pinned(id); });
+    tops = pass->tops();
   }
   const auto slice = [&](base::FunctionRef<void(Work&)> body) {
     store_.write_apart(body, Clock::now() + patience);

@@ -95,7 +95,8 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   void settle(store::Work& work, std::size_t budget);
   std::vector<NodeId> apply(store::Work& work, const Trace& trace);
   void remove(store::Work& work, const std::vector<NodeId>& garbage);
-  std::uint64_t reclaim_pass(std::uint64_t most, std::chrono::milliseconds patience);
+  std::uint64_t reclaim_pass(std::uint64_t most, std::chrono::milliseconds patience,
+                             std::vector<NodeId>& tops);
   void sweep_dead_owners(std::chrono::milliseconds patience);
 
   std::mutex pins_mutex_;

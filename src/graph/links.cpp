@@ -7,11 +7,11 @@
 
 #include "graph/dict_content.hpp"
 #include "graph/list_content.hpp"
+#include "store/scan.hpp"
 
 namespace graven::graph {
 namespace {
 
-using store::Range;
 using store::Record;
 using store::Row;
 using store::Space;
@@ -55,13 +55,10 @@ bool has_links(View& view, const NodeRecord& node) {
 std::vector<Parent> parents_of(View& view, const NodeRecord& node) {
   std::vector<Parent> parents;
   if (node.anchored()) parents.push_back({node.anchor, node.links});
-  Range range{.space = Space::kEdge, .a = node.id};
-  for (;;) {
-    const std::vector<Row> rows = view.scan(range, kBatch);
-    for (const Row& row : rows) parents.push_back({row.key.b, row.record.integers[0]});
-    if (rows.size() < kBatch) return parents;
-    range.from = rows.back().key.b + 1;
-  }
+  store::each_row(
+      view, {.space = Space::kEdge, .a = node.id}, kBatch,
+      [&](const Row& row) { parents.push_back({row.key.b, row.record.integers[0]}); });
+  return parents;
 }
 
 void each_element(View& view, const NodeRecord& node,
@@ -103,7 +100,7 @@ void each_link(View& view, const NodeRecord& node, base::FunctionRef<bool(Link)>
 }
 
 NodeRecord chain_end(View& view, NodeRecord node) {
-  while (node.anchored()) node = load_node(view, node.anchor);
+  for (ChainWalk walk; node.anchored(); node = load_node(view, node.anchor)) walk.at(node.id);
   return node;
 }
 

@@ -173,7 +173,7 @@ std::vector<Value> List::slice(std::size_t start, std::size_t count) const {
     (void)graph::current(*pin_);  // also settles whether it is alive
     pin_->scope().read([&](View& view) {
       values.clear();
-      const NodeRecord node = graph::load_node(view, pin_->id());
+      const NodeRecord node = graph::load_node(view, *pin_);
       for (const std::string& element : content::items(view, node, start, count)) {
         values.push_back(decoder.value(element, view));
       }
@@ -193,7 +193,7 @@ Value List::at(ListIndex index) const {
     }
     Value value;
     pin_->scope().read([&](View& view) {
-      const NodeRecord same = graph::load_node(view, pin_->id());
+      const NodeRecord same = graph::load_node(view, *pin_);
       const std::size_t place = absolute(index, content::size(same));
       value = decoder.value(content::items(view, same, place, 1).at(0), view);
     });

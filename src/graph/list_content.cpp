@@ -34,10 +34,15 @@ Header read_header(const NodeRecord& node) {
   if (node.layout == Layout::kList) return {.tail = body};
   jsonb::Cursor cursor(body.payload);
   Header header;
-  header.level = jsonb::integer(cursor.next()).value_or(1);
-  header.in_pages = static_cast<std::size_t>(jsonb::integer(cursor.next()).value_or(0));
+  header.level = jsonb::integer(cursor.next()).value_or(0);
+  const std::int64_t in_pages = jsonb::integer(cursor.next()).value_or(0);
+  header.in_pages = static_cast<std::size_t>(in_pages);
   header.root = cursor.next();
   header.tail = cursor.next();
+  if (header.level < 1 || header.level > list_tree::kMostLevels || in_pages < 1 ||
+      header.tail.type != Type::kArray) {
+    list_tree::throw_damaged();
+  }
   return header;
 }
 
@@ -45,7 +50,8 @@ Tree tree_of(const NodeRecord& node, const Header& header) {
   return {.owner = node.id,
           .level = header.level,
           .size = header.in_pages,
-          .root = list_tree::read_children(header.root)};
+          .root = header.in_pages == 0 ? list_tree::Children{}
+                                       : list_tree::read_children(header.root)};
 }
 
 void put_large(NodeRecord& node, std::int64_t level, std::size_t in_pages, std::string_view root,

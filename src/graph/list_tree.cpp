@@ -81,6 +81,10 @@ std::vector<NodeId> pages_at(View& view, const std::vector<NodeId>& above) {
     const std::string body = load_page(view, page);
     for (const Child& child : read_children(jsonb::parse(body))) pages.push_back(child.page);
   }
+  // Else pages that name each other would grow without end.
+  std::vector<NodeId> sorted = pages;
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) throw_damaged();
   return pages;
 }
 
@@ -127,6 +131,7 @@ void put_root(Work& work, Tree& tree, Children children, bool lean) {
     const NodeId only = tree.root.front().page;
     const std::string body = load_page(work, only);
     tree.root = read_children(jsonb::parse(body));
+    if (tree.root.empty()) throw_damaged();
     work.erase(page_key(only));
     --tree.level;
   }
@@ -149,10 +154,13 @@ class Way {
   Way(View& view, const Tree& tree, std::size_t& index) {
     Children children = tree.root;
     NodeId page = 0;
+    std::size_t items = tree.size;
     for (std::int64_t level = tree.level;; --level) {
+      if (children.empty() || total(children) != items) throw_damaged();
       std::size_t at = 0;
       while (at + 1 < children.size() && index >= children[at].count) index -= children[at++].count;
-      const NodeId next = children.at(at).page;
+      const NodeId next = children[at].page;
+      items = children[at].count;
       steps_.push_back({page, std::move(children), at});
       page = next;
       if (level <= 1) break;
@@ -202,12 +210,21 @@ class Way {
 
 }  // namespace
 
+void throw_damaged() {
+  throw CorruptionError(
+      "the pages of a list do not agree with each other; `graven check` tells which list, `graven "
+      "repair` mends it");
+}
+
 Children read_children(Element array) {
+  if (array.type != Type::kArray) throw_damaged();
   Children children;
   for (jsonb::Cursor cursor(array.payload); !cursor.done();) {
-    const NodeId page = jsonb::integer(cursor.next()).value_or(0);
-    const auto count = jsonb::integer(cursor.next()).value_or(0);
-    children.push_back({page, static_cast<std::size_t>(count)});
+    const std::optional<std::int64_t> page = jsonb::integer(cursor.next());
+    const std::optional<std::int64_t> count = jsonb::integer(cursor.next());
+    constexpr std::int64_t kMost = std::int64_t{1} << 48U;
+    if (!page || !count || *count < 1 || *count > kMost) throw_damaged();
+    children.push_back({*page, static_cast<std::size_t>(*count)});
   }
   return children;
 }
@@ -273,9 +290,13 @@ void read(View& view, const Tree& tree, std::size_t start, std::size_t end, Elem
     for (std::size_t at = step.at; at < step.children.size() && start < end; ++at) {
       const std::string body = load_page(view, step.children[at].page);
       const Element leaf = jsonb::parse(body);
-      const std::size_t offset = offset_of(leaf, std::exchange(place, 0));
+      const std::size_t offset = offset_of(leaf, place);
       jsonb::Cursor cursor(leaf.payload.substr(offset));
+      const std::size_t before = out.size();
       for (; !cursor.done() && start < end; ++start) out.emplace_back(cursor.next().whole);
+      const std::size_t here = step.children[at].count - std::exchange(place, 0);
+      const std::size_t taken = out.size() - before;
+      if (taken > here || (start < end && taken != here)) throw_damaged();
     }
   }
 }
@@ -378,7 +399,7 @@ std::string take_last_leaf(Work& work, Tree& tree) {
 void clear(Work& work, Tree& tree) {
   std::vector<NodeId> pages;
   for (const Child& child : tree.root) pages.push_back(child.page);
-  for (std::int64_t level = tree.level; level >= 1; --level) {
+  for (std::int64_t level = tree.level; level >= 1 && !pages.empty(); --level) {
     std::vector<NodeId> below = level > 1 ? pages_at(work, pages) : std::vector<NodeId>();
     for (const NodeId page : pages) work.erase(page_key(page));
     pages = std::move(below);

@@ -40,6 +40,10 @@ struct Tree {
 inline constexpr std::size_t kLeafBytes = 960;  // two rows to a page of SQLite
 inline constexpr std::size_t kLeafItems = 128;
 
+/// The most levels that a tree may have: more pages than there can be ids.
+inline constexpr std::int64_t kMostLevels = 12;
+[[noreturn]] void throw_damaged();
+
 // The root's children as they stand in the node's body and in inner pages.
 Children read_children(jsonb::Element array);
 void put_children(std::string& out, const Children& children);

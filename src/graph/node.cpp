@@ -10,6 +10,23 @@
 namespace graven::graph {
 
 NodeRecord to_node(NodeId id, store::Record&& record) {
+  NodeRecord node = to_raw_node(id, std::move(record));
+  require_sound(node);
+  return node;
+}
+
+void require_sound(const NodeRecord& node) {
+  const bool known = node.layout >= Layout::kDict && node.layout <= Layout::kLargeList;
+  const auto type = node.kind() == NodeKind::kDict ? jsonb::Type::kObject : jsonb::Type::kArray;
+  const unsigned first = node.body.empty() ? 0 : static_cast<unsigned char>(node.body[0]);
+  if (!known || static_cast<jsonb::Type>(first & 15U) != type) {
+    throw CorruptionError(
+        "a dict or list holds something else than its record says; `graven check` tells which, "
+        "`graven repair` mends it");
+  }
+}
+
+NodeRecord to_raw_node(NodeId id, store::Record&& record) {
   return {.id = id,
           .version = record.version,
           .prefix = record.integers[0],
@@ -30,6 +47,31 @@ std::optional<NodeRecord> find_node(store::View& view, NodeId id) {
   std::optional<store::Record> record = view.load(node_key(id));
   if (!record) return std::nullopt;
   return to_node(id, std::move(*record));
+}
+
+std::optional<NodeRecord> find_raw_node(store::View& view, NodeId id) {
+  std::optional<store::Record> record = view.load(node_key(id));
+  if (!record) return std::nullopt;
+  return to_raw_node(id, std::move(*record));
+}
+
+void require_kind(const NodeRecord& node, NodeKind kind) {
+  if (node.kind() == kind) return;
+  throw CorruptionError(
+      "a link leads to a dict or list of the other kind; `graven check` tells which, `graven "
+      "repair` mends it");
+}
+
+NodeRecord load_node(store::View& view, NodeId id, NodeKind kind) {
+  NodeRecord node = load_node(view, id);
+  require_kind(node, kind);
+  return node;
+}
+
+void ChainWalk::throw_circle() {
+  throw CorruptionError(
+      "the way up from a dict or list comes back to it; `graven check` tells which, `graven "
+      "repair` mends it");
 }
 
 NodeRecord load_node(store::View& view, NodeId id) {

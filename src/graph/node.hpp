@@ -73,15 +73,41 @@ inline bool is_anchored(const store::Record& record, NodeId id) noexcept {
   return record.integers[2] > 0 && record.integers[2] != id;
 }
 
-/// Takes the record apart; its body is moved.
+/// Takes the record apart; its body is moved. CorruptionError where that is no container of the
+/// kind that the record says.
 NodeRecord to_node(NodeId id, store::Record&& record);
+/// The same of a record whatever it says, for those who look for damage.
+NodeRecord to_raw_node(NodeId id, store::Record&& record);
+void require_sound(const NodeRecord& node);
 store::Record to_record(NodeRecord node);
 
 std::optional<NodeRecord> find_node(store::View& view, NodeId id);
+std::optional<NodeRecord> find_raw_node(store::View& view, NodeId id);
 /// The node, which must be there: CollectedError otherwise.
 NodeRecord load_node(store::View& view, NodeId id);
+/// The same of a node that something says is of that kind: CorruptionError where it is not.
+NodeRecord load_node(store::View& view, NodeId id, NodeKind kind);
+void require_kind(const NodeRecord& node, NodeKind kind);
 [[noreturn]] void throw_collected(NodeId id);
 [[noreturn]] void throw_collected(const std::string& uid);
+
+/// Watches a walk up a chain of anchors: CorruptionError once it comes back to where it was.
+class ChainWalk {
+ public:
+  void at(NodeId id) {
+    if (id == mark_ && steps_ != 0) throw_circle();
+    if (++steps_ < next_) return;
+    mark_ = id;
+    next_ *= 2;
+  }
+
+ private:
+  [[noreturn]] static void throw_circle();
+
+  NodeId mark_ = 0;
+  std::uint64_t steps_ = 0;
+  std::uint64_t next_ = 1;
+};
 
 inline void save(store::Work& work, NodeRecord node) {
   const NodeId id = node.id;

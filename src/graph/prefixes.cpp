@@ -7,12 +7,12 @@
 #include <utility>
 
 #include "graph/links.hpp"
+#include "store/scan.hpp"
 
 namespace graven::graph {
 namespace {
 
 using store::Key;
-using store::Range;
 using store::Record;
 using store::Row;
 using store::Space;
@@ -24,13 +24,9 @@ Key prefix_key(std::string_view name) {
 }
 
 void erase_counters(Work& work, std::int64_t prefix) {
-  Range range{.space = Space::kCounter, .a = prefix};
-  for (;;) {
-    const std::vector<Row> rows = work.scan(range, 256);
-    for (const Row& row : rows) work.erase(row.key);
-    if (rows.size() < 256) return;
-    range.after = rows.back().key.name;
-  }
+  store::each_row(work,
+                  {.space = Space::kCounter, .a = prefix, .include_empty_name = true}, 256,
+                  [&](const Row& row) { work.erase(row.key); });
 }
 
 }  // namespace
@@ -39,13 +35,8 @@ std::vector<std::string> prefix_names(Scope& scope) {
   std::vector<std::string> names;
   scope.read([&](View& view) {
     names.clear();
-    Range range{.space = Space::kPrefix};
-    for (;;) {
-      const std::vector<Row> rows = view.scan(range, 256);
-      for (const Row& row : rows) names.push_back(row.key.name);
-      if (rows.size() < 256) return;
-      range.after = rows.back().key.name;
-    }
+    store::each_row(view, {.space = Space::kPrefix}, 256,
+                    [&](const Row& row) { names.push_back(row.key.name); });
   });
   return names;
 }

@@ -9,11 +9,11 @@
 #include "graph/dict_content.hpp"
 #include "graph/links.hpp"
 #include "graph/list_content.hpp"
+#include "store/scan.hpp"
 
 namespace graven::graph {
 namespace {
 
-using store::Range;
 using store::Row;
 using store::Space;
 using store::View;
@@ -31,23 +31,14 @@ bool any_doomed(Work& work) { return work.any_orphan(kNobody); }
 
 std::vector<NodeId> doomed_in(View& view) {
   std::vector<NodeId> doomed;
-  Range range{.space = Space::kOrphan, .a = kNobody};
-  for (;;) {
-    const std::vector<Row> rows = view.scan(range, 1024);
-    for (const Row& row : rows) doomed.push_back(row.key.b);
-    if (rows.size() < 1024) return doomed;
-    range.from = rows.back().key.b + 1;
-  }
+  store::each_row(view, {.space = Space::kOrphan, .a = kNobody}, 1024,
+                  [&](const Row& row) { doomed.push_back(row.key.b); });
+  return doomed;
 }
 
 void erase_edges(Work& work, NodeId child) {
-  Range range{.space = Space::kEdge, .a = child};
-  for (;;) {
-    const std::vector<Row> rows = work.scan(range, 256);
-    for (const Row& row : rows) work.erase(row.key);
-    if (rows.size() < 256) return;
-    range.from = rows.back().key.b + 1;
-  }
+  store::each_row(work, {.space = Space::kEdge, .a = child}, 256,
+                  [&](const Row& row) { work.erase(row.key); });
 }
 
 bool drain(Work& work, NodeRecord& node, std::size_t limit,
@@ -92,6 +83,7 @@ void Reclaiming::rescue(Work& work, base::FunctionRef<std::int64_t()> owner) {
 void Reclaiming::rescue_one(Work& work, const Trace::Rescue& rescue,
                             base::FunctionRef<std::int64_t()> owner) {
   std::optional<NodeRecord> node = find_node(work, rescue.node);
+  forget_stray(work, rescue.node, node);
   if (!node || node->held() || node->root() || well_.contains(node->id)) return;
   if (rescue.anchor == kHeldHere) {
     const NodeRecord end = chain_end(work, *node);
@@ -111,8 +103,10 @@ void Reclaiming::rescue_one(Work& work, const Trace::Rescue& rescue,
 /// Whether the chain of anchors from `id` ends well without passing through `besides`.
 bool Reclaiming::hangs_well(Work& work, NodeId id, NodeId besides) {
   std::vector<NodeId> path;
+  ChainWalk walk;
   while (!well_.contains(id)) {
     if (id == besides) return false;
+    walk.at(id);
     const std::optional<NodeRecord> node = find_node(work, id);
     if (!node || node->adrift()) return false;
     path.push_back(id);
@@ -126,6 +120,14 @@ bool Reclaiming::hangs_well(Work& work, NodeId id, NodeId besides) {
   return true;
 }
 
+/// A row that lists what is not there, or hangs on something, lists nothing: else what is listed
+/// would never be done.
+void Reclaiming::forget_stray(Work& work, NodeId id, const std::optional<NodeRecord>& node) {
+  if (node && node->adrift()) return;
+  const store::Key row = orphan_key(kNobody, id);
+  if (work.load(row)) work.erase(row);
+}
+
 // --- Condemn
 
 void Reclaiming::condemn(Work& work) {
@@ -133,6 +135,7 @@ void Reclaiming::condemn(Work& work) {
   const std::size_t end = std::min(condemned_ + kSliceNodes, tops_.size());
   for (; condemned_ < end; ++condemned_) {
     std::optional<NodeRecord> node = find_node(work, tops_[condemned_]);
+    forget_stray(work, tops_[condemned_], node);
     if (!node || !node->adrift() || !untouched(*node)) continue;
     node->links = kCondemned;
     save(work, std::move(*node));

@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <unordered_set>
 #include <vector>
@@ -44,6 +45,9 @@ class Reclaiming {
   /// Traces everything doomed in the view.
   Reclaiming(store::View& view, base::FunctionRef<bool(NodeId)> pinned);
 
+  /// What the pass began with, as far as nothing rescues it.
+  [[nodiscard]] const std::vector<NodeId>& tops() const noexcept { return tops_; }
+
   [[nodiscard]] bool to_rescue() const noexcept { return rescued_ < traced_.rescued.size(); }
   [[nodiscard]] bool to_condemn() const noexcept { return condemned_ < tops_.size(); }
   [[nodiscard]] bool to_remove() const noexcept { return removed_ < traced_.garbage.size(); }
@@ -61,6 +65,7 @@ class Reclaiming {
   }
   void rescue_one(store::Work& work, const Trace::Rescue& rescue,
                   base::FunctionRef<std::int64_t()> owner);
+  static void forget_stray(store::Work& work, NodeId id, const std::optional<NodeRecord>& node);
   bool hangs_well(store::Work& work, NodeId id, NodeId besides);
   void doom_cut_off(store::Work& work, NodeId id);
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "graph/repair_state.hpp"
+#include "store/scan.hpp"
 
 namespace graven::graph {
 namespace repairing {
@@ -62,8 +63,8 @@ void mend_prefixes(Mending& mending, Inspection& all) {
       const bool usable = prefix.root > 0 && prefix.root <= all.greatest();
       prefix.root = make_root(mending, usable ? prefix.root : mending.work.next_id(Space::kNode),
                               prefix.id, empty_body());
-      mending.lost({}, fmt::format("the root of the prefix '{}', node {}, is gone: it is empty now",
-                                   prefix.name, before.root));
+      mending.lost({}, fmt::format("the root of the prefix '{}', {}, is gone: it is empty now",
+                                   prefix.name, all.uid(before.root, prefix.id, NodeKind::kDict)));
     } else if (all.nodes[place].known_layout() && all.nodes[place].kind() == NodeKind::kList) {
       std::string body;
       const std::size_t mark = jsonb::open(body);
@@ -85,16 +86,17 @@ void mend_prefixes(Mending& mending, Inspection& all) {
   }
 }
 
-std::string describe_stray(const Key& key, const Record& record) {
+std::string describe_stray(const Inspection& all, const Key& key, const Record& record) {
   switch (key.space) {
     case Space::kEntry:
-      return fmt::format("the entry at position {} of node {}, which is no large dict", key.b,
-                         key.a);
+      return fmt::format("the entry at position {} of {}, which is no large dict", key.b,
+                         all.named(key.a));
     case Space::kPage:
-      return fmt::format("page {} of node {}, which nothing names", key.a, record.integers[0]);
+      return fmt::format("page {} of {}, which nothing names", key.a,
+                         all.named(record.integers[0], NodeKind::kList));
     case Space::kBlob:
-      return fmt::format("the large value {} of node {}, which nothing uses", key.a,
-                         record.integers[0]);
+      return fmt::format("the large value {} of {}, which nothing uses", key.a,
+                         all.named(record.integers[0]));
     case Space::kCounter:
       return fmt::format("the counter '{}' = {} of prefix number {}, which does not exist",
                          key.name, record.integers[0], key.a);
@@ -104,18 +106,29 @@ std::string describe_stray(const Key& key, const Record& record) {
 }
 
 /// Takes records away that belong to nothing.
-void sweep(Mending& mending, std::vector<Key>& strays) {
-  for (const Key& key : strays) {
+void sweep(Mending& mending, Inspection& all) {
+  for (const Key& key : all.strays) {
     const std::optional<Record> record = mending.work.load(key);
     if (!record) continue;
     mending.work.erase(key);
     mending.changed = true;
     if (key.space == Space::kBlob && mending.superseded.contains(key.a)) continue;
-    if (std::string what = describe_stray(key, *record); !what.empty()) {
+    if (std::string what = describe_stray(all, key, *record); !what.empty()) {
       mending.lost({}, std::move(what), record->body);
     }
   }
-  strays.clear();
+  all.strays.clear();
+}
+
+/// Gives the items of a map another number.
+std::int64_t move_items(store::Work& work, std::int64_t from, std::int64_t to) {
+  store::each_row(work, {.space = Space::kItem, .a = from, .include_empty_name = true}, 256,
+                  [&](Row& row) {
+                    work.erase(row.key);
+                    row.key.a = to;
+                    work.put(std::move(row.key), std::move(row.record));
+                  });
+  return to;
 }
 
 /// Every map gets a number of its own, every item a map and a kind.
@@ -126,7 +139,9 @@ void mend_maps(Mending& mending, Inspection& all) {
   checking::Stream maps(mending.work, Space::kMap);
   for (Row* row; (row = maps.peek()) != nullptr; maps.pop()) {
     names.insert(row->key.name);
-    if (!numbers.insert(row->record.integers[0]).second) same.push_back(*row);
+    const std::int64_t number = row->record.integers[0];
+    const bool one = number > 0 && number <= checking::kMostMaps;
+    if (!one || !numbers.insert(number).second) same.push_back(*row);
   }
   const auto free_number = [&] {
     std::int64_t number = 1;
@@ -138,10 +153,12 @@ void mend_maps(Mending& mending, Inspection& all) {
   std::set<std::int64_t> nameless;
   for (Row* row; (row = items.peek()) != nullptr; items.pop()) {
     if (!numbers.contains(row->key.a)) nameless.insert(row->key.a);
-    const std::int64_t kind = row->record.integers[0];
-    if (kind < 0 || kind > static_cast<std::int64_t>(store::ValueKind::kJson)) odd.push_back(*row);
+    if (!all.item_problem(row->record).empty()) odd.push_back(*row);
   }
-  for (const std::int64_t number : nameless) {
+  for (std::int64_t number : nameless) {
+    if (number < 1 || number > checking::kMostMaps) {
+      number = move_items(mending.work, number, free_number());
+    }
     std::string name = fmt::format("recovered-{}", number);
     while (!names.insert(name).second) name += '_';
     numbers.insert(number);
@@ -158,12 +175,11 @@ void mend_maps(Mending& mending, Inspection& all) {
   }
   for (Row& row : odd) {
     row.record.integers[0] = static_cast<std::int64_t>(store::ValueKind::kBytes);
-    mending.kept({}, fmt::format("the item '{}' of map number {} had an unknown kind: it is bytes "
+    mending.kept({}, fmt::format("the item '{}' of map number {} could not be read: it is bytes "
                                  "now",
                                  row.key.name, row.key.a));
     mending.work.put(row.key, std::move(row.record));
   }
-  static_cast<void>(all);
 }
 
 }  // namespace
@@ -183,21 +199,21 @@ void make_prefix(Mending& mending, Inspection& all, NodeId root, std::int64_t id
   mending.work.put(prefix_key(name), Record{.integers = {id, root}});
   all.prefixes.push_back({name, id, root});
   mending.kept(
-      {}, fmt::format("node {}, a root of no prefix, is the root of the prefix '{}'", root, name));
+      {}, fmt::format("{}, a root of no prefix, is the root of the prefix '{}'", all.named(root),
+                      name));
 }
 
 }  // namespace repairing
 
 void repair(store::Work& work, store::Ids& ids, std::uint64_t store_constant,
-            base::FunctionRef<bool(std::int64_t)> alive,
+            base::FunctionRef<bool(std::int64_t)> alive, ItemProof prove_item,
             const std::function<void(std::uint64_t, std::uint64_t)>& progress,
             RepairReport& report) {
   using repairing::Inspection;
-  constexpr std::int64_t kMostId = INT64_MAX - (std::int64_t{1} << 32U);
   repairing::Mending mending(work, report);
   for (int round = 0; round < repairing::kMostRounds; ++round) {
     mending.changed = false;
-    Inspection all(store_constant, work, progress);
+    Inspection all(store_constant, work, progress, prove_item);
     checking::inspect_prefixes(all);
     checking::inspect_nodes(all);
     repairing::mend_prefixes(mending, all);
@@ -206,27 +222,27 @@ void repair(store::Work& work, store::Ids& ids, std::uint64_t store_constant,
     checking::inspect_large_lists(all);
     checking::inspect_blobs(all);
     repairing::mend_contents(mending, all);
-    repairing::sweep(mending, all.strays);
+    repairing::sweep(mending, all);
     if (mending.changed) continue;
     checking::inspect_orphans(all);
-    repairing::sweep(mending, all.strays);
+    repairing::sweep(mending, all);
     if (mending.changed) continue;
     repairing::mend_graph(mending, all, alive);
     if (mending.changed) continue;
     checking::inspect_counters(all);
-    repairing::sweep(mending, all.strays);
+    repairing::sweep(mending, all);
     checking::inspect_maps(all);
     repairing::mend_maps(mending, all);
     if (mending.changed) continue;
     // The clock goes ahead of all that was given out; the work writes it.
-    if (all.greatest() < kMostId) static_cast<void>(ids.next(all.greatest() + 1));
+    if (all.greatest() < store::kMostId) static_cast<void>(ids.next(all.greatest() + 1));
     const std::int64_t last = work.next_id(store::Space::kNode);
     store::Record clock = work.load(store::clock_key()).value_or(store::Record{});
     clock.integers[0] = last;
     work.put(store::clock_key(), std::move(clock));
     break;
   }
-  Inspection after(store_constant, work, progress);
+  Inspection after(store_constant, work, progress, prove_item);
   checking::inspect(after, alive);
   after.finish();
   for (Problem& problem : after.report.problems) {

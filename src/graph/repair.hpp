@@ -13,6 +13,7 @@
 #include <graven/repair.hpp>
 
 #include "base/function_ref.hpp"
+#include "graph/check.hpp"
 #include "store/work.hpp"
 
 namespace graven::graph {
@@ -20,7 +21,7 @@ namespace graven::graph {
 /// Fills the report with what was lost and what is left; `mended` is for who knows what was found
 /// before. `alive` says whether a process that holds nodes still runs.
 void repair(store::Work& work, store::Ids& ids, std::uint64_t store_constant,
-            base::FunctionRef<bool(std::int64_t owner)> alive,
+            base::FunctionRef<bool(std::int64_t owner)> alive, ItemProof prove_item,
             const std::function<void(std::uint64_t, std::uint64_t)>& progress,
             RepairReport& report);
 

@@ -16,6 +16,7 @@
 #include "graph/dict_content.hpp"
 #include "graph/list_content.hpp"
 #include "graph/repair_state.hpp"
+#include "store/scan.hpp"
 
 namespace graven::graph::repairing {
 namespace {
@@ -23,20 +24,13 @@ namespace {
 using jsonb::Element;
 using jsonb::Type;
 using store::Key;
-using store::Range;
 using store::Record;
 using store::Row;
 using store::Space;
 
 /// Calls `each` for every record of one `a` in a space of pairs.
 void each_pair(store::View& view, Space space, std::int64_t a, base::FunctionRef<void(Row&)> each) {
-  std::optional<Range> range = Range{.space = space, .a = a};
-  while (range) {
-    std::vector<Row> rows = view.scan(*range, 256);
-    for (Row& row : rows) each(row);
-    if (rows.size() < 256) return;
-    range = store::behind(*range, rows.back().key);
-  }
+  store::each_row(view, {.space = space, .a = a}, 256, each);
 }
 
 std::string array_of(const std::vector<std::string>& elements) {
@@ -59,7 +53,7 @@ class Salvage {
   Salvage(Mending& mending, Inspection& all) : mending_(mending), all_(all), work_(mending.work) {}
 
   void mend(std::uint32_t place) {
-    std::optional<NodeRecord> found = find_node(work_, all_.nodes[place].id);
+    std::optional<NodeRecord> found = find_raw_node(work_, all_.nodes[place].id);
     if (!found) return;
     node_ = *std::move(found);
     uid_ = all_.uid(place);

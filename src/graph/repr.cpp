@@ -115,6 +115,7 @@ class Summary {
     const std::string& field = session_.options().link_field;
     if (!field.empty() && link->kind == NodeKind::kDict) {
       if (const auto node = find_node(view_, link->id)) {
+        require_kind(*node, link->kind);
         if (const auto id = dict_content::find(view_, *node, field)) {
           const Stored value = read(jsonb::parse(*id), view_);
           if (!std::holds_alternative<Link>(value)) {
@@ -158,7 +159,7 @@ std::string Node::repr() const {
   graph::using_pin(*pin_, [&] {
     (void)graph::current(*pin_);  // also settles whether it is alive
     pin_->scope().read([&](store::View& view) {
-      out = graph::Summary(view, pin_->scope().session()).of(graph::load_node(view, pin_->id()));
+      out = graph::Summary(view, pin_->scope().session()).of(graph::load_node(view, *pin_));
     });
   });
   return out;

@@ -63,12 +63,14 @@ class Tracer {
   Fate fate_of(NodeId id, std::size_t& steps, std::size_t limit) {
     std::vector<NodeId> path;
     Fate fate = Fate::kUnknown;
+    ChainWalk walk;
     for (;;) {
       if (const auto known = fates_.find(id); known != fates_.end()) {
         fate = known->second;
         break;
       }
       if (++steps > limit) return Fate::kUnknown;
+      walk.at(id);
       const NodeRecord* node = nodes_.find(id);
       path.push_back(id);
       if (node == nullptr || node->adrift()) {
@@ -113,7 +115,9 @@ class Tracer {
           ++steps;
         }
         if (rows.size() < batch) return false;
-        range.from = rows.back().key.b + 1;
+        const std::optional<Range> rest = store::behind(range, rows.back().key);
+        if (!rest) return false;
+        range = *rest;
       }
     });
     return settled;
@@ -205,8 +209,9 @@ class Tracer {
         node.outside = row.key.b;
       }
       if (rows.size() < kEdgeBatch) return true;
-      range.a = rows.back().key.a;
-      range.from = rows.back().key.b + 1;
+      const std::optional<Range> rest = store::behind(range, rows.back().key);
+      if (!rest) return true;
+      range = *rest;
     }
   }
 

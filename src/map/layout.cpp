@@ -12,6 +12,7 @@
 #include <graven/error.hpp>
 
 #include "base/text.hpp"
+#include "store/scan.hpp"
 
 namespace graven::map {
 
@@ -40,10 +41,14 @@ Item to_item(Record record) {
     throw CorruptionError(
         fmt::format("an item of a map has the unknown kind {}; run check()", record.integers[0]));
   }
-  return {static_cast<ValueKind>(record.integers[0]), record.integers[1], std::move(record.body)};
+  const auto kind = static_cast<ValueKind>(record.integers[0]);
+  require_readable(kind, record.body);
+  return {kind, record.integers[1], std::move(record.body)};
 }
 
 namespace {
+
+constexpr std::int64_t kMostMaps = std::int64_t{1} << 40U;
 
 /// Of an item in kExpiry: the map's number, a colon, the key.
 std::string expiry_name(std::int64_t map, std::string_view key) {
@@ -132,13 +137,15 @@ std::int64_t open_id(store::Store& store, const std::string& name, const store::
         }
         // A small number: it stands in every item's row.
         id = 1;
-        Range range{.space = Space::kMap};
-        for (;;) {
-          const std::vector<Row> rows = work.scan(range, 256);
-          for (const Row& row : rows) id = std::max(id, row.record.integers[0] + 1);
-          if (rows.size() < 256) break;
-          range.after = rows.back().key.name;
-        }
+        store::each_row(work, {.space = Space::kMap}, 256, [&](const Row& row) {
+          if (row.record.integers[0] >= kMostMaps) {
+            throw CorruptionError(fmt::format(
+                "the map '{}' of {} has the number {}, which graven did not give it; `graven "
+                "check` tells all",
+                row.key.name, store.backend().name(), row.record.integers[0]));
+          }
+          id = std::max(id, row.record.integers[0] + 1);
+        });
         Record record;
         record.integers[0] = id;
         work.put(map_key(name), std::move(record));

@@ -11,6 +11,7 @@
 
 #include "base/of_thread.hpp"
 #include "map/layout.hpp"
+#include "store/scan.hpp"
 
 namespace graven::map {
 
@@ -330,16 +331,14 @@ std::size_t StoredMap::erase_many(std::span<const std::string_view> keys) {
 
 void StoredMap::clear() {
   mutate([&](Work& work) {
-    Range range{.space = Space::kItem, .a = id_, .include_empty_name = true};
-    for (;;) {
-      const std::vector<Row> rows = work.scan(range, kRowsAtATime);
-      if (rows.empty()) break;
-      range.after = rows.back().key.name;
-      range.include_empty_name = false;
-      std::vector<Change> changes;
-      for (const Row& row : rows) changes.push_back({row.key, std::nullopt});
-      work.write_many(std::move(changes));
-    }
+    std::vector<Change> changes;
+    const auto erase = [&] { work.write_many(std::exchange(changes, {})); };
+    store::each_row(work, {.space = Space::kItem, .a = id_, .include_empty_name = true},
+                    kRowsAtATime, [&](Row& row) {
+                      changes.push_back({std::move(row.key), std::nullopt});
+                      if (changes.size() == kRowsAtATime) erase();
+                    });
+    if (!changes.empty()) erase();
     count_by(work, std::nullopt);
   });
 }

@@ -226,6 +226,7 @@ class Decoder {
         if (auto bytes = base::from_base64(text)) return Bytes{std::move(*bytes)};
         break;
       case 'i':
+        require_readable(ValueKind::kBigInt, text);
         return BigInt{text};
       case 'f':
         if (text == "nan") return std::numeric_limits<double>::quiet_NaN();
@@ -287,6 +288,24 @@ Data decode(ValueKind kind, std::string_view bytes) {
       return Decoder().decode(bytes);
   }
   refuse_value();
+}
+
+void require_readable(ValueKind kind, std::string_view bytes) {
+  const auto digits = [&] {
+    std::string_view hex = bytes;
+    if (hex.starts_with('-')) hex.remove_prefix(1);
+    return !hex.empty() && hex.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  };
+  if (kind == ValueKind::kText && base::invalid_utf8(bytes)) {
+    throw CorruptionError("a text in a map is not UTF-8; `graven check` tells which");
+  }
+  if (kind == ValueKind::kBigInt && !digits()) refuse_value();
+}
+
+void prove(std::int64_t kind, std::string_view bytes) {
+  const auto known = static_cast<ValueKind>(kind);
+  require_readable(known, bytes);
+  static_cast<void>(decode(known, bytes));
 }
 
 void check_scalar(ValueKind kind, std::string_view bytes, std::string_view key) {

@@ -32,6 +32,11 @@ inline constexpr int kMaxDepth = 1000;
 /// structure that contains itself, LimitError. `key` is for the message.
 ValueKind encode(const Data& data, std::string_view key, std::string& bytes);
 Data decode(ValueKind kind, std::string_view bytes);
+/// CorruptionError for a text or big integer that is none. Others are looked at when they are
+/// decoded.
+void require_readable(ValueKind kind, std::string_view bytes);
+/// CorruptionError where a stored value cannot be read.
+void prove(std::int64_t kind, std::string_view bytes);
 /// Whether these are what encode() makes of a scalar: the same errors, UsageError for what is none.
 void check_scalar(ValueKind kind, std::string_view bytes, std::string_view key);
 

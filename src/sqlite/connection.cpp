@@ -15,6 +15,8 @@
 #include <thread>
 #include <utility>
 
+#include <graven/error.hpp>
+
 #include "base/of_thread.hpp"
 #include "sqlite/file_layer.hpp"
 
@@ -41,8 +43,9 @@ Connection::Connection(const Target& target, const std::string& location, int fl
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_QPSG, 1, nullptr);
   sqlite3_set_authorizer(
       handle_,
-      [](void* self, int action, const char* first, const char* second, const char*, const char*) {
-        return static_cast<Connection*>(self)->raw_.authorize(action, first, second);
+      [](void* self, int action, const char* first, const char* second, const char*,
+         const char* inner) {
+        return static_cast<Connection*>(self)->raw_.authorize(action, first, second, inner);
       },
       this);
 }
@@ -125,6 +128,11 @@ void Connection::rethrow_interrupt() {
 void Connection::fail(int code) {
   if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_INTERRUPT) rethrow_interrupt();
   const Fault why = fault(code);
+  if (why.primary() == SQLITE_AUTH && !raw_.intruder().empty()) {
+    throw CorruptionError(name_ + " has a trigger or view, '" + raw_.intruder() +
+                          "', on graven's tables, where none may be, so nothing was done; " +
+                          "`graven repair` takes it away, `graven check` tells all");
+  }
   switch (why.primary()) {
     case SQLITE_BUSY:
     case SQLITE_FULL:

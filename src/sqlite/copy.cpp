@@ -15,7 +15,7 @@ void copy_store(Connection& source, const Target& copy, const store::Copying& ho
   target.execute("PRAGMA synchronous = OFF");
   target.execute("PRAGMA journal_mode = MEMORY");
   source.begin().execute();
-  source.integer("SELECT count(*) FROM sqlite_schema");  // here the transaction sees its state
+  source.integer("SELECT count(*) FROM main.sqlite_schema");  // here the transaction sees its state
   {
     const std::unique_ptr<sqlite3_backup, int (*)(sqlite3_backup*)> backup(
         sqlite3_backup_init(target.handle(), "main", source.handle(), "main"),

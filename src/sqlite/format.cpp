@@ -24,12 +24,9 @@ std::uint64_t random_constant() {
   return constant;
 }
 
-void create_tables(Connection& connection) {
-  for (std::size_t i = 0; i < store::kSpaceCount; ++i) {
-    connection.execute(create_table(static_cast<store::Space>(i)).c_str());
-  }
-  connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value) WITHOUT ROWID");
-  Statement put(connection, "INSERT INTO meta (key, value) VALUES (?1, ?2)");
+void fill_new(Connection& connection) {
+  create_tables(connection);
+  Statement put(connection, "INSERT INTO main.meta (key, value) VALUES (?1, ?2)");
   const auto add = [&put](std::string_view key, std::int64_t value) {
     put.bind_text(1, key);
     put.bind(2, value);
@@ -63,14 +60,21 @@ void ensure_wal(Connection& connection) {
 
 }  // namespace
 
+void create_tables(Connection& connection) {
+  for (std::size_t i = 0; i < store::kSpaceCount; ++i) {
+    connection.execute(create_table(static_cast<store::Space>(i)).c_str());
+  }
+  connection.execute("CREATE TABLE main.meta (key TEXT PRIMARY KEY NOT NULL, value) WITHOUT ROWID");
+}
+
 void create_store(Connection& connection) {
   // A commit writes whole pages: docs/design/records.md has the figures.
   connection.execute("PRAGMA page_size = 2048");
   connection.execute("PRAGMA auto_vacuum = INCREMENTAL");
   connection.begin_immediate().execute();
   try {
-    if (connection.integer("SELECT count(*) FROM sqlite_schema") == 0) {
-      create_tables(connection);
+    if (connection.integer("SELECT count(*) FROM main.sqlite_schema") == 0) {
+      fill_new(connection);
     } else if (connection.integer("PRAGMA application_id") != kApplicationId) {
       throw ForeignFileError(connection.name() +
                              " is a SQLite database of another program; graven leaves it alone. "
@@ -84,18 +88,28 @@ void create_store(Connection& connection) {
   ensure_wal(connection);
 }
 
+void mark_sealed(Connection& connection, bool sealed) {
+  const std::string key = std::string("'") + kSealed + "'";
+  connection.execute(
+      (sealed ? "INSERT OR REPLACE INTO main.meta (key, value) VALUES (" + key + ", 1)"
+              : "DELETE FROM main.meta WHERE key = " + key)
+          .c_str());
+}
+
 Format read_format(Connection& connection, bool read_only) {
   std::int64_t format = 0;
   std::int64_t oldest_reader = 0;
   Format result;
-  Statement read(connection, "SELECT key, value FROM meta");
+  Statement read(connection, "SELECT key, value FROM main.meta");
   Cursor cursor(read);
   std::string key;
   while (cursor.next()) {
     cursor.bytes(0, key);
+    if (cursor.type(1) != SQLITE_INTEGER) continue;
     if (key == "format") format = cursor.integer(1);
     if (key == "oldest_reader") oldest_reader = cursor.integer(1);
     if (key == "constant") result.constant = static_cast<std::uint64_t>(cursor.integer(1));
+    if (key == kSealed) result.sealed = true;
   }
   if (format == 0 || oldest_reader == 0 || result.constant == 0) {
     throw CorruptionError(connection.name() + " lacks its format version; restore a backup");

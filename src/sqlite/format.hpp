@@ -19,13 +19,24 @@ inline constexpr std::uint32_t kApplicationId = 0x6772766e;  // "grvn"
 inline constexpr std::int64_t kFormatVersion = 1;
 inline constexpr std::int64_t kOldestReader = 1;  // formats a reader must know to read ours
 
+/// The row of `meta` that a backup has, so that what has no seal although it had one is told from
+/// what never had one. It goes when the file is opened for writing.
+inline constexpr const char* kSealed = "sealed";
+
 struct Format {
   std::uint64_t constant = 0;
+  bool sealed = false;
 };
+
+/// The tables of a store, nothing in them.
+void create_tables(Connection& connection);
 
 /// Makes an empty or blank file a store, unless it is one or another process has just made it
 /// one, and puts it into WAL mode.
 void create_store(Connection& connection);
+
+/// Writes or erases the row that says that there is a seal.
+void mark_sealed(Connection& connection, bool sealed);
 
 /// Reads the meta table of a store, which it is known to be (check_header(), create_store());
 /// ForeignFileError for a format this build cannot read, or cannot write.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What SQLite derives, made anew: indexes, and the table of large values beside that of items.
+// What SQLite can mend of a store: its schema, its indexes, rows that are no records.
 // In the lane, with no transaction open on the connection.
 #pragma once
 

@@ -43,8 +43,21 @@ bool harmless_pragma(std::string_view name) {
 
 }  // namespace
 
-int RawStatements::authorize(int action, const char* first, const char* second) noexcept {
-  if (!preparing_) return SQLITE_OK;
+int RawStatements::step(sqlite3_stmt* statement) noexcept {
+  refusal_.clear();
+  preparing_ = true;
+  const int code = sqlite3_step(statement);
+  preparing_ = false;
+  return code;
+}
+
+int RawStatements::authorize(int action, const char* first, const char* second,
+                             const char* inner) noexcept {
+  if (!preparing_) {
+    if (inner == nullptr || *inner == '\0') return SQLITE_OK;
+    intruder_ = inner;
+    return SQLITE_DENY;
+  }
   const std::string_view table = first != nullptr ? first : "";
   const std::string_view other = second != nullptr ? second : "";
   const auto refuse = [&](const char* why) {
@@ -214,7 +227,7 @@ bool RawRun::fetch(std::vector<store::SqlRow>& rows, std::size_t most) {
   sqlite3_stmt* handle = entry_->statement.handle();
   const Connection::LongWork long_work(connection_);
   for (std::size_t i = 0; i < most; ++i) {
-    const int code = sqlite3_step(handle);
+    const int code = connection_.raw().step(handle);
     if (code == SQLITE_DONE) {
       done_ = true;
       if (writes_) changes_ = sqlite3_changes64(connection_.handle());
@@ -232,6 +245,9 @@ bool RawRun::fetch(std::vector<store::SqlRow>& rows, std::size_t most) {
         case SQLITE_ERROR:
         case SQLITE_RANGE:
           throw BadValueError(fmt::format("{}: {}", connection_.name(), describe(why)));
+        case SQLITE_AUTH:
+          throw UsageError(fmt::format("not allowed on {}: {}", connection_.name(),
+                                       connection_.raw().refusal()));
         case SQLITE_READONLY:
           throw UsageError(fmt::format("{} is open for reading only here: use write_connection()",
                                        connection_.name()));

@@ -38,8 +38,15 @@ class RawStatements {
   void release_all() noexcept;
   void clear() noexcept { entries_.clear(); }
 
-  /// SQLite's authorizer, while something is prepared here.
-  int authorize(int action, const char* first, const char* second) noexcept;
+  /// SQLite's authorizer. Of what is not prepared here it refuses what a trigger or a view would do:
+  /// graven's tables have none. `inner` names it.
+  int authorize(int action, const char* first, const char* second, const char* inner) noexcept;
+  /// Runs a statement of here, which SQLite may have to prepare once more.
+  int step(sqlite3_stmt* statement) noexcept;
+  /// The trigger or view that graven's own statements met last, or empty.
+  [[nodiscard]] const std::string& intruder() const noexcept { return intruder_; }
+  /// Why the last of the program's statements was not allowed.
+  [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
 
  private:
   void trim() noexcept;
@@ -48,6 +55,7 @@ class RawStatements {
   std::list<Entry> entries_;  // used last first
   bool preparing_ = false;
   std::string refusal_;
+  std::string intruder_;
 };
 
 /// One run of such a statement.

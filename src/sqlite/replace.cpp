@@ -78,7 +78,7 @@ void settle(const Target& target) {
     Target over = target;
     over.vfs = file_layer_over(target.vfs);
     Connection connection(over, over.path, SQLITE_OPEN_READWRITE);
-    connection.integer("SELECT count(*) FROM sqlite_schema");
+    connection.integer("SELECT count(*) FROM main.sqlite_schema");
     connection.try_execute("PRAGMA wal_checkpoint(TRUNCATE)");
   } catch (const Error&) {
   }

@@ -6,6 +6,9 @@
 
 #include <utility>
 
+#include <graven/error.hpp>
+
+#include "base/text.hpp"
 #include "sqlite/connection.hpp"
 
 namespace graven::sqlite {
@@ -51,6 +54,40 @@ int Statement::try_execute() noexcept {
 void Statement::execute() {
   const int code = try_execute();
   if (code != SQLITE_OK) owner_->fail(code);
+}
+
+const char* type_name(int type) noexcept {
+  switch (type) {
+    case SQLITE_INTEGER:
+      return "an integer";
+    case SQLITE_FLOAT:
+      return "a float";
+    case SQLITE_TEXT:
+      return "a text";
+    case SQLITE_BLOB:
+      return "bytes";
+    default:
+      return "NULL";
+  }
+}
+
+void Cursor::own_text(int column, std::string& out) const {
+  if (type(column) != SQLITE_TEXT) refuse(column, "a text");
+  bytes(column, out);
+  if (base::invalid_utf8(out)) refuse(column, "valid UTF-8");
+}
+
+void Cursor::refuse(int column, const char* wanted) const {
+  const int found = type(column);
+  std::string message = statement_.connection().name();
+  message += " is damaged: the column '";
+  message += sqlite3_column_name(statement_.handle(), column);
+  message += "' of a row holds ";
+  message += type_name(found);
+  message += " where ";
+  message += wanted;
+  message += " belongs; `graven check` tells which, `graven repair` mends it";
+  throw CorruptionError(message);
 }
 
 void Cursor::fail(int code) const { statement_.connection().fail(code); }

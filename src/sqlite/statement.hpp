@@ -20,6 +20,9 @@ namespace graven::sqlite {
 
 class Connection;
 
+/// Of SQLite's storage classes, in words: "an integer", "a text".
+const char* type_name(int type) noexcept;
+
 class Statement {
  public:
   Statement() = default;
@@ -73,6 +76,20 @@ class Cursor {
   [[nodiscard]] std::int64_t integer(int column) const {
     return sqlite3_column_int64(statement_.handle(), column);
   }
+  /// An integer of graven's own: CorruptionError for whatever else something has put there.
+  [[nodiscard]] std::int64_t own_integer(int column) const {
+    if (type(column) != SQLITE_INTEGER) refuse(column, "an integer");
+    return integer(column);
+  }
+  /// A name or key of graven's own, which is UTF-8.
+  void own_text(int column, std::string& out) const;
+  /// A body of graven's own, bytes or NULL.
+  void own_body(int column, std::string& out) const {
+    if (type(column) != SQLITE_BLOB && type(column) != SQLITE_NULL) refuse(column, "bytes");
+    bytes(column, out);
+  }
+  /// Throws CorruptionError: the column should be `wanted`.
+  [[noreturn]] void refuse(int column, const char* wanted) const;
   [[nodiscard]] double real(int column) const {
     return sqlite3_column_double(statement_.handle(), column);
   }

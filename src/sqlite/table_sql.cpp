@@ -38,7 +38,9 @@ std::string join(const std::vector<std::string>& parts, const char* between) {
   return text;
 }
 
-std::string table_beside(const Schema& schema) { return std::string(schema.table) + "_large"; }
+/// As own statements name it: a TEMP table or view of the same name is nothing to them.
+std::string table_of(const Schema& schema) { return "main." + std::string(schema.table); }
+std::string table_beside(const Schema& schema) { return table_of(schema) + "_large"; }
 
 /// The value columns as they are read: a value that is NULL may be in the table beside.
 std::vector<std::string> columns_read(const Schema& schema) {
@@ -74,7 +76,7 @@ std::string stretch_sql(Space space, const char* name_test, bool reverse, bool l
   const std::string last = columns.back();
   for (std::string& column : columns_read(schema)) columns.push_back(std::move(column));
   std::string sql =
-      "SELECT " + join(columns, ", ") + " FROM " + std::string(schema.table) + " WHERE ";
+      "SELECT " + join(columns, ", ") + " FROM " + table_of(schema) + " WHERE ";
   int marks = 0;
   const auto add_mark = [&](std::string_view before) {
     sql += before;
@@ -101,7 +103,7 @@ std::string span_sql(Space space, const char* test) {
   const std::string keys = join(key_columns(schema), ", ");
   std::vector<std::string> columns = key_columns(schema);
   for (std::string& column : columns_read(schema)) columns.push_back(std::move(column));
-  return "SELECT " + join(columns, ", ") + " FROM " + std::string(schema.table) + " WHERE (" +
+  return "SELECT " + join(columns, ", ") + " FROM " + table_of(schema) + " WHERE (" +
          keys + ")" + test + "(?1, ?2) AND " + std::string(schema.a) + " <= ?3 ORDER BY " + keys +
          " LIMIT ?4";
 }
@@ -110,7 +112,7 @@ std::string span_sql(Space space, const char* test) {
 
 std::string load_sql(Space space) {
   const Schema& schema = store::schema(space);
-  return "SELECT " + columns_or_one(columns_read(schema)) + " FROM " + std::string(schema.table) +
+  return "SELECT " + columns_or_one(columns_read(schema)) + " FROM " + table_of(schema) +
          " WHERE " + key_condition(schema);
 }
 
@@ -120,7 +122,7 @@ std::string put_sql(Space space) {
   for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
   std::vector<std::string> marks;
   for (std::size_t i = 1; i <= columns.size(); ++i) marks.push_back("?" + std::to_string(i));
-  const std::string row = std::string(schema.table) + " (" + join(columns, ", ") + ") VALUES (" +
+  const std::string row = table_of(schema) + " (" + join(columns, ", ") + ") VALUES (" +
                           join(marks, ", ") + ")";
   return "INSERT OR REPLACE INTO " + row;
 }
@@ -137,7 +139,7 @@ std::string put_rows_sql(Space space) {
     while (marks.size() < columns.size()) marks.push_back("?" + std::to_string(next++));
     rows.push_back(join(marks, ", "));
   }
-  return "INSERT OR REPLACE INTO " + std::string(schema.table) + " (" + join(columns, ", ") +
+  return "INSERT OR REPLACE INTO " + table_of(schema) + " (" + join(columns, ", ") +
          ") VALUES (" + join(rows, "), (") + ")";
 }
 
@@ -148,13 +150,13 @@ std::string insert_rows_sql(Space space) {
   std::vector<std::string> columns = key_columns(schema);
   for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
   const std::string row = join(std::vector<std::string>(columns.size(), "?"), ", ");
-  return "INSERT OR FAIL INTO " + std::string(schema.table) + " (" + join(columns, ", ") +
+  return "INSERT OR FAIL INTO " + table_of(schema) + " (" + join(columns, ", ") +
          ") VALUES (" + join(std::vector<std::string>(Tables::kRowsTogether, row), "), (") + ")";
 }
 
 std::string erase_sql(Space space) {
   const Schema& schema = store::schema(space);
-  return "DELETE FROM " + std::string(schema.table) + " WHERE " + key_condition(schema);
+  return "DELETE FROM " + table_of(schema) + " WHERE " + key_condition(schema);
 }
 
 std::string put_unless_beside_sql(Space space) {
@@ -168,7 +170,7 @@ std::string put_unless_beside_sql(Space space) {
   }
   std::vector<std::string> marks;
   for (std::size_t i = 1; i <= columns.size(); ++i) marks.push_back("?" + std::to_string(i));
-  return "INSERT INTO " + std::string(schema.table) + " (" + join(columns, ", ") + ") VALUES (" +
+  return "INSERT INTO " + table_of(schema) + " (" + join(columns, ", ") + ") VALUES (" +
          join(marks, ", ") + ") ON CONFLICT (" + keys + ") DO UPDATE SET " + join(values, ", ") +
          " WHERE value IS NOT NULL OR kind = 0";
 }
@@ -205,7 +207,7 @@ std::string run_sql(Space space) { return stretch_sql(space, " >= ", false, fals
 
 std::string create_table(Space space) {
   const Schema& schema = store::schema(space);
-  std::string sql = "CREATE TABLE " + std::string(schema.table) + " (";
+  std::string sql = "CREATE TABLE " + table_of(schema) + " (";
   if (schema.shape == KeyShape::kId) {
     sql += std::string(schema.a) + " INTEGER PRIMARY KEY";
   } else {
@@ -227,14 +229,14 @@ std::string create_table(Space space) {
     sql += "; CREATE TABLE " + table_beside(schema) + " (" + std::string(schema.a) +
            " INTEGER NOT NULL, " + std::string(schema.b) +
            " TEXT NOT NULL, value NOT NULL); CREATE UNIQUE INDEX " + table_beside(schema) +
-           "_key ON " + table_beside(schema) + " " + keys;
+           "_key ON " + std::string(schema.table) + "_large " + keys;
   }
   return sql;
 }
 
 std::string load_node_sql() {
-  return "SELECT EXISTS (SELECT 1 FROM orphan WHERE owner = 0), " +
-         join(value_columns(store::schema(Space::kNode)), ", ") + " FROM node WHERE id = ?1";
+  return "SELECT EXISTS (SELECT 1 FROM main.orphan WHERE owner = 0), " +
+         join(value_columns(store::schema(Space::kNode)), ", ") + " FROM main.node WHERE id = ?1";
 }
 
 }  // namespace graven::sqlite

@@ -95,13 +95,13 @@ void read_value(const Cursor& cursor, int column, Record& record) {
     record.body.assign(reinterpret_cast<const char*>(&number), sizeof number);
   };
   const store::ValueKind kind = kind_of(record);
-  switch (cursor.type(column)) {
+  const int type = cursor.type(column);
+  if (!holds_value(static_cast<int>(kind), type)) cursor.refuse(column, "another kind of value");
+  switch (type) {
     case SQLITE_INTEGER:
       record.body.clear();
       if (kind == store::ValueKind::kReal) return set(cursor.real(column));
-      if (kind != store::ValueKind::kFalse && kind != store::ValueKind::kTrue) {
-        return set(cursor.integer(column));
-      }
+      if (kind == store::ValueKind::kInt) return set(cursor.integer(column));
       return;
     case SQLITE_FLOAT:
       return set(cursor.real(column));
@@ -112,21 +112,21 @@ void read_value(const Cursor& cursor, int column, Record& record) {
 
 /// Reads the value columns from `column` on.
 void read_record(const Cursor& cursor, const Schema& schema, int column, Record& record) {
-  if (schema.has_version) record.version = static_cast<std::uint64_t>(cursor.integer(column++));
+  if (schema.has_version) record.version = static_cast<std::uint64_t>(cursor.own_integer(column++));
   for (std::size_t i = 0; i < schema.integers.size(); ++i) {
-    record.integers[i] = cursor.integer(column++);
+    record.integers[i] = cursor.own_integer(column++);
   }
   if (schema.has_value) return read_value(cursor, column, record);
-  if (schema.has_body) cursor.bytes(column, record.body);
+  if (schema.has_body) cursor.own_body(column, record.body);
 }
 
 /// Reads the key's columns; returns the column after them.
 int read_key(const Cursor& cursor, const Schema& schema, Space space, Key& key) {
   int column = 0;
   key.space = space;
-  if (!schema.a.empty()) key.a = cursor.integer(column++);
-  if (schema.shape == KeyShape::kPair) key.b = cursor.integer(column++);
-  if (schema.shape == KeyShape::kName) cursor.bytes(column++, key.name);
+  if (!schema.a.empty()) key.a = cursor.own_integer(column++);
+  if (schema.shape == KeyShape::kPair) key.b = cursor.own_integer(column++);
+  if (schema.shape == KeyShape::kName) cursor.own_text(column++, key.name);
   return column;
 }
 
@@ -146,6 +146,25 @@ std::uint64_t distance(const Schema& schema, const Key& from, const Key& to) {
 }
 
 }  // namespace
+
+bool holds_value(int kind, int type) noexcept {
+  using store::ValueKind;
+  if (type == SQLITE_NULL) return kind == static_cast<int>(ValueKind::kNull);
+  if (type == SQLITE_BLOB) return true;  // whatever it is, as bytes
+  switch (static_cast<ValueKind>(kind)) {
+    case ValueKind::kFalse:
+    case ValueKind::kTrue:
+    case ValueKind::kInt:
+      return type == SQLITE_INTEGER;
+    case ValueKind::kReal:
+      return type == SQLITE_FLOAT || type == SQLITE_INTEGER;
+    case ValueKind::kBigInt:
+    case ValueKind::kText:
+      return type == SQLITE_TEXT;
+    default:
+      return false;
+  }
+}
 
 Statement& Tables::statement(Space space, Statement Statements::*which, std::string (*sql)(Space)) {
   Statement& slot = of(space).*which;
@@ -178,21 +197,21 @@ std::optional<Record> Tables::load_node(std::int64_t id, bool& reclaiming) {
 
 bool Tables::reclaiming() {
   if (!reclaiming_) {
-    reclaiming_ = Statement(connection_, "SELECT 1 FROM orphan WHERE owner = 0 LIMIT 1");
+    reclaiming_ = Statement(connection_, "SELECT 1 FROM main.orphan WHERE owner = 0 LIMIT 1");
   }
   Cursor cursor(reclaiming_);
   return cursor.next();
 }
 
 bool Tables::any_orphans() {
-  if (!any_orphans_) any_orphans_ = Statement(connection_, "SELECT 1 FROM orphan LIMIT 1");
+  if (!any_orphans_) any_orphans_ = Statement(connection_, "SELECT 1 FROM main.orphan LIMIT 1");
   Cursor cursor(any_orphans_);
   return cursor.next();
 }
 
 std::uint64_t Tables::count_items(std::int64_t map) {
   if (!count_items_) {
-    count_items_ = Statement(connection_, "SELECT count(*) FROM item WHERE map = ?1");
+    count_items_ = Statement(connection_, "SELECT count(*) FROM main.item WHERE map = ?1");
   }
   count_items_.bind(1, map);
   Cursor cursor(count_items_);
@@ -435,28 +454,6 @@ void Tables::erase_beside(const Key& key) {
   Statement& erase = statement(key.space, &Statements::erase_beside, erase_beside_sql);
   bind_key(erase, store::schema(key.space), key);
   erase.execute();
-}
-
-void Tables::check_beside(std::vector<std::string>& problems) {
-  // The kinds of which every value is NULL in its row only if it is beside; 0 is null itself.
-  const auto list = [&](const char* sql, const char* what) {
-    Statement statement(connection_, sql);
-    Cursor cursor(statement);
-    std::string key;
-    while (cursor.next()) {
-      cursor.bytes(1, key);
-      problems.push_back("map " + std::to_string(cursor.integer(0)) + ", key '" + key +
-                         "': " + what);
-    }
-  };
-  list(
-      "SELECT map, key FROM item_large AS l WHERE NOT EXISTS (SELECT 1 FROM item AS i "
-      "WHERE i.map = l.map AND i.key = l.key AND i.value IS NULL)",
-      "item_large has a value that belongs to no item");
-  list(
-      "SELECT map, key FROM item AS i WHERE value IS NULL AND kind <> 0 AND NOT EXISTS "
-      "(SELECT 1 FROM item_large AS l WHERE i.map = l.map AND i.key = l.key)",
-      "the value is neither in item nor in item_large");
 }
 
 void Tables::clear() noexcept {

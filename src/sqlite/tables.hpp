@@ -24,6 +24,9 @@
 
 namespace graven::sqlite {
 
+/// Whether a value of an item of that store::ValueKind may be of that storage class of SQLite's.
+bool holds_value(int kind, int type) noexcept;
+
 class Tables {
  public:
   explicit Tables(Connection& connection) noexcept : connection_(connection) {}
@@ -52,9 +55,6 @@ class Tables {
   void committed(unsigned begun_in) noexcept;
   /// Something written by this connection was taken back.
   void rolled_back() noexcept { beside_.reset(); }
-
-  /// Adds a line for every value that is beside its item without belonging to it, or missing there.
-  void check_beside(std::vector<std::string>& problems);
 
   /// Finalizes every statement.
   void clear() noexcept;

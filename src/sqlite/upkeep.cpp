@@ -12,6 +12,8 @@
 #include "sqlite/copy.hpp"
 #include "sqlite/fork.hpp"
 #include "sqlite/mend.hpp"
+#include "sqlite/row_check.hpp"
+#include "sqlite/schema_check.hpp"
 #include "sqlite/sqlite_backend.hpp"
 
 namespace graven::sqlite {
@@ -132,7 +134,7 @@ void SqliteBackend::sync() {
       writer_.lease(std::chrono::steady_clock::now() + options_.busy_timeout, "a sync");
   // The WAL has all that is not in the database yet. At synchronous=off even what a checkpoint
   // moved there may not be on the disk.
-  lease->integer("SELECT count(*) FROM prefix");  // opens the WAL
+  lease->integer("SELECT count(*) FROM main.prefix");  // opens the WAL
   for (const int which : {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER}) {
     sqlite3_file* file = nullptr;
     sqlite3_file_control(lease->handle(), "main", which, &file);
@@ -157,7 +159,8 @@ std::vector<std::string> SqliteBackend::check() {
       cursor.bytes(0, line);
       if (line != "ok") problems.push_back(line);
     }
-    lease->tables().check_beside(problems);
+    for (std::string& one : schema_problems(*lease)) problems.push_back(std::move(one));
+    check_rows(*lease, problems);
   } catch (const CorruptionError& error) {
     problems.emplace_back(error.what());
   }

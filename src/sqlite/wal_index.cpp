@@ -39,7 +39,7 @@ std::unique_ptr<WalIndex> WalIndex::watch(std::unique_ptr<Connection> pin) {
   if (pin->text("PRAGMA journal_mode") != "wal" || pin->text("PRAGMA locking_mode") != "normal") {
     return nullptr;
   }
-  pin->integer("SELECT count(*) FROM prefix");  // opening alone does not hold the file
+  pin->integer("SELECT count(*) FROM main.prefix");  // opening alone does not hold the file
   volatile void* region = region_of(pin->handle());
   if (region == nullptr) return nullptr;
   // A second mapping of the same pages, by a size of zero; ours to protect and to keep.
