@@ -13,8 +13,10 @@
 #include "graph/check.hpp"
 #include "graph/heap.hpp"
 #include "graph/scope.hpp"
+#include "map/value.hpp"
 #include "sqlite/backend.hpp"
 #include "sqlite/file_checks.hpp"
+#include "sqlite/store_files.hpp"
 #include "sqlite/whole_file.hpp"
 
 namespace graven {
@@ -28,7 +30,7 @@ BackupReport prove(const PartialFile& copy, std::string_view of) {
   const auto backend =
       sqlite::open(copy.as_target().path,
                    {.read_only = true, .allow_network_file_system = true, .immutable = true});
-  const CheckReport found = graph::check(*backend, {});
+  const CheckReport found = graph::check(*backend, map::prove, {});
   if (!found.ok()) {
     const Problem& first = found.problems.front();
     throw CorruptionError(fmt::format(
@@ -38,8 +40,11 @@ BackupReport prove(const PartialFile& copy, std::string_view of) {
             ? ""
             : fmt::format(" (and {} more problems)", found.problems.size() - 1)));
   }
-  return {
-      .path = {}, .bytes = copy.size(), .nodes = found.nodes, .links = found.links, .replaced = {}};
+  BackupReport report;
+  report.bytes = copy.size();
+  report.nodes = found.nodes;
+  report.links = found.links;
+  return report;
 }
 
 Target target_at(std::string_view path) {
@@ -62,6 +67,7 @@ BackupReport Database::backup(Text path, const BackupOptions& options) const {
   if (there.exists && there.identity() == backend.identity()) {
     throw UsageError(target.name + " is the store itself; give the backup another name");
   }
+  sqlite::refuse_beside_store(target.name, target.path, backend.file());
   const auto mode = options.overwrite ? PartialFile::Mode::kReplace : PartialFile::Mode::kNew;
   PartialFile::require_place(target, mode);
   PartialFile copy(target);
@@ -71,6 +77,7 @@ BackupReport Database::backup(Text path, const BackupOptions& options) const {
   BackupReport report = prove(copy, backend.name());
   copy.seal();
   copy.sync();
+  report.sealed = true;
   report.bytes = copy.size();
   static_cast<void>(copy.put_in_place(mode));
   report.path = target.path;
@@ -88,14 +95,17 @@ BackupReport restore(Text backup, Text path, const RestoreOptions& options) {
   if (there.exists && there.identity() == file.identity()) {
     throw UsageError(target.name + " is the backup itself; give the store another name");
   }
+  sqlite::refuse_beside_store(target.name, target.path, source.path);
   const auto mode =
       options.keep_replaced ? PartialFile::Mode::kReplaceKeeping : PartialFile::Mode::kReplace;
   PartialFile::require_place(target, mode);
   PartialFile copy(target);
-  copy_whole_file(source, copy, options.progress);
+  const bool sealed = copy_whole_file(source, copy, options.progress);
   BackupReport report = prove(copy, source.name);
+  if (sealed) copy.unseal();
   copy.stamp();
   copy.sync();
+  report.sealed = sealed;
   report.path = target.path;
   report.replaced = copy.put_in_place(mode);
   return report;

@@ -6,7 +6,9 @@
 //
 // Always holds: a file is in its place only when it is whole, read back and on the disk; until
 // then, and after any failure, what was there before is there unchanged. A backup ends with a
-// seal, a hash of all before it, so restore() tells every altered byte.
+// seal, a hash of all before it, so restore() tells every altered byte, also where the seal itself
+// was cut off or is no longer at the end. A store that is no backup has none: what restore() then
+// proves is that its contents are sound, not that they are what they were.
 //
 // Any thread.
 #pragma once
@@ -38,6 +40,8 @@ struct BackupReport {
   std::uint64_t nodes = 0;  ///< dicts and lists, in every prefix
   std::uint64_t links = 0;
   std::string replaced{};  ///< of restore(): where the store that was there is now; empty: gone
+  /// Of restore(): whether a seal proved that not a byte was altered since the backup was made.
+  bool sealed = false;
 };
 
 struct RestoreOptions {

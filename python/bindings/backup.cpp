@@ -38,6 +38,9 @@ void bind_backup(nb::module_& module) {
       .def_ro("bytes", &BackupReport::bytes, "Its size.")
       .def_ro("nodes", &BackupReport::nodes, "Dicts and lists, in every prefix.")
       .def_ro("links", &BackupReport::links, "Links between them.")
+      .def_ro("sealed", &BackupReport::sealed,
+              "Of restore(): whether a seal proved that not a byte was altered since the backup "
+              "was made.")
       .def_prop_ro(
           "replaced", [](const BackupReport& report) { return SystemPath{report.replaced}; },
           "Of restore(): where the store that was there is now, or an empty text.")

@@ -61,6 +61,7 @@ Data as_data(const BackupReport& report, double seconds) {
                      {"bytes", Data(report.bytes)},
                      {"nodes", Data(report.nodes)},
                      {"links", Data(report.links)},
+                     {"sealed", report.sealed},
                      {"replaced", report.replaced},
                      {"seconds", seconds}});
 }
@@ -72,6 +73,9 @@ void tell(const BackupReport& report, double seconds, bool json) {
   } else {
     out.line(fmt::format("{}: {}, {} dicts and lists, {}", report.path, human_bytes(report.bytes),
                          grouped(report.nodes), human_time(seconds)));
+    if (!report.sealed) {
+      out.line("it had no seal: its contents are sound, but whether they were altered nothing says");
+    }
     if (!report.replaced.empty()) {
       out.line(fmt::format("the database that was there is {}", report.replaced));
     }

@@ -110,6 +110,18 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
     format_ = read_format(*lease, options_.read_only);
   }
   if (!options_.read_only && header.epoch == 0) mark_file();
+  if (format_.sealed && !options_.read_only) unseal();
+}
+
+/// What is written is no backup any more.
+void SqliteBackend::unseal() {
+  try {
+    const Lease lease = writer_.lease(options_.busy_timeout, "opening the store");
+    static_cast<void>(commit_stamp(*lease));
+    mark_sealed(*lease, false);
+  } catch (const BusyError&) {
+    // Who writes has done it, on opening.
+  }
 }
 
 SqliteBackend::~SqliteBackend() {
@@ -286,7 +298,7 @@ void SqliteBackend::leave_blank_mark() {
       static_cast<void>(commit_stamp(*lease));
     } else {
       // It has to change something, or SQLite writes nothing.
-      lease->try_execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('opening', random())");
+      lease->try_execute("INSERT OR REPLACE INTO main.meta (key, value) VALUES ('opening', random())");
     }
   } catch (const BusyError&) {
     // Somebody writes, which is as good.

@@ -110,6 +110,7 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   void stamp_last() noexcept;
   bool commit_stamp(Connection& connection) noexcept;
   int checkpoint(Connection& writer, int mode);
+  void unseal();
   void require_same_file() const;
   void require_unchanged() const;
   [[noreturn]] void throw_claimed() const;

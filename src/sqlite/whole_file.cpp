@@ -24,6 +24,7 @@
 
 #include "base/hash.hpp"
 #include "sqlite/file_checks.hpp"
+#include "sqlite/format.hpp"
 #include "sqlite/raw_file.hpp"
 #include "sqlite/stamp.hpp"
 
@@ -162,7 +163,23 @@ void PartialFile::stamp() {
   }
 }
 
+bool PartialFile::says_sealed() const {
+  // Nothing may be made beside it, nor be changed.
+  Connection connection(partial_, immutable_uri(partial_.path),
+                        SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+  return read_format(connection, true).sealed;
+}
+
+void PartialFile::unseal() {
+  Connection connection(partial_, partial_.path, SQLITE_OPEN_READWRITE);
+  mark_sealed(connection, false);
+}
+
 void PartialFile::seal() {
+  {
+    Connection connection(partial_, partial_.path, SQLITE_OPEN_READWRITE);
+    mark_sealed(connection, true);
+  }
   stamp();
   Seal seal{.magic = {}, .size = size(), .hash = 0};
   std::copy(kMagic.begin(), kMagic.end(), seal.magic.begin());
@@ -190,7 +207,7 @@ void PartialFile::sync() {
   if (::fsync(descriptor_->get()) != 0) fail("brought to the disk");
 }
 
-void copy_whole_file(const Target& source, PartialFile& copy,
+bool copy_whole_file(const Target& source, PartialFile& copy,
                      const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const FileState before = file_state(source.path);
   require_untouched(source, before);
@@ -228,6 +245,18 @@ void copy_whole_file(const Target& source, PartialFile& copy,
     throw_cut_or_altered(source.name, "was altered after it was made");
   }
   require_untouched(source, before);
+  if (!seal.present() && copy.says_sealed()) {
+    throw_cut_or_altered(source.name,
+                         "was altered after it was made: its seal is no longer at its end");
+  }
+  return seal.present();
+}
+
+bool ends_with_seal(const Target& target) {
+  const std::uint64_t size = file_state(target.path).size;
+  Seal seal;
+  if (size >= sizeof seal) RawFile(target).read(&seal, sizeof seal, size - sizeof seal);
+  return seal.present();
 }
 
 std::string kept_name(const std::string& path) { return path + ".before-restore"; }

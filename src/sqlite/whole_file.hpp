@@ -3,7 +3,8 @@
 // A store as one whole file on its way to its place: made beside it under a name of its own,
 // sealed, synced, renamed. The seal is 32 bytes after the last page: "graven-backup-1\n", the
 // size of what is before it, and a hash of that, both little-endian. SQLite reads as many pages
-// as the header says, so a sealed file is a store as it stands.
+// as the header says, so a sealed file is a store as it stands. Inside, a row of `meta` says that
+// there is a seal: without it what lost its seal would pass for a store that never had one.
 //
 // Always holds: a partial file is gone with its object unless it was put in its place, and while
 // the object lives its file is locked (flock), so what a killed process has left is told from
@@ -37,8 +38,12 @@ class PartialFile {
   void append(const void* bytes, std::size_t size);
   /// Gives a store in it a stamp of its own (stamp.hpp): no WAL of another file is for it.
   void stamp();
-  /// The same, and adds the seal.
+  /// The same, and adds the row and the seal.
   void seal();
+  /// Whether the store in it has the row.
+  [[nodiscard]] bool says_sealed() const;
+  /// Takes the row away.
+  void unseal();
   void sync();
 
   enum class Mode : std::uint8_t {
@@ -63,10 +68,14 @@ class PartialFile {
   bool in_place_ = false;
 };
 
-/// Copies the store in a file that nobody writes, without its seal. CorruptionError where it was
-/// cut or altered since it was sealed; UnavailableError where it changes or is not in one file.
-void copy_whole_file(const Target& source, PartialFile& copy,
+/// Copies the store in a file that nobody writes, without its seal; whether there was one.
+/// CorruptionError where it was cut, or altered since it was sealed, also where the seal itself is
+/// gone; UnavailableError where it changes or is not in one file.
+bool copy_whole_file(const Target& source, PartialFile& copy,
                      const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+
+/// Whether a file ends as a backup does. What it is a seal of is not looked at.
+bool ends_with_seal(const Target& target);
 
 /// The name a store gets when another takes its place.
 std::string kept_name(const std::string& path);

@@ -136,11 +136,13 @@ TEST_F(RestoreTest, WhatTheReplacedOneHadInItsWalIsNotPlayedIntoTheNew) {
 TEST_F(RestoreTest, RefusesABackupThatWasAlteredAnywhere) {
   const std::string sealed = bytes_of(copy);
   std::mt19937_64 random(std::random_device{}());
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < 100; ++round) {
     std::string bytes = sealed;
-    const std::size_t at = random() % bytes.size();
+    // The header and the seal are the smallest and say most.
+    const std::size_t at = round < 32   ? bytes.size() - 1 - static_cast<std::size_t>(round)
+                           : round < 50 ? random() % 100
+                                        : random() % bytes.size();
     bytes[at] = static_cast<char>(bytes[at] ^ static_cast<char>(1U << (random() % 8)));
-    if (at >= bytes.size() - 32 && at < bytes.size() - 16) continue;  // the seal's own name
     write_bytes(copy, bytes);
     SCOPED_TRACE("byte " + std::to_string(at));
     expect_refused([&] { restore(copy, path); });
@@ -150,16 +152,49 @@ TEST_F(RestoreTest, RefusesABackupThatWasAlteredAnywhere) {
 TEST_F(RestoreTest, RefusesABackupThatWasCut) {
   const std::string sealed = bytes_of(copy);
   std::mt19937_64 random(std::random_device{}());
-  for (int round = 0; round < 30; ++round) {
-    // Without the seal alone it is a whole store still.
-    const std::size_t size = random() % (sealed.size() - 32);
+  std::vector<std::size_t> sizes{0, 1, 16, 99, 100, 511, 512, 2047, 2048, 2049};
+  for (std::size_t off = 1; off <= 33; ++off) sizes.push_back(sealed.size() - off);  // the seal
+  for (int round = 0; round < 20; ++round) sizes.push_back(random() % sealed.size());
+  for (int round = 0; round < 10; ++round) {
+    sizes.push_back(random() % (sealed.size() / 2048) * 2048);  // whole pages
+  }
+  for (const std::size_t size : sizes) {
     write_bytes(copy, sealed.substr(0, size));
-    SCOPED_TRACE("cut to " + std::to_string(size));
+    SCOPED_TRACE("cut to " + std::to_string(size) + " of " + std::to_string(sealed.size()));
     expect_refused([&] { restore(copy, path); });
   }
-  write_bytes(copy, sealed + "more");
-  restore(copy, path);
-  EXPECT_EQ(all_of(Database{path}), *then);
+}
+
+TEST_F(RestoreTest, RefusesABackupWhoseSealIsNoLongerAtItsEnd) {
+  const std::string sealed = bytes_of(copy);
+  const std::string store = sealed.substr(0, sealed.size() - 32);
+  const std::string seal = sealed.substr(sealed.size() - 32);
+  std::string altered = store;
+  const std::size_t at = altered.find("p200");  // a key
+  ASSERT_NE(at, std::string::npos);
+  altered[at] = 'q';
+  const std::string page(2048, '\0');
+  for (const auto& bytes :
+       {sealed + "m", sealed + "more", sealed + page, sealed + seal, store, store + page + seal,
+        store + page, store + seal.substr(1), altered + seal, altered, altered + seal + "x",
+        altered + seal + page, seal + store, store.substr(0, store.size() - 2048) + seal}) {
+    write_bytes(copy, bytes);
+    SCOPED_TRACE(bytes.size());
+    expect_refused([&] { restore(copy, path); });
+  }
+}
+
+TEST_F(RestoreTest, SaysWhetherASealProvedIt) {
+  EXPECT_TRUE(restore(copy, path, {.keep_replaced = false}).sealed);
+  // What was restored is a store, not a backup: it never had a seal.
+  const BackupReport again = restore(path, folder / "again.db");
+  EXPECT_FALSE(again.sealed);
+  EXPECT_EQ(all_of(Database{folder / "again.db"}), *then);
+  // So is a backup that was opened for writing; one that was only read is a backup.
+  all_of(Database{copy, {.read_only = true}});
+  EXPECT_TRUE(restore(copy, folder / "read.db").sealed);
+  all_of(Database{copy});
+  EXPECT_FALSE(restore(copy, folder / "written.db").sealed);
 }
 
 TEST_F(RestoreTest, RefusesWhatIsNoBackup) {

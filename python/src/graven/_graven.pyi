@@ -307,6 +307,13 @@ class BackupReport:
         """Links between them."""
 
     @property
+    def sealed(self) -> bool:
+        """
+        Of restore(): whether a seal proved that not a byte was altered since the backup was
+        made.
+        """
+
+    @property
     def replaced(self) -> str:
         """Of restore(): where the store that was there is now, or an empty text."""
 
