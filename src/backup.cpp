@@ -16,7 +16,7 @@
 #include "map/value.hpp"
 #include "sqlite/backend.hpp"
 #include "sqlite/file_checks.hpp"
-#include "sqlite/store_files.hpp"
+#include "sqlite/whose_file.hpp"
 #include "sqlite/whole_file.hpp"
 
 namespace graven {

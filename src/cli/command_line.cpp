@@ -34,7 +34,7 @@ constexpr const char* kAbout =
 
 constexpr const char* kStatuses =
     "Exit status: 0 done, 1 nothing at that path (or check found problems), 2 wrong usage or an "
-    "error.\n'graven VERB --help' explains a verb.";
+    "error,\n3 a dump without what is damaged.\n'graven VERB --help' explains a verb.";
 
 // In the order of the help.
 constexpr void (*kVerbs[])(Verbs&) = {

@@ -70,6 +70,22 @@ void require_prefix(const Where& where, const Options& options) {
 
 }  // namespace
 
+namespace {
+
+/// Who redirects to a file of the database would destroy it.
+void require_other_output(const std::string& file) {
+  for (const int descriptor : {1, 2}) {
+    struct stat info {};
+    if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    const std::string what = store_file(fmt::format("/proc/self/fd/{}", descriptor), file);
+    if (what.empty()) continue;
+    throw UsageError(fmt::format("{} is {}: redirect it to another file",
+                                 descriptor == 1 ? "standard output" : "standard error", what));
+  }
+}
+
+}  // namespace
+
 Database open_database(const Where& where, Access access,
                        std::chrono::milliseconds slow_operation) {
   Options options;
@@ -81,6 +97,7 @@ Database open_database(const Where& where, Access access,
     require_file(where);
     if (!where.prefix.empty()) require_prefix(where, options);
   }
+  if (const std::string file = file_of(where.database); !file.empty()) require_other_output(file);
   options.prefix = where.prefix;
   return Database(where.database, options);
 }

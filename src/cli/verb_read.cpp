@@ -2,14 +2,19 @@
 //
 // The verbs that look: get, ls, dump. Each reads one consistent state. The main thread's.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include "cli/answer.hpp"
 #include "cli/console.hpp"
 #include "cli/encoding.hpp"
 #include "cli/json_writer.hpp"
@@ -39,7 +44,9 @@ struct DumpOptions {
   Where where{};
   std::string path{};
   std::string output{};
+  bool overwrite = false;
   bool ndjson = false;
+  bool json = false;
   int indent = 0;
 };
 
@@ -76,35 +83,90 @@ void print_rows(Output& out, const std::vector<Row>& rows) {
   }
 }
 
-// The file a dump goes to: complete under its name, or not there at all.
+// The file a dump goes to: complete under its name, or not there at all. What is a file of a
+// database is never written, whatever it is called here.
 class DumpFile {
  public:
-  explicit DumpFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".part") {
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  DumpFile(std::string path, const std::string& database, bool overwrite)
+      : path_(std::move(path)), overwrite_(overwrite) {
+    refuse_database(path_, database);
+    struct stat info {};
+    const bool there = ::stat(path_.c_str(), &info) == 0;
+    if (there && S_ISDIR(info.st_mode)) throw UsageError(path_ + " is a folder");
+    if (there && !S_ISREG(info.st_mode)) {  // a device or pipe is written as it is
+      descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+      if (descriptor_ < 0) fail("open");
+      return;
+    }
+    if (there && !overwrite_) fail_exists();
+    if (const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path_.c_str(), nullptr),
+                                                               &std::free);
+        real) {
+      path_ = real.get();  // what a link leads to, not the link
+    }
+    temporary_ = path_ + ".part";
+    refuse_database(temporary_, database);
+    // What is left of an earlier one is gone; what else has that name is not ours.
+    if (::lstat(temporary_.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_nlink == 1) {
+      ::unlink(temporary_.c_str());
+    }
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (descriptor_ < 0) fail("create");
   }
   ~DumpFile() {
     if (descriptor_ < 0) return;
     ::close(descriptor_);
-    ::unlink(temporary_.c_str());
+    if (!temporary_.empty()) ::unlink(temporary_.c_str());
   }
   DumpFile(const DumpFile&) = delete;
   DumpFile& operator=(const DumpFile&) = delete;
 
   [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
   void finish() {
-    if (::fsync(descriptor_) != 0 || ::close(std::exchange(descriptor_, -1)) != 0) fail("write");
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("name");
+    if (temporary_.empty()) {
+      if (::close(std::exchange(descriptor_, -1)) != 0) fail("write");
+      return;
+    }
+    if (::fsync(descriptor_) != 0) fail("write");
+    // Others may have made it since.
+    const bool named = overwrite_ ? ::rename(temporary_.c_str(), path_.c_str()) == 0
+                                  : ::link(temporary_.c_str(), path_.c_str()) == 0;
+    if (!named && errno == EEXIST) fail_exists();
+    if (!named) fail("name");
+    if (!overwrite_) ::unlink(temporary_.c_str());
+    if (::close(std::exchange(descriptor_, -1)) != 0) fail("write");
   }
 
  private:
+  static void refuse_database(const std::string& path, const std::string& database) {
+    const std::string what = store_file(path, database);
+    if (what.empty()) return;
+    throw UsageError(
+        fmt::format("{} is {}, which a dump would destroy; give another name", path, what));
+  }
+  [[noreturn]] void fail_exists() const {
+    throw UsageError(path_ + " exists already; give another name, or --overwrite");
+  }
   [[noreturn]] void fail(const char* what) const {
     throw UnavailableError(fmt::format("cannot {} {}: {}", what, path_, std::strerror(errno)));
   }
   std::string path_;
-  std::string temporary_;
+  bool overwrite_;
+  std::string temporary_{};  // empty: written in place
   int descriptor_ = -1;
 };
+
+/// Tells what a dump does not have.
+void tell_left_out(const std::vector<Repaired>& left_out, bool json) {
+  constexpr std::size_t kMost = 100;
+  for (std::size_t i = 0; i < std::min(kMost, left_out.size()); ++i) {
+    complain("corruption", fmt::format("left out of {}: {}", left_out[i].node, left_out[i].what),
+             json);
+  }
+  if (left_out.size() > kMost) {
+    complain("corruption", fmt::format("and {} more like these", left_out.size() - kMost), json);
+  }
+}
 
 void dump_lines(Output& out, const Data& data, const std::string& where) {
   const auto* top = std::get_if<Data::Index>(&data.root());
@@ -196,11 +258,20 @@ int run_dump(const DumpOptions& options) {
   const Database db = open_database(options.where, Access::kRead);
   const Path path = parse_path(options.path);
   // The snapshot ends here: writing to a slow reader must not keep the state alive.
+  std::vector<Repaired> left_out;
   const Data data = [&] {
     const Snapshot snapshot = db.snapshot();
-    return whole(walk(snapshot.root(), path));
+    const Value value = walk(snapshot.root(), path);
+    try {
+      return whole(value);
+    } catch (const CorruptionError&) {
+      const Node* node = node_of(value);
+      if (node == nullptr) throw;
+      return salvage(*node, left_out);
+    }
   }();
   db.close();
+  const int status = left_out.empty() ? kDone : kIncomplete;
   const auto write = [&](Output& out) {
     if (options.ndjson) {
       dump_lines(out, data, format_path(path));
@@ -212,13 +283,15 @@ int run_dump(const DumpOptions& options) {
   if (options.output.empty() || options.output == "-") {
     Output out;
     write(out);
-    return kDone;
+    tell_left_out(left_out, options.json);
+    return status;
   }
-  DumpFile file(options.output);
+  DumpFile file(options.output, file_of(options.where.database), options.overwrite);
   Output out(file.descriptor(), options.output);
   write(out);
   file.finish();
-  return kDone;
+  tell_left_out(left_out, options.json);
+  return status;
 }
 
 }  // namespace
@@ -260,6 +333,8 @@ void declare_ls(Verbs& verbs) {
 void declare_dump(Verbs& verbs) {
   auto [verb, options] =
       verbs.add("dump", "Write everything below a path as JSON that load restores exactly",
+                "Of a damaged database it writes what can be read, tells on standard error what it\n"
+                "left out, and ends with status 3.\n"
                 "Examples:\n"
                 "  graven dump state.db > state.json\n"
                 "  graven dump state.db tasks --ndjson -o tasks.ndjson\n"
@@ -270,11 +345,12 @@ void declare_dump(Verbs& verbs) {
   verb.value("-o,--output", options.output,
              "File to write, which appears when it is complete (default: standard output)")
       .named("FILE");
+  verb.flag("--overwrite", options.overwrite, "Replace a file that is there");
   verb.flag("--ndjson", options.ndjson, "One line per entry of the dict or list");
   verb.value("--indent", options.indent, "Spaces a level (default: all on one line)")
       .named("N")
       .between(0, 16);
-  verb.json("Errors as JSON too");
+  verb.json(options.json, "Errors as JSON too");
 }
 
 }  // namespace graven::cli

@@ -23,6 +23,7 @@ namespace graven::cli {
 inline constexpr int kDone = 0;
 inline constexpr int kNotFound = 1;
 inline constexpr int kFailed = 2;
+inline constexpr int kIncomplete = 3;  // a dump without what is damaged
 
 enum class Access {
   kRead,    // changes nothing, not even the store's bookkeeping

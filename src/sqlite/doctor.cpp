@@ -21,6 +21,7 @@
 #include "sqlite/file_checks.hpp"
 #include "sqlite/raw_file.hpp"
 #include "sqlite/wal_lock.hpp"
+#include "sqlite/whole_file.hpp"
 
 namespace graven::sqlite {
 namespace {
@@ -161,6 +162,19 @@ void Examination::free_pages() {
   };
   const std::uint64_t pages = number(28);
   const std::uint64_t free = number(36);
+  const std::uint64_t page = number(16) >> 16U == 1 ? 65536 : number(16) >> 16U;
+  const std::uint64_t size = file_state(target_.path).size;
+  // With a WAL the end of the file may be there yet.
+  if (size < pages * page && file_state(target_.path + "-wal").size == 0) {
+    add(Severity::kError, "file_cut",
+        target_.name + " has " + std::to_string(size) + " bytes of the " +
+            std::to_string(pages * page) + " that it says it has: its end is missing",
+        "restore a backup; graven dump " + target_.name + " saves what can be read");
+  } else if (size % page != 0 && !ends_with_seal(target_)) {
+    add(Severity::kWarning, "file_tail",
+        target_.name + " does not end with a page: something else has cut it, or written to it",
+        "graven check " + target_.name + "; restore a backup if it finds anything");
+  }
   constexpr std::uint64_t kFew = 4096;
   if (free < kFew || free < pages / 4) return;
   add(Severity::kWarning, "free_pages",
