@@ -16,8 +16,8 @@
 #include "map/value.hpp"
 #include "sqlite/backend.hpp"
 #include "sqlite/file_checks.hpp"
-#include "sqlite/whose_file.hpp"
 #include "sqlite/whole_file.hpp"
+#include "sqlite/whose_file.hpp"
 
 namespace graven {
 namespace {

@@ -31,9 +31,9 @@ struct Finding {
 /// where it is not graven's.
 std::vector<Finding> examine(Text path);
 
-/// What a file is to a store, in words ("the -wal of a store (/srv/state.db)"), or nothing: for those
-/// who are about to write a file of their own. Links are followed, and files beside a store count
-/// too; those of `store` are recognised under whatever other name they are linked.
+/// What a file is to a store, in words ("the -wal of a store (/srv/state.db)"), or nothing: for
+/// those who are about to write a file of their own. Links are followed, and files beside a store
+/// count too; those of `store` are recognised under whatever other name they are linked.
 std::string store_file(std::string_view path, std::string_view store = {});
 
 /// The version of the SQLite that graven uses: "3.51.3".

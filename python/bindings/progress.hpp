@@ -17,9 +17,14 @@ namespace graven::python {
 
 using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
 
-/// Nothing for None. `callback` must outlive it.
+/// For None it lets signals through (Ctrl-C), on the main thread. `callback` must outlive it.
 inline Progress progress_of(const nb::object& callback) {
-  if (callback.is_none()) return {};
+  if (callback.is_none()) {
+    return [](std::uint64_t, std::uint64_t) {
+      const nb::gil_scoped_acquire acquire;
+      if (PyErr_CheckSignals() != 0) throw nb::python_error();
+    };
+  }
   return [&callback](std::uint64_t done, std::uint64_t total) {
     const nb::gil_scoped_acquire acquire;
     callback(done, total);

@@ -74,7 +74,8 @@ void tell(const BackupReport& report, double seconds, bool json) {
     out.line(fmt::format("{}: {}, {} dicts and lists, {}", report.path, human_bytes(report.bytes),
                          grouped(report.nodes), human_time(seconds)));
     if (!report.sealed) {
-      out.line("it had no seal: its contents are sound, but whether they were altered nothing says");
+      out.line(
+          "it had no seal: its contents are sound, but whether they were altered nothing says");
     }
     if (!report.replaced.empty()) {
       out.line(fmt::format("the database that was there is {}", report.replaced));

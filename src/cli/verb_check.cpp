@@ -89,18 +89,20 @@ Value find_node(const Database& db, const std::string& name) {
 }
 
 int run_check(const CheckOptions& options) {
-  const Database db = open_database(options.where, Access::kRead);
+  // Not by a Database, which needs a prefix: that may be what is damaged.
+  const std::string file = file_of(options.where.database);
+  if (file.empty()) throw UsageError(options.where.database + " names no file");
   CheckReport report;
   {
     Progress progress("checking", 0, Progress::Unit::kItems);
-    report =
-        db.check([&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); });
+    report = check(
+        file, [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); });
   }
   Output out;
   if (options.json) {
     out.line(to_json_text(report_as_data(report)));
   } else {
-    print_report(out, db.name(), report);
+    print_report(out, options.where.database, report);
   }
   out.flush();
   return report.ok() ? kDone : kNotFound;

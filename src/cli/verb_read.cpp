@@ -331,15 +331,15 @@ void declare_ls(Verbs& verbs) {
 }
 
 void declare_dump(Verbs& verbs) {
-  auto [verb, options] =
-      verbs.add("dump", "Write everything below a path as JSON that load restores exactly",
-                "Of a damaged database it writes what can be read, tells on standard error what it\n"
-                "left out, and ends with status 3.\n"
-                "Examples:\n"
-                "  graven dump state.db > state.json\n"
-                "  graven dump state.db tasks --ndjson -o tasks.ndjson\n"
-                "  graven dump state.db | ssh host graven load state.db",
-                run_dump);
+  auto [verb, options] = verbs.add(
+      "dump", "Write everything below a path as JSON that load restores exactly",
+      "Of a damaged database it writes what can be read, tells on standard error what it\n"
+      "left out, and ends with status 3.\n"
+      "Examples:\n"
+      "  graven dump state.db > state.json\n"
+      "  graven dump state.db tasks --ndjson -o tasks.ndjson\n"
+      "  graven dump state.db | ssh host graven load state.db",
+      run_dump);
   verb.where(options.where);
   verb.path(options.path, "What to write (default: the root)");
   verb.value("-o,--output", options.output,

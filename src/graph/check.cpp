@@ -54,7 +54,10 @@ void inspect_roots(Inspection& all) {
     }
     const NodeInfo& root = all.nodes[place];
     if (root.kind() != NodeKind::kDict) say("has a list for a root");
-    if (!root.root()) say("has a root that hangs on something");
+    if (!root.root()) {
+      say(root.anchor > 0 ? "has a root that hangs on " + all.named(root.anchor)
+                          : std::string("has a root that is held as none"));
+    }
     if (root.prefix != prefix.id && fresh_root) say("has a root of another prefix");
   }
 }
@@ -97,8 +100,7 @@ void inspect_maps(Inspection& all) {
                               row->key.name, row->key.a));
     }
     if (const std::string why = all.item_problem(row->record); !why.empty()) {
-      all.problem(
-          fmt::format("the item '{}' of map number {} {}", row->key.name, row->key.a, why));
+      all.problem(fmt::format("the item '{}' of map number {} {}", row->key.name, row->key.a, why));
     }
   }
 }

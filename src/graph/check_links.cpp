@@ -148,24 +148,22 @@ class Graph {
       if (parent && row->key.b >= *parent) return;
       all_.looked();
       const std::uint32_t from = all_.find(row->key.b);
-      all_.problem(
-          child,
-          from == kNoNode
-              ? fmt::format("a back-reference from {}, which does not exist",
-                            all_.named(row->key.b))
-              : fmt::format("the back-reference from {} is left over: it does not link "
-                            "here",
-                            all_.uid(from)));
+      all_.problem(child,
+                   from == kNoNode
+                       ? fmt::format("a back-reference from {}, which does not exist",
+                                     all_.named(row->key.b))
+                       : fmt::format("the back-reference from {} is left over: it does not link "
+                                     "here",
+                                     all_.uid(from)));
     }
   }
 
   void bad_anchor(std::uint32_t child) {
     const std::uint32_t anchor = all_.find(nodes_[child].anchor);
-    all_.problem(child,
-                 anchor == kNoNode
-                     ? fmt::format("its anchor, {}, does not exist",
-                                   all_.named(nodes_[child].anchor))
-                     : fmt::format("its anchor {} does not link here", all_.uid(anchor)));
+    all_.problem(
+        child, anchor == kNoNode
+                   ? fmt::format("its anchor, {}, does not exist", all_.named(nodes_[child].anchor))
+                   : fmt::format("its anchor {} does not link here", all_.uid(anchor)));
   }
 
   // --- Reachability

@@ -122,9 +122,8 @@ class LargeLists {
       return;
     }
     if (record->integers[0] != all_.nodes[node].id) {
-      all_.problem(
-          node, fmt::format("page {} says it belongs to {}", use.page,
-                            all_.named(record->integers[0], NodeKind::kList)));
+      all_.problem(node, fmt::format("page {} says it belongs to {}", use.page,
+                                     all_.named(record->integers[0], NodeKind::kList)));
     }
     std::int64_t found = 0;
     try {
@@ -242,8 +241,8 @@ class Blobs {
     all_.strays.push_back({.space = Space::kBlob, .a = blob});
     const std::uint32_t node = all_.find(owner);
     if (node == kNoNode) {
-      all_.problem(fmt::format("the large value {} of {}, which does not exist", blob,
-                               all_.named(owner)));
+      all_.problem(
+          fmt::format("the large value {} of {}, which does not exist", blob, all_.named(owner)));
     } else {
       all_.problem(
           node, fmt::format("the large value {} says it belongs here, but nothing uses it", blob));
@@ -257,8 +256,8 @@ class Blobs {
       for (Iterator use = first; use != last; ++use) all_.damaged.insert(use->node);
     }
     if (record.integers[0] != all_.nodes[first->node].id) {
-      all_.problem(first->node, fmt::format("the large value {} says it belongs to {}",
-                                            first->blob, all_.named(record.integers[0])));
+      all_.problem(first->node, fmt::format("the large value {} says it belongs to {}", first->blob,
+                                            all_.named(record.integers[0])));
     }
     if (first->text && base::invalid_utf8(record.body)) {
       all_.problem(first->node, fmt::format("the large text {} is not valid UTF-8", first->blob));

@@ -129,8 +129,7 @@ std::map<std::string, std::int64_t> Node::backrefs() const {
   graph::using_pin(*pin_, [&] {
     pin_->scope().read([&](store::View& view) {
       result.clear();
-      for (const graph::Parent& parent :
-           graph::parents_of(view, graph::load_node(view, *pin_))) {
+      for (const graph::Parent& parent : graph::parents_of(view, graph::load_node(view, *pin_))) {
         const graph::NodeRecord node = graph::load_node(view, parent.id);
         result[graph::uid_of(pin_->scope().session(), parent.id, node.kind())] = parent.links;
       }
@@ -143,7 +142,8 @@ Data Node::materialize() const {
   Data data;
   graph::using_pin(*pin_, [&] {
     (void)graph::current(*pin_);  // also settles whether it is alive
-    pin_->scope().read([&](store::View& view) { data = graph::materialize(view, pin_->id(), pin_->kind()); });
+    pin_->scope().read(
+        [&](store::View& view) { data = graph::materialize(view, pin_->id(), pin_->kind()); });
   });
   return data;
 }
@@ -155,8 +155,7 @@ Data salvage(const Node& node, std::vector<Repaired>& left_out) {
     pin.scope().read([&](store::View& view) {
       left_out.clear();
       const auto tell = [&](graph::NodeId id, NodeKind kind, std::string what) {
-        left_out.push_back(
-            {graph::uid_of(pin.scope().session(), id, kind), std::move(what), {}});
+        left_out.push_back({graph::uid_of(pin.scope().session(), id, kind), std::move(what), {}});
       };
       data = graph::salvage(view, pin.id(), pin.kind(), tell);
     });

@@ -55,9 +55,9 @@ bool has_links(View& view, const NodeRecord& node) {
 std::vector<Parent> parents_of(View& view, const NodeRecord& node) {
   std::vector<Parent> parents;
   if (node.anchored()) parents.push_back({node.anchor, node.links});
-  store::each_row(
-      view, {.space = Space::kEdge, .a = node.id}, kBatch,
-      [&](const Row& row) { parents.push_back({row.key.b, row.record.integers[0]}); });
+  store::each_row(view, {.space = Space::kEdge, .a = node.id}, kBatch, [&](const Row& row) {
+    parents.push_back({row.key.b, row.record.integers[0]});
+  });
   return parents;
 }
 

@@ -47,11 +47,11 @@ Header read_header(const NodeRecord& node) {
 }
 
 Tree tree_of(const NodeRecord& node, const Header& header) {
-  return {.owner = node.id,
-          .level = header.level,
-          .size = header.in_pages,
-          .root = header.in_pages == 0 ? list_tree::Children{}
-                                       : list_tree::read_children(header.root)};
+  return {
+      .owner = node.id,
+      .level = header.level,
+      .size = header.in_pages,
+      .root = header.in_pages == 0 ? list_tree::Children{} : list_tree::read_children(header.root)};
 }
 
 void put_large(NodeRecord& node, std::int64_t level, std::size_t in_pages, std::string_view root,

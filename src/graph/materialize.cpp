@@ -239,7 +239,8 @@ class Materializer {
   }
   void tell(const std::string& what, const Error& error) {
     const std::string_view why = error.what();
-    (*left_out_)(ids_[at_], kind_at(at_), fmt::format("{}: {}", what, why.substr(0, why.find(';'))));
+    (*left_out_)(ids_[at_], kind_at(at_),
+                 fmt::format("{}: {}", what, why.substr(0, why.find(';'))));
   }
 
   store::View& view_;

@@ -24,8 +24,7 @@ Key prefix_key(std::string_view name) {
 }
 
 void erase_counters(Work& work, std::int64_t prefix) {
-  store::each_row(work,
-                  {.space = Space::kCounter, .a = prefix, .include_empty_name = true}, 256,
+  store::each_row(work, {.space = Space::kCounter, .a = prefix, .include_empty_name = true}, 256,
                   [&](const Row& row) { work.erase(row.key); });
 }
 

@@ -198,9 +198,8 @@ void make_prefix(Mending& mending, Inspection& all, NodeId root, std::int64_t id
   while (mending.work.load(prefix_key(name))) name += '_';
   mending.work.put(prefix_key(name), Record{.integers = {id, root}});
   all.prefixes.push_back({name, id, root});
-  mending.kept(
-      {}, fmt::format("{}, a root of no prefix, is the root of the prefix '{}'", all.named(root),
-                      name));
+  mending.kept({}, fmt::format("{}, a root of no prefix, is the root of the prefix '{}'",
+                               all.named(root), name));
 }
 
 }  // namespace repairing

@@ -298,7 +298,8 @@ void SqliteBackend::leave_blank_mark() {
       static_cast<void>(commit_stamp(*lease));
     } else {
       // It has to change something, or SQLite writes nothing.
-      lease->try_execute("INSERT OR REPLACE INTO main.meta (key, value) VALUES ('opening', random())");
+      lease->try_execute(
+          "INSERT OR REPLACE INTO main.meta (key, value) VALUES ('opening', random())");
     }
   } catch (const BusyError&) {
     // Somebody writes, which is as good.

@@ -90,10 +90,10 @@ void create_store(Connection& connection) {
 
 void mark_sealed(Connection& connection, bool sealed) {
   const std::string key = std::string("'") + kSealed + "'";
-  connection.execute(
-      (sealed ? "INSERT OR REPLACE INTO main.meta (key, value) VALUES (" + key + ", 1)"
-              : "DELETE FROM main.meta WHERE key = " + key)
-          .c_str());
+  connection.execute((sealed
+                          ? "INSERT OR REPLACE INTO main.meta (key, value) VALUES (" + key + ", 1)"
+                          : "DELETE FROM main.meta WHERE key = " + key)
+                         .c_str());
 }
 
 Format read_format(Connection& connection, bool read_only) {

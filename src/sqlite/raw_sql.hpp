@@ -38,8 +38,8 @@ class RawStatements {
   void release_all() noexcept;
   void clear() noexcept { entries_.clear(); }
 
-  /// SQLite's authorizer. Of what is not prepared here it refuses what a trigger or a view would do:
-  /// graven's tables have none. `inner` names it.
+  /// SQLite's authorizer. Of what is not prepared here it refuses what a trigger or a view would
+  /// do: graven's tables have none. `inner` names it.
   int authorize(int action, const char* first, const char* second, const char* inner) noexcept;
   /// Runs a statement of here, which SQLite may have to prepare once more.
   int step(sqlite3_stmt* statement) noexcept;

@@ -50,8 +50,11 @@ Table table_of(const Schema& schema) {
     const bool name = key == schema.b && schema.shape == KeyShape::kName;
     keys.emplace_back(key);
     const bool id = schema.shape == KeyShape::kId;
-    table.columns.push_back(
-        {keys.back(), name ? is_text(key) : id ? is_id(key, 1) : is_integer(key), {}});
+    table.columns.push_back({keys.back(),
+                             name ? is_text(key)
+                             : id ? is_id(key, 1)
+                                  : is_integer(key),
+                             {}});
   }
   table.key = fmt::format("quote({})", keys.front());
   if (keys.size() > 1) table.key += fmt::format(" || ', ' || quote({})", keys.back());
@@ -113,8 +116,9 @@ void holds_function(sqlite3_context* context, int /*count*/, sqlite3_value** val
   const std::int64_t kind = sqlite3_value_int64(values[0]);
   const bool known = kind >= 0 && kind <= static_cast<int>(store::ValueKind::kJson);
   // Of an unknown kind anything is bytes.
-  bool good = holds_value(known ? static_cast<int>(kind) : static_cast<int>(store::ValueKind::kBytes),
-                          sqlite3_value_type(values[1]));
+  bool good =
+      holds_value(known ? static_cast<int>(kind) : static_cast<int>(store::ValueKind::kBytes),
+                  sqlite3_value_type(values[1]));
   if (good && sqlite3_value_type(values[1]) == SQLITE_TEXT) {
     text_function(context, 1, values + 1);
     return;
@@ -175,19 +179,20 @@ void check_table(Connection& connection, const Table& table, std::vector<std::st
     first += fmt::format(" WHEN NOT ({}) THEN '{}'", column.good, column.name);
   }
   int count = 0;
-  each_row(connection,
-           fmt::format("SELECT {}, {} END FROM main.{} WHERE {}) LIMIT {}", table.key, first,
-                       table.name, bad, kMostOfATable + 1),
-           [&](const std::vector<std::string>& row) {
-             if (++count > kMostOfATable) {
-               problems.push_back(fmt::format("and more rows of the table '{}' like these",
-                                              table.name));
-               return;
-             }
-             problems.push_back(fmt::format("the row {} of the table '{}' has something else in "
-                                            "'{}' than graven writes there",
-                                            shown(row[0]), table.name, row[1]));
-           });
+  each_row(
+      connection,
+      fmt::format("SELECT {}, {} END FROM main.{} WHERE {}) LIMIT {}", table.key, first, table.name,
+                  bad, kMostOfATable + 1),
+      [&](const std::vector<std::string>& row) {
+        if (++count > kMostOfATable) {
+          problems.push_back(fmt::format("and more rows of the table '{}' like these", table.name));
+          return;
+        }
+        problems.push_back(
+            fmt::format("the row {} of the table '{}' has something else in "
+                        "'{}' than graven writes there",
+                        shown(row[0]), table.name, row[1]));
+      });
 }
 
 void mend_table(Connection& connection, const Table& table, Losses& lost) {
@@ -195,8 +200,7 @@ void mend_table(Connection& connection, const Table& table, Losses& lost) {
     const std::string where = fmt::format(" WHERE NOT ({})", column.good);
     const std::string from = fmt::format(" FROM main.{}{}", table.name, where);
     const bool key = column.instead.empty();
-    each_row(connection,
-             fmt::format("SELECT {}, quote({}){}", table.key, column.name, from),
+    each_row(connection, fmt::format("SELECT {}, quote({}){}", table.key, column.name, from),
              [&](std::vector<std::string>& row) {
                lost.push_back({key ? fmt::format("a row of the table '{}' without a key: {}",
                                                  table.name, shown(row[0]))

@@ -48,8 +48,8 @@ std::map<std::string, Object> objects_of(Connection& connection) {
 
 const std::map<std::string, Object>& expected() {
   static const std::map<std::string, Object> objects = [] {
-    Connection memory({.name = "memory", .path = ":memory:", .vfs = {}}, ":memory:",
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY);
+    Connection memory({.name = "memory", .path = ":memory:", .vfs = {}},
+                      ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY);
     create_tables(memory);
     return objects_of(memory);
   }();
@@ -97,7 +97,8 @@ std::string quoted(const std::string& name) {
 
 std::string describe(const Object& one) {
   const std::string what = fmt::format("the {} '{}'", one.type, one.name);
-  return one.type == "table" || one.type == "view" ? what : what + fmt::format(" on '{}'", one.table);
+  return one.type == "table" || one.type == "view" ? what
+                                                   : what + fmt::format(" on '{}'", one.table);
 }
 
 std::set<std::string> columns_of(Connection& connection, const std::string& table) {
@@ -160,7 +161,8 @@ void make_anew(Connection& connection, const Object& wanted,
                          .c_str());
   if (const std::int64_t gone = count(old) - count(wanted.name); gone != 0) {
     lost.push_back(
-        {fmt::format("{} rows of the table '{}', which did not fit into it", gone, wanted.name), {}});
+        {fmt::format("{} rows of the table '{}', which did not fit into it", gone, wanted.name),
+         {}});
   }
   connection.execute(("DROP TABLE main." + quoted(old)).c_str());
 }

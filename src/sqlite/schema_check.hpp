@@ -2,7 +2,8 @@
 //
 // The schema of a store as it is against the one that graven makes: tables and indexes that are
 // missing or another, and triggers, indexes and views that something else has put on graven's
-// names. What belongs to the program's own tables (write_connection()) is none of graven's business.
+// names. What belongs to the program's own tables (write_connection()) is none of graven's
+// business.
 //
 // Graven's own statements never run a trigger and never read a view (RawStatements::authorize), so
 // what is found here does no harm before it is mended.

@@ -75,8 +75,7 @@ std::string stretch_sql(Space space, const char* name_test, bool reverse, bool l
   std::vector<std::string> columns = key_columns(schema);
   const std::string last = columns.back();
   for (std::string& column : columns_read(schema)) columns.push_back(std::move(column));
-  std::string sql =
-      "SELECT " + join(columns, ", ") + " FROM " + table_of(schema) + " WHERE ";
+  std::string sql = "SELECT " + join(columns, ", ") + " FROM " + table_of(schema) + " WHERE ";
   int marks = 0;
   const auto add_mark = [&](std::string_view before) {
     sql += before;
@@ -103,9 +102,8 @@ std::string span_sql(Space space, const char* test) {
   const std::string keys = join(key_columns(schema), ", ");
   std::vector<std::string> columns = key_columns(schema);
   for (std::string& column : columns_read(schema)) columns.push_back(std::move(column));
-  return "SELECT " + join(columns, ", ") + " FROM " + table_of(schema) + " WHERE (" +
-         keys + ")" + test + "(?1, ?2) AND " + std::string(schema.a) + " <= ?3 ORDER BY " + keys +
-         " LIMIT ?4";
+  return "SELECT " + join(columns, ", ") + " FROM " + table_of(schema) + " WHERE (" + keys + ")" +
+         test + "(?1, ?2) AND " + std::string(schema.a) + " <= ?3 ORDER BY " + keys + " LIMIT ?4";
 }
 
 }  // namespace
@@ -122,8 +120,8 @@ std::string put_sql(Space space) {
   for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
   std::vector<std::string> marks;
   for (std::size_t i = 1; i <= columns.size(); ++i) marks.push_back("?" + std::to_string(i));
-  const std::string row = table_of(schema) + " (" + join(columns, ", ") + ") VALUES (" +
-                          join(marks, ", ") + ")";
+  const std::string row =
+      table_of(schema) + " (" + join(columns, ", ") + ") VALUES (" + join(marks, ", ") + ")";
   return "INSERT OR REPLACE INTO " + row;
 }
 
@@ -139,8 +137,8 @@ std::string put_rows_sql(Space space) {
     while (marks.size() < columns.size()) marks.push_back("?" + std::to_string(next++));
     rows.push_back(join(marks, ", "));
   }
-  return "INSERT OR REPLACE INTO " + table_of(schema) + " (" + join(columns, ", ") +
-         ") VALUES (" + join(rows, "), (") + ")";
+  return "INSERT OR REPLACE INTO " + table_of(schema) + " (" + join(columns, ", ") + ") VALUES (" +
+         join(rows, "), (") + ")";
 }
 
 /// What fails leaves the rows before it, so that SQLite needs no savepoint for several, but for
@@ -150,8 +148,8 @@ std::string insert_rows_sql(Space space) {
   std::vector<std::string> columns = key_columns(schema);
   for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
   const std::string row = join(std::vector<std::string>(columns.size(), "?"), ", ");
-  return "INSERT OR FAIL INTO " + table_of(schema) + " (" + join(columns, ", ") +
-         ") VALUES (" + join(std::vector<std::string>(Tables::kRowsTogether, row), "), (") + ")";
+  return "INSERT OR FAIL INTO " + table_of(schema) + " (" + join(columns, ", ") + ") VALUES (" +
+         join(std::vector<std::string>(Tables::kRowsTogether, row), "), (") + ")";
 }
 
 std::string erase_sql(Space space) {

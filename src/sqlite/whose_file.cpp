@@ -99,7 +99,8 @@ std::optional<StoreFile> by_content(const std::string& path) {
   if (version == kWalIndex && again == kWalIndex) {
     return StoreFile{{}, "the index of a database's WAL"};
   }
-  if (std::memcmp(bytes.data(), "grvnring", 8) == 0) return StoreFile{{}, "the -changes of a store"};
+  if (std::memcmp(bytes.data(), "grvnring", 8) == 0)
+    return StoreFile{{}, "the -changes of a store"};
   return std::nullopt;
 }
 
@@ -116,12 +117,13 @@ std::optional<StoreFile> store_file(const std::string& path, const std::string& 
     for (const std::string_view suffix : {"", "-wal", "-journal", "-shm", "-owners", "-changes"}) {
       const std::string own = store + std::string(suffix);
       struct stat other {};
-      const bool same = there && ::stat(own.c_str(), &other) == 0 &&
-                        other.st_dev == info.st_dev && other.st_ino == info.st_ino;
+      const bool same = there && ::stat(own.c_str(), &other) == 0 && other.st_dev == info.st_dev &&
+                        other.st_ino == info.st_ino;
       if (!same && real != own) continue;
-      return StoreFile{store, suffix.empty() ? "the store itself"
-                                             : "the " + std::string(suffix) + " of the store",
-                       suffix.empty()};
+      return StoreFile{
+          store,
+          suffix.empty() ? "the store itself" : "the " + std::string(suffix) + " of the store",
+          suffix.empty()};
     }
   }
   if (auto found = by_name(real)) return found;

@@ -2,8 +2,8 @@
 """No verb writes onto a file of a store, whatever it is called; dump overwrites only when told."""
 
 import os
-import subprocess
 import sqlite3
+import subprocess
 
 import pytest
 
@@ -153,3 +153,12 @@ def test_doctor_tells_of_half_a_file(graven):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     out = graven.run("doctor", "state.db", status=1)
     assert "its end is missing" in out
+
+
+def test_check_tells_of_a_prefix_that_is_gone(graven):
+    graven.load('{"a": 1}')
+    alter(graven, "DELETE FROM prefix WHERE name = 'main'")
+    out, _ = graven.both("check", "state.db", status=1)
+    assert "root of no prefix" in out
+    graven.run("repair", "state.db")
+    assert graven.is_sound()

@@ -264,8 +264,10 @@ TEST_F(HostileContent, ANodeOfAnotherKindIsAnError) {
 
 TEST_F(HostileContent, AChainThatComesBackIsAnError) {
   run("UPDATE node SET anchor = (SELECT max(id) FROM node) WHERE id = (SELECT max(id) FROM node)");
-  run("UPDATE node SET anchor = (SELECT max(id) FROM node), links = 1 WHERE kind = 0 AND anchor <> id");
-  run("UPDATE node SET anchor = (SELECT id FROM node WHERE kind = 0 AND body = jsonb('{\"k\":1}')), "
+  run("UPDATE node SET anchor = (SELECT max(id) FROM node), links = 1 WHERE kind = 0 AND anchor <> "
+      "id");
+  run("UPDATE node SET anchor = (SELECT id FROM node WHERE kind = 0 AND body = "
+      "jsonb('{\"k\":1}')), "
       "links = 1 WHERE id = (SELECT max(id) FROM node)");
   const Database db(path_);
   error_of([&] { (void)db.why_alive(db.root().at("d").as_dict()); });

@@ -192,22 +192,26 @@ class Statements {
       case 6:
         return fmt::format("CREATE INDEX spoiler ON {} ({})", name, column);
       case 7:
-        return fmt::format("CREATE TABLE copy AS SELECT * FROM {0}; DROP TABLE {0}; "
-                           "ALTER TABLE copy RENAME TO {0}",
-                           name);
+        return fmt::format(
+            "CREATE TABLE copy AS SELECT * FROM {0}; DROP TABLE {0}; "
+            "ALTER TABLE copy RENAME TO {0}",
+            name);
       case 8:
-        return fmt::format("ALTER TABLE {0} RENAME TO elsewhere; CREATE VIEW {0} AS SELECT * FROM "
-                           "elsewhere",
-                           name);
+        return fmt::format(
+            "ALTER TABLE {0} RENAME TO elsewhere; CREATE VIEW {0} AS SELECT * FROM "
+            "elsewhere",
+            name);
       case 9:
-        return fmt::format("CREATE TABLE copy AS SELECT * FROM {0}; INSERT INTO copy SELECT * FROM "
-                           "{0}; DROP TABLE {0}; ALTER TABLE copy RENAME TO {0}",
-                           name);
+        return fmt::format(
+            "CREATE TABLE copy AS SELECT * FROM {0}; INSERT INTO copy SELECT * FROM "
+            "{0}; DROP TABLE {0}; ALTER TABLE copy RENAME TO {0}",
+            name);
       case 10:
         return fmt::format("CREATE VIEW harmless AS SELECT * FROM {}", name);
       default: {
         static constexpr std::array<std::string_view, 3> kWhen{"INSERT", "UPDATE", "DELETE"};
-        static constexpr std::array<std::string_view, 2> kDo{"DELETE FROM {}", "SELECT RAISE(ABORT, 'no')"};
+        static constexpr std::array<std::string_view, 2> kDo{"DELETE FROM {}",
+                                                             "SELECT RAISE(ABORT, 'no')"};
         return fmt::format("CREATE TRIGGER spoiler {} {} ON {} BEGIN {}; END",
                            random_.one_in(2) ? "BEFORE" : "AFTER", pick(kWhen), name,
                            fmt::format(fmt::runtime(pick(kDo)), other.name));

@@ -14,6 +14,7 @@
 
 #include <graven/graven.hpp>
 
+#include "cli/json_writer.hpp"
 #include "damage/random_sql.hpp"
 #include "damage/trials.hpp"
 #include "sqlite/temporary_folder.hpp"
@@ -44,7 +45,8 @@ MapOptions map_options(const std::string& name, bool read_only) {
 void make_store(const std::string& path) {
   const Database db(path, options());
   const Dict root = db.root();
-  root.set("scalars", Data::list({nullptr, true, 7, 1.5, "text", Bytes{"raw"}, BigInt{"8000000000000000"}}));
+  root.set("scalars",
+           Data::list({nullptr, true, 7, 1.5, "text", Bytes{"raw"}, BigInt{"8000000000000000"}}));
   root.set("blobs", Data::list({std::string(1500, 'x'), Bytes{std::string(1200, 'y')}}));
   Data many = Data::dict();
   for (int i = 0; i < 90; ++i) {
@@ -181,7 +183,8 @@ class Exercise {
       tried("materialize", [&] { (void)db.root().materialize(); });
       tried("why", [&] { (void)db.why_alive(db.root()["a"]["deep"]["list"].as_list()); });
       std::vector<Repaired> left_out;
-      if (tried("salvage", [&] { (void)salvage(db.root(), left_out); }) && !left_out.empty()) {
+      const auto dump = [&] { (void)cli::to_json_text(salvage(db.root(), left_out)); };
+      if (tried("dump", dump) && !left_out.empty()) {
         damaged_ = "salvage: " + left_out.front().what;
       }
       tried("snapshot", [&] { (void)db.snapshot().root().materialize(); });

@@ -48,8 +48,8 @@ class Child final : public Trial {
 
 std::size_t run_trials(std::size_t count, unsigned seconds,
                        const std::function<void(std::size_t, Trial&)>& trial) {
-  void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::runtime_error("mmap failed");
   auto& shared = *new (memory) Shared{};
   for (std::size_t next = 0; next < count;) {
@@ -78,11 +78,10 @@ std::size_t run_trials(std::size_t count, unsigned seconds,
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
     shared.failed = shared.failed + 1;
     std::cout << "trial " << shared.at
-              << (WIFSIGNALED(status)
-                      ? (WTERMSIG(status) == SIGALRM ? ": did not end in time"
-                                                     : ": ended by a signal: ") +
-                            std::string(::strsignal(WTERMSIG(status)))
-                      : ": ended")
+              << (WIFSIGNALED(status) ? (WTERMSIG(status) == SIGALRM ? ": did not end in time"
+                                                                     : ": ended by a signal: ") +
+                                            std::string(::strsignal(WTERMSIG(status)))
+                                      : ": ended")
               << "\n"
               << shared.note << std::endl;
   }

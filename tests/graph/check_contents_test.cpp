@@ -304,9 +304,9 @@ TEST_P(ContentDamage, EntriesAndSlotsOfNobody) {
   changes.push_back({Key{.space = Space::kEntry, .a = INT64_MAX, .b = 1}, entry});
   changes.push_back({Key{.space = Space::kSlot, .a = kAbsent, .b = 1}, Record{}});
   change(changes);
-  expect({{"", "3 entries of node 4242, which does not exist"},
-          {"", "1 entries of node 9223372036854775807, which does not exist"},
-          {"", "1 slots of node 4242, which does not exist"}});
+  expect({{"", "3 entries of " + absent() + ", which does not exist"},
+          {"", "1 entries of " + absent(NodeKind::kDict, INT64_MAX) + ", which does not exist"},
+          {"", "1 slots of " + absent() + ", which does not exist"}});
 }
 
 TEST_P(ContentDamage, EntriesAndSlotsOfASmallDict) {
@@ -366,7 +366,7 @@ TEST_P(ContentDamage, APageOfAnother) {
   const List list = large_list();
   const Key page = std::next(records(Space::kPage).begin(), 2)->first;
   alter(page, [](Record& record) { record.integers[0] = kAbsent; });
-  expect(list, "page " + std::to_string(page.a) + " says it belongs to node 4242");
+  expect(list, "page " + std::to_string(page.a) + " says it belongs to " + absent(NodeKind::kList));
 }
 
 TEST_P(ContentDamage, PagesThatNothingNames) {
@@ -375,7 +375,7 @@ TEST_P(ContentDamage, PagesThatNothingNames) {
            Record{.integers = {kAbsent}, .body = array(integer(1))}},
           {Key{.space = Space::kPage, .a = 6},
            Record{.integers = {id_of(list)}, .body = array(integer(1))}}});
-  expect({{"", "page 5 of node 4242, which does not exist"},
+  expect({{"", "page 5 of " + absent(NodeKind::kList) + ", which does not exist"},
           {list.uid(), "page 6 says it belongs here, but nothing names it"}});
 }
 
@@ -527,7 +527,7 @@ TEST_P(ContentDamage, LargeValuesThatNothingUses) {
   change({{Key{.space = Space::kBlob, .a = 5}, Record{.integers = {id_of(dict)}, .body = "x"}},
           {Key{.space = Space::kBlob, .a = 6}, Record{.integers = {kAbsent}, .body = "x"}}});
   expect({{dict.uid(), "the large value 5 says it belongs here, but nothing uses it"},
-          {"", "the large value 6 of node 4242, which does not exist"}});
+          {"", "the large value 6 of " + absent() + ", which does not exist"}});
 }
 
 TEST_P(ContentDamage, ALargeValueThatIsUsedTwice) {
@@ -542,7 +542,7 @@ TEST_P(ContentDamage, ALargeValueOfAnother) {
   const Dict dict = made("d", {{"text", std::string(5000, 'x')}});
   const Key blob = records(Space::kBlob).begin()->first;
   alter(blob, [](Record& record) { record.integers[0] = kAbsent; });
-  expect(dict, "the large value " + std::to_string(blob.a) + " says it belongs to node 4242");
+  expect(dict, "the large value " + std::to_string(blob.a) + " says it belongs to " + absent());
 }
 
 TEST_P(ContentDamage, ALargeTextThatIsNoText) {

@@ -84,13 +84,14 @@ TEST_P(GraphDamage, ABackReferenceOfOnesOwn) {
 TEST_P(GraphDamage, ABackReferenceFromAMissingParent) {
   const Dict child = made("child");
   change({edge(id_of(child), kAbsent, 1)});
-  expect(child, "a back-reference from node 4242, which does not exist");
+  expect(child, "a back-reference from " + absent() + ", which does not exist");
 }
 
 TEST_P(GraphDamage, ABackReferenceOfAMissingChild) {
   change({edge(kAbsent, id_of(root), 1), edge(INT64_MAX - 1, id_of(root), 1)});
-  expect({{"", "a back-reference of node 4242, which does not exist"},
-          {"", "a back-reference of node 9223372036854775806, which does not exist"}});
+  expect({{"", "a back-reference of " + absent() + ", which does not exist"},
+          {"", "a back-reference of " + absent(NodeKind::kDict, INT64_MAX - 1) +
+                   ", which does not exist"}});
 }
 
 TEST_P(GraphDamage, TheAnchorCountsWrong) {
@@ -118,7 +119,7 @@ TEST_P(GraphDamage, TheAnchorIsNoParent) {
 TEST_P(GraphDamage, TheAnchorDoesNotExist) {
   const Dict child = made("child");
   alter(child, [&](NodeRecord& node) { node.anchor = kAbsent; });
-  expect({{child.uid(), "its anchor, node 4242, does not exist"},
+  expect({{child.uid(), "its anchor, " + absent() + ", does not exist"},
           {child.uid(), "the back-reference from " + root.uid() + " is missing"}});
 }
 
@@ -153,7 +154,7 @@ TEST_P(GraphDamage, ACycleThatNothingReaches) {
 TEST_P(GraphDamage, APieceThatNothingReachesIsReportedAtItsTop) {
   change({saved(linking(db, 1001, 1002, 1001)), edge(1001, 1001, 1),
           saved(linking(db, 1002, 1003, 1001)), saved(linking(db, 1003, kAbsent, 1002))});
-  expect({{dict_uid(db, 1003), "its anchor, node 4242, does not exist"},
+  expect({{dict_uid(db, 1003), "its anchor, " + absent() + ", does not exist"},
           {dict_uid(db, 1003), "nothing reaches it: no root, no handle"}});
 }
 
@@ -188,16 +189,16 @@ TEST_P(GraphDamage, AHeldNodeThatIsNotListed) {
 
 TEST_P(GraphDamage, AnOrphanThatDoesNotExist) {
   change({{graph::orphan_key(0, kAbsent), Record{}}, {graph::orphan_key(9, kAbsent), Record{}}});
-  expect({{"", "node 4242 is listed as an orphan of 0, but does not exist"},
-          {"", "node 4242 is listed as an orphan of 9, but does not exist"}});
+  expect({{"", absent() + " is listed as an orphan of 0, but does not exist"},
+          {"", absent() + " is listed as an orphan of 9, but does not exist"}});
 }
 
 TEST_P(GraphDamage, AnOrphanThatHangsSomewhere) {
   const Dict child = made("child");
   change({{graph::orphan_key(0, id_of(child)), Record{}},
           {graph::orphan_key(9, id_of(child)), Record{}}});
-  expect({{child.uid(), "it is listed as an orphan of 0, but its anchor is"},
-          {child.uid(), "it is listed as an orphan of 9, but its anchor is"}});
+  expect({{child.uid(), "it is listed as an orphan of 0, but hangs on"},
+          {child.uid(), "it is listed as an orphan of 9, but hangs on"}});
 }
 
 TEST_P(GraphDamage, AnOrphanThatAnotherHolds) {
@@ -223,7 +224,7 @@ TEST_P(GraphDamage, APrefixWhoseRootIsNoRoot) {
   const NodeId top = session_of(other).root();
   alter(graph::node_key(top), [](Record& record) { record.integers[2] = 0; });
   plant(db, {{graph::orphan_key(0, top), Record{}}});
-  expect_of_store("the prefix 'other' has a root that hangs on 0");
+  expect_of_store("the prefix 'other' has a root that is held as none");
 }
 
 TEST_P(GraphDamage, APrefixWhoseRootIsAList) {

@@ -115,6 +115,10 @@ class Damage : public OnEveryStore {
   }
 
   static constexpr NodeId kAbsent = 4242;
+  /// How a message names a node that is not there.
+  [[nodiscard]] std::string absent(NodeKind kind = NodeKind::kDict, NodeId id = kAbsent) const {
+    return graph::uid_of("?", session_of(db).store_constant(), id, kind);
+  }
 
   Dict root = db.root();
   bool sound_survives_ = true;

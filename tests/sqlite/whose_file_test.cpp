@@ -9,14 +9,14 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <gtest/gtest.h>
 
 #include <graven/graven.hpp>
 
-#include "sqlite/whose_file.hpp"
 #include "sqlite/temporary_folder.hpp"
+#include "sqlite/whose_file.hpp"
 
 namespace graven::test {
 namespace {
@@ -100,7 +100,9 @@ TEST_F(WhoseFile, AreRecognisedUnderAnotherHardLink) {
         fs::create_directory(folder_ / "elsewhere");
         fs::create_hard_link(file, link);
         EXPECT_NE(store_file(link, path_), "") << file << " as " << link;
-        if (link == folder_ / "link") EXPECT_NE(store_file(link), "") << file;
+        if (link == folder_ / "link") {
+          EXPECT_NE(store_file(link), "") << file;
+        }
         fs::remove(link);
       }
     }
@@ -123,8 +125,8 @@ TEST_F(WhoseFile, AreNotWhatOnlyLooksLikeThem) {
   put(folder_ / "other.db", "text");
   put(folder_ / "other.db-wal", "text");
   fs::create_directory(folder_ / "s.db-folder");
-  for (const char* name : {"text-wal", "other.db", "other.db-wal", "none", "s.db-folder", "s.db.json",
-                           "none/none", "s.db-wal.json"}) {
+  for (const char* name : {"text-wal", "other.db", "other.db-wal", "none", "s.db-folder",
+                           "s.db.json", "none/none", "s.db-wal.json"}) {
     EXPECT_EQ(store_file(folder_ / name), "") << name;
     EXPECT_EQ(store_file(folder_ / name, path_), "") << name;
   }
@@ -164,7 +166,8 @@ TEST_F(WhoseFile, AreNeverOverwrittenByARestore) {
   const Database other(folder_ / "open.db");
   other["k"] = 1;
   for (const char* suffix : {"-wal", "-shm", "-owners", "-changes"}) {
-    EXPECT_THROW(restore(folder_ / "copy.db", (folder_ / "open.db") + suffix), UsageError) << suffix;
+    EXPECT_THROW(restore(folder_ / "copy.db", (folder_ / "open.db") + suffix), UsageError)
+        << suffix;
   }
   EXPECT_TRUE(other.check().ok());
 }
