@@ -52,8 +52,9 @@ struct RepairReport {
 
 /// Database::check() of the store in a file, which needs no prefix in it. Reads only, also while
 /// others write; opening throws what Database's does.
-CheckReport check(std::string_view path,
-                  const std::function<void(std::uint64_t done, std::uint64_t total)>& progress = {});
+CheckReport check(
+    std::string_view path,
+    const std::function<void(std::uint64_t done, std::uint64_t total)>& progress = {});
 
 /// Everything reachable from a node as plain data, as materialize() gives it, but around what is
 /// damaged: null is in the place of a value that cannot be read, an empty dict or list in that of

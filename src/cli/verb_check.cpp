@@ -95,8 +95,8 @@ int run_check(const CheckOptions& options) {
   CheckReport report;
   {
     Progress progress("checking", 0, Progress::Unit::kItems);
-    report = check(
-        file, [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); });
+    report =
+        check(file, [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); });
   }
   Output out;
   if (options.json) {

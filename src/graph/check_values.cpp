@@ -318,12 +318,11 @@ class LargeDicts {
     if (count != count_) {
       all_.problem(node, fmt::format("its header counts {} entries, there are {}", count, count_));
     }
-    if (next < count || next > dict_content::kHeaderPosition / 2) {
-      all_.problem(node, fmt::format("its header says that the next position is {}", next));
-    }
     if (count_ > 0 && last_ >= next) {
       all_.problem(node, fmt::format("an entry has position {}, the next to be given out is {}",
                                      last_, next));
+    } else if (next < count || next > dict_content::kHeaderPosition / 2) {
+      all_.problem(node, fmt::format("its header says that the next position is {}", next));
     }
   }
 

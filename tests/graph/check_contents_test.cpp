@@ -91,7 +91,7 @@ TEST_P(ContentDamage, ABodyOfTheOtherKind) {
   rewrite(dict, array(""));
   expect(dict, "its body is not an object");
   plant(db, {saved([&] {
-          NodeRecord node = stored_node(db, dict);
+          NodeRecord node = *graph::find_raw_node(*backend_of(db).view(), id_of(dict));
           node.body = object("");
           return node;
         }())});
