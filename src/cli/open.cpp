@@ -68,10 +68,6 @@ void require_prefix(const Where& where, const Options& options) {
                              where.prefix, names.empty() ? "none" : names));
 }
 
-}  // namespace
-
-namespace {
-
 /// Who redirects to a file of the database would destroy it.
 void require_other_output(const std::string& file) {
   for (const int descriptor : {1, 2}) {

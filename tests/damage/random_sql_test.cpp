@@ -14,7 +14,6 @@
 
 #include <graven/graven.hpp>
 
-#include "cli/json_writer.hpp"
 #include "damage/random_sql.hpp"
 #include "damage/trials.hpp"
 #include "sqlite/temporary_folder.hpp"
@@ -183,8 +182,7 @@ class Exercise {
       tried("materialize", [&] { (void)db.root().materialize(); });
       tried("why", [&] { (void)db.why_alive(db.root()["a"]["deep"]["list"].as_list()); });
       std::vector<Repaired> left_out;
-      const auto dump = [&] { (void)cli::to_json_text(salvage(db.root(), left_out)); };
-      if (tried("dump", dump) && !left_out.empty()) {
+      if (tried("salvage", [&] { (void)salvage(db.root(), left_out); }) && !left_out.empty()) {
         damaged_ = "salvage: " + left_out.front().what;
       }
       tried("snapshot", [&] { (void)db.snapshot().root().materialize(); });
