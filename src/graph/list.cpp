@@ -128,7 +128,7 @@ class Cursor final : public graph::ListCursor {
     graph::reading(*pin_, [&](Decoder& decoder) {
       if (!view_ && graph::current(*pin_).large()) view_ = scope.lasting_view();
       const auto load = [&](View& view) {
-        const NodeRecord node = graph::load_node(view, pin_->id());
+        const NodeRecord node = graph::load_node(view, *pin_);
         if (last) {
           end_ = content::size(node);
           start = end_ > count ? end_ - count : 0;
