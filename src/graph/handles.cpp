@@ -151,7 +151,7 @@ Data Node::materialize() const {
 Data salvage(const Node& node, std::vector<Repaired>& left_out) {
   Data data;
   const graph::Pin& pin = *node.pin();
-  graph::with_root(pin, [&] {
+  graph::using_pin(pin, [&] {
     pin.scope().read([&](store::View& view) {
       left_out.clear();
       const auto tell = [&](graph::NodeId id, NodeKind kind, std::string what) {
