@@ -40,8 +40,10 @@ enum class Space : std::uint8_t {
 };
 inline constexpr std::size_t kSpaceCount = 12;
 
-/// No id, version or clock is greater: they are milliseconds since 1970 in units of 2^-15.
-inline constexpr std::int64_t kMostId = std::int64_t{1} << 62U;
+/// No id, version or clock is greater: they are milliseconds since 1970 in units of 2^-15, and some
+/// room is left for counting on.
+inline constexpr std::int64_t kMostId =
+    std::numeric_limits<std::int64_t>::max() - (std::int64_t{1} << 32U);
 
 /// A key. Which fields count is the space's KeyShape; the others stay at their defaults.
 struct Key {

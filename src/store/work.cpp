@@ -161,11 +161,9 @@ void Work::start_clock() {
   // A store nothing was ever written to has no clock yet. (Not by load(): an optimistic work is
   // not to depend on the clock.)
   const Record clock = load_apart(clock_key()).value_or(Record{});
-  if (clock.integers[0] < 0 || clock.integers[0] > kMostId) {
-    throw CorruptionError(
-        "the store's clock stands at no time; `graven check` tells all, `graven repair` mends it");
-  }
-  last_id_ = ids_.next(std::max(clock.integers[0] + 1, id_of_now()));
+  // Damage: check() tells of it, and repair() sets it.
+  const bool sound = clock.integers[0] >= 0 && clock.integers[0] < kMostId;
+  last_id_ = ids_.next(std::max(sound ? clock.integers[0] + 1 : 0, id_of_now()));
   last_prefix_ = clock.integers[1];
   commit_id_ = static_cast<std::uint64_t>(last_id_);
 }
