@@ -315,8 +315,11 @@ class Database {
   /// Collects what only dead handles and dead processes held. Returns the nodes reclaimed.
   /// BusyError.
   std::uint64_t collect() const;
-  /// collect(), then the store's own upkeep where due (checkpoint, free pages, statistics).
-  void maintenance() const;
+  /// collect(), then the store's own upkeep where due: pages that are free go back to the file
+  /// system, in slices between which others write, the WAL into the file, and statistics are made
+  /// anew. Returns what kept it from giving back all that was free, in words: who reads an older
+  /// state, say, by process; empty: nothing did.
+  std::string maintenance() const;  // NOLINT(modernize-use-nodiscard): mostly there is nothing
   /// Looks at everything, writes nothing, while others write: the store's own structure, every
   /// link and back-reference both ways, reachability, indexes, counts, large values.
   /// `progress(done, total)` is called now and then; total may be 0 while unknown.

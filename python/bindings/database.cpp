@@ -255,10 +255,15 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
       "Collects what only gone handles and dead processes held; gives the number of nodes.");
   type.def(
       "maintenance",
-      [](const DatabaseHandle& self) {
-        with_database(self, [](const Database& database) { database.maintenance(); });
+      [](const DatabaseHandle& self) -> std::optional<std::string> {
+        std::string obstacle =
+            with_database(self, [](const Database& database) { return database.maintenance(); });
+        return obstacle.empty() ? std::nullopt : std::optional(std::move(obstacle));
       },
-      "collect(), then the store's own upkeep where it is due.");
+      "collect(), then the store's own upkeep where it is due: free pages go back to the file\n"
+      "system, in slices between which others write, and the WAL into the file. Returns what kept\n"
+      "it from giving back all that was free (who reads an older state, say, by process), or "
+      "None.");
   type.def("check", check, nb::arg("progress") = nb::none(),
            nb::sig("def check(self, progress: Callable[[int, int], object] | None = None) -> "
                    "CheckReport"),

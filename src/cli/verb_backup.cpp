@@ -224,16 +224,19 @@ int run_restore(const RestoreVerb& options) {
 int run_maintenance(const MaintenanceOptions& options) {
   const Database db = open_database(options.where, Access::kChange);
   const std::uint64_t before = db.size_on_disk();
-  db.maintenance();
+  const std::string obstacle = db.maintenance();
   const std::uint64_t after = db.size_on_disk();
   db.close();
   if (options.json) {
-    answer(Data::dict({{"bytes_before", Data(before)}, {"bytes", Data(after)}}));
+    answer(Data::dict({{"bytes_before", Data(before)},
+                       {"bytes", Data(after)},
+                       {"obstacle", obstacle.empty() ? Data(nullptr) : Data(obstacle)}}));
     return kDone;
   }
   Output out;
   out.line(fmt::format("{}: {} before, {} now", redacted(options.where.database),
                        human_bytes(before), human_bytes(after)));
+  if (!obstacle.empty()) out.line(obstacle);
   out.flush();
   return kDone;
 }

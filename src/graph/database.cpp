@@ -166,9 +166,9 @@ std::uint64_t Database::collect() const {
   return heap.collect(scope_->session().limits().busy);
 }
 
-void Database::maintenance() const {
+std::string Database::maintenance() const {
   collect();
-  scope_->session().heap().backend().maintain();
+  return scope_->session().heap().backend().maintain();
 }
 
 std::uint64_t Database::size_on_disk() const {

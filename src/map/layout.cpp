@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -50,15 +51,26 @@ namespace {
 
 constexpr std::int64_t kMostMaps = std::int64_t{1} << 40U;
 
-/// Of an item in kExpiry: the map's number, a colon, the key.
-std::string expiry_name(std::int64_t map, std::string_view key) {
-  return fmt::format("{}:{}", map, key);
+// In kExpiry an item is named by its time, in so many digits that names are in order of times, a
+// colon, and its key.
+constexpr std::size_t kTimeDigits = 16;
+constexpr std::size_t kDueAtATime = 64;
+
+/// What a record of kExpiry says; one that is not as it should be was to expire long ago.
+Due due_of(Key record) {
+  const std::string_view name = record.name;
+  Due due{.time = 0, .key = std::string(name.substr(std::min(name.size(), kTimeDigits + 1)))};
+  const char* const end = name.data() + std::min(name.size(), kTimeDigits);
+  if (std::from_chars(name.data(), end, due.time).ptr != end) due.time = 0;
+  due.record = std::move(record);
+  return due;
 }
 
 }  // namespace
 
 Key expiry_key(std::int64_t map, Expiry time, std::string_view key) {
-  return {.space = Space::kExpiry, .a = time, .name = expiry_name(map, key)};
+  return {
+      .space = Space::kExpiry, .a = map, .name = fmt::format("{:0{}}:{}", time, kTimeDigits, key)};
 }
 
 void append_changes(std::int64_t map, std::string_view key, const std::optional<Item>& item,
@@ -74,25 +86,24 @@ void append_changes(std::int64_t map, std::string_view key, const std::optional<
 }
 
 std::vector<Due> due(store::View& view, std::int64_t map, Expiry time, std::size_t limit) {
-  const std::string prefix = expiry_name(map, {});
   std::vector<Due> found;
-  Range range{.space = Space::kExpiry, .a = 0, .a_to = time};
-  while (time > 0 && found.size() < limit) {
-    const std::vector<Row> rows = view.scan(range, limit);
-    for (const Row& row : rows) {
-      if (row.key.name.starts_with(prefix)) {
-        found.push_back({row.key, row.key.name.substr(prefix.size())});
-      }
-    }
-    if (rows.size() < limit) break;
-    range.a = rows.back().key.a;
+  Range range{.space = Space::kExpiry, .a = map, .include_empty_name = true};
+  while (found.size() < limit) {
+    std::vector<Row> rows = view.scan(range, std::min(limit - found.size(), kDueAtATime));
+    if (rows.empty()) break;
     range.after = rows.back().key.name;
+    range.include_empty_name = false;
+    for (Row& row : rows) {
+      Due one = due_of(std::move(row.key));
+      if (one.time > time) return found;
+      found.push_back(std::move(one));
+    }
   }
   return found;
 }
 
 bool any_timed(store::View& view, std::int64_t map) {
-  return !due(view, map, INT64_MAX, 64).empty();
+  return !due(view, map, INT64_MAX, 1).empty();
 }
 
 void require_no_lazy_owner(store::Work& work, store::Store& store, const std::string& name,

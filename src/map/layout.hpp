@@ -29,12 +29,14 @@ store::Key expiry_key(std::int64_t map, Expiry time, std::string_view key);
 void append_changes(std::int64_t map, std::string_view key, const std::optional<Item>& item,
                     std::vector<store::Change>& changes);
 
-/// The keys of this map's items that were to expire by `time`, with the records that say so; up to
-/// about `limit`.
+/// An item of a map that was to expire at a time, and the record that says so.
 struct Due {
-  store::Key record;
-  std::string key;
+  store::Key record{};
+  Expiry time = 0;
+  std::string key{};
 };
+/// Those of a map that were to expire by `time`, the earliest first, `limit` at most. Reads none of
+/// other maps'.
 std::vector<Due> due(store::View& view, std::int64_t map, Expiry time, std::size_t limit);
 /// Whether any item of the map was ever to expire and has not been swept.
 bool any_timed(store::View& view, std::int64_t map);

@@ -54,7 +54,7 @@ PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& op
       });
   const auto view = store_->backend().view();
   for (const Due& one : due(*view, id_, INT64_MAX, SIZE_MAX)) {
-    timed_.emplace(one.record.a, one.key);
+    timed_.emplace(one.time, one.key);
   }
   any_timed_ = !timed_.empty();
   housekeeper_.wake(std::chrono::steady_clock::now() + interval_);

@@ -178,10 +178,10 @@ bool Store::owner_alive(std::int64_t owner) {
   return owners_.contains(owner);
 }
 
-void Store::maintain() {
-  if (!below_) return;
+std::string Store::maintain() {
+  if (!below_) return {};
   flush();
-  below_->maintain();
+  return below_->maintain();
 }
 
 std::vector<std::string> Store::check() {

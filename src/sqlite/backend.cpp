@@ -47,7 +47,6 @@ namespace {
 using store::Record;
 
 constexpr std::int64_t kLeastWalKept = std::int64_t{16} << 20;
-constexpr std::int64_t kPageInWal = 2048 + 24;
 constexpr auto kMarkPatience = std::chrono::milliseconds(100);
 constexpr auto kLastReads = std::chrono::seconds(1);
 constexpr auto kAskAgain = std::chrono::microseconds(200);
@@ -108,8 +107,14 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
   {
     const Lease lease = readers_.lease(options_.busy_timeout, "opening the store");
     format_ = read_format(*lease, options_.read_only);
+    if (format_.version < kFormatVersion && options_.read_only) lease->tables().expect_old_format();
   }
   if (!options_.read_only && header.epoch == 0) mark_file();
+  if (!options_.read_only && format_.version < kFormatVersion) {
+    const Lease lease = writer_.lease(options_.busy_timeout, "bringing the store to this format");
+    upgrade(*lease, [&] { standing_.before_commit(*lease); });
+    format_.version = kFormatVersion;
+  }
   if (format_.sealed && !options_.read_only) unseal();
 }
 
@@ -183,6 +188,7 @@ std::unique_ptr<Connection> SqliteBackend::open_reader() {
   if (!options_.read_only) connection->execute("PRAGMA query_only = ON");
   if (!immutable_) connection->outlive_commits();
   connection->set_cache(options_.cache_bytes / kReaderPart);
+  if (format_.version == 1) connection->tables().expect_old_format();
   configure(*connection);
   return connection;
 }
@@ -306,11 +312,10 @@ void SqliteBackend::leave_blank_mark() {
   }
 }
 
-/// A commit of a new stamp and nothing else, of which the others are told that it is. False when
-/// the write lock is not to be had in time.
-bool SqliteBackend::commit_stamp(Connection& connection) noexcept {
-  if (!kWritesStamps) return true;
-  if (connection.try_execute("BEGIN IMMEDIATE") != SQLITE_OK) return false;
+/// A commit that changes no record: caches, this process's too, are told so. SQLite's code.
+int SqliteBackend::commit_unchanged(Connection& connection, base::FunctionRef<int()> body) {
+  int code = connection.try_execute("BEGIN IMMEDIATE");
+  if (code != SQLITE_OK) return code;
   struct Told {
     sqlite3* connection;
     const store::MarkWords* live;
@@ -328,13 +333,34 @@ bool SqliteBackend::commit_stamp(Connection& connection) noexcept {
         },
         &told);
   }
-  const bool written = write_stamp(connection.handle()) == SQLITE_OK;
-  const Stamp stamp = read_stamp(connection.handle());
-  const bool done = written && connection.try_execute("COMMIT") == SQLITE_OK;
-  if (done) know_stamp(connection.handle(), stamp);
-  if (!done) connection.try_execute("ROLLBACK");
-  before_write_unlock(told.connection, nullptr, nullptr);
-  return done;
+  const auto end = [&] {
+    if (code != SQLITE_OK) connection.try_execute("ROLLBACK");
+    before_write_unlock(told.connection, nullptr, nullptr);
+  };
+  try {
+    code = body();
+  } catch (...) {
+    code = SQLITE_ERROR;
+    end();
+    throw;
+  }
+  if (code == SQLITE_OK) code = connection.try_execute("COMMIT");
+  end();
+  return code;
+}
+
+/// A commit of a new stamp and nothing else, of which the others are told that it is. False when
+/// the write lock is not to be had in time.
+bool SqliteBackend::commit_stamp(Connection& connection) noexcept {
+  if (!kWritesStamps) return true;
+  Stamp stamp;
+  const int code = commit_unchanged(connection, [&] {
+    const int written = write_stamp(connection.handle());
+    stamp = read_stamp(connection.handle());
+    return written;
+  });
+  if (code == SQLITE_OK) know_stamp(connection.handle(), stamp);
+  return code == SQLITE_OK;
 }
 
 /// A checkpoint leaves the main file with a stamp that no earlier state of it has.

@@ -143,8 +143,7 @@ void Examination::wal() {
         "commits are in it: keep it beside the store; opening it for writing once brings them in");
   }
   if (users.empty() || size < kLargeWal) return;
-  // WAL_READ_LOCK(0) to (4) in the -shm, https://sqlite.org/walformat.html
-  const std::set<long> readers = lock_holders(target_.path + "-shm", 123, 127);
+  const std::set<long> readers = wal_readers(target_.path);
   add(Severity::kWarning, "wal_large",
       target_.name + "-wal has " + mebibytes(size) +
           (readers.empty() ? ", and nobody reads at the moment"

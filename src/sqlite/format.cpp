@@ -119,12 +119,40 @@ Format read_format(Connection& connection, bool read_only) {
                            ", which this graven (format " + std::to_string(kFormatVersion) +
                            ") cannot read; use a newer graven");
   }
+  result.version = format;
   if (format > kFormatVersion && !read_only) {
     throw ForeignFileError(connection.name() + " has format " + std::to_string(format) +
                            ", which this graven (format " + std::to_string(kFormatVersion) +
                            ") can read but not write; open it read-only or use a newer graven");
   }
   return result;
+}
+
+void upgrade(Connection& connection, base::FunctionRef<void()> before_commit) {
+  connection.begin_immediate().execute();
+  try {
+    before_commit();
+    if (connection.integer("SELECT value FROM main.meta WHERE key = 'format'") == 1) {
+      // Rows of expiry were in order of time, of all maps together.
+      connection.execute("ALTER TABLE main.expiry RENAME TO expiry_1");
+      connection.execute(create_table(store::Space::kExpiry).c_str());
+      connection.execute(("INSERT OR IGNORE INTO main.expiry SELECT map, item FROM (" +
+                          old_expiry_sql("expiry_1") + ")")
+                             .c_str());
+      connection.execute("DROP TABLE main.expiry_1");
+      connection.execute(("UPDATE main.meta SET value = " + std::to_string(kFormatVersion) +
+                          " WHERE key = 'format'")
+                             .c_str());
+      connection.execute(("UPDATE main.meta SET value = " + std::to_string(kOldestReader) +
+                          " WHERE key = 'oldest_reader'")
+                             .c_str());
+      connection.execute(("PRAGMA main.user_version = " + std::to_string(kFormatVersion)).c_str());
+    }
+    connection.commit().execute();
+  } catch (...) {
+    if (connection.in_transaction()) connection.rollback().try_execute();
+    throw;
+  }
 }
 
 }  // namespace graven::sqlite

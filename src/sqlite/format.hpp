@@ -5,25 +5,29 @@
 //
 // Always holds: the tables, the application id and the meta rows of a store are made in one
 // transaction, so no process ever sees a part of them.
+// Stores of format 1 are brought to this one by the first opening that may write; an opening that
+// may not reads them as they are.
 //
 // Any thread, with a connection of its own.
 #pragma once
 
 #include <cstdint>
 
+#include "base/function_ref.hpp"
 #include "sqlite/connection.hpp"
 
 namespace graven::sqlite {
 
 inline constexpr std::uint32_t kApplicationId = 0x6772766e;  // "grvn"
-inline constexpr std::int64_t kFormatVersion = 1;
-inline constexpr std::int64_t kOldestReader = 1;  // formats a reader must know to read ours
+inline constexpr std::int64_t kFormatVersion = 2;
+inline constexpr std::int64_t kOldestReader = 2;  // formats a reader must know to read ours
 
 /// The row of `meta` that a backup has, so that what has no seal although it had one is told from
 /// what never had one. It goes when the file is opened for writing.
 inline constexpr const char* kSealed = "sealed";
 
 struct Format {
+  std::int64_t version = 0;
   std::uint64_t constant = 0;
   bool sealed = false;
 };
@@ -41,5 +45,9 @@ void mark_sealed(Connection& connection, bool sealed);
 /// Reads the meta table of a store, which it is known to be (check_header(), create_store());
 /// ForeignFileError for a format this build cannot read, or cannot write.
 Format read_format(Connection& connection, bool read_only);
+
+/// Makes a store of an older format one of this, in one transaction, unless another process has.
+/// `before_commit` is called with the write lock held.
+void upgrade(Connection& connection, base::FunctionRef<void()> before_commit);
 
 }  // namespace graven::sqlite

@@ -72,6 +72,8 @@ Differences differences(Connection& connection) {
     } else if (at->second.type != wanted.type || lower(at->second.table) != lower(wanted.table)) {
       found.intruders.push_back(at->second);
       found.missing.push_back(wanted);
+    } else if (connection.tables().old_format() && wanted.name == "expiry") {
+      // As format 1 had it.
     } else if (at->second.sql != wanted.sql) {
       found.others.push_back(wanted);
     }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/fork.hpp"
+#include "base/function_ref.hpp"
 #include "sqlite/backend.hpp"
 #include "sqlite/change_ring.hpp"
 #include "sqlite/file_checks.hpp"
@@ -33,6 +34,7 @@ namespace graven::sqlite {
 // Of all page caches the writer's takes a third; no reader's takes more than a twelfth.
 inline constexpr std::size_t kWriterPart = 3;
 inline constexpr std::size_t kReaderPart = 12;
+inline constexpr std::int64_t kPageInWal = 2048 + 24;
 
 class SqliteBackend final : public store::Backend, private base::ForkGuard {
  public:
@@ -78,7 +80,7 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
     bound_caches();
   }
 
-  void maintain() override;
+  std::string maintain() override;
   void begin_bulk(std::size_t cache_bytes) override;
   bool end_bulk(store::Deadline deadline) override;
   void when_due(std::function<void(store::Deadline)> wake) override;
@@ -102,6 +104,10 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   std::unique_ptr<Connection> open_writer();
   void bound_caches() noexcept;
   void prepare_writer() noexcept;
+  std::string give_back_pages();
+  std::string empty_wal();
+  std::string who_reads() const;
+  std::optional<store::Deadline> cut_idle_wal(store::Deadline now);
   void configure(Connection& connection) const;
   void make();
   void create();
@@ -109,6 +115,7 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   void leave_blank_mark();
   void stamp_last() noexcept;
   bool commit_stamp(Connection& connection) noexcept;
+  int commit_unchanged(Connection& connection, base::FunctionRef<int()> body);
   int checkpoint(Connection& writer, int mode);
   void unseal();
   void require_same_file() const;
@@ -126,6 +133,9 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   std::atomic<bool> closed_{false};
   std::atomic<std::size_t> page_cache_bytes_;  // of all connections
   std::atomic<std::size_t> bulk_bytes_{0};     // the same while an import runs
+  // Of tend():
+  std::uint64_t commits_seen_ = 0;                // of this process
+  std::optional<store::Deadline> wal_idle_at_{};  // when to look whether the WAL may be cut off
   Format format_;
   Owners owners_;
   Standing standing_;

@@ -157,6 +157,16 @@ std::string erase_sql(Space space) {
   return "DELETE FROM " + table_of(schema) + " WHERE " + key_condition(schema);
 }
 
+std::string erase_first_sql(Space space) {
+  const Schema& schema = store::schema(space);
+  const std::string table(schema.table);
+  const std::string a(schema.a);
+  const std::string b(schema.b);
+  return "DELETE FROM " + table + " WHERE " + a + " = ?1 AND " + b + " <= ifnull((SELECT " + b +
+         " FROM " + table + " WHERE " + a + " = ?1 ORDER BY " + b +
+         " LIMIT 1 OFFSET ?2 - 1), 9223372036854775807)";
+}
+
 std::string put_unless_beside_sql(Space space) {
   const Schema& schema = store::schema(space);
   std::vector<std::string> columns = key_columns(schema);
@@ -202,6 +212,19 @@ std::string scan_sql(Space space) { return stretch_sql(space, " > ", false, true
 std::string scan_reverse_sql(Space space) { return stretch_sql(space, " > ", true, true); }
 std::string scan_named_sql(Space space) { return stretch_sql(space, " >= ", false, true); }
 std::string run_sql(Space space) { return stretch_sql(space, " >= ", false, false); }
+
+/// Keys in them may contain U+0000, where SQLite's functions of texts end.
+std::string old_expiry_sql(const std::string& table) {
+  return "SELECT CAST(substr(item, 1, instr(item, ':') - 1) AS INTEGER) AS map, CAST("
+         "CAST(printf('%016d:', time) AS BLOB) || substr(CAST(item AS BLOB), instr(item, ':') + 1) "
+         "AS TEXT) AS item FROM main." +
+         table;
+}
+
+std::string scan_old_expiry_sql(Space /*space*/) {
+  return "SELECT map, item FROM (" + old_expiry_sql("expiry") +
+         ") WHERE map = ?1 AND item > ?2 ORDER BY item LIMIT ?3";
+}
 
 std::string create_table(Space space) {
   const Schema& schema = store::schema(space);

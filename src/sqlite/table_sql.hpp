@@ -25,6 +25,8 @@ std::string put_rows_sql(store::Space space);
 /// Tables::kRowsTogether new rows, all columns of each in turn.
 std::string insert_rows_sql(store::Space space);
 std::string erase_sql(store::Space space);
+/// The first rows of one `a`. Parameters: a, how many.
+std::string erase_first_sql(store::Space space);
 /// Changes nothing where the row that is there has its value beside.
 std::string put_unless_beside_sql(store::Space space);
 /// Gives a row that says whether the value of the one erased is beside.
@@ -43,5 +45,10 @@ std::string run_sql(store::Space space);
 /// Rows of many `a`. Parameters: a, from or after, a_to; then limit.
 std::string scan_all_sql(store::Space space);
 std::string scan_all_named_sql(store::Space space);
+
+/// The rows of kExpiry, unordered, as the table of that name has them in a store of format 1.
+std::string old_expiry_sql(const std::string& table);
+/// scan_sql() of them.
+std::string scan_old_expiry_sql(store::Space space);
 
 }  // namespace graven::sqlite

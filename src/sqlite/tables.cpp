@@ -130,6 +130,11 @@ int read_key(const Cursor& cursor, const Schema& schema, Space space, Key& key) 
   return column;
 }
 
+std::int64_t as_limit(std::size_t limit) {
+  constexpr auto kMost = static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max());
+  return static_cast<std::int64_t>(std::min(limit, kMost));
+}
+
 /// How far a key is behind another in the same stretch, or "far".
 std::uint64_t distance(const Schema& schema, const Key& from, const Key& to) {
   constexpr auto kFar = std::numeric_limits<std::uint64_t>::max();
@@ -274,12 +279,26 @@ void Tables::load_many(std::span<const Key> keys,
   }
 }
 
+std::vector<Row> Tables::scan_old_expiry(const Range& range, std::size_t limit) {
+  Statement& scan = statement(Space::kExpiry, &Statements::scan, scan_old_expiry_sql);
+  scan.bind(1, range.a);
+  scan.bind_text(2, range.after);
+  scan.bind(3, as_limit(limit));
+  std::vector<Row> rows;
+  Cursor cursor(scan);
+  while (cursor.next()) {
+    read_key(cursor, store::schema(Space::kExpiry), Space::kExpiry, rows.emplace_back().key);
+  }
+  return rows;
+}
+
 std::vector<Row> Tables::scan(const Range& range, std::size_t limit) {
   const Schema& schema = store::schema(range.space);
   std::vector<Row> rows;
   if (limit == 0) return rows;
   Statement* scan = nullptr;
   int next = 1;
+  if (old_format_ && range.space == Space::kExpiry) return scan_old_expiry(range, limit);
   const bool span = range.a_to > range.a && schema.shape != KeyShape::kId && !schema.a.empty();
   if (schema.shape == KeyShape::kName) {
     const bool with_empty = range.include_empty_name && range.after.empty();
@@ -305,8 +324,7 @@ std::vector<Row> Tables::scan(const Range& range, std::size_t limit) {
     scan->bind(next++, range.from);
     scan->bind(next++, range.to);
   }
-  constexpr auto kMost = static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max());
-  scan->bind(next, static_cast<std::int64_t>(std::min(limit, kMost)));
+  scan->bind(next, as_limit(limit));
   Cursor cursor(*scan);
   while (cursor.next()) {
     Row& row = rows.emplace_back();
@@ -425,6 +443,14 @@ void Tables::erase(const Key& key) {
   Statement& erase = statement(key.space, &Statements::erase, erase_sql);
   bind_key(erase, schema, key);
   erase.execute();
+}
+
+std::size_t Tables::erase_first(Space space, std::int64_t a, std::size_t limit) {
+  Statement& erase = statement(space, &Statements::erase_first, erase_first_sql);
+  erase.bind(1, a);
+  erase.bind(2, as_limit(limit));
+  erase.execute();
+  return static_cast<std::size_t>(sqlite3_changes64(connection_.handle()));
 }
 
 void Tables::put_beside(const Key& key, const Record& record) {

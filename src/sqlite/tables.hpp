@@ -30,6 +30,9 @@ bool holds_value(int kind, int type) noexcept;
 class Tables {
  public:
   explicit Tables(Connection& connection) noexcept : connection_(connection) {}
+  /// The store is of format 1, and only read.
+  void expect_old_format() noexcept { old_format_ = true; }
+  [[nodiscard]] bool old_format() const noexcept { return old_format_; }
 
   std::optional<store::Record> load(const store::Key& key);
   /// Nothing where there is no such node; `reclaiming` is set only where there is one.
@@ -50,6 +53,7 @@ class Tables {
   void insert(const store::NewRows& rows);
   static constexpr std::size_t kRowsTogether = 32;  // by one statement
   void erase(const store::Key& key);
+  std::size_t erase_first(store::Space space, std::int64_t a, std::size_t limit);
 
   /// A transaction of this connection, begun in the state of that data version, was committed.
   void committed(unsigned begun_in) noexcept;
@@ -64,6 +68,7 @@ class Tables {
     Statement load;
     Statement put;
     Statement erase;
+    Statement erase_first;
     Statement scan;
     Statement scan_reverse;
     Statement scan_named;  // with the empty name
@@ -81,6 +86,7 @@ class Tables {
 
   Statement& statement(store::Space space, Statement Statements::*which,
                        std::string (*sql)(store::Space));
+  std::vector<store::Row> scan_old_expiry(const store::Range& range, std::size_t limit);
   static bool in_row(const store::Schema& schema, const store::Key& key,
                      const store::Record& record);
   bool any_beside(store::Space space);
@@ -94,6 +100,7 @@ class Tables {
   }
 
   Connection& connection_;
+  bool old_format_ = false;
   std::array<Statements, store::kSpaceCount> statements_;
   Statement load_node_;
   Statement reclaiming_;

@@ -57,6 +57,7 @@ void Traffic::checkpoint_at(int pages) noexcept {
 
 void Traffic::after_commit(Connection& committed, std::int64_t pages) {
   if (stamping_) return;
+  commits_.store(commits() + 1, std::memory_order_relaxed);
   if (pages < checkpoint_at_) {
     ask_at_ = checkpoint_at_;
     start_over_at_ = ask ? checkpoint_at_ * kPatience : checkpoint_at_;

@@ -57,6 +57,10 @@ struct Traffic {
   static constexpr int kNever = INT_MAX;
   static constexpr int kPatience = 4;
   [[nodiscard]] bool checkpoint_is_asked_for() noexcept { return asked_.exchange(false); }
+  /// By this process, so far.
+  [[nodiscard]] std::uint64_t commits() const noexcept {
+    return commits_.load(std::memory_order_relaxed);
+  }
 
   static std::string describe(const store::Key& key);
 
@@ -72,6 +76,7 @@ struct Traffic {
 
   bool stamping_ = false;  // in before_checkpoint, which commits itself
 
+  std::atomic<std::uint64_t> commits_{0};  // counted by whoever has the writer
   std::atomic<bool> asked_{false};
   std::atomic<std::uint64_t> checkpointing_{0};  // one more than the fork generation it is of
 };

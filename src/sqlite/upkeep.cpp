@@ -7,6 +7,8 @@
 #include <array>
 #include <chrono>
 #include <string_view>
+#include <thread>
+#include <unistd.h>
 #include <utility>
 
 #include "sqlite/copy.hpp"
@@ -15,48 +17,111 @@
 #include "sqlite/row_check.hpp"
 #include "sqlite/schema_check.hpp"
 #include "sqlite/sqlite_backend.hpp"
+#include "sqlite/wal_lock.hpp"
 
 namespace graven::sqlite {
 namespace {
 
 constexpr std::uint64_t kLargeWal = std::uint64_t{16} << 20;
-constexpr auto kMaintenancePatience = std::chrono::milliseconds(100);
+constexpr std::uint64_t kAnySeal = 2048;  // behind the last page
+constexpr auto kReadersPatience = std::chrono::milliseconds(1000);
+constexpr auto kBetweenSlices = std::chrono::microseconds(300);
 constexpr std::int64_t kFreePagesKept = 1024;
-constexpr std::int64_t kVacuumSlice = 256;
-constexpr int kVacuumSlices = 64;
+constexpr std::int64_t kVacuumSlice = 1024;
+// A WAL that nobody has written to for so long is cut off.
+constexpr auto kIdle = std::chrono::milliseconds(1000);
 
 }  // namespace
 
-void SqliteBackend::maintain() {
+std::string SqliteBackend::maintain() {
   refuse_after_fork(generation_, target_.name);
-  if (options_.read_only || standing_.doubtful() || standing_.lost()) return;
+  if (options_.read_only || standing_.doubtful() || standing_.lost()) return {};
   require_same_file();
-  const auto deadline = std::chrono::steady_clock::now() + kMaintenancePatience;
-  const Lease lease = writer_.lease(deadline, "maintenance");
+  std::string obstacle = give_back_pages();
+  {
+    const auto deadline = std::chrono::steady_clock::now() + options_.busy_timeout;
+    const Lease lease = writer_.lease(deadline, "maintenance");
+    lease->set_deadline(deadline);
+    const Connection::LongWork long_work(*lease);
+    const int code = commit_unchanged(*lease, [&] {
+      standing_.before_commit(*lease);
+      lease->try_execute("PRAGMA analysis_limit = 400");
+      return lease->try_execute("PRAGMA optimize");
+    });
+    lease->rethrow_interrupt();
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) lease->fail(code);
+  }
+  std::string readers = empty_wal();
+  return obstacle.empty() ? readers : obstacle;
+}
+
+/// Cuts off the pages that are free, where they are many. Others, of this process too, have their
+/// turn between two slices.
+std::string SqliteBackend::give_back_pages() {
+  for (std::int64_t before = INT64_MAX;;) {
+    const auto deadline = std::chrono::steady_clock::now() + options_.busy_timeout;
+    try {
+      const Lease lease = writer_.lease(deadline, "maintenance");
+      Connection& connection = *lease;
+      connection.set_deadline(deadline);
+      const Connection::LongWork long_work(connection);
+      const std::int64_t free = connection.integer("PRAGMA freelist_count");
+      const bool due = free > kFreePagesKept && free > connection.integer("PRAGMA page_count") / 10;
+      const bool begun = before != INT64_MAX;
+      if (free == 0 || (begun ? free >= before : !due)) return {};
+      before = free;
+      const std::string vacuum = "PRAGMA incremental_vacuum(" + std::to_string(kVacuumSlice) + ")";
+      const int code = commit_unchanged(connection, [&] {
+        standing_.before_commit(connection);
+        return connection.try_execute(vacuum.c_str());
+      });
+      connection.rethrow_interrupt();
+      if ((code & 0xff) == SQLITE_BUSY) return write_lock_holder(target_.path) + " is writing";
+      if (code != SQLITE_OK) connection.fail(code);
+    } catch (const BusyError& error) {
+      return error.what();
+    }
+    std::this_thread::sleep_for(kBetweenSlices);
+  }
+}
+
+/// Moves the WAL into the file where it is large, or the file has pages behind its end.
+std::string SqliteBackend::empty_wal() {
+  const auto deadline = std::chrono::steady_clock::now() + kReadersPatience;
+  const Lease lease = writer_.lease(options_.busy_timeout, "maintenance");
   Connection& connection = *lease;
+  const auto is_large = [&] {
+    const auto size = static_cast<std::uint64_t>(connection.integer("PRAGMA page_count") *
+                                                 connection.integer("PRAGMA page_size"));
+    return file_state(target_.path).size > size + kAnySeal ||
+           file_state(target_.path + "-wal").size > kLargeWal;
+  };
+  if (!is_large()) return {};
   connection.set_deadline(deadline);
   const Connection::LongWork long_work(connection);
-  const auto quietly = [&connection](const char* sql) {
-    const int code = connection.try_execute(sql);
-    connection.rethrow_interrupt();
-    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
-    return code == SQLITE_OK;
-  };
-  // In slices: other processes get their turn between two.
-  for (int slice = 0; slice < kVacuumSlices; ++slice) {
-    const std::int64_t free = connection.integer("PRAGMA freelist_count");
-    const std::int64_t pages = connection.integer("PRAGMA page_count");
-    if (free <= kFreePagesKept || free <= pages / 10) break;
-    if (!quietly(("PRAGMA incremental_vacuum(" + std::to_string(kVacuumSlice) + ")").c_str()))
-      break;
+  const int code = checkpoint(connection, static_cast<int>(options_.checkpoint));
+  connection.rethrow_interrupt();
+  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
+  return is_large() ? who_reads() : std::string();
+}
+
+/// Who keeps the WAL from being moved into the file.
+std::string SqliteBackend::who_reads() const {
+  std::string who;
+  const auto add = [&who](const std::string& one) { who += (who.empty() ? "" : ", and ") + one; };
+  const PoolFigures own = readers_.figures();
+  if (own.active > 0) {
+    add(own.oldest_holder + ", of this process, for " + std::to_string(own.oldest.count()) + " ms");
   }
-  quietly("PRAGMA analysis_limit = 400");
-  quietly("PRAGMA optimize");
-  if (file_state(target_.path + "-wal").size > kLargeWal) {
-    const int code = checkpoint(connection, static_cast<int>(options_.checkpoint));
-    connection.rethrow_interrupt();
-    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
+  for (const long process : wal_readers(target_.path)) {
+    if (process == ::getpid()) continue;
+    const auto age = process_age(process);
+    add(process_name(process) +
+        (age ? ", started " + std::to_string(age->count()) + " s ago" : std::string()));
   }
+  if (who.empty()) who = "another process";
+  return "the WAL of " + target_.name + " is needed by whoever reads an older state: " + who +
+         "; once that has ended, maintenance gives back the rest";
 }
 
 // While an import runs the writer has three quarters of its cache: readers read what was there.
@@ -113,6 +178,10 @@ void SqliteBackend::when_due(std::function<void(store::Deadline)> wake) {
 
 std::optional<store::Deadline> SqliteBackend::tend() {
   const auto now = std::chrono::steady_clock::now();
+  std::optional<store::Deadline> next;
+  const auto until = [&next](std::optional<store::Deadline> when) {
+    if (when && (!next || *when < *next)) next = when;
+  };
   if (traffic_.checkpoint_is_asked_for()) {
     try {
       const Lease lease = readers_.lease(now, "a checkpoint");
@@ -120,10 +189,34 @@ std::optional<store::Deadline> SqliteBackend::tend() {
     } catch (const Error&) {
       // All readers are lent, or the file is gone: commits do it, or tell of it.
     }
+    wal_idle_at_ = now + kIdle;
   }
-  const std::optional<store::Deadline> read = reads_.end_overdue(now);
-  const std::optional<store::Deadline> idle = readers_.close_idle(now);
-  return read && idle ? std::min(read, idle) : read ? read : idle;
+  if (wal_idle_at_ && *wal_idle_at_ <= now) wal_idle_at_ = cut_idle_wal(now);
+  until(wal_idle_at_);
+  until(reads_.end_overdue(now));
+  until(readers_.close_idle(now));
+  return next;
+}
+
+/// While commits follow one another the WAL keeps the size that they use of it, which is not made
+/// anew each time; once there has been none for a while, it is cut off. When to look again.
+std::optional<store::Deadline> SqliteBackend::cut_idle_wal(store::Deadline now) {
+  const std::uint64_t commits = traffic_.commits();
+  if (std::exchange(commits_seen_, commits) != commits) return now + kIdle;
+  if (bulk_bytes_.load() != 0) return now + kIdle;
+  const auto due = static_cast<std::uint64_t>(options_.checkpoint_pages) * kPageInWal;
+  if (options_.checkpoint_pages == 0 || file_state(target_.path + "-wal").size <= due) {
+    return std::nullopt;
+  }
+  try {
+    const Lease lease = writer_.lease(now, "a checkpoint");
+    lease->set_deadline(now);
+    const int code = checkpoint(*lease, SQLITE_CHECKPOINT_TRUNCATE);
+    if (code == SQLITE_OK) return std::nullopt;
+  } catch (const Error&) {
+    // Somebody writes after all.
+  }
+  return now + kIdle;
 }
 
 void SqliteBackend::sync() {

@@ -4,8 +4,10 @@
 // this process and then of the others are gone through. Any thread.
 #include "sqlite/wal_lock.hpp"
 
+#include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <ctime>
 #include <dirent.h>
 #include <fstream>
 #include <functional>
@@ -104,6 +106,17 @@ std::set<long> lock_holders(const std::string& path, long first, long last) {
     return true;
   });
   return processes;
+}
+
+std::set<long> wal_readers(const std::string& path) {
+  // WAL_READ_LOCK(0) to (4) in the -shm, https://sqlite.org/walformat.html
+  return lock_holders(path + "-shm", 123, 127);
+}
+
+std::optional<std::chrono::seconds> process_age(long process) {
+  struct stat info {};
+  if (::stat(("/proc/" + std::to_string(process)).c_str(), &info) != 0) return std::nullopt;
+  return std::chrono::seconds(std::max<long>(0, ::time(nullptr) - info.st_ctim.tv_sec));
 }
 
 }  // namespace graven::sqlite

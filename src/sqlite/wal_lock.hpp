@@ -11,6 +11,8 @@
 // Any thread. With many processes it takes some milliseconds.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -24,7 +26,12 @@ std::string write_lock_holder(const std::string& path);
 /// cannot be told.
 std::set<long> lock_holders(const std::string& path, long first, long last);
 
+/// The processes that read from a database's WAL just now. `path` is the database's.
+std::set<long> wal_readers(const std::string& path);
+
 /// "process 4711 (python3)" and so on.
 std::string process_name(long process);
+/// How long it has been running, where that can be told.
+std::optional<std::chrono::seconds> process_age(long process);
 
 }  // namespace graven::sqlite

@@ -200,6 +200,16 @@ void SqliteTransaction::insert(const store::NewRows& rows) {
   }
 }
 
+std::size_t SqliteTransaction::erase_first(store::Space space, std::int64_t a, std::size_t limit) {
+  Tables& tables = sound_connection().tables();
+  try {
+    return tables.erase_first(space, a, limit);
+  } catch (const std::exception& error) {
+    failed_ = error.what();
+    throw;
+  }
+}
+
 void SqliteTransaction::remember(const Change& change) {
   if (change.key == store::clock_key()) {
     clocked_ = true;

@@ -42,6 +42,7 @@ class SqliteTransaction final : public store::WriteTransaction {
 
   void apply(std::span<const store::Change> changes) override;
   void insert(const store::NewRows& rows) override;
+  std::size_t erase_first(store::Space space, std::int64_t a, std::size_t limit) override;
   void savepoint(int depth) override;
   void rollback_to(int depth) override;
   void release(int depth) override;

@@ -29,6 +29,15 @@ std::uint64_t View::count_items(std::int64_t map) {
   }
 }
 
+std::size_t WriteTransaction::erase_first(Space space, std::int64_t a, std::size_t limit) {
+  std::vector<Change> changes;
+  for (Row& row : scan({.space = space, .a = a}, limit)) {
+    changes.push_back({std::move(row.key), std::nullopt});
+  }
+  apply(changes);
+  return changes.size();
+}
+
 void WriteTransaction::insert(const NewRows& rows) { apply(rows.changes()); }
 
 void Backend::copy_to(const std::string& path, const Copying& how) {

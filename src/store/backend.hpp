@@ -88,6 +88,8 @@ class WriteTransaction : public View {
   virtual void apply(std::span<const Change> changes) = 0;
   /// Puts the rows. They are new, as far as is known.
   virtual void insert(const NewRows& rows);
+  /// Erases the first `limit` records of one `a` of a space with pairs for keys; returns how many.
+  virtual std::size_t erase_first(Space space, std::int64_t a, std::size_t limit);
 
   /// Marks a point to come back to, under a depth (0, 1, 2 …); one that stands there already is
   /// replaced. `rollback_to` undoes all since the point, which stays; `release` keeps it and
@@ -202,8 +204,9 @@ class Backend {
   }
 
   /// Housekeeping on the store's own terms (checkpoint, giving back free pages, planner
-  /// statistics), only where due. Called with no transaction open.
-  virtual void maintain() = 0;
+  /// statistics), only where due. Called with no transaction open. Returns what keeps it from
+  /// giving back all that is free, in words; empty: nothing does.
+  virtual std::string maintain() = 0;
 
   /// Until end_bulk() the store is set up for one large piece of writing: page caches of about so
   /// many bytes, also of connections opened meanwhile, and no checkpoints. Nothing of that outlives

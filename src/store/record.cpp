@@ -29,7 +29,7 @@ constexpr std::array<Schema, kSpaceCount> kSchemas{{
     {"counter", KeyShape::kName, "prefix", "name", kCounterIntegers, false, false},
     {"map", KeyShape::kName, "", "name", kMapIntegers, true, false},
     {"item", KeyShape::kName, "map", "key", kItemIntegers, false, true, true},
-    {"expiry", KeyShape::kName, "time", "item", {}, false, false},
+    {"expiry", KeyShape::kName, "map", "item", {}, false, false},
 }};
 
 }  // namespace

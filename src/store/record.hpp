@@ -36,7 +36,7 @@ enum class Space : std::uint8_t {
   kCounter,  // (prefix, name): value
   kMap,      // (name): id, owner and process of the one that writes it lazily
   kItem,     // (map, key): kind, time to expire; body = the value
-  kExpiry,   // (time, map and key): an item that was to expire then
+  kExpiry,   // (map, time and key): an item that was to expire then
 };
 inline constexpr std::size_t kSpaceCount = 12;
 

@@ -6,9 +6,20 @@ import os
 import pty
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
+
+HOLD_A_STATE = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN")
+db.execute("SELECT count(*) FROM prefix").fetchone()
+print("reads", flush=True)
+sys.stdin.readline()
+"""
 
 
 @pytest.fixture
@@ -191,3 +202,22 @@ def test_maintenance(filled):
     out = filled.run("maintenance", "state.db")
     assert re.fullmatch(r"state\.db: .* before, .* now\n", out)
     assert "no database" in filled.error("maintenance", "other.db")
+
+
+def test_maintenance_names_who_is_in_its_way(graven):
+    graven.load(json.dumps({"rows": ["x" * 900] * 10000}), "")
+    reader = subprocess.Popen(
+        [sys.executable, "-c", HOLD_A_STATE, str(graven.folder / "state.db")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert reader.stdout.readline() == b"reads\n"
+        graven.run("rm", "state.db", "rows")
+        obstacle = json.loads(graven.run("maintenance", "state.db", "--json"))["obstacle"]
+        assert f"process {reader.pid}" in obstacle
+        assert f"process {reader.pid}" in graven.run("maintenance", "state.db")
+    finally:
+        reader.communicate(b"\n")
+    answer = json.loads(graven.run("maintenance", "state.db", "--json"))
+    assert answer["obstacle"] is None and answer["bytes"] < 3 << 20

@@ -144,10 +144,10 @@ TEST_F(Refusals, ADatabaseAnotherProgramHasJustLeftInTheMiddle) {
 TEST_F(Refusals, NewerFormats) {
   const std::string path = folder_ / "store.db";
   sqlite::open(path);
-  run_sql(path, "UPDATE meta SET value = 2 WHERE key = 'format'");
+  run_sql(path, "UPDATE meta SET value = 9 WHERE key = 'format'");
   refused<ForeignFileError>(path, "open it read-only");
   EXPECT_TRUE(sqlite::open(path, {.read_only = true})->read_only());
-  run_sql(path, "UPDATE meta SET value = 2 WHERE key = 'oldest_reader'");
+  run_sql(path, "UPDATE meta SET value = 9 WHERE key = 'oldest_reader'");
   refused<ForeignFileError>(path, "use a newer graven");
   refused<ForeignFileError>(path, "use a newer graven", {.read_only = true});
 }

@@ -564,8 +564,12 @@ class Database(Dict):
         Collects what only gone handles and dead processes held; gives the number of nodes.
         """
 
-    def maintenance(self) -> None:
-        """collect(), then the store's own upkeep where it is due."""
+    def maintenance(self) -> str | None:
+        """
+        collect(), then the store's own upkeep where it is due: free pages go back to the file
+        system, in slices between which others write, and the WAL into the file. Returns what kept
+        it from giving back all that was free (who reads an older state, say, by process), or None.
+        """
 
     def check(self, progress: Callable[[int, int], object] | None = None) -> CheckReport:
         """Looks at everything and writes nothing, while others write."""

@@ -140,11 +140,11 @@ class DB(_graven.Database):
         """The prefix this is the root dict of."""
         return self.prefix
 
-    async def maintenance_async(self) -> None:
+    async def maintenance_async(self) -> str | None:
         """maintenance() in another thread, so that the event loop goes on."""
         import asyncio  # here, because it takes longer to import than all of graven
 
-        await asyncio.to_thread(self.maintenance)
+        return await asyncio.to_thread(self.maintenance)
 
     def bulk_import(self, cache_mb: int = 512, progress: Progress | None = None) -> BulkImport:
         """One large piece of writing, in phases; see BulkImport.
