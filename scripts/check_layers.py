@@ -27,6 +27,7 @@ PORT = {
     "store/new_rows.hpp",
     "store/record.hpp",
     "store/sql.hpp",
+    "store/touched.hpp",
 }
 
 # Folder of src/ -> folders of src/ it may include, besides itself.

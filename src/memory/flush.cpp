@@ -5,6 +5,8 @@
 #include <graven/error.hpp>
 
 #include <algorithm>
+#include <new>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -105,8 +107,19 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
     versions_.drop_duplicates();
     count = versions_.flushing();
   }
+  const store::MarkWords* live = below_->live_mark();  // which is what makes a change feed
   const std::unique_ptr<store::WriteTransaction> writes =
       below_->begin(Clock::now() + options_.patience);
+  store::Touched touched;
+  const auto apply = [&](std::span<const store::Change> some) {
+    writes->apply(some);
+    for (const auto& [key, record] : some) touched.add(key, record ? &*record : nullptr);
+  };
+  if (live != nullptr) {
+    writes->when_released([&, before = store::read_mark(*live)](const store::Mark* after) {
+      if (after != nullptr) announce(before, *after, touched);
+    });
+  }
   const std::optional<Record> clock = writes->load(store::clock_key());
   std::vector<store::Change> changes;
   for (std::size_t i = 0; i < count;) {
@@ -118,7 +131,7 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
         if (changes.back().record) bytes += changes.back().record->body.size();
       }
     }
-    writes->apply(changes);
+    apply(changes);
   }
   // A commit that failed may have left its mark on the clock below, by which commits are told
   // apart: this one needs a number of its own.
@@ -128,9 +141,22 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
     later.version = id;
     later.integers[0] = std::max(later.integers[0], static_cast<std::int64_t>(id));
     changes.assign(1, {store::clock_key(), std::move(later)});
-    writes->apply(changes);
+    apply(changes);
   }
   writes->commit(id);
+}
+
+/// Tells processes that read the store below what a flush has changed.
+void Store::announce(const store::Mark& before, const store::Mark& after,
+                     const store::Touched& touched) noexcept {
+  store::ChangeFeed* feed = below_->changes();
+  if (feed == nullptr || !below_->distinctive(before) || !below_->distinctive(after)) return;
+  try {
+    const store::Told told = touched.told(store::ChangeFeed::kMost);
+    feed->publish(before, after, told.hashes, told.flags());
+  } catch (const std::bad_alloc&) {
+    // Untold, everything may have changed.
+  }
 }
 
 void Store::close() noexcept {

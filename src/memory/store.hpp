@@ -25,6 +25,7 @@
 #include "memory/feed.hpp"
 #include "memory/versions.hpp"
 #include "store/housekeeper.hpp"
+#include "store/touched.hpp"
 
 namespace graven::memory {
 
@@ -67,7 +68,7 @@ class Store final : public store::Backend, private base::ForkGuard {
     return below_ ? below_->cache_path() : std::string();
   }
   [[nodiscard]] std::uint64_t store_constant() const override { return constant_; }
-  void maintain() override;
+  std::string maintain() override;
   void begin_bulk(std::size_t cache_bytes) override {
     if (below_) below_->begin_bulk(cache_bytes);
   }
@@ -105,6 +106,8 @@ class Store final : public store::Backend, private base::ForkGuard {
   // Flushing: flush.cpp.
   void flush_all();
   void commit_cut(Commit cut, std::uint64_t id);
+  void announce(const store::Mark& before, const store::Mark& after,
+                const store::Touched& touched) noexcept;
   void finish() noexcept;
   std::optional<store::Deadline> chore() noexcept;
 

@@ -74,7 +74,7 @@ struct ChangeRing::Entry {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x676e69726e767267;                              // "grvnring"
-constexpr std::uint64_t kLayout = 1 | std::uint64_t{ChangeRing::kEntries} << 32;  // version 1
+constexpr std::uint64_t kLayout = 2 | std::uint64_t{ChangeRing::kEntries} << 32;  // version 2
 constexpr off_t kFileSize = 4096 + ChangeRing::kEntries * 384;
 constexpr std::uint64_t kEverything = UINT64_MAX;  // as a count
 constexpr std::uint32_t kSleeping = 1;             // in the bell

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Catching up, filling, publishing. Records lie in the table as version, integers and body;
-// their keys as space, numbers and name.
+// Looking, catching up, filling. Commits of this process are in cache_commits.cpp.
 #include "store/cache.hpp"
 
 #include <algorithm>
@@ -13,113 +12,16 @@
 
 #include <graven/error.hpp>
 
-#include "base/hash.hpp"
 #include "base/of_thread.hpp"
+#include "store/cached_record.hpp"
 
 namespace graven::store {
 namespace {
 
-constexpr std::uint8_t kPresent = 0;
-constexpr std::uint8_t kAbsent = 1;
-constexpr std::uint64_t kSeed = 0x67726176656e;
-constexpr std::size_t kKeptOfACommit = 32;
-constexpr int kSpins = 64;                         // of readers while a commit is published
-constexpr int kLooksBeforeAttaching = 12;          // for less the cache is not worth setting up
-constexpr std::uint64_t kDoomed = 1;               // flag of a commit: something is to be reclaimed
-constexpr std::size_t kLongestRecord = 64 * 1024;  // longer ones are not kept
-
-/// Murmur3's finalizer: every bit of the number reaches every bit of the hash.
-std::uint64_t mix(std::uint64_t x) noexcept {
-  x = (x ^ (x >> 33U)) * 0xff51afd7ed558ccdULL;
-  x = (x ^ (x >> 33U)) * 0xc4ceb9fe1a85ec53ULL;
-  return x ^ (x >> 33U);
-}
-
-/// A key as the table has it, on the stack where it is short: the id of a node, else the space,
-/// then the key's parts.
-class Encoded {
- public:
-  explicit Encoded(const Key& key) {
-    const auto a = static_cast<std::uint64_t>(key.a);
-    const auto space = static_cast<std::uint64_t>(key.space);
-    const KeyShape shape = schema(key.space).shape;
-    if (key.space == Space::kNode) {
-      words_[0] = a;
-      view_ = {bytes(), sizeof a};
-    } else {
-      words_[0] = space | a << 8U;
-      words_[1] = a >> 56U;
-      view_ = {bytes(), 1 + sizeof a};
-    }
-    if (shape == KeyShape::kName) {
-      long_.reserve(view_.size() + key.name.size());
-      long_ = view_;
-      long_ += key.name;
-      view_ = long_;
-      hash_ = base::hash(view_, kSeed);
-      return;
-    }
-    const auto b = static_cast<std::uint64_t>(key.b);
-    if (shape == KeyShape::kPair) {
-      words_[1] |= b << 8U;
-      words_[2] = b >> 56U;
-      view_ = {bytes(), 1 + sizeof a + sizeof b};
-    }
-    hash_ = mix(a + mix(b + space));
-  }
-  Encoded(const Encoded&) = delete;
-  Encoded& operator=(const Encoded&) = delete;
-
-  [[nodiscard]] std::string_view view() const noexcept { return view_; }
-  [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
-
- private:
-  // Whole words, so that who reads them as such need not wait for the bytes.
-  [[nodiscard]] const char* bytes() const noexcept {
-    return reinterpret_cast<const char*>(words_.data());
-  }
-
-  std::array<std::uint64_t, 3> words_{};
-  std::string long_;
-  std::string_view view_;
-  std::uint64_t hash_ = 0;
-};
-
-/// Appends a record as the table has it.
-void encode(const Schema& shape, const Record& record, std::string& out) {
-  const auto append = [&out](const auto& number) {
-    out.append(reinterpret_cast<const char*>(&number), sizeof number);
-  };
-  append(record.version);
-  for (std::size_t i = 0; i < shape.integers.size(); ++i) append(record.integers[i]);
-  out += record.body;
-}
-
-Record decode(const Schema& shape, std::string_view bytes) {
-  Record record;
-  const auto take = [&bytes](auto& number) {
-    std::memcpy(&number, bytes.data(), sizeof number);
-    bytes.remove_prefix(sizeof number);
-  };
-  take(record.version);
-  for (std::size_t i = 0; i < shape.integers.size(); ++i) take(record.integers[i]);
-  record.body = bytes;
-  return record;
-}
-
-/// What the change feed calls a record.
-std::uint64_t change_hash(const Key& key) {
-  return key.space == Space::kItem ? item_hash(key.name) : record_hash(key);
-}
+constexpr int kSpins = 64;                 // of readers while a commit is published
+constexpr int kLooksBeforeAttaching = 12;  // for less the cache is not worth setting up
 
 }  // namespace
-
-std::uint64_t container_hash(std::int64_t node) noexcept {
-  constexpr std::uint64_t kContainer = 0x636f6e7461696eULL;  // told from any key's numbers
-  return mix(mix(static_cast<std::uint64_t>(node)) + kContainer);
-}
-
-std::uint64_t record_hash(const Key& key) { return Encoded(key).hash(); }
 
 // --- Looking
 
@@ -158,7 +60,7 @@ bool Cache::promote(std::uint64_t hash, base::FunctionRef<bool()> find,
   const std::uint64_t before = changes_.count();
   if (!find()) return false;
   const std::scoped_lock lock(mutex_);
-  if (!changes_.unchanged(hash, before)) return false;
+  if (barred_ || !changes_.unchanged(hash, before)) return false;
   promote();
   return true;
 }
@@ -204,11 +106,17 @@ bool Cache::catch_up() {
 void Cache::follow(const Mark& mark) {
   ChangeFeed* feed = backend_.changes();
   const Mark tag = read_mark(tag_);
-  std::uint64_t all_flags = 0;
+  std::vector<std::uint64_t> scopes;
+  Spaces spaces = 0;
+  bool doomed = false;
   hashes_.clear();
   const auto collect = [&](ChangeFeed::Hashes hashes, std::uint64_t flags) {
-    hashes_.insert(hashes_.end(), hashes.begin(), hashes.end());
-    all_flags |= flags;
+    const auto singles =
+        hashes.end() - static_cast<std::ptrdiff_t>(std::min(hashes.size(), Told::scopes_of(flags)));
+    hashes_.insert(hashes_.end(), hashes.begin(), singles);
+    scopes.insert(scopes.end(), singles, hashes.end());
+    spaces |= Told::spaces_of(flags);
+    doomed = doomed || Told::doomed_of(flags);
   };
   if (feed == nullptr || tag == Mark{} || !feed->follow(tag, mark, collect)) {
     start_over(mark);
@@ -222,9 +130,46 @@ void Cache::follow(const Mark& mark) {
     for (const Joined& map : joined_) map.items->forget_hash(hash);
     changes_.note(hash);  // once it is gone: promote() is not to bring it back
   }
-  if ((all_flags & kDoomed) != 0) unsettle_nodes();
+  if (!scopes.empty() || spaces != 0) forget_scopes(std::move(scopes), spaces);
+  if (doomed) unsettle_nodes();
   write_mark(tag_, mark);
   follows_.fetch_add(1, std::memory_order_relaxed);
+}
+
+/// Drops all that is in the scopes and the spaces. O(the table), unless it is about maps. Under
+/// mutex_.
+void Cache::forget_scopes(std::vector<std::uint64_t> scopes, Spaces spaces) {
+  std::sort(scopes.begin(), scopes.end());
+  const auto in_scopes = [&scopes](std::uint64_t scope) {
+    return std::binary_search(scopes.begin(), scopes.end(), scope);
+  };
+  const bool all_items = (spaces & bit(Space::kItem)) != 0;
+  for (const Joined& map : joined_) {
+    if (all_items || in_scopes(map_hash(map.map))) map.items->drop();
+  }
+  spaces &= ~bit(Space::kItem);
+  Tiers* tiers = tiers_.load(std::memory_order_relaxed);
+  if (tiers != nullptr &&
+      (spaces != 0 || !std::all_of(scopes.begin(), scopes.end(), is_map_hash))) {
+    if (tiers->warm()) {
+      tiers->clear();  // there they are known by their hashes only
+    } else {
+      std::vector<std::uint64_t> found;
+      tiers->hot().for_each([&](std::string_view key, std::string_view value, auto kind, bool) {
+        const Decoded decoded(key);
+        bool drop = (spaces & bit(decoded.space)) != 0;
+        if (decoded.space == Space::kEntry || decoded.space == Space::kSlot) {
+          drop = drop || in_scopes(container_hash(decoded.a));
+        } else if (decoded.space == Space::kPage && kind == kPresent) {
+          const Record record = decode(schema(Space::kPage), value);
+          drop = drop || in_scopes(container_hash(record.integers[0]));
+        }
+        if (drop) found.push_back(decoded.hash);
+      });
+      for (const std::uint64_t hash : found) tiers->forget_hash(hash);
+    }
+  }
+  changes_.note_all();
 }
 
 /// The table is of another state from now on, and empty. Under mutex_.
@@ -295,7 +240,7 @@ void Cache::fill(const Before& before, const Key& key, const std::optional<Recor
   const Mark mark = read_mark(*live_.load(std::memory_order_acquire));
   const Mark tag = read_mark(tag_);
   const bool own = own_.load(std::memory_order_acquire);
-  if (mark != tag && (!own || backend_.commit_between(tag, mark))) return;
+  if (barred_ || (mark != tag && (!own || backend_.commit_between(tag, mark)))) return;
   if (changes_.unchanged(change_hash(key), before.changes)) put_if_absent(key, record);
   if (reclaiming && before.changes >= unsettled_) {
     quiet_.store(!*reclaiming, std::memory_order_release);
@@ -315,7 +260,10 @@ void Cache::put_if_absent(const Key& key, const std::optional<Record>& record) {
     return;
   }
   Tiers* tiers = tiers_.load(std::memory_order_relaxed);
-  if (tiers == nullptr || (record && record->body.size() > kLongestRecord)) return;
+  if (tiers == nullptr ||
+      (record ? record->body.size() > kLongestRecord : !keeps_absence(key.space))) {
+    return;
+  }
   const Encoded encoded(key);
   struct Body {
     std::string bytes;
@@ -385,123 +333,6 @@ void Cache::settle() noexcept {
   }
 }
 
-// --- Commits of this process
-
-bool Cache::begin_own() {
-  const MarkWords* live = live_.load(std::memory_order_acquire);
-  if (live == nullptr) return false;
-  const std::scoped_lock lock(mutex_);
-  const Mark mark = read_mark(*live);
-  if (mark != read_mark(tag_)) {
-    if (!backend_.distinctive(mark)) return false;
-    follow(mark);
-  }
-  own_.store(true, std::memory_order_release);
-  return true;
-}
-
-void Cache::fill_own(const Key& key, const std::optional<Record>& record) {
-  const std::scoped_lock lock(mutex_);
-  put_if_absent(key, record);
-}
-
-void Cache::prepare_own(const std::vector<Change>* changes) {
-  laid_out_.clear();
-  laid_bytes_.clear();
-  // What a large commit has written few will read soon: it is not worth the table's room.
-  if (changes == nullptr || changes->size() > kKeptOfACommit) return;
-  if (!own_.load(std::memory_order_acquire)) return;
-  for (const auto& [key, record] : *changes) {
-    LaidOut& laid = laid_out_.emplace_back();
-    if (key.space == Space::kItem) {
-      laid.hash = item_hash(key.name);
-      continue;
-    }
-    const Encoded encoded(key);
-    laid.hash = encoded.hash();
-    laid.key = laid_bytes_.size();
-    laid_bytes_ += encoded.view();
-    laid.value = laid_bytes_.size();
-    laid.fits = !record || record->body.size() <= kLongestRecord;
-    if (record && laid.fits) encode(schema(key.space), *record, laid_bytes_);
-    laid.end = laid_bytes_.size();
-  }
-}
-
-/// Tells the other processes what was changed.
-void Cache::announce(const std::vector<Change>* changes, const Mark& before,
-                     const Mark& after) noexcept {
-  ChangeFeed* feed = backend_.changes();
-  if (feed == nullptr) return;
-  std::array<std::uint64_t, ChangeFeed::kMost + 1> hashes{};
-  std::size_t count = 0;
-  std::uint64_t flags = 0;
-  const auto add = [&](std::uint64_t hash) {
-    if (count < hashes.size() && (count == 0 || hashes[count - 1] != hash)) hashes[count++] = hash;
-  };
-  if (changes == nullptr) {
-    count = hashes.size();
-  } else {
-    std::int64_t container = 0;  // changes come in order of their keys
-    for (const Change& change : *changes) {
-      const Key& key = change.key;
-      add(change_hash(key));
-      if (key.space == Space::kOrphan && key.a == 0) flags |= kDoomed;
-      std::int64_t node = 0;
-      if (key.space == Space::kEntry) node = key.a;
-      if (key.space == Space::kPage && change.record) node = change.record->integers[0];
-      if (node != 0 && node != container) add(container_hash(container = node));
-    }
-  }
-  feed->publish(before, after, {hashes.data(), count}, flags);
-}
-
-void Cache::end_own(const std::vector<Change>* changes, const Mark* after) noexcept {
-  if (!own_.load(std::memory_order_acquire)) return;
-  if (after == nullptr) {
-    own_.store(false, std::memory_order_release);
-    return;
-  }
-  const Mark before = read_mark(tag_);
-  // Readers of this process have been waiting since the commit became visible, so they come first.
-  publish(changes, *after);
-  own_.store(false, std::memory_order_release);
-  announce(changes, before, *after);
-}
-
-/// Puts what a commit of this process has changed into the table, and its mark on it.
-void Cache::publish(const std::vector<Change>* changes, const Mark& after) noexcept {
-  const std::scoped_lock lock(mutex_);
-  try {
-    if (changes == nullptr) {
-      start_over(after);
-      return;
-    }
-    sequence_.fetch_add(1, std::memory_order_seq_cst);
-    const bool laid_out = laid_out_.size() == changes->size();
-    for (std::size_t i = 0; i < changes->size(); ++i) {
-      const auto& [key, record] = (*changes)[i];
-      if (laid_out) {
-        put(laid_out_[i], key, record);
-      } else {
-        forget(key);
-      }
-      if (key.space == Space::kOrphan && key.a == 0) unsettle_nodes();
-      if (key.space == Space::kItem) {
-        if (Joined* map = joined(key.a)) map->touched = true;
-      }
-      changes_.note(laid_out ? laid_out_[i].hash : change_hash(key));  // as in follow()
-    }
-    for (Joined& map : joined_) {
-      map.items->committed(sequence_.load(std::memory_order_relaxed), map.touched);
-      map.touched = false;
-    }
-    write_mark(tag_, after);
-  } catch (const std::bad_alloc&) {
-    start_over(after);
-  }
-}
-
 Cache::Stats Cache::stats() const {
   Stats stats;
   if (const Tiers* tiers = tiers_.load(std::memory_order_acquire)) {
@@ -541,6 +372,7 @@ void Cache::child_after_fork() noexcept {
   live_.store(nullptr);
   hopeless_.store(false);
   own_.store(false);
+  barred_ = false;
   // The parent's writer may have been about to change them.
   new (&laid_out_) std::vector<LaidOut>;
   new (&laid_bytes_) std::string;

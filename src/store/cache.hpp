@@ -13,8 +13,9 @@
 // The ways a record gets in: fill(), from a read transaction begun after the state of the table was
 // looked at, if the record has not been changed since; and end_own(), with the records of a commit
 // of this process, before its write lock is released. The ways out: eviction, a commit of a newer
-// one, and a mark that somebody else changed, which drops what they changed, or everything. The
-// protocol, why each rule is there, and what it costs: docs/design/coherence.md.
+// one, and a mark that somebody else changed, which drops what they changed, or everything. No
+// absence is kept of what has an id for a key (touched.hpp says why). The protocol, why each rule
+// is there, and what it costs: docs/design/coherence.md.
 //
 // Any thread. A backend without a mark has an idle cache: every look is a miss.
 #pragma once
@@ -40,18 +41,9 @@
 #include "store/recent_changes.hpp"
 #include "store/share.hpp"
 #include "store/tiers.hpp"
+#include "store/touched.hpp"
 
 namespace graven::store {
-
-/// What the change feed calls an item of a map, whichever map.
-inline std::uint64_t item_hash(std::string_view key) noexcept {
-  constexpr std::uint64_t kSeed = 0x6d6170;
-  return base::hash(key, kSeed);
-}
-/// The same of any other record.
-std::uint64_t record_hash(const Key& key);
-/// And, for the parts of a large dict or list, the node they belong to.
-std::uint64_t container_hash(std::int64_t node) noexcept;
 
 /// Whoever keeps the items of one map in a table of his own, under the cache's protocol.
 class ItemCache {
@@ -191,10 +183,13 @@ class Cache {
   // Commits of this process, from one thread at a time.
   /// The write lock is held: catches up. Whether the table may be read as the state below it.
   bool begin_own();
-  /// Just before a commit: lays out what it changes, so that readers wait less for end_own().
-  void prepare_own(const std::vector<Change>* changes);
-  /// Just before the write lock is released: `after` when the changes are committed.
-  void end_own(const std::vector<Change>* changes, const Mark* after) noexcept;
+  /// Just before a commit of `changes`, or, where those were too many to be kept, of what was
+  /// `touched`; neither: of anything. Lays out what it changes, or forgets it, so that readers wait
+  /// less for end_own().
+  void prepare_own(const std::vector<Change>* changes, const Touched* touched = nullptr);
+  /// Just before the write lock is released: `after` when the same is committed.
+  void end_own(const std::vector<Change>* changes, const Mark* after,
+               const Touched* touched = nullptr) noexcept;
   /// Keeps a record read inside the write transaction, before anything was applied.
   void fill_own(const Key& key, const std::optional<Record>& record);
 
@@ -209,8 +204,13 @@ class Cache {
   void follow(const Mark& mark);
   void start_over(const Mark& mark);
   void unsettle_nodes() noexcept;
-  void announce(const std::vector<Change>* changes, const Mark& before, const Mark& after) noexcept;
-  void publish(const std::vector<Change>* changes, const Mark& after) noexcept;
+  void announce(const std::vector<Change>* changes, const Touched* touched, const Mark& before,
+                const Mark& after) noexcept;
+  void publish(const std::vector<Change>* changes, const Touched* touched,
+               const Mark& after) noexcept;
+  void publish_each(const std::vector<Change>& changes);
+  void forget_ahead(const Touched& touched);
+  void forget_scopes(std::vector<std::uint64_t> scopes, Spaces spaces);
   void put_if_absent(const Key& key, const std::optional<Record>& record);
   void forget(const Key& key);
   /// A change as the table has it: of laid_bytes_ the key from `key` on, then the record.
@@ -262,7 +262,9 @@ class Cache {
   std::atomic<std::uint64_t> drops_{0};
   std::atomic<std::uint64_t> follows_{0};
   std::vector<std::uint64_t> hashes_;  // of what others have changed; mutex_
-  std::vector<LaidOut> laid_out_;      // of this process's commit, or nothing; the writer's
+  bool barred_ =
+      false;  // nothing is kept: what a commit changes is gone, and may yet be read; mutex_
+  std::vector<LaidOut> laid_out_;  // of this process's commit, or nothing; the writer's
   std::string laid_bytes_;
   RecentChanges changes_;        // by anybody, noted before the tag is; mutex_
   std::uint64_t unsettled_ = 0;  // how many when quiet_ last became false; mutex_

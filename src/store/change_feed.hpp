@@ -25,7 +25,8 @@ class ChangeFeed {
   using Hashes = std::span<const std::uint64_t>;
   using Each = base::FunctionRef<void(Hashes hashes, std::uint64_t flags)>;
 
-  /// Hashes that one commit may have; with more it says that everything may have changed.
+  /// Hashes that one commit may have, scopes included (store/touched.hpp says what they and the
+  /// flags mean); with more it says that everything may have changed.
   static constexpr std::size_t kMost = 32;
 
   virtual ~ChangeFeed() = default;

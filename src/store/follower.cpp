@@ -12,6 +12,9 @@ namespace {
 
 // Where there is no feed to sleep on.
 constexpr auto kLook = std::chrono::milliseconds(10);
+// Of which anybody may wait for a record.
+constexpr Spaces kWatched = bit(Space::kNode) | bit(Space::kEntry) | bit(Space::kSlot) |
+                            bit(Space::kPage) | bit(Space::kItem);
 
 }  // namespace
 
@@ -20,40 +23,49 @@ Follower::Follower(Store& store) : store_(store), live_(store.backend().live_mar
   if (live_ != nullptr) seen_ = read_mark(*live_);
 }
 
-bool Follower::moved(std::span<const std::uint64_t> interests) {
+std::optional<Changed> Follower::moved(std::span<const std::uint64_t> interests) {
+  const Changed anything{.anything = true};
   if (live_ == nullptr) {
     const std::uint64_t commits = store_.commits();
-    return std::exchange(commits_, commits) != commits;
+    if (std::exchange(commits_, commits) == commits) return std::nullopt;
+    return anything;
   }
   const Mark now = read_mark(*live_);
-  if (now == seen_) return false;
+  if (now == seen_) return std::nullopt;
   store_.cache().settle();  // or who looks now might be shown the state before
   Backend& backend = store_.backend();
   if (!backend.distinctive(now)) {
     // Half written, or one that may come again: who looks now sees what there is, and so again
     // until it is whole.
     seen_ = Mark{};
-    return true;
+    return anything;
   }
   ChangeFeed* feed = backend.changes();
-  bool touched = false;
+  Changed changed;
+  const auto add = [&](ChangeFeed::Hashes hashes, std::uint64_t flags) {
+    const auto among = [&](ChangeFeed::Hashes some) {
+      return std::ranges::find_first_of(some, interests) != some.end();
+    };
+    const std::size_t scopes = std::min(hashes.size(), Told::scopes_of(flags));
+    changed.anything =
+        changed.anything || (Told::spaces_of(flags) & kWatched) != 0 || among(hashes.last(scopes));
+    if (among(hashes)) changed.hashes.insert(changed.hashes.end(), hashes.begin(), hashes.end());
+  };
   const bool followed =
-      feed != nullptr && backend.distinctive(seen_) &&
-      feed->follow(seen_, now, [&](ChangeFeed::Hashes hashes, std::uint64_t) {
-        touched = touched || std::ranges::find_first_of(hashes, interests) != hashes.end();
-      });
+      feed != nullptr && backend.distinctive(seen_) && feed->follow(seen_, now, add);
   seen_ = now;
-  return touched || !followed;
+  if (!followed) return anything;
+  return changed.anything || !changed.hashes.empty() ? std::optional(changed) : std::nullopt;
 }
 
-bool Follower::wait(std::span<const std::uint64_t> interests, Deadline until) {
+std::optional<Changed> Follower::wait(std::span<const std::uint64_t> interests, Deadline until) {
   for (;;) {
-    if (stopped_.load()) return false;
+    if (stopped_.load()) return std::nullopt;
     ChangeFeed* feed = live_ != nullptr ? store_.backend().changes() : nullptr;
     const std::uint32_t ticket = feed != nullptr ? feed->ticket() : 0;
-    if (moved(interests)) return true;
+    if (std::optional<Changed> changed = moved(interests)) return changed;
     const auto now = std::chrono::steady_clock::now();
-    if (now >= until) return false;
+    if (now >= until) return std::nullopt;
     if (feed != nullptr) {
       feed->wait(ticket, until);
     } else {

@@ -12,24 +12,33 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "store/store.hpp"
 
 namespace graven::store {
+
+/// What was changed, as far as it is known.
+struct Changed {
+  bool anything = false;                // some of it is not told
+  std::vector<std::uint64_t> hashes{};  // else of all records, in the commits that are of interest
+};
 
 class Follower {
  public:
   explicit Follower(Store& store);
 
   /// Until a record may have been changed whose hash (record_hash(), container_hash(),
-  /// item_hash()) is among the interests; false: the time is up, or stop() was called.
-  bool wait(std::span<const std::uint64_t> interests, Deadline until);
+  /// item_hash()) is among the interests: what was since wait() last returned. Nothing: the time is
+  /// up, or stop() was called.
+  std::optional<Changed> wait(std::span<const std::uint64_t> interests, Deadline until);
   void stop() noexcept;
 
  private:
-  /// Whether the mark has moved in a way that may concern the interests.
-  bool moved(std::span<const std::uint64_t> interests);
+  /// What may concern the interests of what has moved the mark.
+  std::optional<Changed> moved(std::span<const std::uint64_t> interests);
 
   Store& store_;
   const MarkWords* live_;

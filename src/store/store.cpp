@@ -53,6 +53,7 @@ void Store::bound_memory(std::size_t bytes) {
 Store::~Store() { stop(); }
 
 void Store::stop() noexcept {
+  stopping_.store(true);
   housekeeper_.stop();
   if (const auto transaction = open(); transaction && transaction->own()) {
     transaction->end_all(Transaction::End::kClosed);
@@ -84,7 +85,7 @@ void Store::commit_work(Work& work, WriteTransaction& writes) {
   hook_.before_commit(work);  // it may have something to write where the work has not
   if (!work.empty()) {
     work.finish();
-    cache_.prepare_own(work.changes());
+    cache_.prepare_own(work.changes(), &work.touched());
     try {
       const base::Timed timed(activity_.commit, activity_.slow, "commit", backend_->name(), [&] {
         return LogField{"wrote", describe(work)};
@@ -206,6 +207,7 @@ void Store::leave() noexcept {
 }
 
 void Store::close() noexcept {
+  stopping_.store(true);
   housekeeper_.stop();
   // A write that is under way ends first.
   std::optional<LaneHold> hold;

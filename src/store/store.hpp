@@ -158,6 +158,8 @@ class Store final : public base::ForkGuard {
   void wake(Deadline when) { housekeeper_.wake(when); }
   /// Stops the housekeeper and rolls back what is open; before the hook goes.
   void stop() noexcept;
+  /// Whether that has begun: what the housekeeper is at should come to an end.
+  [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
 
   void prepare_fork() noexcept override;
   void parent_after_fork() noexcept override;
@@ -188,6 +190,7 @@ class Store final : public base::ForkGuard {
   std::mutex users_mutex_;  // held while the last user leaves, whatever that takes
   int users_ = 0;           // users_mutex_
   bool ended_ = false;      // users_mutex_
+  std::atomic<bool> stopping_{false};
 
   std::unique_ptr<Backend> backend_;
   Activity activity_;

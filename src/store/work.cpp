@@ -227,7 +227,8 @@ std::optional<Record> Work::load_apart(const Key& key) {
     if (auto found = cache_->look(key)) return std::move(*found);
   }
   std::optional<Record> record = below_.load(key);
-  if (cache_ != nullptr) cache_->fill_own(key, record);
+  const bool to_be_made = !record && under_given_id(key.space, key.a, key.b, given_from());
+  if (cache_ != nullptr && !to_be_made) cache_->fill_own(key, record);
   return record;
 }
 

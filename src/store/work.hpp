@@ -39,6 +39,7 @@
 #include "store/marks.hpp"
 #include "store/new_rows.hpp"
 #include "store/record.hpp"
+#include "store/touched.hpp"
 #include "store/waiting.hpp"
 #include "store/working_set.hpp"
 
@@ -115,6 +116,9 @@ class Work final : public View {
   void write_new_pairs(Space space, std::span<const NewPair> pairs);
   /// How many slots of a node wait for that.
   [[nodiscard]] std::size_t slots_waiting(std::int64_t node) const { return slots_.count(node); }
+  /// Erases the first `limit` records of one `a`, a node that nobody can read any more: no cache is
+  /// told of it. Returns how many. In a write transaction, outside of a mutation.
+  std::size_t erase_unseen(Space space, std::int64_t a, std::size_t limit);
   /// load_many() of slots, of what this work has written and not passed on: nothing below is asked.
   void load_own(std::span<const Key> keys, const std::function<void(std::size_t, Record*)>& each);
   /// How often what was written has been passed on early.
@@ -176,10 +180,12 @@ class Work final : public View {
   /// Applies what is left, with the clock where it is due, to the sink. Its commit() comes next.
   void finish();
 
-  /// All that was applied, after finish(); nullptr when that is too much to have been kept.
+  /// All that was applied, after finish(); nullptr when that is too much to have been kept: then
+  /// touched() tells of it, and perhaps of more.
   [[nodiscard]] const std::vector<Change>* changes() const noexcept {
     return forgotten_ ? nullptr : &applied_;
   }
+  [[nodiscard]] const Touched& touched() const noexcept { return touched_; }
 
   /// How many records went to the sink, and the bytes of their bodies.
   [[nodiscard]] std::uint64_t applied_records() const noexcept { return applied_records_; }
@@ -209,6 +215,10 @@ class Work final : public View {
   void write_deferred();
   [[nodiscard]] bool go_past(std::size_t count) const noexcept;
   [[nodiscard]] bool kept(std::size_t records) const noexcept;
+  void forget_changes();
+  void touch(const Key& key, const Record* record) { touched_.add(key, record, given_from()); }
+  /// Ids of this commit are greater than its own.
+  [[nodiscard]] std::uint64_t given_from() const noexcept { return commit_id_ + 1; }
   void before_scan(Space space);
   void drop_runs() noexcept;
   void require_sound() const;
@@ -240,6 +250,7 @@ class Work final : public View {
   bool clocked_ = false;  // the commit advances the clock
   std::vector<Change> applied_;
   bool forgotten_ = false;
+  Touched touched_;  // once it is
   // Of bodies: written since the last spill, kept in applied_ and in clean_.
   std::size_t unspilled_bytes_ = 0;
   std::size_t applied_bytes_ = 0;

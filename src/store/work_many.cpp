@@ -147,6 +147,25 @@ void Work::write_new_pairs(Space space, std::span<const NewPair> pairs) {
   if (waiting.bytes() >= most) bring(space);
 }
 
+std::size_t Work::erase_unseen(Space space, std::int64_t a, std::size_t limit) {
+  bring(space);
+  spill();
+  require_sound();
+  cache_ = nullptr;
+  written_ = true;
+  clocked_ = true;
+  forget_all_clean();
+  std::size_t erased = 0;
+  try {
+    erased = sink_->erase_first(space, a, limit);
+  } catch (...) {
+    broken_ = true;
+    throw;
+  }
+  applied_records_ += erased;
+  return erased;
+}
+
 /// Has nothing of the space waiting: before anything looks at it, or writes one.
 void Work::bring(Space space) {
   if (space != Space::kEdge && space != Space::kSlot) return;
@@ -224,13 +243,21 @@ void Work::apply(std::vector<Change> changes) {
   for (const Change& change : changes) {
     if (change.record) applied_bytes_ += change.record->body.size();
   }
-  if (!kept(changes.size())) {
-    forgotten_ = true;
-    applied_.clear();
+  if (!kept(changes.size())) forget_changes();
+  if (forgotten_) {
+    for (const auto& [key, record] : changes) touch(key, record ? &*record : nullptr);
   } else if (applied_.empty()) {
     applied_.swap(changes);
   } else {
     std::move(changes.begin(), changes.end(), std::back_inserter(applied_));
+  }
+}
+
+/// From here on only what was changed is known, not how.
+void Work::forget_changes() {
+  if (std::exchange(forgotten_, true)) return;
+  for (const auto& [key, record] : std::exchange(applied_, {})) {
+    touch(key, record ? &*record : nullptr);
   }
 }
 
@@ -243,10 +270,14 @@ void Work::apply(NewRows rows) {
   if (kept(rows.size())) return apply(rows.changes());
   require_sound();
   cache_ = nullptr;
-  forgotten_ = true;
-  applied_.clear();
+  forget_changes();
   try {
-    for (std::size_t row = 0; row < rows.size(); ++row) wrote(rows.key(row), nullptr);
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      const Key key = rows.key(row);
+      wrote(key, nullptr);
+      const Record owner{.integers = rows.integers(row)};
+      touch(key, &owner);
+    }
     sink_->insert(rows);
   } catch (...) {
     broken_ = true;
@@ -348,8 +379,8 @@ void Work::drop_mutation() noexcept {
   if (mutation_spilled_) {
     mutation_spilled_ = false;
     forget_all_clean();
-    forgotten_ = true;
     try {
+      forget_changes();
       sink_->rollback_to(--depth_);
     } catch (const std::exception&) {
       broken_ = true;  // the sink is, and says so
@@ -371,7 +402,7 @@ void Work::rollback_to_savepoint() {
   edges_.clear();
   slots_.clear();
   forget_all_clean();
-  forgotten_ = true;
+  forget_changes();
   sink_->rollback_to(--depth_);
 }
 

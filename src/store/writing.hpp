@@ -49,7 +49,9 @@ struct Store::Writing {
     bool own = false;
     if (watched) {
       writes->when_released([this, &store](const Mark* after) {
-        store.cache_.end_own(after != nullptr ? work->changes() : nullptr, after);
+        const bool committed = after != nullptr;
+        store.cache_.end_own(committed ? work->changes() : nullptr, after,
+                             committed ? &work->touched() : nullptr);
       });
       own = store.cache_.begin_own();
     }

@@ -62,6 +62,7 @@ void prepare(const std::string& path) {
   for (std::size_t i = 0; i < kKeys; ++i) db["few"].as_dict().set(key_of(i), 0);
   // Enough to be kept as entries.
   for (int i = 0; i < 600; ++i) db["many"].as_dict().set(key_of(static_cast<std::size_t>(i)), 0);
+  db["bulk"] = Data::dict();
   db["group"] = Data::dict();
   for (std::size_t i = 0; i < kGroup; ++i) db["group"].as_dict().set(key_of(i), {{"n", 0}});
   db.close();
@@ -99,6 +100,13 @@ class Coherence : public testing::Test {
         if (random.one_in(4)) {
           const std::int64_t next = db["group"][key_of(0)]["n"].get<std::int64_t>() + 1;
           for (std::size_t at = 0; at < kGroup; ++at) db["group"][key_of(at)]["n"] = next;
+        }
+        // More than is told, or remembered, record by record.
+        if (random.one_in(60)) {
+          const Dict bulk = db["bulk"].as_dict();
+          for (int at = 0; at < (random.one_in(4) ? 5000 : 100); ++at) {
+            bulk.set(key_of(static_cast<std::size_t>(at)), value);
+          }
         }
         if (random.one_in(50)) db["other " + std::to_string(random.below(20))] = {{"n", value}};
       });

@@ -272,23 +272,26 @@ TEST_F(ChangeRingTest, AHalfMadeFileIsFinished) {
 }
 
 TEST_F(ChangeRingTest, AnotherLayoutIsReplacedOnceNobodyUsesIt) {
-  auto user = open();
-  const std::uint64_t layout = word(8);
-  EXPECT_EQ(layout & 0xffffffffU, 1U);
-  EXPECT_EQ(layout >> 32, ChangeRing::kEntries);
-  publish(*user, 0);
-  set_word(8, layout + 1);
-  EXPECT_EQ(open(), nullptr);
-  EXPECT_TRUE(std::filesystem::exists(path_));
-  // What a crash of its user leaves behind.
-  std::filesystem::copy_file(path_, folder_ / "left");
-  user.reset();
-  std::filesystem::rename(folder_ / "left", path_);
-  EXPECT_EQ(open(true), nullptr);
-  const auto ring = open();
-  ASSERT_NE(ring, nullptr);
-  EXPECT_EQ(word(8), layout);
-  EXPECT_EQ(word(kHead), 0U);
+  for (const std::uint64_t by :
+       {std::uint64_t{1}, UINT64_MAX}) {  // a newer one, and that before there were scopes
+    auto user = open();
+    const std::uint64_t layout = word(8);
+    EXPECT_EQ(layout & 0xffffffffU, 2U);
+    EXPECT_EQ(layout >> 32, ChangeRing::kEntries);
+    publish(*user, 0);
+    set_word(8, layout + by);
+    EXPECT_EQ(open(), nullptr);
+    EXPECT_TRUE(std::filesystem::exists(path_));
+    // What a crash of its user leaves behind.
+    std::filesystem::copy_file(path_, folder_ / "left");
+    user.reset();
+    std::filesystem::rename(folder_ / "left", path_);
+    EXPECT_EQ(open(true), nullptr);
+    const auto ring = open();
+    ASSERT_NE(ring, nullptr);
+    EXPECT_EQ(word(8), layout);
+    EXPECT_EQ(word(kHead), 0U);
+  }
 }
 
 TEST_F(ChangeRingTest, WhatACrashLeavesIsUsedAgain) {

@@ -33,22 +33,11 @@ class CacheFeed : public CacheRules {
   }
 
   /// What another process's cache would do for a commit, the announcement included.
-  void commit_elsewhere_announced(const std::vector<Change>& changes) {
+  void commit_elsewhere_announced(const std::vector<Change>& changes, bool forgotten = false) {
     Cache other(backend, {});
     for (int i = 0; i < 100 && !other.attach(); ++i) {
     }
-    ASSERT_TRUE(other.begin_own());
-    other.prepare_own(&changes);
-    for (const Change& change : changes) {
-      if (change.record) {
-        backend.records[change.key] = *change.record;
-      } else {
-        backend.records.erase(change.key);
-      }
-    }
-    backend.move_mark();
-    const Mark after = store::read_mark(backend.words);
-    other.end_own(&changes, &after);
+    commit_through(other, changes, forgotten);
   }
 
   ListedFeed feed;
@@ -66,9 +55,34 @@ TEST_F(CacheFeed, OnlyWhatOthersChangedIsDropped) {
   EXPECT_EQ(cache.stats().drops, 1U);  // of nothing, at the beginning
 }
 
+/// Of a few records in each of several spaces and containers.
+Key any_key(Random& random) {
+  const auto one = static_cast<std::int64_t>(random.below(6));
+  const auto container = static_cast<std::int64_t>(50 + random.below(3));
+  switch (random.below(6)) {
+    case 0:
+      return {.space = Space::kEntry, .a = container, .b = one};
+    case 1:
+      return {.space = Space::kSlot, .a = container, .b = one};
+    case 2:
+      return {.space = Space::kPage, .a = 100 * container + one};
+    case 3:
+      return {.space = Space::kEdge, .a = one, .b = container};
+    case 4:
+      return {.space = Space::kMap, .name = std::to_string(one)};
+    default:
+      return key(one);
+  }
+}
+
+Record any_record(const Key& where, int step) {
+  Record made = record(std::to_string(step));
+  if (where.space == Space::kPage) made.integers[0] = where.a / 100;
+  return made;
+}
+
 TEST_F(CacheFeed, ReadsAmidCommitsOfAllKindsAreNeverServedOld) {
   Random random;
-  constexpr std::size_t kKeys = 40;
   struct Reading {
     Key where;
     Cache::Before before;
@@ -76,47 +90,69 @@ TEST_F(CacheFeed, ReadsAmidCommitsOfAllKindsAreNeverServedOld) {
   };
   std::vector<Reading> readings;
   int kept = 0;
-  for (int step = 0; step < 50'000; ++step) {
-    const Key where = key(static_cast<std::int64_t>(random.below(kKeys)));
+  const auto begin_reading = [&] {
+    const Key where = any_key(random);
+    const Cache::Before before = cache.before();
+    readings.push_back({where, before, backend.load(where)});
+  };
+  const auto end_reading = [&] {
+    if (readings.empty()) return;
+    std::swap(readings[random.below(readings.size())], readings.back());
+    const Reading& last = readings.back();
+    const bool known = cache.find(last.where).has_value();
+    cache.fill(last.before, last.where, last.found);
+    if (!known && cache.find(last.where)) ++kept;
+    readings.pop_back();
+  };
+  const auto change = [&](const Key& where, int step) {
+    return Change{where, random.one_in(4) ? std::nullopt : std::optional(any_record(where, step))};
+  };
+  for (int step = 0; step < 100'000; ++step) {
     switch (random.below(8)) {
       case 0:
-      case 1: {
-        const Cache::Before before = cache.before();
+      case 1:
+        begin_reading();
         if (random.one_in(3)) commit({{key(1), record(std::to_string(step))}});
-        readings.push_back({where, before, backend.load(where)});
         break;
-      }
       case 2:
       case 3:
       case 4:
-        if (!readings.empty()) {
-          std::swap(readings[random.below(readings.size())], readings.back());
-          const Reading& last = readings.back();
-          const bool known = cache.find(last.where).has_value();
-          cache.fill(last.before, last.where, last.found);
-          if (!known && cache.find(last.where)) ++kept;
-          readings.pop_back();
-        }
+        end_reading();
         break;
       case 5: {
-        std::vector<Change> changes{{where, record(std::to_string(step))}};
-        if (random.one_in(4)) changes.front().record.reset();
-        if (random.one_in(50)) {  // more than is taken into the table, or remembered
+        const Key where = any_key(random);
+        std::vector<Change> changes{change(where, step)};
+        for (std::size_t more = random.below(4); more > 0; --more) {
+          const Key other = any_key(random);
+          if (other != where) changes = {changes.front(), change(other, step)};
+        }
+        if (random.one_in(20)) {  // more than is taken into the table, told, or remembered
+          const Key shape = any_key(random);
           for (int i = 0; i < (random.one_in(2) ? 40 : 1500); ++i) {
-            changes.push_back({key(1000 + i), record("")});
+            Key extra = shape;
+            extra.name.empty() ? extra.a += 10'000 + i : extra.a = 0;
+            if (random.one_in(2) && !schema(extra.space).b.empty()) extra.a = shape.a;
+            extra.b += 10'000 + i;
+            if (!extra.name.empty()) extra.name += std::to_string(i);
+            changes.push_back({extra, any_record(extra, step)});
           }
         }
+        const bool forgotten = random.one_in(3);
         if (random.one_in(3)) {
-          commit_elsewhere_announced(changes);
+          commit_elsewhere_announced(changes, forgotten);
         } else {
-          commit(changes);
+          commit(changes, forgotten, [&] {
+            if (random.one_in(2)) begin_reading();
+            if (random.one_in(2)) end_reading();
+          });
         }
         break;
       }
       case 6:
-        if (random.one_in(30)) backend.commit_elsewhere(where, std::to_string(step));
+        if (random.one_in(100)) backend.commit_elsewhere(key(2), std::to_string(step));
         break;
       default: {
+        const Key where = any_key(random);
         const auto known = cache.find(where);
         if (!known) break;
         const auto there = backend.records.find(where);
@@ -211,11 +247,12 @@ TEST_F(CacheFeed, AStrangersCommitDropsEverything) {
 }
 
 TEST_F(CacheFeed, KnownAbsenceIsDroppedToo) {
-  EXPECT_EQ(read(key(9)), std::nullopt);
-  commit_elsewhere_announced({{key(9), record("made")}});
-  EXPECT_EQ(read(key(9)), "made");
-  commit_elsewhere_announced({{key(9), std::nullopt}});
-  EXPECT_EQ(read(key(9)), std::nullopt);
+  const Key entry{.space = Space::kEntry, .a = 9, .b = 1};
+  EXPECT_EQ(read(entry), std::nullopt);
+  commit_elsewhere_announced({{entry, record("made")}});
+  EXPECT_EQ(read(entry), "made");
+  commit_elsewhere_announced({{entry, std::nullopt}});
+  EXPECT_EQ(read(entry), std::nullopt);
 }
 
 TEST_F(CacheFeed, AViewIsNotOfTwoStates) {
@@ -251,14 +288,126 @@ TEST_F(CacheFeed, WhatIsDoomedElsewhereIsNoticed) {
   EXPECT_FALSE(cache.find_node(key(1)).has_value());  // until a read has told that nothing is
 }
 
-TEST_F(CacheFeed, ALargeCommitIsEverything) {
+/// Of large commits: what they did not change stays where it was.
+class LargeCommits : public CacheFeed {
+ protected:
+  static Key entry(std::int64_t container, std::int64_t at) {
+    return {.space = Space::kEntry, .a = container, .b = at};
+  }
+  void commit_either_way(const std::vector<Change>& changes, bool elsewhere, bool forgotten) {
+    for (const Key& where : {entry(5, 1), entry(6, 1), key(1)}) {
+      commit({{where, record("old")}});
+      EXPECT_EQ(read(where), "old");
+    }
+    before_ = backend.loads;
+    if (elsewhere) {
+      commit_elsewhere_announced(changes, forgotten);
+    } else {
+      commit(changes, forgotten);
+    }
+  }
+  void was_kept(const Key& where) {
+    EXPECT_EQ(read(where), "old");
+    EXPECT_EQ(backend.loads, before_);
+  }
+  void for_each_way(const std::vector<Change>& changes, const std::function<void()>& look) {
+    for (const bool elsewhere : {false, true}) {
+      for (const bool forgotten : {false, true}) {
+        SCOPED_TRACE(testing::Message() << elsewhere << forgotten);
+        commit_either_way(changes, elsewhere, forgotten);
+        look();
+      }
+    }
+    EXPECT_EQ(cache.stats().drops, 1U);  // of nothing, at the beginning
+  }
+
+ private:
+  int before_ = 0;
+};
+
+TEST_F(LargeCommits, OfOneContainerConcernNoOther) {
   std::vector<Change> changes;
-  for (int i = 0; i < 40; ++i) changes.push_back({key(100 + i), record("x")});
-  commit_elsewhere_announced(changes);
+  for (int i = 0; i < 1000; ++i) changes.push_back({entry(5, i), record("new")});
+  for_each_way(changes, [&] {
+    was_kept(key(1));
+    was_kept(entry(6, 1));
+    EXPECT_EQ(read(entry(5, 1)), "new");
+  });
+}
+
+TEST_F(LargeCommits, OfManyContainersConcernNoNode) {
+  std::vector<Change> changes;
+  for (int i = 0; i < 1000; ++i) changes.push_back({entry(1000 + i, 1), record("new")});
+  changes.push_back({entry(5, 1), record("new")});
+  for_each_way(changes, [&] {
+    was_kept(key(1));
+    EXPECT_EQ(read(entry(5, 1)), "new");
+  });
+}
+
+TEST_F(LargeCommits, OfNewNodesConcernNobody) {
+  constexpr std::uint64_t kFirst = 10'000;
+  store::Touched touched;
+  for (std::int64_t id = kFirst; id < 20'000; ++id) {
+    touched.add(key(id), nullptr, kFirst);
+    touched.add({.space = Space::kEdge, .a = 1, .b = id}, nullptr, kFirst);
+  }
+  EXPECT_EQ(touched.spaces(), 0U);
+  touched.add({.space = Space::kEdge, .a = 1, .b = 2}, nullptr, kFirst);
+  EXPECT_EQ(touched.told(32).hashes.size(), 1U);
+}
+
+TEST_F(LargeCommits, MoreThanIsRememberedAreToldByTheirScopes) {
+  store::Touched touched;
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(store::Touched::kSingly) + 10; ++i) {
+    touched.add(entry(5, i), nullptr);
+  }
+  touched.add(key(1), nullptr);
+  EXPECT_EQ(touched.singles(), nullptr);
+  const store::Told told = touched.told(32);
+  EXPECT_EQ(told.hashes, std::vector<std::uint64_t>{store::container_hash(5)});
+  EXPECT_EQ(told.scopes, 1U);
+  EXPECT_EQ(told.spaces, store::bit(Space::kNode));
+}
+
+TEST_F(LargeCommits, WhatFewRecordsWereChangedOfIsToldSingly) {
+  store::Touched touched;
+  for (int i = 0; i < 1000; ++i) touched.add(entry(5, i), nullptr);
+  touched.add(entry(6, 1), nullptr);
+  touched.add(key(1), nullptr);
+  const store::Told told = touched.told(32);
+  EXPECT_EQ(told.scopes, 1U);
+  EXPECT_EQ(told.spaces, 0U);
+  EXPECT_EQ(told.hashes.back(), store::container_hash(5));
+  EXPECT_EQ(std::ranges::count(told.hashes, store::record_hash(entry(6, 1))), 1);
+  EXPECT_EQ(std::ranges::count(told.hashes, store::record_hash(key(1))), 1);
+  const std::uint64_t flags = told.flags();
+  EXPECT_EQ(store::Told::scopes_of(flags), 1U);
+  EXPECT_FALSE(store::Told::doomed_of(flags));
+}
+
+TEST_F(LargeCommits, WhatAnUntoldCommitChangedIsEverything) {
+  ASSERT_TRUE(cache.begin_own());
+  cache.prepare_own(nullptr);
+  backend.records[key(1)] = record("new");
+  backend.move_mark();
+  const Mark after = store::read_mark(backend.words);
+  cache.end_own(nullptr, &after);
+  EXPECT_EQ(read(key(1)), "new");
+  EXPECT_GT(feed.entries.back().hashes.size(), store::ChangeFeed::kMost);
+}
+
+TEST_F(LargeCommits, ARollbackLetsBeKeptAgain) {
+  store::Touched touched;
+  touched.add(key(1), nullptr);
+  ASSERT_TRUE(cache.begin_own());
+  cache.prepare_own(nullptr, &touched);
+  EXPECT_EQ(read(key(1)), "old");
+  cache.end_own(nullptr, nullptr);
+  EXPECT_EQ(read(key(1)), "old");
   const int loads = backend.loads;
   EXPECT_EQ(read(key(1)), "old");
-  EXPECT_EQ(backend.loads, loads + 1);
-  EXPECT_EQ(cache.stats().follows, 0U);
+  EXPECT_EQ(backend.loads, loads);
 }
 
 TEST_F(CacheFeed, ARollbackIsNotAnnounced) {

@@ -27,12 +27,23 @@ TEST_F(CacheRules, WhatWasReadIsServedFromMemory) {
 }
 
 TEST_F(CacheRules, ThatThereIsNothingIsKnownToo) {
-  EXPECT_EQ(read(key(1)), std::nullopt);
+  const Key entry{.space = Space::kEntry, .a = 1, .b = 2};
+  EXPECT_EQ(read(entry), std::nullopt);
   const int loads = backend.loads;
-  EXPECT_EQ(read(key(1)), std::nullopt);
+  EXPECT_EQ(read(entry), std::nullopt);
   EXPECT_EQ(backend.loads, loads);
-  backend.commit_elsewhere(key(1), "one");
-  EXPECT_EQ(read(key(1)), "one");
+  backend.commit_elsewhere(entry, "one");
+  EXPECT_EQ(read(entry), "one");
+}
+
+TEST_F(CacheRules, ButNotOfWhatHasAnId) {
+  // Whoever makes one tells nobody of it.
+  EXPECT_EQ(read(key(1)), std::nullopt);
+  EXPECT_FALSE(cache.find(key(1)));
+  backend.records[key(2)] = record("gone");
+  EXPECT_EQ(read(key(2)), "gone");
+  commit({{key(2), std::nullopt}});
+  EXPECT_FALSE(cache.find(key(2)));
 }
 
 TEST_F(CacheRules, ACommitOfAnotherProcessDropsEverything) {
@@ -98,14 +109,15 @@ TEST_F(CacheRules, WhatIsNewerThanTheTableDoesNotGetIn) {
 }
 
 TEST_F(CacheRules, AnOwnCommitIsPublished) {
+  const Key gone{.space = Space::kEntry, .a = 5, .b = 2};
   backend.records[key(1)] = record("old");
-  backend.records[key(2)] = record("gone");
+  backend.records[gone] = record("gone");
   read(key(1));
-  read(key(2));
-  commit({{key(1), record("new")}, {key(2), std::nullopt}, {key(3), record("three")}});
+  read(gone);
+  commit({{key(1), record("new")}, {gone, std::nullopt}, {key(3), record("three")}});
   const int loads = backend.loads;
   EXPECT_EQ(read(key(1)), "new");
-  EXPECT_EQ(read(key(2)), std::nullopt);
+  EXPECT_EQ(read(gone), std::nullopt);
   EXPECT_EQ(read(key(3)), "three");
   EXPECT_EQ(backend.loads, loads);
 }

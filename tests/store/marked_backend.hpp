@@ -5,6 +5,7 @@
 // the test may leave something out of.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -132,7 +133,7 @@ class MarkedBackend final : public Backend {
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] const std::string& identity() const override { return name_; }
   [[nodiscard]] std::uint64_t store_constant() const override { return 1; }
-  void maintain() override {}
+  std::string maintain() override { return {}; }
   std::vector<std::string> check() override { return {}; }
   [[nodiscard]] std::uint64_t size_on_disk() const override { return 0; }
 
@@ -159,10 +160,20 @@ class CacheRules : public testing::Test {
     return found ? std::optional(found->body) : std::nullopt;
   }
 
-  /// A commit of this process, up to just before its write lock is released.
-  void commit(const std::vector<Change>& changes) {
-    ASSERT_TRUE(cache.begin_own());
-    cache.prepare_own(&changes);
+  /// A commit of this process, up to just before its write lock is released. `forgotten`: there
+  /// were too many changes to be kept. `amid` is called just before it can be seen.
+  void commit(const std::vector<Change>& changes, bool forgotten = false,
+              const std::function<void()>& amid = {}) {
+    commit_through(cache, changes, forgotten, amid);
+  }
+  void commit_through(Cache& own, const std::vector<Change>& changes, bool forgotten = false,
+                      const std::function<void()>& amid = {}) {
+    ASSERT_TRUE(own.begin_own());
+    store::Touched touched;
+    for (const auto& [where, now] : changes) touched.add(where, now ? &*now : nullptr);
+    const std::vector<Change>* told = forgotten ? nullptr : &changes;
+    own.prepare_own(told, &touched);
+    if (amid) amid();
     for (const Change& change : changes) {
       if (change.record) {
         backend.records[change.key] = *change.record;
@@ -172,7 +183,7 @@ class CacheRules : public testing::Test {
     }
     backend.move_mark();
     const Mark after = store::read_mark(backend.words);
-    cache.end_own(&changes, &after);
+    own.end_own(told, &after, &touched);
   }
 
   MarkedBackend backend;
