@@ -121,6 +121,12 @@ std::size_t size(const NodeRecord& node) {
   return header.in_pages + jsonb::count(header.tail);
 }
 
+Parts parts(const NodeRecord& node) {
+  const Header header = read_header(node);
+  if (!node.large()) return {{}, header.tail};
+  return {tree_of(node, header), header.tail};
+}
+
 std::vector<std::string> items(View& view, const NodeRecord& node, std::size_t start,
                                std::size_t count) {
   const Header header = read_header(node);

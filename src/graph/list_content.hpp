@@ -18,11 +18,20 @@
 #include <vector>
 
 #include "base/function_ref.hpp"
+#include "graph/list_tree.hpp"
 #include "graph/node.hpp"
 
 namespace graven::graph::list_content {
 
 std::size_t size(const NodeRecord& node);
+
+/// What a list consists of: the pages' tree, empty where it is small, and behind that the items of
+/// an array, which is a part of the node's body.
+struct Parts {
+  list_tree::Tree tree;
+  jsonb::Element tail;
+};
+Parts parts(const NodeRecord& node);
 
 /// Items [start, start + count), cut at the end.
 std::vector<std::string> items(store::View& view, const NodeRecord& node, std::size_t start,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Watches: after each commit that may concern it, the place is looked at anew and compared with
-// how it was. Handles are remembered by uid, or they would keep what others unlink.
+// how it was, a container by those of its records that were changed (watched.hpp). Handles are
+// remembered by uid, or they would keep what others unlink.
 #include <graven/watch.hpp>
 
 #include <fmt/format.h>
 
 #include <deque>
-#include <map>
 #include <utility>
 #include <vector>
 
@@ -18,6 +18,7 @@
 #include "base/interrupt.hpp"
 #include "graph/heap.hpp"
 #include "graph/scope.hpp"
+#include "graph/watched.hpp"
 #include "store/follower.hpp"
 
 namespace graven::graph {
@@ -53,14 +54,10 @@ Print print_of(const Value& value) {
   return {value.variant().index(), bytes.size(), base::hash(bytes, 0)};
 }
 
-/// How a place was when it was looked at.
+/// A place when it was looked at.
 struct Look {
-  std::optional<Value> value;
-  std::optional<Print> print;
-  std::vector<std::string> keys;           // of a dict
-  std::map<std::string, Value> values;     // likewise
-  std::map<std::string, Print> entries;    // likewise
-  std::vector<Print> items;                // of a list
+  std::optional<Value> value{};
+  std::optional<Print> print{};
   std::vector<std::uint64_t> interests{};  // what would change it
 };
 
@@ -92,20 +89,15 @@ Look look_at(const Database& db, const Path& path) {
     if (!look.value) return look;
   }
   look.print = print_of(*look.value);
-  if (look.value->is<Dict>()) {
-    const Dict dict = look.value->as_dict();
-    add_interest(look, dict);
-    for (const auto& [key, value] : dict) {
-      look.keys.push_back(key);
-      look.values.emplace(key, value);
-      look.entries.emplace(key, print_of(value));
-    }
-  } else if (look.value->is<List>()) {
-    const List list = look.value->as_list();
-    add_interest(look, list);
-    for (const Value& value : list) look.items.push_back(print_of(value));
-  }
+  if (look.value->is<Dict>()) add_interest(look, look.value->as_dict());
+  if (look.value->is<List>()) add_interest(look, look.value->as_list());
   return look;
+}
+
+/// The dict or list that a value is.
+std::shared_ptr<const Pin> container_of(const Value& value) {
+  if (value.is<Dict>()) return value.as_dict().pin();
+  return value.is<List>() ? value.as_list().pin() : nullptr;
 }
 
 }  // namespace
@@ -120,8 +112,7 @@ class WatchState {
     if (db_.in_transaction()) {
       throw UsageError("a watch inside a transaction: make it before or after");
     }
-    last_ = look();
-    forget_handles();
+    look_again(nullptr);
   }
 
   std::optional<Change> next(std::chrono::milliseconds timeout) {
@@ -134,8 +125,8 @@ class WatchState {
     while (changes_.empty()) {
       constexpr auto kSlice = std::chrono::milliseconds(100);  // to notice close()
       const auto slice = std::min(until, std::chrono::steady_clock::now() + kSlice);
-      if (follower_.wait(last_.interests, slice)) {
-        compare(look());
+      if (const auto changed = follower_.wait(last_.interests, slice)) {
+        look_again(&*changed);
       } else if (stopped_.load() || std::chrono::steady_clock::now() >= until) {
         return std::nullopt;
       }
@@ -154,11 +145,12 @@ class WatchState {
   }
 
  private:
-  /// As it is now. What is unlinked while we are on the way to it is looked at again.
-  Look look() const {
+  /// Looks, and remembers how it is now; reports what is otherwise, but the first time. What is
+  /// unlinked while we are on the way to it is looked at again.
+  void look_again(const store::Changed* changed) {
     for (int attempt = 0;; ++attempt) {
       try {
-        return look_at(db_, path_);
+        return compare(look_at(db_, path_), changed);
       } catch (const CollectedError&) {
         constexpr int kAttempts = 20;
         if (attempt == kAttempts) throw;
@@ -166,40 +158,37 @@ class WatchState {
     }
   }
 
-  void compare(Look now) {
+  void compare(Look now, const store::Changed* changed) {
     const auto report = [this](std::string path, std::optional<Value> value) {
       changes_.push_back({std::move(path), std::move(value)});
     };
-    if (now.print != last_.print) {
-      report(format(path_), now.value);
-    } else if (now.items != last_.items) {
-      report(format(path_), now.value);
-    } else {
-      Path path = path_;
-      path.emplace_back();
-      for (const std::string& key : now.keys) {
-        const auto was = last_.entries.find(key);
-        if (was != last_.entries.end() && was->second == now.entries.at(key)) continue;
-        path.back() = key;
-        report(format(path), now.values.at(key));
-      }
-      for (const auto& [key, print] : last_.entries) {
-        if (now.entries.contains(key)) continue;
-        path.back() = key;
-        report(format(path), std::nullopt);
+    const auto container = now.value ? container_of(*now.value) : nullptr;
+    const bool same = looked_ && now.print == last_.print;
+    Watched::Found found;
+    if (container != nullptr) {
+      if (!same) {
+        Watched fresh;
+        static_cast<void>(fresh.look(*container, nullptr));
+        content_ = std::move(fresh);
+      } else {
+        found = content_.look(*container, changed);
       }
     }
+    if (!same && looked_) report(format(path_), now.value);
+    if (found.list) report(format(path_), now.value);
+    Path path = path_;
+    path.emplace_back();
+    for (auto& [key, value] : found.entries) {
+      path.back() = key;
+      report(format(path), std::move(value));
+    }
+    now.value.reset();  // or it would keep what others unlink
     last_ = std::move(now);
-    forget_handles();
+    looked_ = true;
   }
 
   static std::string format(const Path& path) {
     return path.empty() ? std::string() : format_path(path);
-  }
-  void forget_handles() {
-    last_.value.reset();
-    last_.values.clear();
-    last_.keys.clear();
   }
 
   const Database db_;
@@ -207,6 +196,8 @@ class WatchState {
   const std::shared_ptr<Heap> heap_;
   store::Follower follower_;  // before the first look
   Look last_;
+  bool looked_ = false;
+  Watched content_;  // of the dict or list that is there
   std::deque<Change> changes_;
   std::atomic<bool> stopped_{false};
 };
