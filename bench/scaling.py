@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cliffs
 import graven
 from cases import remove_store
 
@@ -256,4 +257,7 @@ def run(folder: Path, only: str) -> list[dict[str, Any]]:
     ):
         if only in f"collect {name}":
             rows.append(collect_structure(folder, name, build))
+    for row in cliffs.run(folder, only):
+        rows.append(row)
+        report(row)
     return rows

@@ -235,6 +235,7 @@ class LargeDicts {
   void inspect_dict(std::uint32_t node) {
     read_entries(node);
     read_slots(node);
+    if (all_.nodes[node].anchor == kNobody && all_.nodes[node].links == kCondemned) return;
     compare_header(node);
     std::sort(wanted_.begin(), wanted_.end());
     std::sort(found_.begin(), found_.end());

@@ -7,9 +7,12 @@
 #include <algorithm>
 #include <chrono>
 #include <random>
+#include <span>
 #include <thread>
 #include <unordered_set>
 #include <utility>
+
+#include <graven/error.hpp>
 
 #include "base/interrupt.hpp"
 #include "graph/links.hpp"
@@ -32,6 +35,32 @@ constexpr auto kSoon = std::chrono::milliseconds(300);
 constexpr auto kLaneWait = std::chrono::milliseconds(500);  // in the background
 constexpr int kMostInVain = 10;
 constexpr auto kPatience = std::chrono::milliseconds(60'000);
+
+/// A view whose reads end by an exception once the store is to be stopped: a trace may be long.
+class UntilStopped final : public View {
+ public:
+  explicit UntilStopped(store::Store& store) : store_(store), below_(store.backend().view()) {}
+  std::optional<store::Record> load(const store::Key& key) override {
+    look();
+    return below_->load(key);
+  }
+  void load_many(std::span<const store::Key> keys,
+                 const std::function<void(std::size_t, store::Record*)>& each) override {
+    look();
+    below_->load_many(keys, each);
+  }
+  std::vector<Row> scan(const Range& range, std::size_t limit) override {
+    look();
+    return below_->scan(range, limit);
+  }
+
+ private:
+  void look() const {
+    if (store_.stopping()) throw ClosedError("the store is being closed");
+  }
+  store::Store& store_;
+  std::unique_ptr<View> below_;
+};
 
 std::int64_t new_owner() {
   std::random_device device;
@@ -266,11 +295,12 @@ std::uint64_t Heap::reclaim_pass(std::uint64_t most, std::chrono::milliseconds p
                                  std::vector<NodeId>& tops) {
   std::optional<Reclaiming> pass;
   {
-    const std::unique_ptr<View> view = backend().view();
-    pass.emplace(*view, [&](NodeId id) { return pinned(id); });
+    UntilStopped view(store_);
+    pass.emplace(view, [&](NodeId id) { return pinned(id); });
     tops = pass->tops();
   }
   const auto slice = [&](base::FunctionRef<void(Work&)> body) {
+    if (store_.stopping()) throw ClosedError("the store is being closed");
     store_.write_apart(body, Clock::now() + patience);
     base::check_interrupt();
     std::this_thread::sleep_for(std::chrono::microseconds(300));  // let another process in
@@ -279,6 +309,10 @@ std::uint64_t Heap::reclaim_pass(std::uint64_t most, std::chrono::milliseconds p
     slice([&](Work& work) { pass->rescue(work, [&] { return owner(); }); });
   }
   while (pass->to_condemn()) slice([&](Work& work) { pass->condemn(work); });
+  if (pass->outdated()) {
+    UntilStopped view(store_);
+    pass->trace_again(view);
+  }
   std::uint64_t total = 0;
   while (pass->to_remove() && total < most) {
     std::uint64_t removed = 0;
@@ -345,13 +379,13 @@ void Heap::look_for_leftovers(View& view) {
 
 void Heap::close_one(const std::shared_ptr<Pins>& pins) noexcept {
   detach(pins);
-  if (orphan_count_.load() == 0 && !doomed_here_.load()) return;
+  if (orphan_count_.load() == 0) return;
   if (store_.in_transaction())
     return store_.wake(Clock::now() + kSoon);  // it would wait for itself
   const base::Uninterrupted to_the_end;
   try {
+    // What is much is only doomed by this: the housekeeper reclaims it, or whoever opens next.
     store_.write_apart([](Work&) {}, Clock::now() + kLaneWait);
-    if (doomed_here_.load()) reclaim(UINT64_MAX, kLaneWait);
   } catch (const std::exception&) {
     // The store is busy or broken: whoever opens it next sweeps what this process leaves.
   }

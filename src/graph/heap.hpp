@@ -76,7 +76,8 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   /// shows it.
   void look_for_leftovers(store::View& view);
 
-  /// Ends the heap's part of a Database's close(): what its handles held is collected.
+  /// Ends the heap's part of a Database's close(): what its handles held is collected, or, where
+  /// that is much, left to the housekeeper and whoever opens the store next.
   void close_one(const std::shared_ptr<Pins>& pins) noexcept;
 
   // store::CommitHook

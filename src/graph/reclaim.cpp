@@ -4,6 +4,8 @@
 #include "graph/reclaim.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <unordered_set>
 #include <utility>
 
 #include "graph/dict_content.hpp"
@@ -20,7 +22,17 @@ using store::View;
 using store::Work;
 
 constexpr std::size_t kSliceNodes = 4'000;
-constexpr std::size_t kSliceElements = 20'000;
+constexpr std::size_t kSliceRecords = 16'000;
+constexpr std::size_t kElements = 256;
+
+/// Those of the tops that are garbage, in the order of the latter.
+std::vector<NodeId> garbage_among(const Trace& traced, const std::vector<NodeId>& tops) {
+  const std::unordered_set<NodeId> wanted(tops.begin(), tops.end());
+  std::vector<NodeId> found;
+  std::copy_if(traced.garbage.begin(), traced.garbage.end(), std::back_inserter(found),
+               [&](NodeId id) { return wanted.contains(id); });
+  return found;
+}
 
 }  // namespace
 
@@ -47,25 +59,68 @@ bool drain(Work& work, NodeRecord& node, std::size_t limit,
                                         : list_content::drain(work, node, limit, each);
 }
 
+namespace {
+
+/// Takes back what an element of a node that goes stood for: who else it links to is counted no
+/// more. (What hung on the node is gone.)
+void forget(Work& work, NodeId node, const jsonb::Element& element) {
+  if (const std::optional<Link> child = link_of(element)) {
+    work.erase(edge_key(child->id, node));
+  } else if (const std::optional<std::int64_t> blob = blob_of(element)) {
+    work.erase({.space = Space::kBlob, .a = *blob});
+  }
+}
+
+}  // namespace
+
 Reclaiming::Reclaiming(View& view, base::FunctionRef<bool(NodeId)> pinned) {
   const store::Record clock = view.load(store::clock_key()).value_or(store::Record{});
   seen_ = static_cast<std::uint64_t>(clock.integers[0]);
   last_ = clock.version;
-  tops_ = doomed_in(view);
-  traced_ = trace(view, tops_, false, pinned, SIZE_MAX);
-  left_.insert(traced_.garbage.begin(), traced_.garbage.end());
-  std::erase_if(tops_, [&](NodeId id) { return !left_.contains(id); });
+  std::vector<NodeId> doomed = doomed_in(view);
+  // Rows that list what is not there, or hangs on something, are only forgotten.
+  const auto strays = std::stable_partition(doomed.begin(), doomed.end(), [&](NodeId id) {
+    const std::optional<NodeRecord> node = find_node(view, id);
+    return node && node->adrift();
+  });
+  const std::vector<NodeId> rest(strays, doomed.end());
+  doomed.erase(strays, doomed.end());
+  traced_ = trace(view, doomed, false, pinned, SIZE_MAX);
+  tops_ = garbage_among(traced_, doomed);
+  tops_.insert(tops_.end(), rest.begin(), rest.end());
 }
 
-/// What every slice begins with.
-void Reclaiming::enter(Work& work) {
+void Reclaiming::trace_again(View& view) {
+  disturbed_ = false;
+  std::erase_if(tops_, [&](NodeId id) {
+    const std::optional<NodeRecord> node = find_node(view, id);
+    return !node || !node->condemned();
+  });
+  const bool others = tops_.size() != doomed_in(view).size();
+  traced_ = trace(
+      view, tops_, others, [](NodeId) { return false; }, SIZE_MAX);
+  // What lives after all another pass has to rescue first.
+  if (!traced_.complete || !traced_.rescued.empty()) traced_ = {};
+  rescued_ = 0;
+}
+
+/// What every slice begins with: whether somebody else has committed since the last one.
+bool Reclaiming::others_came(Work& work) {
   const std::optional<store::Record> clock = work.load(store::clock_key());
-  if (!clock || clock->version != last_ || well_held_) {
+  const bool others = !clock || clock->version != last_;
+  last_ = work.commit_id();
+  commits_.insert(last_);
+  return others;
+}
+
+/// And every one before all is condemned.
+void Reclaiming::enter(Work& work) {
+  const bool others = others_came(work);
+  disturbed_ = disturbed_ || others;
+  if (others || well_held_) {
     well_.clear();
     well_held_ = false;
   }
-  last_ = work.commit_id();
-  commits_.insert(last_);
 }
 
 // --- Rescue
@@ -145,66 +200,92 @@ void Reclaiming::condemn(Work& work) {
 // --- Remove
 
 std::uint64_t Reclaiming::remove(Work& work, std::uint64_t most) {
-  enter(work);
-  const std::size_t end =
-      std::min({removed_ + kSliceNodes, traced_.garbage.size(),
-                removed_ + static_cast<std::size_t>(std::min<std::uint64_t>(most, kSliceNodes))});
-  const std::unordered_set<NodeId> now(
-      traced_.garbage.begin() + static_cast<std::ptrdiff_t>(removed_),
-      traced_.garbage.begin() + static_cast<std::ptrdiff_t>(end));
-  std::unordered_set<NodeId> gone;
-  std::vector<NodeId> cut_off;                      // hung on what goes now, and go later
-  std::vector<std::pair<NodeId, NodeId>> together;  // (child, parent): both to go now
-  std::size_t elements = 0;
-  for (; removed_ < end && elements < kSliceElements; ++removed_) {
-    const NodeId id = traced_.garbage[removed_];
-    std::optional<NodeRecord> node = find_node(work, id);
-    if (!node) continue;
-    const bool still = node->adrift() ? untouched(*node) : gone.contains(node->anchor);
-    if (!still) continue;  // rescued meanwhile, or hangs on something that was
-    const bool listed = node->adrift();
-    const auto forget = [&](std::string_view element) {
-      ++elements;
-      const std::optional<Link> child = link_of(jsonb::parse(element));
-      if (!child) {
-        release(work, id, element);
-      } else if (now.contains(child->id)) {
-        together.emplace_back(child->id, id);
-      } else if (find_node(work, child->id)) {
-        unlink(work, child->id, id);
-        if (left_.contains(child->id)) cut_off.push_back(child->id);
-      }
-    };
-    if (node->large()) {
-      if (!drain(work, *node, kSliceElements, forget)) break;
-    } else {
-      each_element(work, *node, [&](jsonb::Element element) {
-        if (element.type == jsonb::Type::kObject) forget(element.whole);
-        return true;
-      });
+  if (outdated()) trace_again(work);
+  std::uint64_t nodes = 0;
+  std::vector<store::Change> bare;
+  const auto next = [&] { return traced_.garbage.size() - removed_ - 1; };
+  // Another process may be at the same piece: then the next node has gone first.
+  const bool others = others_came(work) && to_remove() && !find_node(work, traced_.garbage[next()]);
+  for (std::size_t records = 0; to_remove() && nodes < most && records < kSliceRecords;) {
+    const NodeId id = traced_.garbage[next()];
+    const Footprint footprint = traced_.footprints[next()];
+    if (footprint != Footprint::kRecord) {
+      if (!take_apart(work, id, footprint, records, nodes)) break;
+    } else if (++records; !others || find_node(work, id)) {
+      bare.push_back({node_key(id), std::nullopt});
+      ++nodes;
     }
-    erase_edges(work, id);
-    if (listed) work.erase(orphan_key(kNobody, id));
-    work.erase(node_key(id));
-    work.suspects().erase(id);
-    gone.insert(id);
+    ++removed_;
   }
-  for (const auto& [child, parent] : together) {
-    if (gone.contains(child) || !find_node(work, child)) continue;
-    unlink(work, child, parent);  // the slice ended before it, or it was rescued
-    cut_off.push_back(child);
-  }
-  for (const NodeId id : cut_off) doom_cut_off(work, id);
-  return gone.size();
+  std::sort(bare.begin(), bare.end(), [](const store::Change& one, const store::Change& other) {
+    return one.key.a < other.key.a;
+  });
+  work.write_many(std::move(bare));
+  return nodes;
 }
 
-void Reclaiming::doom_cut_off(Work& work, NodeId id) {
+/// Removes a node, or a part of it, and counts the records and the node; whether it is gone.
+bool Reclaiming::take_apart(Work& work, NodeId id, Footprint footprint, std::size_t& records,
+                            std::uint64_t& nodes) {
+  ++records;
   std::optional<NodeRecord> node = find_node(work, id);
-  if (!node || !node->adrift()) return;
-  work.suspects().erase(id);
-  work.put(orphan_key(kNobody, id), {});
-  node->links = kCondemned;
-  save(work, std::move(*node));
+  if (!node) return true;
+  if (node->large() && !node->condemned()) {
+    // From now on its content is nobody's business.
+    if (!node->adrift()) change_anchor(work, *node, kNobody);
+    node = load_node(work, id);
+    node->links = kCondemned;
+    save(work, *node);
+  }
+  if (node->layout == Layout::kLargeDict) {
+    if (!take_entries(work, *node, footprint, records)) return false;
+  } else if (node->layout == Layout::kLargeList) {
+    const auto forget_item = [&](std::string_view element) {
+      ++records;
+      if (footprint == Footprint::kMore) forget(work, id, jsonb::parse(element));
+    };
+    if (!list_content::drain(work, *node, kSliceRecords, forget_item)) return false;
+  } else if (footprint == Footprint::kMore) {
+    each_element(work, *node, [&](jsonb::Element element) {
+      if (element.type == jsonb::Type::kObject) forget(work, id, element);
+      return true;
+    });
+  }
+  records += work.erase_unseen(Space::kEdge, id, SIZE_MAX);
+  if (node->adrift()) work.erase(orphan_key(kNobody, id));
+  work.erase(node_key(id));
+  ++nodes;
+  return true;
+}
+
+/// The slots and entries of a large dict: false when some are left. Its header, the last entry,
+/// goes with the node.
+bool Reclaiming::take_entries(Work& work, NodeRecord& node, Footprint footprint,
+                              std::size_t& records) {
+  const auto left = [&] { return records < kSliceRecords ? kSliceRecords - records : 0; };
+  if (footprint == Footprint::kMore) {
+    for (std::int64_t from = dict_content::kFirst;;) {
+      const auto batch = dict_content::entries(work, node, from, kElements);
+      for (const auto& entry : batch) {
+        forget(work, node.id, jsonb::parse(entry.element));
+        work.erase({.space = Space::kEntry, .a = node.id, .b = entry.position});
+      }
+      records += batch.size();
+      if (batch.size() < kElements) break;
+      if (left() == 0) return false;
+      from = batch.back().position + 1;
+    }
+  }
+  for (const Space space : {Space::kSlot, Space::kEntry}) {
+    const std::size_t wanted = left();
+    const std::size_t erased = wanted == 0 ? 0 : work.erase_unseen(space, node.id, wanted);
+    records += erased;
+    if (erased == wanted &&
+        work.load({.space = Space::kEntry, .a = node.id, .b = dict_content::kHeaderPosition})) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace graven::graph

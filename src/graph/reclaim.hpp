@@ -8,16 +8,21 @@
 //  2. Condemn: the tops of what is left are marked. From here on no handle, of whatever process,
 //     saves anything that hangs on them: a node that lost a part of what it links to must not
 //     come back.
-//  3. Remove: whole nodes, the top first; what they cut off is doomed and condemned in turn.
+//  3. Remove: whole nodes, what hangs on one before itself, so that every node that is left still
+//     hangs on something condemned; that some of what it links to is gone nobody sees. A large
+//     container is condemned by itself and taken away in parts, its slots first, in the order in
+//     which they lie.
 //
-// Other processes may reclaim the same piece, or rescue a part of it for a handle of theirs
-// before step 2. So each step looks again at each node: it is touched only if nobody else has
-// changed it since the trace. That is all it takes: whoever rescues a node rescues what it links
-// to in the same commit, and whoever links one must first find it alive.
+// Other processes may reclaim the same piece, or rescue a part of it for a handle of theirs before
+// step 2, and what they rescue is told by the records of its tops only. So a rescue and a
+// condemning look again at each node, and if anybody else has committed since the trace there is
+// another one after step 2. From then on nothing changes but that nodes go: whoever links a node
+// must first find it alive.
 //
 // The pass belongs to one thread; its steps run in the lane.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -55,10 +60,14 @@ class Reclaiming {
   // One slice of a step. The steps come one after another, each to its end.
   void rescue(store::Work& work, base::FunctionRef<std::int64_t()> owner);
   void condemn(store::Work& work);
+  /// Whether the trace is to be made anew before remove(), which else does it in the lane.
+  [[nodiscard]] bool outdated() const noexcept { return disturbed_ && !to_condemn(); }
+  void trace_again(store::View& view);
   /// Returns how many nodes went, `most` at most.
   std::uint64_t remove(store::Work& work, std::uint64_t most);
 
  private:
+  bool others_came(store::Work& work);
   void enter(store::Work& work);
   [[nodiscard]] bool untouched(const NodeRecord& node) const {
     return node.version <= seen_ || commits_.contains(node.version);
@@ -67,18 +76,21 @@ class Reclaiming {
                   base::FunctionRef<std::int64_t()> owner);
   static void forget_stray(store::Work& work, NodeId id, const std::optional<NodeRecord>& node);
   bool hangs_well(store::Work& work, NodeId id, NodeId besides);
-  void doom_cut_off(store::Work& work, NodeId id);
+  static bool take_apart(store::Work& work, NodeId id, Footprint footprint, std::size_t& records,
+                         std::uint64_t& nodes);
+  static bool take_entries(store::Work& work, NodeRecord& node, Footprint footprint,
+                           std::size_t& records);
 
   Trace traced_;
   std::vector<NodeId> tops_;         // the doomed among the garbage
-  std::unordered_set<NodeId> left_;  // the garbage
   std::uint64_t seen_ = 0;           // the last commit the trace saw
   std::set<std::uint64_t> commits_;  // of this pass
   std::uint64_t last_ = 0;  // the commit before the slice at hand, unless others came between
+  bool disturbed_ = false;  // others came between, before all was condemned
 
   std::size_t rescued_ = 0;
   std::size_t condemned_ = 0;
-  std::size_t removed_ = 0;
+  std::size_t removed_ = 0;  // from the end: the last garbage first
 
   // Nodes whose chain of anchors is known to end well, while nobody else writes.
   std::unordered_set<NodeId> well_;

@@ -57,6 +57,10 @@ class Tracer {
     NodeId outside = 0;  // a parent that does not hang
     bool rescued = false;
     bool condemned = false;  // what it hangs on is: handles do not count
+    bool large = false;
+    bool links = false;   // it has some
+    bool more = false;    // links to what does not hang on it, blobs
+    bool linked = false;  // by others than its anchor; or it has none
   };
 
   /// Where the chain of anchors from `id` leads. Remembers what it learns.
@@ -136,12 +140,26 @@ class Tracer {
       if (found == nullptr) continue;
       const NodeRecord parent = *found;
       hanging_[at].condemned = hanging_[at].condemned || parent.condemned();
-      each_link(view_, parent, [&](Link link) {
+      hanging_[at].large = parent.large();
+      hanging_[at].linked = !parent.anchored();
+      each_element(view_, parent, [&](jsonb::Element element) {
+        if (element.type != jsonb::Type::kObject) return true;
+        const std::optional<Link> link = link_of(element);
+        if (!link) {
+          if (blob_of(element)) hanging_[at].more = true;
+          return true;
+        }
         if (++looked > limit) return false;
-        if (places_.contains(link.id)) return true;
-        const NodeRecord* child = nodes_.find(link.id);
+        hanging_[at].links = true;
+        if (places_.contains(link->id)) {
+          hanging_[at].more = true;  // an edge, as a rule, of something that goes later
+          return true;
+        }
+        const NodeRecord* child = nodes_.find(link->id);
         if (child != nullptr && child->anchored() && child->anchor == parent.id) {
-          add(link.id, static_cast<std::int32_t>(at));
+          add(link->id, static_cast<std::int32_t>(at));
+        } else {
+          hanging_[at].more = true;
         }
         return true;
       });
@@ -173,9 +191,18 @@ class Tracer {
       if (!node.rescued && !node.condemned && pinned_(node.id)) rescue(at, kHeldHere);
     }
     for (const Hanging& node : hanging_) {
-      if (!node.rescued) result_.garbage.push_back(node.id);
+      if (node.rescued) continue;
+      result_.garbage.push_back(node.id);
+      result_.footprints.push_back(footprint(node));
     }
     return true;
+  }
+
+  [[nodiscard]] Footprint footprint(const Hanging& node) const {
+    // Something it links to may be among what is rescued.
+    const bool more = node.more || (node.links && !result_.rescued.empty());
+    const bool own = node.large || node.linked;
+    return more ? Footprint::kMore : own ? Footprint::kOwn : Footprint::kRecord;
   }
 
   /// Looks through the edges of all that hangs, in runs of neighbouring ids.
@@ -201,6 +228,7 @@ class Tracer {
         const auto place = places_.find(row.key.a);
         if (place == places_.end()) continue;
         Hanging& node = hanging_[static_cast<std::size_t>(place->second)];
+        node.linked = true;
         if (node.outside != 0 || places_.contains(row.key.b)) continue;
         if (others_) {
           std::size_t steps = 0;

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "base/function_ref.hpp"
@@ -27,6 +28,13 @@ namespace graven::graph {
 /// The anchor a rescued node gets when a handle pins it: "the process that asks".
 inline constexpr NodeId kHeldHere = -1;
 
+/// What it takes to remove a node that is garbage, all garbage that hangs on it being gone.
+enum class Footprint : std::uint8_t {
+  kRecord,  // its record is all there is
+  kOwn,     // and edges to it, or a large container's entries, slots and pages: none need be read
+  kMore,    // what it holds has to be looked at
+};
+
 struct Trace {
   struct Rescue {
     NodeId node;
@@ -34,8 +42,9 @@ struct Trace {
   };
   /// False when the budget did not suffice, or the answer depends on other nodes adrift.
   bool complete = false;
-  std::vector<Rescue> rescued;  // only those whose anchor changes; each after its anchor
-  std::vector<NodeId> garbage;  // top down
+  std::vector<Rescue> rescued;        // only those whose anchor changes; each after its anchor
+  std::vector<NodeId> garbage;        // top down
+  std::vector<Footprint> footprints;  // of each of them
 };
 
 /// `adrift`: nodes without anchor. `others`: whether there may be more such nodes in the store.

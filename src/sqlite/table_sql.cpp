@@ -159,7 +159,7 @@ std::string erase_sql(Space space) {
 
 std::string erase_first_sql(Space space) {
   const Schema& schema = store::schema(space);
-  const std::string table(schema.table);
+  const std::string table = table_of(schema);
   const std::string a(schema.a);
   const std::string b(schema.b);
   return "DELETE FROM " + table + " WHERE " + a + " = ?1 AND " + b + " <= ifnull((SELECT " + b +

@@ -39,7 +39,7 @@ class Watched final : public store::Backend {
   [[nodiscard]] const std::string& name() const override { return store_->name(); }
   [[nodiscard]] const std::string& identity() const override { return store_->identity(); }
   [[nodiscard]] std::uint64_t store_constant() const override { return store_->store_constant(); }
-  void maintain() override {}
+  std::string maintain() override { return {}; }
   std::vector<std::string> check() override { return {}; }
   [[nodiscard]] std::uint64_t size_on_disk() const override { return 0; }
 

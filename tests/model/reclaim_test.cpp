@@ -38,7 +38,7 @@ class Shared final : public store::Backend {
   [[nodiscard]] const std::string& name() const override { return inner_->name(); }
   [[nodiscard]] const std::string& identity() const override { return inner_->identity(); }
   [[nodiscard]] std::uint64_t store_constant() const override { return inner_->store_constant(); }
-  void maintain() override { inner_->maintain(); }
+  std::string maintain() override { return inner_->maintain(); }
   std::vector<std::string> check() override { return inner_->check(); }
   [[nodiscard]] std::uint64_t size_on_disk() const override { return inner_->size_on_disk(); }
 
