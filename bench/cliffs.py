@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What is cheap as a rule and used not to be beside, behind or after something large.
 
-Ratios are of the same run: reads beside a lazy map that is written all the time to the same reads in
-quiet, a watched change in a large container to one in a small one.
+Ratios are of the same run: reads beside a lazy map that is written all the time to the same reads
+in quiet, a watched change in a large container to one in a small one.
 """
 
 from __future__ import annotations
