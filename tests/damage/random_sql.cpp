@@ -33,7 +33,7 @@ const std::vector<Table>& tables() {
       {"map", {"name"}, {"version", "id", "owner", "process"}},
       {"item", {"map", "key"}, {"kind", "expires", "value"}},
       {"item_large", {"map", "key"}, {"value"}},
-      {"expiry", {"time", "item"}, {}},
+      {"expiry", {"map", "item"}, {}},
       {"meta", {"key"}, {"value"}},
   };
   return all;

@@ -309,8 +309,7 @@ class BackupReport:
     @property
     def sealed(self) -> bool:
         """
-        Of restore(): whether a seal proved that not a byte was altered since the backup was
-        made.
+        Of restore(): whether a seal proved that not a byte was altered since the backup was made.
         """
 
     @property
@@ -637,9 +636,10 @@ class Database(Dict):
 
     def close(self) -> None:
         """
-        Flushes, and ends this database and its handles. Calling it again does nothing.
-        By the last open DB and Map on the file all is let go of: no descriptor, lock or -wal is
-        left, whatever is still referenced or in use in other threads, which get ClosedError.
+        Flushes, and ends this database and its handles. Calling it again does nothing. A
+        transaction begun on it is rolled back, in whichever thread; one of another object is left
+        alone. By the last open DB and Map on the file all is let go of: no descriptor, lock or -wal
+        is left, whatever is still referenced or in use in other threads, which get ClosedError.
         """
 
 class Transaction:
