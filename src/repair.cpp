@@ -76,12 +76,12 @@ RepairReport Database::repair(const RepairOptions& options) const {
     report.backup = copy_aside(backend);
   }
   const std::vector<std::string> structure = backend.check();
-  if (!structure.empty() && !options.dry_run) {
-    for (auto& [what, bytes] : backend.mend()) {
-      report.lost.push_back({.node = {}, .what = std::move(what), .bytes = std::move(bytes)});
-    }
-  }
   try {
+    if (!structure.empty() && !options.dry_run) {
+      for (auto& [what, bytes] : backend.mend()) {
+        report.lost.push_back({.node = {}, .what = std::move(what), .bytes = std::move(bytes)});
+      }
+    }
     heap.store().write_apart(
         [&](store::Work& work) {
           graph::repair(

@@ -46,15 +46,15 @@ std::string file_of(const std::string& url) {
   return url.find("://") != std::string::npos || url == ":memory:" ? std::string() : url;
 }
 
-namespace {
-
-void require_file(const Where& where) {
-  const std::string path = file_of(where.database);
+void require_file(const std::string& database) {
+  const std::string path = file_of(database);
   struct stat status {};
   if (path.empty() || stat(path.c_str(), &status) == 0 || errno != ENOENT) return;
   throw UnavailableError(
       fmt::format("there is no database {}; 'graven set' and 'graven load' make one", path));
 }
+
+namespace {
 
 void require_prefix(const Where& where, const Options& options) {
   Options looking = options;
@@ -90,7 +90,7 @@ Database open_database(const Where& where, Access access,
   // A person watches, and a verb is one piece of work: no limit but their patience.
   options.transaction_limit = std::chrono::hours(24);
   if (access != Access::kCreate) {
-    require_file(where);
+    require_file(where.database);
     if (!where.prefix.empty()) require_prefix(where, options);
   }
   if (const std::string file = file_of(where.database); !file.empty()) require_other_output(file);

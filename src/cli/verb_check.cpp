@@ -91,7 +91,8 @@ Value find_node(const Database& db, const std::string& name) {
 int run_check(const CheckOptions& options) {
   // Not by a Database, which needs a prefix: that may be what is damaged.
   const std::string file = file_of(options.where.database);
-  if (file.empty()) throw UsageError(options.where.database + " names no file");
+  if (file.empty()) throw UsageError(redacted(options.where.database) + " names no file");
+  require_file(options.where.database);
   CheckReport report;
   {
     Progress progress("checking", 0, Progress::Unit::kItems);

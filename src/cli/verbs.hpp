@@ -34,6 +34,8 @@ enum class Access {
 /// UnavailableError when it must be there and is not; NotFound for a prefix that must.
 Database open_database(const Where& where, Access access,
                        std::chrono::milliseconds slow_operation = std::chrono::milliseconds(0));
+/// UnavailableError where a URL names a file that is not there.
+void require_file(const std::string& database);
 /// The file of a URL; empty where it names none.
 std::string file_of(const std::string& url);
 

@@ -120,15 +120,17 @@ void inspect_scalar(Element element) {
   throw CorruptionError("it is an array where a link belongs");
 }
 
-/// Reads bodies of small nodes, with buffers that are used again.
+/// Reads bodies of nodes, with buffers that are used again.
 class Bodies {
  public:
   explicit Bodies(Inspection& all) : all_(all) {}
 
   void inspect(std::uint32_t node, std::string_view body) {
+    const Layout layout = all_.nodes[node].layout;
+    if (layout == Layout::kLargeList) return;  // inspect_large_lists() reads it
     try {
       const Element container = jsonb::parse(body);
-      const bool dict = all_.nodes[node].layout == Layout::kDict;
+      const bool dict = layout != Layout::kList;
       if (container.type != (dict ? Type::kObject : Type::kArray)) {
         all_.problem(node, dict ? "its body is not an object" : "its body is not an array");
         return;
@@ -137,7 +139,10 @@ class Bodies {
         all_.problem(node, fmt::format("its body ends {} bytes before its record does",
                                        body.size() - container.whole.size()));
       }
-      if (dict) {
+      if (layout == Layout::kLargeDict) {
+        if (!container.payload.empty())
+          all_.problem(node, "its body has entries, though it is a large dict");
+      } else if (dict) {
         inspect_dict(node, container);
       } else {
         inspect_list(node, container);
@@ -427,7 +432,7 @@ void inspect_nodes(Inspection& all) {
     if (!all.nodes.back().known_layout()) {
       all.problem(place, fmt::format("it is of the unknown kind {}",
                                      static_cast<std::int64_t>(node.layout)));
-    } else if (!node.large()) {
+    } else {
       bodies.inspect(place, node.body);
     }
   }

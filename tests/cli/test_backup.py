@@ -213,7 +213,7 @@ def test_maintenance_names_who_is_in_its_way(graven):
     )
     try:
         assert reader.stdout.readline() == b"reads\n"
-        graven.run("rm", "state.db", "rows")
+        graven.run("del", "state.db", "rows")
         obstacle = json.loads(graven.run("maintenance", "state.db", "--json"))["obstacle"]
         assert f"process {reader.pid}" in obstacle
         assert f"process {reader.pid}" in graven.run("maintenance", "state.db")

@@ -27,12 +27,15 @@ def busy(graven):
     """A store that a program has open, so that all of its files are there; and a backup."""
     graven.set("k", "1")
     graven.run("backup", "state.db", "copy.db")
-    watch = graven.start("watch", "state.db", stdout=subprocess.PIPE)
+    watch = graven.start(
+        "watch", "state.db", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert watch.stderr.readline().startswith("watching ")
     graven.set("k", "2")
     assert watch.stdout.readline()  # it has what was written
     yield graven
     watch.terminate()
-    watch.wait()
+    watch.communicate()
 
 
 def states(folder):
@@ -84,7 +87,7 @@ def test_no_verb_writes_onto_a_file_of_a_store(busy, verb, link):
     assert busy.is_sound()
 
 
-@pytest.mark.parametrize("suffix", ["-wal", "-owners"])
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 def test_output_that_is_redirected_to_a_file_of_the_store_is_refused(busy, suffix):
     file = busy.folder / ("state.db" + suffix)
     size = file.stat().st_size
