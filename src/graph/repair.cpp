@@ -122,12 +122,14 @@ void sweep(Mending& mending, Inspection& all) {
 
 /// Gives the items of a map another number.
 std::int64_t move_items(store::Work& work, std::int64_t from, std::int64_t to) {
-  store::each_row(work, {.space = Space::kItem, .a = from, .include_empty_name = true}, 256,
-                  [&](Row& row) {
-                    work.erase(row.key);
-                    row.key.a = to;
-                    work.put(std::move(row.key), std::move(row.record));
-                  });
+  for (const Space space : {Space::kItem, Space::kExpiry}) {
+    store::each_row(work, {.space = space, .a = from, .include_empty_name = true}, 256,
+                    [&](Row& row) {
+                      work.erase(row.key);
+                      row.key.a = to;
+                      work.put(std::move(row.key), std::move(row.record));
+                    });
+  }
   return to;
 }
 

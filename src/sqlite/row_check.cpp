@@ -40,6 +40,10 @@ std::string is_id(std::string_view column, int least) {
   return fmt::format("({} AND {} BETWEEN {} AND {})", is_integer(column), column, least,
                      store::kMostId);
 }
+/// One that expiry has digits for.
+std::string is_time(std::string_view column) {
+  return fmt::format("({} AND {} BETWEEN 0 AND 9999999999999999)", is_integer(column), column);
+}
 std::string is_text(std::string_view column) { return fmt::format("graven_text({})", column); }
 
 Table table_of(const Schema& schema) {
@@ -67,6 +71,8 @@ Table table_of(const Schema& schema) {
     // Of prefixes it is the clock too.
     if (schema.table == "prefix" && name == "id") {
       table.columns.push_back({"id", is_id("id", 0), "0"});
+    } else if (name == "expires") {
+      table.columns.push_back({"expires", is_time("expires"), "0"});
     } else {
       add_integer(name);
     }
@@ -101,6 +107,15 @@ constexpr const char* kNoItem =
 constexpr const char* kNoValue =
     " WHERE value IS NULL AND kind <> 0 AND NOT EXISTS "
     "(SELECT 1 FROM main.item_large AS l WHERE i.map = l.map AND i.key = l.key)";
+
+// Times of items; of format 1 the rows are read otherwise. Keys may contain U+0000, which ends a
+// text for GLOB, but not for ||.
+constexpr const char* kNoTime =
+    " FROM main.item AS i WHERE i.expires <> 0 AND NOT EXISTS (SELECT 1 FROM main.expiry AS e "
+    "WHERE e.map = i.map AND e.item = printf('%016d:', i.expires) || i.key)";
+constexpr const char* kStrayTime =
+    " FROM main.expiry WHERE map NOT IN (SELECT id FROM main.map) OR item NOT GLOB "
+    "'[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]:*'";
 
 void text_function(sqlite3_context* context, int /*count*/, sqlite3_value** values) {
   bool good = sqlite3_value_type(values[0]) == SQLITE_TEXT;
@@ -219,11 +234,17 @@ std::string item_name(const std::vector<std::string>& row) {
   return fmt::format("map {}, key '{}'", row[0], row[1]);
 }
 
+/// Tells of a map's number and key in each row of the query, and of what else it has.
+void tell_items(Connection& connection, const std::string& sql, const char* what, Losses& lost) {
+  each_row(connection, sql, [&](std::vector<std::string>& row) {
+    row[1] = shown(row[1]);
+    lost.push_back({item_name(row) + ": " + what, row.size() > 2 ? std::move(row[2]) : ""});
+  });
+}
+
 void mend_values(Connection& connection, Losses& lost) {
   const auto tell = [&](const std::string& sql, const char* what) {
-    each_row(connection, sql, [&](std::vector<std::string>& row) {
-      lost.push_back({item_name(row) + ": " + what, row.size() > 2 ? std::move(row[2]) : ""});
-    });
+    tell_items(connection, sql, what, lost);
   };
   // What a value is decides, where it is not what its kind says.
   const std::string bytes = fmt::to_string(static_cast<int>(store::ValueKind::kBytes));
@@ -249,14 +270,26 @@ void mend_values(Connection& connection, Losses& lost) {
   connection.execute((std::string("UPDATE main.item AS i SET kind = 0") + kNoValue).c_str());
 }
 
+/// Items of a map that is not there keep their times: repair gives them a map.
+void mend_times(Connection& connection, Losses& lost) {
+  tell_items(connection, std::string("SELECT map, item") + kStrayTime,
+             "a row of expiry that belonged to no map's item", lost);
+  connection.execute((std::string("DELETE") + kStrayTime).c_str());
+  tell_items(connection, std::string("SELECT i.map, i.key") + kNoTime,
+             "it expires, but had no row of expiry: it has one again", lost);
+  connection.execute((std::string("INSERT OR IGNORE INTO main.expiry (map, item) SELECT i.map, "
+                                  "printf('%016d:', i.expires) || i.key") +
+                      kNoTime)
+                         .c_str());
+}
+
 }  // namespace
 
 void check_rows(Connection& connection, std::vector<std::string>& problems) {
   const Functions functions(connection);
+  const bool old = connection.tables().old_format();
   for (const Table& table : tables()) {
-    // Of format 1 that one is read otherwise.
-    const bool old = connection.tables().old_format() && table.name == "expiry";
-    if (!old) check_table(connection, table, problems);
+    if (!old || table.name != "expiry") check_table(connection, table, problems);
   }
   const auto list = [&](const std::string& sql, const char* what) {
     each_row(connection, sql + fmt::format(" LIMIT {}", kMostOfATable),
@@ -272,12 +305,18 @@ void check_rows(Connection& connection, std::vector<std::string>& problems) {
   list(std::string("SELECT map, key") + kNoItem, "item_large has a value that belongs to no item");
   list(std::string("SELECT map, key FROM main.item AS i") + kNoValue,
        "the value is neither in item nor in item_large");
+  if (old) return;
+  list(std::string("SELECT i.map, i.key") + kNoTime,
+       "it expires, but no row of expiry says when, so that it is never erased");
+  list(std::string("SELECT map, item") + kStrayTime,
+       "a row of expiry that belongs to no map's item");
 }
 
 void mend_rows(Connection& connection, Losses& lost) {
   const Functions functions(connection);
   for (const Table& table : tables()) mend_table(connection, table, lost);
   mend_values(connection, lost);
+  mend_times(connection, lost);
 }
 
 }  // namespace graven::sqlite

@@ -2,7 +2,8 @@
 //
 // Rows of graven's tables that hold what no record can: a text or NULL where an integer belongs,
 // a key that is no UTF-8, a value of another kind than its row says, a large value that belongs to
-// no item, an item whose large value is missing. SQLite itself allows all of it.
+// no item, an item whose large value or whose row of expiry is missing, a row of expiry that is of
+// no map. SQLite itself allows all of it.
 //
 // One thread at a time, as the connection.
 #pragma once

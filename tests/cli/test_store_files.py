@@ -87,10 +87,11 @@ def test_no_verb_writes_onto_a_file_of_a_store(busy, verb, link):
     assert busy.is_sound()
 
 
-@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_output_that_is_redirected_to_a_file_of_the_store_is_refused(busy, suffix):
     file = busy.folder / ("state.db" + suffix)
-    size = file.stat().st_size
+    # One that is not there is made by the shell, before the verb begins.
+    size = file.stat().st_size if file.exists() else 0
     with open(file, "ab") as out:
         done = subprocess.run(
             [busy.program, "dump", "state.db"],

@@ -2,8 +2,10 @@
 //
 // What something else may have put into a store's file, one kind after the other: that it does no
 // harm, that it is told by its name, that a repair takes it away.
+#include <chrono>
 #include <functional>
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -14,6 +16,9 @@
 
 namespace graven::test {
 namespace {
+
+using namespace std::chrono_literals;
+using namespace std::string_literals;
 
 class HostileContent : public ::testing::Test {
  protected:
@@ -242,6 +247,44 @@ TEST_F(HostileContent, ADeletedPrefixIsTold) {
       << report.problems.front().what;
   db.repair({.backup = false});
   EXPECT_TRUE(db.check().ok());
+}
+
+TEST_F(HostileContent, AnItemWhoseTimeIsMissingIsToldAndExpiresAfterAll) {
+  Map(path_).set("nul\0l"s, 1, 20ms);
+  EXPECT_EQ(problems(), "");
+  run("DELETE FROM expiry");
+  expect_problem("no row of expiry says when");
+  expect_mended();
+  std::this_thread::sleep_for(21ms);
+  EXPECT_EQ(Map(path_).size(), 4U);  // which sweeps
+  run("CREATE TABLE none (n CHECK (n = 0));"
+      "INSERT INTO none SELECT count(*) FROM item WHERE expires <> 0");
+}
+
+TEST_F(HostileContent, ATimeThatIsNoneIsToldAndForgotten) {
+  Map(path_).set("stays", 1, std::chrono::hours(1));
+  for (const char* time : {"-5", "99999999999999999"}) {
+    run(std::string("UPDATE item SET expires = ") + time + " WHERE key = 'stays'");
+    expect_problem("in 'expires'");
+    expect_mended();
+    EXPECT_EQ(Map(path_).at("stays"), Data(1));
+  }
+}
+
+TEST_F(HostileContent, ARowOfExpiryOfNoMapIsTold) {
+  run("INSERT INTO expiry VALUES (77, '0000000000000001:k')");
+  expect_problem("map 77, key '0000000000000001:k'");
+  expect_mended();
+  run("INSERT INTO expiry SELECT id, 'tomorrow:k' FROM map");
+  expect_problem("tomorrow");
+  expect_mended();
+}
+
+TEST_F(HostileContent, ItemsOfAMapThatIsGoneKeepTheirTimes) {
+  Map(path_).set("brief", 1, std::chrono::hours(1));
+  run("DELETE FROM map");
+  expect_problem("which does not exist");
+  expect_mended();
 }
 
 TEST_F(HostileContent, ANodeOfAnotherKindIsAnError) {
