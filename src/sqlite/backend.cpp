@@ -51,6 +51,37 @@ constexpr auto kMarkPatience = std::chrono::milliseconds(100);
 constexpr auto kLastReads = std::chrono::seconds(1);
 constexpr auto kAskAgain = std::chrono::microseconds(200);
 
+/// Tells caches, this process's too, that what a connection does to the mark while it has the
+/// write lock changes no record.
+class Unchanged {
+ public:
+  /// Either may be null: then nobody is told.
+  Unchanged(Connection& connection, const store::MarkWords* live, ChangeRing* ring)
+      : connection_(connection.handle()), live_(live), ring_(ring) {
+    if (live == nullptr || ring == nullptr) return;
+    before_write_unlock(connection_, before_unlock, this, taken);
+  }
+  ~Unchanged() { before_write_unlock(connection_, nullptr, nullptr); }
+  Unchanged(const Unchanged&) = delete;
+  Unchanged& operator=(const Unchanged&) = delete;
+
+ private:
+  static void taken(void* context) {
+    auto& self = *static_cast<Unchanged*>(context);
+    self.before_ = store::read_mark(*self.live_);
+  }
+  static void before_unlock(void* context) {
+    const auto& self = *static_cast<const Unchanged*>(context);
+    const store::Mark after = store::read_mark(*self.live_);
+    if (after != self.before_) self.ring_->publish(self.before_, after, {}, 0);
+  }
+
+  sqlite3* connection_;
+  const store::MarkWords* live_;
+  ChangeRing* ring_;
+  store::Mark before_{};
+};
+
 }  // namespace
 
 SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
@@ -312,40 +343,19 @@ void SqliteBackend::leave_blank_mark() {
   }
 }
 
-/// A commit that changes no record: caches, this process's too, are told so. SQLite's code.
+/// A commit that changes no record. SQLite's code.
 int SqliteBackend::commit_unchanged(Connection& connection, base::FunctionRef<int()> body) {
+  const Unchanged told(connection, live_mark_.load(), ring_in_use_.load(std::memory_order_acquire));
   int code = connection.try_execute("BEGIN IMMEDIATE");
   if (code != SQLITE_OK) return code;
-  struct Told {
-    sqlite3* connection;
-    const store::MarkWords* live;
-    ChangeRing* ring;
-    store::Mark before;
-  } told{connection.handle(), live_mark_.load(), ring_in_use_.load(std::memory_order_acquire), {}};
-  if (told.live != nullptr && told.ring != nullptr) {
-    told.before = store::read_mark(*told.live);
-    before_write_unlock(
-        told.connection,
-        [](void* context) {
-          const Told& self = *static_cast<const Told*>(context);
-          before_write_unlock(self.connection, nullptr, nullptr);
-          self.ring->publish(self.before, store::read_mark(*self.live), {}, 0);
-        },
-        &told);
-  }
-  const auto end = [&] {
-    if (code != SQLITE_OK) connection.try_execute("ROLLBACK");
-    before_write_unlock(told.connection, nullptr, nullptr);
-  };
   try {
     code = body();
   } catch (...) {
-    code = SQLITE_ERROR;
-    end();
+    connection.try_execute("ROLLBACK");
     throw;
   }
   if (code == SQLITE_OK) code = connection.try_execute("COMMIT");
-  end();
+  if (code != SQLITE_OK) connection.try_execute("ROLLBACK");
   return code;
 }
 
@@ -366,6 +376,8 @@ bool SqliteBackend::commit_stamp(Connection& connection) noexcept {
 /// A checkpoint leaves the main file with a stamp that no earlier state of it has.
 int SqliteBackend::checkpoint(Connection& writer, int mode) {
   if (!may_begin_wal(writer.handle())) static_cast<void>(commit_stamp(writer));
+  // Cutting the WAL off changes the mark.
+  const Unchanged told(writer, live_mark_.load(), ring_in_use_.load(std::memory_order_acquire));
   return traffic_.checkpoint(writer.handle(), mode);
 }
 

@@ -72,6 +72,7 @@ struct WalFile;
 struct DatabaseFile : File {
   WalFile* wal = nullptr;  // while it is open
   void (*before_unlock)(void*) = nullptr;
+  void (*lock_taken)(void*) = nullptr;
   void* context = nullptr;
   const volatile std::uint32_t* index = nullptr;  // of the WAL, while it is mapped
   unsigned locks = 0;                             // that this connection holds alone, by bits
@@ -394,6 +395,7 @@ int lock_shared_memory(sqlite3_file* file, int offset, int count, int flags) {
     const unsigned these = ((1U << static_cast<unsigned>(count)) - 1)
                            << static_cast<unsigned>(offset);
     self.locks = takes ? self.locks | these : self.locks & ~these;
+    if (takes && offset == kWriteLock && self.lock_taken != nullptr) self.lock_taken(self.context);
   }
   if (code == SQLITE_OK && !alone && offset >= kFirstReader) {
     self.mark = takes ? offset - kFirstReader : -1;
@@ -524,9 +526,11 @@ void keep_inner_pages(sqlite3* connection, std::size_t bytes) noexcept {
   if (copies) copies->bound(bytes);
 }
 
-void before_write_unlock(sqlite3* connection, void (*call)(void*), void* context) {
+void before_write_unlock(sqlite3* connection, void (*call)(void*), void* context,
+                         void (*taken)(void*)) {
   DatabaseFile& file = database_of(connection);
   file.before_unlock = call;
+  file.lock_taken = taken;
   file.context = context;
 }
 

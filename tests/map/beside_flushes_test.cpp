@@ -4,6 +4,7 @@
 // graph, is read from memory again, in this process and in others. Counted by what was not found.
 #include <graven/graven.hpp>
 
+#include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -134,6 +135,29 @@ TEST_F(BesideFlushes, ManyItemsOfOneMapAreItsOwn) {
     std::vector<std::pair<std::string, Data>> items;
     for (int i = 0; i < kMany; ++i) items.emplace_back(std::to_string(i), Data(round));
     map->update(items);
+  });
+}
+
+TEST_F(BesideFlushes, AWalThatIsCutOffConcernsNobody) {
+  const auto large_wal = [&](int round) {
+    const Map map = open(named("written"));
+    for (int batch = 0; batch < 40; ++batch) {
+      std::vector<std::pair<std::string, Data>> items;
+      for (int i = 0; i < 500; ++i) {
+        items.emplace_back(std::to_string(batch * 500 + i), Data(std::string(700, 'a' + round)));
+      }
+      map.update(items);
+    }
+    EXPECT_GT(std::filesystem::file_size(path_ + "-wal"), 8U << 20U);
+  };
+  const auto is_cut_off = [&] { return std::filesystem::file_size(path_ + "-wal") < 4096; };
+  unmissed([&](int round) {
+    large_wal(round);
+    if (round == 2) {
+      EXPECT_EQ(Database(path_).maintenance(), "");
+      EXPECT_TRUE(is_cut_off());
+    }
+    wait_until(is_cut_off);  // by whoever has it open, once it is quiet
   });
 }
 
