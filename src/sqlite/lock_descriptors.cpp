@@ -143,7 +143,9 @@ bool make_writable(Inode& inode, int descriptor) {
   });
   const int old = std::exchange(inode.lock_descriptor, taken ? made : inode.lock_descriptor);
   if (taken) inode.writable = true;
-  close_sparing(taken ? old : made, inode.lock_descriptor);
+  const int unwanted = taken ? old : made;
+  set_lock(unwanted, file_lock(F_UNLCK, 0, 0));  // not only by the close that may come later
+  close_sparing(unwanted, inode.lock_descriptor);
   return taken;
 }
 

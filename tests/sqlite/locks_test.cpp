@@ -400,6 +400,33 @@ TEST_F(Locks, AFileThatCouldOnlyBeReadIsWrittenLater) {
   EXPECT_EQ(elsewhere("theirs", path_, "SELECT n FROM c"), "1");
 }
 
+/// The locks it had while it could only be read are not left with a descriptor that is spared.
+TEST_F(Locks, AndBesideAForeignSqliteOfThisProcess) {
+  make();
+  { Connection(path_).run("PRAGMA journal_mode = DELETE"); }
+  std::filesystem::permissions(folder_.path(), std::filesystem::perms::all);
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chown(path_.c_str(), kNobody, kNobody), 0);
+  }
+  Child user([&] {
+    if (::geteuid() == 0 && ::setuid(kNobody) != 0) return false;
+    Connection foreign(path_, theirs(), milliseconds(0));
+    foreign.run("BEGIN; SELECT n FROM c");
+    ::chmod(path_.c_str(), 0400);
+    Connection reader(path_, ours(), milliseconds(0), SQLITE_OPEN_READONLY);
+    reader.run("BEGIN; SELECT n FROM c");
+    ::chmod(path_.c_str(), 0600);
+    Connection writer(path_, ours(), milliseconds(0));
+    const bool begun = writer.run("BEGIN IMMEDIATE; UPDATE c SET n = n + 1") == SQLITE_OK;
+    const bool kept_out = writer.run("COMMIT") == SQLITE_BUSY;
+    reader.run("COMMIT");
+    foreign.run("COMMIT");
+    return begun && kept_out && writer.run("COMMIT") == SQLITE_OK;
+  });
+  EXPECT_TRUE(user.succeeded());
+  EXPECT_EQ(elsewhere("theirs", path_, "SELECT n FROM c"), "1");
+}
+
 /// SQLite makes the -shm with the database's mode, and has a descriptor that may write all the
 /// same.
 TEST_F(Locks, AnIndexThatCannotBeOpenedAgainForWriting) {
