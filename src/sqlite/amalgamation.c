@@ -54,9 +54,9 @@ void graven_sqlite_fork_parent(void) { forkLeaveAll(); }
 /*
 ** The inode table says which locks this process holds; in the child none of it is true. An
 ** empty table makes the next connection ask the kernel. The parent's entries, with their
-** descriptors and mutexes (which some thread of the parent may have held), are leaked. The locks
-*are
-** those of the parent's lock descriptors, which the child closes (lock_descriptors.hpp).
+** descriptors and mutexes (which some thread of the parent may have held), are leaked. The
+** locks are those of the parent's lock descriptors, which the child closes
+** (lock_descriptors.hpp).
 */
 void graven_sqlite_fork_child(void) {
   inodeList = 0;
