@@ -404,13 +404,9 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
   if (options_.read_only) {
     throw UsageError(target_.name + " was opened read-only; open it for writing to change it");
   }
-  standing_.require();
-  if (standing_.doubtful() && !claimed_.load()) {
-    throw UnavailableError("an earlier commit to " + target_.name +
-                           " failed and may or may not be there, so nothing more is written; "
-                           "check the disk, then close the store and open it again");
-  }
+  require_writable();
   Lease lease = writer_.lease(deadline, "a transaction");
+  require_writable();  // who had the writer may have found out
   if (!owners_.join_writers()) throw_claimed();
   prepare_writer();
   lease->set_deadline(deadline);
@@ -428,6 +424,16 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
     throw;
   }
   return std::make_unique<SqliteTransaction>(target_.name, std::move(lease), standing_, live_mark_);
+}
+
+/// UnavailableError where what is committed next might be lost, or come on top of what is.
+void SqliteBackend::require_writable() const {
+  standing_.require();
+  if (standing_.doubtful() && !claimed_.load()) {
+    throw UnavailableError("an earlier commit to " + target_.name +
+                           " failed and may or may not be there, so nothing more is written; "
+                           "check the disk, then close the store and open it again");
+  }
 }
 
 void SqliteBackend::throw_claimed() const {

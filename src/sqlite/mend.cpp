@@ -9,7 +9,8 @@
 
 namespace graven::sqlite {
 
-std::vector<store::Backend::Loss> mend(Connection& connection, store::Deadline deadline) {
+std::vector<store::Backend::Loss> mend(Connection& connection, store::Deadline deadline,
+                                       base::FunctionRef<void()> before_commit) {
   connection.set_deadline(deadline);
   const Connection::LongWork long_work(connection);
   std::vector<store::Backend::Loss> lost;
@@ -17,6 +18,7 @@ std::vector<store::Backend::Loss> mend(Connection& connection, store::Deadline d
   connection.execute("PRAGMA legacy_alter_table = ON");
   connection.execute("BEGIN IMMEDIATE");
   try {
+    before_commit();
     mend_schema(connection, lost);
     connection.execute("REINDEX");
     mend_rows(connection, lost);

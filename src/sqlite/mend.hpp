@@ -6,12 +6,15 @@
 
 #include <vector>
 
+#include "base/function_ref.hpp"
 #include "sqlite/connection.hpp"
 #include "store/backend.hpp"
 
 namespace graven::sqlite {
 
-/// In one transaction of its own; tells what could not be kept.
-std::vector<store::Backend::Loss> mend(Connection& connection, store::Deadline deadline);
+/// In one transaction of its own, in which `before_commit` is called first; tells what could not be
+/// kept.
+std::vector<store::Backend::Loss> mend(Connection& connection, store::Deadline deadline,
+                                       base::FunctionRef<void()> before_commit);
 
 }  // namespace graven::sqlite

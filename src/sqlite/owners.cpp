@@ -79,7 +79,10 @@ bool Owners::take(short type, std::int64_t offset) {
       descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
       if (descriptor_ < 0) fail(path_, "opened");
     }
-    if (set_lock(descriptor_, file_lock(type, offset, 1)) && lock_all_again()) return true;
+    if (set_lock(descriptor_, file_lock(type, offset, 1)) && lock_all_again()) {
+      displaced_ = false;
+      return true;
+    }
     if (still_in_place(descriptor_, path_)) {
       if (errno != EAGAIN && errno != EACCES) fail(path_, "locked");
       // Another process closes its store just now and holds every byte for a moment. If it is
@@ -88,8 +91,8 @@ bool Owners::take(short type, std::int64_t offset) {
       ::usleep(100);
       continue;
     }
-    ::close(descriptor_);
-    descriptor_ = -1;
+    displaced_ = true;
+    ::close(std::exchange(descriptor_, -1));
   }
   fail(path_, "locked");
 }
@@ -174,11 +177,16 @@ Owners::OnlyWriter Owners::only_writer() const noexcept {
 
 Owners::Stay Owners::stay() {
   const std::scoped_lock lock(mutex_);
-  if (descriptor_ < 0 || still_in_place(descriptor_, path_)) return Stay::kInPlace;
-  ::close(descriptor_);
-  descriptor_ = -1;
-  const bool taken = writing_ != F_UNLCK ? take(writing_, kWriters)
-                                         : held_.empty() || take(F_WRLCK, *held_.begin());
+  if (!displaced_ && (descriptor_ < 0 || still_in_place(descriptor_, path_))) {
+    return Stay::kInPlace;
+  }
+  if (held_.empty() && writing_ == F_UNLCK) {
+    if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+    displaced_ = false;
+    return Stay::kMadeAnew;
+  }
+  // The numbers first: they are held also where another has byte 0.
+  const bool taken = held_.empty() ? take(writing_, kWriters) : take(F_WRLCK, *held_.begin());
   return taken ? Stay::kMadeAnew : Stay::kTaken;
 }
 
@@ -218,6 +226,7 @@ void Owners::child_after_fork() noexcept {
   descriptor_ = -1;
   held_.clear();
   writing_ = F_UNLCK;
+  displaced_ = false;
   mutex_.unlock();
 }
 

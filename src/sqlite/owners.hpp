@@ -16,6 +16,7 @@
 // Any thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <fcntl.h>
 #include <mutex>
@@ -54,8 +55,10 @@ class Owners final : private base::ForkGuard {
   [[nodiscard]] OnlyWriter only_writer() const noexcept;
   enum class Stay : std::uint8_t { kInPlace, kMadeAnew, kTaken };
   /// Where another program took the file away, makes it anew with every lock that this has; kTaken
-  /// where somebody else has taken one of them since.
+  /// where somebody else has taken one of them since. If it throws, too, they are displaced().
   Stay stay();
+  /// Whether this lacks locks that it goes by, because the file they were in is gone.
+  [[nodiscard]] bool displaced() const noexcept { return displaced_.load(); }
   /// See main_record.hpp; only for one of the writers.
   void note_main(const volatile std::uint32_t* index);
 
@@ -74,6 +77,8 @@ class Owners final : private base::ForkGuard {
   int descriptor_ = -1;          // open from the first hold() on
   std::set<std::int64_t> held_;  // by this object
   short writing_ = F_UNLCK;      // what it has on byte 0
+  // Set when the descriptor goes whose file has these locks, until all are in the one in its place.
+  std::atomic<bool> displaced_{false};
   bool closed_ = false;
   base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
 };

@@ -120,6 +120,7 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   void unseal();
   void require_same_file() const;
   void require_unchanged() const;
+  void require_writable() const;
   [[noreturn]] void throw_claimed() const;
 
   const Options options_;

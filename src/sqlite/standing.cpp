@@ -26,7 +26,8 @@ void Standing::before_commit(Connection& connection) {
     throw UnavailableError(looked.found + " while " + name_ + " was open; nothing was changed; " +
                            remedy_for_files(name_));
   }
-  const Owners::Stay stayed = looked.anew ? owners_.stay() : Owners::Stay::kInPlace;
+  const Owners::Stay stayed =
+      looked.anew || owners_.displaced() ? owners_.stay() : Owners::Stay::kInPlace;
   if (stayed == Owners::Stay::kMadeAnew) main_moved();  // the note is lost
   if (stayed == Owners::Stay::kTaken) {
     throw BusyError(name_ + "-owners was deleted while " + name_ +
@@ -46,11 +47,11 @@ bool Standing::published(Connection& connection) {
   return false;
 }
 
-void Standing::throw_unknown() const {
-  throw CommitUnknownError(what_ + " while " + name_ +
-                           " was open: the last commit is in what was there before, and nothing "
-                           "more is written; " +
-                           remedy_for_files(name_));
+CommitUnknownError Standing::unknown() const {
+  return CommitUnknownError(what_ + " while " + name_ +
+                            " was open: the last commit is in what was there before, and nothing "
+                            "more is written; " +
+                            remedy_for_files(name_));
 }
 
 void Standing::note_main(Connection& connection) {

@@ -10,6 +10,8 @@
 // Whoever has the writer's connection; the flags: any thread.
 #pragma once
 
+#include <graven/error.hpp>
+
 #include <atomic>
 #include <string>
 
@@ -37,7 +39,7 @@ class Standing {
   /// Between a commit's publishing and its end: whether it is in the store.
   bool published(Connection& connection);
   /// For one that is not.
-  [[noreturn]] void throw_unknown() const;
+  [[nodiscard]] CommitUnknownError unknown() const;
   /// After a commit or a checkpoint.
   void note_main(Connection& connection);
   /// Has the next commit note it.

@@ -225,6 +225,7 @@ void SqliteBackend::sync() {
   standing_.require();
   const Lease lease =
       writer_.lease(std::chrono::steady_clock::now() + options_.busy_timeout, "a sync");
+  standing_.require();  // who had the writer may have found out
   // The WAL has all that is not in the database yet. At synchronous=off even what a checkpoint
   // moved there may not be on the disk.
   lease->integer("SELECT count(*) FROM main.prefix");  // opens the WAL
@@ -235,7 +236,7 @@ void SqliteBackend::sync() {
     const int code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
     if (code != SQLITE_OK) lease->fail(code);
   }
-  if (!standing_.published(*lease)) standing_.throw_unknown();
+  if (!standing_.published(*lease)) throw standing_.unknown();
 }
 
 std::vector<std::string> SqliteBackend::check() {
@@ -264,8 +265,13 @@ std::vector<std::string> SqliteBackend::check() {
 std::vector<store::Backend::Loss> SqliteBackend::mend() {
   refuse_after_fork(generation_, target_.name);
   require_same_file();
-  const Lease lease = writer_.lease(options_.busy_timeout, "a repair");
-  return sqlite::mend(*lease, std::chrono::steady_clock::now() + options_.busy_timeout);
+  const auto deadline = std::chrono::steady_clock::now() + options_.busy_timeout;
+  const Lease lease = writer_.lease(deadline, "a repair");
+  require_writable();
+  if (!owners_.join_writers()) throw_claimed();
+  auto lost = sqlite::mend(*lease, deadline, [&] { standing_.before_commit(*lease); });
+  if (!standing_.published(*lease)) throw standing_.unknown();
+  return lost;
 }
 
 void SqliteBackend::copy_to(const std::string& path, const store::Copying& how) {

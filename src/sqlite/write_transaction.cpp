@@ -265,9 +265,13 @@ void SqliteTransaction::commit(std::uint64_t id) {
   if (code == SQLITE_OK) {
     connection.tables().committed(data_version_);
     if (!in_place_) in_place_ = standing_.published(connection);
-    if (*in_place_) standing_.note_main(connection);
+    if (!*in_place_) {
+      const CommitUnknownError error = standing_.unknown();
+      lease_.reset();
+      throw CommitUnknownError(error);
+    }
+    standing_.note_main(connection);
     lease_.reset();
-    if (!*in_place_) standing_.throw_unknown();
     return;
   }
   const Fault why = connection.fault(code);

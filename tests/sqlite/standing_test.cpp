@@ -12,6 +12,7 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -93,10 +94,24 @@ class Standing : public ::testing::Test {
     meddling.undo(path_);
     EXPECT_THROW(increment(*store_, "n"), UnavailableError);  // until it is opened again
     EXPECT_THROW(store_->sync(), UnavailableError);
+    EXPECT_THROW(store_->mend(), UnavailableError);
     open_again();
     EXPECT_GE(count(*store_, "n"), before);
     EXPECT_TRUE(store_->check().empty());
     increment(*store_, "n");
+  }
+
+  /// Another process is the only writer until it is killed.
+  std::unique_ptr<Child> claimer() {
+    auto child = std::make_unique<Child>([&](const Reporter& reporter) {
+      const auto other = sqlite::open(path_);
+      other->claim();
+      reporter.say("claimed");
+      ::pause();
+      return true;
+    });
+    EXPECT_EQ(child->line(), "claimed");
+    return child;
   }
 
   TemporaryFolder folder_;
@@ -261,6 +276,64 @@ TEST_F(Standing, LocksOfADeletedOwnersFileAreTakenAnew) {
     return store->owner_alive(7);
   });
   EXPECT_TRUE(other.succeeded());
+}
+
+TEST_F(Standing, WhereAnotherHasTakenThemMeanwhileNothingIsWritten) {
+  store_->hold_owner(7);
+  fs::remove(path_ + "-owners");
+  const auto other = claimer();
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  for (int i = 0; i < 5; ++i) EXPECT_THROW(increment(*store_, "n"), BusyError);
+  Child third([&] { return sqlite::open(path_)->owner_alive(7); });
+  EXPECT_TRUE(third.succeeded());
+  other->kill();
+  increment(*store_, "n");
+  EXPECT_EQ(count(*store_, "n"), 4);
+}
+
+TEST_F(Standing, NorAfterItCouldNotBeMadeAnew) {
+  fs::remove(path_ + "-owners");
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  struct rlimit before {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const struct rlimit none { 0, before.rlim_max };
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_THROW(increment(*store_, "n"), UnavailableError);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const auto other = claimer();
+  for (int i = 0; i < 5; ++i) EXPECT_THROW(increment(*store_, "n"), BusyError);
+  other->kill();
+  increment(*store_, "n");
+  EXPECT_EQ(count(*store_, "n"), 4);
+}
+
+TEST_F(Standing, ARepairKeepsOffAnothersOnlyWriter) {
+  open_again();  // it has not written
+  const auto other = claimer();
+  EXPECT_THROW(store_->mend(), BusyError);
+  other->kill();
+  EXPECT_TRUE(store_->mend().empty());
+}
+
+TEST_F(Standing, WhoWaitedMeanwhileIsTold) {
+  std::string answer;
+  auto transaction = store_->begin(soon());
+  std::thread waits([&] {
+    try {
+      store_->sync();
+    } catch (const CommitUnknownError&) {
+      answer = "unknown";
+    } catch (const UnavailableError&) {
+      answer = "unavailable";
+    }
+  });
+  const auto waiting = [&] { return store_->stats().pools.back().waiting; };
+  while (waiting() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  away(path_ + "-wal");
+  EXPECT_THROW(write(*transaction, {{counter_key("n"), counter_record(0, 9)}}), CommitUnknownError);
+  transaction.reset();
+  waits.join();
+  EXPECT_EQ(answer, "unavailable");
 }
 
 }  // namespace
