@@ -140,7 +140,7 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
     format_ = read_format(*lease, options_.read_only);
     if (format_.version < kFormatVersion && options_.read_only) lease->tables().expect_old_format();
   }
-  if (!options_.read_only && header.epoch == 0) mark_file();
+  if (kWritesStamps && !options_.read_only && header.epoch == 0) mark_file();
   if (!options_.read_only && format_.version < kFormatVersion) {
     const Lease lease = writer_.lease(options_.busy_timeout, "bringing the store to this format");
     upgrade(*lease, [&] { standing_.before_commit(*lease); });
@@ -364,21 +364,42 @@ int SqliteBackend::commit_unchanged(Connection& connection, base::FunctionRef<in
 bool SqliteBackend::commit_stamp(Connection& connection) noexcept {
   if (!kWritesStamps) return true;
   Stamp stamp;
+  traffic_.stamping = true;
   const int code = commit_unchanged(connection, [&] {
     const int written = write_stamp(connection.handle());
     stamp = read_stamp(connection.handle());
     return written;
   });
+  traffic_.stamping = false;
   if (code == SQLITE_OK) know_stamp(connection.handle(), stamp);
   return code == SQLITE_OK;
 }
 
-/// A checkpoint leaves the main file with a stamp that no earlier state of it has.
-int SqliteBackend::checkpoint(Connection& writer, int mode) {
-  if (!may_begin_wal(writer.handle())) static_cast<void>(commit_stamp(writer));
-  // Cutting the WAL off changes the mark.
-  const Unchanged told(writer, live_mark_.load(), ring_in_use_.load(std::memory_order_acquire));
-  return traffic_.checkpoint(writer.handle(), mode);
+/// A checkpoint leaves the main file with a stamp that no earlier state of it has. Where the newest
+/// was not moved yet, because a reader is in the way, say, that is such a one.
+void SqliteBackend::stamp_before_checkpoint(Connection& writer) {
+  if (!kWritesStamps) return;
+  bool due = false;
+  {
+    Statement reads(writer, "PRAGMA main.schema_version");
+    Cursor cursor(reads);
+    due =
+        cursor.next() && !may_begin_wal(writer.handle()) && newest_stamp_is_moved(writer.handle());
+  }
+  if (due) static_cast<void>(commit_stamp(writer));
+}
+
+/// One that somebody else is at is waited for until then, writers and readers for so long.
+Traffic::Checkpointed SqliteBackend::checkpoint(Connection& writer, int mode, store::Deadline until,
+                                                std::chrono::nanoseconds patience) {
+  std::optional<Unchanged> told;  // cutting the WAL off changes the mark
+  return traffic_.checkpoint(writer.handle(), mode, until, [&] {
+    told.reset();
+    writer.set_deadline(
+        std::min<store::Deadline>(until, std::chrono::steady_clock::now() + patience));
+    stamp_before_checkpoint(writer);
+    told.emplace(writer, live_mark_.load(), ring_in_use_.load(std::memory_order_acquire));
+  });
 }
 
 /// The stamp of a store that has none, from before there were any.
@@ -387,7 +408,7 @@ void SqliteBackend::mark_file() noexcept {
     const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "opening the store");
     lease->set_deadline(std::chrono::steady_clock::now());
     if (commit_stamp(*lease)) {
-      static_cast<void>(traffic_.checkpoint(lease->handle(), SQLITE_CHECKPOINT_TRUNCATE));
+      traffic_.checkpoint(lease->handle(), SQLITE_CHECKPOINT_TRUNCATE);
     }
   } catch (const std::exception&) {
     // In use elsewhere: the next to open it alone does it.

@@ -589,6 +589,11 @@ bool index_fits_wal(sqlite3* connection) {
   return fits;
 }
 
+bool newest_stamp_is_moved(sqlite3* connection) {
+  const Epoch newest = read_stamp(connection).epoch();
+  return stamp_in_file(database_of(connection).beneath).epoch() == newest;
+}
+
 bool may_begin_wal(sqlite3* connection) noexcept {
   const DatabaseFile& file = database_of(connection);
   return file.word(kBackfilled) == file.word(kFrames);

@@ -106,7 +106,7 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   void prepare_writer() noexcept;
   std::string give_back_pages();
   std::string empty_wal();
-  std::string who_reads() const;
+  [[nodiscard]] std::string who_reads() const;
   std::optional<store::Deadline> cut_idle_wal(store::Deadline now);
   void configure(Connection& connection) const;
   void make();
@@ -116,7 +116,10 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   void stamp_last() noexcept;
   bool commit_stamp(Connection& connection) noexcept;
   int commit_unchanged(Connection& connection, base::FunctionRef<int()> body);
-  int checkpoint(Connection& writer, int mode);
+  void stamp_before_checkpoint(Connection& writer);
+  Traffic::Checkpointed checkpoint(Connection& writer, int mode, store::Deadline until,
+                                   std::chrono::nanoseconds patience);
+  void optimize(Connection& connection, const char* pragma);
   void unseal();
   void require_same_file() const;
   void require_unchanged() const;

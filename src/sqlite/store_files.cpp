@@ -189,6 +189,12 @@ std::string StoreFiles::look(const OpenFiles& open, const Stamp& newest) {
   return found;
 }
 
+Stamp stamp_in_file(sqlite3_file* main) {
+  Stamp stamp;
+  if (!read(main, stamp.bytes.data(), Stamp::kSize, Stamp::kOffset)) return {};
+  return stamp;
+}
+
 std::string remedy_for_files(const std::string& name) {
   return "stop the programs that use it, then put the right files back, or, to keep the " + name +
          " that is there now as it is, move its -wal and -shm away";

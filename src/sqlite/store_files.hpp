@@ -84,6 +84,9 @@ class StoreFiles {
   std::chrono::steady_clock::time_point looked_{};
 };
 
+/// The main file's stamp, by the layer beneath graven's; none where it cannot be read.
+Stamp stamp_in_file(sqlite3_file* main);
+
 /// What to do where a look has found something.
 std::string remedy_for_files(const std::string& name);
 

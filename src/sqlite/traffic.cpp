@@ -15,27 +15,44 @@ namespace {
 
 // How long a commit that starts the WAL over waits for writers and readers of other states.
 constexpr std::chrono::milliseconds kForTheLock{2};
+constexpr std::chrono::microseconds kPause{200};
 
 }  // namespace
 
-int Traffic::checkpoint(sqlite3* connection, int mode) {
-  int in_wal = -1;
-  int moved = -1;
-  int code = SQLITE_OK;
+bool Traffic::is_checkpointing() const noexcept {
+  return checkpointing_.load() == base::fork_generation() + 1;
+}
+
+Traffic::Checkpointed Traffic::checkpoint(sqlite3* connection, int mode) {
+  return checkpoint(connection, mode, {}, [] {});
+}
+
+Traffic::Checkpointed Traffic::checkpoint(sqlite3* connection, int mode, store::Deadline until,
+                                          base::FunctionRef<void()> before) {
+  Checkpointed done;
   {
     const base::Timed timed(checkpoints, slow, "checkpoint", name, [&] {
-      return LogField{"wal_pages", std::to_string(in_wal)};
+      return LogField{"wal_pages", std::to_string(done.in_wal)};
     });
-    checkpointing_.store(base::fork_generation() + 1);
-    code = sqlite3_wal_checkpoint_v2(connection, "main", mode, &in_wal, &moved);
-    checkpointing_.store(0);
+    for (base::InterruptPoll poll;; poll()) {
+      if (!is_checkpointing()) {
+        before();
+        checkpointing_.store(base::fork_generation() + 1);
+        done.code = sqlite3_wal_checkpoint_v2(connection, "main", mode, &done.in_wal, &done.moved);
+        checkpointing_.store(0);
+      }
+      if (!done.kept_out() || std::chrono::steady_clock::now() >= until) break;
+      std::this_thread::sleep_for(kPause);
+    }
   }
   // After a truncation both are 0; -1: it was not to be had at all. Some are left to whoever writes
   // meanwhile.
   constexpr int few = 1000;
-  if (code != SQLITE_OK || in_wal - moved > few) counts.add(Event::kIncompleteCheckpoint);
+  if (done.code != SQLITE_OK || done.in_wal - done.moved > few) {
+    counts.add(Event::kIncompleteCheckpoint);
+  }
   if (after_checkpoint) after_checkpoint();
-  return code;
+  return done;
 }
 
 void Traffic::checkpoint_after_commits(Connection& connection) {
@@ -56,27 +73,28 @@ void Traffic::checkpoint_at(int pages) noexcept {
 }
 
 void Traffic::after_commit(Connection& committed, std::int64_t pages) {
-  if (stamping_) return;
+  if (stamping) return;
   commits_.store(commits() + 1, std::memory_order_relaxed);
-  if (pages < checkpoint_at_) {
+  if (pages < checkpoint_at_ || start_over_at_ == 0) {
     ask_at_ = checkpoint_at_;
-    start_over_at_ = ask ? checkpoint_at_ * kPatience : checkpoint_at_;
-  } else if (pages >= start_over_at_) {
+    start_over_at_ = asks ? checkpoint_at_ * kPatience : checkpoint_at_;
+  }
+  if (pages >= start_over_at_) {
     // Readers of old states may keep it from succeeding: not again at once.
     start_over_at_ = pages + checkpoint_at_ / kPatience;
     start_over(committed);
-  } else if (ask && pages >= ask_at_ && prepare_checkpoint(committed)) {
+    grown_.store(true);
+    if (wake) wake();
+  } else if (asks && pages >= ask_at_ && prepare_checkpoint(committed)) {
     ask_at_ = pages + checkpoint_at_;
     asked_.store(true);
-    ask();
+    wake();
   }
 }
 
 void Traffic::start_over(Connection& connection) {
   // SQLite would not wait for the one that another thread is at, and the WAL would grow.
-  while (checkpointing_.load() == base::fork_generation() + 1) {
-    std::this_thread::sleep_for(std::chrono::microseconds(200));
-  }
+  while (is_checkpointing()) std::this_thread::sleep_for(kPause);
   // With the write lock in hand: else another process's next commit is put behind what is here, and
   // the WAL goes on. As with SQLite's automatic one what goes wrong is no failure of the commit.
   const base::Uninterrupted committed_already;
@@ -92,9 +110,7 @@ bool Traffic::prepare_checkpoint(Connection& connection) {
   if (!before_checkpoint) return true;
   const auto deadline = connection.deadline();
   connection.set_deadline(std::chrono::steady_clock::now() + kForTheLock);
-  stamping_ = true;
   const bool done = before_checkpoint(connection);
-  stamping_ = false;
   connection.set_deadline(deadline);
   return done;
 }

@@ -12,8 +12,10 @@
 #include <functional>
 #include <string>
 
+#include "base/function_ref.hpp"
 #include "base/log.hpp"
 #include "base/metrics.hpp"
+#include "store/backend.hpp"
 #include "store/record.hpp"
 
 namespace graven::sqlite {
@@ -28,9 +30,13 @@ struct Traffic {
   base::Latency checkpoints;
   base::SlowLimit slow;
   std::string name{};  // of the store
-  // Asks for a checkpoint by another thread, which calls checkpoint_asked_for(). Before the first
-  // commit; without it commits do it themselves.
-  std::function<void()> ask{};
+  // Wakes another thread, which then calls checkpoint_is_asked_for() and wal_has_grown(). Before
+  // the first commit.
+  std::function<void()> wake{};
+  bool asks = false;  // commits leave checkpoints to that thread; else they do them themselves
+  // The commit under way is a stamp's: not counted, and no reason for a checkpoint. Whoever has the
+  // writer.
+  bool stamping = false;
   // What a commit does before it has something moved; false: it is not to be moved now. And what is
   // to be done once something was.
   std::function<bool(Connection&)> before_checkpoint{};
@@ -45,9 +51,23 @@ struct Traffic {
     return read();
   }
 
+  struct Checkpointed {
+    int code = SQLITE_BUSY;  ///< SQLite's
+    int in_wal = -1;         ///< pages; -1 and SQLITE_BUSY: somebody else is at a checkpoint
+    int moved = -1;          ///< of those
+    [[nodiscard]] bool all() const noexcept { return code == SQLITE_OK && in_wal == moved; }
+    /// Whether it did not even begin.
+    [[nodiscard]] bool kept_out() const noexcept {
+      return (code & 0xff) == SQLITE_BUSY && in_wal < 0;
+    }
+  };
   /// Moves what can be moved from the WAL to the database, as far as SQLite's `mode` goes: by
-  /// default waiting for nobody. SQLite's code.
-  int checkpoint(sqlite3* connection, int mode = SQLITE_CHECKPOINT_PASSIVE);
+  /// default waiting for nobody.
+  Checkpointed checkpoint(sqlite3* connection, int mode = SQLITE_CHECKPOINT_PASSIVE);
+  /// The same, where somebody else is at one after him, for whom SQLite does not wait: until then.
+  /// Calls `before` each time that it tries.
+  Checkpointed checkpoint(sqlite3* connection, int mode, store::Deadline until,
+                          base::FunctionRef<void()> before);
   /// Has the connection's commits ask for a checkpoint once so many pages are in the WAL as
   /// checkpoint_at() says, again after as many more, and start the WAL over themselves when they
   /// are kPatience times as many: with writes going on, another thread's never gets to the end.
@@ -57,6 +77,8 @@ struct Traffic {
   static constexpr int kNever = INT_MAX;
   static constexpr int kPatience = 4;
   [[nodiscard]] bool checkpoint_is_asked_for() noexcept { return asked_.exchange(false); }
+  /// Whether a commit has started the WAL over since this was asked: the file is as long as it was.
+  [[nodiscard]] bool wal_has_grown() noexcept { return grown_.exchange(false); }
   /// By this process, so far.
   [[nodiscard]] std::uint64_t commits() const noexcept {
     return commits_.load(std::memory_order_relaxed);
@@ -68,16 +90,16 @@ struct Traffic {
   void after_commit(Connection& committed, std::int64_t pages);
   void start_over(Connection& connection);
   bool prepare_checkpoint(Connection& connection);
+  [[nodiscard]] bool is_checkpointing() const noexcept;
 
   // Pages in the WAL; whoever has the writer:
   std::int64_t checkpoint_at_ = 0;
   std::int64_t ask_at_ = 0;         // from here on the next checkpoint is asked for
-  std::int64_t start_over_at_ = 0;  // from here on a commit does it
-
-  bool stamping_ = false;  // in before_checkpoint, which commits itself
+  std::int64_t start_over_at_ = 0;  // from here on a commit does it; 0: to be set
 
   std::atomic<std::uint64_t> commits_{0};  // counted by whoever has the writer
   std::atomic<bool> asked_{false};
+  std::atomic<bool> grown_{false};
   std::atomic<std::uint64_t> checkpointing_{0};  // one more than the fork generation it is of
 };
 

@@ -26,7 +26,6 @@ constexpr std::uint64_t kLargeWal = std::uint64_t{16} << 20;
 constexpr std::uint64_t kAnySeal = 2048;  // behind the last page
 constexpr auto kReadersPatience = std::chrono::milliseconds(1000);
 constexpr auto kBetweenSlices = std::chrono::microseconds(300);
-constexpr std::int64_t kFreePagesKept = 1024;
 constexpr std::int64_t kVacuumSlice = 1024;
 // A WAL that nobody has written to for so long is cut off.
 constexpr auto kIdle = std::chrono::milliseconds(1000);
@@ -43,20 +42,25 @@ std::string SqliteBackend::maintain() {
     const Lease lease = writer_.lease(deadline, "maintenance");
     lease->set_deadline(deadline);
     const Connection::LongWork long_work(*lease);
-    const int code = commit_unchanged(*lease, [&] {
-      standing_.before_commit(*lease);
-      lease->try_execute("PRAGMA analysis_limit = 400");
-      return lease->try_execute("PRAGMA optimize");
-    });
-    lease->rethrow_interrupt();
-    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) lease->fail(code);
+    optimize(*lease, "PRAGMA optimize");
   }
   std::string readers = empty_wal();
   return obstacle.empty() ? readers : obstacle;
 }
 
-/// Cuts off the pages that are free, where they are many. Others, of this process too, have their
-/// turn between two slices.
+/// Has SQLite learn what its tables hold, unless somebody writes.
+void SqliteBackend::optimize(Connection& connection, const char* pragma) {
+  const int code = commit_unchanged(connection, [&] {
+    standing_.before_commit(connection);
+    connection.try_execute("PRAGMA analysis_limit = 400");
+    return connection.try_execute(pragma);
+  });
+  connection.rethrow_interrupt();
+  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
+}
+
+/// Cuts off the pages that are free. Others, of this process too, have their turn between two
+/// slices.
 std::string SqliteBackend::give_back_pages() {
   for (std::int64_t before = INT64_MAX;;) {
     const auto deadline = std::chrono::steady_clock::now() + options_.busy_timeout;
@@ -66,9 +70,7 @@ std::string SqliteBackend::give_back_pages() {
       connection.set_deadline(deadline);
       const Connection::LongWork long_work(connection);
       const std::int64_t free = connection.integer("PRAGMA freelist_count");
-      const bool due = free > kFreePagesKept && free > connection.integer("PRAGMA page_count") / 10;
-      const bool begun = before != INT64_MAX;
-      if (free == 0 || (begun ? free >= before : !due)) return {};
+      if (free == 0 || free >= before) return {};
       before = free;
       const std::string vacuum = "PRAGMA incremental_vacuum(" + std::to_string(kVacuumSlice) + ")";
       const int code = commit_unchanged(connection, [&] {
@@ -87,8 +89,8 @@ std::string SqliteBackend::give_back_pages() {
 
 /// Moves the WAL into the file where it is large, or the file has pages behind its end.
 std::string SqliteBackend::empty_wal() {
-  const auto deadline = std::chrono::steady_clock::now() + kReadersPatience;
-  const Lease lease = writer_.lease(options_.busy_timeout, "maintenance");
+  const auto deadline = std::chrono::steady_clock::now() + options_.busy_timeout;
+  const Lease lease = writer_.lease(deadline, "maintenance");
   Connection& connection = *lease;
   const auto is_large = [&] {
     const auto size = static_cast<std::uint64_t>(connection.integer("PRAGMA page_count") *
@@ -97,29 +99,39 @@ std::string SqliteBackend::empty_wal() {
            file_state(target_.path + "-wal").size > kLargeWal;
   };
   if (!is_large()) return {};
-  connection.set_deadline(deadline);
   const Connection::LongWork long_work(connection);
-  const int code = checkpoint(connection, static_cast<int>(options_.checkpoint));
+  const auto done =
+      checkpoint(connection, static_cast<int>(options_.checkpoint), deadline, kReadersPatience);
   connection.rethrow_interrupt();
-  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
-  return is_large() ? who_reads() : std::string();
+  if (done.code != SQLITE_OK && (done.code & 0xff) != SQLITE_BUSY) connection.fail(done.code);
+  if (done.all()) return {};
+  if (done.kept_out()) {
+    return "another checkpoint of " + target_.name +
+           " goes on; once that has ended, maintenance gives back the rest";
+  }
+  return who_reads();
 }
 
-/// Who keeps the WAL from being moved into the file.
+/// Who keeps the WAL from being moved into the file, as far as his lock is still there.
 std::string SqliteBackend::who_reads() const {
   std::string who;
   const auto add = [&who](const std::string& one) { who += (who.empty() ? "" : ", and ") + one; };
-  const PoolFigures own = readers_.figures();
-  if (own.active > 0) {
-    add(own.oldest_holder + ", of this process, for " + std::to_string(own.oldest.count()) + " ms");
-  }
   for (const long process : wal_readers(target_.path)) {
-    if (process == ::getpid()) continue;
+    if (process == ::getpid()) {
+      const PoolFigures own = readers_.figures();
+      add(own.active == 0 ? process_name(process)
+                          : own.oldest_holder + ", of this process, for " +
+                                std::to_string(own.oldest.count()) + " ms");
+      continue;
+    }
     const auto age = process_age(process);
     add(process_name(process) +
         (age ? ", started " + std::to_string(age->count()) + " s ago" : std::string()));
   }
-  if (who.empty()) who = "another process";
+  if (who.empty()) {
+    return "the WAL of " + target_.name +
+           " was in use by others just then; another maintenance gives back the rest";
+  }
   return "the WAL of " + target_.name + " is needed by whoever reads an older state: " + who +
          "; once that has ended, maintenance gives back the rest";
 }
@@ -151,29 +163,23 @@ bool SqliteBackend::end_bulk(store::Deadline deadline) {
   const Lease lease = writer_.lease(deadline, "the end of a bulk import");
   Connection& connection = *lease;
   prepare_writer();
+  if (standing_.doubtful() || standing_.lost()) return false;
   connection.set_deadline(deadline);
   const Connection::LongWork long_work(connection);
-  const auto quietly = [&connection](const char* sql) {
-    const int code = connection.try_execute(sql);
-    connection.rethrow_interrupt();
-    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
-  };
-  quietly("PRAGMA analysis_limit = 400");
-  quietly("PRAGMA optimize = 0x10002");  // of all tables, as none has been asked for by this one
-  bool emptied = false;
-  do {
-    emptied = checkpoint(connection, SQLITE_CHECKPOINT_TRUNCATE) == SQLITE_OK;
-    connection.rethrow_interrupt();
-  } while (!emptied && std::chrono::steady_clock::now() < deadline);
-  return emptied;
+  // Of all tables, as none has been asked for by this connection.
+  optimize(connection, "PRAGMA optimize = 0x10002");
+  const auto patience = deadline - std::chrono::steady_clock::now();
+  const auto done = checkpoint(connection, SQLITE_CHECKPOINT_TRUNCATE, deadline, patience);
+  connection.rethrow_interrupt();
+  return done.all();
 }
 
 void SqliteBackend::when_due(std::function<void(store::Deadline)> wake) {
   reads_.when_due(wake);
   readers_.when_idle(wake);
   // Commits that wait for the disk would only wait longer beside another thread's syncs.
-  if (commits_are_slow()) return;
-  traffic_.ask = [wake = std::move(wake)] { wake(std::chrono::steady_clock::now()); };
+  traffic_.asks = !commits_are_slow();
+  traffic_.wake = [wake = std::move(wake)] { wake(std::chrono::steady_clock::now()); };
 }
 
 std::optional<store::Deadline> SqliteBackend::tend() {
@@ -185,12 +191,13 @@ std::optional<store::Deadline> SqliteBackend::tend() {
   if (traffic_.checkpoint_is_asked_for()) {
     try {
       const Lease lease = readers_.lease(now, "a checkpoint");
-      static_cast<void>(traffic_.checkpoint(lease->handle()));
+      traffic_.checkpoint(lease->handle());
     } catch (const Error&) {
       // All readers are lent, or the file is gone: commits do it, or tell of it.
     }
     wal_idle_at_ = now + kIdle;
   }
+  if (traffic_.wal_has_grown()) wal_idle_at_ = now + kIdle;
   if (wal_idle_at_ && *wal_idle_at_ <= now) wal_idle_at_ = cut_idle_wal(now);
   until(wal_idle_at_);
   until(reads_.end_overdue(now));
@@ -210,9 +217,9 @@ std::optional<store::Deadline> SqliteBackend::cut_idle_wal(store::Deadline now) 
   }
   try {
     const Lease lease = writer_.lease(now, "a checkpoint");
-    lease->set_deadline(now);
-    const int code = checkpoint(*lease, SQLITE_CHECKPOINT_TRUNCATE);
-    if (code == SQLITE_OK) return std::nullopt;
+    const auto done =
+        checkpoint(*lease, SQLITE_CHECKPOINT_TRUNCATE, now, std::chrono::nanoseconds(0));
+    if (done.code == SQLITE_OK) return std::nullopt;
   } catch (const Error&) {
     // Somebody writes after all.
   }

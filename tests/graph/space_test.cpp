@@ -5,6 +5,7 @@
 #include <graven/graven.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -40,6 +41,20 @@ class SpaceTest : public ::testing::Test {
       });
     }
     db.root().erase("rows");
+  }
+
+  /// Appends so many items in one transaction.
+  static void append(const Database& db, int items) {
+    db.transaction([&] {
+      const List rows = db["rows"].as_list();
+      for (int i = 0; i < items; ++i) rows.push_back(std::string(900, 'x'));
+    });
+  }
+  void wait_until_cut_off() const {
+    for (int i = 0; i < 30'000 && size("-wal") > 8 * kMiB; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_LE(size("-wal"), 8 * kMiB);
   }
 
   TemporaryFolder folder_;
@@ -137,11 +152,72 @@ TEST_F(SpaceTest, TheWalOfAWriterThatPausesIsCutOff) {
     largest = std::max(largest, size("-wal"));
   }
   EXPECT_LE(largest, 36 * kMiB);  // docs/limits.md: 32, and what the last commit had
-  for (int i = 0; i < 30'000 && size("-wal") > 8 * kMiB; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  EXPECT_LE(size("-wal"), 8 * kMiB);
+  wait_until_cut_off();
   EXPECT_EQ(rows.size(), 60'000U);
+}
+
+TEST_F(SpaceTest, SoIsThatOfOneLargeCommit) {
+  const Database db(path_);
+  db["rows"] = Data::list();
+  append(db, 40'000);
+  EXPECT_GT(size("-wal"), 32 * kMiB);
+  wait_until_cut_off();
+}
+
+TEST_F(SpaceTest, AndThatOfCommitsThatWaitForTheDisk) {
+  const Database db(path_, {.synchronous = Synchronous::kFull});
+  db["rows"] = Data::list();
+  for (int i = 0; i < 12 && size("-wal") <= 8 * kMiB; ++i) append(db, 1500);
+  EXPECT_GT(size("-wal"), 8 * kMiB);
+  wait_until_cut_off();
+}
+
+TEST_F(SpaceTest, AnIdleStoreWithAReaderIsNotWritten) {
+  const Database db(path_);
+  db["rows"] = Data::list();
+  for (int i = 0; i < 5; ++i) append(db, 1000);
+  const Snapshot snapshot = db.snapshot();
+  EXPECT_EQ(snapshot["rows"].as_list().size(), 5000U);
+  for (int i = 0; i < 6; ++i) append(db, 1000);
+  // It is tried once a second.
+  std::this_thread::sleep_for(std::chrono::milliseconds(3500));
+  const std::uint64_t commits = db.stats().file.commits;
+  EXPECT_GT(size("-wal"), 8 * kMiB);
+  std::this_thread::sleep_for(std::chrono::milliseconds(4500));
+  EXPECT_LE(db.stats().file.commits, commits + 1);
+}
+
+TEST_F(SpaceTest, MaintenanceRightAfterWritingWaitsForTheHousekeeper) {
+  const Database db(path_);
+  for (int round = 0; round < 5; ++round) {
+    db["rows"] = Data::list();
+    for (int i = 0; i < 140; ++i) append(db, 100);
+    EXPECT_EQ(db.maintenance(), "");
+    EXPECT_LE(size("-wal"), 16 * kMiB);
+  }
+}
+
+TEST_F(SpaceTest, NobodyIsNamedWhereNobodyReads) {
+  for (const Checkpoint how : {Checkpoint::kPassive, Checkpoint::kFull, Checkpoint::kRestart}) {
+    const Database db(path_, {.checkpoint = how});
+    db["rows"] = Data::list();
+    append(db, 20'000);
+    EXPECT_GT(size("-wal"), 16 * kMiB);
+    EXPECT_EQ(db.maintenance(), "");
+  }
+}
+
+TEST_F(SpaceTest, AFewFreePagesAreGivenBackToo) {
+  const Database db(path_);
+  db["rows"] = Data::list();
+  append(db, 15'000);
+  db["stays"] = Data::list();
+  db["stays"].as_list().push_back(db["rows"]);
+  db["rows"] = Data::list();
+  append(db, 1200);
+  db.root().erase("rows");
+  EXPECT_EQ(db.maintenance(), "");
+  EXPECT_EQ(db.stats().file.free_pages, 0U);
 }
 
 }  // namespace
