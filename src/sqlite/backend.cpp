@@ -71,9 +71,11 @@ class Unchanged {
     self.before_ = store::read_mark(*self.live_);
   }
   static void before_unlock(void* context) {
-    const auto& self = *static_cast<const Unchanged*>(context);
+    auto& self = *static_cast<Unchanged*>(context);
     const store::Mark after = store::read_mark(*self.live_);
-    if (after != self.before_) self.ring_->publish(self.before_, after, {}, 0);
+    if (after == self.before_) return;
+    self.ring_->publish(self.before_, after, {}, 0);
+    self.before_ = after;
   }
 
   sqlite3* connection_;

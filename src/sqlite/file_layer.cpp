@@ -222,7 +222,14 @@ int sync_wal(sqlite3_file* file, int flags) {
 }
 
 int truncate_wal(sqlite3_file* file, sqlite3_int64 size) {
-  wal(file).length = 0;
+  WalFile& self = wal(file);
+  self.length = 0;
+  // A checkpoint does that with the mark changed already, and it takes a while.
+  const DatabaseFile* holder = self.database;
+  const bool writes = holder != nullptr && (holder->locks & (1U << unsigned{kWriteLock})) != 0;
+  if (size == 0 && writes && holder->before_unlock != nullptr) {
+    holder->before_unlock(holder->context);
+  }
   return after_flush<&Methods::xTruncate>(file, size);
 }
 

@@ -50,8 +50,8 @@ const std::string& file_layer_over(const std::string& beneath);
 void keep_inner_pages(sqlite3* connection, std::size_t bytes) noexcept;
 
 /// Has `call(context)` called by the connection's own thread just before each release of the WAL's
-/// write lock, commit or not, and `taken` just after it was taken; nullptr: no longer. The
-/// connection was opened over such a layer.
+/// write lock, commit or not, and before a checkpoint cuts the WAL to nothing; and `taken` just
+/// after the lock was taken; nullptr: no longer. The connection was opened over such a layer.
 void before_write_unlock(sqlite3* connection, void (*call)(void*), void* context,
                          void (*taken)(void*) = nullptr);
 
