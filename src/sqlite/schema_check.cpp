@@ -10,6 +10,7 @@
 #include <cctype>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "sqlite/format.hpp"
 
@@ -29,25 +30,30 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// By name, without what SQLite keeps for itself.
-std::map<std::string, Object> objects_of(Connection& connection) {
-  std::map<std::string, Object> objects;
+/// Whether it is a trigger's, which may be called as a table is; the name.
+using Name = std::pair<bool, std::string>;
+Name name_of(const Object& one) { return {one.type == "trigger", lower(one.name)}; }
+
+/// Without what SQLite keeps for itself.
+std::map<Name, Object> objects_of(Connection& connection) {
+  std::map<Name, Object> objects;
   Statement statement(connection, "SELECT type, name, tbl_name, sql FROM main.sqlite_schema");
   Cursor cursor(statement);
   while (cursor.next()) {
     Object one;
     cursor.bytes(0, one.type);
+    one.type = lower(one.type);
     cursor.bytes(1, one.name);
     cursor.bytes(2, one.table);
     cursor.bytes(3, one.sql);
-    std::string name = lower(one.name);
-    if (!name.starts_with("sqlite_")) objects.emplace(std::move(name), std::move(one));
+    Name name = name_of(one);
+    if (!name.second.starts_with("sqlite_")) objects.emplace(std::move(name), std::move(one));
   }
   return objects;
 }
 
-const std::map<std::string, Object>& expected() {
-  static const std::map<std::string, Object> objects = [] {
+const std::map<Name, Object>& expected() {
+  static const std::map<Name, Object> objects = [] {
     Connection memory({.name = "memory", .path = ":memory:", .vfs = {}},
                       ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY);
     create_tables(memory);
@@ -64,7 +70,7 @@ struct Differences {
 
 Differences differences(Connection& connection) {
   Differences found;
-  std::map<std::string, Object> there = objects_of(connection);
+  std::map<Name, Object> there = objects_of(connection);
   for (const auto& [name, wanted] : expected()) {
     const auto at = there.find(name);
     if (at == there.end()) {
@@ -80,7 +86,8 @@ Differences differences(Connection& connection) {
   }
   for (auto& [name, one] : there) {
     const bool own = expected().contains(name);
-    if (!own && expected().contains(lower(one.table))) found.intruders.push_back(std::move(one));
+    if (!own && expected().contains({false, lower(one.table)}))
+      found.intruders.push_back(std::move(one));
   }
   // A table goes before its index is made.
   const auto tables_first = [](const Object& one, const Object& other) {
@@ -186,8 +193,9 @@ std::vector<std::string> schema_problems(Connection& connection) {
 
 void mend_schema(Connection& connection, std::vector<store::Backend::Loss>& lost) {
   for (const Object& one : differences(connection).intruders) {
-    std::string type = one.type;
-    connection.execute(("DROP " + type + " main." + quoted(one.name)).c_str());
+    // SQLite reads no schema that says anything but "table", "index", "view" or "trigger" here.
+    // It may have gone with a table or view that is another intruder.
+    connection.execute(("DROP " + one.type + " IF EXISTS main." + quoted(one.name)).c_str());
     lost.push_back({describe(one) + ", which was not graven's", one.sql});
   }
   Differences found = differences(connection);
@@ -195,7 +203,8 @@ void mend_schema(Connection& connection, std::vector<store::Backend::Loss>& lost
     if (one.type == "table") {
       make_anew(connection, one, lost);
     } else {
-      connection.execute(("DROP INDEX main." + quoted(one.name)).c_str());
+      // Unless it went with its table.
+      connection.execute(("DROP INDEX IF EXISTS main." + quoted(one.name)).c_str());
     }
   }
   // Once more: an index went with its table.
