@@ -105,6 +105,21 @@ class Connection {
     base::InterruptPoll poll_;
   };
 
+  /// While one lives, renaming a table leaves views and triggers that name it as they are, the
+  /// program's own, also those that are out of date.
+  class RenamesAlone {
+   public:
+    explicit RenamesAlone(Connection& connection) : connection_(connection) {
+      connection.execute("PRAGMA legacy_alter_table = ON");
+    }
+    ~RenamesAlone() { connection_.try_execute("PRAGMA legacy_alter_table = OFF"); }
+    RenamesAlone(const RenamesAlone&) = delete;
+    RenamesAlone& operator=(const RenamesAlone&) = delete;
+
+   private:
+    Connection& connection_;
+  };
+
  private:
   static int on_busy(void* self, int count) noexcept;
   template <class Check>

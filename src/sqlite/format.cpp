@@ -129,6 +129,7 @@ Format read_format(Connection& connection, bool read_only) {
 }
 
 void upgrade(Connection& connection, base::FunctionRef<void()> before_commit) {
+  const Connection::RenamesAlone renames_alone(connection);
   connection.begin_immediate().execute();
   try {
     before_commit();

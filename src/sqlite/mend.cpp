@@ -14,8 +14,7 @@ std::vector<store::Backend::Loss> mend(Connection& connection, store::Deadline d
   connection.set_deadline(deadline);
   const Connection::LongWork long_work(connection);
   std::vector<store::Backend::Loss> lost;
-  // The program's own views and triggers that name a table of graven's stay as they are.
-  connection.execute("PRAGMA legacy_alter_table = ON");
+  const Connection::RenamesAlone renames_alone(connection);
   connection.execute("BEGIN IMMEDIATE");
   try {
     before_commit();
@@ -25,10 +24,8 @@ std::vector<store::Backend::Loss> mend(Connection& connection, store::Deadline d
     connection.execute("COMMIT");
   } catch (...) {
     connection.try_execute("ROLLBACK");
-    connection.try_execute("PRAGMA legacy_alter_table = OFF");
     throw;
   }
-  connection.execute("PRAGMA legacy_alter_table = OFF");
   return lost;
 }
 

@@ -129,6 +129,18 @@ TEST_F(ExpiryTest, ARowThatIsNoneIsSweptAway) {
   EXPECT_EQ(map.at("stays"), Data(1));
 }
 
+TEST_F(ExpiryTest, AStoreOfFormat1IsMovedWhateverViewsTheProgramHas) {
+  open(named("one")).set("k", 1, hours(1));
+  make_old();
+  sql("CREATE TABLE gone (a); CREATE VIEW stale AS SELECT a FROM gone; DROP TABLE gone;"
+      "CREATE VIEW items AS SELECT item FROM expiry; CREATE VIEW old AS SELECT * FROM expiry");
+  EXPECT_EQ(open(named("one")).size(), 1U);
+  EXPECT_EQ(number("SELECT value FROM meta WHERE key = 'format'"), 2);
+  EXPECT_EQ(number("SELECT count(*) FROM items"), 1);
+  EXPECT_EQ(number("SELECT count(*) FROM old"), 1);
+  EXPECT_TRUE(Database(path_).check().ok());
+}
+
 TEST_F(ExpiryTest, AStoreOfFormat1IsReadAsItIsAndMovedByAWriter) {
   const std::vector<std::string> keys{"plain", "with:colons:", "nul\0l"s, "\xc3\xa4"s, ""};
   for (const char* name : {"one", "two"}) {
