@@ -3,17 +3,21 @@
 // Database::repair(): looks, copies the file aside, mends what the store derives and then the
 // graph, and looks again.
 //
-// Always holds: nothing is changed before the copy is on the disk; the graph is mended in one
-// transaction, which a crash leaves undone or done. Any thread.
+// Always holds: nothing is changed before the copy is on the disk; the schema with its rows, and
+// then the graph, are mended in a transaction each, which a crash leaves undone or done. What the
+// first of them has lost is told whatever becomes of the second. Any thread.
 #include <fmt/format.h>
 
 #include <graven/database.hpp>
 #include <graven/error.hpp>
 #include <graven/repair.hpp>
 
+#include <iterator>
 #include <set>
 #include <utility>
+#include <vector>
 
+#include "base/log.hpp"
 #include "graph/check.hpp"
 #include "graph/heap.hpp"
 #include "graph/repair.hpp"
@@ -57,6 +61,13 @@ std::string copy_aside(store::Backend& backend) {
 /// What rolls a dry run back.
 struct DryRun {};
 
+/// For whoever gets no report any more.
+void log_losses(const std::string& store, const std::vector<Repaired>& lost) {
+  for (const Repaired& one : lost) {
+    base::log(LogLevel::kWarning, "repair_unfinished", {{"lost", one.what}, {"store", store}});
+  }
+}
+
 }  // namespace
 
 RepairReport Database::repair(const RepairOptions& options) const {
@@ -76,10 +87,11 @@ RepairReport Database::repair(const RepairOptions& options) const {
     report.backup = copy_aside(backend);
   }
   const std::vector<std::string> structure = backend.check();
+  std::vector<Repaired> lost;  // by what is done, whether the graph can be mended or not
   try {
     if (!structure.empty() && !options.dry_run) {
       for (auto& [what, bytes] : backend.mend()) {
-        report.lost.push_back({.node = {}, .what = std::move(what), .bytes = std::move(bytes)});
+        lost.push_back({.node = {}, .what = std::move(what), .bytes = std::move(bytes)});
       }
     }
     heap.store().write_apart(
@@ -94,11 +106,16 @@ RepairReport Database::repair(const RepairOptions& options) const {
   } catch (const DryRun&) {
     for (const std::string& line : structure) report.left.push_back({{}, line, {}});
   } catch (const CorruptionError& error) {
-    // The store cannot be read to its end, so nothing was mended.
+    // The store cannot be read to its end, so nothing more was mended.
     report.mended.clear();
     report.lost.clear();
     report.left.push_back({{}, error.what(), {}});
+  } catch (...) {
+    log_losses(backend.name(), lost);
+    throw;
   }
+  report.lost.insert(report.lost.begin(), std::make_move_iterator(lost.begin()),
+                     std::make_move_iterator(lost.end()));
   if (!options.dry_run) {
     report.left.clear();
     for (Problem& problem : graph::check(backend, map::prove, {}).problems) {

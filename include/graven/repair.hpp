@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Repair (Database::repair): what check() finds wrong and what of it can be put right, put right
-// in one transaction. docs/operations.md says what becomes of each kind of damage.
+// in two transactions. docs/operations.md says what becomes of each kind of damage.
 //
 // Always holds: links are the truth, and whatever can be derived from them and from contents is
 // derived anew; what was not damaged stays as it is; nothing is dropped without being told of.
@@ -27,8 +27,8 @@ struct RepairOptions {
   /// Copy the file, as damaged as it is, to `<file>.before-repair` before it is changed; with a
   /// number behind that where there is one already.
   bool backup = true;
-  /// Called now and then, with records looked at; what it throws ends the repair, and nothing has
-  /// been changed.
+  /// Called now and then, with records looked at; what it throws ends the repair, of which only
+  /// what concerns SQLite's tables and the types in their rows may have been done.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress{};
 };
 

@@ -369,7 +369,11 @@ std::uint64_t Heap::collect(std::chrono::milliseconds patience) {
 
 void Heap::look_for_leftovers(View& view) {
   if (backend().read_only() || looked_.exchange(true)) return;
-  if (!view.any_orphans()) return;
+  try {
+    if (!view.any_orphans()) return;
+  } catch (const CorruptionError&) {
+    return;  // for check() to tell and repair() to mend, which need the store open
+  }
   sweep_.store(true);
   doomed_here_.store(true);
   store_.wake(Clock::now() + kSoon);

@@ -3,9 +3,13 @@
 // What something else may have put into a store's file, one kind after the other: that it does no
 // harm, that it is told by its name, that a repair takes it away.
 #include <chrono>
+#include <fstream>
 #include <functional>
+#include <iterator>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -55,6 +59,19 @@ class HostileContent : public ::testing::Test {
     EXPECT_TRUE(again.ok()) << again.problems.front().what;
     db.root().set("after", 1);
     Map(path_).set("after", 1);
+  }
+
+  /// Has the chain of pages of a value that is nothing but this letter lead nowhere.
+  void break_a_page_of(char letter) const {
+    constexpr std::size_t kPage = 2048;
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    const std::string bytes(std::istreambuf_iterator<char>(file), {});
+    const std::string full(kPage - 4, letter);
+    std::size_t at = 0;
+    while (at < bytes.size() && bytes.compare(at + 4, full.size(), full) != 0) at += kPage;
+    ASSERT_LT(at, bytes.size());
+    file.seekp(static_cast<std::streamoff>(at));
+    file.write("\xff\xff\xff\xff", 4);
   }
 
   template <class Body>
@@ -164,6 +181,47 @@ TEST_F(HostileContent, TemporaryTablesOfThoseNamesAreNothingToGraven) {
 TEST_F(HostileContent, AViewInATablesPlaceIsTold) {
   run("ALTER TABLE counter RENAME TO elsewhere; CREATE VIEW counter AS SELECT * FROM elsewhere");
   expect_problem("the view 'counter' is not graven's");
+  expect_mended();
+}
+
+TEST_F(HostileContent, AViewWithATriggerInATablesPlaceIsMended) {
+  for (const std::string table : {"counter", "item_large", "blob", "slot", "map", "expiry", "edge",
+                                  "entry", "page", "orphan"}) {
+    SCOPED_TRACE(table);
+    run("DROP TABLE " + table + "; CREATE VIEW " + table +
+        " AS SELECT 1 AS a; CREATE TRIGGER spy INSTEAD OF INSERT ON " + table +
+        " BEGIN SELECT 1; END");
+    expect_problem("the view '" + table + "' is not graven's");
+    expect_mended();
+  }
+}
+
+TEST_F(HostileContent, ATableInAnIndexsPlaceIsMended) {
+  run("DROP INDEX item_large_key; CREATE TABLE item_large_key (a); "
+      "CREATE INDEX spy ON item_large_key (a)");
+  expect_problem("the table 'item_large_key' is not graven's");
+  expect_mended();
+  EXPECT_EQ(Map(path_).at("large"), Data(std::string(900, 'z')));
+}
+
+TEST_F(HostileContent, ATriggerThatIsCalledAsItsTableIsTold) {
+  run("CREATE TRIGGER node AFTER INSERT ON node BEGIN DELETE FROM counter; END");
+  expect_problem("the trigger 'node' on 'node' is not graven's");
+  expect_mended();
+  EXPECT_EQ(Database(path_).count("counter"), 3);
+}
+
+TEST_F(HostileContent, ATypeInCapitalLettersIsNoOtherType) {
+  run("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET type = 'TABLE' WHERE name = "
+      "'counter'");
+  const Database db(path_);
+  static_cast<void>(db.repair({.backup = false}));
+  EXPECT_EQ(db.count("counter"), 3);
+}
+
+TEST_F(HostileContent, ARenamedColumnAndItsIndexAreMended) {
+  run("ALTER TABLE item_large RENAME COLUMN map TO other; "
+      "INSERT OR REPLACE INTO prefix (name, version, id, root) VALUES (0, X'c0', 0, 12345)");
   expect_mended();
 }
 
@@ -285,6 +343,45 @@ TEST_F(HostileContent, ItemsOfAMapThatIsGoneKeepTheirTimes) {
   run("DELETE FROM map");
   expect_problem("which does not exist");
   expect_mended();
+}
+
+TEST_F(HostileContent, WhatIsTakenAwayIsToldThoughTheGraphCannotBeRead) {
+  const std::string trigger = "CREATE TRIGGER spy AFTER INSERT ON node BEGIN SELECT 1; END";
+  Database(path_).root().set("long", std::string(30'000, 'q'));
+  run(trigger);
+  break_a_page_of('q');
+  const RepairReport report = Database(path_).repair({.backup = false});
+  EXPECT_FALSE(report.left.empty());
+  ASSERT_EQ(report.lost.size(), 1U);
+  EXPECT_NE(report.lost[0].what.find("'spy'"), std::string::npos) << report.lost[0].what;
+  EXPECT_EQ(report.lost[0].bytes, trigger);
+}
+
+TEST_F(HostileContent, WhatIsTakenAwayIsLoggedWhereARepairIsStopped) {
+  Data many = Data::dict();
+  for (int i = 0; i < 20'000; ++i) {
+    auto& container = many.container(std::get<Data::Index>(many.root()));
+    container.keys.push_back(std::to_string(i));
+    container.items.emplace_back(std::int64_t{i});
+  }
+  Database(path_).root().set("many", many);
+  run("CREATE TRIGGER spy AFTER INSERT ON node BEGIN SELECT 1; END");
+  const Database db(path_);
+  int calls = 0;
+  static_cast<void>(db.check([&](auto, auto) { ++calls; }));
+  ASSERT_GT(calls, 0);
+  std::vector<std::string> lines;
+  set_log_sink([&](const LogRecord& record) { lines.push_back(to_string(record)); });
+  EXPECT_THROW(static_cast<void>(db.repair({.backup = false,
+                                            .progress =
+                                                [&](auto, auto) {
+                                                  if (--calls < 0) throw std::out_of_range("stop");
+                                                }})),
+               std::out_of_range);
+  set_log_sink({});
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_NE(lines[0].find("repair_unfinished"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[0].find("'spy'"), std::string::npos) << lines[0];
 }
 
 TEST_F(HostileContent, ANodeOfAnotherKindIsAnError) {
