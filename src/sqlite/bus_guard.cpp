@@ -14,6 +14,8 @@
 
 #include <sqlite3.h>
 
+#include "base/near_tls.hpp"
+
 namespace graven::sqlite {
 namespace {
 
@@ -34,10 +36,23 @@ constexpr int kSlots = 4096;
 std::array<Slot, kSlots> slots;
 std::atomic<int> in_use{0};  // no slot from there on is
 std::atomic<Before*> before{nullptr};
-// A handler before ours may raise the signal again, or be ours once more through another copy of
-// the library: then the one before that is due.
-std::atomic<pid_t> passing_on{0};  // the thread that is at it
-std::atomic<int> passed_on{0};
+
+/// The last call of ours on this thread that has passed a signal on. The handler it went to may
+/// raise the signal again, or be ours once more through another copy of the library: then the one
+/// before that is due. It may also never return (siglongjmp), and leave what is here behind.
+struct Passing {
+  std::uintptr_t frame = 0;  // of that call; 0: none
+  const siginfo_t* info = nullptr;
+  int depth = 0;
+};
+GRAVEN_NEAR_TLS constinit thread_local Passing passing;
+
+/// Whether this call comes out of the handler that the last one went to. A fault is a new one each
+/// time, handed on if it has the same `info`; from the same place the system calls with the same
+/// frame, so that what was left behind is not taken for it.
+bool nested(std::uintptr_t frame, const siginfo_t* info) noexcept {
+  return frame < passing.frame && (info == passing.info || info->si_code <= 0);
+}
 
 /// SQLite's mutex for applications: free in the child of a fork, whoever held it before.
 class Locked {
@@ -74,13 +89,11 @@ void die(int signal, const siginfo_t* info) noexcept {
   if (info->si_code <= 0) ::raise(signal);
 }
 
-void pass_on(int signal, siginfo_t* info, void* context) noexcept {
-  const pid_t thread = ::gettid();
-  const bool again = passing_on.exchange(thread) == thread;
-  const int depth = again ? passed_on.fetch_add(1) + 1 : 0;
-  if (!again) passed_on.store(0);
+void pass_on(int signal, siginfo_t* info, void* context, std::uintptr_t frame) noexcept {
+  const Passing outer = passing;
+  passing = {frame, info, nested(frame, info) ? outer.depth + 1 : 0};
   const Before* due = before.load(std::memory_order_acquire);
-  for (int i = 0; i < depth && due != nullptr; ++i) due = due->older;
+  for (int i = 0; i < passing.depth && due != nullptr; ++i) due = due->older;
   if (due == nullptr) return die(signal, info);
   if ((due->action.sa_flags & SA_SIGINFO) != 0) {
     due->action.sa_sigaction(signal, info, context);
@@ -91,14 +104,16 @@ void pass_on(int signal, siginfo_t* info, void* context) noexcept {
   } else {
     due->action.sa_handler(signal);
   }
-  if (!again) passing_on.store(0);
+  passing = outer;
 }
 
 void on_bus_error(int signal, siginfo_t* info, void* context) {
   const int error = errno;
   const bool ours =
       info->si_code == BUS_ADRERR && lay_zeros(reinterpret_cast<std::uintptr_t>(info->si_addr));
-  if (!ours) pass_on(signal, info, context);
+  if (!ours) {
+    pass_on(signal, info, context, reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)));
+  }
   errno = error;
 }
 

@@ -3,6 +3,7 @@
 // A mapping whose file is cut off reads as zeros and says so; every other fault, and a signal that
 // is sent, is as it was without the guard, whoever set a handler and when.
 #include <array>
+#include <csetjmp>
 #include <csignal>
 #include <fcntl.h>
 #include <functional>
@@ -80,6 +81,16 @@ void set_handler(void (*handler)(int)) {
   action.sa_handler = handler;
   action.sa_flags = SA_NODEFER;
   ::sigaction(SIGBUS, &action, &was);
+}
+
+sigjmp_buf before_fault;
+void jump_back(int) { ::siglongjmp(before_fault, 1); }
+
+/// Reads it so much deeper on the stack.
+[[gnu::noinline]] char read_below(int frames, const volatile char* at) {
+  volatile char room[300] = {};
+  room[0] = frames == 0 ? *at : read_below(frames - 1, at);
+  return room[0];
 }
 
 class BusGuard : public ::testing::Test {
@@ -176,6 +187,52 @@ TEST_F(BusGuard, AHandlerThatRecoversIsAskedEachTime) {
               return handled == 3 ? 5 : 1;
             }),
             5000);
+}
+
+TEST_F(BusGuard, AHandlerThatJumpsAwayIsAskedEachTime) {
+  EXPECT_EQ(end_of([&] {
+              set_handler(jump_back);
+              const Mapped file(folder_ / "file");
+              const sqlite::GuardedRange range(file.bytes(), kSize);
+              const Mapped other(folder_ / "other");
+              other.cut();
+              // In the same place of the stack, deeper, and less deep.
+              static constexpr std::array kFrames{1, 1, 1, 4, 9, 2, 30, 0};
+              static volatile std::size_t jumps = 0;
+              if (sigsetjmp(before_fault, 1) != 0) jumps = jumps + 1;
+              if (jumps < kFrames.size()) {
+                static_cast<void>(read_below(kFrames[jumps], other.bytes()));
+                return 1;
+              }
+              file.cut();
+              return file.bytes()[0] == 0 && range.lost() ? 5 : 2;
+            }),
+            5000);
+}
+
+TEST_F(BusGuard, AfterAJumpAHandlerThatRaisesAgainIsStillToldOnce) {
+  EXPECT_EQ(end_of([&] {
+              const Mapped first(folder_ / "first");
+              const sqlite::GuardedRange one(first.bytes(), kSize);
+              set_handler(jump_back);
+              const Mapped second(folder_ / "second");
+              const sqlite::GuardedRange two(second.bytes(), kSize);
+              const Mapped other(folder_ / "other");
+              other.cut();
+              if (sigsetjmp(before_fault, 1) == 0) {
+                static_cast<void>(read_below(3, other.bytes()));
+                return 1;
+              }
+              set_handler(restore_and_raise);
+              const Mapped third(folder_ / "third");
+              const sqlite::GuardedRange three(third.bytes(), kSize);
+              if (sigsetjmp(before_fault, 1) == 0) {
+                static_cast<void>(read_below(9, other.bytes()));  // goes on to jump_back
+                return 2;
+              }
+              return handled == 1 ? 4 : 3;
+            }),
+            4000);
 }
 
 }  // namespace
