@@ -10,6 +10,10 @@
 #include <graven/database.hpp>
 #include <graven/error.hpp>
 
+#include <cerrno>
+#include <string>
+#include <sys/stat.h>
+
 #include "graph/check.hpp"
 #include "graph/heap.hpp"
 #include "graph/scope.hpp"
@@ -45,6 +49,13 @@ BackupReport prove(const PartialFile& copy, std::string_view of) {
   report.nodes = found.nodes;
   report.links = found.links;
   return report;
+}
+
+/// A file that is not there is made by opening it, which is no remedy for a backup.
+void require_backup(const std::string& name) {
+  struct stat info {};
+  if (name.empty() || ::stat(name.c_str(), &info) == 0 || errno != ENOENT) return;
+  throw UnavailableError(name + " does not exist, so there is nothing to restore; check its path");
 }
 
 Target target_at(std::string_view path) {
@@ -85,6 +96,7 @@ BackupReport Database::backup(Text path, const BackupOptions& options) const {
 }
 
 BackupReport restore(Text backup, Text path, const RestoreOptions& options) {
+  require_backup(std::string(backup));
   const Target source = target_at(backup);
   const auto file = sqlite::check_path(source, true, true);
   if (sqlite::check_header(source, file).empty) {

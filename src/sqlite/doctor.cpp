@@ -192,10 +192,14 @@ void Examination::leftovers() {
     if (found == name + ".before-restore") {
       add(Severity::kNote, "before_restore", path + " is what a restore has replaced",
           "delete it once it is not needed; the next restore that keeps one needs its name");
+    } else if (found.starts_with(name + ".replaced-") && was_replaced(path)) {
+      add(Severity::kNote, "before_restore",
+          path + " is what a restore has replaced that was killed before it gave it its name",
+          "rename it to " + target_.name + ".before-restore, or delete it once it is not needed");
     } else if (found.starts_with(name + ".before-repair")) {
       add(Severity::kNote, "before_repair", path + " is the store as it was before a repair",
           "delete it once what the repair lost is not needed");
-    } else if (found.starts_with(name + ".partial-")) {
+    } else if (found.starts_with(name + ".partial-") || found.starts_with(name + ".replaced-")) {
       const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
       if (descriptor < 0) continue;
       const bool abandoned = ::flock(descriptor, LOCK_SH | LOCK_NB) == 0;

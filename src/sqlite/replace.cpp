@@ -3,7 +3,9 @@
 // Putting a whole file in its place, where a store may be.
 //
 // Always holds: no file that belonged to another store (-wal, -journal, -changes) is beside the
-// new one, not even for a moment: SQLite would play it into it.
+// new one, not even for a moment: SQLite would play it into it. No store has two names, also not
+// for a moment. Where nothing of the store that is replaced is beside it, its name leads to it or
+// to the new one at every moment; where its WAL goes with it, there is a moment without either.
 //
 // One thread at a time.
 #include <graven/error.hpp>
@@ -30,7 +32,7 @@ namespace {
 constexpr std::array kWithContent{"-wal", "-journal"};
 constexpr std::array kWithout{"-shm", "-changes"};
 
-[[noreturn]] void fail(const std::string& path, const char* what) {
+[[noreturn]] void fail_at(const std::string& path, const char* what) {
   throw UnavailableError(path + " could not be " + what + ": " +
                          std::generic_category().message(errno) +
                          "; check the permissions of its folder and the disk");
@@ -43,9 +45,9 @@ class SoleUse {
  public:
   explicit SoleUse(const Target& target)
       : descriptor_(::open(target.path.c_str(), O_RDWR | O_CLOEXEC)) {
-    if (descriptor_.get() < 0) fail(target.name, "opened");
+    if (descriptor_.get() < 0) fail_at(target.name, "opened");
     if (set_lock(descriptor_.get(), file_lock(F_WRLCK, kFirst, kLast - kFirst + 1))) return;
-    if (errno != EAGAIN && errno != EACCES) fail(target.name, "locked");
+    if (errno != EAGAIN && errno != EACCES) fail_at(target.name, "locked");
     const std::set<long> processes = lock_holders(target.path, kFirst, kLast);
     const bool here = processes.contains(::getpid());
     const long process = here ? ::getpid() : processes.empty() ? 0 : *processes.rbegin();
@@ -85,19 +87,21 @@ void settle(const Target& target) {
 }
 
 void move(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) fail(from, "moved");
+  if (::rename(from.c_str(), to.c_str()) != 0) fail_at(from, "moved");
 }
 
-/// Puts what is there out of the way; false where it may stay until it is replaced, at one blow.
+/// renameat2(), which old file systems lack.
+bool rename_as(const std::string& from, const std::string& to, unsigned how) {
+  return ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), how) == 0;
+}
+
+/// Puts what is there out of the way, with what is beside it.
 void move_away(const std::string& path, const std::string& kept) {
-  const bool content = content_beside(path);
   if (kept.empty()) {
     // What could not be brought into it is a part of it: neither is left without the other.
-    if (content && ::unlink(path.c_str()) != 0) fail(path, "removed");
+    if (::unlink(path.c_str()) != 0) fail_at(path, "removed");
     return;
   }
-  if (!content && ::link(path.c_str(), kept.c_str()) == 0) return;
-  if (!content && errno == EEXIST) fail(kept, "made");
   move(path, kept);
   for (const char* suffix : kWithContent) {
     if (file_state(path + suffix).size > 0) move(path + suffix, kept + suffix);
@@ -107,10 +111,10 @@ void move_away(const std::string& path, const std::string& kept) {
 void sync_folder(const std::string& path) {
   const std::string folder = path.substr(0, path.rfind('/') + 1);
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) fail(folder, "opened");
+  if (descriptor < 0) fail_at(folder, "opened");
   const int result = ::fsync(descriptor);
   ::close(descriptor);
-  if (result != 0 && errno != EINVAL) fail(folder, "brought to the disk");
+  if (result != 0 && errno != EINVAL) fail_at(folder, "brought to the disk");
 }
 
 [[noreturn]] void throw_exists(const Target& target) {
@@ -119,9 +123,7 @@ void sync_folder(const std::string& path) {
 
 /// False where something is there.
 bool place_new(const std::string& from, const Target& target) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, target.path.c_str(), RENAME_NOREPLACE) == 0) {
-    return true;
-  }
+  if (rename_as(from, target.path, RENAME_NOREPLACE)) return true;
   if (errno == EINVAL) {  // a file system without it
     if (::link(from.c_str(), target.path.c_str()) == 0) {
       ::unlink(from.c_str());
@@ -129,7 +131,7 @@ bool place_new(const std::string& from, const Target& target) {
     }
   }
   if (errno == EEXIST) return false;
-  fail(target.name, "made");
+  fail_at(target.name, "made");
 }
 
 }  // namespace
@@ -165,14 +167,41 @@ std::string PartialFile::put_in_place(Mode mode) {
     if (mode == Mode::kReplaceKeeping) kept = kept_name(path);
     settle(target_);
     const SoleUse nobody(target_);
-    move_away(path, kept);
+    const bool content = content_beside(path);
+    if (content) move_away(path, kept);
     for (const char* suffix : kWithContent) ::unlink((path + suffix).c_str());
     for (const char* suffix : kWithout) ::unlink((path + suffix).c_str());
-    move(partial_.path, path);
+    if (kept.empty() || content) {
+      move(partial_.path, path);
+    } else {
+      exchange(kept);
+    }
   }
   in_place_ = true;
   sync_folder(path);
   return kept;
+}
+
+/// Gives it the place of a store that nothing is beside, and that the name `kept`.
+void PartialFile::exchange(const std::string& kept) {
+  const std::string& path = target_.path;
+  // Not under a name that is swept away: the store that is replaced has it next.
+  const std::string between = replaced_name(path, file_state(partial_.path).inode);
+  if (rename_as(partial_.path, between, RENAME_NOREPLACE)) {
+    partial_.path = between;
+    if (rename_as(between, path, RENAME_EXCHANGE)) {
+      in_place_ = true;
+      if (!rename_as(between, kept, RENAME_NOREPLACE)) fail_at(between, "moved to its new name");
+      return;
+    }
+  }
+  // A file system that cannot do so.
+  move(path, kept);
+  if (::rename(partial_.path.c_str(), path.c_str()) == 0) return;
+  const int error = errno;
+  static_cast<void>(::rename(kept.c_str(), path.c_str()));
+  errno = error;
+  fail_at(partial_.path, "moved");
 }
 
 bool PartialFile::put_if_absent() {

@@ -34,6 +34,7 @@ namespace {
 constexpr std::size_t kStep = std::size_t{1} << 20U;
 constexpr std::string_view kMagic = "graven-backup-1\n";
 constexpr std::string_view kPartial = ".partial-";
+constexpr std::string_view kReplaced = ".replaced-";
 
 struct Seal {
   std::array<char, 16> magic{};
@@ -68,13 +69,15 @@ std::string random_name() {
 void remove_abandoned(const std::string& target) {
   const auto slash = target.rfind('/');
   const std::string folder = target.substr(0, slash + 1);
-  const std::string start = target.substr(slash + 1) + std::string(kPartial);
+  const std::string file = target.substr(slash + 1);
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
   if (!entries) return;
   while (const dirent* entry = ::readdir(entries.get())) {
     const std::string_view name = entry->d_name;
-    if (!name.starts_with(start)) continue;
     const std::string path = folder + std::string(name);
+    const bool copy = name.starts_with(file + std::string(kPartial)) ||
+                      (name.starts_with(file + std::string(kReplaced)) && !was_replaced(path));
+    if (!copy) continue;
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (descriptor < 0) continue;
     if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) ::unlink(path.c_str());
@@ -260,5 +263,16 @@ bool ends_with_seal(const Target& target) {
 }
 
 std::string kept_name(const std::string& path) { return path + ".before-restore"; }
+
+std::string replaced_name(const std::string& path, std::uint64_t inode) {
+  return path + std::string(kReplaced) + std::to_string(inode);
+}
+
+bool was_replaced(const std::string& path) {
+  const auto end = path.rfind(kReplaced);
+  const FileState file = file_state(path);
+  return end != std::string::npos && file.exists &&
+         path.substr(end + kReplaced.size()) != std::to_string(file.inode);
+}
 
 }  // namespace graven::sqlite

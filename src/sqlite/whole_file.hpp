@@ -61,6 +61,7 @@ class PartialFile {
 
  private:
   [[noreturn]] void fail(const char* what) const;
+  void exchange(const std::string& kept);
 
   const Target target_;
   Target partial_;
@@ -79,5 +80,11 @@ bool ends_with_seal(const Target& target);
 
 /// The name a store gets when another takes its place.
 std::string kept_name(const std::string& path);
+/// The name that a file with this inode has just before it takes the place of a store, and that the
+/// store has from then on until it gets the one above.
+std::string replaced_name(const std::string& path, std::uint64_t inode);
+/// Whether a file with such a name is the store that was replaced, as a process that was killed in
+/// between has left it.
+bool was_replaced(const std::string& path);
 
 }  // namespace graven::sqlite

@@ -3,15 +3,19 @@
 // restore(): a backup comes back as it was; one that is not whole, or a store that somebody has
 // open, is refused and nothing changes.
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <random>
+#include <sys/stat.h>
 #include <thread>
 
 #include <sqlite3.h>
 
 #include "backup/backup_under_test.hpp"
 #include "sqlite/child.hpp"
+#include "sqlite/file_checks.hpp"
+#include "sqlite/whole_file.hpp"
 
 namespace graven::test {
 namespace {
@@ -272,9 +276,14 @@ TEST_F(RestoreTest, KilledItLeavesTheOldStoreOrTheNew) {
     const Data now = all_of(Database{path});
     EXPECT_TRUE(now == old || now == *then);
     restored += now == *then ? 1 : 0;
-    if (std::filesystem::exists(path + ".before-restore")) {
-      EXPECT_EQ(all_of(Database{path + ".before-restore"}), old);
-      std::filesystem::remove(path + ".before-restore");
+    for (const std::string& name : files_in(folder)) {
+      const std::string kept = folder / name;
+      const bool named = name == "state.db.before-restore";
+      if (!named && !(name.starts_with("state.db.replaced-") && sqlite::was_replaced(kept)))
+        continue;
+      EXPECT_TRUE(now == *then) << name;
+      EXPECT_EQ(all_of(Database{kept}), old);
+      std::filesystem::remove(kept);
     }
     write_bytes(path, before);
   }
@@ -282,6 +291,52 @@ TEST_F(RestoreTest, KilledItLeavesTheOldStoreOrTheNew) {
   restore(copy, path);
   for (const std::string& name : files_in(folder)) {
     EXPECT_EQ(name.find(".partial-"), std::string::npos) << name;
+    EXPECT_EQ(name.find(".replaced-"), std::string::npos) << name;
+  }
+}
+
+TEST_F(RestoreTest, AtEveryMomentItsNameLeadsToOneStoreThatHasNoOther) {
+  std::atomic<bool> done{false};
+  std::atomic<int> wrong{0};
+  std::atomic<int> looks{0};
+  std::thread other([&] {
+    while (!done) {
+      struct stat info {};
+      if (::stat(path.c_str(), &info) != 0 || info.st_nlink != 1) ++wrong;
+      ++looks;
+    }
+  });
+  for (int round = 0; round < 100; ++round) {
+    restore(copy, path);
+    std::filesystem::remove(path + ".before-restore");
+  }
+  done = true;
+  other.join();
+  EXPECT_EQ(wrong, 0) << "of " << looks;
+}
+
+TEST_F(RestoreTest, WhatAKilledOneHadReplacedStaysAndItsCopyGoes) {
+  const std::string old = folder / "state.db.replaced-1";
+  std::filesystem::copy_file(path, old);
+  ASSERT_TRUE(sqlite::was_replaced(old));
+  const std::string new_one = folder / "state.db.new";
+  std::filesystem::copy_file(path, new_one);
+  const std::string between = sqlite::replaced_name(path, sqlite::file_state(new_one).inode);
+  std::filesystem::rename(new_one, between);
+  EXPECT_FALSE(sqlite::was_replaced(between));
+  restore(copy, path);
+  EXPECT_TRUE(std::filesystem::exists(old));
+  EXPECT_FALSE(std::filesystem::exists(between));
+  expect_sound(old);
+}
+
+TEST_F(RestoreTest, ABackupThatIsNotThereIsNotMade) {
+  try {
+    restore(folder / "missing.db", path);
+    ADD_FAILURE() << "restored";
+  } catch (const UnavailableError& error) {
+    EXPECT_NE(std::string(error.what()).find("nothing to restore"), std::string::npos)
+        << error.what();
   }
 }
 

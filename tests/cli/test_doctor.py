@@ -67,6 +67,11 @@ def test_leftovers(filled):
     found = findings(filled, status=1)
     assert "partial-0123" in found["partial_file"]["what"]
     assert found["before_restore"]["severity"] == "note"
+    (filled.folder / "state.db.before-restore").unlink()
+    (filled.folder / "state.db.replaced-1").write_text("")
+    found = findings(filled, status=1)
+    assert "replaced-1" in found["before_restore"]["what"]
+    (filled.folder / "state.db.replaced-1").unlink()
     (filled.folder / "other.db.partial-0123").write_text("")
     os.unlink(filled.folder / "state.db.partial-0123")
     assert "partial_file" not in findings(filled)
