@@ -5,8 +5,10 @@
 
 #include <graven/error.hpp>
 
+#include <cerrno>
 #include <cstring>
 #include <new>
+#include <sys/resource.h>
 #include <system_error>
 
 #include <sqlite3.h>
@@ -21,7 +23,32 @@ std::string describe(const Fault& fault) {
   return text;
 }
 
+void refuse_if_out_of_files(int error, const std::string& path) {
+  std::string limit;
+  switch (error) {
+    case EMFILE: {
+      struct rlimit files {};
+      ::getrlimit(RLIMIT_NOFILE, &files);
+      limit = "this process has as many files open as it may (" + std::to_string(files.rlim_cur) +
+              ", RLIMIT_NOFILE); close some, as snapshots and iterations, or raise the limit";
+      break;
+    }
+    case ENFILE:
+      limit =
+          "all processes together have as many files open as they may (fs.file-max); end some, "
+          "or raise the limit";
+      break;
+    case ENOMEM:
+      limit = "the system has no memory to open a file; free some";
+      break;
+    default:
+      return;
+  }
+  throw UnavailableError(path + " could not be opened: " + limit);
+}
+
 void throw_fault(const Fault& fault, const std::string& path) {
+  refuse_if_out_of_files(fault.system, path);
   switch (fault.primary()) {
     case SQLITE_NOMEM:
       throw std::bad_alloc();

@@ -22,6 +22,10 @@ struct Fault {
 /// Throws the error that `fault` means for the file `path`.
 [[noreturn]] void throw_fault(const Fault& fault, const std::string& path);
 
+/// UnavailableError where a call failed with this errno because no more files can be open: then
+/// what is wrong is not the file, which could not be looked at.
+void refuse_if_out_of_files(int error, const std::string& path);
+
 /// "disk I/O error (Input/output error)": SQLite's words and the system's.
 std::string describe(const Fault& fault);
 

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -21,12 +22,12 @@
 #include <memory>
 #include <new>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include <sqlite3.h>
 
 #include "sqlite/bus_guard.hpp"
+#include "sqlite/fault.hpp"
 #include "sqlite/page_copies.hpp"
 #include "sqlite/store_files.hpp"
 #include "sqlite/wal_owner.hpp"
@@ -272,15 +273,6 @@ bool is_page_size(int size) noexcept {
   return size >= kLeast && (size & (size - 1)) == 0;
 }
 
-/// The first page of a database, or an inner one of a b-tree.
-bool is_inner(const unsigned char* page) noexcept {
-  constexpr unsigned char kInnerIndex = 2;
-  constexpr unsigned char kInnerTable = 5;
-  constexpr std::string_view kFirst = "SQLite format 3";
-  return page[0] == kInnerIndex || page[0] == kInnerTable ||
-         std::memcmp(page, kFirst.data(), kFirst.size()) == 0;
-}
-
 /// Reads a page, or from its copy.
 int read_page(DatabaseFile& database, const PageCopies::Place& place, sqlite3_file* beneath,
               void* into) {
@@ -297,7 +289,7 @@ int read_page(DatabaseFile& database, const PageCopies::Place& place, sqlite3_fi
   }
   const int code = read();
   const auto* page = static_cast<const unsigned char*>(into);
-  if (code == SQLITE_OK && is_inner(page)) copies.keep(place, page);
+  if (code == SQLITE_OK && PageCopies::is_inner(page)) copies.keep(place, page);
   return code;
 }
 
@@ -579,21 +571,22 @@ bool index_fits_wal(sqlite3* connection) {
   constexpr int kRegion = 32768;  // what SQLite maps at a time
   const DatabaseFile& file = database_of(connection);
   const Methods& beneath = *file.beneath->pMethods;
-  // With the lock that readers have, so that nobody's last connection takes the WAL away meanwhile,
-  // and leaves the index to us.
+  // With a reader's lock: so no last connection takes the WAL away and leaves the index to us.
   if (file.index != nullptr || beneath.iVersion < 2 ||
       beneath.xLock(file.beneath, SQLITE_LOCK_SHARED) != SQLITE_OK) {
     return true;
   }
+  const std::unique_ptr<sqlite3_file, void (*)(sqlite3_file*)> held(
+      file.beneath, [](sqlite3_file* locked) {
+        locked->pMethods->xShmUnmap(locked, 0);
+        locked->pMethods->xUnlock(locked, SQLITE_LOCK_NONE);
+      });
   volatile void* region = nullptr;
-  beneath.xShmMap(file.beneath, 0, kRegion, 0, &region);
+  const int code = beneath.xShmMap(file.beneath, 0, kRegion, 0, &region);
+  if (code != SQLITE_OK) refuse_if_out_of_files(errno, file.path + "-shm");
   // Where there is none yet SQLite makes it when it reads.
-  const bool fits =
-      region == nullptr ||
-      index_fits(static_cast<const volatile std::uint32_t*>(region), file.path + "-wal");
-  beneath.xShmUnmap(file.beneath, 0);
-  beneath.xUnlock(file.beneath, SQLITE_LOCK_NONE);
-  return fits;
+  return region == nullptr ||
+         index_fits(static_cast<const volatile std::uint32_t*>(region), file.path + "-wal");
 }
 
 bool newest_stamp_is_moved(sqlite3* connection) {

@@ -72,7 +72,8 @@ bool index_is_lost(sqlite3* connection) noexcept;
 /// The connection's WAL index, mapped; nullptr where it is not.
 const volatile std::uint32_t* wal_index_of(sqlite3* connection) noexcept;
 /// Whether the WAL is the one of the index that others have in use. For a connection that has not
-/// read yet; true also where nobody has one, or it cannot be told just now.
+/// read yet; true also where nobody has one, or it cannot be told just now. UnavailableError where
+/// no more files can be open.
 bool index_fits_wal(sqlite3* connection);
 /// Whether the main file has the stamp already that the connection's open transaction sees.
 bool newest_stamp_is_moved(sqlite3* connection);

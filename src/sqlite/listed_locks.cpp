@@ -3,6 +3,7 @@
 // Reading the lists of listed_locks.hpp, line by line. Any thread.
 #include "sqlite/listed_locks.hpp"
 
+#include <cerrno>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
@@ -10,7 +11,19 @@
 #include <sstream>
 #include <sys/sysmacros.h>
 
+#include "sqlite/fault.hpp"
+
 namespace graven::sqlite {
+namespace {
+
+std::ifstream open_list(const std::string& path) {
+  errno = 0;
+  std::ifstream list(path);
+  if (!list) refuse_if_out_of_files(errno, path);
+  return list;
+}
+
+}  // namespace
 
 bool ListedLock::same_device(const struct stat& file) const noexcept {
   return major == ::major(file.st_dev) && minor == ::minor(file.st_dev);
@@ -35,7 +48,7 @@ std::optional<ListedLock> listed_lock(const std::string& line) {
 }
 
 void each_lock(const std::function<bool(const ListedLock&)>& see) {
-  std::ifstream list("/proc/locks");
+  std::ifstream list = open_list("/proc/locks");
   for (std::string line; std::getline(list, line);) {
     const auto lock = listed_lock(line);
     if (lock && !see(*lock)) return;
@@ -45,7 +58,7 @@ void each_lock(const std::function<bool(const ListedLock&)>& see) {
 bool each_lock_through(const std::string& process, const std::string& descriptor,
                        const std::function<bool(const ListedLock&)>& see) {
   constexpr std::string_view kLock = "lock:";
-  std::ifstream list("/proc/" + process + "/fdinfo/" + descriptor);
+  std::ifstream list = open_list("/proc/" + process + "/fdinfo/" + descriptor);
   for (std::string line; std::getline(list, line);) {
     if (!line.starts_with(kLock)) continue;
     const auto lock = listed_lock(line.substr(kLock.size()));

@@ -4,6 +4,7 @@
 // /proc/<process>/fdinfo/<descriptor>. A line: "7: POSIX  ADVISORY  WRITE 4711 fe:00:1234 120 120".
 // The device is hexadecimal. A POSIX lock has its process there (0 where that is outside this pid
 // namespace), the lock of an open file description has -1: whose it is only the second list tells.
+// Where no more files can be open both throw UnavailableError: nothing is known of locks then.
 //
 // Any thread.
 #pragma once

@@ -4,6 +4,8 @@
 // without a mutex, in a table by number: a commit asks six times.
 #include "sqlite/lock_descriptors.hpp"
 
+#include <graven/error.hpp>
+
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -135,12 +137,18 @@ bool make_writable(Inode& inode, int descriptor) {
   const int made = open_again(descriptor);
   if (made < 0) return false;
   bool taken = writable(made);
-  each_lock_through("self", std::to_string(inode.lock_descriptor), [&](const ListedLock& held) {
-    if (!held.of_description) return true;
-    const off_t length = held.last == LONG_MAX ? 0 : held.last - held.first + 1;
-    taken = taken && set_lock(made, file_lock(F_RDLCK, held.first, length));
-    return taken;
-  });
+  try {
+    each_lock_through("self", std::to_string(inode.lock_descriptor), [&](const ListedLock& held) {
+      if (!held.of_description) return true;
+      const off_t length = held.last == LONG_MAX ? 0 : held.last - held.first + 1;
+      taken = taken && set_lock(made, file_lock(F_RDLCK, held.first, length));
+      return taken;
+    });
+  } catch (...) {
+    set_lock(made, file_lock(F_UNLCK, 0, 0));
+    close_sparing(made, inode.lock_descriptor);
+    throw;
+  }
   const int old = std::exchange(inode.lock_descriptor, taken ? made : inode.lock_descriptor);
   if (taken) inode.writable = true;
   const int unwanted = taken ? old : made;
@@ -156,6 +164,8 @@ int set_or_get(int descriptor, int command, struct flock& lock) noexcept {
     try {
       const std::scoped_lock guard(mutex);
       if (!make_writable(*inode, descriptor)) errno = EBADF;
+    } catch (const UnavailableError&) {
+      errno = EMFILE;
     } catch (...) {
       errno = ENOMEM;
     }

@@ -4,6 +4,7 @@
 #include "sqlite/main_record.hpp"
 
 #include <array>
+#include <cerrno>
 #include <fcntl.h>
 #include <fstream>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/hash.hpp"
+#include "sqlite/fault.hpp"
 #include "sqlite/spared.hpp"
 
 namespace graven::sqlite {
@@ -92,7 +94,9 @@ bool describe(const std::string& path, int owners, Record& record) {
 class Descriptor {
  public:
   explicit Descriptor(const std::string& path)
-      : number_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {}
+      : number_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {
+    if (number_ < 0) refuse_if_out_of_files(errno, path);
+  }
   ~Descriptor() {
     if (number_ >= 0) close_sparing(number_);
   }

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstring>
 #include <new>
+#include <string_view>
 
 namespace graven::sqlite {
 namespace {
@@ -17,6 +18,14 @@ std::uint64_t name_of(const PageCopies::Place& place) noexcept {
 }
 
 }  // namespace
+
+bool PageCopies::is_inner(const unsigned char* page) noexcept {
+  constexpr unsigned char kInnerIndex = 2;
+  constexpr unsigned char kInnerTable = 5;
+  constexpr std::string_view kFirst = "SQLite format 3";
+  return page[0] == kInnerIndex || page[0] == kInnerTable ||
+         std::memcmp(page, kFirst.data(), kFirst.size()) == 0;
+}
 
 void PageCopies::bound(std::size_t bytes) noexcept {
   bytes_ = bytes;

@@ -30,6 +30,9 @@ class PageCopies {
     std::size_t size = 0;
   };
 
+  /// Whether a page is the first of a database, or an inner one of a b-tree: what is worth a copy.
+  [[nodiscard]] static bool is_inner(const unsigned char* page) noexcept;
+
   /// At most so many bytes of copies from now on; those there are go.
   void bound(std::size_t bytes) noexcept;
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <dirent.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "base/fork.hpp"
+#include "sqlite/fault.hpp"
 #include "sqlite/file_lock.hpp"
 #include "sqlite/listed_locks.hpp"
 
@@ -42,8 +44,12 @@ constinit std::atomic<int> how_many{0};  // the size of that
 
 /// Whether this process holds POSIX locks on the file.
 bool process_has_locks(const struct stat& file) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir("/proc/self/fd"), &::closedir);
-  if (!entries) return false;
+  constexpr const char* kDescriptors = "/proc/self/fd";
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(kDescriptors), &::closedir);
+  if (!entries) {
+    refuse_if_out_of_files(errno, kDescriptors);
+    return false;
+  }
   while (const dirent* entry = ::readdir(entries.get())) {
     struct stat info {};
     const int descriptor = std::atoi(entry->d_name);  // "." and "..": 0, which is looked at twice
@@ -64,7 +70,7 @@ bool would_drop_locks(int ask) noexcept {
   if (::fstat(ask, &file) != 0) return false;
   try {
     return process_has_locks(file);
-  } catch (...) {  // no memory: it costs a descriptor
+  } catch (...) {  // no memory, or no descriptor to look with: it costs a descriptor
     return true;
   }
 }

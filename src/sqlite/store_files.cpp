@@ -148,7 +148,10 @@ bool StoreFiles::is_main(const OpenFiles& open, const Stamp& newest) {
       return true;
     }
     const std::uint32_t page = std::uint32_t{size[0]} << 8U | size[1];
-    const WalOwner owner = wal_owner(name(kWal), page == 1 ? 65536 : page, epoch);
+    const auto read_wal = [&](unsigned char* into, std::size_t bytes, ::off_t from) {
+      return read(open.wal, into, bytes, from);
+    };
+    const WalOwner owner = wal_owner(read_wal, page == 1 ? 65536 : page, epoch);
     if (owner == WalOwner::kAnother) continue;  // or a checkpoint was writing the page just then
     if (owner == WalOwner::kThis) epochs_.push_back(epoch);
     any_epoch_ = owner == WalOwner::kUnknown;

@@ -4,6 +4,8 @@
 // this process and then of the others are gone through. Any thread.
 #include "sqlite/wal_lock.hpp"
 
+#include <graven/error.hpp>
+
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
@@ -35,9 +37,9 @@ bool each_number(const std::string& folder, const std::function<bool(const std::
 }
 
 /// Calls `see` with each lock on these bytes of a file and its process, until it says false; with 0
-/// where the process cannot be told.
-void each_holder(const std::string& path, long first, long last,
-                 const std::function<bool(const ListedLock&, long process)>& see) {
+/// where the process cannot be told. UnavailableError where the lists cannot be read just now.
+void each_listed_holder(const std::string& path, long first, long last,
+                        const std::function<bool(const ListedLock&, long process)>& see) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return;
   bool go_on = true;
@@ -68,6 +70,16 @@ void each_holder(const std::string& path, long first, long last,
   const bool all = each_number(
       "/proc", [&](const std::string& process) { return process == own || of_process(process); });
   if (all && !found) see(*described, 0);
+}
+
+/// The same; what cannot be read is taken for a lock, nobody knows whose.
+void each_holder(const std::string& path, long first, long last,
+                 const std::function<bool(const ListedLock&, long process)>& see) {
+  try {
+    each_listed_holder(path, first, last, see);
+  } catch (const UnavailableError&) {
+    see({.writes = true}, 0);
+  }
 }
 
 long write_lock_process(const std::string& shm) {

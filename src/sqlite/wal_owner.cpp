@@ -15,6 +15,8 @@
 #include <unistd.h>
 #include <vector>
 
+#include "sqlite/fault.hpp"
+
 namespace graven::sqlite {
 namespace {
 
@@ -27,12 +29,45 @@ std::uint32_t big(const unsigned char* at) {
          std::uint32_t{at[3]};
 }
 
-class WalFile {
+/// Opened by its name.
+class NamedWal {
  public:
-  explicit WalFile(const std::string& path)
+  explicit NamedWal(const std::string& path)
       : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {
+    if (descriptor_ < 0) refuse_if_out_of_files(errno, path);
+  }
+  ~NamedWal() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  NamedWal(const NamedWal&) = delete;
+  NamedWal& operator=(const NamedWal&) = delete;
+
+  [[nodiscard]] std::uint64_t size() const noexcept {
+    struct stat info {};
+    return ::fstat(descriptor_, &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+  }
+  bool operator()(unsigned char* into, std::size_t size, ::off_t from) const {
+    while (size > 0) {
+      const ssize_t count = ::pread(descriptor_, into, size, from);
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) return false;
+      into += count;
+      from += count;
+      size -= static_cast<std::size_t>(count);
+    }
+    return true;
+  }
+
+ private:
+  int descriptor_;
+};
+
+/// Its header, then frame by frame.
+class Frames {
+ public:
+  explicit Frames(ReadWal read) : read_(read) {
     std::array<unsigned char, kHeader> header{};
-    if (!read(header.data(), header.size())) return;
+    if (!take(header.data(), header.size())) return;
     if ((big(header.data()) & ~1U) != kMagic) return;
     big_endian_ = (big(header.data()) & 1U) != 0;
     const std::uint32_t size = big(header.data() + 8);
@@ -43,23 +78,14 @@ class WalFile {
     page_size_ = size;
     frame_.resize(kFrameHeader + size);
   }
-  ~WalFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  WalFile(const WalFile&) = delete;
-  WalFile& operator=(const WalFile&) = delete;
 
   [[nodiscard]] const std::array<unsigned char, 8>& salts() const noexcept { return salts_; }
-  [[nodiscard]] std::uint64_t size() const noexcept {
-    struct stat info {};
-    return ::fstat(descriptor_, &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
-  }
   /// 0: nothing can be read of it.
   [[nodiscard]] std::uint32_t page_size() const noexcept { return page_size_; }
 
   /// Goes on to the next frame; false behind the last valid one.
   bool next() {
-    if (page_size_ == 0 || !read(frame_.data(), frame_.size())) return false;
+    if (page_size_ == 0 || !take(frame_.data(), frame_.size())) return false;
     if (!std::equal(salts_.begin(), salts_.end(), frame_.data() + 8) || page() == 0) return false;
     add(frame_.data(), 8);
     add(frame_.data() + kFrameHeader, page_size_);
@@ -74,15 +100,9 @@ class WalFile {
   }
 
  private:
-  bool read(unsigned char* into, std::size_t size) {
-    while (size > 0) {
-      const ssize_t count = ::pread(descriptor_, into, size, at_);
-      if (count < 0 && errno == EINTR) continue;
-      if (count <= 0) return false;
-      into += count;
-      at_ += count;
-      size -= static_cast<std::size_t>(count);
-    }
+  bool take(unsigned char* into, std::size_t size) {
+    if (!read_(into, size, at_)) return false;
+    at_ += static_cast<::off_t>(size);
     return true;
   }
 
@@ -99,8 +119,8 @@ class WalFile {
     return value;
   }
 
-  int descriptor_;
-  off_t at_ = 0;
+  ReadWal read_;
+  ::off_t at_ = 0;
   std::uint32_t page_size_ = 0;
   bool big_endian_ = false;
   std::array<unsigned char, 8> salts_{};
@@ -120,28 +140,34 @@ constexpr std::size_t kSalts = 8;
   const std::uint32_t frames = index[kFrames];
   if (frames == 0) return true;
   const std::array<std::uint32_t, 2> salts{index[kSalts], index[kSalts + 1]};
-  const WalFile file(wal);
-  const std::uint64_t least = kHeader + frames * (std::uint64_t{kFrameHeader} + file.page_size());
-  return file.page_size() != 0 && file.size() >= least &&
-         std::memcmp(file.salts().data(), salts.data(), sizeof salts) == 0;
+  const NamedWal file(wal);
+  const Frames found(file);
+  const std::uint64_t least = kHeader + frames * (std::uint64_t{kFrameHeader} + found.page_size());
+  return found.page_size() != 0 && file.size() >= least &&
+         std::memcmp(found.salts().data(), salts.data(), sizeof salts) == 0;
 }
 
 WalOwner wal_owner(const std::string& wal, std::uint32_t page_size, Epoch epoch) {
-  WalFile file(wal);
+  const NamedWal file(wal);
+  return wal_owner(file, page_size, epoch);
+}
+
+WalOwner wal_owner(ReadWal read, std::uint32_t page_size, Epoch epoch) {
+  Frames frames(read);
   bool any = false;    // commit
   bool first = true;   // frame of the first page
   bool found = false;  // the epoch; told once its commit is whole
   bool foreign = false;
-  while (file.next()) {
-    if (file.page() == 1) {
-      const Stamp stamp = file.stamp();
+  while (frames.next()) {
+    if (frames.page() == 1) {
+      const Stamp stamp = frames.stamp();
       if (first && !stamp.present()) foreign = true;
       found = found || stamp.epoch() == epoch || (first && stamp.before() == epoch);
       first = false;
     }
-    if (!file.commits()) continue;
+    if (!frames.commits()) continue;
     any = true;
-    if (page_size != file.page_size()) return WalOwner::kAnother;
+    if (page_size != frames.page_size()) return WalOwner::kAnother;
     if (foreign) return WalOwner::kUnknown;
     if (found) return WalOwner::kThis;
   }

@@ -11,7 +11,9 @@
 
 #include <cstdint>
 #include <string>
+#include <sys/types.h>
 
+#include "base/function_ref.hpp"
 #include "sqlite/stamp.hpp"
 
 namespace graven::sqlite {
@@ -23,10 +25,16 @@ enum class WalOwner : std::uint8_t {
   kAnother
 };
 
+/// Reads so many bytes of a WAL from there; false where it does not have them.
+using ReadWal = base::FunctionRef<bool(unsigned char* into, std::size_t size, ::off_t from)>;
+
 /// `page_size` and `epoch`: of the file beside it; a page size of 0: there is none.
+WalOwner wal_owner(ReadWal read, std::uint32_t page_size, Epoch epoch);
+/// The same by its name; UnavailableError where no more files can be open.
 WalOwner wal_owner(const std::string& wal, std::uint32_t page_size, Epoch epoch);
 
 /// Whether a WAL is the one that a mapped index in use is of: by its salts and its length.
+/// UnavailableError where no more files can be open.
 bool index_fits(const volatile std::uint32_t* index, const std::string& wal);
 
 }  // namespace graven::sqlite

@@ -6,13 +6,17 @@
 #include <graven/doctor.hpp>
 #include <graven/error.hpp>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <dirent.h>
+#include <fcntl.h>
 #include <memory>
 #include <string_view>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "sqlite/fault.hpp"
 #include "sqlite/file_checks.hpp"
 #include "sqlite/format.hpp"
 #include "sqlite/raw_file.hpp"
@@ -47,7 +51,9 @@ std::array<unsigned char, 100> beginning_of(const std::string& path) {
   try {
     RawFile({.name = path, .path = path, .vfs = {}}).read(bytes.data(), bytes.size(), 0);
   } catch (const Error&) {
-    bytes = {};  // who may not read it, cannot tell
+    // Who may not read it, cannot tell; who may, but cannot, must not take it for another file.
+    if (::faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) == 0) throw;
+    bytes = {};
   }
   return bytes;
 }
@@ -78,7 +84,10 @@ std::optional<StoreFile> by_link(const std::string& path, const struct stat& inf
   if (info.st_nlink < 2) return std::nullopt;
   const std::string folder = path.substr(0, path.rfind('/') + 1);
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
-  if (!entries) return std::nullopt;
+  if (!entries) {
+    refuse_if_out_of_files(errno, folder);
+    return std::nullopt;
+  }
   while (const dirent* entry = ::readdir(entries.get())) {
     if (entry->d_ino != info.st_ino) continue;
     if (auto found = by_name(folder + entry->d_name)) return found;

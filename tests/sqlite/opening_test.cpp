@@ -11,8 +11,10 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <utime.h>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -114,6 +116,40 @@ TEST_F(Opening, ASecondNameIsRefusedAndBothAreNamed) {
   refused("2 names");
   fs::remove(folder_ / "elsewhere/twin.db");
   EXPECT_EQ(value(path_), 1);
+}
+
+TEST_F(Opening, WhereNoMoreFilesCanBeOpenThatIsSaid) {
+  for (const rlim_t most : {40, 41, 42, 43}) {
+    SCOPED_TRACE(most);
+    Child child([&](const Reporter& reporter) {
+      sqlite::Options options;
+      options.max_readers = 100;
+      const auto store = sqlite::open(path_, options);
+      increment(*store, "n");
+      const struct rlimit files { most, most };
+      ::setrlimit(RLIMIT_NOFILE, &files);
+      std::vector<std::unique_ptr<store::View>> views;
+      try {
+        for (;;) static_cast<void>(clock_of(*views.emplace_back(store->view())));
+      } catch (const UnavailableError& error) {
+        reporter.say(error.what());
+      }
+      try {
+        sqlite::open(path_);
+      } catch (const UnavailableError& error) {
+        reporter.say(error.what());
+      }
+      views.clear();
+      increment(*store, "n");
+      return true;
+    });
+    for (const char* what : {"a snapshot", "an opening"}) {
+      const std::string said = child.line();
+      EXPECT_NE(said.find("as many files open as it may (4"), std::string::npos)
+          << what << ": " << said;
+    }
+    EXPECT_TRUE(child.succeeded());
+  }
 }
 
 TEST_F(Opening, ASymbolicLinkLeadsToTheSameFiles) {

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <gtest/gtest.h>
 
 #include <graven/graven.hpp>
 
+#include "sqlite/child.hpp"
 #include "sqlite/temporary_folder.hpp"
 #include "sqlite/whose_file.hpp"
 
@@ -81,6 +83,23 @@ class WhoseFile : public ::testing::Test {
   TemporaryFolder folder_;
   std::string path_ = folder_ / "s.db";
 };
+
+TEST_F(WhoseFile, WhereNoMoreFilesCanBeOpenNoneIsTakenForAnother) {
+  { const Database db(path_); }
+  const std::string copy = folder_ / "copy";
+  fs::copy_file(path_, copy);
+  Child child([&] {
+    const struct rlimit files { 0, 0 };
+    ::setrlimit(RLIMIT_NOFILE, &files);
+    try {
+      static_cast<void>(store_file(copy));
+    } catch (const UnavailableError&) {
+      return true;
+    }
+    return false;
+  });
+  EXPECT_TRUE(child.succeeded());
+}
 
 TEST_F(WhoseFile, AreRecognisedHoweverAPathLeadsThere) {
   const Database db(path_);
