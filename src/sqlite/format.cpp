@@ -111,7 +111,7 @@ Format read_format(Connection& connection, bool read_only) {
     if (key == "constant") result.constant = static_cast<std::uint64_t>(cursor.integer(1));
     if (key == kSealed) result.sealed = true;
   }
-  if (format == 0 || oldest_reader == 0 || result.constant == 0) {
+  if (format < 1 || oldest_reader < 1 || result.constant == 0) {
     throw CorruptionError(connection.name() + " lacks its format version; restore a backup");
   }
   if (oldest_reader > kFormatVersion) {
@@ -134,13 +134,17 @@ void upgrade(Connection& connection, base::FunctionRef<void()> before_commit) {
   try {
     before_commit();
     if (connection.integer("SELECT value FROM main.meta WHERE key = 'format'") == 1) {
-      // Rows of expiry were in order of time, of all maps together.
-      connection.execute("ALTER TABLE main.expiry RENAME TO expiry_1");
-      connection.execute(create_table(store::Space::kExpiry).c_str());
-      connection.execute(("INSERT OR IGNORE INTO main.expiry SELECT map, item FROM (" +
-                          old_expiry_sql("expiry_1") + ")")
-                             .c_str());
-      connection.execute("DROP TABLE main.expiry_1");
+      // Rows of expiry were in order of time, of all maps together. A table that is another one is
+      // left as it is: check() tells of it, and repair() makes it anew.
+      if (connection.text("SELECT sql FROM main.sqlite_schema WHERE name = 'expiry'") ==
+          kOldExpiry) {
+        connection.execute("ALTER TABLE main.expiry RENAME TO expiry_1");
+        connection.execute(create_table(store::Space::kExpiry).c_str());
+        connection.execute(("INSERT OR IGNORE INTO main.expiry SELECT map, item FROM (" +
+                            old_expiry_sql("expiry_1") + ")")
+                               .c_str());
+        connection.execute("DROP TABLE main.expiry_1");
+      }
       connection.execute(("UPDATE main.meta SET value = " + std::to_string(kFormatVersion) +
                           " WHERE key = 'format'")
                              .c_str());

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "sqlite/format.hpp"
+#include "sqlite/table_sql.hpp"
 
 namespace graven::sqlite {
 namespace {
@@ -78,10 +79,9 @@ Differences differences(Connection& connection) {
     } else if (at->second.type != wanted.type || lower(at->second.table) != lower(wanted.table)) {
       found.intruders.push_back(at->second);
       found.missing.push_back(wanted);
-    } else if (connection.tables().old_format() && wanted.name == "expiry") {
-      // As format 1 had it.
-    } else if (at->second.sql != wanted.sql) {
-      found.others.push_back(wanted);
+    } else {
+      const bool old = connection.tables().old_format() && wanted.name == "expiry";
+      if (at->second.sql != (old ? kOldExpiry : wanted.sql)) found.others.push_back(wanted);
     }
   }
   for (auto& [name, one] : there) {

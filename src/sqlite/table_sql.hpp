@@ -8,6 +8,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "store/record.hpp"
 
@@ -46,6 +47,10 @@ std::string run_sql(store::Space space);
 std::string scan_all_sql(store::Space space);
 std::string scan_all_named_sql(store::Space space);
 
+/// What the schema of a store of format 1 has for kExpiry.
+inline constexpr std::string_view kOldExpiry =
+    "CREATE TABLE expiry (time INTEGER NOT NULL, item TEXT NOT NULL, PRIMARY KEY (time, item)) "
+    "WITHOUT ROWID";
 /// The rows of kExpiry, unordered, as the table of that name has them in a store of format 1.
 std::string old_expiry_sql(const std::string& table);
 /// scan_sql() of them.

@@ -141,6 +141,26 @@ TEST_F(ExpiryTest, AStoreOfFormat1IsMovedWhateverViewsTheProgramHas) {
   EXPECT_TRUE(Database(path_).check().ok());
 }
 
+TEST_F(ExpiryTest, AStoreThatOnlySaysThatItIsOfFormat1IsToldAndMended) {
+  const auto sound = [&](bool read_only) {
+    return Database(path_, {.read_only = read_only}).check().ok();
+  };
+  open(named("one")).set("k", 1, hours(1));
+  const std::string older = "UPDATE meta SET value = 1 WHERE key IN ('format', 'oldest_reader');";
+  sql(older);
+  EXPECT_FALSE(sound(true));
+  EXPECT_TRUE(sound(false));  // it is brought to the format that it has
+  EXPECT_EQ(number("SELECT count(*) FROM expiry"), 1);
+  sql(older + "DROP TABLE expiry; CREATE VIEW expiry AS SELECT 1 AS time, 2 AS item");
+  EXPECT_FALSE(sound(true));
+  EXPECT_TRUE(Database(path_).repair({.backup = false}).left.empty());
+  EXPECT_TRUE(sound(false));
+  EXPECT_EQ(number("SELECT count(*) FROM expiry"), 1);
+  sql("UPDATE meta SET value = -2 WHERE key = 'format'");
+  EXPECT_THROW(sound(true), CorruptionError);
+  EXPECT_THROW(sound(false), CorruptionError);
+}
+
 TEST_F(ExpiryTest, AStoreOfFormat1IsReadAsItIsAndMovedByAWriter) {
   const std::vector<std::string> keys{"plain", "with:colons:", "nul\0l"s, "\xc3\xa4"s, ""};
   for (const char* name : {"one", "two"}) {
