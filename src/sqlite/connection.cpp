@@ -131,7 +131,8 @@ void Connection::fail(int code) {
   if (why.primary() == SQLITE_AUTH && !raw_.intruder().empty()) {
     throw CorruptionError(name_ + " has a trigger or view, '" + raw_.intruder() +
                           "', on graven's tables, where none may be, so nothing was done; " +
-                          "`graven repair` takes it away, `graven check` tells all");
+                          "`graven repair` takes it away, `graven check` tells all; where the "
+                          "store cannot even be opened, restore a backup");
   }
   switch (why.primary()) {
     case SQLITE_BUSY:
