@@ -88,6 +88,8 @@ struct DatabaseFile : File {
     return std::any_of(guarded.begin(), guarded.end(),
                        [](const GuardedRange& range) { return range.lost(); });
   }
+  /// What is looked at, with all that takes made.
+  OpenFiles open_files();
   /// What happened to the files; empty: nothing.
   std::string look(const Stamp& newest = {});
   /// Whether nothing did, as far as can be told.
@@ -182,9 +184,13 @@ struct WalFile : File {
   }
 };
 
-std::string DatabaseFile::look(const Stamp& newest) {
+OpenFiles DatabaseFile::open_files() {
   if (!files) files = std::make_unique<StoreFiles>(path);
-  const OpenFiles open{beneath, wal != nullptr ? wal->beneath : nullptr, index, index_lost()};
+  return {beneath, wal != nullptr ? wal->beneath : nullptr, index, index_lost()};
+}
+
+std::string DatabaseFile::look(const Stamp& newest) {
+  const OpenFiles open = open_files();
   return files->look(open, newest);
 }
 
@@ -552,6 +558,12 @@ void know_stamp(sqlite3* connection, const Stamp& stamp) noexcept {
   } catch (const std::bad_alloc&) {
     // Then they search.
   }
+}
+
+std::optional<Identity> main_file_of(sqlite3* connection) {
+  DatabaseFile& file = database_of(connection);
+  const OpenFiles open = file.open_files();
+  return file.files->main(open);
 }
 
 bool index_is_lost(sqlite3* connection) noexcept {

@@ -33,11 +33,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include <sqlite3.h>
 
 #include "sqlite/stamp.hpp"
+#include "sqlite/store_files.hpp"
 
 namespace graven::sqlite {
 
@@ -66,6 +68,8 @@ Looked look_at_files(sqlite3* connection);
 std::string look_after_commit(sqlite3* connection);
 /// Has the looks to come know a stamp that was just committed, which spares them a search.
 void know_stamp(sqlite3* connection, const Stamp& stamp) noexcept;
+/// The file that the connection has open as its database; nothing where that cannot be told.
+std::optional<Identity> main_file_of(sqlite3* connection);
 /// Whether the connection's WAL index was cut off by another program.
 bool index_is_lost(sqlite3* connection) noexcept;
 

@@ -113,11 +113,13 @@ class Descriptor {
 
 }  // namespace
 
-void note_main_file(int owners, const std::string& path, const volatile std::uint32_t* index) {
+void note_main_file(int owners, const std::string& path, Identity main,
+                    const volatile std::uint32_t* index) {
   if (owners < 0 || index == nullptr) return;
   const Index before = read_index(index);
   Record record{};
   if (!describe(path, owners, record) || record.boot == 0) return;
+  if (Identity{record.device, record.inode} != main) return;
   const Index after = read_index(index);
   if (!before.same_as(after) || after.backfilled != after.attempted) return;
   record.salts[0] = after.salts[0];

@@ -15,11 +15,14 @@
 #include <cstdint>
 #include <string>
 
+#include "sqlite/store_files.hpp"
+
 namespace graven::sqlite {
 
-/// Notes the main file in the open -owners, unless something changes just then. `index`: the WAL
-/// index, mapped.
-void note_main_file(int owners, const std::string& path, const volatile std::uint32_t* index);
+/// Notes the main file in the open -owners, unless something changes just then, or the path leads
+/// to another by now. `index`: the WAL index, mapped.
+void note_main_file(int owners, const std::string& path, Identity main,
+                    const volatile std::uint32_t* index);
 
 /// Whether the main file is another than the one noted, or was written since. While nobody has the
 /// store open.

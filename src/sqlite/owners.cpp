@@ -190,9 +190,9 @@ Owners::Stay Owners::stay() {
   return taken ? Stay::kMadeAnew : Stay::kTaken;
 }
 
-void Owners::note_main(const volatile std::uint32_t* index) {
+void Owners::note_main(Identity main, const volatile std::uint32_t* index) {
   const std::scoped_lock lock(mutex_);
-  note_main_file(descriptor_, database_, index);
+  note_main_file(descriptor_, database_, main, index);
 }
 
 bool Owners::alive(std::int64_t owner) {

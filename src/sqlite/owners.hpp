@@ -24,6 +24,7 @@
 #include <string>
 
 #include "base/fork.hpp"
+#include "sqlite/store_files.hpp"
 
 namespace graven::sqlite {
 
@@ -60,7 +61,7 @@ class Owners final : private base::ForkGuard {
   /// Whether this lacks locks that it goes by, because the file they were in is gone.
   [[nodiscard]] bool displaced() const noexcept { return displaced_.load(); }
   /// See main_record.hpp; only for one of the writers.
-  void note_main(const volatile std::uint32_t* index);
+  void note_main(Identity main, const volatile std::uint32_t* index);
 
  private:
   static constexpr std::int64_t kWriters = 0;

@@ -5,6 +5,8 @@
 
 #include <graven/error.hpp>
 
+#include <optional>
+
 #include "sqlite/file_layer.hpp"
 #include "sqlite/stamp.hpp"
 #include "sqlite/store_files.hpp"
@@ -55,7 +57,9 @@ CommitUnknownError Standing::unknown() const {
 }
 
 void Standing::note_main(Connection& connection) {
-  if (note_due_.exchange(false)) owners_.note_main(wal_index_of(connection.handle()));
+  if (!note_due_.exchange(false)) return;
+  const std::optional<Identity> main = main_file_of(connection.handle());
+  if (main) owners_.note_main(*main, wal_index_of(connection.handle()));
 }
 
 }  // namespace graven::sqlite

@@ -94,7 +94,7 @@ std::string StoreFiles::name(Which which) const {
 }
 
 /// Of what SQLite has open; where that cannot be told, of what had the name at the first look.
-std::optional<StoreFiles::Identity>& StoreFiles::identity(Which which, const OpenFiles& open) {
+std::optional<Identity>& StoreFiles::identity(Which which, const OpenFiles& open) {
   std::optional<Identity>& known = identities_[which];
   if (known) return known;
   const int descriptor = descriptor_of(which == kWal ? open.wal : open.main, which == kIndex);

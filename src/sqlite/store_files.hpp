@@ -36,6 +36,13 @@ struct OpenFiles {
   bool index_lost = false;                        // cut off under its mapping
 };
 
+/// Which file a descriptor or a name leads to.
+struct Identity {
+  dev_t device = 0;
+  ino_t inode = 0;
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+
 class StoreFiles {
  public:
   /// Of the store at this absolute path.
@@ -57,13 +64,10 @@ class StoreFiles {
   [[nodiscard]] bool quiet(std::chrono::steady_clock::time_point now) const noexcept;
   /// Whether the last look was a moment ago.
   [[nodiscard]] bool recent(std::chrono::steady_clock::time_point now) const noexcept;
+  /// The main file that is open, whatever its name leads to by now; nothing: it cannot be told.
+  std::optional<Identity> main(const OpenFiles& open) { return identity(kMain, open); }
 
  private:
-  struct Identity {
-    dev_t device = 0;
-    ino_t inode = 0;
-    friend bool operator==(const Identity&, const Identity&) = default;
-  };
   enum Which : std::uint8_t { kMain, kWal, kIndex, kCount };
 
   std::string look_at_names(const OpenFiles& open);

@@ -4,6 +4,7 @@
 // is a sync; and nothing that was acknowledged is missing once the files are back.
 #include <graven/error.hpp>
 
+#include <array>
 #include <chrono>
 #include <fcntl.h>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -21,6 +23,7 @@
 
 #include "sqlite/backend.hpp"
 #include "sqlite/child.hpp"
+#include "sqlite/main_record.hpp"
 #include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
@@ -334,6 +337,22 @@ TEST_F(Standing, WhoWaitedMeanwhileIsTold) {
   transaction.reset();
   waits.join();
   EXPECT_EQ(answer, "unavailable");
+}
+
+// Between a commit's look and the note another file can come under the name.
+TEST(MainRecord, OnlyTheFileThatIsOpenIsNoted) {
+  TemporaryFolder folder;
+  const std::string path = folder / "n.db";
+  std::ofstream(path) << "content";
+  struct stat info {};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  const int owners = ::open((path + "-owners").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const std::array<volatile std::uint32_t, 64> index{};
+  sqlite::note_main_file(owners, path, {info.st_dev, info.st_ino + 1}, index.data());
+  EXPECT_EQ(fs::file_size(path + "-owners"), 0U);
+  sqlite::note_main_file(owners, path, {info.st_dev, info.st_ino}, index.data());
+  EXPECT_GT(fs::file_size(path + "-owners"), 0U);
+  ::close(owners);
 }
 
 }  // namespace
