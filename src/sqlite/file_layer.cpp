@@ -273,12 +273,6 @@ int close_database(sqlite3_file* file) {
   return code;
 }
 
-/// Whether what is read may be a page, by its size. (The WAL is also read with frames' headers.)
-bool is_page_size(int size) noexcept {
-  constexpr int kLeast = 512;
-  return size >= kLeast && (size & (size - 1)) == 0;
-}
-
 /// Reads a page, or from its copy.
 int read_page(DatabaseFile& database, const PageCopies::Place& place, sqlite3_file* beneath,
               void* into) {
@@ -302,7 +296,7 @@ int read_page(DatabaseFile& database, const PageCopies::Place& place, sqlite3_fi
 int read_database(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
   DatabaseFile& self = database(file);
   if (self.index_lost()) return SQLITE_IOERR_READ;
-  const bool page = is_page_size(size) && offset % size == 0;
+  const bool page = PageCopies::is_page_size(size) && offset % size == 0;
   if (!page) {
     return self.beneath->pMethods->xRead(self.beneath, into, size, offset);
   }
@@ -314,7 +308,7 @@ int read_wal(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
   if (const int code = self.flush(); code != SQLITE_OK) return code;
   const sqlite3_int64 before = offset - kWalHeader - kFrameHeader;
   const sqlite3_int64 frame = size + kFrameHeader;
-  const bool page = is_page_size(size) && before >= 0 && before % frame == 0;
+  const bool page = PageCopies::is_page_size(size) && before >= 0 && before % frame == 0;
   // What lies behind the last commit may yet be written over.
   if (!page || self.database == nullptr || before / frame >= self.database->word(kFrames)) {
     return self.beneath->pMethods->xRead(self.beneath, into, size, offset);

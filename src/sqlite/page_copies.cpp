@@ -19,6 +19,11 @@ std::uint64_t name_of(const PageCopies::Place& place) noexcept {
 
 }  // namespace
 
+bool PageCopies::is_page_size(int size) noexcept {
+  constexpr int kLeast = 512;
+  return size >= kLeast && (size & (size - 1)) == 0;
+}
+
 bool PageCopies::is_inner(const unsigned char* page) noexcept {
   constexpr unsigned char kInnerIndex = 2;
   constexpr unsigned char kInnerTable = 5;

@@ -30,6 +30,8 @@ class PageCopies {
     std::size_t size = 0;
   };
 
+  /// Whether what is read may be a page, by its size. (The WAL is also read with frames' headers.)
+  [[nodiscard]] static bool is_page_size(int size) noexcept;
   /// Whether a page is the first of a database, or an inner one of a b-tree: what is worth a copy.
   [[nodiscard]] static bool is_inner(const unsigned char* page) noexcept;
 
