@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -27,7 +26,6 @@
 #include <sqlite3.h>
 
 #include "sqlite/bus_guard.hpp"
-#include "sqlite/fault.hpp"
 #include "sqlite/page_copies.hpp"
 #include "sqlite/store_files.hpp"
 #include "sqlite/wal_owner.hpp"
@@ -574,25 +572,8 @@ const volatile std::uint32_t* wal_index_of(sqlite3* connection) noexcept {
 }
 
 bool index_fits_wal(sqlite3* connection) {
-  constexpr int kRegion = 32768;  // what SQLite maps at a time
   const DatabaseFile& file = database_of(connection);
-  const Methods& beneath = *file.beneath->pMethods;
-  // With a reader's lock: so no last connection takes the WAL away and leaves the index to us.
-  if (file.index != nullptr || beneath.iVersion < 2 ||
-      beneath.xLock(file.beneath, SQLITE_LOCK_SHARED) != SQLITE_OK) {
-    return true;
-  }
-  const std::unique_ptr<sqlite3_file, void (*)(sqlite3_file*)> held(
-      file.beneath, [](sqlite3_file* locked) {
-        locked->pMethods->xShmUnmap(locked, 0);
-        locked->pMethods->xUnlock(locked, SQLITE_LOCK_NONE);
-      });
-  volatile void* region = nullptr;
-  const int code = beneath.xShmMap(file.beneath, 0, kRegion, 0, &region);
-  if (code != SQLITE_OK) refuse_if_out_of_files(errno, file.path + "-shm");
-  // Where there is none yet SQLite makes it when it reads.
-  return region == nullptr ||
-         index_fits(static_cast<const volatile std::uint32_t*>(region), file.path + "-wal");
+  return file.index != nullptr || index_fits(file.beneath, file.path);
 }
 
 bool newest_stamp_is_moved(sqlite3* connection) {

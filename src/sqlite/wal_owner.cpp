@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <memory>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
@@ -132,11 +133,9 @@ class Frames {
 constexpr std::size_t kFrames = 4;
 constexpr std::size_t kSalts = 8;
 
-}  // namespace
-
 // Others change it meanwhile.
-[[gnu::no_sanitize("thread")]] bool index_fits(const volatile std::uint32_t* index,
-                                               const std::string& wal) {
+[[gnu::no_sanitize("thread")]] bool fits(const volatile std::uint32_t* index,
+                                         const std::string& wal) {
   const std::uint32_t frames = index[kFrames];
   if (frames == 0) return true;
   const std::array<std::uint32_t, 2> salts{index[kSalts], index[kSalts + 1]};
@@ -145,6 +144,26 @@ constexpr std::size_t kSalts = 8;
   const std::uint64_t least = kHeader + frames * (std::uint64_t{kFrameHeader} + found.page_size());
   return found.page_size() != 0 && file.size() >= least &&
          std::memcmp(found.salts().data(), salts.data(), sizeof salts) == 0;
+}
+
+}  // namespace
+
+bool index_fits(sqlite3_file* database, const std::string& path) {
+  constexpr int kRegion = 32768;  // what SQLite maps at a time
+  const sqlite3_io_methods& methods = *database->pMethods;
+  // With a reader's lock: so no last connection takes the WAL away and leaves the index to us.
+  if (methods.iVersion < 2 || methods.xLock(database, SQLITE_LOCK_SHARED) != SQLITE_OK) return true;
+  const std::unique_ptr<sqlite3_file, void (*)(sqlite3_file*)> held(
+      database, [](sqlite3_file* locked) {
+        locked->pMethods->xShmUnmap(locked, 0);
+        locked->pMethods->xUnlock(locked, SQLITE_LOCK_NONE);
+      });
+  volatile void* region = nullptr;
+  const int code = methods.xShmMap(database, 0, kRegion, 0, &region);
+  if (code != SQLITE_OK) refuse_if_out_of_files(errno, path + "-shm");
+  // Where there is none yet SQLite makes it when it reads.
+  return region == nullptr ||
+         fits(static_cast<const volatile std::uint32_t*>(region), path + "-wal");
 }
 
 WalOwner wal_owner(const std::string& wal, std::uint32_t page_size, Epoch epoch) {

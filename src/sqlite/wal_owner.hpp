@@ -13,6 +13,8 @@
 #include <string>
 #include <sys/types.h>
 
+#include <sqlite3.h>
+
 #include "base/function_ref.hpp"
 #include "sqlite/stamp.hpp"
 
@@ -33,8 +35,10 @@ WalOwner wal_owner(ReadWal read, std::uint32_t page_size, Epoch epoch);
 /// The same by its name; UnavailableError where no more files can be open.
 WalOwner wal_owner(const std::string& wal, std::uint32_t page_size, Epoch epoch);
 
-/// Whether a WAL is the one that a mapped index in use is of: by its salts and its length.
-/// UnavailableError where no more files can be open.
-bool index_fits(const volatile std::uint32_t* index, const std::string& wal);
+/// Whether the WAL beside a database is the one that its index in use is of: by its salts and its
+/// length. `database` is the file as SQLite has it, which has not mapped its index yet. True also
+/// where there is no index, or it cannot be told just now; UnavailableError where no more files can
+/// be open.
+bool index_fits(sqlite3_file* database, const std::string& path);
 
 }  // namespace graven::sqlite
