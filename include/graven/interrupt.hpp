@@ -12,8 +12,8 @@
 //     cancellation.run([&] { db["x"] = 1; });     // AbortedError, should it wait then
 //
 // What has waited in vain has changed nothing. Work that is long without waiting (check(),
-// repair(), backup(), collect(), maintenance(), SQL of the program's own) asks as well. What is
-// being committed is not ended any more.
+// repair(), backup(), restore(), collect(), maintenance(), SQL of the program's own) asks as well.
+// What is being committed is not ended any more.
 #pragma once
 
 #include <atomic>

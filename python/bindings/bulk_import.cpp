@@ -37,8 +37,9 @@ void begin(ImportHandle* self, const DictHandle& database, std::int64_t cache_mb
   BulkOptions options{.cache_mb = static_cast<std::size_t>(cache_mb)};
   if (!progress.is_none()) {
     options.progress = [progress](std::string_view phase, std::uint64_t done, std::uint64_t total) {
-      const nb::gil_scoped_acquire acquire;
-      progress(str_from(phase), done, total);
+      const GilHeld gil;
+      const nb::object name = str_from(phase);
+      or_stay([&] { progress(name, done, total); });
     };
   }
   const HomePtr home = database.home_ptr();

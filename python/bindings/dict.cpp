@@ -14,6 +14,7 @@
 #include "bind.hpp"
 #include "convert.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 #include "map_handle.hpp"
 #include "node_members.hpp"
 #include "views.hpp"
@@ -203,7 +204,8 @@ nb::object update_with(const DictHandle& dict, nb::handle key, const nb::object&
   Atomic step(dict.home_ptr());
   const auto old = off_gil(dict.home(), [&] { return dict.node().get(text); });
   if (!old && !otherwise.is_valid()) throw_key_not_found(key.ptr());
-  nb::object value = function(old ? to_python(*old, dict.home_ptr()) : nb::borrow(otherwise));
+  const nb::object before = old ? to_python(*old, dict.home_ptr()) : nb::borrow(otherwise);
+  const nb::object value = or_stay([&] { return function(before); });
   const Data data = data_from(value.ptr(), Destination::under(key.ptr()));
   const auto stored = off_gil(dict.home(), [&] {
     dict.node().set(text, data);

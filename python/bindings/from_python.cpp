@@ -19,6 +19,7 @@
 
 #include "convert.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 
 namespace graven::python {
 namespace {
@@ -356,7 +357,7 @@ nb::object list_of_iterable(PyObject* iterable) {
   // Not PySequence_List(), which makes room for as much as __length_hint__() says.
   const nb::object items = owned(PyObject_GetIter(iterable));
   nb::object list = owned(PyList_New(0));
-  while (PyObject* item = PyIter_Next(items.ptr())) {
+  while (PyObject* item = or_stay([&] { return PyIter_Next(items.ptr()); })) {
     const nb::object kept = nb::steal(item);
     if (PyList_Append(list.ptr(), kept.ptr()) != 0) throw nb::python_error();
   }

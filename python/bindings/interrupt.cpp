@@ -14,6 +14,7 @@
 
 #include "bind.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 
 namespace graven::python {
 namespace {
@@ -48,7 +49,7 @@ void bind_interrupt(nb::module_& module) {
           "run",
           [](const Cancellation& self, const nb::object& function) {
             nb::object result;
-            self.run([&] { result = function(); });
+            self.run([&] { result = or_stay([&] { return function(); }); });
             return result;
           },
           nb::arg("function"), nb::sig("def run(self, function: Callable[[], T], /) -> T"),

@@ -13,6 +13,7 @@
 
 #include "convert.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 #include "list.hpp"
 
 namespace graven::python {
@@ -209,7 +210,8 @@ void sort(const ListHandle& list, nb::handle key, nb::handle reverse) {
   if (!key.is_none()) {
     for (Py_ssize_t at = 0; at < PyList_GET_SIZE(keys.ptr()); ++at) {
       const nb::object value = nb::borrow(PyList_GET_ITEM(keys.ptr(), at));
-      PyList_SetItem(keys.ptr(), at, nb::object(key(value)).release().ptr());
+      nb::object of_value = or_stay([&] { return key(value); });
+      PyList_SetItem(keys.ptr(), at, of_value.release().ptr());
     }
   }
   // Python's own sort, of the indexes by their keys: stable, also in reverse.

@@ -17,6 +17,7 @@
 
 #include "bind.hpp"
 #include "errors.hpp"
+#include "gil.hpp"
 #include "map_handle.hpp"
 #include "map_values.hpp"
 
@@ -141,8 +142,9 @@ nb::object update_with(const MapHandle& self, nb::handle key, nb::handle functio
   const Data initial =
       otherwise.is_valid() ? data_from(otherwise.ptr(), Destination::under(key.ptr())) : Data();
   const auto changed = [&](const Data& old) {
-    const nb::gil_scoped_acquire acquire;
-    const nb::object value = function(map_value_from(old));
+    const GilHeld gil;
+    const nb::object value_before = map_value_from(old);
+    const nb::object value = or_stay([&] { return function(value_before); });
     return data_from(value.ptr(), Destination::under(key.ptr()));
   };
   try {

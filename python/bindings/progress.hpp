@@ -11,23 +11,20 @@
 
 #include <nanobind/nanobind.h>
 
+#include "gil.hpp"
+
 namespace nb = nanobind;
 
 namespace graven::python {
 
 using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
 
-/// For None it lets signals through (Ctrl-C), on the main thread. `callback` must outlive it.
+/// Nothing for None: signals (Ctrl-C) the work lets through by itself. `callback` must outlive it.
 inline Progress progress_of(const nb::object& callback) {
-  if (callback.is_none()) {
-    return [](std::uint64_t, std::uint64_t) {
-      const nb::gil_scoped_acquire acquire;
-      if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    };
-  }
+  if (callback.is_none()) return {};
   return [&callback](std::uint64_t done, std::uint64_t total) {
-    const nb::gil_scoped_acquire acquire;
-    callback(done, total);
+    const GilHeld gil;
+    or_stay([&] { callback(done, total); });
   };
 }
 

@@ -125,8 +125,8 @@ nb::object transact(const TransactorHandle& self, const nb::object& function, bo
   with_transactor(self, [&](const Transactor& transactor) {
     transactor.transact(
         [&] {
-          const nb::gil_scoped_acquire acquire;
-          result = function();
+          const GilHeld gil;
+          result = or_stay([&] { return function(); });
         },
         durable_if(durable));
   });

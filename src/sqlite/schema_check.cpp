@@ -54,13 +54,14 @@ std::map<Name, Object> objects_of(Connection& connection) {
 }
 
 const std::map<Name, Object>& expected() {
-  static const std::map<Name, Object> objects = [] {
+  // Never destroyed: threads may outlive statics.
+  static const auto* objects = new const std::map<Name, Object>([] {
     Connection memory({.name = "memory", .path = ":memory:", .vfs = {}},
                       ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY);
     create_tables(memory);
     return objects_of(memory);
-  }();
-  return objects;
+  }());
+  return *objects;
 }
 
 struct Differences {

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/hash.hpp"
+#include "base/interrupt.hpp"
 #include "sqlite/file_checks.hpp"
 #include "sqlite/format.hpp"
 #include "sqlite/raw_file.hpp"
@@ -188,7 +189,8 @@ void PartialFile::seal() {
   std::copy(kMagic.begin(), kMagic.end(), seal.magic.begin());
   FileHash hash(seal.size);
   std::vector<char> step(kStep);
-  for (std::uint64_t at = 0; at < seal.size;) {
+  base::InterruptPoll poll;
+  for (std::uint64_t at = 0; at < seal.size; poll()) {
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(kStep, seal.size - at));
     // A short read would only shift the steps that the hash is made of.
     std::size_t have = 0;
@@ -236,7 +238,8 @@ bool copy_whole_file(const Target& source, PartialFile& copy,
   }
   FileHash hash(size);
   std::vector<char> step(kStep);
-  for (std::uint64_t at = 0; at < size;) {
+  base::InterruptPoll poll;
+  for (std::uint64_t at = 0; at < size; poll()) {
     const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kStep, size - at));
     file.read(step.data(), count, at);
     hash.add({step.data(), count});
