@@ -54,9 +54,9 @@ struct RestoreOptions {
 
 /// Puts a backup in the place of the store at `path`, which need not exist; the backup stays as it
 /// is. CorruptionError where it is not whole, ForeignFileError where it is not graven's or too
-/// new, BusyError while any process has the store open (this one has while a Database or handle
-/// of it is about, also a closed one), UsageError where `<path>.before-restore`
-/// exists already; nothing is changed then.
+/// new, BusyError while any process has the store open (this one has until it has closed the last
+/// Database and Map on it), UsageError where `<path>.before-restore` exists already; nothing is
+/// changed then.
 BackupReport restore(Text backup, Text path, const RestoreOptions& options = {});
 
 }  // namespace graven
