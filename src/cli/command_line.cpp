@@ -203,9 +203,10 @@ int CommandLine::run(std::vector<std::string> arguments) {
   arguments = protect_negative_numbers(std::move(arguments));
   const auto plain = std::find(arguments.begin(), arguments.end(), "--");
   const bool asked_for_json = std::find(arguments.begin(), plain, "--json") != plain;
+  json_ = asked_for_json;
+  require_other_output();
   if (!arguments.empty() && !arguments.front().starts_with('-') &&
       !has_verb(*app_, arguments.front())) {
-    json_ = asked_for_json;
     complain("usage", unknown_verb(*app_, arguments.front()), json_);
     return kFailed;
   }
@@ -214,7 +215,6 @@ int CommandLine::run(std::vector<std::string> arguments) {
     app_->parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0 && asked_for_json) {
-      json_ = true;
       complain("usage", error.what(), json_);
       return kFailed;
     }

@@ -2,8 +2,11 @@
 //
 // Opening a database for a verb: who only reads opens it read-only, and a mistyped file name or
 // prefix is an error, not a new, empty database. The main thread's.
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <string_view>
@@ -17,8 +20,8 @@ namespace graven::cli {
 
 namespace {
 
-/// With %20 and the like as the bytes they stand for; where they are wrong, as it is: opening it
-/// says so.
+/// With %20 and the like as the bytes they stand for; where they are wrong, as it is: no file has
+/// such a name, and no setting such a value.
 std::string unescaped(std::string_view text) {
   std::string bytes;
   for (std::size_t at = 0; at < text.size(); ++at) {
@@ -33,6 +36,23 @@ std::string unescaped(std::string_view text) {
     }
   }
   return bytes;
+}
+
+/// UsageError for options of a URL that opening it would refuse.
+void check_options(const std::string& url) {
+  const std::size_t mark = url.find('?');
+  if (url.find("://") == std::string::npos || mark == std::string::npos) return;
+  Options options;
+  for (std::string_view rest = std::string_view(url).substr(mark + 1); !rest.empty();) {
+    const std::string_view item = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+    const std::string_view name = item.substr(0, item.find('='));
+    try {
+      options.set(name, unescaped(item.substr(std::min(item.size(), name.size() + 1))));
+    } catch (const UsageError& error) {
+      throw UsageError(fmt::format("cannot open '{}': {}", redacted(url), error.what()));
+    }
+  }
 }
 
 }  // namespace
@@ -68,19 +88,37 @@ void require_prefix(const Where& where, const Options& options) {
                              where.prefix, names.empty() ? "none" : names));
 }
 
-/// Who redirects to a file of the database would destroy it.
-void require_other_output(const std::string& file) {
-  for (const int descriptor : {1, 2}) {
-    struct stat info {};
-    if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) continue;
-    const std::string what = store_file(fmt::format("/proc/self/fd/{}", descriptor), file);
-    if (what.empty()) continue;
-    throw UsageError(fmt::format("{} is {}: redirect it to another file",
-                                 descriptor == 1 ? "standard output" : "standard error", what));
-  }
+/// What a descriptor leads to, if that is a file of a database.
+std::string store_file_at(int descriptor, const std::string& file) {
+  struct stat info {};
+  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) return {};
+  return store_file(fmt::format("/proc/self/fd/{}", descriptor), file);
 }
 
 }  // namespace
+
+void require_other_output(const std::string& file) {
+  const std::string out = store_file_at(1, file);
+  const std::string errors = store_file_at(2, file);
+  if (!errors.empty()) {
+    // What is thrown here is not to be written there either.
+    const int other = out.empty() ? ::dup(1) : ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (other < 0 || ::dup2(other, 2) < 0) ::close(2);
+    if (other >= 0) ::close(other);
+  }
+  if (out.empty() && errors.empty()) return;
+  throw UsageError(fmt::format("{} is {}: redirect it to another file",
+                               errors.empty() ? "standard output" : "standard error",
+                               errors.empty() ? out : errors));
+}
+
+std::string require_named_file(const std::string& database) {
+  std::string file = file_of(database);
+  if (file.empty()) throw UsageError(redacted(database) + " names no file");
+  check_options(database);
+  require_other_output(file);
+  return file;
+}
 
 Database open_database(const Where& where, Access access,
                        std::chrono::milliseconds slow_operation) {

@@ -203,8 +203,7 @@ int run_backup(const BackupVerb& options) {
 
 int run_restore(const RestoreVerb& options) {
   const InterruptGuard guard;
-  const std::string path = file_of(options.database);
-  if (path.empty()) throw UsageError(redacted(options.database) + " names no file");
+  const std::string path = require_named_file(options.database);
   const Stopwatch watch;
   BackupReport report;
   {

@@ -90,8 +90,7 @@ Value find_node(const Database& db, const std::string& name) {
 
 int run_check(const CheckOptions& options) {
   // Not by a Database, which needs a prefix: that may be what is damaged.
-  const std::string file = file_of(options.where.database);
-  if (file.empty()) throw UsageError(redacted(options.where.database) + " names no file");
+  const std::string file = require_named_file(options.where.database);
   require_file(options.where.database);
   CheckReport report;
   {
@@ -103,7 +102,7 @@ int run_check(const CheckOptions& options) {
   if (options.json) {
     out.line(to_json_text(report_as_data(report)));
   } else {
-    print_report(out, options.where.database, report);
+    print_report(out, redacted(options.where.database), report);
   }
   out.flush();
   return report.ok() ? kDone : kNotFound;

@@ -36,9 +36,7 @@ Data as_data(const std::vector<Finding>& findings, bool well) {
 }
 
 int run_doctor(const DoctorOptions& options) {
-  const std::string file = file_of(options.database);
-  if (file.empty()) throw UsageError(redacted(options.database) + " names no file");
-  const std::vector<Finding> findings = examine(file);
+  const std::vector<Finding> findings = examine(require_named_file(options.database));
   const bool well = std::all_of(findings.begin(), findings.end(), [](const Finding& finding) {
     return finding.severity == Severity::kNote;
   });

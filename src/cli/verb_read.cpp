@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
 // The verbs that look: get, ls, dump. Each reads one consistent state. The main thread's.
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <random>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -83,8 +89,39 @@ void print_rows(Output& out, const std::vector<Row>& rows) {
   }
 }
 
+constexpr std::string_view kPartial = ".partial-";
+constexpr std::size_t kDigits = 16;
+
+std::string random_digits() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random() & 0xffffffffU, random() & 0xffffffffU);
+}
+
+/// Takes away what dumps to this file that were killed have left: what one is at work on is locked.
+void remove_abandoned(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "./" : path.substr(0, slash + 1);
+  const std::string start = path.substr(slash + 1) + std::string(kPartial);
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
+  if (!entries) return;
+  while (const dirent* entry = ::readdir(entries.get())) {
+    const std::string_view name = entry->d_name;
+    if (!name.starts_with(start) || name.size() != start.size() + kDigits ||
+        name.find_first_not_of("0123456789abcdef", start.size()) != std::string_view::npos) {
+      continue;
+    }
+    const std::string abandoned = folder + std::string(name);
+    const int descriptor =
+        ::open(abandoned.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (descriptor < 0) continue;
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) ::unlink(abandoned.c_str());
+    ::close(descriptor);
+  }
+}
+
 // The file a dump goes to: complete under its name, or not there at all. What is a file of a
-// database is never written, whatever it is called here.
+// database is never written, whatever it is called here. Until it is complete it has a name that
+// nothing had, as a backup has.
 class DumpFile {
  public:
   DumpFile(std::string path, const std::string& database, bool overwrite)
@@ -104,14 +141,18 @@ class DumpFile {
         real) {
       path_ = real.get();  // what a link leads to, not the link
     }
-    temporary_ = path_ + ".part";
-    refuse_database(temporary_, database);
-    // What is left of an earlier one is gone; what else has that name is not ours.
-    if (::lstat(temporary_.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_nlink == 1) {
+    remove_abandoned(path_);
+    for (;;) {
+      temporary_ = path_ + std::string(kPartial) + random_digits();
+      descriptor_ =
+          ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+      if (descriptor_ < 0) fail("create");
+      // Until it is locked, another dump to this file may take it for abandoned.
+      const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+      if (locked && ::lstat(temporary_.c_str(), &info) == 0) return;
       ::unlink(temporary_.c_str());
+      ::close(descriptor_);
     }
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (descriptor_ < 0) fail("create");
   }
   ~DumpFile() {
     if (descriptor_ < 0) return;
@@ -128,12 +169,10 @@ class DumpFile {
       return;
     }
     if (::fsync(descriptor_) != 0) fail("write");
-    // Others may have made it since.
-    const bool named = overwrite_ ? ::rename(temporary_.c_str(), path_.c_str()) == 0
-                                  : ::link(temporary_.c_str(), path_.c_str()) == 0;
-    if (!named && errno == EEXIST) fail_exists();
-    if (!named) fail("name");
-    if (!overwrite_) ::unlink(temporary_.c_str());
+    if (!give_name()) {
+      if (errno == EEXIST) fail_exists();
+      fail("name");
+    }
     if (::close(std::exchange(descriptor_, -1)) != 0) fail("write");
   }
 
@@ -143,6 +182,17 @@ class DumpFile {
     if (what.empty()) return;
     throw UsageError(
         fmt::format("{} is {}, which a dump would destroy; give another name", path, what));
+  }
+  /// Others may have made it since, which is replaced only if that was asked for.
+  [[nodiscard]] bool give_name() const {
+    if (overwrite_) return ::rename(temporary_.c_str(), path_.c_str()) == 0;
+    if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) == 0) {
+      return true;
+    }
+    // A file system without that has links.
+    if (errno != EINVAL || ::link(temporary_.c_str(), path_.c_str()) != 0) return false;
+    ::unlink(temporary_.c_str());
+    return true;
   }
   [[noreturn]] void fail_exists() const {
     throw UsageError(path_ + " exists already; give another name, or --overwrite");

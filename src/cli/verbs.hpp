@@ -38,6 +38,12 @@ Database open_database(const Where& where, Access access,
 void require_file(const std::string& database);
 /// The file of a URL; empty where it names none.
 std::string file_of(const std::string& url);
+/// The same for a verb that works on the file without opening a database by the URL: UsageError
+/// where it names none, for options that opening would refuse, and as require_other_output().
+std::string require_named_file(const std::string& database);
+/// UsageError where what is printed would go into a file of a database, which that would destroy.
+/// `file`: one whose files are recognised wherever they are linked.
+void require_other_output(const std::string& file = {});
 
 /// For storing at a path: a new database cannot have what lies on the way to a long one.
 inline Access access_to(const std::vector<std::string>& path, bool parents) {

@@ -44,6 +44,25 @@ def test_errors_of_verbs(graven, url):
         assert SECRET not in out + err, (verb, err)
 
 
+@pytest.mark.parametrize("query", [f"authToken={SECRET}&mode=zz", "mode=zz", f"x={SECRET}"])
+@pytest.mark.parametrize("verb", ["check", "doctor", "restore"])
+def test_of_a_store_that_is_there(graven, verb, query):
+    """A verb that works on the file refuses what opening by the URL refuses."""
+    graven.set("a", "1")
+    graven.run("backup", "state.db", "copy.db")
+    arguments = ["copy.db"] if verb == "restore" else []
+    error = graven.error(verb, *arguments, f"sqlite:///state.db?{query}")
+    assert "cannot open 'sqlite:///state.db?" in error
+    assert error.count(SECRET) == (query[0] == "x")
+    assert graven.is_sound()
+
+
+def test_a_report_names_the_file_without_secrets(graven):
+    graven.set("a", "1")
+    out = graven.run("check", "sqlite:///state.db?mode=ro")
+    assert "sqlite:///state.db?mode=ro: sound" in out
+
+
 def test_the_rest_of_a_url_is_shown(graven):
     error = graven.error("get", f"postgres://ada:{SECRET}@db.example/shop?sslmode=on&pwd={SECRET}")
     assert "postgres://***@db.example/shop?sslmode=on&pwd=***" in error

@@ -2,6 +2,7 @@
 """No verb writes onto a file of a store, whatever it is called; dump overwrites only when told."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 
@@ -107,6 +108,50 @@ def test_output_that_is_redirected_to_a_file_of_the_store_is_refused(busy, suffi
     assert busy.is_sound()
 
 
+PRINTING = {
+    "get": ["get", "state.db"],
+    "ls": ["ls", "state.db"],
+    "tree": ["tree", "state.db"],
+    "dump": ["dump", "state.db"],
+    "check": ["check", "state.db"],
+    "check, by a URL": ["check", "sqlite:///state.db", "--json"],
+    "doctor": ["doctor", "state.db"],
+    "repair": ["repair", "state.db", "--dry-run"],
+    "stats": ["stats", "state.db"],
+    "why": ["why", "state.db", ""],
+    "watch": ["watch", "state.db", "--timeout", "1"],
+    "collect": ["collect", "state.db"],
+    "maintenance": ["maintenance", "state.db"],
+    "backup": ["backup", "state.db", "another.db"],
+    "restore": ["restore", "copy.db", "another.db"],
+    "what is not there": ["get", "another.db"],
+    "help": ["--help"],
+    "a wrong verb": ["dunp"],
+}
+
+
+@pytest.mark.parametrize("descriptors", [[1], [2], [1, 2]], ids=["out", "errors", "both"])
+@pytest.mark.parametrize("verb", PRINTING)
+def test_no_verb_prints_into_a_file_of_a_store(busy, verb, descriptors):
+    for suffix in ("", "-wal", "-shm"):
+        file = busy.folder / ("state.db" + suffix)
+        before = states(busy.folder)
+        with open(file, "ab") as into:
+            done = subprocess.run(
+                [busy.program, *PRINTING[verb]],
+                cwd=busy.folder,
+                stdout=into if 1 in descriptors else subprocess.PIPE,
+                stderr=into if 2 in descriptors else subprocess.PIPE,
+                text=True,
+                timeout=120,
+            )
+        assert done.returncode == 2, suffix
+        if descriptors != [1, 2]:
+            assert "redirect it to another file" in (done.stdout or done.stderr)
+        assert states(busy.folder) == before, suffix
+    assert busy.is_sound()
+
+
 def test_dump_overwrites_only_when_told(graven):
     graven.set("a", "1")
     out = graven.folder / "out.json"
@@ -122,10 +167,54 @@ def test_dump_overwrites_only_when_told(graven):
     assert (graven.folder / "link").is_symlink()
     assert out.read_text() == '{"a":2}\n'
     assert graven.run("dump", "state.db", "-o", "/dev/stdout") == '{"a":2}\n'
-    # A temporary name that leads elsewhere is not followed.
-    (graven.folder / "new.json.part").symlink_to(graven.folder / "state.db")
-    assert graven.error("dump", "state.db", "-o", "new.json")
     assert graven.is_sound()
+
+
+def test_dump_takes_away_nothing_that_it_did_not_make(graven):
+    graven.set("a", "1")
+    others = [graven.folder / f"out.json{end}" for end in (".part", ".partial-mine")]
+    for other in others:
+        other.write_text("mine")
+    graven.run("dump", "state.db", "-o", "out.json")
+    graven.run("dump", "state.db", "-o", "out.json", "--overwrite")
+    assert [other.read_text() for other in others] == ["mine", "mine"]
+
+
+def stopped_dump(graven):
+    """A dump to out.json that was stopped while it writes."""
+    while True:
+        dump = graven.start("dump", "state.db", "-o", "out.json", "--overwrite")
+        while not list(graven.folder.glob("out.json.part*")) and dump.poll() is None:
+            pass
+        if dump.poll() is None:
+            dump.send_signal(signal.SIGSTOP)
+            _, status = os.waitpid(dump.pid, os.WUNTRACED)
+            if os.WIFSTOPPED(status) and list(graven.folder.glob("out.json.part*")):
+                return dump
+            dump.send_signal(signal.SIGCONT)
+        dump.wait()
+
+
+def test_two_dumps_to_one_file(graven):
+    graven.load('{"a": "' + "x" * 30_000_000 + '"}')
+    whole = graven.dump()
+    first = stopped_dump(graven)
+    graven.run("dump", "state.db", "-o", "out.json", "--overwrite")
+    assert (graven.folder / "out.json").read_text() == whole
+    first.send_signal(signal.SIGCONT)
+    assert first.wait() == 0
+    assert (graven.folder / "out.json").read_text() == whole
+    assert not list(graven.folder.glob("out.json.part*"))
+
+
+def test_what_a_killed_dump_has_left_the_next_one_takes_away(graven):
+    graven.load('{"a": "' + "x" * 30_000_000 + '"}')
+    first = stopped_dump(graven)
+    first.kill()
+    first.wait()
+    assert list(graven.folder.glob("out.json.part*"))
+    graven.run("dump", "state.db", "-o", "out.json", "--overwrite")
+    assert not list(graven.folder.glob("out.json.part*"))
 
 
 def alter(graven, sql):
