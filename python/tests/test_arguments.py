@@ -24,7 +24,7 @@ def db(tmp_path: Path) -> Iterator[DB]:
 
 
 PATH = "str, bytes or os.PathLike"
-INSIDE = "a path is a str, 'tasks/T1', or a list or tuple of str and int, not a"
+INSIDE = "a path is a str, 'tasks/T1', or a sequence of str and int, not a"
 
 
 def test_examples(db: Any, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import UserList, deque
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,67 @@ def test_awaited_calls_and_watches_mean_the_same_place(tmp_path: Path) -> None:
             assert await db.setdefault("cfg/z", 2) == 1 and await db.contains("cfg/z")
             await db.delete("cfg/z")
             assert not await db.contains("cfg/z") and await db.get("cfg/z", 5) == 5
+
+    asyncio.run(main())
+
+
+def test_any_sequence_is_a_path(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with aio.DB(tmp_path / "s.db") as db:
+            await db.set("a", [0, [1]])
+            paths: list[Any] = [deque(["a", 1, 0]), UserList(["a", 1, 0])]
+            for path in paths:
+                assert await db.get(path) == 1
+                async with db.watch(path) as changes:
+                    await db.set(path, str(path))
+                    change = await changes.next(30)
+                    assert change is not None and change.value == str(path)
+                await db.set(path, 1)
+            assert await db.get(range(0)) is not None
+
+    asyncio.run(main())
+
+
+def test_a_default_is_for_whatever_is_missing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with aio.DB(tmp_path / "s.db") as db:
+            await db.set("cfg", {"list": [1]})
+            missing: list[Any] = ["z", "z/y", "cfg/z", "cfg/z/y", "cfg/list/1", "cfg/list/1/x"]
+            for path in (*missing, ["z", "y"]):
+                assert await db.pop(path, None) is None
+                assert await db.pop(path, 5) == await db.get(path, 5) == 5
+                with pytest.raises((graven.KeyNotFound, graven.IndexOutOfRange)):
+                    await db.pop(path)
+            assert await db.pop("cfg/list/0", 5) == 1
+            with pytest.raises(graven.WrongTypeError, match="one default"):
+                await db.pop("cfg", 1, 2)
+            await db.set(["a/b"], 1)
+            with pytest.raises(graven.UsageError, match="a key of that text"):
+                await db.pop("a/b", None)
+
+    asyncio.run(main())
+
+
+def test_every_call_tells_of_keys_with_a_slash(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with aio.DB(tmp_path / "s.db") as db:
+            await db.set(["a/b"], {})
+            for call in (
+                lambda: db.update({"x": 1}, "a/b"),
+                lambda: db.append("a/b", 1),
+                lambda: db.size("a/b"),
+                lambda: db.keys("a/b"),
+                lambda: db.materialize("a/b"),
+                lambda: db.set("a/b", 1),
+                lambda: db.setdefault("a/b", 1),
+                lambda: db.pop("a/b"),
+                lambda: db.delete("a/b"),
+            ):
+                with pytest.raises(graven.KeyNotFound, match=r"no 'a' on the way.*\['a/b'\]"):
+                    await call()
+            with pytest.raises(graven.KeyNotFound, match=r"^'x'$"):
+                await db.size("x")
+            assert await db.materialize() == {"a/b": {}}
 
     asyncio.run(main())
 

@@ -18,6 +18,9 @@ __all__ = ["Path", "steps_of", "text_of"]
 
 Path = Union[str, Sequence[Union[str, int]]]
 
+# Sequences that say nothing of where something lies. A List is what lies there.
+_NO_PATHS = (bytes, bytearray, memoryview, _graven.List)
+
 
 def steps_of(path: Path) -> Sequence[str | int]:
     """The steps of a path; those of a text are all str, also where a list takes them as indexes."""
@@ -32,10 +35,10 @@ def text_of(path: Path) -> str:
 
 
 def _checked(path: Sequence[str | int]) -> Sequence[str | int]:
-    steps = list(path) if isinstance(path, (list, tuple)) else None
+    steps = list(path) if isinstance(path, Sequence) and not isinstance(path, _NO_PATHS) else None
     if steps is None or not all(isinstance(each, (str, int)) for each in steps):
         kind = type(path).__name__ if steps is None else f"{type(path).__name__} of other things"
         raise WrongTypeError(
-            f"a path is a str, 'tasks/T1', or a list or tuple of str and int, not a {kind}"
+            f"a path is a str, 'tasks/T1', or a sequence of str and int, not a {kind}"
         )
     return steps

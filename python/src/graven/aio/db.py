@@ -56,19 +56,26 @@ def _node(root: Any, steps: Sequence[str | int]) -> Any:
     return node
 
 
+def _along(root: Any, path: Path, steps: Sequence[str | int]) -> Any:
+    """What the first steps of a path lead to, or all of them."""
+    try:
+        return _node(root, steps)
+    except KeyNotFound as error:
+        if "/" not in path if isinstance(path, str) else len(path) == 1:
+            raise
+        hint = f"; for a key that has a slash in it give [{path!r}]" * isinstance(path, str)
+        raise KeyNotFound(f"{path!r}: there is no {error.args[0]!r} on the way{hint}") from None
+
+
 def _at(root: Any, path: Path) -> Any:
-    return _node(root, steps_of(path))
+    return _along(root, path, steps_of(path))
 
 
 def _container(root: graven.Dict, path: Path) -> tuple[Any, Any]:
     steps = steps_of(path)
     if not steps:
         raise UsageError("the root itself cannot be replaced or removed")
-    try:
-        container = _node(root, steps[:-1])
-    except KeyNotFound as error:
-        hint = f"; for a key that has a slash in it give [{path!r}]" * isinstance(path, str)
-        raise KeyNotFound(f"{path!r}: there is no {error.args[0]!r} on the way{hint}") from None
+    container = _along(root, path, steps[:-1])
     if not isinstance(container, (graven.Dict, graven.List)):
         raise WrongTypeError(f"there is no dict or list at {list(steps[:-1])!r}")
     return container, _step(container, steps[-1])
@@ -78,11 +85,16 @@ def _get(root: graven.Dict, path: Path, default: Any) -> Any:
     try:
         return _at(root, path)
     except (KeyNotFound, IndexOutOfRange):
-        if isinstance(path, str) and "/" in path and path in root:
-            raise UsageError(
-                f"there is nothing at the path {path!r}, but a key of that text: give [{path!r}]"
-            ) from None
+        _refuse_a_key(root, path)
         return default
+
+
+def _refuse_a_key(root: graven.Dict, path: Path) -> None:
+    """Who is about to get a default for a path may have meant a key."""
+    if isinstance(path, str) and "/" in path and path in root:
+        raise UsageError(
+            f"there is nothing at the path {path!r}, but a key of that text: give [{path!r}]"
+        ) from None
 
 
 def _materialize(root: graven.Dict, path: Path) -> Any:
@@ -101,16 +113,24 @@ def _delete(root: graven.Dict, path: Path) -> None:
 
 
 def _pop(root: graven.Dict, path: Path, *default: Any) -> Any:
-    container, last = _container(root, path)
-    return container.pop(last, *default)
+    if len(default) > 1:
+        raise WrongTypeError(f"pop() takes one default, not {len(default)}")
+    try:
+        container, last = _container(root, path)
+        return container.pop(last)
+    except (KeyNotFound, IndexOutOfRange):
+        if not default:
+            raise
+        _refuse_a_key(root, path)
+        return default[0]
 
 
 class _Reading:
     """The root dict as one sees it. Nested dicts and lists are handles on what is stored.
 
-    A path is a text with the steps between slashes, "tasks/T1", as watch() takes it, or a list or
-    tuple of them, ["tasks", "T1"]; a key that has a slash in it is given in the latter way, or
-    with it written ~1.
+    A path is a text with the steps between slashes, "tasks/T1", as watch() takes it, or a sequence
+    of them, ["tasks", "T1"]; a key that has a slash in it is given in the latter way, or with it
+    written ~1.
     """
 
     def _place(self) -> tuple[Workers | None, Any]:
