@@ -69,7 +69,12 @@ void open(DatabaseHandle* self, const std::optional<SystemPath>& url, const std:
           const nb::typed<nb::dict, nb::str, nb::str>& settings) {
   Options options;
   for (const auto& [name, value] : settings) {
-    options.set(nb::cast<std::string>(name), nb::cast<std::string>(value));
+    std::string which;
+    std::string text;
+    if (!nb::try_cast(name, which) || !nb::try_cast(value, text)) {
+      throw BadValueError("a setting's name or value is no text that UTF-8 can hold: " + which);
+    }
+    options.set(which, text);
   }
   options.prefix = prefix;
   options.link_field = link_field;
@@ -117,10 +122,10 @@ RepairReport repair(const DatabaseHandle& self, bool dry_run, bool backup,
 }
 
 BackupReport backup(const DatabaseHandle& self, const SystemPath& path, const nb::object& progress,
-                    bool overwrite, int pages_per_step, double pause,
+                    bool overwrite, std::int64_t pages_per_step, double pause,
                     bool allow_network_file_system) {
   const BackupOptions options{.progress = progress_of(progress),
-                              .pages_per_step = pages_per_step,
+                              .pages_per_step = pages_from(pages_per_step),
                               .pause = milliseconds(pause, "pause"),
                               .overwrite = overwrite,
                               .allow_network_file_system = allow_network_file_system};

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include <graven/graven.hpp>
@@ -39,6 +40,13 @@ inline Persist persist_from(const std::string& name) {
 inline std::size_t pending_limit_from(std::int64_t bytes) {
   if (bytes < 0) throw UsageError("pending_limit must not be negative");
   return static_cast<std::size_t>(bytes);
+}
+
+inline int pages_from(std::int64_t pages) {
+  if (pages < 1 || pages > std::numeric_limits<int>::max()) {
+    throw UsageError("pages_per_step must be at least 1 and less than 2 ** 31");
+  }
+  return static_cast<int>(pages);
 }
 
 inline std::size_t memory_from(std::int64_t mebibytes) {

@@ -88,8 +88,19 @@ def test_examples(db: Any, tmp_path: Path) -> None:
 
 def test_numbers_and_texts_that_do_not_fit(db: DB, tmp_path: Path) -> None:
     path = tmp_path / "x.db"
+    none: Any = None
+    five: Any = 5
     for call, kind, text in (
         (lambda: DB(path, pending_limit=2**70), graven.LimitError, "pending_limit is 0x4"),
+        (lambda: DB(path, pending_limit=2**200), graven.LimitError, "pending_limit is too large"),
+        (lambda: DB(path, busy_timeout=10**400), graven.LimitError, "busy_timeout is too large"),
+        (lambda: DB(path, busy_timeout=-(10**400)), graven.LimitError, "busy_timeout is too small"),
+        (lambda: db.backup(path, pages_per_step=2**40), graven.UsageError, "less than 2"),
+        (lambda: db.backup(path, pages_per_step=0), graven.UsageError, "at least 1"),
+        (lambda: DB(path, checkpoint=none), graven.UsageError, "checkpoint is 'None': give one of"),
+        (lambda: DB(path, temp_store=five), graven.UsageError, "temp_store is '5': give one of"),
+        (lambda: DB(path, pool_size=none), graven.UsageError, "pool_size is 'None': give a number"),
+        (lambda: DB(path, checkpoint="\ud800"), graven.BadValueError, "UTF-8 can hold: checkpoint"),
         (lambda: db.delete_prefix_batch("p", -1), graven.LimitError, "must not be negative"),
         (lambda: db.set_prefix("\ud800"), graven.BadValueError, "prefix has a lone surrogate"),
         (lambda: db.connection().execute("\ud800"), graven.BadValueError, "sql has a lone"),

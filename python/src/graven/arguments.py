@@ -123,6 +123,8 @@ def _judge(function: str, parameter: ast.arg, value: Any) -> None:
         wanted = _text(parameter.annotation)
         raise WrongTypeError(f"{where} must be {wanted}, not {_name_of(value)}")
     if isinstance(value, int) and not -_BITS_64 // 2 <= value < _BITS_64 // 2:
+        if value.bit_length() > 128:
+            raise LimitError(f"{where} is too {'small' if value < 0 else 'large'}")
         raise LimitError(f"{where} is {value:#x}, which is beyond 64 bits")
     if isinstance(value, int) and value < 0 and _text(parameter.annotation) == "int":
         raise LimitError(f"{where} is {value}, and must not be negative")

@@ -119,10 +119,10 @@ class DB(_graven.Database):
                 "keep_alive": str(keep_alive),
                 "reader_limit": str(reader_limit),
                 "wal_autocheckpoint": str(wal_autocheckpoint),
-                "checkpoint": checkpoint,
+                "checkpoint": str(checkpoint),
                 "cache_mb": str(cache_mb),
                 "mmap_mb": str(mmap_mb),
-                "temp_store": temp_store,
+                "temp_store": str(temp_store),
             },
         )
         self._opened = True
