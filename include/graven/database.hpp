@@ -55,6 +55,9 @@ struct Options {
   /// has no prefix at all; where it has others, root() and what needs one are KeyNotFound, which
   /// names them, and what concerns the whole store (check(), backup(), prefixes()) works.
   std::string prefix{};
+  /// Start in a prefix of its own, under a name that no prefix of the store has; `prefix` is not
+  /// looked at, and nothing else is made.
+  bool new_prefix = false;
   /// repr() shows a child dict by this field of its, unquoted, instead of its uid.
   std::string link_field{};
   bool read_only = false;

@@ -29,11 +29,9 @@
 namespace graven::python {
 namespace {
 
-Place<Dict> open_place(const std::optional<SystemPath>& url, const Options& options,
-                       bool new_prefix) {
+Place<Dict> open_place(const std::optional<SystemPath>& url, const Options& options) {
   const GilReleased release;
   Database database = url ? Database(url->bytes, options) : open_from_environment(options);
-  if (new_prefix) database = database.with_prefix(database.new_prefix());
   Dict root = database.root();
   return {std::make_shared<Home>(std::move(database)), std::move(root)};
 }
@@ -77,6 +75,7 @@ void open(DatabaseHandle* self, const std::optional<SystemPath>& url, const std:
     options.set(which, text);
   }
   options.prefix = prefix;
+  options.new_prefix = new_prefix;
   options.link_field = link_field;
   options.read_only = read_only;
   options.create = create;
@@ -89,7 +88,7 @@ void open(DatabaseHandle* self, const std::optional<SystemPath>& url, const std:
   options.transaction_limit = milliseconds(transaction_limit, "transaction_limit");
   options.slow_operation = milliseconds(slow_operation, "slow_operation");
   options.allow_network_file_system = allow_network_file_system;
-  new (self) DatabaseHandle(open_place(url, options, new_prefix));
+  new (self) DatabaseHandle(open_place(url, options));
 }
 
 void set_prefix(DatabaseHandle& self, const std::string& prefix, bool require_empty) {

@@ -98,6 +98,17 @@ def test_new_prefix_in_a_store_without_main(path: str) -> None:
         assert set(db.prefixes()) == {"shop", db.prefix}
 
 
+@pytest.mark.parametrize("prefix", [None, "shop", "a:b"])
+def test_new_prefix_makes_nothing_else(path: str, prefix: str | None) -> None:
+    with graven.DB(path, prefix, new_prefix=True) as db:
+        assert db.prefixes() == [db.prefix]
+        with db.with_prefix("shop") as other:
+            assert other.prefix == "shop"
+    with graven.DB(f"sqlite:///{path}?prefix=another", new_prefix=True) as db:
+        assert "another" not in db.prefixes()
+        assert db.prefix not in ("another", "main", "shop")
+
+
 def test_set_prefix_moves_the_root_and_leaves_handles(file_db: graven.DB) -> None:
     db = file_db
     db["x"] = {"n": 1}

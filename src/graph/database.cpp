@@ -138,11 +138,16 @@ Database Database::with_prefix(Text prefix) const {
   (void)own.heap();  // ClosedError
   Options options = own.options();
   options.prefix = prefix;
+  options.new_prefix = false;
   if (prefix.empty()) throw BadValueError("a prefix needs a name");
   return Database(graph::make_live_scope(std::make_shared<Session>(own.shared_heap(), options)));
 }
 
-std::string Database::new_prefix() const { return graph::free_prefix_name(*scope_); }
+std::string Database::new_prefix() const {
+  std::string name;
+  scope_->read([&](store::View& view) { name = graph::free_prefix_name(view); });
+  return name;
+}
 
 std::vector<std::string> Database::prefixes() const { return graph::prefix_names(*scope_); }
 

@@ -47,7 +47,7 @@ bool prefix_in_use(Scope& scope, std::string_view prefix) {
   return used;
 }
 
-std::string free_prefix_name(Scope& scope) {
+std::string free_prefix_name(View& view) {
   static constexpr std::string_view kLetters = "abcdefghjkmnpqrstvwxyz0123456789";
   std::random_device device;
   std::uniform_int_distribution<std::size_t> any(0, kLetters.size() - 1);
@@ -55,7 +55,7 @@ std::string free_prefix_name(Scope& scope) {
   do {
     name.assign(1, kLetters[any(device) % 22]);
     while (name.size() < 10) name.push_back(kLetters[any(device)]);
-  } while (prefix_in_use(scope, name));
+  } while (view.load(prefix_key(name)));
   return name;
 }
 

@@ -14,7 +14,8 @@ namespace graven::graph {
 
 std::vector<std::string> prefix_names(Scope& scope);
 bool prefix_in_use(Scope& scope, std::string_view prefix);
-std::string free_prefix_name(Scope& scope);
+/// A name that no prefix of the store has.
+std::string free_prefix_name(store::View& view);
 
 /// Takes the prefix out of every view and reclaims up to about `most` of its nodes, and what
 /// else is to be reclaimed. Returns how many went.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "graph/prefixes.hpp"
 #include "graph/scope.hpp"
 
 namespace graven::graph {
@@ -77,7 +78,7 @@ Session::Session(std::shared_ptr<Heap> heap, Options options)
       use_(std::shared_ptr<store::Store>(heap_, &heap_->store())),
       options_(std::move(options)),
       store_constant_(heap_->backend().store_constant()),
-      prefix_(options_.prefix) {
+      prefix_(options_.new_prefix ? std::string() : options_.prefix) {
   if (!prefix_.empty()) check_prefix_name(prefix_);
   open_prefix();
   heap_->attach(pins_);
@@ -139,8 +140,10 @@ void Session::open_prefix() {
   {
     const std::unique_ptr<View> view = backend.view();
     heap_->look_for_leftovers(*view);  // in the same read
-    const bool by_default = prefix_.empty();
-    if (by_default) prefix_ = kDefaultPrefix;
+    const bool by_default = prefix_.empty() && !options_.new_prefix;
+    if (prefix_.empty()) {
+      prefix_ = by_default ? std::string(kDefaultPrefix) : free_prefix_name(*view);
+    }
     if (const std::optional<Record> known = view->load(prefix_key(prefix_))) {
       adopt(*known);
       return;

@@ -96,6 +96,7 @@ constexpr std::array kSettings{
             }},
     Setting{"create", [](Options& o, std::string_view v) { o.create = truth(v); }},
     Setting{"prefix", [](Options& o, std::string_view v) { o.prefix = v; }},
+    Setting{"new_prefix", [](Options& o, std::string_view v) { o.new_prefix = truth(v); }},
     Setting{"link_field", [](Options& o, std::string_view v) { o.link_field = v; }},
     Setting{"persist", [](Options& o, std::string_view v) { o.persist = one_of(v, kPersist); }},
     Setting{"synchronous",

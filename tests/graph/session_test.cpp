@@ -108,6 +108,16 @@ TEST_P(Sessions, ThePrefixIsMainWhateverOthersOpened) {
   EXPECT_EQ(Database("sqlite:///" + url() + "?prefix=second").prefix(), "second");
 }
 
+TEST_P(Sessions, ANewPrefixIsMadeAndNothingElse) {
+  if (!persistent()) return;
+  db["x"] = 1;
+  const Database fresh(url(), {.prefix = "a:b", .new_prefix = true});
+  EXPECT_TRUE(fresh.root().empty());
+  EXPECT_EQ(db.prefixes().size(), 2U);
+  EXPECT_TRUE(db.prefix_in_use(fresh.prefix()));
+  EXPECT_EQ(fresh.with_prefix("main")["x"].get<int>(), 1);
+}
+
 // A store without "main" is not given an empty one; what concerns the whole store works.
 TEST_P(Sessions, AStoreWithoutMainServesTheWholeStoreAndNamesItsPrefixes) {
   if (!persistent()) return;
