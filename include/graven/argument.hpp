@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What calls take as keys, names and indexes. C++ converts nearly everything into nearly
-// everything: a literal 0 into a key, 'a' into an index, 2.5 into 2. Text and ListIndex take what
-// is meant and nothing else; the rest is refused by the compiler, in one line that says so:
+// What calls take as keys, names, indexes and numbers. C++ converts nearly everything into nearly
+// everything: a literal 0 into a key, 'a' into an index, 2.5 into 2. These classes take what is
+// meant and nothing else; the rest is refused by the compiler, in one line that says so:
 //
 //     dict[0]        use of deleted function … requires GravenWantsTextNot<T> [with T = int]
 //     list.at(2.5)   use of deleted function … requires GravenWantsAnIndexNot<T> [with T = double]
@@ -39,6 +39,8 @@ concept CText = std::same_as < std::remove_const_t<std::remove_pointer_t<std::de
 char > &&std::is_pointer_v<std::decay_t<T>>;
 
 [[noreturn]] void throw_null_text();
+[[noreturn]] void throw_negative_count();
+[[noreturn]] void throw_large_addend();
 
 /// For assertions about what must not be instantiated.
 template <class>
@@ -51,6 +53,12 @@ concept GravenWantsTextNot = !detail::TextClass<T> && !detail::CText<T>;
 
 template <class T>
 concept GravenWantsAnIndexNot = !detail::Integer<T>;
+
+template <class T>
+concept GravenWantsACountNot = !detail::Integer<T>;
+
+template <class T>
+concept GravenWantsAnIntegerNot = !detail::Integer<T>;
 
 /// A key, a name or a path as an argument: a std::string, a std::string_view, a literal, or a class
 /// that converts to std::string_view. UsageError for a null pointer.
@@ -85,6 +93,39 @@ class ListIndex {
 
  private:
   std::int64_t index_;  // one too large for it is in no list either
+};
+
+/// How many, as an argument: of any integer type. UsageError for a negative number.
+class Count {
+ public:
+  template <detail::Integer T>
+  constexpr Count(T count) : count_(static_cast<std::uint64_t>(count)) {
+    if (!std::in_range<std::uint64_t>(count)) detail::throw_negative_count();
+  }
+  template <class T>
+  Count(const T&) requires GravenWantsACountNot<T>
+  = delete;
+  constexpr operator std::uint64_t() const noexcept { return count_; }
+
+ private:
+  std::uint64_t count_;
+};
+
+/// What is added to a counter, as an argument: of any integer type. LimitError for one beyond
+/// std::int64_t.
+class Addend {
+ public:
+  template <detail::Integer T>
+  constexpr Addend(T number) : number_(static_cast<std::int64_t>(number)) {
+    if (!std::in_range<std::int64_t>(number)) detail::throw_large_addend();
+  }
+  template <class T>
+  Addend(const T&) requires GravenWantsAnIntegerNot<T>
+  = delete;
+  constexpr operator std::int64_t() const noexcept { return number_; }
+
+ private:
+  std::int64_t number_;
 };
 
 }  // namespace graven

@@ -170,7 +170,7 @@ class Transactor {
   [[nodiscard]] Dict root() const;
   [[nodiscard]] Ref operator[](Text key) const { return {scope_, key}; }
   [[nodiscard]] std::optional<Value> get_via_uid(Text uid) const;
-  std::int64_t incr(Text counter, std::int64_t by = 1) const;
+  std::int64_t incr(Text counter, Addend by = 1) const;
   [[nodiscard]] std::int64_t count(Text counter) const;
 
   /// Makes any change to the prefix a conflict, not only to what is read. What was written
@@ -284,8 +284,8 @@ class Database {
 
   // Counters: a namespace of their own, atomic across processes, part of transactions.
   /// LimitError where the sum leaves std::int64_t. Returns the new value.
-  std::int64_t incr(Text counter, std::int64_t by = 1) const;
-  std::int64_t decr(Text counter, std::int64_t by = 1) const;
+  std::int64_t incr(Text counter, Addend by = 1) const;
+  std::int64_t decr(Text counter, Addend by = 1) const;
   /// 0 when missing.
   [[nodiscard]] std::int64_t count(Text counter) const;
 
@@ -302,7 +302,7 @@ class Database {
   std::uint64_t delete_prefix_immediately(Text prefix) const;
   /// The same in steps of up to `count` nodes; 0 when nothing is left. The prefix is out of
   /// every view from the first call on.
-  std::uint64_t delete_prefix_batch(Text prefix, std::uint64_t count = 500) const;
+  std::uint64_t delete_prefix_batch(Text prefix, Count count = 500) const;
 
   /// Returns when every commit of this process that has returned survives a loss of power, also
   /// with kNormal (with kOff until the next checkpoint only). UsageError inside a transaction,

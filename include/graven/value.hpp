@@ -160,8 +160,9 @@ class List : public Node {
   /// The value there, if it is and the answer is in memory; else nothing, and at() says why.
   [[nodiscard]] std::optional<Value> peek(ListIndex index) const;
   [[nodiscard]] Ref operator[](ListIndex index) const;
-  /// Items [start, start + count), cut at the end, of one consistent state.
-  [[nodiscard]] std::vector<Value> slice(std::size_t start, std::size_t count) const;
+  /// `count` items from `start` on, cut at the end, of one consistent state; past either end means
+  /// at that end.
+  [[nodiscard]] std::vector<Value> slice(ListIndex start, Count count) const;
 
   void set(ListIndex index, const Data& value) const;
   void push_back(const Data& value) const;
@@ -175,8 +176,8 @@ class List : public Node {
   void clear() const;
   void reverse() const;
 
-  /// Replaces items [start, start + count) with the items of `items`, a list, in one step.
-  void splice(std::size_t start, std::size_t count, const Data& items) const;
+  /// Replaces what slice() gives with the items of `items`, a list, in one step.
+  void splice(ListIndex start, Count count, const Data& items) const;
   /// The list made anew of its own items: the i-th becomes what was at order[i]. Items may be
   /// left out or repeated. IndexOutOfRange when an index is not there.
   void rearrange(const std::vector<std::size_t>& order) const;

@@ -22,6 +22,12 @@ namespace detail {
 
 void throw_null_text() { throw UsageError("a text is a null pointer"); }
 
+void throw_negative_count() { throw UsageError("a count must not be negative"); }
+
+void throw_large_addend() {
+  throw LimitError("what is added to a counter must be an integer of 64 bits with a sign");
+}
+
 void throw_moved_from() {
   throw UsageError(
       "this handle was moved from and stands for nothing: use the one it was moved to");

@@ -117,16 +117,17 @@ Transactor Database::transactor() const {
 
 Snapshot Database::snapshot() const { return Snapshot(graph::make_snapshot_scope(*scope_)); }
 
-std::int64_t Database::incr(Text counter, std::int64_t by) const {
+std::int64_t Database::incr(Text counter, Addend by) const {
   return graph::increment(*scope_, counter, by);
 }
 
-std::int64_t Database::decr(Text counter, std::int64_t by) const {
-  if (by == std::numeric_limits<std::int64_t>::min()) {
+std::int64_t Database::decr(Text counter, Addend by) const {
+  const std::int64_t number = by;
+  if (number == std::numeric_limits<std::int64_t>::min()) {
     throw LimitError(fmt::format(
-        "{} cannot be taken from a counter, for its negative is no integer of 64 bits", by));
+        "{} cannot be taken from a counter, for its negative is no integer of 64 bits", number));
   }
-  return incr(counter, -by);
+  return incr(counter, -number);
 }
 
 std::int64_t Database::count(Text counter) const { return graph::count(*scope_, counter); }
@@ -157,7 +158,7 @@ std::uint64_t Database::delete_prefix_immediately(Text prefix) const {
   return graph::delete_prefix(*scope_, prefix, UINT64_MAX);
 }
 
-std::uint64_t Database::delete_prefix_batch(Text prefix, std::uint64_t count) const {
+std::uint64_t Database::delete_prefix_batch(Text prefix, Count count) const {
   return graph::delete_prefix(*scope_, prefix, count);
 }
 

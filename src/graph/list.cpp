@@ -167,14 +167,16 @@ std::size_t List::size() const {
   return graph::using_pin(*pin_, [&] { return content::size(graph::current(*pin_)); });
 }
 
-std::vector<Value> List::slice(std::size_t start, std::size_t count) const {
+std::vector<Value> List::slice(ListIndex start, Count count) const {
   return graph::reading(*pin_, [&](Decoder& decoder) {
     std::vector<Value> values;
     (void)graph::current(*pin_);  // also settles whether it is alive
     pin_->scope().read([&](View& view) {
       values.clear();
       const NodeRecord node = graph::load_node(view, *pin_);
-      for (const std::string& element : content::items(view, node, start, count)) {
+      const std::size_t from = start < 0 ? clamped(start, content::size(node))
+                                         : static_cast<std::size_t>(std::int64_t{start});
+      for (const std::string& element : content::items(view, node, from, count)) {
         values.push_back(decoder.value(element, view));
       }
     });
@@ -272,13 +274,14 @@ std::vector<Value> Database::batch_insert(const List& container, const Data& row
   return values;
 }
 
-void List::splice(std::size_t start, std::size_t count, const Data& items) const {
+void List::splice(ListIndex start, Count count, const Data& items) const {
   const Data::Container& container = list_of(items);
   graph::check_storable(pin_->scope(), items, "");
   graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t size = content::size(node);
-    const std::size_t from = std::min(start, size);
-    splice_items(work, *pin_, node, from, std::min(count, size - from), items, container.items);
+    const std::size_t from = clamped(start, size);
+    splice_items(work, *pin_, node, from, std::min<std::size_t>(count, size - from), items,
+                 container.items);
   });
 }
 

@@ -37,7 +37,7 @@ Dict Transactor::root() const { return graph::root_of(scope_); }
 std::optional<Value> Transactor::get_via_uid(Text uid) const {
   return graph::find_by_uid(scope_, uid);
 }
-std::int64_t Transactor::incr(Text counter, std::int64_t by) const {
+std::int64_t Transactor::incr(Text counter, Addend by) const {
   return graph::increment(*scope_, counter, by);
 }
 std::int64_t Transactor::count(Text counter) const { return graph::count(*scope_, counter); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Ref: places below a dict, a list or the root, read from memory or not, whoever changed what lies
-// on the way since.
+// on the way since. And where slices of lists begin.
 #include <atomic>
 #include <random>
 #include <string>
@@ -370,6 +370,32 @@ TEST_F(Refs, NeverGoBackWhileOthersWrite) {
   }
   done.store(true);
   for (std::thread& reader : readers) reader.join();
+}
+
+TEST(Lists, SlicesBeginAtAnIndexWhichMayCountFromTheEnd) {
+  const Database db("memory://");
+  for (const int size : {3, 5000}) {
+    std::vector<int> numbers;
+    for (int i = 0; i < size; ++i) numbers.push_back(i);
+    db["l"] = numbers;
+    const List list = db["l"].as_list();
+    const auto found = [&](ListIndex start, Count count) {
+      std::vector<int> items;
+      for (const Value& item : list.slice(start, count)) items.push_back(item.get<int>());
+      return items;
+    };
+    EXPECT_EQ(found(-1, 1), (std::vector<int>{size - 1}));
+    EXPECT_EQ(found(-2, SIZE_MAX), (std::vector<int>{size - 2, size - 1}));
+    EXPECT_EQ(found(-size - 5, 2), (std::vector<int>{0, 1}));
+    EXPECT_EQ(found(size - 1, 2), (std::vector<int>{size - 1}));
+    EXPECT_TRUE(found(size, 1).empty());
+    EXPECT_TRUE(found(SIZE_MAX, 1).empty());
+    EXPECT_THROW((void)list.slice(0, -1), UsageError);
+    list.splice(-1, 1, Data::list({7, 8}));
+    EXPECT_EQ(found(-2, 2), (std::vector<int>{7, 8}));
+    EXPECT_EQ(list.size(), static_cast<std::size_t>(size) + 1);
+    EXPECT_THROW(list.splice(0, -1, Data::list()), UsageError);
+  }
 }
 
 }  // namespace

@@ -263,6 +263,7 @@ TEST_P(Sessions, Counters) {
   EXPECT_EQ(db.incr("max", INT64_MAX), INT64_MAX);
   EXPECT_THROW(db.incr("max"), LimitError);
   EXPECT_EQ(db.count("max"), INT64_MAX);
+  EXPECT_THROW(db.incr("max", UINT64_MAX), LimitError);
   EXPECT_THROW(db.incr(""), BadValueError);
   EXPECT_THROW(db.incr("\xff"), BadValueError);
   EXPECT_TRUE(root.empty());  // a namespace of their own

@@ -95,6 +95,11 @@ void named(const Database& db, const Dict& dict, const Map& map, const List& lis
   (void)list[1.5];                // GravenWantsAnIndexNot
   (void)list.at('x');             // GravenWantsAnIndexNot
   (void)list.at(nullptr);         // GravenWantsAnIndexNot
+  (void)list.slice(1.5, 1);       // GravenWantsAnIndexNot
+  (void)list.slice(1, 1.5);       // GravenWantsACountNot
+  list.splice(0, false, 1);       // GravenWantsACountNot
+  (void)db.incr("a", 2.7);        // GravenWantsAnIntegerNot
+  (void)db.decr("a", true);       // GravenWantsAnIntegerNot
 }
 
 void given(const Ref& place, const Value& value) {
