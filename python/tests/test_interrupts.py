@@ -86,7 +86,7 @@ def in_a_thread(make: Callable[[], Any]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def signalled() -> Iterator[None]:
+def signalled(after: float) -> Iterator[None]:
     """SIGUSR1 comes in a moment, again and again, until the block is left; its handler raises."""
     over = threading.Event()
 
@@ -96,7 +96,7 @@ def signalled() -> Iterator[None]:
             raise Interrupted
 
     def send() -> None:
-        while not over.wait(0.1):
+        while not over.wait(after):
             os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, handler)
@@ -110,9 +110,9 @@ def signalled() -> Iterator[None]:
         signal.signal(signal.SIGUSR1, before)
 
 
-def interrupted(wait: Callable[[], Any]) -> None:
+def interrupted(wait: Callable[[], Any], after: float = 0.1) -> None:
     begun = time.monotonic()
-    with pytest.raises(Interrupted), signalled():
+    with pytest.raises(Interrupted), signalled(after):
         wait()
     assert time.monotonic() - begun < PATIENCE / 2
 
@@ -289,6 +289,39 @@ def test_long_work(opened: graven.DB, path: str) -> None:
             raise Interrupted
         opened["free"] = 1
     assert opened["free"] == 1
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[graven.DB]:
+    path = str(tmp_path_factory.mktemp("large") / "s.db")
+    with graven.DB(path) as db:
+        db.update({str(n): {"n": n} for n in range(200_000)})
+        db.backup(path + ".backup")
+        yield db
+
+
+def restore(db: graven.DB) -> None:
+    graven.restore(db.name + ".backup", db.name + ".restored", keep_replaced=False)
+
+
+LONG: dict[str, Callable[[graven.DB], Any]] = {
+    "check": lambda db: db.check(),
+    "repair": lambda db: db.repair(),
+    "backup": lambda db: db.backup(db.name + ".copy", overwrite=True),
+    "restore": restore,
+    "iteration": lambda db: sum(each["n"] for each in db.values()),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_work_ends_in_its_midst(large: graven.DB, name: str) -> None:
+    """By processor time, which does not depend on what else the machine does."""
+    begun = time.thread_time()
+    LONG[name](large)
+    whole = time.thread_time() - begun
+    begun = time.thread_time()
+    interrupted(lambda: LONG[name](large), after=0.02)
+    assert time.thread_time() - begun < whole / 2
 
 
 def test_ctrl_c(opened: graven.DB, path: str) -> None:
