@@ -50,7 +50,7 @@ void mend_prefixes(Mending& mending, Inspection& all) {
   std::set<NodeId> roots;
   for (checking::PrefixInfo& prefix : all.prefixes) {
     const checking::PrefixInfo before = prefix;
-    if (!ids.insert(prefix.id).second) {
+    if (prefix.id < 1 || prefix.id > store::kMostId || !ids.insert(prefix.id).second) {
       prefix.id = free_prefix_id(all);
       ids.insert(prefix.id);
     }

@@ -138,7 +138,8 @@ class Graph {
         const bool taken = std::any_of(
             all_.prefixes.begin(), all_.prefixes.end(),
             [&](const checking::PrefixInfo& prefix) { return prefix.id == info.prefix; });
-        make_prefix(mending_, all_, info.id, taken ? free_prefix_id(all_) : info.prefix);
+        const bool usable = !taken && info.prefix > 0 && info.prefix <= store::kMostId;
+        make_prefix(mending_, all_, info.id, usable ? info.prefix : free_prefix_id(all_));
       } else if (info.anchor < 0 && info.anchor > INT64_MIN && alive_(-info.anchor)) {
         work_.put(orphan_key(-info.anchor, info.id), Record{});
         mending_.kept(all_.uid(node), "a running process holds it: it is listed as held again");

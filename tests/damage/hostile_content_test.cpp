@@ -384,6 +384,15 @@ TEST_F(HostileContent, WhatIsTakenAwayIsLoggedWhereARepairIsStopped) {
   EXPECT_NE(lines[0].find("'spy'"), std::string::npos) << lines[0];
 }
 
+TEST_F(HostileContent, ARootOfAPrefixThatCannotBeGetsOneThatCan) {
+  run("INSERT INTO node (id, version, prefix, kind, anchor, links, body) "
+      "SELECT id + 1000000, version, -1, kind, anchor + 1000000, links, body FROM node "
+      "WHERE anchor = id LIMIT 1");
+  expect_mended();
+  run("INSERT INTO prefix (name, version, id, root) VALUES ('odd', 1, -7, 4000000000)");
+  expect_mended();
+}
+
 TEST_F(HostileContent, ANodeOfAnotherKindIsAnError) {
   run("UPDATE node SET kind = 1 WHERE kind = 0 AND anchor <> id");
   const Database db(path_);
