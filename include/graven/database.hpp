@@ -207,7 +207,9 @@ class Transactor {
 /// What ends it before, its time limit or close() of the Database that it was begun on, rolls it
 /// back, and all that its thread does on the store fails with the error for that until this object
 /// has ended too: nothing of its block is committed by itself. It is committed by the thread that
-/// began it; another one gets UsageError, and it is rolled back. rollback() is any thread's.
+/// began it; another one gets UsageError, and it is rolled back. rollback() is any thread's. The
+/// thread that began it gets UsageError for both, until this object ends in it; where that ends in
+/// another thread, for the next that it does on the store.
 class Transaction {
  public:
   Transaction(Transaction&& other) noexcept;

@@ -346,6 +346,15 @@ def test_its_thread_ends(place: Place, scope: Scope) -> None:
     place.is_as_before(committed=False)
 
 
+def is_told_once(place: Place, thread: ThreadPoolExecutor) -> None:
+    """The thread of a transaction that another one has left, by what might be in its block."""
+    with pytest.raises(graven.UsageError, match="another thread ended it"):
+        thread.submit(place.write, "rest").result(timeout=60)
+    with graven.DB(place.path, "main") as db:
+        assert "rest" not in db
+    thread.submit(place.write, "told").result(timeout=60)
+
+
 @pytest.mark.parametrize("scope", STANDING, ids=names(STANDING))
 def test_left_in_another_thread(place: Place, scope: Scope) -> None:
     with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
@@ -354,10 +363,12 @@ def test_left_in_another_thread(place: Place, scope: Scope) -> None:
         if scope in WRITING:
             # It does not even come to the end: its next statement is no part of the transaction.
             second.submit(standing.close).result(timeout=60)
+            is_told_once(place, first)
             context = place.db.transaction()
             first.submit(context.__enter__).result(timeout=60)
             with pytest.raises(graven.UsageError, match="left in another"):
                 second.submit(context.__exit__, None, None, None).result(timeout=60)
+            is_told_once(place, first)
         else:
             with pytest.raises(StopIteration):
                 second.submit(next, standing).result(timeout=60)
@@ -373,6 +384,8 @@ def test_forgotten_in_another_thread(place: Place, scope: Scope) -> None:
         first.submit(next, standing[0]).result(timeout=60)
         standing.clear()
         gc.collect()
+        if scope in WRITING:
+            is_told_once(place, first)
         first.submit(place.write, "afterwards").result(timeout=60)
         place.is_as_before(committed=False)
 

@@ -58,7 +58,8 @@ class Transaction;
 
 /// One of a thread's nested transactions on a store, from begin() on: an inner one is a savepoint.
 /// Rolled back when it goes, unless it was committed. Committed by the thread that began it, the
-/// inner ones first, else by an error it is rolled back; rolled back by any. The store outlives it.
+/// inner ones first, else by an error it is rolled back; rolled back by any, of which its thread is
+/// then told by its next statement or by commit(). The store outlives it.
 class Step {
  public:
   Step(Step&&) noexcept = default;
@@ -101,7 +102,7 @@ class Store final : public base::ForkGuard {
   /// `owner`: whose end is the transaction's, see end_of().
   [[nodiscard]] Step begin(const Limits& limits, const void* owner = nullptr);
   /// Rolls back what was begun for this owner, in whichever thread, and what is inside of that.
-  /// That thread gets ClosedError until it has ended it itself.
+  /// That thread gets ClosedError until it has ended it itself. What is being committed stays.
   void end_of(const void* owner) noexcept;
   [[nodiscard]] bool in_transaction() const noexcept {
     return open_in_thread != 0 && current() != nullptr;

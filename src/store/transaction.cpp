@@ -96,15 +96,34 @@ void Transaction::forget_from(Steps::iterator at) noexcept {
   if (steps_.empty()) over_.store(true, std::memory_order_release);
 }
 
+/// It was ended by another thread, and what would end it in its own may be gone.
+void Transaction::abandon(Steps::iterator at) noexcept {
+  at->abandoned = true;
+  if (at == steps_.begin()) abandoned_.store(true, std::memory_order_release);
+}
+
+/// What is abandoned, from the innermost step on: its thread is being told.
+void Transaction::forget_abandoned() noexcept {
+  auto at = steps_.end();
+  while (at != steps_.begin() && (at - 1)->abandoned) --at;
+  forget_from(at);
+}
+
+bool Transaction::is_of(const Store& store) const noexcept {
+  // The store of an abandoned one may be gone, and another one be where it was.
+  return abandoned() ? identity_ == store.backend().identity() : &store_ == &store;
+}
+
 bool Transaction::end_all(End why) noexcept {
   const std::scoped_lock lock(mutex_);
-  if (keep_ == 0 || steps_.empty()) return false;
+  if (keep_ == 0 || steps_.empty() || committing_) return false;
   end_from(steps_.begin(), why);
   return true;
 }
 
 bool Transaction::end_of(const void* owner) noexcept {
   const std::scoped_lock lock(mutex_);
+  if (committing_) return false;
   const auto at = std::find_if(steps_.begin(), steps_.end(), [&](const One& one) {
     return one.owner == owner && one.ended == End::kNone;
   });
@@ -120,12 +139,17 @@ void Transaction::rollback(std::uint64_t step) noexcept {
   }
   const std::scoped_lock lock(mutex_);
   const auto at = find(step);
-  if (at == steps_.end()) return;
+  if (at == steps_.end() || committing_) return;
   if (at == steps_.begin() && at->ended == End::kNone) {
     store_.activity().counts.add(Event::kRolledBack);
   }
-  end_from(at, thread_ == std::this_thread::get_id() ? End::kOuter : End::kElsewhere);
-  forget_from(at);
+  if (in_its_thread()) {
+    end_from(at, End::kOuter);
+    forget_from(at);
+  } else {
+    end_from(at, End::kElsewhere);
+    abandon(at);
+  }
 }
 
 // --- The thread's own
@@ -136,7 +160,10 @@ class Transaction::Statement {
   explicit Statement(Transaction& of) : of_(of) {
     const std::scoped_lock lock(of_.mutex_);
     if (of_.steps_.empty()) of_.refuse(of_.last_);
-    if (of_.steps_.back().ended != End::kNone) of_.refuse(of_.steps_.back().ended);
+    if (const End why = of_.steps_.back().ended; why != End::kNone) {
+      of_.forget_abandoned();
+      of_.refuse(why);
+    }
     depth_ = of_.steps_.size();
     ++of_.statements_;
   }
@@ -149,7 +176,11 @@ class Transaction::Statement {
   /// Throws why the step has ended meanwhile, should it have.
   void done() {
     const std::size_t depth = std::exchange(depth_, 0);
-    if (const auto [kept, why] = leave(); kept < depth) of_.refuse(why);
+    const auto [kept, why] = leave();
+    if (kept >= depth) return;
+    const std::scoped_lock lock(of_.mutex_);
+    of_.forget_abandoned();
+    of_.refuse(why);
   }
 
  private:
@@ -165,6 +196,7 @@ class Transaction::Statement {
 
 void Transaction::use(base::FunctionRef<void(Work&)> body) {
   if (!own()) {
+    forget_abandoned();
     throw UsageError(
         "this transaction was begun by the parent process: a forked child cannot go on "
         "with it; roll it back and begin another");
@@ -176,16 +208,24 @@ void Transaction::use(base::FunctionRef<void(Work&)> body) {
 
 std::uint64_t Transaction::begin(const void* owner) {
   std::uint64_t number = 0;
-  use([&](Work& work) {
-    work.savepoint();
+  try {
+    use([&](Work& work) {
+      work.savepoint();
+      const std::scoped_lock lock(mutex_);
+      ++depth_;
+      // What has ended meanwhile takes it along.
+      const bool stays = keep_ == steps_.size();
+      number = ++numbers_;
+      steps_.push_back({number, owner, stays ? End::kNone : last_});
+      if (stays) ++keep_;
+    });
+  } catch (...) {
+    if (number == 0) throw;
     const std::scoped_lock lock(mutex_);
-    ++depth_;
-    // What has ended meanwhile takes it along.
-    const bool stays = keep_ == steps_.size();
-    number = ++numbers_;
-    steps_.push_back({number, owner, stays ? End::kNone : last_});
-    if (stays) ++keep_;
-  });
+    forget_from(find(number));  // nobody will end it
+    forget_abandoned();
+    throw;
+  }
   return number;
 }
 
@@ -200,21 +240,26 @@ void Transaction::commit(std::uint64_t step, bool durable) {
     std::unique_lock lock(mutex_);
     const auto at = find(step);
     if (at == steps_.end()) refuse(End::kOuter);
-    if (at->ended != End::kNone) {
-      const End why = at->ended;
-      forget_from(at);
+    if (const End why = at->ended; why != End::kNone) {
+      if (in_its_thread()) {
+        forget_from(at);
+      } else {
+        abandon(at);
+      }
       refuse(why);
     }
-    if (thread_ != std::this_thread::get_id()) {
+    if (!in_its_thread()) {
       end_from(at, End::kElsewhere);
-      forget_from(at);
+      abandon(at);
       throw UsageError(
           "a transaction was begun in one thread and left in another; it was rolled back. What is "
           "done in another thread is no part of it: begin, use and end it in one thread");
     }
     if (at + 1 != steps_.end()) {
+      const One inner = at[1];
       end_from(at, End::kOuter);
       forget_from(at);
+      if (inner.abandoned) refuse(inner.ended);
       throw UsageError(
           "a transaction was ended before one inside it; both were rolled back: end the inner one "
           "first");
@@ -245,17 +290,17 @@ void Transaction::commit(std::uint64_t step, bool durable) {
 
 /// With the mutex, which is free meanwhile: what would end the transaction now comes too late.
 void Transaction::commit_outermost(std::unique_lock<std::mutex>& lock) {
-  ++statements_;
+  committing_ = true;
   lock.unlock();
   try {
     store_.commit_work(*writing_->work, *writing_->writes);
   } catch (...) {
     lock.lock();
-    --statements_;
+    committing_ = false;
     throw;
   }
   lock.lock();
-  --statements_;
+  committing_ = false;
   keep_ = 0;
   settle();
   forget_from(steps_.begin());
@@ -285,7 +330,7 @@ void ThreadTransactions::forget_over() noexcept {
 Transaction* ThreadTransactions::find(const Store& store) noexcept {
   forget_over();
   for (const auto& transaction : list_) {
-    if (transaction->store() == &store) return transaction.get();
+    if (transaction->is_of(store)) return transaction.get();
   }
   return nullptr;
 }
@@ -311,7 +356,7 @@ Transaction* ThreadTransactions::at(const std::string& file) const {
            std::filesystem::weakly_canonical(backend.name(), unknown) == file;
   };
   const auto found = std::find_if(list_.begin(), list_.end(), [&](const auto& open) {
-    return !file.empty() && open->own() && !open->over() && is_there(open);
+    return !file.empty() && open->own() && !open->over() && !open->abandoned() && is_there(open);
   });
   return found == list_.end() ? nullptr : found->get();
 }
@@ -345,15 +390,19 @@ Step::~Step() { rollback(); }
 
 void Step::commit(bool durable) {
   if (!transaction_) throw UsageError("this transaction has ended already: begin another");
-  const std::shared_ptr<Transaction> transaction = std::move(transaction_);
+  // In another thread this stays a step of its own one, which is told by its end too.
+  const std::shared_ptr<Transaction> transaction = transaction_;
+  if (transaction->in_its_thread()) transaction_.reset();
   const ForgetOver forget;
   transaction->commit(number_, durable);
 }
 
 void Step::rollback() noexcept {
   if (!transaction_) return;
+  const std::shared_ptr<Transaction> transaction = transaction_;
+  if (transaction->in_its_thread()) transaction_.reset();
   const ForgetOver forget;
-  std::exchange(transaction_, nullptr)->rollback(number_);
+  transaction->rollback(number_);
 }
 
 }  // namespace graven::store

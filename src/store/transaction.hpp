@@ -6,7 +6,8 @@
 // its thread, another thread) rolls it back, with all steps inside it, at once or, while a
 // statement of its thread runs, when that is done; an outermost step takes the lane with it. Until
 // its block is left, its thread is told why by everything it does on the store, so nothing of the
-// rest of the block is committed by itself.
+// rest of the block is committed by itself; where another thread has left the block, once. What is
+// being committed is not ended.
 //
 // use(), begin() and committing are the thread's that began it; everything else is any thread's.
 #pragma once
@@ -45,8 +46,17 @@ class Transaction {
   [[nodiscard]] Deadline expires() const noexcept { return expires_; }
   /// False in the child of a fork: it is the parent's.
   [[nodiscard]] bool own() const noexcept { return generation_ == base::fork_generation(); }
+  [[nodiscard]] bool in_its_thread() const noexcept {
+    return !own() || thread_ == std::this_thread::get_id();
+  }
   /// No step is left to be ended: the thread has none.
   [[nodiscard]] bool over() const noexcept { return over_.load(std::memory_order_acquire); }
+  /// It was ended by another thread, and its own has yet to be told. Its store may be gone.
+  [[nodiscard]] bool abandoned() const noexcept {
+    return abandoned_.load(std::memory_order_acquire);
+  }
+  /// Whether what the thread does on the store is a part of it, or is told of its end.
+  [[nodiscard]] bool is_of(const Store& store) const noexcept;
 
   /// Another step, inside the innermost one: a savepoint. The number it is ended by.
   std::uint64_t begin(const void* owner);
@@ -70,6 +80,7 @@ class Transaction {
     std::uint64_t number;
     const void* owner;
     End ended = End::kNone;
+    bool abandoned = false;
   };
   class Statement;
   using Steps = std::vector<One>;
@@ -78,6 +89,8 @@ class Transaction {
   void end_from(Steps::iterator at, End why) noexcept;
   void settle() noexcept;
   void forget_from(Steps::iterator at) noexcept;
+  void abandon(Steps::iterator at) noexcept;
+  void forget_abandoned() noexcept;
   void commit_outermost(std::unique_lock<std::mutex>& lock);
   [[noreturn]] void refuse(End why) const;
 
@@ -89,6 +102,7 @@ class Transaction {
   const std::chrono::milliseconds busy_;
   const Deadline expires_;
   std::atomic<bool> over_{false};
+  std::atomic<bool> abandoned_{false};
 
   std::mutex mutex_;
   // Guarded by mutex_; a statement uses `writing_` without it:
@@ -98,6 +112,7 @@ class Transaction {
   std::size_t depth_ = 1;  // steps that are in the work
   std::size_t keep_ = 1;   // and those that are to stay there
   int statements_ = 0;     // under way
+  bool committing_ = false;
   End last_ = End::kNone;  // why keep_ was lowered
   bool durable_ = false;   // to be, by a commit inside it
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Whose a transaction is, and what ends it: the object it was begun on, its thread, the guard. How
-// steps end among themselves is in tests/store/store_test.cpp.
+// steps end among themselves is in tests/store/transaction_test.cpp.
 #include <graven/graven.hpp>
 
 #include <atomic>
@@ -173,13 +173,17 @@ TEST_F(Transactions, ItIsCommittedByItsThread) {
   std::optional<Transaction> transaction(db.begin());
   db["a"] = 1;
   in_thread([&] { EXPECT_THROW(transaction->commit(), UsageError); });
+  in_thread([&] { db["c"] = 1; });
+  EXPECT_THROW(db["rest"] = 1, UsageError);  // whatever it does on the file
   EXPECT_FALSE(db.in_transaction());
   db["b"] = 1;
-  in_thread([&] { db["c"] = 1; });
   EXPECT_FALSE(db["a"].exists());
+  EXPECT_FALSE(db["rest"].exists());
   transaction.emplace(db.begin());
   in_thread([&] { transaction.reset(); });
+  EXPECT_THROW(open()["rest"] = 1, UsageError);
   db["d"] = 1;
+  EXPECT_FALSE(db["rest"].exists());
 }
 
 TEST_F(Transactions, AWriteThatWaitedWhileItsObjectWasClosedIsRefused) {
@@ -237,6 +241,24 @@ TEST_F(Transactions, AThreadsWaitMayBeCancelled) {
   EXPECT_TRUE(cancellation.cancelled());
   transaction.reset();
   EXPECT_EQ(db["a"].get<int>(), 2);
+}
+
+const Database* handlers = nullptr;
+void use_the_root() { static_cast<void>(handlers->root().size()); }
+
+TEST_F(Transactions, AHandlerMayUseTheRootThatIsBeingMadeAnew) {
+  const Database other = db.with_prefix("other");
+  other["a"] = 1;
+  db.delete_prefix_immediately("other");
+  std::optional<Transaction> transaction(db.begin());
+  in_thread([&] {
+    handlers = &other;
+    set_interrupt_check(use_the_root);
+    EXPECT_THROW(static_cast<void>(other.root().size()), UsageError);  // it would wait itself
+    set_interrupt_check(nullptr);
+  });
+  transaction.reset();
+  EXPECT_EQ(other.root().size(), 0U);
 }
 
 TEST_F(Transactions, HousekeepingWaitsAsLongAsWritesDo) {
