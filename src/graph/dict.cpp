@@ -24,35 +24,28 @@ namespace {
 
 constexpr std::size_t kBatch = 256;
 
-void note_resize(const graph::Pin& pin, std::int64_t by) {
-  pin.scope().iterations.changed(pin.id(), by);
-}
-
-/// Stores one item under a key of the node. The new value is linked before the old is
-/// released: they may be the same node.
-void assign(Work& work, const graph::Pin& pin, NodeRecord& node, std::string_view key,
-            const Data& data, const Data::Item& item) {
+/// Stores one item under a key of the node; returns by how much that grows. The new value is linked
+/// before the old is released: they may be the same node.
+std::int64_t assign(Work& work, const graph::Pin& pin, NodeRecord& node, std::string_view key,
+                    const Data& data, const Data::Item& item) {
   const std::string element = graph::build(work, pin.scope().session(), node, data, item);
   const std::optional<std::string> old = content::put(work, node, key, element);
-  if (old) {
-    graph::release(work, node.id, *old);
-  } else {
-    note_resize(pin, 1);
-  }
+  if (!old) return 1;
+  graph::release(work, node.id, *old);
+  return 0;
 }
 
-/// Sets all entries of a container of `data`; returns the elements now there. In one go, so that
-/// what the values share stays shared.
-graph::Elements put_all(Work& work, const graph::Pin& pin, NodeRecord& node, const Data& data,
-                        const Data::Container& container) {
+/// Sets all entries of a container of `data`; returns the elements now there, and by how much the
+/// node grows. In one go, so that what the values share stays shared.
+std::pair<graph::Elements, std::int64_t> put_all(Work& work, const graph::Pin& pin,
+                                                 NodeRecord& node, const Data& data,
+                                                 const Data::Container& container) {
   graph::Elements elements =
       graph::build_items(work, pin.scope().session(), node, data, container.items);
   const std::vector<std::string> replaced = content::put_many(work, node, container.keys, elements);
-  if (const std::size_t added = elements.size() - replaced.size(); added != 0) {
-    note_resize(pin, static_cast<std::int64_t>(added));
-  }
+  const std::size_t added = elements.size() - replaced.size();
   for (const std::string& old : replaced) graph::release(work, node.id, old);
-  return elements;
+  return {std::move(elements), static_cast<std::int64_t>(added)};
 }
 
 const Data::Container& dict_of(const Data& data) {
@@ -244,8 +237,8 @@ Ref Dict::operator[](Text key) const { return {*this, key}; }
 void Dict::set(Text key, const Data& value) const {
   graph::check_key(key);
   graph::check_storable(pin_->scope(), value, place_of(key));
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
-    assign(work, *pin_, node, key, value, value.root());
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
+    return assign(work, *pin_, node, key, value, value.root());
   });
 }
 
@@ -255,10 +248,12 @@ Value Dict::setdefault(Text key, const Data& value) const {
   graph::check_storable(pin_->scope(), value, place_of(key));
   Value result;
   Decoder decoder(*pin_);
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
-    if (!content::find(work, node, key)) assign(work, *pin_, node, key, value, value.root());
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
+    const bool there = content::find(work, node, key).has_value();
+    const auto by = there ? 0 : assign(work, *pin_, node, key, value, value.root());
     decoder.at(key);
     result = decoder.value(*content::find(work, graph::load_node(work, node.id), key), work);
+    return by;
   });
   return result;
 }
@@ -267,8 +262,9 @@ void Dict::update(const Data& entries) const {
   const Data::Container& container = dict_of(entries);
   graph::check_storable(pin_->scope(), entries, "");
   if (container.items.empty()) return;
-  graph::writing(
-      *pin_, [&](Work& work, NodeRecord& node) { put_all(work, *pin_, node, entries, container); });
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
+    return put_all(work, *pin_, node, entries, container).second;
+  });
 }
 
 std::vector<Value> Database::batch_insert(const Dict& container, const Data& rows) const {
@@ -278,25 +274,26 @@ std::vector<Value> Database::batch_insert(const Dict& container, const Data& row
   std::vector<Value> values;
   if (entries.items.empty()) return values;
   Decoder decoder(pin);
-  graph::writing(pin, [&](Work& work, NodeRecord& node) {
+  graph::resizing(pin, [&](Work& work, NodeRecord& node) {
     values.clear();
-    const graph::Elements elements = put_all(work, pin, node, rows, entries);
+    const auto [elements, by] = put_all(work, pin, node, rows, entries);
     values.reserve(elements.size());
     for (std::size_t i = 0; i < elements.size(); ++i) {
       values.push_back(decoder.value(elements[i], work));
     }
+    return by;
   });
   return values;
 }
 
 bool Dict::erase(Text key) const {
   bool erased = false;
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::optional<std::string> old = content::erase(work, node, key);
     erased = old.has_value();
-    if (!old) return;
+    if (!old) return 0;
     graph::release(work, node.id, *old);
-    note_resize(*pin_, -1);
+    return -1;
   });
   return erased;
 }
@@ -304,13 +301,13 @@ bool Dict::erase(Text key) const {
 std::optional<Value> Dict::pop(Text key) const {
   std::optional<Value> popped;
   Decoder decoder(*pin_);
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
     popped.reset();
     const std::optional<std::string> old = content::erase(work, node, key);
-    if (!old) return;
+    if (!old) return 0;
     popped = decoder.value(*old, work);
     graph::release(work, node.id, *old);
-    note_resize(*pin_, -1);
+    return -1;
   });
   return popped;
 }
@@ -318,27 +315,28 @@ std::optional<Value> Dict::pop(Text key) const {
 std::optional<std::pair<std::string, Value>> Dict::popitem() const {
   std::optional<std::pair<std::string, Value>> popped;
   Decoder decoder(*pin_);
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
     popped.reset();
     const auto newest = content::entries(work, node, content::kLast, 1, true);
-    if (newest.empty()) return;
+    if (newest.empty()) return 0;
     const std::string& key = newest.front().key;
     popped.emplace(key, decoder.value(newest.front().element, work));
     content::erase(work, node, key);
     graph::release(work, node.id, newest.front().element);
-    note_resize(*pin_, -1);
+    return -1;
   });
   return popped;
 }
 
 void Dict::clear() const {
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
-    note_resize(*pin_, -static_cast<std::int64_t>(content::size(work, node)));
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
+    const auto size = static_cast<std::int64_t>(content::size(work, node));
     std::vector<std::string> released;
     content::drain(work, node, SIZE_MAX, [&](std::string_view element) {
       if (jsonb::parse(element).type == jsonb::Type::kObject) released.emplace_back(element);
     });
     for (const std::string& element : released) graph::release(work, node.id, element);
+    return -size;
   });
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 #include <thread>
@@ -123,10 +124,19 @@ void writing(const Pin& pin, F&& body) {
       const NodeId id = pin.id();
       if (!pin.root()) pin.scope().session().heap().collect_if_doomed(work, id);
       NodeRecord node = load_node(work, id, pin.kind());
-      if (pin.root() && node.adrift()) throw_collected(id);  // its prefix is being deleted
+      if (pin.root() && node.adrift()) throw_collected();  // its prefix is being deleted
       body(work, node);
     });
   });
+}
+
+/// The same, where `body` returns by how much the container's size changes: iterations of this
+/// thread are told. Not by `body` itself, which may run on another writer's thread.
+template <class F>
+void resizing(const Pin& pin, F&& body) {
+  std::int64_t by = 0;
+  writing(pin, [&](store::Work& work, NodeRecord& node) { by = body(work, node); });
+  pin.scope().iterations.changed(pin.id(), by);
 }
 
 /// The node as it is now; CollectedError when it is gone.

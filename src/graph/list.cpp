@@ -50,19 +50,17 @@ const Data::Container& list_of(const Data& data) {
   return data.container(std::get<Data::Index>(data.root()));
 }
 
-void note_change(const graph::Pin& pin, std::int64_t size_by) {
-  pin.scope().iterations.changed(pin.id(), size_by);
-}
-
-/// Replaces [start, start + count) by items of `data`; new links come before old ones go.
-void splice_items(Work& work, const graph::Pin& pin, NodeRecord& node, std::size_t start,
-                  std::size_t count, const Data& data, const std::vector<Data::Item>& items) {
+/// Replaces [start, start + count) by items of `data`; new links come before old ones go. Returns
+/// by how much the list grows.
+std::int64_t splice_items(Work& work, const graph::Pin& pin, NodeRecord& node, std::size_t start,
+                          std::size_t count, const Data& data,
+                          const std::vector<Data::Item>& items) {
   std::vector<std::string> elements =
       graph::build_items(work, pin.scope().session(), node, data, items).apart();
   const std::vector<std::string> old = content::erase(work, node, start, count);
   content::insert(work, node, start, std::move(elements));
   for (const std::string& element : old) graph::release(work, node.id, element);
-  note_change(pin, static_cast<std::int64_t>(items.size()) - static_cast<std::int64_t>(count));
+  return static_cast<std::int64_t>(items.size()) - static_cast<std::int64_t>(count);
 }
 
 /// A copy of an element that stands for a value of its own: a blob is copied.
@@ -225,23 +223,23 @@ Ref List::operator[](ListIndex index) const { return {*this, index}; }
 
 void List::set(ListIndex index, const Data& value) const {
   graph::check_storable(pin_->scope(), value, fmt::format("[{}]", std::int64_t{index}));
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t place = absolute(index, content::size(node));
     const std::string element =
         graph::build(work, pin_->scope().session(), node, value, value.root());
     const std::string old = content::set(work, node, place, element);
     graph::release(work, node.id, old);
-    note_change(*pin_, 0);
+    return 0;
   });
 }
 
 void List::insert(ListIndex index, const Data& value) const {
   graph::check_storable(pin_->scope(), value, "the new item");
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
     std::vector<std::string> element{
         graph::build(work, pin_->scope().session(), node, value, value.root())};
     content::insert(work, node, clamped(index, content::size(node)), std::move(element));
-    note_change(*pin_, 1);
+    return 1;
   });
 }
 
@@ -251,8 +249,8 @@ void List::extend(const Data& items) const {
   const Data::Container& container = list_of(items);
   graph::check_storable(pin_->scope(), items, "");
   if (container.items.empty()) return;
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
-    splice_items(work, *pin_, node, content::size(node), 0, items, container.items);
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
+    return splice_items(work, *pin_, node, content::size(node), 0, items, container.items);
   });
 }
 
@@ -263,13 +261,14 @@ std::vector<Value> Database::batch_insert(const List& container, const Data& row
   std::vector<Value> values;
   if (items.items.empty()) return values;
   Decoder decoder(pin);
-  graph::writing(pin, [&](Work& work, NodeRecord& node) {
+  graph::resizing(pin, [&](Work& work, NodeRecord& node) {
     values.clear();
     const std::size_t size = content::size(node);
-    splice_items(work, pin, node, size, 0, rows, items.items);
+    const std::int64_t by = splice_items(work, pin, node, size, 0, rows, items.items);
     for (const std::string& element : content::items(work, node, size, items.items.size())) {
       values.push_back(decoder.value(element, work));
     }
+    return by;
   });
   return values;
 }
@@ -277,59 +276,60 @@ std::vector<Value> Database::batch_insert(const List& container, const Data& row
 void List::splice(ListIndex start, Count count, const Data& items) const {
   const Data::Container& container = list_of(items);
   graph::check_storable(pin_->scope(), items, "");
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t size = content::size(node);
     const std::size_t from = clamped(start, size);
-    splice_items(work, *pin_, node, from, std::min<std::size_t>(count, size - from), items,
-                 container.items);
+    return splice_items(work, *pin_, node, from, std::min<std::size_t>(count, size - from), items,
+                        container.items);
   });
 }
 
 void List::erase(ListIndex index) const {
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t place = absolute(index, content::size(node));
     const std::string old = content::erase(work, node, place, 1).at(0);
     graph::release(work, node.id, old);
-    note_change(*pin_, -1);
+    return -1;
   });
 }
 
 Value List::pop(ListIndex index) const {
   Value popped;
   Decoder decoder(*pin_);
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t size = content::size(node);
     if (size == 0) throw IndexOutOfRange("pop from an empty list");
     const std::string old = content::erase(work, node, absolute(index, size), 1).at(0);
     popped = decoder.value(old, work);
     graph::release(work, node.id, old);
-    note_change(*pin_, -1);
+    return -1;
   });
   return popped;
 }
 
 void List::clear() const {
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
-    note_change(*pin_, -static_cast<std::int64_t>(content::size(node)));
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
+    const auto size = static_cast<std::int64_t>(content::size(node));
     std::vector<std::string> released;
     content::drain(work, node, SIZE_MAX, [&](std::string_view element) {
       if (jsonb::parse(element).type == jsonb::Type::kObject) released.emplace_back(element);
     });
     for (const std::string& element : released) graph::release(work, node.id, element);
+    return -size;
   });
 }
 
 void List::reverse() const {
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
     std::vector<std::string> elements = content::items(work, node, 0, SIZE_MAX);
     std::reverse(elements.begin(), elements.end());
     content::assign(work, node, elements);
-    note_change(*pin_, 0);
+    return 0;
   });
 }
 
 void List::rearrange(const std::vector<std::size_t>& order) const {
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::vector<std::string> before = content::items(work, node, 0, SIZE_MAX);
     std::vector<std::size_t> uses(before.size(), 0);
     std::vector<std::string> after;
@@ -350,8 +350,7 @@ void List::rearrange(const std::vector<std::size_t>& order) const {
     for (std::size_t place = 0; place < before.size(); ++place) {
       if (uses[place] == 0) graph::release(work, node.id, before[place]);
     }
-    note_change(*pin_,
-                static_cast<std::int64_t>(after.size()) - static_cast<std::int64_t>(before.size()));
+    return static_cast<std::int64_t>(after.size()) - static_cast<std::int64_t>(before.size());
   });
 }
 
@@ -362,7 +361,7 @@ void List::set_many(const std::vector<std::size_t>& places, const Data& items) c
                                     container.items.size(), places.size()));
   }
   graph::check_storable(pin_->scope(), items, "");
-  graph::writing(*pin_, [&](Work& work, NodeRecord& node) {
+  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
     const std::size_t size = content::size(node);
     for (const std::size_t place : places) {
       if (place >= size) throw_range(static_cast<std::int64_t>(place), size);
@@ -374,7 +373,7 @@ void List::set_many(const std::vector<std::size_t>& places, const Data& items) c
       released.push_back(content::set(work, node, places[i], elements[i]));
     }
     for (const std::string& old : released) graph::release(work, node.id, old);
-    note_change(*pin_, 0);
+    return 0;
   });
 }
 

@@ -3,6 +3,7 @@
 // Iterating while dicts, lists and maps change: over one state, whoever changes them, and an error
 // for the thread that changes what it goes through.
 #include <atomic>
+#include <functional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -194,6 +195,84 @@ TEST_P(MapIteration, EndsWhereItsThreadAddsKeys) {
   });
   EXPECT_EQ(found, 3U);
   map.set("after", 1);
+}
+
+// --- Where writes of several threads are committed together, by one of them
+
+class IterationAndSharedCommits : public ::testing::Test {
+ protected:
+  /// Runs `body` while other threads call `others`, with a number of theirs, again and again.
+  static void beside(const std::function<void(int)>& others, const std::function<void()>& body) {
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    for (int number = 0; number < 3; ++number) {
+      threads.emplace_back([&, number] {
+        while (!stop) others(number);
+      });
+    }
+    body();
+    stop = true;
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  TemporaryFolder folder_;
+  const Database db{folder_ / "state.db", {.synchronous = Synchronous::kFull}};
+};
+
+TEST_F(IterationAndSharedCommits, OthersChangesAreNotSeen) {
+  db["d"] = numbered(20);
+  db["e"] = Data::dict();
+  const Dict dict = db["d"].as_dict();
+  const Dict mine = db["e"].as_dict();
+  beside(
+      [&](int number) {
+        const std::string key = "n" + std::to_string(number);
+        dict.set(key, 1);
+        dict.erase(key);
+      },
+      [&] {
+        for (int round = 0; round < 50; ++round) {
+          EXPECT_NO_THROW({
+            for (const auto& [key, value] : dict) mine.set(key, round);
+          });
+        }
+      });
+  db["l"] = Data::list();
+  const List list = db["l"].as_list();
+  beside([&](int) { list.push_back(0); },
+         [&] {
+           for (int round = 0; round < 50; ++round) {
+             list.clear();
+             list.extend({1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+             std::size_t found = 0;
+             List::Iterator each = list.begin();
+             const std::size_t size = list.size();
+             for (; each != list.end(); ++each, ++found) mine.set("l", round);
+             EXPECT_LE(found, size);
+           }
+         });
+}
+
+TEST_F(IterationAndSharedCommits, OnesOwnChangesAre) {
+  beside([&](int number) { db["w" + std::to_string(number)] = 1; },
+         [&] {
+           for (int round = 0; round < 50; ++round) {
+             db["d"] = numbered(10);
+             const Dict dict = db["d"].as_dict();
+             EXPECT_THROW(
+                 {
+                   for (const auto& [key, value] : dict) dict.set(key + "x", 1);
+                 },
+                 UsageError);
+             db["l"] = {1, 2, 3};
+             const List list = db["l"].as_list();
+             int found = 0;
+             for ([[maybe_unused]] const Value& value : list) {
+               if (++found <= 3) list.push_back(0);
+             }
+             EXPECT_EQ(found, 6);
+           }
+         });
 }
 
 }  // namespace
