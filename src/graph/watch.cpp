@@ -125,8 +125,10 @@ class WatchState {
     while (changes_.empty()) {
       constexpr auto kSlice = std::chrono::milliseconds(100);  // to notice close()
       const auto slice = std::min(until, std::chrono::steady_clock::now() + kSlice);
-      if (const auto changed = follower_.wait(last_.interests, slice)) {
-        look_again(&*changed);
+      if (owed_) {
+        look_for({.anything = true});
+      } else if (const auto changed = follower_.wait(last_.interests, slice)) {
+        look_for(*changed);
       } else if (stopped_.load() || std::chrono::steady_clock::now() >= until) {
         return std::nullopt;
       }
@@ -145,6 +147,13 @@ class WatchState {
   }
 
  private:
+  /// Looks for what was changed, which nobody tells again should this fail.
+  void look_for(const store::Changed& changed) {
+    owed_ = true;
+    look_again(&changed);
+    owed_ = false;
+  }
+
   /// Looks, and remembers how it is now; reports what is otherwise, but the first time. What is
   /// unlinked while we are on the way to it is looked at again.
   void look_again(const store::Changed* changed) {
@@ -197,7 +206,8 @@ class WatchState {
   store::Follower follower_;  // before the first look
   Look last_;
   bool looked_ = false;
-  Watched content_;  // of the dict or list that is there
+  bool owed_ = false;  // a look for changes that the follower has told
+  Watched content_;    // of the dict or list that is there
   std::deque<Change> changes_;
   std::atomic<bool> stopped_{false};
 };

@@ -4,6 +4,7 @@
 #include <graven/graven.hpp>
 
 #include <atomic>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -188,6 +189,31 @@ INSTANTIATE_TEST_SUITE_P(Stores, WatchTest,
                                   : store.param == Persist::kMemory ? "Memory"
                                                                     : "Sqlite";
                          });
+
+TEST(WatchFailures, ALookThatFailsIsMadeUpFor) {
+  TemporaryFolder folder;
+  const Database db(folder / "w.db", {.busy_timeout = milliseconds(100), .pool_size = 1});
+  db["d"] = Data::dict();
+  const Dict dict = db["d"].as_dict();
+  for (int i = 0; i < 1000; ++i) dict.set("k" + std::to_string(i), i);
+  const Watch watch(db, "d");
+  dict.set("k0", "seen");
+  EXPECT_EQ(watch.next(kLong)->path, "d/k0");
+  std::optional<Snapshot> only_connection;
+  std::thread([&] { only_connection.emplace(db.snapshot()); }).join();
+  dict.set("k1", std::string(std::size_t{1} << 20U, 'x'));  // not kept in memory
+  dict.set("k7", "seven");
+  EXPECT_THROW(static_cast<void>(watch.next(kLong)), BusyError);
+  only_connection.reset();
+  std::set<std::string> seen;
+  for (int i = 0; i < 2; ++i) {
+    const auto change = watch.next(kNow);  // nothing else would have it look again
+    ASSERT_TRUE(change);
+    seen.insert(change->path);
+  }
+  EXPECT_EQ(seen, (std::set<std::string>{"d/k1", "d/k7"}));
+  EXPECT_EQ(watch.next(kNow), std::nullopt);
+}
 
 TEST(WatchProcesses, AnotherProcesssChangesAreSeen) {
   TemporaryFolder folder;
