@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <random>
 #include <span>
 #include <thread>
@@ -340,6 +341,7 @@ void Heap::sweep_dead_owners(std::chrono::milliseconds patience) {
   }
   for (const std::int64_t number : dead) {
     for (bool more = true; more;) {
+      if (store_.stopping()) throw ClosedError("the store is being closed");
       store_.write_apart(
           [&](Work& work) {
             const std::vector<Row> rows =
@@ -404,7 +406,10 @@ std::optional<store::Deadline> Heap::chore() noexcept {
           std::any_of(orphans_.begin(), orphans_.end(), [&](NodeId id) { return !pinned(id); });
     }
     if (released) store_.write_apart([](Work&) {}, Clock::now() + kLaneWait);
-    if (sweep_.exchange(false)) sweep_dead_owners(kPatience);
+    if (sweep_.load()) {
+      sweep_dead_owners(kLaneWait);
+      sweep_.store(false);
+    }
     if (doomed_here_.load()) reclaim(UINT64_MAX, kLaneWait);
     return std::nullopt;
   } catch (const std::exception&) {
@@ -435,6 +440,7 @@ void Heap::child_after_fork() noexcept {
   owner_ = 0;
   doomed_here_.store(false);
   if (collections_.load() % 2 == 1) collections_.fetch_add(1);
+  new (&reclaim_mutex_) std::timed_mutex;  // its holder, if any, was a thread of the parent's
   pins_mutex_.unlock();
   owner_mutex_.unlock();
   orphans_mutex_.unlock();

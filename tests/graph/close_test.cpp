@@ -24,6 +24,8 @@
 #include <graven/graven.hpp>
 #include <graven/watch.hpp>
 
+#include "graph/graph_under_test.hpp"
+#include "sqlite/child.hpp"
 #include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
@@ -293,6 +295,61 @@ TEST_P(Close, TheOrderInWhichThingsGoDoesNotMatter) {
     again.close();
     EXPECT_EQ(left_in(folder_.path()), "");
   }
+}
+
+// What a process that was killed has left is swept in the background, unless another one writes.
+TEST(CloseBesideOthers, WaitsForNoTransactionOfTheirsNorForgetsWhatIsLeft) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "state.db";
+  Child killed([&] {
+    auto* db = new Database(path);
+    (*db)["a"] = {{"b", {{"c", 1}}}};
+    auto* held = new Dict((*db)["a"].as_dict());
+    static_cast<void>(held->size());
+    db->root().erase("a");
+    return true;  // without a destructor
+  });
+  ASSERT_TRUE(killed.succeeded());
+  const auto go_on = [&](int round) { return folder / ("go on " + std::to_string(round)); };
+  // Returns false if it is not told while it has its transaction.
+  const auto hold = [&](int round, const Reporter& reporter) {
+    auto* db = new Database(path);
+    auto* transaction = new Transaction(db->begin());
+    (*db)["z"] = 1;
+    reporter.say("holds");
+    const auto until = soon();
+    while (transaction != nullptr && std::chrono::steady_clock::now() < until) {
+      if (fs::exists(go_on(round))) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  };
+  const auto left = [](const Database& db) {
+    return !records_of(*backend_of(db).view(), Space::kOrphan).empty();
+  };
+  constexpr auto kUntilItSweeps = std::chrono::milliseconds(800);
+  {
+    Child holder([&](const Reporter& reporter) { return hold(1, reporter); });
+    ASSERT_EQ(holder.line(), "holds");
+    const Database db(path);
+    EXPECT_TRUE(left(db));
+    std::this_thread::sleep_for(kUntilItSweeps);
+    db.close();
+    std::ofstream(go_on(1)) << "";
+    EXPECT_TRUE(holder.succeeded());
+  }
+  Child holder([&](const Reporter& reporter) { return hold(2, reporter); });
+  ASSERT_EQ(holder.line(), "holds");
+  const Database db(path);
+  std::this_thread::sleep_for(kUntilItSweeps + std::chrono::milliseconds(200));
+  EXPECT_TRUE(left(db));
+  std::ofstream(go_on(2)) << "";
+  EXPECT_TRUE(holder.succeeded());
+  const auto until = soon();
+  while (left(db) && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_FALSE(left(db));
 }
 
 }  // namespace

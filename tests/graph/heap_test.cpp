@@ -3,9 +3,14 @@
 // Handles and collection: what a handle keeps, when it goes, what happens to handles of rolled
 // back transactions, and that a handle just read is never stale in its own process.
 #include <atomic>
+#include <optional>
 #include <thread>
 
+#include <unistd.h>
+
+#include "base/forks.hpp"
 #include "graph/graph_under_test.hpp"
+#include "sqlite/child.hpp"
 
 namespace graven::test {
 namespace {
@@ -278,6 +283,28 @@ TEST_P(Handles, ThreadsThatLinkAndUnlinkTheSameNodesLeaveAWholeGraph) {
   const CheckReport report = db.check();
   EXPECT_TRUE(report.ok()) << problems_of(report);
   EXPECT_EQ(report.held, 0U);
+}
+
+TEST(HandlesInAChild, ItReclaimsThoughItsParentDidSoAtTheFork) {
+  GRAVEN_FORKS_AMID_THREADS();
+  const TemporaryFolder folder;
+  const Database db(folder / "state.db");
+  const Database other = db.with_prefix("other");
+  for (int i = 0; i < 50; ++i) other.root().set(std::to_string(i), Data::dict());
+  db.delete_prefix_batch("other", 0);  // doomed, and nothing reclaimed
+  std::optional<Transaction> transaction(db.begin());
+  std::thread reclaims(
+      [&] { EXPECT_GT(heap_of(db).reclaim(UINT64_MAX, std::chrono::seconds(20)), 0U); });
+  while (db.stats().writes.waiting == 0) std::this_thread::yield();
+  Child child([&] {
+    ::alarm(30);
+    std::thread([&] { heap_of(db).reclaim(UINT64_MAX, std::chrono::seconds(20)); }).join();
+    return true;
+  });
+  transaction.reset();
+  EXPECT_TRUE(child.succeeded());
+  reclaims.join();
+  expect_clean(db);
 }
 
 }  // namespace
