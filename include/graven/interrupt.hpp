@@ -11,9 +11,11 @@
 //     graven::Cancellation cancellation;          // another thread calls cancellation.cancel()
 //     cancellation.run([&] { db["x"] = 1; });     // AbortedError, should it wait then
 //
-// What has waited in vain has changed nothing. Work that is long without waiting (check(),
-// repair(), backup(), restore(), collect(), maintenance(), SQL of the program's own) asks as well.
-// What is being committed is not ended any more.
+// What has waited in vain has changed nothing, but for steps that were committed before, of what
+// works in such. Work that is long without waiting (check(), repair(), backup(), restore(),
+// collect(), maintenance(), SQL of the program's own) asks as well. What is being committed is not
+// ended any more: a cancellation then ends the next wait, and what a check has thrown meanwhile is
+// thrown when the commit is done.
 #pragma once
 
 #include <atomic>

@@ -42,7 +42,7 @@ bool interruptible() noexcept {
 void check_interrupt() {
   if (uninterrupted != 0) return;
   if (of_thread != nullptr && of_thread->cancelled()) {
-    throw AbortedError("the operation was cancelled while it waited; nothing was changed by it");
+    throw Cancelled("the operation was cancelled before its end");
   }
   if (checking) {
     throw UsageError(

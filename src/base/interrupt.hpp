@@ -12,7 +12,15 @@
 #include <condition_variable>
 #include <mutex>
 
+#include <graven/error.hpp>
+
 namespace graven::base {
+
+/// What a Cancellation ends a wait by. It is not lost where it comes too late: it ends the next.
+class Cancelled final : public AbortedError {
+ public:
+  using AbortedError::AbortedError;
+};
 
 /// The longest time between two checks.
 inline constexpr std::chrono::milliseconds kInterruptSlice{50};

@@ -54,7 +54,8 @@ class Session {
 
   /// Finds the prefix, or makes it with an empty root. Where no prefix was asked for, and the store
   /// has others but not the default one, there is none: the session then serves what concerns the
-  /// whole store, such as a check or a backup.
+  /// whole store, such as a check or a backup. Several threads may at once: what they find is the
+  /// same, or, where it was deleted meanwhile, found again.
   void open_prefix();
   /// KeyNotFound where the session has no prefix, with the names of those that the store has.
   void require_prefix() const;
@@ -70,9 +71,9 @@ class Session {
   Options options_;
   std::uint64_t store_constant_;
   std::atomic<bool> closed_{false};
-  std::mutex prefix_mutex_;
-  std::string prefix_;
-  std::string missing_;  // why there is no prefix; set while opening
+  std::string prefix_;   // set while opening
+  std::string missing_;  // why there is no prefix; likewise
+  std::mutex adopting_;  // both of a prefix's numbers, or neither
   std::atomic<std::int64_t> prefix_id_{0};
   std::atomic<NodeId> root_{0};
 };

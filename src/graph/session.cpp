@@ -131,9 +131,9 @@ TransactionStep::TransactionStep(std::shared_ptr<Session> session, const store::
 }
 
 void Session::open_prefix() {
-  const std::scoped_lock lock(prefix_mutex_);
   store::Backend& backend = heap_->backend();
   const auto adopt = [&](const Record& record) {
+    const std::scoped_lock lock(adopting_);
     prefix_id_.store(record.integers[0]);
     root_.store(record.integers[1]);
   };

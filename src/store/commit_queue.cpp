@@ -53,19 +53,24 @@ void CommitQueue::await(Request& request) {
     while (waits() && Clock::now() < until) std::this_thread::yield();
   }
   std::exception_ptr interrupt;
+  bool taken = false;  // it is being committed, which nothing ends
   for (;;) {
     const std::uint32_t turn = turn_.ticket();
     if (!waits()) break;
-    if (interrupt || !base::interruptible()) {
+    if (taken || !base::interruptible()) {
       turn_.wait(turn);
       continue;
     }
     turn_.wait_for(turn, base::kInterruptSlice);
     try {
       base::check_interrupt();
+    } catch (const base::Cancelled&) {
+      if (take_back(request)) throw;
+      taken = true;
     } catch (...) {
       if (take_back(request)) throw;
-      interrupt = std::current_exception();  // it is being committed: after that
+      taken = true;
+      interrupt = std::current_exception();  // thrown once only: after the commit
     }
   }
   if (interrupt && !request.error) request.error = interrupt;

@@ -43,8 +43,9 @@ class CommitQueue {
     std::atomic<State> state_{State::kWaits};
   };
 
-  /// Returns when the mutation is committed, or throws why it is not. `lead` is called by one
-  /// thread at a time: it is to take() and commit. What it throws is thrown to all of those.
+  /// Returns when the mutation is committed, or throws why it is not; what the program's check has
+  /// thrown too late for that it throws although it is. `lead` is called by one thread at a time:
+  /// it is to take() and commit. What it throws is thrown to all of those.
   void write(Mutation mutation, base::FunctionRef<void()> lead);
   /// The leader's: all who are there.
   const std::vector<Request*>& take();

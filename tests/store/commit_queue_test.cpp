@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -13,6 +14,9 @@
 
 #include <gtest/gtest.h>
 
+#include <graven/interrupt.hpp>
+
+#include "base/interrupt.hpp"
 #include "base/random.hpp"
 #include "memory/backend.hpp"
 #include "sqlite/child.hpp"
@@ -152,6 +156,73 @@ TEST_F(TheCommitQueue, ACommitThatFailsFailsForAllWhoWereInIt) {
   EXPECT_THROW(queue_.write([](Work&) {}, [] { throw std::runtime_error("no lane"); }),
                std::runtime_error);
   queue_.write([](Work&) {}, [&] { EXPECT_EQ(commit({}), 1U); });
+}
+
+// --- Interrupted while it is being committed
+
+std::atomic<bool> check_throws{false};
+
+class InterruptedCommit : public TheCommitQueue {
+ protected:
+  /// Writes in a thread that `run` calls it in, as the second of two in a commit that takes so long
+  /// as `meanwhile` does and then some more checks. What it throws, in words.
+  std::string write(const std::function<void(const std::function<void()>&)>& run,
+                    const std::function<void()>& meanwhile) {
+    std::atomic<int> stage{0};
+    std::thread first([&] {
+      queue_.write([](Work&) {},
+                   [&] {
+                     commit({});
+                     stage = 1;
+                     while (stage != 3) std::this_thread::yield();
+                     std::this_thread::sleep_for(std::chrono::milliseconds(50));
+                   });
+    });
+    while (stage != 1) std::this_thread::yield();
+    std::thread second([&] {
+      stage = 2;
+      queue_.write([](Work&) {},
+                   [&] {
+                     EXPECT_EQ(commit({}), 2U);
+                     meanwhile();
+                     std::this_thread::sleep_for(std::chrono::milliseconds(200));
+                   });
+    });
+    while (stage != 2) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // it is in the queue
+    std::string thrown;
+    std::thread third([&] {
+      try {
+        run([&] {
+          stage = 3;
+          queue_.write([&](Work&) { ++made_; }, [] { ADD_FAILURE() << "it leads"; });
+        });
+      } catch (const std::exception& error) {
+        thrown = error.what();
+      }
+    });
+    for (std::thread* thread : {&first, &second, &third}) thread->join();
+    return thrown;
+  }
+
+  int made_ = 0;
+};
+
+TEST_F(InterruptedCommit, ReturnsAndTheNextWaitIsCancelled) {
+  Cancellation cancellation;
+  EXPECT_EQ(
+      write([&](const auto& body) { cancellation.run(body); }, [&] { cancellation.cancel(); }), "");
+  EXPECT_EQ(made_, 1);
+  EXPECT_THROW(cancellation.run([] { base::check_interrupt(); }), AbortedError);
+}
+
+TEST_F(InterruptedCommit, ThrowsAfterwardsWhatTheProgramsCheckHasThrown) {
+  set_interrupt_check([] {
+    if (check_throws.exchange(false)) throw std::runtime_error("interrupted");
+  });
+  EXPECT_EQ(write([](const auto& body) { body(); }, [] { check_throws = true; }), "interrupted");
+  set_interrupt_check(nullptr);
+  EXPECT_EQ(made_, 1);
 }
 
 TEST_F(TheCommitQueue, IsEmptyInAForkedChild) {
