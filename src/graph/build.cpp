@@ -209,7 +209,7 @@ class Builder {
         plan.others.push_back({parent, 1});
       }
     } else if (const Pin* pin = handle_in(item)) {
-      handles_.emplace_back(settled(*pin), parent);
+      handles_.push_back({settled(*pin), parent, pin->kind()});
     }
   }
 
@@ -232,9 +232,9 @@ class Builder {
     // Linking dooms nothing.
     doomed_ = !handles_.empty() && any_doomed(work_);
     for (auto at = handles_.begin(); at != handles_.end();) {
-      const NodeId child = at->first;
+      const NodeId child = at->child;
       const auto end =
-          std::find_if(at, handles_.end(), [child](const auto& one) { return one.first != child; });
+          std::find_if(at, handles_.end(), [child](const auto& one) { return one.child != child; });
       link_handle(at, end);
       at = end;
     }
@@ -258,7 +258,13 @@ class Builder {
   }
 
  private:
-  using Handles = std::vector<std::pair<NodeId, NodeId>>;  // (child, parent)
+  struct Handle {
+    NodeId child;
+    NodeId parent;
+    NodeKind kind;
+    friend auto operator<=>(const Handle&, const Handle&) = default;
+  };
+  using Handles = std::vector<Handle>;
 
   /// The node that a handle stands for, from now on for good.
   NodeId settled(const Pin& pin) {
@@ -272,12 +278,12 @@ class Builder {
 
   /// Links the node of a handle from the parents in [at, end), sorted.
   void link_handle(Handles::const_iterator at, Handles::const_iterator end) {
-    const NodeId child = at->first;
+    const NodeId child = at->child;
     if (doomed_) session_.heap().collect_if_doomed(work_, child);
     bool anchored = work_.marked(child, prefix_);
     if (!anchored) {
       const store::Record* record = work_.look(node_key(child));
-      if (record == nullptr) throw_collected(child);
+      if (record == nullptr) throw_collected(uid_of(session_, child, at->kind));
       if (prefix_of(*record) != prefix_) {
         throw BadValueError(
             "the node of a handle is left over from a prefix that was deleted "
@@ -287,9 +293,9 @@ class Builder {
       if (anchored) work_.mark(child, prefix_);
     }
     while (at != end) {
-      const NodeId parent = at->second;
+      const NodeId parent = at->parent;
       const auto next =
-          std::find_if(at, end, [parent](const auto& one) { return one.second != parent; });
+          std::find_if(at, end, [parent](const auto& one) { return one.parent != parent; });
       // A new parent has no edge yet, and an anchored child needs nothing but that.
       if (parent != built_for_ && anchored) {
         new_edges_.push_back({child, parent, std::distance(at, next)});

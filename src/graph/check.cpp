@@ -84,7 +84,7 @@ void inspect_maps(Inspection& all) {
     all.looked();
     all.saw_version(row->record.version);
     const std::int64_t id = row->record.integers[0];
-    if (id < 1 || id > kMostMaps) {
+    if (id < 1 || id > store::kMostMaps) {
       all.problem(fmt::format("the map '{}' has the number {}, which is none", row->key.name, id));
     }
     if (std::find(maps.begin(), maps.end(), id) != maps.end()) {

@@ -67,9 +67,6 @@ struct PrefixInfo {
   NodeId root;
 };
 
-/// Numbers that maps have.
-inline constexpr std::int64_t kMostMaps = std::int64_t{1} << 40U;
-
 inline constexpr std::uint32_t kNoNode = std::numeric_limits<std::uint32_t>::max();
 
 /// Reads one whole space in key order, a batch at a time.

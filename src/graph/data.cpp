@@ -7,12 +7,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <set>
 #include <unordered_map>
 #include <utility>
 
 #include <graven/data.hpp>
+#include <graven/integer.hpp>
+
+#include "base/integer.hpp"
 
 namespace graven {
 
@@ -43,11 +45,22 @@ std::optional<std::uint64_t> to_unsigned(const BigInt& value) {
   return number;
 }
 
-double to_double(const BigInt& value) {
+double to_double(const BigInt& value) { return base::Integer(value.hex).to_double(); }
+
+namespace {
+
+/// In full where that is short.
+std::string in_words(const BigInt& value) {
+  constexpr std::size_t kHexDigits = 33;  // some 40 decimal ones
+  if (value.hex.size() <= kHexDigits) return to_decimal(value);
+  constexpr double kDecimalDigits = 1.20412;  // of each
   const bool negative = value.hex.starts_with('-');
-  const double size = std::strtod(("0x" + value.hex.substr(negative ? 1 : 0)).c_str(), nullptr);
-  return negative ? -size : size;
+  const std::size_t digits = value.hex.size() - (negative ? 1 : 0);
+  return fmt::format("a {}number of some {} digits", negative ? "negative " : "",
+                     std::llround(static_cast<double>(digits) * kDecimalDigits));
 }
+
+}  // namespace
 
 void refuse(const Value& value, Wanted wanted, const Ref* place) {
   const std::string where = place != nullptr ? fmt::format(" at '{}'", place->path()) : "";
@@ -60,11 +73,7 @@ void refuse(const Value& value, Wanted wanted, const Ref* place) {
   if (integer != nullptr && wanted.type == "int") number = fmt::format("{}", *integer);
   if (real != nullptr && to_float) number = fmt::format("{}", *real);
   if (large != nullptr && (to_float || wanted.type == "int")) {
-    const std::optional<std::uint64_t> small = to_unsigned(*large);
-    const bool negative = large->hex.starts_with('-');
-    number = small
-                 ? fmt::format("{}", *small)
-                 : fmt::format("{}0x{}", negative ? "-" : "", large->hex.substr(negative ? 1 : 0));
+    number = in_words(*large);
   }
   if (!number.empty()) {
     throw LimitError(

@@ -70,19 +70,22 @@ Value Decoder::finish(Stored stored) {
 
 void find_again(const Pin& pin, NodeId lost) {
   Session& session = pin.scope().session();
-  if (!pin.root()) {
-    if (pin.find_again(lost)) return;
-    if (!pin.scope().node(lost)) throw_collected(uid_of(session, lost, pin.kind()));
-    throw;
+  if (pin.root()) {
+    if (!session.heap().backend().read_only() && !session.heap().store().in_transaction()) {
+      session.open_prefix();
+      if (pin.id() != lost) return;
+    }
+  } else if (pin.find_again(lost)) {
+    return;
   }
-  if (session.heap().backend().read_only() || session.heap().store().in_transaction()) throw;
-  session.open_prefix();
-  if (pin.id() == lost) throw;
+  const std::optional<NodeRecord> node = pin.scope().node(lost);
+  if (!node || (pin.root() && node->adrift())) throw_collected(uid_of(session, lost, pin.kind()));
+  throw;
 }
 
 NodeRecord current(const Pin& pin) {
   std::optional<NodeRecord> node = pin.scope().node(pin.id());
-  if (!node) throw_collected(pin.id());
+  if (!node) throw_collected();
   require_kind(*node, pin.kind());
   return std::move(*node);
 }

@@ -60,7 +60,7 @@ class Materializer {
   void fill(std::uint32_t at) {
     const NodeRecord* node = nodes_.find(ids_[at]);
     if (node == nullptr) {
-      if (at == 0) throw_collected(ids_[at]);
+      if (at == 0) throw_collected();
       throw CorruptionError(
           "a link leads to a dict or list that is missing; `graven check` tells which, `graven "
           "repair` mends it");

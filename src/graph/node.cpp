@@ -76,14 +76,14 @@ void ChainWalk::throw_circle() {
 
 NodeRecord load_node(store::View& view, NodeId id) {
   std::optional<NodeRecord> node = find_node(view, id);
-  if (!node) throw_collected(id);
+  if (!node) throw_collected();
   return std::move(*node);
 }
 
-void throw_collected(NodeId id) { throw_collected(fmt::format("node {}", id)); }
+void throw_collected() { throw_collected("a dict or list"); }
 
-void throw_collected(const std::string& uid) {
-  throw CollectedError(uid +
+void throw_collected(const std::string& what) {
+  throw CollectedError(what +
                        " is gone: another process removed the last link to it, which collected it, "
                        "or it was made in "
                        "a transaction that was rolled back; read it anew from where it was");

@@ -88,8 +88,9 @@ NodeRecord load_node(store::View& view, NodeId id);
 /// The same of a node that something says is of that kind: CorruptionError where it is not.
 NodeRecord load_node(store::View& view, NodeId id, NodeKind kind);
 void require_kind(const NodeRecord& node, NodeKind kind);
-[[noreturn]] void throw_collected(NodeId id);
-[[noreturn]] void throw_collected(const std::string& uid);
+/// For whoever does not know which one it is to the user: find_again() says that.
+[[noreturn]] void throw_collected();
+[[noreturn]] void throw_collected(const std::string& what);
 
 /// Watches a walk up a chain of anchors: CorruptionError once it comes back to where it was.
 class ChainWalk {

@@ -142,7 +142,7 @@ void mend_maps(Mending& mending, Inspection& all) {
   for (Row* row; (row = maps.peek()) != nullptr; maps.pop()) {
     names.insert(row->key.name);
     const std::int64_t number = row->record.integers[0];
-    const bool one = number > 0 && number <= checking::kMostMaps;
+    const bool one = number > 0 && number <= store::kMostMaps;
     if (!one || !numbers.insert(number).second) same.push_back(*row);
   }
   const auto free_number = [&] {
@@ -158,7 +158,7 @@ void mend_maps(Mending& mending, Inspection& all) {
     if (!all.item_problem(row->record).empty()) odd.push_back(*row);
   }
   for (std::int64_t number : nameless) {
-    if (number < 1 || number > checking::kMostMaps) {
+    if (number < 1 || number > store::kMostMaps) {
       number = move_items(mending.work, number, free_number());
     }
     std::string name = fmt::format("recovered-{}", number);

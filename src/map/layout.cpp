@@ -49,8 +49,6 @@ Item to_item(Record record) {
 
 namespace {
 
-constexpr std::int64_t kMostMaps = std::int64_t{1} << 40U;
-
 // In kExpiry an item is named by its time, in so many digits that names are in order of times, a
 // colon, and its key.
 constexpr std::size_t kTimeDigits = 16;
@@ -149,7 +147,7 @@ std::int64_t open_id(store::Store& store, const std::string& name, const store::
         // A small number: it stands in every item's row.
         id = 1;
         store::each_row(work, {.space = Space::kMap}, 256, [&](const Row& row) {
-          if (row.record.integers[0] >= kMostMaps) {
+          if (row.record.integers[0] > store::kMostMaps) {
             throw CorruptionError(fmt::format(
                 "the map '{}' of {} has the number {}, which graven did not give it; `graven "
                 "check` tells all",
@@ -157,6 +155,10 @@ std::int64_t open_id(store::Store& store, const std::string& name, const store::
           }
           id = std::max(id, row.record.integers[0] + 1);
         });
+        if (id > store::kMostMaps) {
+          throw LimitError(fmt::format("{} has no number left for another map, as one has {}",
+                                       store.backend().name(), store::kMostMaps));
+        }
         Record record;
         record.integers[0] = id;
         work.put(map_key(name), std::move(record));

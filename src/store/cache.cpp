@@ -182,12 +182,12 @@ void Cache::start_over(const Mark& mark) {
   write_mark(tag_, mark);
 }
 
-/// Finds the live mark, once (and again in the child of a fork). False: there is none.
 void Cache::close() noexcept {
   const std::scoped_lock lock(mutex_);
   if (Tiers* tiers = tiers_.load(std::memory_order_acquire)) tiers->close();
 }
 
+/// Finds the live mark, once (and again in the child of a fork). False: there is none.
 bool Cache::attach() {
   if (live_.load(std::memory_order_acquire) != nullptr) return true;
   if (looks_.load(std::memory_order_relaxed) < kLooksBeforeAttaching) {

@@ -44,6 +44,8 @@ inline constexpr std::size_t kSpaceCount = 12;
 /// room is left for counting on.
 inline constexpr std::int64_t kMostId =
     std::numeric_limits<std::int64_t>::max() - (std::int64_t{1} << 32U);
+/// Maps have numbers from 1 to this.
+inline constexpr std::int64_t kMostMaps = std::int64_t{1} << 40U;
 
 /// A key. Which fields count is the space's KeyShape; the others stay at their defaults.
 struct Key {

@@ -282,6 +282,22 @@ TEST_P(GraphDamage, ItemsOfNoMapAndOfNoKind) {
           {"", "the item 'lost' is of map number 2, which does not exist"}});
 }
 
+TEST_P(GraphDamage, NumbersThatNoMapHas) {
+  const auto map = [](const char* name, std::int64_t id) {
+    return store::Change{{.space = Space::kMap, .name = name}, Record{.integers = {id}}};
+  };
+  change({map("last", store::kMostMaps)});
+  expect({});
+  if (persistent()) {
+    EXPECT_THROW(Map(url(), {.name = "another"}), LimitError);
+  }
+  change({map("none", store::kMostMaps + 1)});
+  expect({{"", "the map 'none' has the number " + std::to_string(store::kMostMaps + 1)}});
+  if (persistent()) {
+    EXPECT_THROW(Map(url(), {.name = "another"}), CorruptionError);
+  }
+}
+
 TEST_P(GraphDamage, TheClockIsBehindAnId) {
   const Dict child = made("child");
   const std::int64_t last = backend_of(db).load(store::clock_key())->integers[0];

@@ -61,12 +61,18 @@ TEST(Conversions, ThatDoNotFitSaySo) {
   EXPECT_EQ(error_of_get<std::int64_t>(std::uint64_t{1} << 63U),
             "limit: the value is 9223372036854775808, which std::int64_t cannot hold");
   EXPECT_EQ(error_of_get<std::uint64_t>(BigInt{"10000000000000000"}),
-            "limit: the value is 0x10000000000000000, which std::uint64_t cannot hold");
+            "limit: the value is 18446744073709551616, which std::uint64_t cannot hold");
   EXPECT_EQ(error_of_get<std::uint64_t>(BigInt{"-8000000000000001"}),
-            "limit: the value is -0x8000000000000001, which std::uint64_t cannot hold");
+            "limit: the value is -9223372036854775809, which std::uint64_t cannot hold");
+  EXPECT_EQ(error_of_get<int>(BigInt{std::string(33, 'f')}),
+            "limit: the value is 5444517870735015415413993718908291383295, which std::int32_t "
+            "cannot hold");
+  EXPECT_EQ(error_of_get<int>(BigInt{"-1" + std::string(1'000'000, '0')}),
+            "limit: the value is a negative number of some 1204121 digits, which std::int32_t "
+            "cannot hold");
   EXPECT_EQ(error_of_get<float>(1e300), "limit: the value is 1e+300, which float cannot hold");
-  EXPECT_EQ(error_of_get<double>(BigInt{"1" + std::string(300, '0')}).substr(0, 22),
-            "limit: the value is 0x");
+  EXPECT_EQ(error_of_get<double>(BigInt{"1" + std::string(300, '0')}),
+            "limit: the value is a number of some 362 digits, which double cannot hold");
   EXPECT_EQ(error_of_get<int>("x"), "wrong_type: the value is str, not int");
   EXPECT_EQ(error_of_get<int>(1.0), "wrong_type: the value is float, not int");
   EXPECT_EQ(error_of_get<int>(true), "wrong_type: the value is bool, not int");

@@ -3,9 +3,12 @@
 // Sessions: which prefix is opened, uids there and back, prefixes made, listed and deleted,
 // counters, and what close() ends.
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <thread>
 
 #include "base/random.hpp"
+#include "graph/error_of.hpp"
 #include "graph/graph_under_test.hpp"
 
 namespace graven::test {
@@ -227,6 +230,28 @@ TEST_P(Sessions, ADeletedPrefixIsMadeAnewWhereItIsUsed) {
   root.set("x", 2);
   EXPECT_EQ(db.root()["x"].get<int>(), 2);
   expect_clean(db);
+}
+
+TEST_P(Sessions, ErrorsTellByUidWhatIsGone) {
+  const Database other = db.with_prefix("other");
+  const Dict top = other.root();
+  const std::string uid = top.uid();
+  db.delete_prefix_immediately("other");
+  db.transaction([&] {
+    EXPECT_EQ(error_of([&] { static_cast<void>(top.size()); }).find("collected: " + uid + " is"),
+              0U);
+    EXPECT_EQ(error_of([&] { top.set("x", 1); }).find("collected: " + uid + " is"), 0U);
+  });
+  std::optional<Dict> made;
+  {
+    const Transaction rolled_back = db.begin();
+    root.set("made", Data::dict());
+    made.emplace(root["made"].as_dict());
+    EXPECT_EQ(made->size(), 0U);
+  }
+  const std::string gone = "collected: " + made->uid() + " is gone";
+  EXPECT_EQ(error_of([&] { static_cast<void>(made->size()); }).find(gone), 0U);
+  EXPECT_EQ(error_of([&] { root.set("again", *made); }).find(gone), 0U);
 }
 
 TEST_P(Sessions, AWriteThroughTheOldRootIsNotLostWhileAPrefixGoes) {
