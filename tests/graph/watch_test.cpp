@@ -190,6 +190,34 @@ INSTANTIATE_TEST_SUITE_P(Stores, WatchTest,
                                                                     : "Sqlite";
                          });
 
+// A commit that changes so many dicts that not even their names are told.
+TEST(WatchOfMuch, WhatIsToldByItsSpaceOnlyIsNoticed) {
+  constexpr int kDicts = 40;
+  TemporaryFolder folder;
+  const Database db(folder / "w.db");
+  std::vector<Dict> dicts;
+  for (int i = 0; i < kDicts; ++i) {
+    const std::string name = "d" + std::to_string(i);
+    db[name] = Data::dict();
+    dicts.push_back(db[name].as_dict());
+    for (int k = 0; k < 300; ++k) dicts.back().set("k" + std::to_string(k), k);
+  }
+  const Watch watch(db, "d0");
+  for (int round = 1; round <= 3; ++round) {
+    db.transaction([&] {
+      for (const Dict& dict : dicts) dict.set("k1", -round);
+      for (int k = 2; k <= 4; ++k) dicts[0].set("k" + std::to_string(k), -round);
+    });
+    std::set<std::string> seen;
+    for (int i = 0; i < 4; ++i) {
+      const auto change = watch.next(milliseconds(5000));
+      ASSERT_TRUE(change);
+      seen.insert(change->path);
+    }
+    EXPECT_EQ(seen, (std::set<std::string>{"d0/k1", "d0/k2", "d0/k3", "d0/k4"}));
+  }
+}
+
 TEST(WatchFailures, ALookThatFailsIsMadeUpFor) {
   TemporaryFolder folder;
   const Database db(folder / "w.db", {.busy_timeout = milliseconds(100), .pool_size = 1});

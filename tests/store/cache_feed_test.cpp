@@ -170,16 +170,18 @@ TEST_F(CacheFeed, ReadsAmidCommitsOfAllKindsAreNeverServedOld) {
 class Forgetful final : public store::ItemCache {
  public:
   std::function<void()> forgetting;
+  int told = 0;  // to forget
 
   std::optional<std::optional<Record>> look(const Key&) override { return std::nullopt; }
   void put(const Key&, const std::optional<Record>&, bool) override {}
   void forget(const Key&) override { once(); }
   void forget_hash(std::uint64_t) override { once(); }
-  void drop() override {}
+  void drop() override { ++told; }
   void committed(std::uint64_t, bool) override {}
 
  private:
   void once() {
+    ++told;
     if (forgetting) std::exchange(forgetting, {})();
   }
 };
@@ -343,6 +345,42 @@ TEST_F(LargeCommits, OfManyContainersConcernNoNode) {
     was_kept(key(1));
     EXPECT_EQ(read(entry(5, 1)), "new");
   });
+}
+
+TEST_F(LargeCommits, OfAMapConcernItAndNoOther) {
+  Forgetful written;
+  Forgetful other;
+  cache.join(5, written);
+  cache.join(6, other);
+  std::vector<Change> changes;
+  for (int i = 0; i < 1000; ++i) {
+    changes.push_back({{.space = Space::kItem, .a = 5, .name = std::to_string(i)}, Record{}});
+  }
+  for_each_way(changes, [&] {
+    was_kept(key(1));
+    EXPECT_GT(std::exchange(written.told, 0), 0);
+    EXPECT_EQ(other.told, 0);
+    other.told = 0;
+  });
+  cache.leave(5);
+  cache.leave(6);
+}
+
+TEST_F(LargeCommits, OfPagesConcernTheirListOnly) {
+  const auto page = [](std::int64_t list, std::int64_t id) {
+    Record made = record("new");
+    made.integers[0] = list;
+    return Change{{.space = Space::kPage, .a = id}, made};
+  };
+  const Change old = page(6, 60);
+  backend.records[old.key] = *old.record;
+  std::vector<Change> changes;
+  for (int i = 0; i < 1000; ++i) changes.push_back(page(5, 1000 + i));
+  EXPECT_EQ(read(old.key), "new");
+  const int loads = backend.loads;
+  commit_elsewhere_announced(changes);
+  EXPECT_EQ(read(old.key), "new");  // still there
+  EXPECT_EQ(backend.loads, loads);
 }
 
 TEST_F(LargeCommits, OfNewNodesConcernNobody) {
