@@ -159,7 +159,11 @@ void mend_maps(Mending& mending, Inspection& all) {
   }
   for (std::int64_t number : nameless) {
     if (number < 1 || number > store::kMostMaps) {
-      number = move_items(mending.work, number, free_number());
+      const std::int64_t moved = move_items(mending.work, number, free_number());
+      for (Row& row : odd) {
+        if (row.key.a == number) row.key.a = moved;
+      }
+      number = moved;
     }
     std::string name = fmt::format("recovered-{}", number);
     while (!names.insert(name).second) name += '_';

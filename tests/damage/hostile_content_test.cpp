@@ -384,6 +384,12 @@ TEST_F(HostileContent, WhatIsTakenAwayIsLoggedWhereARepairIsStopped) {
   EXPECT_NE(lines[0].find("'spy'"), std::string::npos) << lines[0];
 }
 
+TEST_F(HostileContent, AnItemOfUnknownKindMovesWithItsMap) {
+  run("INSERT INTO item (map, key, kind, expires, value) "
+      "VALUES (9223372036854775807, '1', -1, 12345, X'c0')");
+  expect_mended();
+}
+
 TEST_F(HostileContent, ARootOfAPrefixThatCannotBeGetsOneThatCan) {
   run("INSERT INTO node (id, version, prefix, kind, anchor, links, body) "
       "SELECT id + 1000000, version, -1, kind, anchor + 1000000, links, body FROM node "
