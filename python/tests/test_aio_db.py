@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from loops import Lock, run, ticks
@@ -92,6 +93,57 @@ def test_transactions(path: str) -> None:
                 await t.get("a")
             with pytest.raises(graven.UsageError, match="entered once"):
                 await t.__aenter__()
+
+    run(main())
+
+
+def test_maps_and_other_dbs_are_part_of_a_transaction(path: str) -> None:
+    async def main() -> None:
+        options = {"busy_timeout": 0.5}
+        async with aio.DB(path, **options) as db, aio.DB(path, "p2", **options) as other:
+            async with aio.AsyncMap(path, "m", **options) as m:
+                await m.set("old", 1)
+                assert await m.get("old") == 1
+                with suppress(ZeroDivisionError):
+                    async with db.transaction() as t:
+                        await t.set("a", 1)
+                        await m.set("old", 2)
+                        await m.update({"k": 1}, j=2)
+                        assert await m.get("old") == 2 and await m.get_many(["k", "j"]) == [1, 2]
+                        assert [key async for key in m] == ["j", "k", "old"]
+                        assert await m.size() == 3 and await m.pop("j") == 2
+                        await other.set("b", 1)
+                        async with other.transaction() as inner:
+                            await inner.set("c", await other.get("b") + 1)
+                        assert await asyncio.create_task(m.get("old")) == 1
+                        1 / 0
+                assert await m.copy() == {"old": 1}
+                assert not await db.contains("a") and await other.keys() == []
+                async with db.transaction():
+                    await m.set("old", 3)
+                    async with aio.AsyncMap(path, "late", **options) as late:
+                        await late.set("x", 1)
+                assert await m.get("old") == 3
+            async with aio.AsyncMap(path, "late") as late:
+                assert await late.copy() == {"x": 1}
+
+    run(main())
+
+
+def test_transactions_of_several_stores_in_one_task(path: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        second = str(tmp_path / "second.db")
+        async with aio.DB(path) as db, aio.DB(second) as other:
+            one, two = db.transaction(), other.transaction()
+            await one.__aenter__()
+            await two.__aenter__()
+            await db.set("a", 1)
+            await other.set("a", 2)
+            await one.__aexit__(None, None, None)
+            await other.set("b", 3)
+            await two.__aexit__(None, None, None)
+            assert await db.materialize() == {"a": 1}
+            assert await other.materialize() == {"a": 2, "b": 3}
 
     run(main())
 

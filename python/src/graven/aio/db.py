@@ -19,7 +19,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import graven
 from graven import _graven
 from graven.aio.watch import Watch
-from graven.aio.workers import Workers, close, finished, readers, writers
+from graven.aio.workers import (
+    TransactionThread,
+    Workers,
+    close,
+    finished,
+    readers,
+    transaction_thread,
+    transaction_threads,
+    writers,
+    writing,
+)
 from graven.errors import ClosedError, IndexOutOfRange, KeyNotFound, UsageError, WrongTypeError
 from graven.paths import Path, steps_of
 
@@ -228,7 +238,7 @@ class DB(_Writing):
     Open it with `async with aio.DB(path) as db:`, or with `db = await aio.DB.open(path)` and
     close() at the end. Whatever has no method here goes through run():
     `report = await db.run(graven.DB.check)`. What a task does while it is in a transaction() is
-    part of that, through this object too.
+    part of that, through this object too, and through others on the same file.
     """
 
     def __init__(
@@ -267,9 +277,6 @@ class DB(_Writing):
             allow_network_file_system=allow_network_file_system,
         )
         self._db: graven.DB | None = None
-        # The innermost of each task.
-        self._entered: weakref.WeakKeyDictionary[asyncio.Task[Any], Transaction]
-        self._entered = weakref.WeakKeyDictionary()
 
     @classmethod
     async def open(
@@ -284,7 +291,7 @@ class DB(_Writing):
     async def __aenter__(self) -> Self:
         if self._db is not None:
             raise UsageError("this database has been opened already")
-        self._db = await writers.run(self._make, drop=close)
+        self._db = await writing().run(self._make, drop=close)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -297,8 +304,8 @@ class DB(_Writing):
         return self._db
 
     def _place(self) -> tuple[Workers | None, Any]:
-        inside = self._entered.get(_task())
-        return (inside._thread if inside else None), self._sync
+        _task()
+        return transaction_thread(), self._sync
 
     def transaction(self, *, durable: bool = False) -> Transaction:
         """What the block of `async with db.transaction() as t:` does is one atomic step that sees
@@ -385,8 +392,7 @@ class _Block:
 class Transaction(_Writing):
     """What DB.transaction() gives: for the task that enters it."""
 
-    _thread: Workers
-    _outer: Transaction | None
+    _thread: TransactionThread
 
     def __init__(self, db: DB, durable: bool = False) -> None:
         self._db = db
@@ -411,16 +417,16 @@ class Transaction(_Writing):
             raise UsageError("a transaction is entered once")
         task = _task()
         self._loop = asyncio.get_running_loop()
-        self._outer = self._db._entered.get(task)
         self._block = _Block(self._db._sync, self._durable)
-        self._thread = self._outer._thread if self._outer else Workers(1, idle_seconds=None)
+        self._thread = transaction_thread() or TransactionThread()
+        self._thread.transactions += 1
         try:
             await self._thread.run(self._block.begin)
         except BaseException as error:
             self._end(error)  # should it have begun, or be about to
             raise
         self._task = weakref.ref(task)
-        self._db._entered[task] = self
+        transaction_threads[task] = self._thread
         return self
 
     async def __aexit__(
@@ -433,17 +439,16 @@ class Transaction(_Writing):
         self._over = True
         ending = self._end(error)
         task = self._task()
-        if task is not None and self._outer is not None:
-            self._db._entered[task] = self._outer
-        elif task is not None:
-            del self._db._entered[task]
+        if task is not None and self._thread.transactions == 0:
+            del transaction_threads[task]
         if kind is not GeneratorExit:  # the task was destroyed; nothing can be awaited in it
             await finished(ending)
 
     def _end(self, error: BaseException | None) -> asyncio.Future[None]:
         """Leaves the end to the thread, after all that it has to do yet."""
         ending = self._thread.run(self._block.end, error, loop=self._loop)
-        if self._outer is None:
+        self._thread.transactions -= 1
+        if self._thread.transactions == 0:
             self._thread.post(None)
         return ending
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import graven
 from graven import _graven
-from graven.aio.workers import close, finished, readers, writers
+from graven.aio.workers import close, finished, reading, transaction_thread, writers, writing
 from graven.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class AsyncMap:
     Open it with `async with AsyncMap(path) as m:`, or with `m = await AsyncMap.open(path)` and
     close() at the end. Iterate with `async for key in m`, or over m.keys(), values() and items():
     over the keys there are at the start; values() and items() leave out those that go meanwhile.
+    What a task does while it is in a transaction() of an aio.DB on the same file is part of that.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class AsyncMap:
     async def __aenter__(self) -> Self:
         if self._map is not None:
             raise UsageError("this map has been opened already")
-        self._map = await writers.run(self._make, drop=close)
+        self._map = await writing().run(self._make, drop=close)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -92,9 +93,11 @@ class AsyncMap:
 
     async def get(self, key: str, default: Any = None) -> Any:
         """The value under a key, or the default."""
-        value = _graven.peek(self._sync, key, default, _UNKNOWN)
+        value = _UNKNOWN
+        if transaction_thread() is None:
+            value = _graven.peek(self._sync, key, default, _UNKNOWN)
         if value is _UNKNOWN:
-            value = await readers.run(self._sync.get, key, default)
+            value = await reading().run(self._sync.get, key, default)
         return value
 
     async def contains(self, key: str) -> bool:
@@ -105,25 +108,26 @@ class AsyncMap:
         """The values of many keys, of one state of the map; the default where there is none."""
         if not isinstance(keys, (list, tuple, str)):
             keys = list(keys)
-        if len(keys) <= _AT_ONCE:
+        if len(keys) <= _AT_ONCE and transaction_thread() is None:
             known = _graven.peek_many(self._sync, keys, default)
             if known is not None:
                 return known
-        return await readers.run(self._sync.get_many, keys, default)
+        return await reading().run(self._sync.get_many, keys, default)
 
     async def set(self, key: str, value: Any, ttl: float | timedelta | None = None) -> None:
         """Sets a key; with a time to live, in seconds, it is gone after that."""
-        if ttl is not None or not _graven.try_set(self._sync, key, value):
-            await writers.run(self._sync.set, key, value, ttl)
+        inside = transaction_thread() is not None
+        if inside or ttl is not None or not _graven.try_set(self._sync, key, value):
+            await writing().run(self._sync.set, key, value, ttl)
 
     async def setdefault(self, key: str, default: Any = None) -> Any:
         """The value under a key, or the default after storing it, in one step."""
-        return await writers.run(self._sync.setdefault, key, default)
+        return await writing().run(self._sync.setdefault, key, default)
 
     async def update(self, /, *other: Any, **kwargs: Any) -> None:
         """Sets the entries of a mapping, an iterable of pairs and keywords, in one step. ttl: as in
         set(), for each of them; a key of that name goes in the mapping."""
-        await writers.run(functools.partial(self._sync.update, *other, **kwargs))
+        await writing().run(functools.partial(self._sync.update, *other, **kwargs))
 
     async def bulk_insert(
         self,
@@ -131,23 +135,23 @@ class AsyncMap:
         ttl: float | timedelta | None = None,
     ) -> None:
         """update() under another name."""
-        await writers.run(self._sync.bulk_insert, entries, ttl)
+        await writing().run(self._sync.bulk_insert, entries, ttl)
 
     async def incr(
         self, key: str, by: float = 1, default: float = 0, ttl: float | timedelta | None = None
     ) -> Any:
         """Adds to the number under a key and gives the sum, as one step; see graven.Map.incr."""
-        return await writers.run(self._sync.incr, key, by, default, ttl)
+        return await writing().run(self._sync.incr, key, by, default, ttl)
 
     async def decr(
         self, key: str, by: float = 1, default: float = 0, ttl: float | timedelta | None = None
     ) -> Any:
         """Subtracts from the number under a key and gives the difference, as one step."""
-        return await writers.run(self._sync.decr, key, by, default, ttl)
+        return await writing().run(self._sync.decr, key, by, default, ttl)
 
     async def add(self, key: str, value: Any, ttl: float | timedelta | None = None) -> bool:
         """Sets a key if it is not there, as one step; False where it is."""
-        return await writers.run(self._sync.add, key, value, ttl)
+        return await writing().run(self._sync.add, key, value, ttl)
 
     async def update_with(
         self, key: str, function: Callable[[Any], Any], default: Any = _MISSING
@@ -156,37 +160,37 @@ class AsyncMap:
         gives the new one; see graven.Map.update_with."""
         context = contextvars.copy_context()
         rest = () if default is _MISSING else (default,)
-        return await writers.run(
+        return await writing().run(
             self._sync.update_with, key, lambda old: context.run(function, old), *rest
         )
 
     async def delete(self, key: str) -> None:
         """Removes a key; KeyNotFound when it is not there."""
-        await writers.run(self._sync.__delitem__, key)
+        await writing().run(self._sync.__delitem__, key)
 
     async def delete_many(self, keys: Iterable[str]) -> int:
         """Removes those keys that are there, in one step; gives how many were."""
-        return await writers.run(self._sync.delete_many, keys)
+        return await writing().run(self._sync.delete_many, keys)
 
     async def pop(self, key: str, *default: Any) -> Any:
         """Removes a key and gives its value, or the default."""
-        return await writers.run(self._sync.pop, key, *default)
+        return await writing().run(self._sync.pop, key, *default)
 
     async def popitem(self) -> tuple[str, Any]:
         """Removes and gives the entry with the first key."""
-        return await writers.run(self._sync.popitem)
+        return await writing().run(self._sync.popitem)
 
     async def clear(self) -> None:
         """Removes everything."""
-        await writers.run(self._sync.clear)
+        await writing().run(self._sync.clear)
 
     async def size(self) -> int:
         """How many entries there are."""
-        return await readers.run(self._sync.__len__)
+        return await reading().run(self._sync.__len__)
 
     async def copy(self) -> dict[str, Any]:
         """A plain dict of all that is in the map."""
-        return await readers.run(self._sync.copy)
+        return await reading().run(self._sync.copy)
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self.keys()
@@ -204,7 +208,7 @@ class AsyncMap:
         return self._steps("items")
 
     async def _steps(self, part: str) -> AsyncIterator[Any]:
-        keys: list[str] = await readers.run(list, _graven.iterate_map(self._sync, "keys"))
+        keys: list[str] = await reading().run(list, _graven.iterate_map(self._sync, "keys"))
         if part == "keys":
             for key in keys:
                 yield key
@@ -217,19 +221,19 @@ class AsyncMap:
 
     async def flush(self) -> None:
         """Returns when all that was written before is in the file."""
-        await writers.run(self._sync.flush)
+        await writing().run(self._sync.flush)
 
     async def wait_durable(self) -> None:
         """flush(), and returns when it survives a loss of power."""
-        await writers.run(self._sync.wait_durable)
+        await writing().run(self._sync.wait_durable)
 
     async def metrics(self) -> str:
         """stats() in Prometheus' text format, for the program to serve."""
-        return await readers.run(self._sync.metrics)
+        return await reading().run(self._sync.metrics)
 
     async def stats(self) -> graven.MapStats:
         """What is in memory, who answered reads, what waits for the disk."""
-        return await readers.run(self._sync.stats)
+        return await reading().run(self._sync.stats)
 
     async def close(self) -> None:
         """Flushes, and ends this map. Calling it again does nothing."""

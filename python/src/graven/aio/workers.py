@@ -15,6 +15,7 @@ import functools
 import os
 import queue
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -138,11 +139,43 @@ class Workers:
                 self._free += 1
 
 
+class TransactionThread(Workers):
+    """The one thread of a task's transactions, of all stores."""
+
+    def __init__(self) -> None:
+        super().__init__(1, idle_seconds=None)
+        self.transactions = 0  # begun, and not ended yet
+
+
+# Of the tasks that are in transactions.
+transaction_threads: weakref.WeakKeyDictionary[asyncio.Task[Any], TransactionThread]
+transaction_threads = weakref.WeakKeyDictionary()
+
+
+def transaction_thread() -> TransactionThread | None:
+    """The current task's, or None where it is in no transaction. What it does must be done there:
+    only that thread is in the transaction, and others would wait for its end."""
+    if not transaction_threads:
+        return None
+    task = asyncio.current_task()
+    return None if task is None else transaction_threads.get(task)
+
+
 readers = Workers(_READERS)  # of their own, because writers may all wait for a lock
 writers = Workers(_WRITERS)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=readers.forget)
     os.register_at_fork(after_in_child=writers.forget)
+
+
+def reading() -> Workers:
+    """Where the current task's reads are made."""
+    return transaction_thread() or readers
+
+
+def writing() -> Workers:
+    """Where the current task's writes are made."""
+    return transaction_thread() or writers
 
 
 async def finished(future: asyncio.Future[T]) -> T:
