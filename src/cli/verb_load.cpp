@@ -134,6 +134,7 @@ class LineLoader {
   void read_line(std::string_view line, Batch& batch);
   void commit(Batch& batch);
   void prepare_target(bool entries);
+  void make_target();
   void share_labelled(Batch& batch);
   std::string take_key(Batch& batch, const Data::Item& item) const;
   [[nodiscard]] std::string so_far() const;
@@ -176,7 +177,8 @@ void LineLoader::run() {
     if (db_) db_->close();
     throw Interrupted(signal, "interrupted; " + so_far());
   }
-  if (db_) db_->close();
+  if (!db_) make_target();
+  db_->close();
   tell(options_, path_, bytes_done_, values_, watch.seconds());
 }
 
@@ -246,6 +248,19 @@ void LineLoader::prepare_target(bool entries) {
                               "with --key"));
   }
   target_ = value;
+}
+
+// For no lines at all: a dict or list that is there will do, whichever it is.
+void LineLoader::make_target() {
+  db_ = open_database(options_.where, access_to(path_, options_.parents));
+  db_->transaction([&] {
+    bool entries = !options_.key.empty();
+    try {
+      entries = walk(db_->root(), path_).is<Dict>();
+    } catch (const NotFound&) {
+    }
+    prepare_target(entries);
+  });
 }
 
 // Turns this batch's labelled containers into nodes of their own, so that later lines can link

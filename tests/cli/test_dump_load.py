@@ -157,9 +157,20 @@ def test_ndjson_into_lists_and_dicts(graven):
     assert graven.get("d/a") == {}
     graven.load('{"$entry": ["top", 1]}\n', "--ndjson")
     assert graven.get("top") == 1
-    assert graven.load("", "--ndjson", "none") != ""
-    assert "none" not in graven.get()
     assert graven.is_sound()
+
+
+def test_ndjson_of_no_lines_makes_what_is_missing(graven):
+    graven.write("e.ndjson", "\n")
+    graven.run("load", "state.db", "list", "e.ndjson")
+    graven.run("load", "state.db", "dict", "e.ndjson", "--key", "id")
+    assert graven.get() == {"list": [], "dict": {}}
+    graven.set("list", "[1]")
+    for path in ("list", "dict", ""):
+        graven.run("load", "state.db", path, "e.ndjson")
+    assert graven.get() == {"list": [1], "dict": {}}
+    graven.set("number", "1")
+    assert "number is an int" in graven.error("load", "state.db", "number", "e.ndjson")
 
 
 def test_ndjson_keeps_what_lines_share(graven):
