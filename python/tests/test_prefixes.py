@@ -217,3 +217,13 @@ def test_good_names(path: str, name: str) -> None:
         assert db.get_via_uid(db["x"]["y"].uid).uid == db["x"]["y"].uid
     with graven.DB(path, prefix=name, read_only=True) as db:
         assert db() == {"x": {"y": {}}}
+
+
+def test_what_other_prefixes_gave_up_is_not_counted(path: str) -> None:
+    with graven.DB(path) as db:
+        db.with_prefix("p2")["a"] = {"x": 1}
+        db["tmp"] = {"y": [1, 2]}
+        held = db.pop("tmp")
+        del held
+        assert db.delete_prefix_immediately("p2") == 2
+        assert db.check().ok

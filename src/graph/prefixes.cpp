@@ -64,9 +64,12 @@ std::uint64_t delete_prefix(Scope& scope, std::string_view prefix, std::uint64_t
   if (heap.store().in_transaction()) {
     throw UsageError("a prefix cannot be deleted inside a transaction: do it before or after");
   }
-  const std::uint64_t before = heap.removed();
   const bool all = most == UINT64_MAX;
-  if (prefix_in_use(scope, prefix)) {
+  const bool in_use = prefix_in_use(scope, prefix);
+  // What other prefixes have given up is not to be counted.
+  if (all && in_use) heap.collect(scope.session().limits().busy);
+  const std::uint64_t before = heap.removed();
+  if (in_use) {
     heap.store().write(
         [&](Work& work) {
           const std::optional<Record> record = work.load(prefix_key(prefix));
