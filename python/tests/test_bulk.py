@@ -51,6 +51,24 @@ def test_phases_and_progress(path: Path) -> None:
         assert db.check().ok
 
 
+def test_the_end_of_each_phase_is_told_once(path: Path) -> None:
+    reports: list[tuple[str, int, int]] = []
+    with (
+        DB(path) as db,
+        db.bulk_import(cache_mb=16, progress=lambda *report: reports.append(report)) as session,
+    ):
+        with session.phase("short"):
+            session.advance(1, 2)
+            session.advance(2, 2)
+        with session.phase("long"):
+            time.sleep(0.06)
+            session.advance(2, 2)
+        with session.phase("without"):
+            db["a"] = 1
+    ends = [("short", 2, 2), ("long", 2, 2)]
+    assert [report for report in reports if report[1] == 2] == ends
+
+
 def test_an_exception_rolls_its_phase_back(path: Path) -> None:
     with DB(path) as db:
         with pytest.raises(ZeroDivisionError), db.bulk_import() as session:

@@ -37,12 +37,19 @@ struct BulkImport::State {
   const std::uint64_t generation = base::fork_generation();
   std::atomic<bool> aborted{false};
 
+  void report() {
+    told = {current.done, total};
+    options.progress(current.name, current.done, total);
+  }
+
   // Of the phase's thread:
   std::optional<graph::TransactionStep> open;
   Phase current;
   Clock::time_point began;
   Clock::time_point reported;
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> told;  // done, total; reported last
   std::uint64_t total = 0;
+  bool advanced = false;  // advance() was called
   bool finished = false;
   bool emptied = false;
 
@@ -102,6 +109,8 @@ void BulkImport::begin_phase(Text name) const {
                                    .read_cache = state.options.cache_mb << 20U >> 2U});
   state.current = {.name = std::string(name)};
   state.total = 0;
+  state.told.reset();
+  state.advanced = false;
   state.began = state.reported = Clock::now();
 }
 
@@ -127,9 +136,8 @@ void BulkImport::end_phase(bool commit) const {
     throw;
   }
   end(commit);
-  if (commit && state.options.progress && state.reported != state.began) {
-    state.options.progress(state.current.name, state.current.done, state.total);
-  }
+  const std::pair last(state.current.done, state.total);
+  if (commit && state.options.progress && state.advanced && state.told != last) state.report();
 }
 
 void BulkImport::phase(Text name, const std::function<void()>& body) const {
@@ -148,11 +156,12 @@ bool BulkImport::advance(std::uint64_t done, std::uint64_t total) const {
   if (!state.open) throw UsageError("advance() is called inside a phase of the bulk import");
   state.current.done = done;
   state.total = total;
+  state.advanced = true;
   if (state.options.progress) {
     const auto now = Clock::now();
     if (now - state.reported >= kReportsApart) {
       state.reported = now;
-      state.options.progress(state.current.name, done, total);
+      state.report();
     }
   }
   return !state.aborted.load(std::memory_order_relaxed);
