@@ -239,6 +239,10 @@ bool RawRun::fetch(std::vector<store::SqlRow>& rows, std::size_t most) {
       const Fault why = connection_.fault(code);
       done_ = true;
       release();
+      if (why.message == "cannot VACUUM from within a transaction") {
+        throw UsageError(fmt::format("not allowed on {}: maintenance() makes the file smaller",
+                                     connection_.name()));
+      }
       switch (why.primary()) {
         case SQLITE_CONSTRAINT:
         case SQLITE_MISMATCH:

@@ -118,7 +118,9 @@ void sync_folder(const std::string& path) {
 }
 
 [[noreturn]] void throw_exists(const Target& target) {
-  throw UsageError(target.name + " exists already; give another name or allow overwriting");
+  throw UsageError(target.name +
+                   " exists already; give another name or allow overwriting "
+                   "(--overwrite on the command line)");
 }
 
 /// False where something is there.

@@ -57,7 +57,8 @@ def test_json(filled):
 
 def test_what_is_refused(filled):
     filled.run("backup", "state.db", "copy.db")
-    assert "exists already" in filled.error("backup", "state.db", "copy.db")
+    refused = filled.error("backup", "state.db", "copy.db")
+    assert "exists already" in refused and "--overwrite" in refused
     filled.run("backup", "state.db", "copy.db", "--overwrite")
     assert "itself" in filled.error("backup", "state.db", "state.db", "--overwrite")
     assert "no database" in filled.error("backup", "other.db", "third.db")

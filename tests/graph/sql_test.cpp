@@ -157,6 +157,7 @@ TEST_F(Sql, GravensTablesCanOnlyBeRead) {
     EXPECT_TRUE(why.starts_with("usage: ") || why.starts_with("bad_value: "))
         << text << ": " << why;
   }
+  EXPECT_NE(refusal([&] { sql.execute("vacuum"); }).find("maintenance()"), std::string::npos);
   EXPECT_EQ(db["a"]["name"].get<std::string>(), "Ada");
   EXPECT_TRUE(db.check().ok());
   sql.execute("CREATE TRIGGER t AFTER INSERT ON audit BEGIN DELETE FROM node; END");
