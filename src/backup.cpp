@@ -29,20 +29,41 @@ namespace {
 using sqlite::PartialFile;
 using sqlite::Target;
 
-/// Reads back what is to be put in place.
-BackupReport prove(const PartialFile& copy, std::string_view of) {
+/// What a message says of a copy, which goes, said of what it was made of.
+std::string said_of(std::string_view of, const PartialFile& copy, std::string text) {
+  const std::string& name = copy.as_target().path;
+  for (std::size_t at = 0; (at = text.find(name, at)) != std::string::npos; at += of.size()) {
+    text.replace(at, name.size(), of);
+  }
+  return text;
+}
+
+CheckReport check_copy(const PartialFile& copy) {
   const auto backend =
       sqlite::open(copy.as_target().path,
                    {.read_only = true, .allow_network_file_system = true, .immutable = true});
-  const CheckReport found = graph::check(*backend, map::prove, {});
+  return graph::check(*backend, map::prove, {});
+}
+
+/// Reads back what is to be put in place.
+BackupReport prove(const PartialFile& copy, std::string_view of) {
+  const CheckReport found = [&] {
+    try {
+      return check_copy(copy);
+    } catch (const CorruptionError& error) {
+      throw CorruptionError(said_of(of, copy, error.what()));
+    }
+  }();
   if (!found.ok()) {
     const Problem& first = found.problems.front();
-    throw CorruptionError(fmt::format(
-        "{} is damaged: {}{}{}{}; `graven check` tells all, `graven dump` saves what can be read",
-        of, first.node, first.node.empty() ? "" : " ", first.what,
-        found.problems.size() == 1
-            ? ""
-            : fmt::format(" (and {} more problems)", found.problems.size() - 1)));
+    const std::string what = said_of(of, copy, first.what);
+    throw CorruptionError(
+        fmt::format("{}{}{}{}{}; `graven check` tells all, `graven dump` saves what can be read",
+                    what.starts_with(of) ? "" : fmt::format("{} is damaged: ", of), first.node,
+                    first.node.empty() ? "" : " ", what,
+                    found.problems.size() == 1
+                        ? ""
+                        : fmt::format(" (and {} more problems)", found.problems.size() - 1)));
   }
   BackupReport report;
   report.bytes = copy.size();

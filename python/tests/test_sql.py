@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,11 @@ def test_what_is_refused(db: DB) -> None:
     with pytest.raises(graven.UsageError):
         DB("memory://").connection().execute("SELECT 1")
     assert db.check().ok
+
+
+def test_a_wal_that_was_cut_off_is_told(path: str) -> None:
+    with graven.DB(path) as db:
+        db["rows"] = {str(i): {"text": "x" * 500} for i in range(500)}
+        os.truncate(f"{path}-wal", 0)
+        with pytest.raises(graven.UnavailableError, match="-wal was cut off by another program"):
+            db.connection().execute("SELECT sum(length(body)) FROM node").fetchall()

@@ -127,6 +127,8 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
                              "for writing once");
     }
     identity_ = file_.identity();
+    // With a WAL the end may be there yet.
+    cut_ = header.cut && file_state(target_.path + "-wal").size == 0;
     immutable_ = options_.immutable || (header.ready && needs_immutable(target_));
     if (immutable_) source_.verify = [this] { require_unchanged(); };
   } else if (header.empty || header.blank || !header.ready) {
@@ -139,7 +141,14 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
   traffic_.after_checkpoint = [this] { standing_.main_moved(); };
   {
     const Lease lease = readers_.lease(options_.busy_timeout, "opening the store");
-    format_ = read_format(*lease, options_.read_only);
+    try {
+      format_ = read_format(*lease, options_.read_only);
+    } catch (const CorruptionError&) {
+      if (!cut_) throw;
+      throw CorruptionError(name +
+                            " was cut off, and of what is left nothing can be read; restore "
+                            "a backup");
+    }
     if (format_.version < kFormatVersion && options_.read_only) lease->tables().expect_old_format();
   }
   if (kWritesStamps && !options_.read_only && header.epoch == 0) mark_file();
@@ -216,6 +225,7 @@ std::unique_ptr<Connection> SqliteBackend::open_reader() {
                                          : SQLITE_OPEN_READWRITE;
   auto connection = std::make_unique<Connection>(
       target_, immutable_ ? immutable_uri(target_.path) : target_.path, flags);
+  if (cut_) connection->read_without_end();
   require_same_file();
   if (!immutable_) require_own_index(target_, *connection);
   if (!options_.read_only) connection->execute("PRAGMA query_only = ON");

@@ -19,6 +19,7 @@
 
 #include "base/of_thread.hpp"
 #include "sqlite/file_layer.hpp"
+#include "sqlite/store_files.hpp"
 
 namespace graven::sqlite {
 
@@ -48,6 +49,12 @@ Connection::Connection(const Target& target, const std::string& location, int fl
         return static_cast<Connection*>(self)->raw_.authorize(action, first, second, inner);
       },
       this);
+}
+
+void Connection::read_without_end() noexcept {
+  // SQLite takes the file's size for what there is only where the schema may be written.
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr);
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1, nullptr);
 }
 
 Connection::~Connection() {
@@ -147,6 +154,11 @@ void Connection::fail(int code) {
     throw UnavailableError(name_ +
                            "-shm was cut off by another program while it was in use; close the "
                            "store in every process that has it open, and open it again");
+  }
+  if (why.code == SQLITE_IOERR_SHORT_READ) {
+    throw UnavailableError(name_ + " or " + name_ +
+                           "-wal was cut off by another program while it was open; " +
+                           remedy_for_files(name_));
   }
   throw_fault(why, name_);
 }

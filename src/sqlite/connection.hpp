@@ -68,6 +68,9 @@ class Connection {
     return sqlite3_get_autocommit(handle_) == 0;
   }
 
+  /// Has a file whose end is missing read as far as it goes: what lies behind it is damaged, and
+  /// not all. For a connection that only reads; before it reads.
+  void read_without_end() noexcept;
   /// Has a quarter of the page cache outlive the commits of other connections; before set_cache().
   void outlive_commits() noexcept { outlives_commits_ = true; }
   /// The page cache's size, about; what is too much goes at once. Outside of statements.

@@ -248,6 +248,7 @@ Header check_header(const Target& target, const FileState& file) {
     throw CorruptionError(target.name + " has a damaged header; restore a backup");
   }
   header.page_size = page == 1 ? 65536 : page;
+  header.cut = file.size < std::uint64_t{number(28)} * header.page_size;
   Stamp stamp;
   std::copy_n(bytes.begin() + Stamp::kOffset, Stamp::kSize, stamp.bytes.begin());
   header.epoch = stamp.epoch();

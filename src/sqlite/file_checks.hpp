@@ -26,6 +26,7 @@ struct Header {
   bool ready = false;             // in WAL mode, its making finished
   bool blank = false;             // a SQLite database without tables or application id
   bool wal = false;               // in WAL mode
+  bool cut = false;               // the file is shorter than it says it is
   std::uint32_t application = 0;  // application_id
   std::uint32_t page_size = 0;    // 0: it is empty
   Epoch epoch = 0;                // of its stamp

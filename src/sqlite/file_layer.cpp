@@ -298,7 +298,13 @@ int read_database(sqlite3_file* file, void* into, int size, sqlite3_int64 offset
   if (!page) {
     return self.beneath->pMethods->xRead(self.beneath, into, size, offset);
   }
-  return read_page(self, {false, offset, static_cast<std::size_t>(size)}, self.beneath, into);
+  const int code =
+      read_page(self, {false, offset, static_cast<std::size_t>(size)}, self.beneath, into);
+  if (code != SQLITE_IOERR_SHORT_READ || offset == 0) return code;
+  // Behind the file's end SQLite takes zeros for a page; but not for a part of one.
+  sqlite3_int64 length = 0;
+  const int sized = self.beneath->pMethods->xFileSize(self.beneath, &length);
+  return sized == SQLITE_OK && length > offset ? SQLITE_CORRUPT : code;
 }
 
 int read_wal(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {

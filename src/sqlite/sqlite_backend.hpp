@@ -133,6 +133,7 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   FileState file_;                    // as it was at open
   std::string identity_;              // empty only while the file may still be made
   bool immutable_ = false;            // read without locks; file_ must not change
+  bool cut_ = false;                  // read-only, and pages at the end of the file are missing
   std::atomic<bool> claimed_{false};  // who writes will write again what ended unknown
   std::atomic<bool> closed_{false};
   std::atomic<std::size_t> page_cache_bytes_;  // of all connections

@@ -251,6 +251,7 @@ std::vector<std::string> SqliteBackend::check() {
   const Lease lease = readers_.lease(options_.busy_timeout, "a check");
   lease->drop_pages();  // what is on the disk counts
   std::vector<std::string> problems;
+  if (cut_) problems.emplace_back("the file is shorter than it says it is: its end is missing");
   const Connection::LongWork long_work(*lease);
   try {
     Statement statement(*lease, "PRAGMA integrity_check");

@@ -145,3 +145,26 @@ def test_others_may_write_meanwhile(graven):
 def test_wrong_usage(graven):
     graven.error("repair", "none.db")
     graven.error("repair")
+
+
+def test_what_is_left_of_a_file_whose_end_is_missing_is_read(graven):
+    rows = {f"key {i}": {"text": "x" * 300, "n": [i]} for i in range(2000)}
+    graven.load(json.dumps(rows), "rows")
+    graven.set("small", "1")
+    whole = (graven.folder / "state.db").read_bytes()
+    for size in (len(whole) - 4096, len(whole) - 100, len(whole) // 2):
+        (graven.folder / "cut.db").write_bytes(whole[:size])
+        out, err = graven.both("dump", "cut.db", status=None)  # 0 where links alone are missing
+        saved = json.loads(out)
+        assert saved["small"] == 1 and ("left out of" in err) == (saved["rows"] != rows)
+        report = json.loads(graven.run("check", "cut.db", "--json", status=1))
+        assert any("its end is missing" in one["what"] for one in report["problems"])
+        assert "file_cut" in graven.run("doctor", "cut.db", "--json", status=None)
+        refused = graven.error("backup", "cut.db", "copy of it.db")
+        assert refused.count("cut.db is damaged") == 1 and ".partial" not in refused
+        if size % 4096 == 0:
+            assert "damaged" in graven.error("set", "cut.db", "small", "2")
+        assert (graven.folder / "cut.db").read_bytes() == whole[:size]
+    assert saved["rows"] != rows
+    (graven.folder / "cut.db").write_bytes(whole[:30_000])
+    assert "nothing can be read" in graven.error("dump", "cut.db")
