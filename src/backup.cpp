@@ -17,6 +17,7 @@
 #include "graph/check.hpp"
 #include "graph/heap.hpp"
 #include "graph/scope.hpp"
+#include "map/core.hpp"
 #include "map/value.hpp"
 #include "sqlite/backend.hpp"
 #include "sqlite/file_checks.hpp"
@@ -103,6 +104,7 @@ BackupReport Database::backup(Text path, const BackupOptions& options) const {
   const auto mode = options.overwrite ? PartialFile::Mode::kReplace : PartialFile::Mode::kNew;
   PartialFile::require_place(target, mode);
   PartialFile copy(target);
+  map::flush_lazy(backend.identity());
   backend.copy_to(copy.as_target().path, {.progress = options.progress,
                                           .pages_per_step = options.pages_per_step,
                                           .pause = options.pause});

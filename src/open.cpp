@@ -78,7 +78,7 @@ class Table final : public base::ForkGuard {
     }
     Opened opened(std::make_shared<graph::Heap>(std::move(backend)));
     const std::scoped_lock lock(mutex_);
-    heaps_[place] = {opened.heap, lazy};
+    heaps_[place] = {opened.heap, lazy, kind == Kind::kMap};
     return opened;
   }
 
@@ -100,24 +100,30 @@ class Table final : public base::ForkGuard {
   struct Entry {
     std::weak_ptr<graph::Heap> heap;
     bool lazy = false;
+    bool of_map = false;  // a map was the first to open it
   };
 
   /// The heap to share, with another user; UsageError where one in use is in the way.
   std::optional<Opened> find(const Place& place, Persist persist, Kind kind,
                              const std::string& name) {
-    std::vector<std::pair<Place, std::pair<std::shared_ptr<graph::Heap>, bool>>> open;
+    struct Open {
+      Place where;
+      std::shared_ptr<graph::Heap> heap;
+      bool is_lazy;
+      bool of_map;
+    };
+    std::vector<Open> open;
     {
       const std::scoped_lock lock(mutex_);
       std::erase_if(heaps_, [](const auto& entry) { return entry.second.heap.expired(); });
       for (const auto& [where, entry] : heaps_) {
         if (where.store == place.store && where.read_only == place.read_only) {
-          open.push_back({where, {entry.heap.lock(), entry.lazy}});
+          open.push_back({where, entry.heap.lock(), entry.lazy, entry.of_map});
         }
       }
     }
     const bool lazy = persist == Persist::kLazy;
-    for (auto& [where, entry] : open) {
-      auto& [heap, is_lazy] = entry;
+    for (const auto& [where, heap, is_lazy, of_map] : open) {
       if (!heap || !(is_lazy || lazy || where == place)) continue;
       // A lazy store has ended with its last user; another one is claimed anew.
       if (is_lazy != lazy && !heap->store().used()) continue;
@@ -126,6 +132,12 @@ class Table final : public base::ForkGuard {
         if (is_lazy == lazy || (is_lazy && kind == Kind::kMap)) return opened;
       } catch (const ClosedError&) {
         continue;
+      }
+      if (of_map) {
+        throw UsageError(fmt::format(
+            "{} was first opened by a map in this process, whose store is not lazy: close what is "
+            "open there, then open the lazy database before its maps",
+            name));
       }
       throw UsageError(fmt::format(
           "{} is open in this process with persist={}: open it with the same here too, or close it "

@@ -76,8 +76,8 @@ class BulkImport {
   [[nodiscard]] std::vector<Phase> phases() const;
 
   /// Restores the settings, empties the WAL, makes statistics. Idempotent; also what a failed phase
-  /// left open is rolled back. False where the WAL could not be emptied because somebody kept
-  /// reading or writing for as long as busy_timeout, or `patience`: maintenance() will do it.
+  /// left open is rolled back. False where the WAL could not be emptied because of readers,
+  /// waited for a second at most, or of writers until busy_timeout, or `patience`: maintenance().
   bool finish(std::optional<std::chrono::milliseconds> patience = std::nullopt) const;
 
  private:

@@ -236,11 +236,11 @@ class Database {
   /// SQLite file is created with mode 0600.
   /// ForeignFileError for a file that is not graven's or of a newer format; CorruptionError;
   /// UnavailableError for one that cannot be opened; UsageError for a bad URL or option, and for a
-  /// file that this process has open with another Options::persist. BusyError where a lazy store
-  /// would not be the only writer, which names the process if that is another lazy store; the
-  /// writes of others get the same until it is closed. What a lazy store has not flushed, and
-  /// its Databases and handles, stay the parent's in a fork: in the child every use of them is
-  /// a UsageError. A store in memory is copied.
+  /// file that this process has open with another Options::persist: open a lazy one before its
+  /// maps. BusyError where a lazy store would not be the only writer, which names the process if
+  /// that is another lazy store; the writes of others get the same until it is closed. What a lazy
+  /// store has not flushed, and its Databases and handles, stay the parent's in a fork: in the
+  /// child every use of them is a UsageError. A store in memory is copied.
   explicit Database(Text url, const Options& options = {});
 
   // The root dict.
@@ -312,8 +312,8 @@ class Database {
   void wait_durable() const;
 
   /// Returns when everything committed before is in the file: at once but for Persist::kLazy.
-  /// UsageError inside a transaction of this thread. If it fails, everything is kept for the next
-  /// flush. An error of a flush in the background is thrown by the next write, once.
+  /// Lazy maps: Map::flush(). UsageError inside a transaction of this thread. If it fails, all is
+  /// kept for the next flush. An error of one in the background is thrown by the next write, once.
   void flush() const;
 
   // Housekeeping.
@@ -336,11 +336,11 @@ class Database {
   RepairReport repair(const RepairOptions& options = {}) const;
 
   /// Copies what is committed into a new file at `path`, as one state, while others write; reads
-  /// the copy back and proves it with check(). A lazy store is flushed first. The copy is a store
-  /// of its own in one file: `restore()` puts it back. UsageError in memory, inside a transaction,
-  /// for a file that is there (BackupOptions::overwrite) or the store itself; UnavailableError
-  /// where the disk is full; CorruptionError where the store is damaged. Nothing is left of a
-  /// failed one.
+  /// the copy back and proves it with check(). A lazy store is flushed first, and so are this
+  /// process's lazy maps on it. The copy is a store of its own in one file: `restore()` puts it
+  /// back. UsageError in memory, inside a transaction, for a file that is there
+  /// (BackupOptions::overwrite) or the store itself; UnavailableError where the disk is full;
+  /// CorruptionError where the store is damaged. Nothing is left of a failed one.
   BackupReport backup(Text path, const BackupOptions& options = {}) const;
 
   /// What has been done with this store by this process, and how its file stands. Asks the file a

@@ -354,6 +354,8 @@ class Session {
 /// The map of that name in the store, opened, or made where there is none; the same core for all
 /// who ask in this process. UsageError when it is open in another mode.
 std::shared_ptr<Session> open(std::shared_ptr<store::Store> store, const MapOptions& options);
+/// Flushes the lazy maps that this process has open on the store of that identity.
+void flush_lazy(const std::string& store);
 /// One in memory only. `place`: the absolute path that it was given for a name, or nothing.
 std::shared_ptr<Session> open_in_memory(const MapOptions& options, std::string place);
 

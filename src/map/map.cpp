@@ -64,6 +64,24 @@ class Cores final : public base::ForkGuard {
     return core;
   }
 
+  /// Those that are lazy, on whichever opening of that store.
+  std::vector<std::shared_ptr<Core>> lazy(const std::string& store) {
+    std::vector<std::shared_ptr<Core>> all;  // not to go under the lock either
+    std::vector<std::shared_ptr<Core>> found;
+    const std::scoped_lock lock(mutex_);
+    all.reserve(cores_.size());
+    found.reserve(cores_.size());
+    for (const auto& [key, weak] : cores_) {
+      std::shared_ptr<Core> core = weak.lock();
+      if (!core) continue;  // else its store is there too
+      if (core->persist() == Persist::kLazy && key.first->backend().identity() == store) {
+        found.push_back(core);
+      }
+      all.push_back(std::move(core));
+    }
+    return found;
+  }
+
   void prepare_fork() noexcept override { mutex_.lock(); }
   void parent_after_fork() noexcept override { mutex_.unlock(); }
   void child_after_fork() noexcept override {
@@ -85,6 +103,17 @@ std::shared_ptr<Session> open(std::shared_ptr<store::Store> store, const MapOpti
     throw UsageError("a lazy map is for writing: open a read-only one with persist=writethrough");
   }
   return std::make_shared<Session>(Cores::get().share(std::move(store), options));
+}
+
+void flush_lazy(const std::string& store) {
+  for (const std::shared_ptr<Core>& core : Cores::get().lazy(store)) {
+    if (core->closed() || core->abandoned()) continue;
+    try {
+      core->flush();
+    } catch (const ClosedError&) {
+      // By another thread just now, which flushed it.
+    }
+  }
 }
 
 std::shared_ptr<Session> open_in_memory(const MapOptions& options, std::string place) {

@@ -178,6 +178,7 @@ void PendingMap::commit_cut() {
     swept_.merge(swept);
     throw;
   }
+  committed_ = true;
   std::vector<Batch> done(kShards);
   {
     const auto locks = lock_shards(all_shards());
@@ -204,6 +205,16 @@ void PendingMap::flush_all() {
   const auto flush = base::lock(flush_mutex_);
   commit_cut();  // what an earlier flush failed to commit
   if (cut()) commit_cut();
+}
+
+/// For the background: if it fails, the next turn tries again.
+void PendingMap::flush_store() {
+  try {
+    store_->flush();
+  } catch (...) {
+    committed_ = true;
+    throw;
+  }
 }
 
 void PendingMap::flush() {
@@ -262,6 +273,7 @@ std::optional<store::Deadline> PendingMap::chore() noexcept {
     if (any_timed_.load()) erase_due();
     if (store_) {
       flush_all();
+      if (committed_.exchange(false)) flush_store();
       if (pending_bytes_.load() >= flushed_early_) return Clock::now();
       early_ = false;
     }

@@ -127,6 +127,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   void before_write();
   void refuse_in_transaction() const;
   void flush_all();
+  void flush_store();
   bool cut();
   void commit_cut();
   std::optional<store::Deadline> chore() noexcept;
@@ -162,6 +163,8 @@ class PendingMap final : public Core, private base::ForkGuard {
   std::exception_ptr error_;         // of a flush in the background; error_mutex_
   std::condition_variable drained_;  // error_mutex_
   std::atomic<bool> failed_{false};  // error_ is set
+  // Commits in the store since the background had that flush, which a lazy one needs.
+  std::atomic<bool> committed_{false};
   std::atomic<std::uint64_t> flushes_{0};
   std::atomic<std::uint64_t> failed_flushes_{0};
 

@@ -168,8 +168,8 @@ bool SqliteBackend::end_bulk(store::Deadline deadline) {
   const Connection::LongWork long_work(connection);
   // Of all tables, as none has been asked for by this connection.
   optimize(connection, "PRAGMA optimize = 0x10002");
-  const auto patience = deadline - std::chrono::steady_clock::now();
-  const auto done = checkpoint(connection, SQLITE_CHECKPOINT_TRUNCATE, deadline, patience);
+  // Writers wait as long as readers are waited for.
+  const auto done = checkpoint(connection, SQLITE_CHECKPOINT_TRUNCATE, deadline, kReadersPatience);
   connection.rethrow_interrupt();
   return done.all();
 }

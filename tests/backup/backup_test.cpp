@@ -3,9 +3,11 @@
 // Database::backup(): what it makes, what it refuses, and that nothing is left of one that failed.
 #include <sys/stat.h>
 
+#include <array>
 #include <atomic>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include <sqlite3.h>
 
@@ -86,6 +88,25 @@ TEST_F(BackupTest, OfALazyStoreHasWhatWasCommitted) {
   fill(db, 10);
   db.backup(copy);
   EXPECT_EQ(all_of(Database{copy}), all_of(db));
+}
+
+TEST_F(BackupTest, HasWhatLazyMapsOfThisProcessWereGiven) {
+  for (const Persist persist : {Persist::kWritethrough, Persist::kLazy}) {
+    const std::string store = folder / (persist == Persist::kLazy ? "lazy.db" : "through.db");
+    const Database db(store, {.persist = persist, .flush_interval = std::chrono::hours(1)});
+    const std::array names = {"one", "two"};
+    std::vector<Map> maps;
+    for (const char* name : names) {
+      maps.emplace_back(store, MapOptions{.name = name,
+                                          .persist = Persist::kLazy,
+                                          .flush_interval = std::chrono::hours(1)});
+      maps.back().set("k", name);
+    }
+    db.backup(copy, {.overwrite = true});
+    for (const char* name : names) {
+      EXPECT_EQ(Map(copy, {.name = name, .read_only = true}).get("k"), Data(name));
+    }
+  }
 }
 
 TEST_F(BackupTest, OfAReadOnlyStore) {

@@ -4,6 +4,7 @@
 // aborted, what the store is set to meanwhile and afterwards, readers beside; and that rows put
 // together are what they would be put one by one.
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -207,6 +208,18 @@ TEST_F(Import, TheSettingsAreBackAlsoWhereTheWriterIsNotToBeHad) {
     other.join();
   }
   EXPECT_TRUE(BulkImport(db, {}).finish());
+}
+
+TEST_F(Import, AReaderOfAnOlderStateDoesNotHoldUpTheEnd) {
+  const Database db = open();
+  db["x"] = 1;
+  const Snapshot snapshot = db.snapshot();
+  EXPECT_EQ(snapshot["x"].get<int>(), 1);
+  const BulkImport bulk(db);
+  db["y"] = 1;
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_FALSE(bulk.finish());  // the default of busy_timeout is 30 s
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(10));
 }
 
 TEST_F(Import, TheSettingsAreBackAlsoWhereTheDatabaseWasClosed) {

@@ -292,9 +292,33 @@ TEST_F(PersistTest, ALazyMapsFlushReachesTheFile) {
   EXPECT_EQ(Map(path).at("k"), Data(3));
 }
 
-TEST_F(PersistTest, AMapThatIsOpenKeepsTheStoreAsItIs) {
-  const Map map(path);
+TEST_F(PersistTest, ALazyMapsOwnIntervalReachesTheFile) {
+  const Database db(path, lazily());
+  MapOptions options;
+  options.persist = Persist::kLazy;
+  options.flush_interval = milliseconds(5);
+  MapOptions reading;
+  reading.read_only = true;
+  const Map map(path, options);
+  map.flush();  // there is a map for the reader
+  const Map reader(path, reading);
   map.set("k", 1);
+  for (int i = 0; i < 2000 && !reader.contains("k"); ++i) {
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  EXPECT_TRUE(reader.contains("k"));
+}
+
+TEST_F(PersistTest, AMapThatIsOpenKeepsTheStoreAsItIs) {
+  MapOptions options;
+  for (const Persist persist : {Persist::kWritethrough, Persist::kLazy}) {
+    options.persist = persist;
+    const Map map(path, options);
+    map.set("k", 1);
+    const std::string refused = message_of([&] { const Database db(path, lazily()); });
+    EXPECT_NE(refused.find("opened by a map"), std::string::npos) << refused;
+  }
+  const Map map(path);
   EXPECT_THROW(Database(path, lazily()), UsageError);
   map.close();
   EXPECT_NO_THROW(Database(path, lazily()));

@@ -599,7 +599,8 @@ class Database(Dict):
         Copies what is committed into a new file, as one state, while others write; reads the
         copy back and proves it. The copy is a store of its own in one file; restore() puts it
         back. progress(done, total) is called between steps, with pages; what it raises ends
-        the backup. Nothing is left of one that failed. Not inside a transaction.
+        the backup. Nothing is left of one that failed. A lazy DB, and the lazy Maps that this
+        process has open on the store, are flushed first. Not inside a transaction.
         """
 
     def size_on_disk(self) -> int:
@@ -631,7 +632,8 @@ class Database(Dict):
     def flush(self) -> None:
         """
         Returns when all that was committed before is in the file: at once but with
-        persist='lazy'. Not inside a transaction.
+        persist='lazy'. What a lazy Map has is none of it: that has a flush() of its own. Not
+        inside a transaction.
         """
 
     def close(self) -> None:

@@ -41,6 +41,7 @@ class DB(_graven.Database):
     persist: "writethrough" (a write is in the file when it returns), "lazy" (commits are flushed in
         the background, in order and whole, at the latest by flush() and close(); this process is
         the only writer, others may read) or "memory" (nothing is stored, the path is a name).
+        Open a lazy DB before the maps on its file.
     flush_interval: seconds between two flushes of a lazy store.
     pending_limit: from so many bytes of unflushed writes on, writers of a lazy store wait.
     memory_mb: MiB (at least 16) that everything of this file may take in this process's memory:
