@@ -176,7 +176,7 @@ class Transactor {
   /// Makes any change to the prefix a conflict, not only to what is read. What was written
   /// before is dropped; what was read and watched stays watched.
   void watch() const;
-  /// Watches one container, as reading it does.
+  /// Watches one container, as reading it does. BadValueError for one of another store or prefix.
   void watch(const Node& node) const;
   /// From here on writes are collected for execute(). (Writes before it are too; multi() marks
   /// the point for programs that have one.)
@@ -254,7 +254,7 @@ class Database {
   /// The node of a uid of this store and prefix, or nothing.
   [[nodiscard]] std::optional<Value> get_via_uid(Text uid) const;
   /// A path of uids from the root to the node, both ends included; empty when only a handle
-  /// keeps it. CollectedError when it is gone.
+  /// keeps it. CollectedError when it is gone; BadValueError for one of another store or prefix.
   [[nodiscard]] std::vector<std::string> why_alive(const Node& node) const;
 
   // Transactions.
@@ -271,7 +271,7 @@ class Database {
 
   /// Sets the entries of a dict, or appends the items of a list, in one step, and returns the
   /// values now there: handles of the new dicts and lists. As Dict::update() and List::extend(),
-  /// and as fast as rows are put one by one in a large transaction.
+  /// and as fast as single rows in a large transaction. BadValueError for another store's.
   std::vector<Value> batch_insert(const Dict& container, const Data& rows) const;
   std::vector<Value> batch_insert(const List& container, const Data& rows) const;
 
@@ -359,7 +359,7 @@ class Database {
   [[nodiscard]] bool closed() const noexcept;
   /// Flushes, and ends this Database and its handles; idempotent. A transaction that was begun on
   /// it is rolled back, in whichever thread; one of another Database is left alone. If the flush
-  /// fails it stays open.
+  /// fails it stays open; without close() the last handle flushes, and a failure is only logged.
   /// By the last open Database and Map on the file all is let go of: no descriptor, lock, thread or
   /// `-wal` is left of it, whatever handles, iterators, snapshots and watches there still are,
   /// which throw ClosedError from then on; those in use in other threads are ended. The file may be

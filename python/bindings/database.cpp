@@ -450,8 +450,8 @@ void bind_database(nb::module_& module) {
       [](const DatabaseHandle& self) { return make_sql_connection(self, SqlKind::kWrite); },
       nb::sig("def write_connection(self) -> SqlConnection"),
       "SQL in one transaction() of this thread: what the with block does to the graph is part of\n"
-      "it. Committed at the block's end, rolled back by an exception; inside another one it is a\n"
-      "savepoint.");
+      "it. Committed at the block's end, if it was not by commit() or ended by close(), rolled\n"
+      "back by an exception; inside another one it is a savepoint.");
   type.def(
       "incr",
       [](const DatabaseHandle& self, nb::handle counter, nb::handle by) {

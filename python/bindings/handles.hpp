@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -110,6 +111,22 @@ auto on_gil(Home& home, Call&& call) {
   const Entry entry(home);
   return call();
 }
+
+/// Marks what is for one thread at a time as in use, from construction to destruction, over an
+/// off_gil(): so a second thread gets a UsageError and not a race. `busy` is guarded by the GIL.
+class InUse {
+ public:
+  InUse(bool& busy, const char* what) : busy_(busy) {
+    if (busy) throw UsageError(std::string(what) + " is in use by another thread");
+    busy = true;
+  }
+  InUse(const InUse&) = delete;
+  InUse& operator=(const InUse&) = delete;
+  ~InUse() { busy_ = false; }
+
+ private:
+  bool& busy_;
+};
 
 template <class NodeType>
 struct Place {

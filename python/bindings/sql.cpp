@@ -2,6 +2,9 @@
 //
 // graven.SqlConnection and SqlCursor: SQL on the store's file, in the manner of sqlite3's.
 //
+// Always holds: while a connection or a cursor is used without the GIL it is marked busy, so a
+// second thread gets an error and not a race.
+//
 // Called with the GIL held, which is released around every use of the store.
 #include <optional>
 #include <string>
@@ -24,13 +27,24 @@ namespace {
 struct CursorHandle {
   HomePtr home;
   SqlCursor cursor;
+  bool busy = false;
 };
 
 struct ConnectionHandle {
   HomePtr home;
   SqlConnection connection;
   bool commits = false;  // at the end of a with block
+  bool ended = false;
+  bool busy = false;
 };
+
+constexpr const char* kCursor = "this SQL cursor";
+
+template <class Call>
+auto with_connection(ConnectionHandle& self, Call&& call) {
+  const InUse in_use(self.busy, "this SQL connection");
+  return off_gil(*self.home, [&] { return call(self.connection); });
+}
 
 /// A dict, or what else says that it is a Mapping: a Dict, a Map, a class of the program's
 bool is_mapping(nb::handle parameters) {
@@ -42,14 +56,15 @@ bool is_mapping(nb::handle parameters) {
   return is != 0;
 }
 
-CursorHandle execute(const ConnectionHandle& self, const std::string& sql, nb::handle parameters) {
+CursorHandle execute(ConnectionHandle& self, const std::string& sql, nb::handle parameters) {
   if (is_mapping(parameters)) {
     std::vector<std::pair<std::string, Data>> named;
     for (const auto& [name, value] : nb::borrow<nb::dict>(dict_of_entries(parameters.ptr()))) {
       named.emplace_back(key_to_store(name.ptr()), data_from(value.ptr(), {}));
     }
-    return {self.home,
-            off_gil(*self.home, [&] { return self.connection.execute_named(sql, named); })};
+    return {self.home, with_connection(self, [&](const SqlConnection& connection) {
+              return connection.execute_named(sql, named);
+            })};
   }
   if (nb::isinstance<nb::str>(parameters) || nb::isinstance<nb::bytes>(parameters)) {
     throw WrongTypeError("the values for the SQL are a sequence or a mapping, not one text");
@@ -58,10 +73,12 @@ CursorHandle execute(const ConnectionHandle& self, const std::string& sql, nb::h
   for (const nb::handle value : nb::iter(parameters)) {
     values.push_back(data_from(value.ptr(), {}));
   }
-  return {self.home, off_gil(*self.home, [&] { return self.connection.execute(sql, values); })};
+  return {self.home, with_connection(self, [&](const SqlConnection& connection) {
+            return connection.execute(sql, values);
+          })};
 }
 
-std::int64_t execute_many(const ConnectionHandle& self, const std::string& sql, nb::handle rows) {
+std::int64_t execute_many(ConnectionHandle& self, const std::string& sql, nb::handle rows) {
   std::int64_t changes = 0;
   for (const nb::handle row : nb::iter(rows)) {
     changes += execute(self, sql, row).cursor.changes();
@@ -71,7 +88,10 @@ std::int64_t execute_many(const ConnectionHandle& self, const std::string& sql, 
 
 /// The next row as a tuple, or a null object.
 nb::object next_row(CursorHandle& self) {
-  std::optional<std::vector<Value>> row = off_gil(*self.home, [&] { return self.cursor.next(); });
+  std::optional<std::vector<Value>> row = [&] {
+    const InUse in_use(self.busy, kCursor);
+    return off_gil(*self.home, [&] { return self.cursor.next(); });
+  }();
   if (!row) return {};
   return nb::tuple(to_python_list(*row, self.home));
 }
@@ -117,10 +137,18 @@ void bind_cursor(nb::module_& module) {
           "columns", [](const CursorHandle& self) { return self.cursor.columns(); },
           "The names of the columns.")
       .def_prop_ro(
-          "rowcount", [](const CursorHandle& self) { return self.cursor.changes(); },
+          "rowcount",
+          [](CursorHandle& self) {
+            const InUse in_use(self.busy, kCursor);
+            return self.cursor.changes();
+          },
           "How many rows an INSERT, UPDATE or DELETE changed.")
       .def_prop_ro(
-          "lastrowid", [](const CursorHandle& self) { return self.cursor.last_rowid(); },
+          "lastrowid",
+          [](CursorHandle& self) {
+            const InUse in_use(self.busy, kCursor);
+            return self.cursor.last_rowid();
+          },
           "The rowid of the last row inserted.");
 }
 
@@ -131,7 +159,7 @@ void bind_sql(nb::module_& module) {
   nb::class_<ConnectionHandle>(
       module, "SqlConnection",
       "SQL on the store's file, for tables of the program's own beside graven's, which can only\n"
-      "be read. Used by the thread that made it.")
+      "be read. Used by the thread that made it: a second one at the same time gets UsageError.")
       .def(
           "execute", execute, nb::arg("sql"), nb::arg("parameters") = nb::tuple(),
           nb::sig("def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) "
@@ -145,14 +173,16 @@ void bind_sql(nb::module_& module) {
            "Runs it once for each row of values; gives the number of rows changed.")
       .def(
           "commit",
-          [](const ConnectionHandle& self) {
-            off_gil(*self.home, [&] { self.connection.commit(); });
+          [](ConnectionHandle& self) {
+            with_connection(self, [](const SqlConnection& connection) { connection.commit(); });
+            self.ended = true;
           },
           "Of write_connection(): commits, and ends it.")
       .def(
           "close",
-          [](const ConnectionHandle& self) {
-            off_gil(*self.home, [&] { self.connection.close(); });
+          [](ConnectionHandle& self) {
+            with_connection(self, [](const SqlConnection& connection) { connection.close(); });
+            self.ended = true;
           },
           "Ends it; what is not committed is rolled back.")
       .def(
@@ -160,12 +190,13 @@ void bind_sql(nb::module_& module) {
           nb::sig("def __enter__(self) -> SqlConnection"))
       .def(
           "__exit__",
-          [](const ConnectionHandle& self, nb::handle kind, nb::handle, nb::handle) {
-            const bool failed = !kind.is_none();
-            off_gil(*self.home, [&] {
-              if (self.commits && !failed) self.connection.commit();
-              self.connection.close();
+          [](ConnectionHandle& self, nb::handle kind, nb::handle, nb::handle) {
+            const bool commit = self.commits && !self.ended && kind.is_none();
+            with_connection(self, [&](const SqlConnection& connection) {
+              if (commit) connection.commit();
+              connection.close();
             });
+            self.ended = true;
           },
           nb::arg("kind").none(), nb::arg("error").none(), nb::arg("traceback").none(),
           nb::sig("def __exit__(self, kind: object, error: object, traceback: object) -> None"));

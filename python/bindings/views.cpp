@@ -47,21 +47,6 @@ struct ItemsView : View {};
 View& view(PyObject* self) { return *nb::inst_ptr<View>(self); }
 DictHandle& dict_of(PyObject* self) { return dict_handle(view(self).dict.ptr()); }
 
-template <class Iterator>
-class Busy {
- public:
-  explicit Busy(Iterator& iterator) : iterator_(iterator) {
-    if (iterator.busy) throw UsageError("this iterator is in use by another thread");
-    iterator.busy = true;
-  }
-  Busy(const Busy&) = delete;
-  Busy& operator=(const Busy&) = delete;
-  ~Busy() { iterator_.busy = false; }
-
- private:
-  Iterator& iterator_;
-};
-
 nb::object pair(const nb::object& key, const nb::object& value) {
   return owned(PyTuple_Pack(2, key.ptr(), value.ptr()));
 }
@@ -70,7 +55,7 @@ PyObject* dict_iterator_next(PyObject* self) {
   return guarded_object([&]() -> nb::object {
     auto& iterator = *nb::inst_ptr<DictIterator>(self);
     if (!iterator.cursor) return {};
-    const Busy busy(iterator);
+    const InUse in_use(iterator.busy, "this iterator");
     std::string key;
     Value value;
     if (!off_gil(*iterator.home, [&] { return iterator.cursor->next(key, value); })) {
@@ -92,7 +77,7 @@ PyObject* list_iterator_next(PyObject* self) {
   return guarded_object([&]() -> nb::object {
     auto& iterator = *nb::inst_ptr<ListIterator>(self);
     if (!iterator.cursor) return {};
-    const Busy busy(iterator);
+    const InUse in_use(iterator.busy, "this iterator");
     Value value;
     if (!off_gil(*iterator.home, [&] { return iterator.cursor->next(value); })) {
       iterator.cursor.reset();

@@ -5,6 +5,7 @@
 //
 // Called with the GIL held.
 #include <chrono>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -27,6 +28,7 @@ namespace {
 struct Watcher {
   HomePtr home;
   Watch watch;
+  bool busy = false;  // while a next() goes on without the GIL
 };
 
 void open(Watcher* self, nb::handle database, const std::string& path) {
@@ -40,10 +42,12 @@ void open(Watcher* self, nb::handle database, const std::string& path) {
 }
 
 /// (path, value, deleted), or None when the time is up.
-nb::object next(const Watcher& self, double seconds) {
+nb::object next(Watcher& self, double seconds) {
+  if (std::isnan(seconds)) throw BadValueError("a timeout must be a number of seconds, not NaN");
   const auto timeout =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(seconds));
   std::optional<Change> change = [&] {
+    const InUse in_use(self.busy, "this watch");
     const GilReleased release;
     return self.watch.next(timeout);
   }();

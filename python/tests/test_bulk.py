@@ -197,3 +197,25 @@ def test_a_snapshot_that_is_held_too_long_is_ended(path: Path) -> None:
                 snapshot["list"][5]
                 time.sleep(0.01)
         assert db["list"][5] == 5
+
+
+def test_handles_of_another_store_or_prefix(tmp_path: Path) -> None:
+    with DB(tmp_path / "x.db") as x, DB(tmp_path / "y.db") as y, x.with_prefix("z") as z:
+        x["own"] = {"b": 1}
+        with DB(tmp_path / "x.db") as same:  # another opening of one store and prefix
+            assert x.batch_insert(same["own"], {"a": 1}) == [1]
+            assert x.why_alive(same["own"]) == [x.uid, x["own"].uid]
+            x.transactor().watch(same["own"])
+        for other in (y, z):
+            other.update(k={}, l=[], m={})
+            for wrong in (
+                lambda of: x.batch_insert(of["k"], {"a": 1}),
+                lambda of: x.batch_insert(of["l"], [1]),
+                lambda of: x.why_alive(of["m"]),
+                lambda of: x.why_alive(of),
+                lambda of: x.transactor().watch(of["k"]),
+                lambda of: x.transactor().watch(of["l"]),
+            ):
+                with pytest.raises(graven.BadValueError, match="another database or prefix"):
+                    wrong(other)
+            assert other() == {"k": {}, "l": [], "m": {}}

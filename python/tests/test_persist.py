@@ -119,6 +119,49 @@ db["a"] = 1
     assert in_file(path) == {"a": 1}
 
 
+ON_A_FULL_DISK = """
+import resource, sys, graven
+_, path, what, how = sys.argv
+opened = getattr(graven, what)(path, persist="lazy", flush_interval=3600)
+opened["a"] = 1
+opened.flush()
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))  # no file grows beyond it
+opened["b"] = "x" * (1 << 20)
+if how == "a cycle":
+    sys.keeper = [opened]
+    sys.keeper.append(sys.keeper)
+elif how == "another prefix":
+    opened = opened.with_prefix("other")
+elif how == "forgotten":
+    del opened
+    print("later", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("what", ["DB", "Map"])
+@pytest.mark.parametrize("how", ["the end", "a cycle", "another prefix", "forgotten"])
+def test_what_cannot_be_flushed_at_the_end_is_told(path: str, what: str, how: str) -> None:
+    if (what, how) == ("Map", "another prefix"):
+        pytest.skip("a map has none")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ON_A_FULL_DISK, path, what, how],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
+    said = done.stderr.splitlines()
+    if how == "forgotten":
+        assert said.pop() == "later"
+    name = path if what == "DB" else "main"
+    for line in said:
+        assert line.startswith(f"graven: {what} {name!r} was not closed, and its last flush failed")
+        assert path in line
+    assert len(said) == (2 if how == "another prefix" else 1) and done.returncode == 0
+    with getattr(graven, what)(path, read_only=True) as read:
+        assert dict(read) == {"a": 1}
+
+
 def test_after_a_kill_transactions_are_whole(path: str) -> None:
     program = """
 import sys, graven

@@ -94,3 +94,31 @@ def test_refusals(db):
         db.watch(3)
     with db.transaction(), pytest.raises(graven.UsageError):
         db.wait("a", 0)
+    for nan in (float("nan"), -float("nan")):
+        with pytest.raises(graven.BadValueError, match="NaN"):
+            db.wait("a", nan)
+        with db.watch("a") as changes, pytest.raises(ValueError, match="NaN"):
+            changes.next(nan)
+
+
+def test_a_second_thread_is_refused(db):
+    changes = db.watch("tasks")
+    seen = []
+
+    def work():
+        while "stop" not in db:
+            try:
+                changes.next(0.01)
+            except graven.UsageError as error:
+                seen.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for n in range(3000):
+        db["tasks"][f"n{n % 10}"] = n
+    db["stop"] = True
+    for thread in threads:
+        thread.join()
+    assert set(seen) == {"this watch is in use by another thread"}
+    changes.close()

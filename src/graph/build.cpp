@@ -15,6 +15,7 @@
 #include "base/hash.hpp"
 #include "base/text.hpp"
 #include "graph/dict_content.hpp"
+#include "graph/handles.hpp"
 #include "graph/links.hpp"
 #include "graph/list_content.hpp"
 #include "graph/reclaim.hpp"
@@ -92,9 +93,7 @@ void check_item(const Scope& scope, const Item& item, auto&& where) {
           "what would be linked here: store a copy of that, as its plain data",
           where()));
     }
-    const Session& session = scope.session();
-    const Session& other = pin->scope().session();
-    if (&other.heap() != &session.heap() || other.prefix_id() != session.prefix_id()) {
+    if (!same_prefix(scope, pin->scope())) {
       throw BadValueError(fmt::format(
           "the handle at {} belongs to another database or prefix: store a copy, as its plain data",
           where()));

@@ -63,6 +63,7 @@ std::optional<Value> Database::get_via_uid(Text uid) const {
 std::vector<std::string> Database::why_alive(const Node& node) const {
   std::vector<std::string> path;
   const graph::Pin& pin = *node.pin();
+  graph::require_same_prefix(*scope_, pin);
   graph::using_pin(pin, [&] { (void)graph::current(pin); });
   scope_->read([&](View& view) {
     path.clear();

@@ -270,6 +270,7 @@ void Dict::update(const Data& entries) const {
 std::vector<Value> Database::batch_insert(const Dict& container, const Data& rows) const {
   const Data::Container& entries = dict_of(rows);
   const graph::Pin& pin = *container.pin();
+  graph::require_same_prefix(*scope_, pin);
   graph::check_storable(pin.scope(), rows, "");
   std::vector<Value> values;
   if (entries.items.empty()) return values;

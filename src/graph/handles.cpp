@@ -68,6 +68,17 @@ Value Decoder::finish(Stored stored) {
       std::move(stored));
 }
 
+bool same_prefix(const Scope& left, const Scope& right) {
+  const Session& one = left.session();
+  const Session& other = right.session();
+  return &one.heap() == &other.heap() && one.prefix_id() == other.prefix_id();
+}
+
+void require_same_prefix(const Scope& scope, const Pin& handle) {
+  if (same_prefix(scope, handle.scope())) return;
+  throw BadValueError("this handle belongs to another database or prefix: give one of this one's");
+}
+
 void find_again(const Pin& pin, NodeId lost) {
   Session& session = pin.scope().session();
   if (pin.root()) {

@@ -57,6 +57,11 @@ class Decoder {
   bool made_handles_ = false;
 };
 
+/// Whether what two scopes show is of one prefix of one store, as it was opened in this process.
+bool same_prefix(const Scope& left, const Scope& right);
+/// For a handle given to what a scope is of: BadValueError where it is of another prefix or store.
+void require_same_prefix(const Scope& scope, const Pin& handle);
+
 /// For a use that found `lost`, which the pin stood for, gone: returns if it stands for another
 /// node now, because it is found again or, a root that was deleted with its prefix, made anew. To
 /// be called in a handler of the CollectedError; throws it, with the uid, where that is not so.

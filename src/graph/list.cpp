@@ -257,6 +257,7 @@ void List::extend(const Data& items) const {
 std::vector<Value> Database::batch_insert(const List& container, const Data& rows) const {
   const Data::Container& items = list_of(rows);
   const graph::Pin& pin = *container.pin();
+  graph::require_same_prefix(*scope_, pin);
   graph::check_storable(pin.scope(), rows, "");
   std::vector<Value> values;
   if (items.items.empty()) return values;

@@ -48,6 +48,7 @@ void Transactor::watch() const {
 }
 
 void Transactor::watch(const Node& node) const {
+  graph::require_same_prefix(*scope_, *node.pin());
   transactor(scope_).restart_if_written();
   (void)scope_->node(node.pin()->id());
 }

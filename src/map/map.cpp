@@ -15,6 +15,7 @@
 
 #include "base/fork.hpp"
 #include "base/interrupt.hpp"
+#include "base/log_failure.hpp"
 #include "map/core.hpp"
 #include "map/items.hpp"
 #include "map/layout.hpp"
@@ -130,8 +131,8 @@ Session::~Session() {
   const base::Uninterrupted to_the_end;
   try {
     close();
-  } catch (const std::exception&) {
-    // Who wants to know closes it.
+  } catch (...) {
+    base::log_failure("flush_failed", "map", name());
   }
 }
 

@@ -61,7 +61,7 @@ Store::Store(std::unique_ptr<store::Backend> below, const Options& options)
 
 Store::~Store() {
   flusher_.stop();
-  finish();
+  if (!closed_) finish();
 }
 
 void Store::require_own() const {

@@ -170,14 +170,14 @@ void Store::close() noexcept {
   if (below_ && !abandoned_) below_->close();
 }
 
-/// The last flush, when there is nobody left to tell.
+/// The last flush, when there is nobody left to tell but the log.
 void Store::finish() noexcept {
   if (!below_ || abandoned_) return;
   const base::Uninterrupted to_the_end;
   try {
     flush_all();
-  } catch (const std::exception&) {
-    // Who wants to know flushes or closes.
+  } catch (...) {
+    base::log_failure("flush_failed", "store", name_);
   }
 }
 

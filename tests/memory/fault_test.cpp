@@ -11,6 +11,7 @@
 #include <sqlite3.h>
 
 #include <graven/error.hpp>
+#include <graven/log.hpp>
 
 #include "memory/backend.hpp"
 #include "sqlite/backend.hpp"
@@ -103,6 +104,26 @@ TEST_P(LazyFaults, AFlushThatFailsIsMadeUpFor) {
       EXPECT_TRUE(reopened->check().empty());
     }
   }
+}
+
+TEST_P(LazyFaults, TheLastFlushOfWhatNobodyClosedIsLogged) {
+  const std::string path = folder / "store.db";
+  std::vector<std::string> lines;
+  set_log_sink([&](const LogRecord& record) { lines.push_back(to_string(record)); });
+  auto lazy = open(path, std::chrono::hours(1));
+  write(*lazy, all_as("old"));
+  lazy->flush();
+  write(*lazy, all_as("new"));
+  plan.at = 1;
+  plan.for_good = true;
+  arm(plan);
+  lazy.reset();
+  disarm();
+  set_log_sink({});
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_TRUE(lines[0].starts_with("flush_failed error=")) << lines[0];
+  EXPECT_NE(lines[0].find(" store=" + path), std::string::npos) << lines[0];
+  EXPECT_EQ(of_all(*sqlite::open(path)->view()), "old");
 }
 
 TEST_P(LazyFaults, TheBackgroundTellsTheNextWriterOnce) {

@@ -512,8 +512,8 @@ class Database(Dict):
     def write_connection(self) -> SqlConnection:
         """
         SQL in one transaction() of this thread: what the with block does to the graph is part of
-        it. Committed at the block's end, rolled back by an exception; inside another one it is a
-        savepoint.
+        it. Committed at the block's end, if it was not by commit() or ended by close(), rolled
+        back by an exception; inside another one it is a savepoint.
         """
 
     def incr(self, counter: str, by: int = 1) -> int:
@@ -829,7 +829,7 @@ class SqlCursor:
 class SqlConnection:
     """
     SQL on the store's file, for tables of the program's own beside graven's, which can only
-    be read. Used by the thread that made it.
+    be read. Used by the thread that made it: a second one at the same time gets UsageError.
     """
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> SqlCursor:

@@ -9,7 +9,7 @@ import warnings
 from graven import _graven
 from graven.bulk import BulkImport, Progress
 from graven.paths import Path
-from graven.unflushed import flush_at_exit
+from graven.unflushed import flush_at_exit, flush_forgotten
 from graven.watch import Watch
 
 __all__ = ["DB"]
@@ -40,8 +40,9 @@ class DB(_graven.Database):
     new_prefix: start in a prefix of its own, under a new name; `prefix` is not looked at.
     persist: "writethrough" (a write is in the file when it returns), "lazy" (commits are flushed in
         the background, in order and whole, at the latest by flush() and close(); this process is
-        the only writer, others may read) or "memory" (nothing is stored, the path is a name).
-        Open a lazy DB before the maps on its file.
+        the only writer, others may read; what nobody closes is flushed at the program's end, and
+        where that fails, a line on sys.stderr says so) or "memory" (nothing is stored, the path is
+        a name). Open a lazy DB before the maps on its file.
     flush_interval: seconds between two flushes of a lazy store.
     pending_limit: from so many bytes of unflushed writes on, writers of a lazy store wait.
     memory_mb: MiB (at least 16) that everything of this file may take in this process's memory:
@@ -127,7 +128,8 @@ class DB(_graven.Database):
             },
         )
         self._opened = True
-        if persist == "lazy":
+        self._lazy = persist == "lazy"
+        if self._lazy:
             flush_at_exit(self)
 
     def with_prefix(self, prefix: str) -> DB:
@@ -135,6 +137,9 @@ class DB(_graven.Database):
         other = DB.__new__(DB)
         _graven.Database.__init__(other, self, prefix)
         other._opened = True
+        other._lazy = self._lazy
+        if other._lazy:
+            flush_at_exit(other)
         return other
 
     def get_prefix(self) -> str:
@@ -176,6 +181,8 @@ class DB(_graven.Database):
     def __del__(self) -> None:
         # Not closed here: handles that are still about may keep the database in use.
         if getattr(self, "_opened", False) and not self.closed:
+            if self._lazy:
+                flush_forgotten(self)
             warnings.warn(
                 f"unclosed database {self.name!r}; close() it or use a with statement",
                 ResourceWarning,

@@ -9,7 +9,7 @@ from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import Any
 
 from graven import _graven
-from graven.unflushed import flush_at_exit
+from graven.unflushed import flush_at_exit, flush_forgotten
 
 __all__ = ["Map"]
 
@@ -80,7 +80,8 @@ class Map(_graven.FlatMap):
             allow_network_file_system=allow_network_file_system,
         )
         self._opened = True
-        if persist == "lazy":
+        self._lazy = persist == "lazy"
+        if self._lazy:
             flush_at_exit(self)
 
     def keys(self) -> KeysView[str]:
@@ -104,6 +105,8 @@ class Map(_graven.FlatMap):
     def __del__(self) -> None:
         # Closed by what it is made of, as soon as no iterator uses it any more.
         if getattr(self, "_opened", False) and not self.closed:
+            if self._lazy:
+                flush_forgotten(self)
             warnings.warn(
                 f"unclosed map {self.name!r} in {self.path!r}; close() it or use a with statement",
                 ResourceWarning,

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from graven import _graven
-from graven.errors import WrongTypeError
+from graven.errors import BadValueError, WrongTypeError
 from graven.paths import Path, text_of
 
 __all__ = ["Change", "Watch"]
@@ -34,6 +34,8 @@ def deadline_of(timeout: float | None) -> float | None:
     if not isinstance(timeout, (int, float)):
         kind = type(timeout).__name__
         raise WrongTypeError(f"timeout must be a number of seconds or None, not {kind}")
+    if timeout != timeout:
+        raise BadValueError("timeout must be a number of seconds or None, not NaN")
     return time.monotonic() + timeout
 
 
@@ -48,7 +50,7 @@ class Watch:
     root) and, if it is a dict or list, its own entries, not what lies deeper. Of a dict each key
     that was set or removed is a change of its own; of a list the list is. Changes that follow each
     other quickly may be seen as one; the last state is always seen. One thread iterates, any may
-    close().
+    close(): a second one that asks for the next change meanwhile gets UsageError.
     """
 
     def __init__(self, database: _graven.Database, path: Path) -> None:
