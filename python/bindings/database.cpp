@@ -290,7 +290,8 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
       "Copies what is committed into a new file, as one state, while others write; reads the\n"
       "copy back and proves it. The copy is a store of its own in one file; restore() puts it\n"
       "back. progress(done, total) is called between steps, with pages; what it raises ends\n"
-      "the backup. Nothing is left of one that failed. Not inside a transaction.");
+      "the backup. Nothing is left of one that failed. A lazy DB, and the lazy Maps that this\n"
+      "process has open on the store, are flushed first. Not inside a transaction.");
   type.def(
       "size_on_disk",
       [](const DatabaseHandle& self) {
@@ -342,7 +343,8 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
         with_database(self, [](const Database& database) { database.flush(); });
       },
       "Returns when all that was committed before is in the file: at once but with\n"
-      "persist='lazy'. Not inside a transaction.");
+      "persist='lazy'. What a lazy Map has is none of it: that has a flush() of its own. Not\n"
+      "inside a transaction.");
   type.def(
       "close", close,
       "Flushes, and ends this database and its handles. Calling it again does nothing. A\n"
