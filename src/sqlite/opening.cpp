@@ -24,12 +24,15 @@ namespace {
 // What is wrong stays wrong for so long; what others just do does not.
 constexpr int kAttempts = 20;
 constexpr auto kPause = std::chrono::microseconds(500);
+// Who is about to make the index may be kept from running for longer than that.
+constexpr auto kIndexPatience = std::chrono::seconds(2);
 
 // SQLite's locks: who has the index mapped has that byte of it, and all that time a part of this
 // range of the database.
 constexpr long kIndexInUse = 128;
 constexpr long kDatabaseInUse = 0x40000000;
 constexpr long kDatabaseInUseEnd = kDatabaseInUse + 511;
+constexpr long kReaders = kDatabaseInUse + 2;  // from there on
 
 /// Whether some process has a lock there; not sure where a file system tells devices differently.
 enum class Locked : std::uint8_t { kNo, kPerhaps, kYes };
@@ -88,6 +91,22 @@ std::string objection(const Target& target, const Header& header) {
   return {};
 }
 
+/// Whether somebody reads the database through a WAL index that is not beside it: whoever reads it
+/// in WAL mode has one, but for who is alone (and has a writer's lock).
+bool is_read_elsewhere(const Target& target, const Header& header) {
+  struct stat info {};
+  if (!header.wal || file_state(target.path + "-shm").exists ||
+      ::stat(target.path.c_str(), &info) != 0) {
+    return false;
+  }
+  bool found = false;
+  each_lock([&](const ListedLock& lock) {
+    found = !lock.writes && lock.on(info, kReaders, kDatabaseInUseEnd) && lock.same_device(info);
+    return !found;
+  });
+  return found;
+}
+
 /// The names a file has in its folder.
 std::string names_in_folder(const std::string& path, const struct stat& file) {
   const std::string folder = path.substr(0, path.rfind('/') + 1);
@@ -103,13 +122,29 @@ std::string names_in_folder(const std::string& path, const struct stat& file) {
   return names;
 }
 
+void require_no_other_name(const Target& target, const Header& header) {
+  const auto until = std::chrono::steady_clock::now() + kIndexPatience;
+  while (is_read_elsewhere(target, header)) {
+    if (std::chrono::steady_clock::now() >= until) {
+      throw UnavailableError(target.name +
+                             " is open under another name, which it had before, or its -shm was "
+                             "taken away: what was written since is in a -wal that is not beside "
+                             "it; close it there, or give it its name back, first");
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 }  // namespace
 
 Header require_own_files(const Target& target) {
   for (int attempt = 1;; ++attempt) {
     const Header header = check_header(target, file_state(target.path));
     const std::string found = objection(target, header);
-    if (found.empty()) return header;
+    if (found.empty()) {
+      require_no_other_name(target, header);
+      return header;
+    }
     if (attempt == kAttempts) throw UnavailableError(found);
     std::this_thread::sleep_for(kPause);
   }

@@ -18,6 +18,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sqlite3.h>
+
 #include "sqlite/backend.hpp"
 #include "sqlite/child.hpp"
 #include "sqlite/stamp.hpp"
@@ -268,6 +270,40 @@ TEST_F(Opening, AStoreThatWasReplacedWhileItIsOpen) {
   refused("-wal belongs to another file");
   move_wal_away();
   EXPECT_EQ(value(path_), 100);
+}
+
+TEST_F(Opening, AStoreThatWasRenamedWhileItIsOpen) {
+  const auto writer = user(path_, 2);
+  fs::rename(path_, other_);
+  try {
+    sqlite::open(other_);
+    ADD_FAILURE() << "opened";
+  } catch (const UnavailableError& error) {
+    EXPECT_NE(std::string(error.what()).find("open under another name"), std::string::npos)
+        << error.what();
+  }
+  EXPECT_FALSE(fs::exists(other_ + "-wal"));
+  fs::rename(other_, path_);
+  EXPECT_EQ(value(path_), 3);
+}
+
+// Here too, where the lock is this process's own.
+TEST_F(Opening, AStoreThatWasRenamedWhileThisProcessHasItOpen) {
+  const auto store = sqlite::open(path_);
+  increment(*store, "n");
+  fs::rename(path_, other_);
+  EXPECT_THROW(sqlite::open(other_), UnavailableError);
+}
+
+TEST_F(Opening, WhoIsAloneIsNotTakenForARenamedStore) {
+  fs::remove(path_ + "-wal");
+  sqlite3* alone = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &alone), SQLITE_OK);
+  sqlite3_exec(alone, "PRAGMA locking_mode = EXCLUSIVE; SELECT count(*) FROM node", nullptr,
+               nullptr, nullptr);
+  EXPECT_THROW(sqlite::open(path_, {.busy_timeout = std::chrono::milliseconds(50)}), BusyError);
+  sqlite3_close(alone);
+  EXPECT_EQ(value(path_), 1);
 }
 
 TEST_F(Opening, AStoreThatWasDeletedWhileItIsOpen) {
