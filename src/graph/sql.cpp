@@ -105,18 +105,42 @@ class SqlRun {
 
 namespace {
 
-/// One read transaction, from the first statement on.
+/// Rows, and the view that they are read from.
+class WithView final : public SqlRows {
+ public:
+  WithView(std::shared_ptr<store::View> view, std::unique_ptr<SqlRows> rows)
+      : view_(std::move(view)), rows_(std::move(rows)) {}
+  [[nodiscard]] const std::vector<std::string>& columns() const override {
+    return rows_->columns();
+  }
+  bool fetch(std::vector<SqlRow>& rows, std::size_t most) override {
+    return rows_->fetch(rows, most);
+  }
+  [[nodiscard]] std::int64_t changes() const override { return rows_->changes(); }
+  [[nodiscard]] std::int64_t last_rowid() const override { return rows_->last_rowid(); }
+  [[nodiscard]] bool writes() const override { return rows_->writes(); }
+
+ private:
+  std::shared_ptr<store::View> view_;
+  std::unique_ptr<SqlRows> rows_;
+};
+
+/// One read transaction, from the first statement on. Cursors that are left keep it after close().
 class Reading final : public SqlSession {
  public:
   using SqlSession::SqlSession;
   std::unique_ptr<SqlRows> run(std::string_view sql, const SqlParameters& parameters) override {
     if (!view_) view_ = store().backend().view();
     (void)store();  // ClosedError
-    return view_->sql(sql, parameters);
+    return std::make_unique<WithView>(view_, view_->sql(sql, parameters));
+  }
+  void close() noexcept override {
+    closed_ = true;
+    view_.reset();
   }
 
  private:
-  std::unique_ptr<store::View> view_;
+  std::shared_ptr<store::View> view_;
 };
 
 /// The thread's own transaction: one begun for this, or a savepoint in one that is open.
@@ -154,7 +178,7 @@ class Apart final : public SqlSession {
     std::unique_ptr<SqlRows> rows;
     const auto in_work = [&](store::Work& work) { rows = work.sql(sql, parameters); };
     if (store.with_current(in_work)) return rows;
-    auto view = store.backend().view();
+    std::shared_ptr<store::View> view = store.backend().view();
     rows = view->sql(sql, parameters);
     if (!rows->writes()) return std::make_unique<WithView>(std::move(view), std::move(rows));
     rows.reset();
@@ -164,26 +188,6 @@ class Apart final : public SqlSession {
     step.commit();
     return rows;
   }
-
- private:
-  class WithView final : public SqlRows {
-   public:
-    WithView(std::unique_ptr<store::View> view, std::unique_ptr<SqlRows> rows)
-        : view_(std::move(view)), rows_(std::move(rows)) {}
-    [[nodiscard]] const std::vector<std::string>& columns() const override {
-      return rows_->columns();
-    }
-    bool fetch(std::vector<SqlRow>& rows, std::size_t most) override {
-      return rows_->fetch(rows, most);
-    }
-    [[nodiscard]] std::int64_t changes() const override { return rows_->changes(); }
-    [[nodiscard]] std::int64_t last_rowid() const override { return rows_->last_rowid(); }
-    [[nodiscard]] bool writes() const override { return rows_->writes(); }
-
-   private:
-    std::unique_ptr<store::View> view_;
-    std::unique_ptr<SqlRows> rows_;
-  };
 };
 
 }  // namespace

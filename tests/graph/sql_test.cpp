@@ -137,6 +137,19 @@ TEST_F(Sql, ManyRowsAreFetchedAsTheyAreAskedFor) {
   EXPECT_FALSE(left.next());
 }
 
+TEST_F(Sql, AClosedReadConnectionGivesItsReaderBack) {
+  std::vector<SqlConnection> closed;
+  for (int i = 0; i < 40; ++i) {  // more than there are readers
+    closed.push_back(db.read_connection());
+    EXPECT_EQ(closed.back().execute("SELECT 1").all().size(), 1U);
+    closed.back().close();
+  }
+  const SqlConnection last = db.read_connection();
+  SqlCursor rows = last.execute("SELECT 1 UNION SELECT 2");
+  last.close();
+  EXPECT_EQ(rows.all().size(), 2U);
+}
+
 TEST_F(Sql, GravensTablesCanOnlyBeRead) {
   db["a"] = {{"name", "Ada"}};
   const SqlConnection sql = db.connection();
