@@ -11,6 +11,7 @@
 #include "base/random.hpp"
 #include "graph/random_damage.hpp"
 #include "memory/backend.hpp"
+#include "store/passing_backend.hpp"
 
 namespace graven::test {
 namespace {
@@ -151,57 +152,32 @@ TEST_P(Check, WritersMayGoOnMeanwhile) {
 }
 
 /// A backend that thinks ill of itself, and may fail to read a space.
-class Complaining final : public store::Backend {
+class Complaining final : public PassingBackend {
  public:
-  explicit Complaining(std::unique_ptr<store::Backend> inner) : inner_(std::move(inner)) {}
-
-  std::optional<Record> load(const Key& key) override { return inner_->load(key); }
-  std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override {
-    return inner_->load_node(id, reclaiming);
-  }
+  using PassingBackend::PassingBackend;
   std::unique_ptr<store::View> view() override;
-  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override {
-    return inner_->begin(deadline);
-  }
-  void hold_owner(std::int64_t owner) override { inner_->hold_owner(owner); }
-  bool owner_alive(std::int64_t owner) override { return inner_->owner_alive(owner); }
-  [[nodiscard]] bool read_only() const override { return inner_->read_only(); }
-  [[nodiscard]] const std::string& name() const override { return inner_->name(); }
-  [[nodiscard]] const std::string& identity() const override { return inner_->identity(); }
-  [[nodiscard]] std::uint64_t store_constant() const override { return inner_->store_constant(); }
-  std::string maintain() override { return inner_->maintain(); }
   std::vector<std::string> check() override { return complaints; }
-  [[nodiscard]] std::uint64_t size_on_disk() const override { return inner_->size_on_disk(); }
 
   std::vector<std::string> complaints;
   std::optional<Space> unreadable;
-
- private:
-  std::unique_ptr<store::Backend> inner_;
 };
 
-class ComplainingView final : public store::View {
+class ComplainingView final : public PassingView {
  public:
   ComplainingView(std::unique_ptr<store::View> inner, std::optional<Space> unreadable)
-      : inner_(std::move(inner)), unreadable_(unreadable) {}
+      : PassingView(std::move(inner)), unreadable_(unreadable) {}
 
-  std::optional<Record> load(const Key& key) override { return inner_->load(key); }
-  void load_many(std::span<const Key> keys,
-                 const std::function<void(std::size_t, Record*)>& each) override {
-    inner_->load_many(keys, each);
-  }
   std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
     if (range.space == unreadable_) throw CorruptionError("page 7 is malformed");
-    return inner_->scan(range, limit);
+    return PassingView::scan(range, limit);
   }
 
  private:
-  std::unique_ptr<store::View> inner_;
   std::optional<Space> unreadable_;
 };
 
 std::unique_ptr<store::View> Complaining::view() {
-  return std::make_unique<ComplainingView>(inner_->view(), unreadable);
+  return std::make_unique<ComplainingView>(PassingBackend::view(), unreadable);
 }
 
 TEST(CheckOfABackend, WhatItSaysOfItselfIsReported) {

@@ -18,6 +18,7 @@
 #include "graph/graph_under_test.hpp"
 #include "sqlite/backend.hpp"
 #include "sqlite/child.hpp"
+#include "store/passing_backend.hpp"
 
 namespace graven::test {
 namespace {
@@ -27,66 +28,41 @@ constexpr milliseconds kLong{60'000};
 constexpr milliseconds kShort{30};
 
 /// A store in a file, which counts what is read of it.
-class Counting final : public store::Backend {
+class Counting final : public PassingBackend {
  public:
-  explicit Counting(const std::string& path) : inner_(sqlite::open(path)) {}
+  explicit Counting(const std::string& path) : PassingBackend(sqlite::open(path)) {}
   static inline std::atomic<std::uint64_t> reads{0};
 
-  class Counted final : public store::View {
+  class Counted final : public PassingView {
    public:
-    explicit Counted(std::unique_ptr<store::View> inner) : inner_(std::move(inner)) {}
+    using PassingView::PassingView;
     std::optional<Record> load(const Key& key) override {
       ++reads;
-      return inner_->load(key);
+      return PassingView::load(key);
     }
     void load_many(std::span<const Key> keys,
                    const std::function<void(std::size_t, Record*)>& each) override {
       reads += keys.size();
-      inner_->load_many(keys, each);
+      PassingView::load_many(keys, each);
     }
     std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
-      auto rows = inner_->scan(range, limit);
+      auto rows = PassingView::scan(range, limit);
       reads += rows.size();
       return rows;
     }
-
-   private:
-    std::unique_ptr<store::View> inner_;
   };
 
   std::optional<Record> load(const Key& key) override {
     ++reads;
-    return inner_->load(key);
+    return PassingBackend::load(key);
   }
   std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override {
     ++reads;
-    return inner_->load_node(id, reclaiming);
+    return PassingBackend::load_node(id, reclaiming);
   }
-  std::unique_ptr<store::View> view() override { return std::make_unique<Counted>(inner_->view()); }
-  const store::MarkWords* live_mark() override { return inner_->live_mark(); }
-  [[nodiscard]] bool distinctive(const store::Mark& mark) const override {
-    return inner_->distinctive(mark);
+  std::unique_ptr<store::View> view() override {
+    return std::make_unique<Counted>(PassingBackend::view());
   }
-  [[nodiscard]] bool commit_between(const store::Mark& before,
-                                    const store::Mark& after) const override {
-    return inner_->commit_between(before, after);
-  }
-  store::ChangeFeed* changes() override { return inner_->changes(); }
-  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override {
-    return inner_->begin(deadline);
-  }
-  void hold_owner(std::int64_t owner) override { inner_->hold_owner(owner); }
-  bool owner_alive(std::int64_t owner) override { return inner_->owner_alive(owner); }
-  [[nodiscard]] bool read_only() const override { return inner_->read_only(); }
-  [[nodiscard]] const std::string& name() const override { return inner_->name(); }
-  [[nodiscard]] const std::string& identity() const override { return inner_->identity(); }
-  [[nodiscard]] std::uint64_t store_constant() const override { return inner_->store_constant(); }
-  std::string maintain() override { return inner_->maintain(); }
-  std::vector<std::string> check() override { return inner_->check(); }
-  [[nodiscard]] std::uint64_t size_on_disk() const override { return inner_->size_on_disk(); }
-
- private:
-  std::unique_ptr<store::Backend> inner_;
 };
 
 class WatchCost : public ::testing::Test {

@@ -12,6 +12,7 @@
 #include "graph/graph_under_test.hpp"
 #include "graph/links.hpp"
 #include "memory/backend.hpp"
+#include "store/passing_backend.hpp"
 
 namespace graven::test {
 namespace {
@@ -19,38 +20,11 @@ namespace {
 using graph::Reclaiming;
 using store::Work;
 
-/// One store for several heaps.
-class Shared final : public store::Backend {
- public:
-  explicit Shared(std::shared_ptr<store::Backend> inner) : inner_(std::move(inner)) {}
-
-  std::optional<Record> load(const Key& key) override { return inner_->load(key); }
-  std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override {
-    return inner_->load_node(id, reclaiming);
-  }
-  std::unique_ptr<store::View> view() override { return inner_->view(); }
-  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override {
-    return inner_->begin(deadline);
-  }
-  void hold_owner(std::int64_t owner) override { inner_->hold_owner(owner); }
-  bool owner_alive(std::int64_t owner) override { return inner_->owner_alive(owner); }
-  [[nodiscard]] bool read_only() const override { return false; }
-  [[nodiscard]] const std::string& name() const override { return inner_->name(); }
-  [[nodiscard]] const std::string& identity() const override { return inner_->identity(); }
-  [[nodiscard]] std::uint64_t store_constant() const override { return inner_->store_constant(); }
-  std::string maintain() override { return inner_->maintain(); }
-  std::vector<std::string> check() override { return inner_->check(); }
-  [[nodiscard]] std::uint64_t size_on_disk() const override { return inner_->size_on_disk(); }
-
- private:
-  std::shared_ptr<store::Backend> inner_;
-};
-
 class ReclaimingSteps : public ::testing::Test {
  protected:
   Database open() {
     return Database(graph::make_live_scope(std::make_shared<graph::Session>(
-        std::make_shared<graph::Heap>(std::make_unique<Shared>(store_)), Options{})));
+        std::make_shared<graph::Heap>(std::make_unique<PassingBackend>(store_)), Options{})));
   }
 
   /// Dooms a child of a dict as an unlink of a very large piece does, with nobody at work on it.
