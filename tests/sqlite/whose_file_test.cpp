@@ -85,6 +85,9 @@ class WhoseFile : public ::testing::Test {
 };
 
 TEST_F(WhoseFile, WhereNoMoreFilesCanBeOpenNoneIsTakenForAnother) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer's own look at an object takes descriptors";
+#endif
   { const Database db(path_); }
   const std::string copy = folder_ / "copy";
   fs::copy_file(path_, copy);
