@@ -127,10 +127,12 @@ struct Column {
   std::string name{};
   std::string type{};
   bool required = false;
+  bool row_id = false;  // INTEGER PRIMARY KEY
 };
 
 std::vector<Column> columns_in_order(Connection& connection, const std::string& table) {
   std::vector<Column> columns;
+  int keys = 0;
   Statement statement(connection, "PRAGMA main.table_info(" + quoted(table) + ")");
   Cursor cursor(statement);
   while (cursor.next()) {
@@ -138,6 +140,11 @@ std::vector<Column> columns_in_order(Connection& connection, const std::string& 
     cursor.bytes(1, one.name);
     cursor.bytes(2, one.type);
     one.required = cursor.integer(3) != 0;
+    one.row_id = cursor.integer(5) != 0 && one.type == "INTEGER";
+    keys += cursor.integer(5) != 0 ? 1 : 0;
+  }
+  if (keys > 1) {
+    for (Column& one : columns) one.row_id = false;
   }
   return columns;
 }
@@ -153,8 +160,13 @@ void make_anew(Connection& connection, const Object& wanted,
   const std::set<std::string> there = columns_of(connection, old);
   std::string into;
   std::string from;
+  std::string rows;
   for (const Column& column : columns_in_order(connection, wanted.name)) {
     const bool text = column.type == "TEXT";
+    // SQLite takes nothing else for the key of such a table, not even to ignore it.
+    if (column.row_id && there.contains(column.name)) {
+      rows = " WHERE typeof(" + quoted(column.name) + ") = 'integer'";
+    }
     std::string value = !column.required ? "NULL" : text ? "''" : "0";
     if (there.contains(column.name)) {
       value = column.required ? "coalesce(" + quoted(column.name) + ", " + value + ")"
@@ -167,7 +179,7 @@ void make_anew(Connection& connection, const Object& wanted,
     return connection.integer(("SELECT count(*) FROM main." + quoted(table)).c_str());
   };
   connection.execute(("INSERT OR IGNORE INTO main." + quoted(wanted.name) + " (" + into +
-                      ") SELECT " + from + " FROM main." + quoted(old))
+                      ") SELECT " + from + " FROM main." + quoted(old) + rows)
                          .c_str());
   if (const std::int64_t gone = count(old) - count(wanted.name); gone != 0) {
     lost.push_back(

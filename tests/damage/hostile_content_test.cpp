@@ -384,6 +384,15 @@ TEST_F(HostileContent, WhatIsTakenAwayIsLoggedWhereARepairIsStopped) {
   EXPECT_NE(lines[0].find("'spy'"), std::string::npos) << lines[0];
 }
 
+TEST_F(HostileContent, ATableWithoutItsKeyIsMadeAnewWhateverItsKeysAre) {
+  run("CREATE TABLE copy AS SELECT * FROM node; DROP TABLE node; ALTER TABLE copy RENAME TO node;"
+      "INSERT INTO node SELECT 'text', version, prefix, kind, anchor, links, body FROM node LIMIT "
+      "1;"
+      "INSERT INTO node SELECT NULL, version, prefix, kind, anchor, links, body FROM node LIMIT 1");
+  expect_problem("'node' is not as graven makes it");
+  expect_mended();
+}
+
 TEST_F(HostileContent, AnItemOfUnknownKindMovesWithItsMap) {
   run("INSERT INTO item (map, key, kind, expires, value) "
       "VALUES (9223372036854775807, '1', -1, 12345, X'c0')");
