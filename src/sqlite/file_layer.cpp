@@ -304,7 +304,9 @@ int read_database(sqlite3_file* file, void* into, int size, sqlite3_int64 offset
   // Behind the file's end SQLite takes zeros for a page; but not for a part of one.
   sqlite3_int64 length = 0;
   const int sized = self.beneath->pMethods->xFileSize(self.beneath, &length);
-  return sized == SQLITE_OK && length > offset ? SQLITE_CORRUPT : code;
+  // Should it have grown meanwhile, that is no part of one either.
+  const bool part = length > offset && length < offset + size;
+  return sized == SQLITE_OK && part ? SQLITE_CORRUPT : code;
 }
 
 int read_wal(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {

@@ -12,6 +12,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "base/interrupt.hpp"
 #include "sqlite/file_layer.hpp"
 #include "sqlite/listed_locks.hpp"
 #include "sqlite/main_record.hpp"
@@ -124,7 +125,7 @@ std::string names_in_folder(const std::string& path, const struct stat& file) {
 
 void require_no_other_name(const Target& target, const Header& header) {
   const auto until = std::chrono::steady_clock::now() + kIndexPatience;
-  while (is_read_elsewhere(target, header)) {
+  for (base::InterruptPoll poll; is_read_elsewhere(target, header); poll()) {
     if (std::chrono::steady_clock::now() >= until) {
       throw UnavailableError(target.name +
                              " is open under another name, which it had before, or its -shm was "
