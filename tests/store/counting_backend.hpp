@@ -32,61 +32,44 @@ inline Trips& trips_of_thread() {
   return trips;
 }
 
-class CountingView final : public PassingView {
+/// Over what passes calls on.
+template <class View>
+class CountingReads : public View {
  public:
-  using PassingView::PassingView;
+  using View::View;
 
   std::optional<store::Record> load(const store::Key& key) override {
     ++trips_of_thread().reads;
-    return PassingView::load(key);
+    return View::load(key);
   }
   void load_many(std::span<const store::Key> keys,
                  const std::function<void(std::size_t, store::Record*)>& each) override {
     ++trips_of_thread().reads;
-    PassingView::load_many(keys, each);
+    View::load_many(keys, each);
   }
   std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
     ++trips_of_thread().reads;
-    return PassingView::scan(range, limit);
+    return View::scan(range, limit);
   }
   bool any_orphans() override {
     ++trips_of_thread().reads;
-    return PassingView::any_orphans();
+    return View::any_orphans();
   }
   std::uint64_t count_items(std::int64_t map) override {
     ++trips_of_thread().reads;
-    return PassingView::count_items(map);
+    return View::count_items(map);
   }
 };
 
-class CountingTransaction final : public PassingTransaction {
+using CountingView = CountingReads<PassingView>;
+
+class CountingTransaction final : public CountingReads<PassingTransaction> {
  public:
   explicit CountingTransaction(std::unique_ptr<store::WriteTransaction> inner)
-      : PassingTransaction(std::move(inner)) {
+      : CountingReads(std::move(inner)) {
     ++trips_of_thread().begins;
   }
 
-  std::optional<store::Record> load(const store::Key& key) override {
-    ++trips_of_thread().reads;
-    return PassingTransaction::load(key);
-  }
-  void load_many(std::span<const store::Key> keys,
-                 const std::function<void(std::size_t, store::Record*)>& each) override {
-    ++trips_of_thread().reads;
-    PassingTransaction::load_many(keys, each);
-  }
-  std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
-    ++trips_of_thread().reads;
-    return PassingTransaction::scan(range, limit);
-  }
-  bool any_orphans() override {
-    ++trips_of_thread().reads;
-    return PassingTransaction::any_orphans();
-  }
-  std::uint64_t count_items(std::int64_t map) override {
-    ++trips_of_thread().reads;
-    return PassingTransaction::count_items(map);
-  }
   void apply(std::span<const store::Change> changes) override {
     ++trips_of_thread().writes;
     PassingTransaction::apply(changes);

@@ -15,9 +15,11 @@
 
 namespace graven::test {
 
-class PassingView : public store::View {
+/// A view, or a transaction, which is one too.
+template <class View>
+class Passing : public View {
  public:
-  explicit PassingView(std::unique_ptr<store::View> inner) : inner_(std::move(inner)) {}
+  explicit Passing(std::unique_ptr<View> inner) : inner_(std::move(inner)) {}
 
   std::optional<store::Record> load(const store::Key& key) override { return inner_->load(key); }
   void load_many(std::span<const store::Key> keys,
@@ -30,25 +32,16 @@ class PassingView : public store::View {
   bool any_orphans() override { return inner_->any_orphans(); }
   std::uint64_t count_items(std::int64_t map) override { return inner_->count_items(map); }
 
- private:
-  std::unique_ptr<store::View> inner_;
+ protected:
+  std::unique_ptr<View> inner_;
 };
 
-class PassingTransaction : public store::WriteTransaction {
- public:
-  explicit PassingTransaction(std::unique_ptr<store::WriteTransaction> inner)
-      : inner_(std::move(inner)) {}
+using PassingView = Passing<store::View>;
 
-  std::optional<store::Record> load(const store::Key& key) override { return inner_->load(key); }
-  void load_many(std::span<const store::Key> keys,
-                 const std::function<void(std::size_t, store::Record*)>& each) override {
-    inner_->load_many(keys, each);
-  }
-  std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
-    return inner_->scan(range, limit);
-  }
-  bool any_orphans() override { return inner_->any_orphans(); }
-  std::uint64_t count_items(std::int64_t map) override { return inner_->count_items(map); }
+class PassingTransaction : public Passing<store::WriteTransaction> {
+ public:
+  using Passing<store::WriteTransaction>::Passing;
+
   void apply(std::span<const store::Change> changes) override { inner_->apply(changes); }
   void insert(const store::NewRows& rows) override { inner_->insert(rows); }
   std::size_t erase_first(store::Space space, std::int64_t a, std::size_t limit) override {
@@ -61,9 +54,6 @@ class PassingTransaction : public store::WriteTransaction {
   void when_released(std::function<void(const store::Mark*)> call) override {
     inner_->when_released(std::move(call));
   }
-
- private:
-  std::unique_ptr<store::WriteTransaction> inner_;
 };
 
 class PassingBackend : public store::Backend {
