@@ -24,7 +24,7 @@
 #include <vector>
 
 #include "base/hash.hpp"
-#include "store/hot_table.hpp"
+#include "cache/hot/hot_table.hpp"
 
 namespace {
 

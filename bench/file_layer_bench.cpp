@@ -15,7 +15,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
-#include "sqlite/file_layer.hpp"
+#include "backends/sqlite/vfs/file_layer.hpp"
 
 namespace {
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 #
 # SQLite, as the interface target graven_sqlite (headers and definitions) that only
-# src/sqlite and tests may use.
+# src/backends/sqlite and tests may use.
 #
 # bundled (default): the amalgamation, pinned by SHA-256, compiled into the library through
-# src/sqlite/amalgamation.c. Its API is renamed sqlite3_* -> graven_sqlite3_* and hidden, so
+# src/backends/sqlite/vfs/amalgamation.c. Its API is renamed sqlite3_* -> graven_sqlite3_* and hidden, so
 # that a program may hold another SQLite beside it. <sqlite3.h> is then a generated wrapper
 # that applies the renaming first; nobody can include the API without it.
 # system: find_package(SQLite3); releases that can lose committed pages are refused.

@@ -23,15 +23,15 @@
 #include <graven/database.hpp>
 #include <graven/map.hpp>
 
+#include "backends/lazy/backend.hpp"
+#include "backends/sqlite/backend.hpp"
 #include "base/fork.hpp"
 #include "base/interrupt.hpp"
 #include "base/own_code.hpp"
-#include "graph/heap.hpp"
+#include "graph/collector/heap.hpp"
 #include "graph/scope.hpp"
 #include "graph/settings.hpp"
 #include "map/core.hpp"
-#include "memory/backend.hpp"
-#include "sqlite/backend.hpp"
 
 namespace graven {
 namespace {

@@ -6,8 +6,8 @@
 // read that counts not at all. Times are of the reading thread's processor time.
 #include <memory>
 
-#include "base/hit_counter.hpp"
 #include "contest.hpp"
+#include "observe/hit_counter.hpp"
 
 namespace graven::bench {
 

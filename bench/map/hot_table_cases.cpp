@@ -18,9 +18,9 @@
 #include <thread>
 
 #include "base/hash.hpp"
+#include "cache/hot/hot_table.hpp"
 #include "contest.hpp"
 #include "memory_tables.hpp"
-#include "store/hot_table.hpp"
 
 namespace graven::bench {
 

@@ -15,7 +15,7 @@ namespace graven::bench {
 namespace {
 
 constexpr std::size_t kValueSize = 100;
-/// The page cache of each of graven's reading connections (src/sqlite/backend.cpp).
+/// The page cache of each of graven's reading connections (src/backends/sqlite/backend.cpp).
 constexpr std::size_t kPageCache = std::size_t{8} << 20U;
 
 std::function<Turn()> reading(const std::function<std::size_t(std::string_view)>& read,

@@ -2,7 +2,7 @@
 //
 // Raw SQLite, of the release and the build options graven itself has: WAL mode, statements
 // prepared once, a page cache and a threshold for checkpoints of as many bytes as graven's
-// (src/sqlite/backend.cpp), which are above SQLite's defaults.
+// (src/backends/sqlite/backend.cpp), which are above SQLite's defaults.
 #include <stdexcept>
 
 #include <fmt/format.h>

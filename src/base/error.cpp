@@ -5,26 +5,29 @@
 // stats(). Any thread.
 #include <graven/error.hpp>
 
+#include <array>
+#include <atomic>
+#include <cstdint>
+
 #include "base/error_counts.hpp"
-#include "base/metrics.hpp"
 
 namespace graven {
 namespace {
 
 constexpr std::size_t kCodes = 16;  // with 0, for what is none of Errc
-constinit base::Counters<Errc, kCodes> counts;
+constinit std::array<std::atomic<std::uint64_t>, kCodes> counts{};
 
 }  // namespace
 
 Error::Error(Errc code, const std::string& message) : std::runtime_error(message), code_(code) {
-  counts.add(static_cast<std::size_t>(code) < kCodes ? code : Errc{});
+  const auto at = static_cast<std::size_t>(code);
+  counts[at < kCodes ? at : 0].fetch_add(1, std::memory_order_relaxed);
 }
 
 std::vector<ErrorCount> base::error_counts() {
   std::vector<ErrorCount> all;
   for (std::size_t i = 1; i < kCodes; ++i) {
-    const auto code = static_cast<Errc>(i);
-    all.push_back({name(code), counts.sum(code)});
+    all.push_back({name(static_cast<Errc>(i)), counts[i].load(std::memory_order_relaxed)});
   }
   return all;
 }

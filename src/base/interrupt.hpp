@@ -16,6 +16,9 @@
 
 namespace graven::base {
 
+/// When a wait gives up.
+using Deadline = std::chrono::steady_clock::time_point;
+
 /// What a Cancellation ends a wait by. It is not lost where it comes too late: it ends the next.
 class Cancelled final : public AbortedError {
  public:
@@ -62,8 +65,7 @@ class InterruptPoll {
 };
 
 /// How long to sleep at most, should one want to until `deadline`.
-inline std::chrono::steady_clock::time_point interrupt_slice(
-    std::chrono::steady_clock::time_point deadline) {
+inline Deadline interrupt_slice(Deadline deadline) {
   if (!interruptible()) return deadline;
   return std::min(deadline, std::chrono::steady_clock::now() + kInterruptSlice);
 }
@@ -72,7 +74,7 @@ inline std::chrono::steady_clock::time_point interrupt_slice(
 /// when this returns or throws, and not while a check is called.
 template <class Ready>
 bool wait_until(std::unique_lock<std::mutex>& lock, std::condition_variable& changed,
-                std::chrono::steady_clock::time_point deadline, Ready&& ready) {
+                Deadline deadline, Ready&& ready) {
   while (!changed.wait_until(lock, interrupt_slice(deadline), ready)) {
     if (std::chrono::steady_clock::now() >= deadline) return false;
     lock.unlock();
@@ -87,7 +89,7 @@ bool wait_until(std::unique_lock<std::mutex>& lock, std::condition_variable& cha
   return true;
 }
 
-void sleep_until(std::chrono::steady_clock::time_point time);
+void sleep_until(Deadline time);
 
 /// Locks a mutex that may be held for long.
 [[nodiscard]] inline std::unique_lock<std::timed_mutex> lock(std::timed_mutex& mutex) {

@@ -12,8 +12,8 @@
 #include "cli/console.hpp"
 #include "cli/json_writer.hpp"
 #include "cli/verbs.hpp"
-#include "console/serve.hpp"
-#include "console/status.hpp"
+#include "serve/serve.hpp"
+#include "serve/status.hpp"
 
 namespace graven::cli {
 namespace {

@@ -13,11 +13,10 @@
 #include <unordered_map>
 #include <utility>
 
-#include "graph/build.hpp"
-#include "graph/check.hpp"
+#include "graph/collector/links.hpp"
 #include "graph/entry_points.hpp"
 #include "graph/handles.hpp"
-#include "graph/links.hpp"
+#include "graph/node/build.hpp"
 #include "graph/prefixes.hpp"
 
 namespace graven {

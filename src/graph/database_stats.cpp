@@ -6,8 +6,8 @@
 #include <graven/version.hpp>
 
 #include "base/error_counts.hpp"
-#include "base/prometheus.hpp"
 #include "graph/scope.hpp"
+#include "observe/prometheus.hpp"
 
 namespace graven {
 namespace {

@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "graph/build.hpp"
-#include "graph/dict_content.hpp"
+#include "graph/collector/links.hpp"
 #include "graph/handles.hpp"
-#include "graph/links.hpp"
+#include "graph/node/build.hpp"
+#include "graph/node/dict_content.hpp"
 
 namespace graven {
 

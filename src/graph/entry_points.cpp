@@ -7,8 +7,8 @@
 
 #include <utility>
 
-#include "graph/build.hpp"
 #include "graph/handles.hpp"
+#include "graph/node/build.hpp"
 
 namespace graven::graph {
 namespace {

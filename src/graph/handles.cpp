@@ -7,8 +7,8 @@
 
 #include <graven/repair.hpp>
 
-#include "graph/links.hpp"
-#include "graph/materialize.hpp"
+#include "graph/collector/links.hpp"
+#include "graph/node/materialize.hpp"
 
 namespace graven {
 

@@ -16,7 +16,7 @@
 #include <utility>
 
 #include "graph/scope.hpp"
-#include "graph/stored.hpp"
+#include "graph/value/stored.hpp"
 
 namespace graven::graph {
 

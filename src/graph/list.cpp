@@ -8,10 +8,10 @@
 #include <unordered_set>
 #include <utility>
 
-#include "graph/build.hpp"
+#include "graph/collector/links.hpp"
 #include "graph/handles.hpp"
-#include "graph/links.hpp"
-#include "graph/list_content.hpp"
+#include "graph/node/build.hpp"
+#include "graph/node/list_content.hpp"
 
 namespace graven {
 

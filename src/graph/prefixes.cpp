@@ -6,8 +6,8 @@
 #include <random>
 #include <utility>
 
-#include "graph/links.hpp"
-#include "store/scan.hpp"
+#include "graph/collector/links.hpp"
+#include "port/scan.hpp"
 
 namespace graven::graph {
 namespace {

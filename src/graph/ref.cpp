@@ -15,9 +15,9 @@
 
 #include "base/hash.hpp"
 #include "base/of_thread.hpp"
-#include "graph/dict_content.hpp"
 #include "graph/entry_points.hpp"
 #include "graph/handles.hpp"
+#include "graph/node/dict_content.hpp"
 
 namespace graven {
 

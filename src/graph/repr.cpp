@@ -8,9 +8,9 @@
 
 #include <graven/integer.hpp>
 
-#include "graph/dict_content.hpp"
+#include "graph/collector/links.hpp"
 #include "graph/handles.hpp"
-#include "graph/links.hpp"
+#include "graph/node/dict_content.hpp"
 
 namespace graven {
 namespace graph {

@@ -20,8 +20,8 @@
 #include <graven/database.hpp>
 
 #include "base/function_ref.hpp"
-#include "graph/heap.hpp"
-#include "graph/node.hpp"
+#include "graph/collector/heap.hpp"
+#include "graph/node/node.hpp"
 #include "graph/way.hpp"
 #include "store/iterations.hpp"
 

@@ -7,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-#include "graph/links.hpp"
+#include "graph/collector/links.hpp"
 #include "graph/scope.hpp"
 
 namespace graven::graph {

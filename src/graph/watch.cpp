@@ -16,7 +16,7 @@
 
 #include "base/hash.hpp"
 #include "base/interrupt.hpp"
-#include "graph/heap.hpp"
+#include "graph/collector/heap.hpp"
 #include "graph/scope.hpp"
 #include "graph/watched.hpp"
 #include "store/follower.hpp"

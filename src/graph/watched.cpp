@@ -7,9 +7,9 @@
 #include <tuple>
 
 #include "base/hash.hpp"
-#include "graph/dict_content.hpp"
-#include "graph/links.hpp"
-#include "graph/list_content.hpp"
+#include "graph/collector/links.hpp"
+#include "graph/node/dict_content.hpp"
+#include "graph/node/list_content.hpp"
 
 namespace graven::graph {
 namespace {

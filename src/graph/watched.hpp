@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "graph/handles.hpp"
-#include "graph/list_tree.hpp"
-#include "graph/node.hpp"
+#include "graph/node/list_tree.hpp"
+#include "graph/node/node.hpp"
 #include "store/follower.hpp"
 
 namespace graven::graph {

@@ -6,8 +6,8 @@
 #include <chrono>
 #include <thread>
 
-#include "graph/dict_content.hpp"
-#include "graph/list_content.hpp"
+#include "graph/node/dict_content.hpp"
+#include "graph/node/list_content.hpp"
 #include "graph/scope.hpp"
 
 namespace graven::graph {

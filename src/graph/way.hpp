@@ -20,8 +20,8 @@
 #include <string>
 #include <string_view>
 
-#include "graph/stored.hpp"
-#include "store/backend.hpp"
+#include "graph/value/stored.hpp"
+#include "port/backend.hpp"
 
 namespace graven::graph {
 

@@ -25,13 +25,13 @@
 #include <graven/map.hpp>
 
 #include "base/function_ref.hpp"
-#include "base/hit_counter.hpp"
+#include "cache/cache.hpp"
+#include "cache/tiers.hpp"
 #include "map/value.hpp"
-#include "store/cache.hpp"
+#include "observe/hit_counter.hpp"
+#include "port/record.hpp"
 #include "store/iterations.hpp"
-#include "store/record.hpp"
 #include "store/store.hpp"
-#include "store/tiers.hpp"
 
 namespace graven::map {
 

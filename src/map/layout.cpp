@@ -13,7 +13,7 @@
 #include <graven/error.hpp>
 
 #include "base/text.hpp"
-#include "store/scan.hpp"
+#include "port/scan.hpp"
 
 namespace graven::map {
 

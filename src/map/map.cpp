@@ -15,12 +15,12 @@
 
 #include "base/fork.hpp"
 #include "base/interrupt.hpp"
-#include "base/log_failure.hpp"
 #include "map/core.hpp"
 #include "map/items.hpp"
 #include "map/layout.hpp"
 #include "map/pending_map.hpp"
 #include "map/stored_map.hpp"
+#include "observe/log_failure.hpp"
 
 namespace graven {
 namespace map {

@@ -3,7 +3,7 @@
 // Map::metrics(): the figures of stats() in Prometheus' text format. Any thread.
 #include <graven/map.hpp>
 
-#include "base/prometheus.hpp"
+#include "observe/prometheus.hpp"
 
 namespace graven {
 

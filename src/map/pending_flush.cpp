@@ -11,9 +11,9 @@
 #include <graven/error.hpp>
 
 #include "base/interrupt.hpp"
-#include "base/log_failure.hpp"
 #include "map/layout.hpp"
 #include "map/pending_map.hpp"
+#include "observe/log_failure.hpp"
 #include "store/transaction.hpp"
 
 namespace graven::map {

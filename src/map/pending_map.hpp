@@ -28,9 +28,9 @@
 #include <vector>
 
 #include "base/fork.hpp"
+#include "base/housekeeper.hpp"
 #include "map/core.hpp"
 #include "map/pending_table.hpp"
-#include "store/housekeeper.hpp"
 
 namespace graven::map {
 
@@ -176,7 +176,7 @@ class PendingMap final : public Core, private base::ForkGuard {
 
   store::Share::Part table_part_;
   store::Share::Part pending_part_;
-  store::Housekeeper housekeeper_;
+  base::Housekeeper housekeeper_;
   base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry + 2};
 };
 

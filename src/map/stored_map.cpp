@@ -11,7 +11,7 @@
 
 #include "base/of_thread.hpp"
 #include "map/layout.hpp"
-#include "store/scan.hpp"
+#include "port/scan.hpp"
 
 namespace graven::map {
 

@@ -2,7 +2,7 @@
 //
 // A map whose writes are in the store's files when they return (so it flushes a lazy store). Its
 // hot table is part of the store's cache: the same mark says whether it is of the newest state, and
-// commits of this process are published into it (store/cache.hpp). Inside a transaction of the
+// commits of this process are published into it (cache/cache.hpp). Inside a transaction of the
 // thread, reads and writes are the transaction's.
 //
 // Always holds: before a write of this map is committed, the write lock held, no living process
@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "base/fork.hpp"
+#include "base/housekeeper.hpp"
+#include "cache/cache.hpp"
 #include "map/core.hpp"
-#include "store/cache.hpp"
-#include "store/housekeeper.hpp"
 
 namespace graven::map {
 
@@ -88,7 +88,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   std::optional<std::int64_t> difference_;
 
   std::atomic<bool> timed_{false};  // items of this map may expire
-  store::Housekeeper sweeper_;
+  base::Housekeeper sweeper_;
   store::Share::Part table_part_;
   base::ForkEnrolment enrolment_{*this, base::kForkRankStore + 1};
 };

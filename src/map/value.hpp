@@ -17,7 +17,7 @@
 
 #include <graven/map.hpp>
 
-#include "store/record.hpp"
+#include "port/record.hpp"
 
 namespace graven::map {
 

@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <string>
 
-#include "base/log.hpp"
-#include "base/metrics.hpp"
+#include "observe/log.hpp"
+#include "observe/metrics.hpp"
 
 namespace graven::store {
 

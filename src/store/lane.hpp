@@ -17,8 +17,8 @@
 #include <mutex>
 #include <string>
 
-#include "base/metrics.hpp"
-#include "store/backend.hpp"
+#include "observe/metrics.hpp"
+#include "port/backend.hpp"
 
 namespace graven::store {
 

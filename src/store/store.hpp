@@ -21,12 +21,12 @@
 
 #include "base/fork.hpp"
 #include "base/function_ref.hpp"
+#include "base/housekeeper.hpp"
 #include "base/near_tls.hpp"
+#include "cache/cache.hpp"
+#include "port/backend.hpp"
 #include "store/activity.hpp"
-#include "store/backend.hpp"
-#include "store/cache.hpp"
 #include "store/commit_queue.hpp"
-#include "store/housekeeper.hpp"
 #include "store/lane.hpp"
 #include "store/work.hpp"
 
@@ -209,7 +209,7 @@ class Store final : public base::ForkGuard {
   CommitQueue queue_;
   std::mutex open_mutex_;
   std::shared_ptr<Transaction> open_;  // the transaction that holds the lane; open_mutex_
-  Housekeeper housekeeper_;            // after the rest, which its thread uses
+  base::Housekeeper housekeeper_;      // after the rest, which its thread uses
   base::ForkEnrolment enrolment_{*this, base::kForkRankStore};
 };
 

@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "store/new_rows.hpp"
+#include "port/new_rows.hpp"
 
 namespace graven::store {
 

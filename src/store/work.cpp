@@ -15,7 +15,7 @@
 
 #include "base/hash.hpp"
 #include "base/of_thread.hpp"
-#include "store/cache.hpp"
+#include "cache/cache.hpp"
 
 namespace graven::store {
 namespace {

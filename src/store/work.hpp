@@ -35,11 +35,11 @@
 #include <utility>
 #include <vector>
 
-#include "store/backend.hpp"
+#include "port/backend.hpp"
+#include "port/new_rows.hpp"
+#include "port/record.hpp"
+#include "port/touched.hpp"
 #include "store/marks.hpp"
-#include "store/new_rows.hpp"
-#include "store/record.hpp"
-#include "store/touched.hpp"
 #include "store/waiting.hpp"
 #include "store/working_set.hpp"
 

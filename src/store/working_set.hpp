@@ -26,8 +26,8 @@
 #include <vector>
 
 #include "base/function_ref.hpp"
-#include "store/backend.hpp"
-#include "store/record.hpp"
+#include "port/backend.hpp"
+#include "port/record.hpp"
 
 namespace graven::store {
 

@@ -3,9 +3,9 @@
 // The table of backends.
 #include <chrono>
 
+#include "backends/lazy/backend.hpp"
+#include "backends/sqlite/backend.hpp"
 #include "conformance/store_under_test.hpp"
-#include "memory/backend.hpp"
-#include "sqlite/backend.hpp"
 
 namespace graven::test {
 namespace {

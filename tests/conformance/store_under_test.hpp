@@ -11,8 +11,8 @@
 
 #include <gtest/gtest.h>
 
-#include "sqlite/temporary_folder.hpp"
-#include "store/backend.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
+#include "port/backend.hpp"
 
 namespace graven::test {
 

@@ -17,8 +17,8 @@
 #include <thread>
 #include <vector>
 
-#include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 
 namespace graven {
 namespace {

@@ -24,9 +24,9 @@
 
 #include <sqlite3.h>
 
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "base/random.hpp"
-#include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven {
 namespace {

@@ -18,8 +18,8 @@
 #include <string>
 #include <thread>
 
-#include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 
 namespace graven {
 namespace {

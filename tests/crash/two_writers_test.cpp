@@ -12,8 +12,8 @@
 #include <memory>
 #include <string>
 
-#include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 
 namespace graven {
 namespace {

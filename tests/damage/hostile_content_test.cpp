@@ -15,8 +15,8 @@
 
 #include <graven/graven.hpp>
 
+#include "backends/sqlite/temporary_folder.hpp"
 #include "damage/random_sql.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

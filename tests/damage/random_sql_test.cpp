@@ -14,9 +14,9 @@
 
 #include <graven/graven.hpp>
 
+#include "backends/sqlite/temporary_folder.hpp"
 #include "damage/random_sql.hpp"
 #include "damage/trials.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

@@ -16,9 +16,9 @@
 
 #include <graven/graven.hpp>
 
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "base/random.hpp"
-#include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

@@ -24,9 +24,9 @@
 #include <graven/graven.hpp>
 #include <graven/watch.hpp>
 
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "graph/graph_under_test.hpp"
-#include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

@@ -12,9 +12,9 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include "backends/sqlite/backend.hpp"
+#include "backends/sqlite/faulty_vfs.hpp"
 #include "graph/graph_under_test.hpp"
-#include "sqlite/backend.hpp"
-#include "sqlite/faulty_vfs.hpp"
 
 namespace graven::test {
 namespace {

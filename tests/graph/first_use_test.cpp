@@ -13,8 +13,8 @@
 
 #include <graven/graven.hpp>
 
-#include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

@@ -17,10 +17,10 @@
 
 #include <graven/graven.hpp>
 
-#include "graph/heap.hpp"
-#include "graph/node.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
+#include "graph/collector/heap.hpp"
+#include "graph/node/node.hpp"
 #include "graph/scope.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 

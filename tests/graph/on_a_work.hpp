@@ -8,9 +8,9 @@
 
 #include <gtest/gtest.h>
 
-#include "graph/node.hpp"
-#include "memory/backend.hpp"
-#include "sqlite/temporary_folder.hpp"
+#include "backends/lazy/backend.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
+#include "graph/node/node.hpp"
 #include "store/work.hpp"
 
 namespace graven::test {

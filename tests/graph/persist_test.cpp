@@ -13,11 +13,11 @@
 
 #include <graven/graven.hpp>
 
+#include "backends/lazy/backend.hpp"
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/faulty_vfs.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "graph/scope.hpp"
-#include "memory/backend.hpp"
-#include "sqlite/child.hpp"
-#include "sqlite/faulty_vfs.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

@@ -12,8 +12,8 @@
 #include <graven/graven.hpp>
 #include <gtest/gtest.h>
 
+#include "backends/sqlite/temporary_folder.hpp"
 #include "graph/error_of.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

@@ -10,8 +10,8 @@
 
 #include <graven/graven.hpp>
 
+#include "backends/sqlite/temporary_folder.hpp"
 #include "graph/settings.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

@@ -13,10 +13,10 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/lazy/backend.hpp"
 #include "graph/graph_under_test.hpp"
 #include "map/stored_map.hpp"
-#include "memory/backend.hpp"
-#include "store/counting_backend.hpp"
+#include "port/counting_backend.hpp"
 
 namespace graven::test {
 

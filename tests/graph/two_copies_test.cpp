@@ -21,9 +21,9 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "graph/second_copy.hpp"
-#include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

@@ -14,11 +14,11 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/sqlite/backend.hpp"
+#include "backends/sqlite/child.hpp"
 #include "base/random.hpp"
 #include "graph/graph_under_test.hpp"
-#include "sqlite/backend.hpp"
-#include "sqlite/child.hpp"
-#include "store/passing_backend.hpp"
+#include "port/passing_backend.hpp"
 
 namespace graven::test {
 namespace {

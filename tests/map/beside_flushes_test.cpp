@@ -14,8 +14,8 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/sqlite/child.hpp"
 #include "map_fixture.hpp"
-#include "sqlite/child.hpp"
 
 namespace graven::test {
 namespace {

@@ -16,7 +16,7 @@
 #include <malloc.h>
 #include <gtest/gtest.h>
 
-#include "sqlite/temporary_folder.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

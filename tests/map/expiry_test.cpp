@@ -12,9 +12,9 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include "backends/sqlite/backend.hpp"
 #include "map/layout.hpp"
 #include "map_fixture.hpp"
-#include "sqlite/backend.hpp"
 
 namespace graven::test {
 namespace {

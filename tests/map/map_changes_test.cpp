@@ -13,8 +13,8 @@
 
 #include <graven/graven.hpp>
 
+#include "backends/sqlite/child.hpp"
 #include "map/map_fixture.hpp"
-#include "sqlite/child.hpp"
 
 namespace graven::test {
 namespace {

@@ -15,10 +15,10 @@
 
 #include <graven/graven.hpp>
 
+#include "backends/sqlite/backend.hpp"
+#include "backends/sqlite/faulty_vfs.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "map/core.hpp"
-#include "sqlite/backend.hpp"
-#include "sqlite/faulty_vfs.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

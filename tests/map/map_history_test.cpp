@@ -25,11 +25,11 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "base/random.hpp"
 #include "map/core.hpp"
 #include "map/history.hpp"
-#include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

@@ -14,7 +14,7 @@
 
 #include <graven/graven.hpp>
 
-#include "sqlite/temporary_folder.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

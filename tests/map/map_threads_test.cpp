@@ -12,7 +12,7 @@
 
 #include <gtest/gtest.h>
 
-#include "sqlite/temporary_folder.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

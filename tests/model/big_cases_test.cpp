@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include "backends/sqlite/child.hpp"
 #include "graph/graph_under_test.hpp"
-#include "sqlite/child.hpp"
 
 namespace graven::test {
 namespace {

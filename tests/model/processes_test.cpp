@@ -9,10 +9,10 @@
 #include <set>
 #include <thread>
 
+#include "backends/sqlite/child.hpp"
 #include "base/random.hpp"
+#include "graph/collector/links.hpp"
 #include "graph/graph_under_test.hpp"
-#include "graph/links.hpp"
-#include "sqlite/child.hpp"
 
 namespace graven::test {
 namespace {

@@ -3,16 +3,16 @@
 // Reclaiming in slices, step by step, while others come between: handles of another process
 // that use what is doomed, writers that take a rescuer away, a second process that reclaims the
 // same piece. Two heaps over one store in memory stand for the two processes.
-#include "graph/reclaim.hpp"
+#include "graph/collector/reclaim.hpp"
 
 #include <set>
 
+#include "backends/lazy/backend.hpp"
 #include "base/random.hpp"
-#include "graph/dict_content.hpp"
+#include "graph/collector/links.hpp"
 #include "graph/graph_under_test.hpp"
-#include "graph/links.hpp"
-#include "memory/backend.hpp"
-#include "store/passing_backend.hpp"
+#include "graph/node/dict_content.hpp"
+#include "port/passing_backend.hpp"
 
 namespace graven::test {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "graph/dict_content.hpp"
-#include "graph/links.hpp"
+#include "graph/collector/links.hpp"
+#include "graph/node/dict_content.hpp"
 
 namespace graven::test {
 

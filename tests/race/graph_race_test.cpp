@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "sqlite/temporary_folder.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 
 namespace graven {
 namespace {

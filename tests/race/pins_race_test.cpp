@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "graph/pins.hpp"
+#include "graph/collector/pins.hpp"
 
 namespace graven::graph {
 namespace {

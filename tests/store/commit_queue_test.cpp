@@ -16,11 +16,11 @@
 
 #include <graven/interrupt.hpp>
 
+#include "backends/lazy/backend.hpp"
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "base/interrupt.hpp"
 #include "base/random.hpp"
-#include "memory/backend.hpp"
-#include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
 #include "store/work.hpp"
 
 namespace graven::test {

@@ -11,8 +11,8 @@
 
 #include <graven/error.hpp>
 
-#include "sqlite/child.hpp"
-#include "sqlite/temporary_folder.hpp"
+#include "backends/sqlite/child.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

@@ -6,8 +6,8 @@
 
 #include <gtest/gtest.h>
 
-#include "memory/backend.hpp"
-#include "sqlite/temporary_folder.hpp"
+#include "backends/lazy/backend.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "store/work.hpp"
 
 namespace graven::test {

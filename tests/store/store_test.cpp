@@ -5,8 +5,8 @@
 #include <atomic>
 #include <thread>
 
+#include "backends/sqlite/child.hpp"
 #include "base/forks.hpp"
-#include "sqlite/child.hpp"
 #include "store/the_store.hpp"
 
 namespace graven::test {

@@ -14,8 +14,8 @@
 
 #include <graven/error.hpp>
 
-#include "memory/backend.hpp"
-#include "sqlite/temporary_folder.hpp"
+#include "backends/lazy/backend.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "store/store.hpp"
 
 namespace graven::test {

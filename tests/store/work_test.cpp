@@ -14,9 +14,9 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/lazy/backend.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "base/random.hpp"
-#include "memory/backend.hpp"
-#include "sqlite/temporary_folder.hpp"
 
 namespace graven::test {
 namespace {

@@ -12,9 +12,9 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/lazy/backend.hpp"
+#include "backends/sqlite/temporary_folder.hpp"
 #include "base/random.hpp"
-#include "memory/backend.hpp"
-#include "sqlite/temporary_folder.hpp"
 #include "store/work.hpp"
 
 namespace graven::test {

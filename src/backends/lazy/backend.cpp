@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+//
+// The newest state, scans, marks, fork(). See store.hpp.
+#include "backends/lazy/backend.hpp"
+
+#include <graven/error.hpp>
+
+#include <algorithm>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "backends/lazy/store.hpp"
+#include "base/interrupt.hpp"
+
+namespace graven::memory {
+namespace {
+
+constexpr std::size_t kPage = 256;
+
+std::uint64_t random_constant() {
+  std::random_device random;
+  std::uint64_t constant = 0;
+  while (constant == 0) constant = (std::uint64_t{random()} << 32) | random();
+  return constant;
+}
+
+bool any_reclaiming(store::View& view) {
+  return !view.scan({.space = store::Space::kOrphan, .a = 0}, 1).empty();
+}
+
+std::unique_ptr<store::Backend> claimed(std::unique_ptr<store::Backend> below) {
+  below->claim();
+  return below;
+}
+
+}  // namespace
+
+Store::Store(std::string name)
+    : name_(std::move(name)),
+      constant_(random_constant()),
+      versions_(false),
+      flusher_([] { return std::optional<store::Deadline>(); }) {
+  static std::atomic<std::uint64_t> made{0};
+  identity_ = "memory:" + std::to_string(++made);
+  set_mark();
+}
+
+Store::Store(std::unique_ptr<store::Backend> below, const Options& options)
+    : below_(claimed(std::move(below))),
+      options_(options),
+      pending_limit_(options.pending_limit),
+      name_(below_->name()),
+      identity_(below_->identity()),
+      constant_(below_->store_constant()),
+      versions_(true),
+      reclaiming_(any_reclaiming(*below_->view())),
+      flusher_([this] { return chore(); }) {
+  set_mark();
+}
+
+Store::~Store() {
+  flusher_.stop();
+  if (!closed_) finish();
+}
+
+void Store::require_own() const {
+  if (closed_.load(std::memory_order_relaxed)) {
+    throw ClosedError(name_ + " was closed; open it again");
+  }
+  if (!abandoned_.load(std::memory_order_relaxed)) return;
+  throw UsageError(name_ +
+                   " was opened with persist=lazy by the parent process, and a lazy store stays "
+                   "the parent's; open it again here, read-only while the parent has it");
+}
+
+void Store::set_mark() noexcept {
+  store::write_mark(mark_, {.words = {versions_.newest() + 1, constant_}});
+}
+
+const store::MarkWords* Store::live_mark() {
+  require_own();
+  return &mark_;
+}
+
+// --- Reading
+
+/// Only the flusher changes what is below, and only to what is here: whatever is not here is there.
+std::optional<Record> Store::load(const Key& key) {
+  require_own();
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const auto* found = versions_.find(key, versions_.newest())) return *found;
+  }
+  return below_ ? below_->load(key) : std::nullopt;
+}
+
+std::optional<Record> Store::load_node(std::int64_t id, bool& reclaiming) {
+  require_own();
+  const Key key{.space = store::Space::kNode, .a = id};
+  for (;;) {
+    std::uint64_t changes = 0;
+    {
+      const std::scoped_lock lock(mutex_);
+      reclaiming = reclaiming_;
+      changes = reclaimings_;
+      if (const auto* found = versions_.find(key, versions_.newest())) return *found;
+    }
+    if (!below_) return std::nullopt;
+    std::optional<Record> record = below_->load(key);
+    // It is of some state since; the answer is of the same one if it was the answer all the while.
+    const std::scoped_lock lock(mutex_);
+    if (reclaimings_ == changes) return record;
+  }
+}
+
+/// Pages of what is below, each with what lies over it.
+std::vector<Row> Store::scan(Range range, std::size_t limit, Commit commit, const Overlay& overlay,
+                             store::View* below) {
+  std::vector<Row> rows;
+  for (std::size_t wanted = limit; rows.size() < limit;) {
+    std::vector<Row> page;
+    if (below != nullptr) page = below->scan(range, wanted);
+    const bool last = page.size() < wanted;
+    const std::optional<Key> until = last ? std::nullopt : std::optional(page.back().key);
+    {
+      const std::scoped_lock lock(mutex_);
+      versions_.merge(range, until ? &*until : nullptr, commit, overlay, page, limit, rows);
+    }
+    const std::optional<Range> rest = last ? std::nullopt : behind(range, *until);
+    if (!rest) break;
+    range = *rest;
+    wanted = std::max(limit - rows.size(), kPage);
+  }
+  return rows;
+}
+
+std::unique_ptr<store::View> Store::view() {
+  require_own();
+  return std::make_unique<Snapshot>(*this);
+}
+
+// --- Writing
+
+std::unique_ptr<store::WriteTransaction> Store::begin(store::Deadline deadline) {
+  require_own();
+  wait_for_room(deadline);
+  for (base::InterruptPoll poll;; poll()) {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (!writing_) {
+        writing_ = true;
+        break;
+      }
+    }
+    if (std::chrono::steady_clock::now() >= deadline) {
+      throw BusyError("another transaction of this process is open on " + name_ +
+                      "; end it first or wait longer");
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  return std::make_unique<Transaction>(*this);
+}
+
+// --- What the store below knows
+
+void Store::hold_owner(std::int64_t owner) {
+  require_own();
+  if (below_) return below_->hold_owner(owner);
+  const std::scoped_lock lock(mutex_);
+  owners_.insert(owner);
+}
+
+bool Store::owner_alive(std::int64_t owner) {
+  require_own();
+  if (below_) return below_->owner_alive(owner);
+  const std::scoped_lock lock(mutex_);
+  return owners_.contains(owner);
+}
+
+std::string Store::maintain() {
+  if (!below_) return {};
+  flush();
+  return below_->maintain();
+}
+
+std::vector<std::string> Store::check() {
+  require_own();
+  return below_ ? below_->check() : std::vector<std::string>();
+}
+
+std::vector<store::Backend::Loss> Store::mend() {
+  require_own();
+  if (!below_) return {};
+  flush();
+  return below_->mend();
+}
+
+void Store::copy_to(const std::string& path, const store::Copying& how) {
+  require_own();
+  if (!below_) return Backend::copy_to(path, how);
+  flush();
+  below_->copy_to(path, how);
+}
+
+// --- fork()
+
+void Store::prepare_fork() noexcept {
+  mutex_.lock();
+  flusher_.prepare_fork();
+  feed_.prepare_fork();
+}
+
+void Store::parent_after_fork() noexcept {
+  feed_.parent_after_fork();
+  flusher_.parent_after_fork();
+  mutex_.unlock();
+}
+
+void Store::child_after_fork() noexcept {
+  feed_.child_after_fork();
+  flusher_.child_after_fork();
+  static_cast<void>(room_.release());
+  room_ = std::make_unique<Room>();
+  versions_.forget_views();
+  owners_.clear();
+  writing_ = false;
+  if (below_) abandoned_ = true;  // what is pending is the parent's to flush
+  mutex_.unlock();
+}
+
+std::unique_ptr<store::Backend> open(std::string name) {
+  return std::make_unique<Store>(std::move(name));
+}
+
+std::unique_ptr<store::Backend> over(std::unique_ptr<store::Backend> below,
+                                     const Options& options) {
+  if (below->read_only()) {
+    throw UsageError(below->name() +
+                     " is open read-only, and a lazy store is for writing; open it with "
+                     "persist=writethrough to read");
+  }
+  return std::make_unique<Store>(std::move(below), options);
+}
+
+}  // namespace graven::memory

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+//
+// Flushing: a cut, a copy of what was changed up to it, in chunks, into one transaction below.
+// See store.hpp.
+#include <graven/error.hpp>
+
+#include <algorithm>
+#include <new>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "backends/lazy/store.hpp"
+#include "base/interrupt.hpp"
+#include "observe/log_failure.hpp"
+
+namespace graven::memory {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Copied at a time, and forgotten at a time, so that nobody waits long for the mutex.
+constexpr std::size_t kChanges = 4096;
+constexpr std::size_t kBytes = std::size_t{4} << 20U;
+
+}  // namespace
+
+/// Before a write: waits while too much is pending, and tells what a flush in the background met.
+void Store::wait_for_room(store::Deadline deadline) {
+  if (!below_) return;
+  std::unique_lock lock(mutex_);
+  const auto room = [this] { return versions_.pending_bytes() <= pending_limit_.load(); };
+  if (!error_ && !closed_ && !room()) {
+    flusher_.wake(Clock::now());
+    base::wait_until(lock, room_->drained, deadline, [&] { return error_ || closed_ || room(); });
+  }
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  if (closed_) throw ClosedError(name_ + " was closed; open it again");
+  if (!room()) {
+    throw BusyError(std::to_string(versions_.pending_bytes()) + " bytes written to " + name_ +
+                    " wait to be flushed, more than pending_limit, and the disk did not take them "
+                    "in time; wait longer, or raise the limit");
+  }
+}
+
+bool Store::bound_pending(std::size_t bytes) {
+  if (!below_) return false;
+  pending_limit_.store(std::min(bytes, options_.pending_limit));
+  return true;
+}
+
+void Store::flush() {
+  require_own();
+  if (!below_) return;
+  flush_all();
+  const std::scoped_lock lock(mutex_);
+  error_ = nullptr;  // what could not be written then, is now
+}
+
+void Store::sync() {
+  flush();
+  if (below_) below_->sync();
+}
+
+/// Commits below all that has been committed here.
+void Store::flush_all() {
+  const auto flush = base::lock(flush_mutex_);
+  Commit cut = 0;
+  std::uint64_t id = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!versions_.cut()) return;
+    cut = versions_.newest();
+    id = newest_id_;
+    versions_.see(cut);
+  }
+  try {
+    const base::Timed timed(flush_times_, slow_, "flush", name_, [&] {
+      return LogField{"commit", std::to_string(id)};
+    });
+    commit_cut(cut, id);
+  } catch (...) {
+    doubtful_ = true;
+    failed_flushes_.fetch_add(1, std::memory_order_relaxed);
+    const std::scoped_lock lock(mutex_);
+    versions_.unsee(cut);
+    throw;
+  }
+  doubtful_ = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    versions_.flushed(cut);
+    versions_.unsee(cut);
+    room_->drained.notify_all();
+  }
+  for (bool more = true; more;) {
+    const std::scoped_lock lock(mutex_);
+    more = versions_.forget_flushed(kChanges);
+  }
+}
+
+void Store::commit_cut(Commit cut, std::uint64_t id) {
+  versions_.sort_flushing();
+  std::size_t count = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    versions_.drop_duplicates();
+    count = versions_.flushing();
+  }
+  const store::MarkWords* live = below_->live_mark();  // which is what makes a change feed
+  const std::unique_ptr<store::WriteTransaction> writes =
+      below_->begin(Clock::now() + options_.patience);
+  store::Touched touched;
+  const auto apply = [&](std::span<const store::Change> some) {
+    writes->apply(some);
+    for (const auto& [key, record] : some) touched.add(key, record ? &*record : nullptr);
+  };
+  if (live != nullptr) {
+    writes->when_released([&, before = store::read_mark(*live)](const store::Mark* after) {
+      if (after != nullptr) announce(before, *after, touched);
+    });
+  }
+  const std::optional<Record> clock = writes->load(store::clock_key());
+  std::vector<store::Change> changes;
+  for (std::size_t i = 0; i < count;) {
+    changes.clear();
+    {
+      const std::scoped_lock lock(mutex_);
+      for (std::size_t bytes = 0; i < count && changes.size() < kChanges && bytes < kBytes; ++i) {
+        changes.push_back(versions_.flushing(i, cut));
+        if (changes.back().record) bytes += changes.back().record->body.size();
+      }
+    }
+    apply(changes);
+  }
+  // A commit that failed may have left its mark on the clock below, by which commits are told
+  // apart: this one needs a number of its own.
+  if (doubtful_ && clock && clock->version >= id) {
+    id = clock->version + 1;
+    Record later = writes->load(store::clock_key()).value_or(*clock);
+    later.version = id;
+    later.integers[0] = std::max(later.integers[0], static_cast<std::int64_t>(id));
+    changes.assign(1, {store::clock_key(), std::move(later)});
+    apply(changes);
+  }
+  writes->commit(id);
+}
+
+/// Tells processes that read the store below what a flush has changed.
+void Store::announce(const store::Mark& before, const store::Mark& after,
+                     const store::Touched& touched) noexcept {
+  store::ChangeFeed* feed = below_->changes();
+  if (feed == nullptr || !below_->distinctive(before) || !below_->distinctive(after)) return;
+  try {
+    const store::Told told = touched.told(store::ChangeFeed::kMost);
+    feed->publish(before, after, told.hashes, told.flags());
+  } catch (const std::bad_alloc&) {
+    // Untold, everything may have changed.
+  }
+}
+
+void Store::close() noexcept {
+  flusher_.stop();
+  {
+    const std::scoped_lock lock(mutex_);
+    closed_ = true;
+    room_->drained.notify_all();
+  }
+  finish();
+  if (below_ && !abandoned_) below_->close();
+}
+
+/// The last flush, when there is nobody left to tell but the log.
+void Store::finish() noexcept {
+  if (!below_ || abandoned_) return;
+  const base::Uninterrupted to_the_end;
+  try {
+    flush_all();
+  } catch (...) {
+    base::log_failure("flush_failed", "store", name_);
+  }
+}
+
+store::BackendStats Store::stats() {
+  require_own();
+  store::BackendStats stats = below_ ? below_->stats() : Backend::stats();
+  stats.file.name = name_;
+  stats.flushes = {failed_flushes_.load(std::memory_order_relaxed), 0, flush_times_.snapshot()};
+  const std::scoped_lock lock(mutex_);
+  if (below_) stats.flushes.pending_bytes = versions_.pending_bytes();
+  return stats;
+}
+
+void Store::log_slower_than(std::chrono::nanoseconds limit) {
+  slow_.set(limit);
+  if (below_) below_->log_slower_than(limit);
+}
+
+std::optional<store::Deadline> Store::chore() noexcept {
+  try {
+    flush_all();
+    const std::scoped_lock lock(mutex_);
+    if (!versions_.dirty()) return std::nullopt;
+  } catch (...) {
+    base::log_failure("flush_failed", "store", name_);
+    const std::scoped_lock lock(mutex_);
+    error_ = std::current_exception();
+    room_->drained.notify_all();
+  }
+  return Clock::now() + options_.flush_interval;
+}
+
+}  // namespace graven::memory

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+//
+// The memory backend's inside: the store, its views, its transactions.
+//
+// Order of locks: flush_mutex_, then mutex_, then the flusher's and the feed's. The store below is
+// never called under mutex_. The mark and the records change together under mutex_; a commit
+// tells whoever wants to know (when_released) after that and before another can begin, as
+// docs/design/coherence.md wants it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "backends/lazy/backend.hpp"
+#include "backends/lazy/feed.hpp"
+#include "backends/lazy/versions.hpp"
+#include "base/fork.hpp"
+#include "base/housekeeper.hpp"
+#include "observe/log.hpp"
+#include "port/touched.hpp"
+
+namespace graven::memory {
+
+class Store final : public store::Backend, private base::ForkGuard {
+ public:
+  explicit Store(std::string name);
+  Store(std::unique_ptr<store::Backend> below, const Options& options);
+  ~Store() override;
+
+  std::optional<Record> load(const Key& key) override;
+  std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override;
+
+  std::unique_ptr<store::View> view() override;
+  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override;
+
+  const store::MarkWords* live_mark() override;
+  [[nodiscard]] bool distinctive(const store::Mark& mark) const override {
+    return mark.words[0] != 0;
+  }
+  store::ChangeFeed* changes() override { return &feed_; }
+
+  void flush() override;
+  void sync() override;
+  void close() noexcept override;
+  void bound_page_caches(std::size_t bytes) override {
+    if (below_) below_->bound_page_caches(bytes);
+  }
+  bool bound_pending(std::size_t bytes) override;
+
+  void hold_owner(std::int64_t owner) override;
+  bool owner_alive(std::int64_t owner) override;
+
+  [[nodiscard]] bool read_only() const override { return false; }
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] const std::string& identity() const override { return identity_; }
+  [[nodiscard]] std::string file() const override {
+    return below_ ? below_->file() : std::string();
+  }
+  [[nodiscard]] std::string cache_path() const override {
+    return below_ ? below_->cache_path() : std::string();
+  }
+  [[nodiscard]] std::uint64_t store_constant() const override { return constant_; }
+  std::string maintain() override;
+  void begin_bulk(std::size_t cache_bytes) override {
+    if (below_) below_->begin_bulk(cache_bytes);
+  }
+  bool end_bulk(store::Deadline deadline) override {
+    if (!below_) return true;
+    flush();
+    return below_->end_bulk(deadline);
+  }
+  void when_due(std::function<void(store::Deadline)> wake) override {
+    if (below_) below_->when_due(std::move(wake));
+  }
+  std::optional<store::Deadline> tend() override { return below_ ? below_->tend() : std::nullopt; }
+  std::vector<std::string> check() override;
+  std::vector<Loss> mend() override;
+  void copy_to(const std::string& path, const store::Copying& how) override;
+  [[nodiscard]] std::uint64_t size_on_disk() const override {
+    return below_ ? below_->size_on_disk() : 0;
+  }
+  store::BackendStats stats() override;
+  void log_slower_than(std::chrono::nanoseconds limit) override;
+
+ private:
+  friend class Below;
+  friend class Snapshot;
+  friend class Transaction;
+
+  /// ClosedError after close(), UsageError in a forked child whose parent has a store below.
+  void require_own() const;
+  void wait_for_room(store::Deadline deadline);
+  std::vector<Row> scan(Range range, std::size_t limit, Commit commit, const Overlay& overlay,
+                        store::View* below);
+  void set_mark() noexcept;
+  [[nodiscard]] store::Mark mark() const noexcept { return store::read_mark(mark_); }
+
+  // Flushing: flush.cpp.
+  void flush_all();
+  void commit_cut(Commit cut, std::uint64_t id);
+  void announce(const store::Mark& before, const store::Mark& after,
+                const store::Touched& touched) noexcept;
+  void finish() noexcept;
+  std::optional<store::Deadline> chore() noexcept;
+
+  // base::ForkGuard
+  void prepare_fork() noexcept override;
+  void parent_after_fork() noexcept override;
+  void child_after_fork() noexcept override;
+
+  const std::unique_ptr<store::Backend> below_;  // may be null
+  const Options options_;
+  std::atomic<std::size_t> pending_limit_;
+  const std::string name_;
+  std::string identity_;
+  std::uint64_t constant_ = 0;
+  std::atomic<bool> abandoned_{false};  // in a forked child, over a store of the parent's
+  std::atomic<bool> closed_{false};
+
+  std::mutex mutex_;
+  // Guarded by mutex_:
+  Versions versions_;
+  bool writing_ = false;
+  std::set<std::int64_t> owners_;  // where there is no store below
+  bool reclaiming_ = false;        // the newest state has a kOrphan of owner 0
+  std::uint64_t reclaimings_ = 0;  // times that changed
+  std::uint64_t newest_id_ = 0;    // of the newest commit
+  std::exception_ptr error_;       // of a flush in the background, not yet told
+
+  store::MarkWords mark_{};
+  Feed feed_;
+
+  base::Latency flush_times_;
+  std::atomic<std::uint64_t> failed_flushes_{0};
+  base::SlowLimit slow_;
+
+  std::timed_mutex flush_mutex_;  // one flush at a time
+  bool doubtful_ = false;         // a commit below has failed; flush_mutex_
+
+  // Of writers waiting for room; leaked in a forked child, whose parent's threads wait there.
+  struct Room {
+    std::condition_variable drained;  // mutex_
+  };
+  std::unique_ptr<Room> room_ = std::make_unique<Room>();
+  base::Housekeeper flusher_;
+  base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
+};
+
+/// What a view over another store needs of that: one state of it, from when it is first asked for.
+class Below {
+ public:
+  explicit Below(Store& store) : store_(store) {}
+  Below(const Below&) = delete;
+  Below& operator=(const Below&) = delete;
+  ~Below();
+
+  /// nullptr: there is none. Without the store's mutex.
+  store::View* view();
+  [[nodiscard]] store::View* begun() const noexcept { return view_.get(); }
+  /// In a forked child: it is the parent's.
+  void abandon() noexcept;
+
+ private:
+  Store& store_;
+  std::unique_ptr<store::View> view_;
+  std::optional<Commit> leaning_;
+};
+
+/// A view: takes its snapshot with the first read, like every backend's.
+class Snapshot final : public store::View {
+ public:
+  explicit Snapshot(Store& store);
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+  ~Snapshot() override;
+
+  std::optional<Record> load(const Key& key) override;
+  void load_many(std::span<const Key> keys,
+                 const std::function<void(std::size_t, Record*)>& each) override;
+  std::vector<Row> scan(const Range& range, std::size_t limit) override;
+
+ private:
+  void begin();
+
+  Store& store_;
+  const std::uint64_t generation_;
+  Below below_;
+  std::optional<Commit> commit_;
+};
+
+/// The one write: nobody else commits, so what is newest stays so.
+class Transaction final : public store::WriteTransaction {
+ public:
+  explicit Transaction(Store& store);
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  ~Transaction() override;
+
+  std::optional<Record> load(const Key& key) override;
+  void load_many(std::span<const Key> keys,
+                 const std::function<void(std::size_t, Record*)>& each) override;
+  std::vector<Row> scan(const Range& range, std::size_t limit) override;
+
+  void apply(std::span<const store::Change> changes) override;
+  void savepoint(int depth) override;
+  void rollback_to(int depth) override;
+  void release(int depth) override;
+  void commit(std::uint64_t id) override;
+  void when_released(std::function<void(const store::Mark*)> call) override {
+    released_ = std::move(call);
+  }
+
+ private:
+  /// What a change has replaced in the overlay: nothing, or a record or its absence.
+  struct Undo {
+    Key key;
+    std::optional<std::optional<Record>> before;
+  };
+  void require_own() const;
+  void require_open() const;
+  void require_depth(int depth, std::size_t count) const;
+  [[nodiscard]] std::optional<bool> reclaiming_after();
+  void end(const store::Mark* after) noexcept;
+
+  Store& store_;
+  const std::uint64_t generation_;
+  Below below_;
+  Overlay overlay_;
+  std::vector<Undo> undo_;               // since the first savepoint
+  std::vector<std::size_t> savepoints_;  // for each, how long undo_ was
+  std::function<void(const store::Mark*)> released_;
+  bool open_ = true;
+};
+
+}  // namespace graven::memory

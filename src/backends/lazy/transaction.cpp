@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+//
+// Views and transactions. See store.hpp.
+//
+// Why a view takes its number last: what is below may move on while its state there is being
+// fixed, up to a cut that is no newer than the newest commit. With the number taken before, a
+// key first changed between the two would be seen through what is below.
+#include <graven/error.hpp>
+
+#include <utility>
+
+#include "backends/lazy/store.hpp"
+
+namespace graven::memory {
+namespace {
+
+/// The record as the space keeps it: fields its schema lacks come back empty.
+Record stored(const Key& key, Record record) {
+  const store::Schema& schema = store::schema(key.space);
+  if (!schema.has_version) record.version = 0;
+  if (!schema.has_body) record.body.clear();
+  for (std::size_t i = schema.integers.size(); i < store::kMaxIntegers; ++i) {
+    record.integers[i] = 0;
+  }
+  return record;
+}
+
+const Overlay kNoChanges;
+
+}  // namespace
+
+// --- Below
+
+Below::~Below() {
+  view_.reset();
+  if (!leaning_) return;
+  const std::scoped_lock lock(store_.mutex_);
+  store_.versions_.unlean(*leaning_);
+}
+
+store::View* Below::view() {
+  if (view_ || !store_.below_) return view_.get();
+  if (!leaning_) {
+    const std::scoped_lock lock(store_.mutex_);
+    leaning_ = store_.versions_.flushed();
+    store_.versions_.lean(*leaning_);
+  }
+  std::unique_ptr<store::View> view = store_.below_->view();
+  view->load(store::clock_key());  // the first read fixes the state
+  view_ = std::move(view);
+  return view_.get();
+}
+
+void Below::abandon() noexcept { leaning_.reset(); }
+
+// --- Snapshot
+
+Snapshot::Snapshot(Store& store)
+    : store_(store), generation_(base::fork_generation()), below_(store) {}
+
+Snapshot::~Snapshot() {
+  if (generation_ != base::fork_generation()) below_.abandon();
+  if (generation_ != base::fork_generation() || !commit_) return;
+  const std::scoped_lock lock(store_.mutex_);
+  store_.versions_.unsee(*commit_);
+}
+
+void Snapshot::begin() {
+  if (generation_ != base::fork_generation()) {
+    throw UsageError("this view of " + store_.name_ +
+                     " was begun by the parent process; begin a new one in the child");
+  }
+  if (commit_) return;
+  below_.view();
+  const std::scoped_lock lock(store_.mutex_);
+  store_.versions_.see(store_.versions_.newest());
+  commit_ = store_.versions_.newest();
+}
+
+std::optional<Record> Snapshot::load(const Key& key) {
+  begin();
+  {
+    const std::scoped_lock lock(store_.mutex_);
+    if (const auto* found = store_.versions_.find(key, *commit_)) return *found;
+  }
+  return below_.begun() != nullptr ? below_.begun()->load(key) : std::nullopt;
+}
+
+namespace {
+
+using Known = std::optional<std::optional<Record>>;
+
+/// Loads what `known` does not know, a function of a key, from the view below.
+template <class Find>
+void load_all(std::span<const Key> keys, const std::function<void(std::size_t, Record*)>& each,
+              store::View* below, const Find& known) {
+  std::vector<Key> missing;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    Known found = known(keys[i]);
+    if (!found && below != nullptr) {
+      missing.push_back(keys[i]);
+      places.push_back(i);
+      continue;
+    }
+    const bool there = found && *found;
+    each(i, there ? &**found : nullptr);
+  }
+  if (missing.empty()) return;
+  below->load_many(missing, [&](std::size_t i, Record* record) { each(places[i], record); });
+}
+
+}  // namespace
+
+void Snapshot::load_many(std::span<const Key> keys,
+                         const std::function<void(std::size_t, Record*)>& each) {
+  begin();
+  load_all(keys, each, below_.begun(), [&](const Key& key) -> Known {
+    const std::scoped_lock lock(store_.mutex_);
+    const auto* found = store_.versions_.find(key, *commit_);
+    return found != nullptr ? Known(std::in_place, *found) : std::nullopt;
+  });
+}
+
+std::vector<Row> Snapshot::scan(const Range& range, std::size_t limit) {
+  begin();
+  return store_.scan(range, limit, *commit_, kNoChanges, below_.begun());
+}
+
+// --- Transaction
+
+Transaction::Transaction(Store& store)
+    : store_(store), generation_(base::fork_generation()), below_(store) {}
+
+Transaction::~Transaction() {
+  if (generation_ != base::fork_generation()) {
+    below_.abandon();
+  } else if (open_) {
+    end(nullptr);
+  }
+}
+
+/// Frees the write lock, once it is told what became of the transaction.
+void Transaction::end(const store::Mark* after) noexcept {
+  open_ = false;
+  if (released_) released_(after);
+  const std::scoped_lock lock(store_.mutex_);
+  store_.writing_ = false;
+}
+
+void Transaction::require_own() const {
+  if (generation_ == base::fork_generation()) return;
+  throw UsageError("this transaction on " + store_.name_ +
+                   " was begun by the parent process; begin a new one in the child");
+}
+
+void Transaction::require_open() const {
+  require_own();
+  if (!open_) throw UsageError("the transaction on " + store_.name_ + " was committed already");
+}
+
+void Transaction::require_depth(int depth, std::size_t count) const {
+  if (depth < 0 || static_cast<std::size_t>(depth) >= count) {
+    throw UsageError("no savepoint of depth " + std::to_string(depth) + " in the transaction on " +
+                     store_.name_);
+  }
+}
+
+std::optional<Record> Transaction::load(const Key& key) {
+  require_own();
+  if (const auto changed = overlay_.find(key); changed != overlay_.end()) return changed->second;
+  {
+    const std::scoped_lock lock(store_.mutex_);
+    if (const auto* found = store_.versions_.find(key, store_.versions_.newest())) return *found;
+  }
+  if (below_.begun() != nullptr) return below_.begun()->load(key);
+  return store_.below_ ? store_.below_->load(key) : std::nullopt;
+}
+
+void Transaction::load_many(std::span<const Key> keys,
+                            const std::function<void(std::size_t, Record*)>& each) {
+  require_own();
+  // Before looking here: what is forgotten here from now on is in it, or kept for it.
+  store::View* below = below_.view();
+  load_all(keys, each, below, [&](const Key& key) -> Known {
+    if (const auto changed = overlay_.find(key); changed != overlay_.end()) {
+      return Known(std::in_place, changed->second);
+    }
+    const std::scoped_lock lock(store_.mutex_);
+    const auto* found = store_.versions_.find(key, store_.versions_.newest());
+    return found != nullptr ? Known(std::in_place, *found) : std::nullopt;
+  });
+}
+
+std::vector<Row> Transaction::scan(const Range& range, std::size_t limit) {
+  require_own();
+  store::View* below = below_.view();
+  return store_.scan(range, limit, UINT64_MAX, overlay_, below);
+}
+
+void Transaction::apply(std::span<const store::Change> changes) {
+  require_open();
+  for (const store::Change& change : changes) {
+    std::optional<Record> record;
+    if (change.record) record = stored(change.key, *change.record);
+    const auto [at, fresh] = overlay_.try_emplace(change.key);
+    if (!savepoints_.empty()) {
+      undo_.push_back({change.key, std::nullopt});
+      if (!fresh) undo_.back().before.emplace(std::move(at->second));
+    }
+    at->second = std::move(record);
+  }
+}
+
+void Transaction::savepoint(int depth) {
+  require_open();
+  require_depth(depth, savepoints_.size() + 1);
+  savepoints_.resize(static_cast<std::size_t>(depth));
+  savepoints_.push_back(undo_.size());
+}
+
+void Transaction::rollback_to(int depth) {
+  require_open();
+  require_depth(depth, savepoints_.size());
+  savepoints_.resize(static_cast<std::size_t>(depth) + 1);
+  for (; undo_.size() > savepoints_.back(); undo_.pop_back()) {
+    Undo& undo = undo_.back();
+    if (undo.before) {
+      overlay_[undo.key] = std::move(*undo.before);
+    } else {
+      overlay_.erase(undo.key);
+    }
+  }
+}
+
+void Transaction::release(int depth) {
+  require_open();
+  require_depth(depth, savepoints_.size());
+  savepoints_.resize(static_cast<std::size_t>(depth));
+  if (savepoints_.empty()) undo_.clear();
+}
+
+/// Whether something waits to be reclaimed afterwards, if the transaction has to do with that.
+std::optional<bool> Transaction::reclaiming_after() {
+  const auto first = overlay_.lower_bound({.space = store::Space::kOrphan, .a = 0, .b = INT64_MIN});
+  if (first == overlay_.end() || first->first.space != store::Space::kOrphan ||
+      first->first.a != 0) {
+    return std::nullopt;
+  }
+  return !scan({.space = store::Space::kOrphan, .a = 0}, 1).empty();
+}
+
+void Transaction::commit(std::uint64_t id) {
+  require_open();
+  const std::optional<bool> reclaiming = reclaiming_after();
+  store::Mark after;
+  {
+    const std::scoped_lock lock(store_.mutex_);
+    if (store_.closed_.load()) {  // the last flush may have been
+      throw ClosedError("nothing was committed to " + store_.name_ +
+                        ", which was closed meanwhile");
+    }
+    store_.versions_.begin_commit();
+    for (auto& [key, record] : overlay_) store_.versions_.put(key, std::move(record));
+    store_.versions_.prune();
+    store_.newest_id_ = id;
+    if (reclaiming && *reclaiming != store_.reclaiming_) {
+      store_.reclaiming_ = *reclaiming;
+      ++store_.reclaimings_;
+    }
+    store_.set_mark();
+    after = store_.mark();
+  }
+  overlay_.clear();
+  undo_.clear();
+  end(&after);
+  store_.feed_.notify();
+  if (store_.below_) {
+    store_.flusher_.wake(std::chrono::steady_clock::now() + store_.options_.flush_interval);
+  }
+}
+
+}  // namespace graven::memory

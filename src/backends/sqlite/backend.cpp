@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: MIT
+//
+// Opening, reading and writing. See sqlite_backend.hpp.
+//
+// Checkpoints: a commit that leaves 4,000 pages or more in the WAL asks the store's housekeeper for
+// one, which waits for nobody and which no writer waits for (traffic.hpp), and maintain() truncates
+// a WAL that has outgrown kLargeWal because readers were in the way. The next commit after a
+// complete checkpoint starts the WAL over and cuts the file to what ordinary writing uses of it.
+#include "backends/sqlite/sqlite_backend.hpp"
+
+#include <graven/error.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "backends/sqlite/backup/copy.hpp"
+#include "backends/sqlite/backup/whole_file.hpp"
+#include "backends/sqlite/change_ring.hpp"
+#include "backends/sqlite/files/file_checks.hpp"
+#include "backends/sqlite/files/opening.hpp"
+#include "backends/sqlite/files/stamp.hpp"
+#include "backends/sqlite/owners.hpp"
+#include "backends/sqlite/pool/pool.hpp"
+#include "backends/sqlite/read_transaction.hpp"
+#include "backends/sqlite/schema/format.hpp"
+#include "backends/sqlite/schema/mend.hpp"
+#include "backends/sqlite/vfs/file_layer.hpp"
+#include "backends/sqlite/vfs/fork.hpp"
+#include "backends/sqlite/vfs/wal_index.hpp"
+#include "backends/sqlite/vfs/wal_lock.hpp"
+#include "backends/sqlite/view.hpp"
+#include "backends/sqlite/write_transaction.hpp"
+#include "base/fork.hpp"
+#include "base/interrupt.hpp"
+
+namespace graven::sqlite {
+namespace {
+
+using store::Record;
+
+constexpr std::int64_t kLeastWalKept = std::int64_t{16} << 20;
+constexpr auto kMarkPatience = std::chrono::milliseconds(100);
+constexpr auto kLastReads = std::chrono::seconds(1);
+constexpr auto kAskAgain = std::chrono::microseconds(200);
+
+/// Tells caches, this process's too, that what a connection does to the mark while it has the
+/// write lock changes no record.
+class Unchanged {
+ public:
+  /// Either may be null: then nobody is told.
+  Unchanged(Connection& connection, const store::MarkWords* live, ChangeRing* ring)
+      : connection_(connection.handle()), live_(live), ring_(ring) {
+    if (live == nullptr || ring == nullptr) return;
+    before_write_unlock(connection_, before_unlock, this, taken);
+  }
+  ~Unchanged() { before_write_unlock(connection_, nullptr, nullptr); }
+  Unchanged(const Unchanged&) = delete;
+  Unchanged& operator=(const Unchanged&) = delete;
+
+ private:
+  static void taken(void* context) {
+    auto& self = *static_cast<Unchanged*>(context);
+    self.before_ = store::read_mark(*self.live_);
+  }
+  static void before_unlock(void* context) {
+    auto& self = *static_cast<Unchanged*>(context);
+    const store::Mark after = store::read_mark(*self.live_);
+    if (after == self.before_) return;
+    self.ring_->publish(self.before_, after, {}, 0);
+    self.before_ = after;
+  }
+
+  sqlite3* connection_;
+  const store::MarkWords* live_;
+  ChangeRing* ring_;
+  store::Mark before_{};
+};
+
+}  // namespace
+
+SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
+    : options_(options),
+      target_{name, resolve(name), file_layer_over(options.vfs), options.busy_timeout, &traffic_},
+      page_cache_bytes_(options.cache_bytes),
+      owners_(target_.path),
+      standing_(target_.name, owners_),
+      writer_([this] { return open_writer(); }, {.name = name,
+                                                 .role = "write",
+                                                 .limit = 1,
+                                                 .keep_alive = options.keep_alive,
+                                                 .remedy = "end that first or wait longer"}),
+      readers_([this] { return open_reader(); },
+               {.name = name,
+                .role = "read",
+                .limit = options.max_readers,
+                .keep_alive = options.keep_alive,
+                .remedy = "end a snapshot or an iteration, or raise pool_size"}),
+      reads_(options.reader_limit),
+      source_{readers_, reads_, target_.name, options.busy_timeout, {}, traffic_},
+      ring_(target_.path, options.read_only) {
+  traffic_.name = name;
+  file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
+  require_one_name(target_);
+  Header header = require_own_files(target_);
+  if (!options_.create && !options_.read_only && (header.empty || header.blank)) {
+    throw UnavailableError(
+        fmt::format("{} {}, and it was to be opened without making a store; check the path", name,
+                    file_.exists ? "is empty" : "does not exist"));
+  }
+  if (!header.exists && !options_.read_only) {
+    make();
+    file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
+    header = require_own_files(target_);
+  }
+  if (options_.read_only) {
+    if (header.empty || header.blank) {
+      throw UnavailableError(name +
+                             " is empty, and a read-only store is never made; open it "
+                             "for writing once");
+    }
+    identity_ = file_.identity();
+    // With a WAL the end may be there yet.
+    cut_ = header.cut && file_state(target_.path + "-wal").size == 0;
+    immutable_ = options_.immutable || (header.ready && needs_immutable(target_));
+    if (immutable_) source_.verify = [this] { require_unchanged(); };
+  } else if (header.empty || header.blank || !header.ready) {
+    create();  // also finishes what a crash has interrupted
+  } else {
+    identity_ = file_.identity();
+  }
+  bound_caches();
+  traffic_.before_checkpoint = [this](Connection& writer) { return commit_stamp(writer); };
+  traffic_.after_checkpoint = [this] { standing_.main_moved(); };
+  {
+    const Lease lease = readers_.lease(options_.busy_timeout, "opening the store");
+    try {
+      format_ = read_format(*lease, options_.read_only);
+    } catch (const CorruptionError&) {
+      if (!cut_) throw;
+      throw CorruptionError(name +
+                            " was cut off, and of what is left nothing can be read; restore "
+                            "a backup");
+    }
+    if (format_.version < kFormatVersion && options_.read_only) lease->tables().expect_old_format();
+  }
+  if (kWritesStamps && !options_.read_only && header.epoch == 0) mark_file();
+  if (!options_.read_only && format_.version < kFormatVersion) {
+    const Lease lease = writer_.lease(options_.busy_timeout, "bringing the store to this format");
+    upgrade(*lease, [&] { standing_.before_commit(*lease); });
+    format_.version = kFormatVersion;
+  }
+  if (format_.sealed && !options_.read_only) unseal();
+}
+
+/// What is written is no backup any more.
+void SqliteBackend::unseal() {
+  try {
+    const Lease lease = writer_.lease(options_.busy_timeout, "opening the store");
+    static_cast<void>(commit_stamp(*lease));
+    mark_sealed(*lease, false);
+  } catch (const BusyError&) {
+    // Who writes has done it, on opening.
+  }
+}
+
+SqliteBackend::~SqliteBackend() {
+  // In the child of a fork it is the parent's, connection and all.
+  if (wal_index_generation_ != base::fork_generation()) static_cast<void>(wal_index_.release());
+  close();
+}
+
+/// With no transaction open: the last connection's close is a checkpoint too.
+void SqliteBackend::stamp_last() noexcept {
+  if (generation_ != base::fork_generation() || !standing_.has_written() || standing_.lost()) {
+    return;
+  }
+  try {
+    const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "closing");
+    lease->set_deadline(std::chrono::steady_clock::now());
+    traffic_.checkpoint_at(Traffic::kNever);  // the housekeeper has gone
+    if (!may_begin_wal(lease->handle())) static_cast<void>(commit_stamp(*lease));
+  } catch (const std::exception&) {
+    // Somebody else writes, or it cannot be opened any more.
+  }
+}
+
+/// A new store, made elsewhere and then given its name: so a -journal is never a store's.
+void SqliteBackend::make() {
+  PartialFile file(target_);
+  {
+    Connection connection(file.as_target(), file.as_target().path, SQLITE_OPEN_READWRITE);
+    connection.execute("PRAGMA journal_mode = MEMORY");
+    connection.execute("PRAGMA synchronous = OFF");
+    create_store(connection);
+  }
+  file.stamp();
+  file.sync();
+  // Where somebody else was first, his is the store.
+  static_cast<void>(file.put_if_absent());
+}
+
+/// Of a file that was there and empty.
+void SqliteBackend::create() {
+  {
+    const Lease lease = writer_.lease(options_.busy_timeout, "making the store");
+    create_store(*lease);
+  }
+  file_ = file_state(target_.path);
+  identity_ = file_.identity();
+}
+
+std::unique_ptr<Connection> SqliteBackend::open_reader() {
+  // Where the store may be written the last connection to close tidies up the WAL, which it
+  // needs write access for even when it was for reading.
+  const int flags = immutable_           ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
+                    : options_.read_only ? SQLITE_OPEN_READONLY
+                                         : SQLITE_OPEN_READWRITE;
+  auto connection = std::make_unique<Connection>(
+      target_, immutable_ ? immutable_uri(target_.path) : target_.path, flags);
+  if (cut_) connection->read_without_end();
+  require_same_file();
+  if (!immutable_) require_own_index(target_, *connection);
+  if (!options_.read_only) connection->execute("PRAGMA query_only = ON");
+  if (!immutable_) connection->outlive_commits();
+  connection->set_cache(options_.cache_bytes / kReaderPart);
+  if (format_.version == 1) connection->tables().expect_old_format();
+  configure(*connection);
+  return connection;
+}
+
+std::unique_ptr<Connection> SqliteBackend::open_writer() {
+  auto connection = std::make_unique<Connection>(target_, target_.path, SQLITE_OPEN_READWRITE);
+  require_same_file();
+  require_own_index(target_, *connection);
+  connection->set_cache(options_.cache_bytes / kWriterPart);
+  traffic_.checkpoint_after_commits(*connection);
+  // What commits use all the time is not cut off to be made again.
+  const std::int64_t kept =
+      std::max(kLeastWalKept, options_.checkpoint_pages * Traffic::kPatience * kPageInWal);
+  connection->execute(("PRAGMA journal_size_limit = " + std::to_string(kept)).c_str());
+  prepare_writer();
+  configure(*connection);
+  return connection;
+}
+
+/// What an import changes for as long as it runs. With the writer leased.
+void SqliteBackend::prepare_writer() noexcept {
+  const bool never = bulk_bytes_.load() != 0 || options_.checkpoint_pages == 0;
+  traffic_.checkpoint_at(never ? Traffic::kNever : options_.checkpoint_pages);
+}
+
+/// What holds for readers and the writer.
+void SqliteBackend::configure(Connection& connection) const {
+  constexpr std::array<const char*, 3> kSynchronous{
+      "PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"};
+  connection.execute(kSynchronous[static_cast<std::size_t>(options_.synchronous)]);
+  if (options_.mmap_bytes != 0) {
+    connection.execute(("PRAGMA mmap_size = " + std::to_string(options_.mmap_bytes)).c_str());
+  }
+  if (options_.temp_store_in_memory) connection.execute("PRAGMA temp_store = MEMORY");
+}
+
+void SqliteBackend::require_same_file() const {
+  if (identity_.empty()) return;
+  const FileState now = file_state(target_.path);
+  if (now.exists && now.device == file_.device && now.inode == file_.inode) return;
+  throw UnavailableError(target_.name + " was " + (now.exists ? "replaced" : "deleted or moved") +
+                         " while it was open; put it back, or close and open the store again");
+}
+
+void SqliteBackend::require_unchanged() const {
+  if (file_state(target_.path) == file_ && !file_state(target_.path + "-wal").exists) return;
+  throw UnavailableError(target_.name +
+                         " was changed while it was read without locks (its folder cannot be "
+                         "written); close it and open it again");
+}
+
+std::optional<Record> SqliteBackend::load(const store::Key& key) {
+  refuse_after_fork(generation_, target_.name);
+  return traffic_.reading(key, [&] {
+    const Lease lease = readers_.lease(options_.busy_timeout, "reading a record");
+    auto record = lease->tables().load(key);
+    if (immutable_) require_unchanged();
+    return record;
+  });
+}
+
+std::optional<Record> SqliteBackend::load_node(std::int64_t id, bool& reclaiming) {
+  refuse_after_fork(generation_, target_.name);
+  return traffic_.reading({.space = store::Space::kNode, .a = id},
+                          [&] { return read_node(id, reclaiming); });
+}
+
+std::optional<Record> SqliteBackend::read_node(std::int64_t id, bool& reclaiming) {
+  const Lease lease = readers_.lease(options_.busy_timeout, "reading a record");
+  Tables& tables = lease->tables();
+  auto record = tables.load_node(id, reclaiming);
+  if (!record) {
+    // Rare: two statements, so a transaction around them.
+    lease->begin().execute();
+    try {
+      reclaiming = tables.reclaiming();
+      record = tables.load({.space = store::Space::kNode, .a = id});
+      lease->commit().execute();
+    } catch (...) {
+      lease->try_execute("ROLLBACK");
+      throw;
+    }
+  }
+  if (immutable_) require_unchanged();
+  return record;
+}
+
+const store::MarkWords* SqliteBackend::live_mark() {
+  refuse_after_fork(generation_, target_.name);
+  if (immutable_) return nullptr;
+  const std::scoped_lock lock(wal_index_mutex_);
+  if (!closed_.load() && wal_index_generation_ != base::fork_generation()) {
+    static_cast<void>(wal_index_.release());  // the parent's
+    ring_in_use_.store(nullptr);
+    wal_index_ = WalIndex::watch(open_reader());
+    if (wal_index_ && ring_.attach()) ring_in_use_.store(&ring_, std::memory_order_release);
+    wal_index_generation_ = base::fork_generation();
+    live_mark_.store(wal_index_ ? &wal_index_->words() : nullptr);
+    if (wal_index_ && !WalIndex::distinctive(store::read_mark(wal_index_->words()))) {
+      leave_blank_mark();
+    }
+  }
+  return live_mark_.load();
+}
+
+/// A commit for its own sake: the mark of a WAL that is still empty can come again over other data.
+void SqliteBackend::leave_blank_mark() {
+  if (options_.read_only) return;
+  try {
+    const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "the first commit");
+    lease->set_deadline(std::chrono::steady_clock::now() + kMarkPatience);
+    if (kWritesStamps) {
+      static_cast<void>(commit_stamp(*lease));
+    } else {
+      // It has to change something, or SQLite writes nothing.
+      lease->try_execute(
+          "INSERT OR REPLACE INTO main.meta (key, value) VALUES ('opening', random())");
+    }
+  } catch (const BusyError&) {
+    // Somebody writes, which is as good.
+  }
+}
+
+/// A commit that changes no record. SQLite's code.
+int SqliteBackend::commit_unchanged(Connection& connection, base::FunctionRef<int()> body) {
+  const Unchanged told(connection, live_mark_.load(), ring_in_use_.load(std::memory_order_acquire));
+  int code = connection.try_execute("BEGIN IMMEDIATE");
+  if (code != SQLITE_OK) return code;
+  try {
+    code = body();
+  } catch (...) {
+    connection.try_execute("ROLLBACK");
+    throw;
+  }
+  if (code == SQLITE_OK) code = connection.try_execute("COMMIT");
+  if (code != SQLITE_OK) connection.try_execute("ROLLBACK");
+  return code;
+}
+
+/// A commit of a new stamp and nothing else, of which the others are told that it is. False when
+/// the write lock is not to be had in time.
+bool SqliteBackend::commit_stamp(Connection& connection) noexcept {
+  if (!kWritesStamps) return true;
+  Stamp stamp;
+  traffic_.stamping = true;
+  const int code = commit_unchanged(connection, [&] {
+    const int written = write_stamp(connection.handle());
+    stamp = read_stamp(connection.handle());
+    return written;
+  });
+  traffic_.stamping = false;
+  if (code == SQLITE_OK) know_stamp(connection.handle(), stamp);
+  return code == SQLITE_OK;
+}
+
+/// A checkpoint leaves the main file with a stamp that no earlier state of it has. Where the newest
+/// was not moved yet, because a reader is in the way, say, that is such a one.
+void SqliteBackend::stamp_before_checkpoint(Connection& writer) {
+  if (!kWritesStamps) return;
+  bool due = false;
+  {
+    Statement reads(writer, "PRAGMA main.schema_version");
+    Cursor cursor(reads);
+    due =
+        cursor.next() && !may_begin_wal(writer.handle()) && newest_stamp_is_moved(writer.handle());
+  }
+  if (due) static_cast<void>(commit_stamp(writer));
+}
+
+/// One that somebody else is at is waited for until then, writers and readers for so long.
+Traffic::Checkpointed SqliteBackend::checkpoint(Connection& writer, int mode, store::Deadline until,
+                                                std::chrono::nanoseconds patience) {
+  std::optional<Unchanged> told;  // cutting the WAL off changes the mark
+  return traffic_.checkpoint(writer.handle(), mode, until, [&] {
+    told.reset();
+    writer.set_deadline(
+        std::min<store::Deadline>(until, std::chrono::steady_clock::now() + patience));
+    stamp_before_checkpoint(writer);
+    told.emplace(writer, live_mark_.load(), ring_in_use_.load(std::memory_order_acquire));
+  });
+}
+
+/// The stamp of a store that has none, from before there were any.
+void SqliteBackend::mark_file() noexcept {
+  try {
+    const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "opening the store");
+    lease->set_deadline(std::chrono::steady_clock::now());
+    if (commit_stamp(*lease)) {
+      traffic_.checkpoint(lease->handle(), SQLITE_CHECKPOINT_TRUNCATE);
+    }
+  } catch (const std::exception&) {
+    // In use elsewhere: the next to open it alone does it.
+  }
+}
+
+std::unique_ptr<store::View> SqliteBackend::view() {
+  refuse_after_fork(generation_, target_.name);
+  return std::make_unique<SqliteView>(source_);
+}
+
+std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline deadline) {
+  refuse_after_fork(generation_, target_.name);
+  if (options_.read_only) {
+    throw UsageError(target_.name + " was opened read-only; open it for writing to change it");
+  }
+  require_writable();
+  Lease lease = writer_.lease(deadline, "a transaction");
+  require_writable();  // who had the writer may have found out
+  if (!owners_.join_writers()) throw_claimed();
+  prepare_writer();
+  lease->set_deadline(deadline);
+  const int code = lease->begin_immediate().try_execute();
+  if ((code & 0xff) == SQLITE_BUSY) {
+    lease->rethrow_interrupt();
+    throw BusyError(target_.name + " is being written by " + write_lock_holder(target_.path) +
+                    ", which did not end its transaction in time; wait longer, or end it there");
+  }
+  if (code != SQLITE_OK) lease->fail(code);
+  try {
+    standing_.before_commit(*lease);
+  } catch (...) {
+    lease->try_execute("ROLLBACK");
+    throw;
+  }
+  return std::make_unique<SqliteTransaction>(target_.name, std::move(lease), standing_, live_mark_);
+}
+
+/// UnavailableError where what is committed next might be lost, or come on top of what is.
+void SqliteBackend::require_writable() const {
+  standing_.require();
+  if (standing_.doubtful() && !claimed_.load()) {
+    throw UnavailableError("an earlier commit to " + target_.name +
+                           " failed and may or may not be there, so nothing more is written; "
+                           "check the disk, then close the store and open it again");
+  }
+}
+
+void SqliteBackend::throw_claimed() const {
+  const auto [process, this_copy] = owners_.only_writer();
+  throw BusyError((this_copy               ? "this process"
+                   : process == ::getpid() ? "another copy of graven in this process"
+                   : process != 0          ? "process " + std::to_string(process)
+                                           : std::string("another process")) +
+                  " has " + target_.name +
+                  " open with persist=lazy and is its only writer until it closes it; open it "
+                  "read-only to read");
+}
+
+void SqliteBackend::claim() {
+  refuse_after_fork(generation_, target_.name);
+  const auto until = std::chrono::steady_clock::now() + options_.busy_timeout;
+  for (base::InterruptPoll poll; !owners_.claim(); poll()) {
+    const Owners::OnlyWriter writer = owners_.only_writer();
+    if (writer.this_copy && std::chrono::steady_clock::now() < until) {
+      // One that is no longer used here and is about to end.
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      continue;
+    }
+    if (writer.process != 0) throw_claimed();
+    throw BusyError(target_.name +
+                    " is open elsewhere and has been written there, and a lazy store has one "
+                    "writer; close it there first, or open it with persist=writethrough");
+  }
+  claimed_ = true;
+}
+
+void SqliteBackend::close() noexcept {
+  if (closed_.exchange(true)) return;
+  stamp_last();
+  const auto until = std::chrono::steady_clock::now() + kLastReads;
+  readers_.close();
+  writer_.close();
+  for (;;) {
+    const bool ended = reads_.end_all();
+    const auto now = std::chrono::steady_clock::now();
+    if ((readers_.wait_until_closed(now + kAskAgain) && ended) || now >= until) break;
+    readers_.interrupt();  // what they begin next, too
+  }
+  writer_.wait_until_closed(until);
+  {
+    const std::scoped_lock lock(wal_index_mutex_);
+    if (wal_index_ && wal_index_generation_ == base::fork_generation()) wal_index_->let_go();
+  }
+  ring_.close();
+  owners_.close();
+}
+
+void prepare() {
+#ifndef GRAVEN_SQLITE_SYSTEM
+  guard_sqlite_against_fork();
+  static_cast<void>(file_layer_over({}));
+#endif
+}
+
+std::unique_ptr<store::Backend> open(const std::string& path, const Options& options) {
+  if (options.max_readers < 1) throw UsageError("pool_size must be at least 1");
+  guard_sqlite_against_fork();
+  return std::make_unique<SqliteBackend>(path, options);
+}
+
+}  // namespace graven::sqlite

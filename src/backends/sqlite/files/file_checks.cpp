@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+//
+// The refusals of file_checks.hpp. Any thread.
+#include "backends/sqlite/files/file_checks.hpp"
+
+#include <graven/error.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <system_error>
+#include <unistd.h>
+
+#include "backends/sqlite/backup/raw_file.hpp"
+#include "backends/sqlite/schema/format.hpp"
+
+namespace graven::sqlite {
+namespace {
+
+std::string system_message(int error) { return std::generic_category().message(error); }
+
+std::string folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+struct NamedType {
+  std::uint64_t type;
+  std::string_view name;
+};
+
+// statfs(2) and linux/magic.h. Cluster file systems are here too: several machines may write,
+// and the shared memory of a WAL is shared by one machine only.
+constexpr std::array<NamedType, 14> kNetworkTypes{{
+    {0x6969, "NFS"},
+    {0x517B, "SMB"},
+    {0xFF534D42, "CIFS"},
+    {0xFE534D42, "SMB2"},
+    {0x5346414F, "AFS"},
+    {0x6B414653, "AFS"},
+    {0x73757245, "Coda"},
+    {0x564C, "NCP"},
+    {0x01021997, "9P"},
+    {0x00C36400, "Ceph"},
+    {0x0BD00BD0, "Lustre"},
+    {0x47504653, "GPFS"},
+    {0x01161970, "GFS2"},
+    {0x7461636F, "OCFS2"},
+}};
+constexpr std::uint64_t kFuse = 0x65735546;
+
+// FUSE carries local file systems too (ntfs-3g, gocryptfs, mergerfs), so only known names.
+constexpr std::array<std::string_view, 17> kNetworkFuse{
+    "sshfs",     "s3fs",      "rclone", "gcsfuse",   "goofys",    "mount-s3",
+    "blobfuse2", "glusterfs", "ceph",   "davfs",     "curlftpfs", "smbnetfs",
+    "juicefs",   "mfs",       "beegfs", "seaweedfs", "cvmfs2"};
+
+/// The type /proc/self/mountinfo gives for the mount that a device belongs to.
+std::string mounted_as(std::uint64_t device) {
+  std::ifstream mounts("/proc/self/mountinfo");
+  std::string wanted = std::to_string(::major(device));
+  wanted += ":";
+  wanted += std::to_string(::minor(device));
+  std::string line;
+  while (std::getline(mounts, line)) {
+    std::istringstream fields(line);
+    std::string id, parent, dev;
+    if (!(fields >> id >> parent >> dev) || dev != wanted) continue;
+    const auto dash = line.find(" - ");
+    if (dash == std::string::npos) continue;
+    const auto end = line.find(' ', dash + 3);
+    return line.substr(dash + 3, end == std::string::npos ? end : end - dash - 3);
+  }
+  return {};
+}
+
+void refuse_network(const Target& target, const std::string& folder) {
+  const std::string name = network_file_system_of(folder);
+  if (name.empty()) return;
+  throw UnavailableError(
+      target.name + " lies on a network file system (" + name +
+      "), where locks and shared memory do not work well enough to keep it whole; put it on a "
+      "local disk, or set allow_network_file_system if one machine alone ever uses it");
+}
+
+}  // namespace
+
+std::string network_file_system_of(const std::string& path) {
+  struct statfs info {};
+  struct stat status {};
+  if (::statfs(path.c_str(), &info) != 0 || ::stat(path.c_str(), &status) != 0) return {};
+  const auto type = static_cast<std::uint64_t>(info.f_type) & 0xFFFFFFFFU;
+  const std::string mount = type == kFuse ? mounted_as(status.st_dev) : std::string();
+  return std::string(network_file_system(type, mount));
+}
+
+bool in_memory(const std::string& path) noexcept {
+  constexpr std::uint64_t kTmpfs = 0x01021994;
+  constexpr std::uint64_t kRamfs = 0x858458f6;
+  struct statfs info {};
+  if (::statfs(path.c_str(), &info) != 0) return false;
+  const auto type = static_cast<std::uint64_t>(info.f_type) & 0xFFFFFFFFU;
+  return type == kTmpfs || type == kRamfs;
+}
+
+std::string FileState::identity() const {
+  std::string text = std::to_string(device);
+  text += ":";
+  text += std::to_string(inode);
+  return text;
+}
+
+FileState file_state(const std::string& path) {
+  FileState state;
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return state;
+  state.exists = true;
+  state.device = info.st_dev;
+  state.inode = info.st_ino;
+  state.size = static_cast<std::uint64_t>(info.st_size);
+  state.changed = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
+  return state;
+}
+
+std::string resolve(const std::string& name) {
+  if (name.empty()) throw UsageError("the path of a store cannot be empty");
+  if (name.find('\0') != std::string::npos) {
+    throw UsageError("the path of a store cannot contain a NUL character");
+  }
+  const auto real = [](const std::string& path) {
+    const std::unique_ptr<char, decltype(&std::free)> found(::realpath(path.c_str(), nullptr),
+                                                            &std::free);
+    return found ? std::string(found.get()) : std::string();
+  };
+  if (std::string found = real(name); !found.empty()) return found;
+  const int error = errno;
+  if (name.back() == '/') throw UsageError(name + " names a folder; give the path of a file");
+  // The file may be yet to be made; its folder must be there.
+  std::array<char, PATH_MAX> link{};
+  if (const auto length = ::readlink(name.c_str(), link.data(), link.size()); length > 0) {
+    throw UnavailableError(name + " is a link to " +
+                           std::string(link.data(), static_cast<std::size_t>(length)) +
+                           ", which does not exist; make that file or give its path");
+  }
+  if (error != ENOENT) {
+    throw UnavailableError(name + " cannot be reached: " + system_message(error));
+  }
+  const auto slash = name.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : name.substr(0, slash + 1);
+  const std::string file = slash == std::string::npos ? name : name.substr(slash + 1);
+  std::string found = real(folder);
+  if (found.empty()) {
+    throw UnavailableError("the folder of " + name + " does not exist or cannot be reached (" +
+                           system_message(errno) + "); make it first");
+  }
+  if (found != "/") found += "/";
+  return found + file;
+}
+
+FileState check_path(const Target& target, bool read_only, bool allow_network_file_system) {
+  const std::string folder = folder_of(target.path);
+  struct stat info {};
+  const bool exists = ::stat(target.path.c_str(), &info) == 0;
+  if (exists && S_ISDIR(info.st_mode)) {
+    throw UsageError(target.name + " is a folder; give the path of a file in it");
+  }
+  if (exists && !S_ISREG(info.st_mode)) {
+    throw UsageError(target.name + " is not a regular file; give the path of one");
+  }
+  if (!exists && read_only) {
+    throw UnavailableError(target.name +
+                           " does not exist, and a read-only store is never made; open it "
+                           "for writing once, or check the path");
+  }
+  const auto allowed = [](const std::string& path, int mode) {
+    return ::faccessat(AT_FDCWD, path.c_str(), mode, AT_EACCESS) == 0;
+  };
+  if (exists && !allowed(target.path, R_OK)) {
+    throw UnavailableError("no permission to read " + target.name + " (" + system_message(errno) +
+                           "); it belongs to user " + std::to_string(info.st_uid));
+  }
+  if (!read_only) {
+    if (exists && !allowed(target.path, W_OK)) {
+      throw UnavailableError("no permission to write " + target.name + " (" +
+                             system_message(errno) + "); open it read-only or change its mode");
+    }
+    if (!allowed(folder, W_OK | X_OK)) {
+      throw UnavailableError("no permission to make files in " + folder + ", which " + target.name +
+                             " needs beside it (" + system_message(errno) +
+                             "); open it read-only or change the folder's mode");
+    }
+  }
+  if (!allow_network_file_system) {
+    refuse_network(target, exists ? target.path : folder);
+  }
+  return file_state(target.path);
+}
+
+Header check_header(const Target& target, const FileState& file) {
+  Header header;
+  header.exists = file.exists;
+  if (!file.exists || file.size == 0) return header;
+  header.empty = false;
+
+  constexpr int kSize = 108;  // the header and the start of the root page of the table list
+  std::array<unsigned char, kSize> bytes{};
+  RawFile(target).read(bytes.data(), kSize, 0);
+
+  if (std::memcmp(bytes.data(), "SQLite format 3", 16) != 0) {
+    throw ForeignFileError(target.name +
+                           " is not a SQLite database, so not a graven store; give another path "
+                           "or move the file away");
+  }
+  const auto number = [&bytes](std::size_t at) {
+    return std::uint32_t{bytes[at]} << 24 | std::uint32_t{bytes[at + 1]} << 16 |
+           std::uint32_t{bytes[at + 2]} << 8 | std::uint32_t{bytes[at + 3]};
+  };
+  const bool journal = file_state(target.path + "-journal").size > 0;
+  header.wal = bytes[18] == 2 && bytes[19] == 2;
+  header.ready = header.wal && !journal;
+  header.application = number(68);
+  // Page 1 holds the list of tables; a leaf without cells lists none.
+  const bool no_tables = bytes[100] == 0x0d && bytes[103] == 0 && bytes[104] == 0;
+  header.blank = header.application == 0 && no_tables;
+  if (header.application != kApplicationId && !header.blank) {
+    // With a rollback journal what is here is a part of something; SQLite decides.
+    if (header.application != 0 || !journal) {
+      throw ForeignFileError(target.name +
+                             " is a SQLite database of another program; graven leaves it alone. "
+                             "Give another path");
+    }
+    header.blank = true;
+  }
+  const unsigned page = unsigned{bytes[16]} << 8 | unsigned{bytes[17]};
+  const bool page_good = page == 1 || (page >= 512 && (page & (page - 1)) == 0);
+  if (!page_good || file.size < 512 || bytes[18] > 2 || bytes[19] > 2 || bytes[18] == 0 ||
+      bytes[19] == 0) {
+    throw CorruptionError(target.name + " has a damaged header; restore a backup");
+  }
+  header.page_size = page == 1 ? 65536 : page;
+  header.cut = file.size < std::uint64_t{number(28)} * header.page_size;
+  Stamp stamp;
+  std::copy_n(bytes.begin() + Stamp::kOffset, Stamp::kSize, stamp.bytes.begin());
+  header.epoch = stamp.epoch();
+  return header;
+}
+
+bool needs_immutable(const Target& target) {
+  if (::faccessat(AT_FDCWD, folder_of(target.path).c_str(), W_OK | X_OK, AT_EACCESS) == 0) {
+    return false;
+  }
+  if (file_state(target.path + "-shm").exists) return false;  // a writer made it; share it
+  if (file_state(target.path + "-wal").size == 0) return true;
+  throw UnavailableError(
+      target.name +
+      " was not closed cleanly: part of it is in its -wal file, which cannot be "
+      "read without making a file beside it, and its folder cannot be written; open it once "
+      "where it can be written, or copy it together with its -wal");
+}
+
+std::string immutable_uri(const std::string& path) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      const auto byte = static_cast<unsigned char>(c);
+      uri += '%';
+      uri += kDigits[byte >> 4];
+      uri += kDigits[byte & 15];
+    } else {
+      uri += c;
+    }
+  }
+  return uri + "?immutable=1";
+}
+
+std::string_view network_file_system(std::uint64_t type, std::string_view mounted_as) noexcept {
+  for (const NamedType& known : kNetworkTypes) {
+    if (known.type == type) return known.name;
+  }
+  if (type != kFuse) return {};
+  constexpr std::string_view kPrefix = "fuse.";
+  if (mounted_as.starts_with(kPrefix)) mounted_as.remove_prefix(kPrefix.size());
+  for (const std::string_view known : kNetworkFuse) {
+    if (known == mounted_as) return known;
+  }
+  return {};
+}
+
+}  // namespace graven::sqlite

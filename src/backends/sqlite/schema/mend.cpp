@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+//
+// The schema, the indexes, the rows, in this order: each is read by what follows. See mend.hpp.
+// In the lane.
+#include "backends/sqlite/schema/mend.hpp"
+
+#include "backends/sqlite/schema/row_check.hpp"
+#include "backends/sqlite/schema/schema_check.hpp"
+
+namespace graven::sqlite {
+
+std::vector<store::Backend::Loss> mend(Connection& connection, store::Deadline deadline,
+                                       base::FunctionRef<void()> before_commit) {
+  connection.set_deadline(deadline);
+  const Connection::LongWork long_work(connection);
+  std::vector<store::Backend::Loss> lost;
+  const Connection::RenamesAlone renames_alone(connection);
+  connection.execute("BEGIN IMMEDIATE");
+  try {
+    before_commit();
+    mend_schema(connection, lost);
+    connection.execute("REINDEX");
+    mend_rows(connection, lost);
+    connection.execute("COMMIT");
+  } catch (...) {
+    connection.try_execute("ROLLBACK");
+    throw;
+  }
+  return lost;
+}
+
+}  // namespace graven::sqlite

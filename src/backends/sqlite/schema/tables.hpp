@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+//
+// The spaces as SQLite tables: reads and writes by one connection's prepared statements. A space
+// keyed by an id is a rowid table, the others are WITHOUT ROWID; values of items too large for that
+// are in a table beside. docs/format/sqlite.md shows the result.
+//
+// Always holds: every statement is reset before a call returns, so outside a transaction no
+// call leaves a read lock behind. What is in the table beside belongs to a row whose value is NULL.
+//
+// Belongs to its connection; one thread at a time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backends/sqlite/pool/statement.hpp"
+#include "port/new_rows.hpp"
+#include "port/record.hpp"
+
+namespace graven::sqlite {
+
+/// Whether a value of an item of that store::ValueKind may be of that storage class of SQLite's.
+bool holds_value(int kind, int type) noexcept;
+
+class Tables {
+ public:
+  explicit Tables(Connection& connection) noexcept : connection_(connection) {}
+  /// The store is of format 1, and only read.
+  void expect_old_format() noexcept { old_format_ = true; }
+  [[nodiscard]] bool old_format() const noexcept { return old_format_; }
+
+  std::optional<store::Record> load(const store::Key& key);
+  /// Nothing where there is no such node; `reclaiming` is set only where there is one.
+  std::optional<store::Record> load_node(std::int64_t id, bool& reclaiming);
+  void load_many(std::span<const store::Key> keys,
+                 const std::function<void(std::size_t, store::Record*)>& each);
+  std::vector<store::Row> scan(const store::Range& range, std::size_t limit);
+  bool reclaiming();
+  /// Of any owner.
+  bool any_orphans();
+  std::uint64_t count_items(std::int64_t map);
+
+  void put(const store::Key& key, const store::Record& record);
+  /// Puts the first kRowsTogether of the changes by one statement, which costs less;
+  /// false, having done nothing, if they are not small items of one map. Not an empty span.
+  bool put_rows(std::span<const store::Change> changes);
+  /// Puts rows that are most likely new; what is there after all is replaced.
+  void insert(const store::NewRows& rows);
+  static constexpr std::size_t kRowsTogether = 32;  // by one statement
+  void erase(const store::Key& key);
+  std::size_t erase_first(store::Space space, std::int64_t a, std::size_t limit);
+
+  /// A transaction of this connection, begun in the state of that data version, was committed.
+  void committed(unsigned begun_in) noexcept;
+  /// Something written by this connection was taken back.
+  void rolled_back() noexcept { beside_.reset(); }
+
+  /// Finalizes every statement.
+  void clear() noexcept;
+
+ private:
+  struct Statements {
+    Statement load;
+    Statement put;
+    Statement erase;
+    Statement erase_first;
+    Statement scan;
+    Statement scan_reverse;
+    Statement scan_named;  // with the empty name
+    Statement scan_all;    // of many `a`
+    Statement scan_all_named;
+    Statement run;  // load_many: a stretch of keys in order
+    Statement put_rows;
+    Statement insert_rows;
+    Statement put_unless_beside;
+    Statement erase_telling;
+    Statement put_beside;
+    Statement erase_beside;
+    Statement any_beside;
+  };
+
+  Statement& statement(store::Space space, Statement Statements::*which,
+                       std::string (*sql)(store::Space));
+  std::vector<store::Row> scan_old_expiry(const store::Range& range, std::size_t limit);
+  static bool in_row(const store::Schema& schema, const store::Key& key,
+                     const store::Record& record);
+  bool any_beside(store::Space space);
+  static void bind_row(Statement& put, const store::Key& key, const store::Record& record,
+                       bool beside);
+  bool put_unless_beside(const store::Key& key, const store::Record& record);
+  void put_beside(const store::Key& key, const store::Record& record);
+  void erase_beside(const store::Key& key);
+  Statements& of(store::Space space) noexcept {
+    return statements_[static_cast<std::size_t>(space)];
+  }
+
+  Connection& connection_;
+  bool old_format_ = false;
+  std::array<Statements, store::kSpaceCount> statements_;
+  Statement load_node_;
+  Statement reclaiming_;
+  Statement any_orphans_;
+  Statement count_items_;
+  /// Whether something may be beside, in the state of the connection's data version; its own puts,
+  /// commits and rollbacks are followed.
+  struct Beside {
+    unsigned state;
+    bool any;
+  };
+  std::optional<Beside> beside_;
+};
+
+}  // namespace graven::sqlite

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+//
+// The port on one file: a pool of read connections, one write connection, the owner locks.
+// backend.cpp opens, reads and writes; upkeep.cpp keeps the file in order and tells about it.
+//
+// Any thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends/sqlite/backend.hpp"
+#include "backends/sqlite/change_ring.hpp"
+#include "backends/sqlite/files/file_checks.hpp"
+#include "backends/sqlite/files/standing.hpp"
+#include "backends/sqlite/owners.hpp"
+#include "backends/sqlite/pool/pool.hpp"
+#include "backends/sqlite/read_transaction.hpp"
+#include "backends/sqlite/schema/format.hpp"
+#include "backends/sqlite/traffic.hpp"
+#include "backends/sqlite/vfs/wal_index.hpp"
+#include "base/fork.hpp"
+#include "base/function_ref.hpp"
+
+namespace graven::sqlite {
+
+// Of all page caches the writer's takes a third; no reader's takes more than a twelfth.
+inline constexpr std::size_t kWriterPart = 3;
+inline constexpr std::size_t kReaderPart = 12;
+inline constexpr std::int64_t kPageInWal = 2048 + 24;
+
+class SqliteBackend final : public store::Backend, private base::ForkGuard {
+ public:
+  SqliteBackend(const std::string& name, const Options& options);
+  ~SqliteBackend() override;
+
+  std::optional<store::Record> load(const store::Key& key) override;
+  std::optional<store::Record> load_node(std::int64_t id, bool& reclaiming) override;
+  const store::MarkWords* live_mark() override;
+  [[nodiscard]] bool distinctive(const store::Mark& mark) const override {
+    return WalIndex::distinctive(mark);
+  }
+  [[nodiscard]] bool commit_between(const store::Mark& before,
+                                    const store::Mark& after) const override {
+    return WalIndex::commits(before) != WalIndex::commits(after);
+  }
+  std::unique_ptr<store::View> view() override;
+  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override;
+
+  [[nodiscard]] bool commits_are_slow() const override {
+    return options_.synchronous == Synchronous::kFull;
+  }
+  void sync() override;
+  store::ChangeFeed* changes() override { return ring_in_use_.load(std::memory_order_acquire); }
+
+  void claim() override;
+  void close() noexcept override;
+
+  void hold_owner(std::int64_t owner) override { owners_.hold(owner); }
+  bool owner_alive(std::int64_t owner) override { return owners_.alive(owner); }
+
+  [[nodiscard]] bool read_only() const override { return options_.read_only; }
+  [[nodiscard]] const std::string& name() const override { return target_.name; }
+  /// None where the disk is memory, of which a file there would take more than it saves.
+  [[nodiscard]] std::string cache_path() const override {
+    return in_memory(target_.path) ? std::string() : target_.path + "-warm";
+  }
+  [[nodiscard]] const std::string& identity() const override { return identity_; }
+  [[nodiscard]] std::uint64_t store_constant() const override { return format_.constant; }
+
+  void bound_page_caches(std::size_t bytes) override {
+    page_cache_bytes_ = bytes;
+    bound_caches();
+  }
+
+  std::string maintain() override;
+  void begin_bulk(std::size_t cache_bytes) override;
+  bool end_bulk(store::Deadline deadline) override;
+  void when_due(std::function<void(store::Deadline)> wake) override;
+  std::optional<store::Deadline> tend() override;
+  std::vector<std::string> check() override;
+  std::vector<Loss> mend() override;
+  [[nodiscard]] std::string file() const override { return target_.path; }
+  void copy_to(const std::string& path, const store::Copying& how) override;
+  [[nodiscard]] std::uint64_t size_on_disk() const override;
+  store::BackendStats stats() override;
+  void log_slower_than(std::chrono::nanoseconds limit) override { traffic_.slow.set(limit); }
+
+ private:
+  // base::ForkGuard: no child is made while the mark is being found.
+  void prepare_fork() noexcept override { wal_index_mutex_.lock(); }
+  void parent_after_fork() noexcept override { wal_index_mutex_.unlock(); }
+  void child_after_fork() noexcept override { wal_index_mutex_.unlock(); }
+
+  std::optional<store::Record> read_node(std::int64_t id, bool& reclaiming);
+  std::unique_ptr<Connection> open_reader();
+  std::unique_ptr<Connection> open_writer();
+  void bound_caches() noexcept;
+  void prepare_writer() noexcept;
+  std::string give_back_pages();
+  std::string empty_wal();
+  [[nodiscard]] std::string who_reads() const;
+  std::optional<store::Deadline> cut_idle_wal(store::Deadline now);
+  void configure(Connection& connection) const;
+  void make();
+  void create();
+  void mark_file() noexcept;
+  void leave_blank_mark();
+  void stamp_last() noexcept;
+  bool commit_stamp(Connection& connection) noexcept;
+  int commit_unchanged(Connection& connection, base::FunctionRef<int()> body);
+  void stamp_before_checkpoint(Connection& writer);
+  Traffic::Checkpointed checkpoint(Connection& writer, int mode, store::Deadline until,
+                                   std::chrono::nanoseconds patience);
+  void optimize(Connection& connection, const char* pragma);
+  void unseal();
+  void require_same_file() const;
+  void require_unchanged() const;
+  void require_writable() const;
+  [[noreturn]] void throw_claimed() const;
+
+  const Options options_;
+  Traffic traffic_;
+  const Target target_;
+  const std::uint64_t generation_ = base::fork_generation();
+  FileState file_;                    // as it was at open
+  std::string identity_;              // empty only while the file may still be made
+  bool immutable_ = false;            // read without locks; file_ must not change
+  bool cut_ = false;                  // read-only, and pages at the end of the file are missing
+  std::atomic<bool> claimed_{false};  // who writes will write again what ended unknown
+  std::atomic<bool> closed_{false};
+  std::atomic<std::size_t> page_cache_bytes_;  // of all connections
+  std::atomic<std::size_t> bulk_bytes_{0};     // the same while an import runs
+  // Of tend():
+  std::uint64_t commits_seen_ = 0;                // of this process
+  std::optional<store::Deadline> wal_idle_at_{};  // when to look whether the WAL may be cut off
+  Format format_;
+  Owners owners_;
+  Standing standing_;
+  Pool writer_;
+  Pool readers_;
+  Reads reads_;
+  ReadSource source_;
+  std::mutex wal_index_mutex_;
+  std::unique_ptr<WalIndex> wal_index_;  // wal_index_mutex_; before the pools it goes
+  ChangeRing ring_;                      // attached with it
+  std::atomic<ChangeRing*> ring_in_use_{nullptr};
+  std::uint64_t wal_index_generation_ = UINT64_MAX;
+  std::atomic<const store::MarkWords*> live_mark_{nullptr};
+  base::ForkEnrolment enrolment_{*this, base::kForkRankPool - 1};
+};
+
+}  // namespace graven::sqlite

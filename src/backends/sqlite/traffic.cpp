@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+//
+// Checkpoints, timed and counted. Any thread.
+#include "backends/sqlite/traffic.hpp"
+
+#include <chrono>
+#include <thread>
+
+#include "backends/sqlite/pool/connection.hpp"
+#include "base/fork.hpp"
+#include "base/interrupt.hpp"
+
+namespace graven::sqlite {
+namespace {
+
+// How long a commit that starts the WAL over waits for writers and readers of other states.
+constexpr std::chrono::milliseconds kForTheLock{2};
+constexpr std::chrono::microseconds kPause{200};
+
+}  // namespace
+
+bool Traffic::is_checkpointing() const noexcept {
+  return checkpointing_.load() == base::fork_generation() + 1;
+}
+
+Traffic::Checkpointed Traffic::checkpoint(sqlite3* connection, int mode) {
+  return checkpoint(connection, mode, {}, [] {});
+}
+
+Traffic::Checkpointed Traffic::checkpoint(sqlite3* connection, int mode, store::Deadline until,
+                                          base::FunctionRef<void()> before) {
+  Checkpointed done;
+  {
+    const base::Timed timed(checkpoints, slow, "checkpoint", name, [&] {
+      return LogField{"wal_pages", std::to_string(done.in_wal)};
+    });
+    for (base::InterruptPoll poll;; poll()) {
+      if (!is_checkpointing()) {
+        before();
+        checkpointing_.store(base::fork_generation() + 1);
+        done.code = sqlite3_wal_checkpoint_v2(connection, "main", mode, &done.in_wal, &done.moved);
+        checkpointing_.store(0);
+      }
+      if (!done.kept_out() || std::chrono::steady_clock::now() >= until) break;
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+  // After a truncation both are 0; -1: it was not to be had at all. Some are left to whoever writes
+  // meanwhile.
+  constexpr int few = 1000;
+  if (done.code != SQLITE_OK || done.in_wal - done.moved > few) {
+    counts.add(Event::kIncompleteCheckpoint);
+  }
+  if (after_checkpoint) after_checkpoint();
+  return done;
+}
+
+void Traffic::checkpoint_after_commits(Connection& connection) {
+  sqlite3_wal_hook(
+      connection.handle(),
+      [](void* self, sqlite3*, const char*, int pages) {
+        auto& committed = *static_cast<Connection*>(self);
+        committed.traffic()->after_commit(committed, pages);
+        return SQLITE_OK;
+      },
+      &connection);
+}
+
+void Traffic::checkpoint_at(int pages) noexcept {
+  if (pages == checkpoint_at_) return;
+  checkpoint_at_ = pages;
+  ask_at_ = start_over_at_ = 0;
+}
+
+void Traffic::after_commit(Connection& committed, std::int64_t pages) {
+  if (stamping) return;
+  commits_.store(commits() + 1, std::memory_order_relaxed);
+  if (pages < checkpoint_at_ || start_over_at_ == 0) {
+    ask_at_ = checkpoint_at_;
+    start_over_at_ = asks ? checkpoint_at_ * kPatience : checkpoint_at_;
+  }
+  if (pages >= start_over_at_) {
+    // Readers of old states may keep it from succeeding: not again at once.
+    start_over_at_ = pages + checkpoint_at_ / kPatience;
+    start_over(committed);
+    grown_.store(true);
+    if (wake) wake();
+  } else if (asks && pages >= ask_at_ && prepare_checkpoint(committed)) {
+    ask_at_ = pages + checkpoint_at_;
+    asked_.store(true);
+    wake();
+  }
+}
+
+void Traffic::start_over(Connection& connection) {
+  // SQLite would not wait for the one that another thread is at, and the WAL would grow.
+  while (is_checkpointing()) std::this_thread::sleep_for(kPause);
+  // With the write lock in hand: else another process's next commit is put behind what is here, and
+  // the WAL goes on. As with SQLite's automatic one what goes wrong is no failure of the commit.
+  const base::Uninterrupted committed_already;
+  const auto deadline = connection.deadline();
+  connection.set_deadline(std::chrono::steady_clock::now() + kForTheLock);
+  if (prepare_checkpoint(connection)) {
+    static_cast<void>(checkpoint(connection.handle(), SQLITE_CHECKPOINT_RESTART));
+  }
+  connection.set_deadline(deadline);
+}
+
+bool Traffic::prepare_checkpoint(Connection& connection) {
+  if (!before_checkpoint) return true;
+  const auto deadline = connection.deadline();
+  connection.set_deadline(std::chrono::steady_clock::now() + kForTheLock);
+  const bool done = before_checkpoint(connection);
+  connection.set_deadline(deadline);
+  return done;
+}
+
+std::string Traffic::describe(const store::Key& key) {
+  std::string text(store::schema(key.space).table);
+  text += ' ' + std::to_string(key.a);
+  if (key.b != 0) text += ' ' + std::to_string(key.b);
+  constexpr std::size_t kShown = 80;
+  if (!key.name.empty()) text += ' ' + key.name.substr(0, kShown);
+  return text;
+}
+
+}  // namespace graven::sqlite

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+//
+// The list of spared.hpp, under a mutex that is held across a fork. Nothing else is locked under
+// it.
+//
+// Whether there are such locks: F_OFD_GETLK tells one lock that is in the way. None: so no. One of
+// this process: yes. Else it may hide another on the same bytes, and the list of locks taken
+// through each descriptor of this process on the file is read.
+#include "backends/sqlite/vfs/spared.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <dirent.h>
+#include <fcntl.h>
+#include <memory>
+#include <mutex>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vector>
+
+#include "backends/sqlite/vfs/fault.hpp"
+#include "backends/sqlite/vfs/file_lock.hpp"
+#include "backends/sqlite/vfs/listed_locks.hpp"
+#include "base/fork.hpp"
+
+namespace graven::sqlite {
+namespace {
+
+struct Spared {
+  int descriptor;
+  dev_t device;
+  ino_t inode;
+
+  [[nodiscard]] bool of(const struct stat& file) const noexcept {
+    return device == file.st_dev && inode == file.st_ino;
+  }
+};
+
+constinit std::mutex mutex;
+constinit std::vector<Spared> spared;    // mutex
+constinit std::atomic<int> how_many{0};  // the size of that
+
+/// Whether this process holds POSIX locks on the file.
+bool process_has_locks(const struct stat& file) {
+  constexpr const char* kDescriptors = "/proc/self/fd";
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(kDescriptors), &::closedir);
+  if (!entries) {
+    refuse_if_out_of_files(errno, kDescriptors);
+    return false;
+  }
+  while (const dirent* entry = ::readdir(entries.get())) {
+    struct stat info {};
+    const int descriptor = std::atoi(entry->d_name);  // "." and "..": 0, which is looked at twice
+    if (::fstat(descriptor, &info) != 0) continue;
+    if (info.st_dev != file.st_dev || info.st_ino != file.st_ino) continue;
+    const bool none = each_lock_through("self", std::to_string(descriptor),
+                                        [](const ListedLock& lock) { return lock.of_description; });
+    if (!none) return true;
+  }
+  return false;
+}
+
+bool would_drop_locks(int ask) noexcept {
+  struct flock any = file_lock(F_WRLCK, 0, 0);
+  if (::fcntl(ask, F_OFD_GETLK, &any) != 0 || any.l_type == F_UNLCK) return false;
+  if (any.l_pid == ::getpid()) return true;
+  struct stat file {};
+  if (::fstat(ask, &file) != 0) return false;
+  try {
+    return process_has_locks(file);
+  } catch (...) {  // no memory, or no descriptor to look with: it costs a descriptor
+    return true;
+  }
+}
+
+/// Puts it on the list. Without memory for that it stays open all the same.
+void spare(int descriptor) noexcept {
+  struct stat file {};
+  if (::fstat(descriptor, &file) != 0) return;
+  try {
+    spared.push_back({descriptor, file.st_dev, file.st_ino});
+    how_many = static_cast<int>(spared.size());
+  } catch (...) {
+  }
+}
+
+/// Closes those that no lock depends on any more.
+void close_spared() noexcept {
+  std::erase_if(spared, [](const Spared& one) {
+    if (would_drop_locks(one.descriptor)) return false;
+    ::close(one.descriptor);
+    return true;
+  });
+  how_many = static_cast<int>(spared.size());
+}
+
+/// A descriptor of the list on what `path` names, opened as `flags` say, or -1.
+int take(const char* path, int flags) noexcept {
+  struct stat file {};
+  const bool there =
+      (flags & O_NOFOLLOW) != 0 ? ::lstat(path, &file) == 0 : ::stat(path, &file) == 0;
+  if (!there || (flags & (O_EXCL | O_TRUNC)) != 0) return -1;
+  constexpr int kStandard = 2;  // SQLite has no use for those up to here
+  const auto at = std::find_if(spared.begin(), spared.end(), [&](const Spared& one) {
+    return one.of(file) && one.descriptor > kStandard &&
+           (::fcntl(one.descriptor, F_GETFL) & O_ACCMODE) == (flags & O_ACCMODE);
+  });
+  if (at == spared.end()) return -1;
+  const int descriptor = at->descriptor;
+  spared.erase(at);
+  how_many = static_cast<int>(spared.size());
+  return descriptor;
+}
+
+class SparedGuard final : private base::ForkGuard {
+  void prepare_fork() noexcept override { mutex.lock(); }
+  void parent_after_fork() noexcept override { mutex.unlock(); }
+  void child_after_fork() noexcept override {
+    for (const Spared& one : spared) ::close(one.descriptor);
+    spared.clear();
+    how_many = 0;
+    mutex.unlock();
+  }
+
+  // Taken while SQLite's mutexes and those of its locks are held.
+  base::ForkEnrolment enrolment_{*this, base::kForkRankSqlite + 2};
+};
+
+}  // namespace
+
+int close_sparing(int descriptor, int ask) noexcept {
+  const std::scoped_lock lock(mutex);
+  int result = 0;
+  if (would_drop_locks(ask)) {
+    spare(descriptor);
+  } else {
+    result = ::close(descriptor);
+  }
+  if (!spared.empty()) close_spared();
+  return result;
+}
+
+int open_sparing(const char* path, int flags, int mode) noexcept {
+  if (how_many.load() > 0) {
+    const std::scoped_lock lock(mutex);
+    if (const int descriptor = take(path, flags); descriptor >= 0) return descriptor;
+  }
+  return ::open(path, flags, mode);
+}
+
+int spared_descriptors() noexcept { return how_many.load(); }
+
+void guard_spared_against_fork() {
+  static const auto* guard = new SparedGuard;  // never destroyed: a fork may come at any time
+  static_cast<void>(guard);
+}
+
+}  // namespace graven::sqlite

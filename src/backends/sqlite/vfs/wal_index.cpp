@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+//
+// Mapping and reading the header. Its fields, as 32-bit words in the machine's order: iVersion,
+// unused, iChange, (isInit, bigEndCksum, szPage), mxFrame, nPage, aFrameCksum[2], aSalt[2],
+// aCksum[2].
+#include "backends/sqlite/vfs/wal_index.hpp"
+
+#include <sys/mman.h>
+
+#include <array>
+#include <utility>
+
+namespace graven::sqlite {
+namespace {
+
+constexpr std::uint32_t kVersion = 3007000;
+constexpr int kRegion = 32768;  // what SQLite maps at a time
+constexpr std::size_t kMapped = 4096;
+
+std::uint32_t field(const store::Mark& mark, std::size_t i) noexcept {
+  return static_cast<std::uint32_t>(mark.words[i / 2] >> (32 * (i % 2)));
+}
+
+/// SQLite's own mapping of the index's first region.
+volatile void* region_of(sqlite3* handle) {
+  sqlite3_file* file = nullptr;
+  if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
+      file == nullptr || file->pMethods == nullptr || file->pMethods->iVersion < 2) {
+    return nullptr;
+  }
+  volatile void* region = nullptr;
+  const int code = file->pMethods->xShmMap(file, 0, kRegion, 0, &region);
+  return code == SQLITE_OK || code == SQLITE_READONLY ? region : nullptr;
+}
+
+}  // namespace
+
+std::unique_ptr<WalIndex> WalIndex::watch(std::unique_ptr<Connection> pin) {
+  if (pin->text("PRAGMA journal_mode") != "wal" || pin->text("PRAGMA locking_mode") != "normal") {
+    return nullptr;
+  }
+  pin->integer("SELECT count(*) FROM main.prefix");  // opening alone does not hold the file
+  volatile void* region = region_of(pin->handle());
+  if (region == nullptr) return nullptr;
+  // A second mapping of the same pages, by a size of zero; ours to protect and to keep.
+  void* mapped = ::mremap(const_cast<void*>(region), 0, kMapped, MREMAP_MAYMOVE);
+  if (mapped == MAP_FAILED) return nullptr;
+  if (::mprotect(mapped, kMapped, PROT_READ) != 0) {
+    ::munmap(mapped, kMapped);
+    return nullptr;
+  }
+  return std::unique_ptr<WalIndex>(
+      new WalIndex(std::move(pin), static_cast<const store::MarkWords*>(mapped)));
+}
+
+WalIndex::WalIndex(std::unique_ptr<Connection> pin, const store::MarkWords* words)
+    : pin_(std::move(pin)), words_(words), guarded_(words, kMapped) {}
+
+WalIndex::~WalIndex() {
+  guarded_ = {};
+  ::munmap(const_cast<store::MarkWords*>(words_), kMapped);
+}
+
+bool WalIndex::distinctive(const store::Mark& mark) noexcept {
+  const bool initialised = (field(mark, 3) & 0xffU) == 1;
+  const bool blank = mark.words[3] == 0 && mark.words[4] == 0;
+  if (field(mark, 0) != kVersion || !initialised || blank) return false;
+  std::uint32_t first = 0;
+  std::uint32_t second = 0;
+  for (std::size_t i = 0; i < 10; i += 2) {
+    first += field(mark, i) + second;
+    second += field(mark, i + 1) + first;
+  }
+  return first == field(mark, 10) && second == field(mark, 11);
+}
+
+std::uint32_t WalIndex::commits(const store::Mark& mark) noexcept { return field(mark, 2); }
+
+}  // namespace graven::sqlite

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: MIT
+//
+// Applying and committing.
+//
+// When COMMIT fails, its frames may be in the WAL whole, unseen: SQLite publishes a commit in
+// the shared index last, so this process and the others do not see it, but after a crash of
+// all of them recovery would read the frames and the commit would come back from the dead. So
+// settle() looks, under the write lock, whether the commit is there; if not, it writes and
+// commits a *fence* (the clock, advanced) over the lost frames. A fence changes the checksum
+// that every later frame depends on, so none of them can be valid again.
+//
+// One thread at a time.
+#include "backends/sqlite/write_transaction.hpp"
+
+#include <graven/error.hpp>
+
+#include <algorithm>
+#include <new>
+
+#include "backends/sqlite/vfs/file_layer.hpp"
+#include "backends/sqlite/vfs/fork.hpp"
+#include "backends/sqlite/vfs/wal_index.hpp"
+#include "base/interrupt.hpp"
+
+namespace graven::sqlite {
+namespace {
+
+using store::Change;
+using store::Record;
+
+constexpr std::size_t kTraces = 16;
+constexpr std::size_t kTracesOfItems = 4;
+constexpr auto kSettlePatience = std::chrono::seconds(10);
+
+std::size_t hash_of(const Record& record) {
+  std::size_t hash = std::hash<std::string_view>()(record.body);
+  for (const std::int64_t integer : record.integers) {
+    hash = hash * 31 + static_cast<std::size_t>(integer);
+  }
+  return hash;
+}
+
+}  // namespace
+
+SqliteTransaction::SqliteTransaction(const std::string& name, Lease lease, Standing& standing,
+                                     const std::atomic<const store::MarkWords*>& live)
+    : name_(name),
+      generation_(base::fork_generation()),
+      lease_(std::move(lease)),
+      standing_(standing),
+      live_(live),
+      data_version_((*lease_)->data_version()) {}
+
+SqliteTransaction::~SqliteTransaction() {
+  if (!lease_ || !lease_->ours()) return;
+  if ((*lease_)->in_transaction()) {
+    (*lease_)->try_execute("ROLLBACK");
+    (*lease_)->tables().rolled_back();
+  }
+  if (released_) before_write_unlock((*lease_)->handle(), nullptr, nullptr);
+}
+
+void SqliteTransaction::when_released(std::function<void(const store::Mark*)> call) {
+  const store::MarkWords* live = live_.load();
+  if (live == nullptr) return;
+  released_ = std::move(call);
+  commits_ = WalIndex::commits(store::read_mark(*live));
+  before_write_unlock((*lease_)->handle(), before_unlock, this);
+}
+
+void SqliteTransaction::before_unlock(void* context) {
+  auto& self = *static_cast<SqliteTransaction*>(context);
+  before_write_unlock((*self.lease_)->handle(), nullptr, nullptr);
+  const store::Mark now = store::read_mark(*self.live_.load());
+  // The header also changes when the WAL is started over, which a failed commit may have done.
+  const bool committed = WalIndex::commits(now) != self.commits_;
+  if (committed) self.look();
+  self.released_(committed && self.in_place_.value_or(true) ? &now : nullptr);
+}
+
+/// Once the commit is published: whoever opens the store from now on sees it, if the files are
+/// still the store's; before the cache has it.
+void SqliteTransaction::look() {
+  try {
+    in_place_ = standing_.published(**lease_);
+  } catch (const std::bad_alloc&) {
+    // SQLite's frames are above. It is looked again when they are not.
+  }
+}
+
+Connection& SqliteTransaction::open_connection() {
+  if (generation_ != base::fork_generation()) throw_begun_by_parent(name_);
+  if (!lease_) throw UsageError("the transaction on " + name_ + " has ended");
+  Connection& connection = **lease_;
+  if (!connection.in_transaction()) {
+    throw UnavailableError("the transaction on " + name_ + " was rolled back" +
+                           (failed_.empty() ? std::string() : " after an error: " + failed_) +
+                           "; nothing was changed");
+  }
+  return connection;
+}
+
+Connection& SqliteTransaction::sound_connection() {
+  Connection& connection = open_connection();
+  if (!failed_.empty()) {
+    throw UnavailableError("the transaction on " + name_ +
+                           " cannot go on after an error: " + failed_ + "; roll it back");
+  }
+  return connection;
+}
+
+std::optional<Record> SqliteTransaction::load(const store::Key& key) {
+  return open_connection().tables().load(key);
+}
+
+void SqliteTransaction::load_many(std::span<const store::Key> keys,
+                                  const std::function<void(std::size_t, Record*)>& each) {
+  open_connection().tables().load_many(keys, each);
+}
+
+std::vector<store::Row> SqliteTransaction::scan(const store::Range& range, std::size_t limit) {
+  return open_connection().tables().scan(range, limit);
+}
+
+std::uint64_t SqliteTransaction::count_items(std::int64_t map) {
+  return open_connection().tables().count_items(map);
+}
+
+namespace {
+
+/// Rows that have all been fetched: what wrote them must not still be running at a COMMIT.
+class FetchedRows final : public store::SqlRows {
+ public:
+  explicit FetchedRows(RawRun& run) : columns_(run.columns()), writes_(run.writes()) {
+    while (run.fetch(rows_, SIZE_MAX)) {
+    }
+    changes_ = run.changes();
+    last_rowid_ = run.last_rowid();
+  }
+  [[nodiscard]] const std::vector<std::string>& columns() const override { return columns_; }
+  bool fetch(std::vector<store::SqlRow>& rows, std::size_t most) override {
+    for (; most > 0 && next_ < rows_.size(); --most) rows.push_back(std::move(rows_[next_++]));
+    return next_ < rows_.size();
+  }
+  [[nodiscard]] std::int64_t changes() const override { return changes_; }
+  [[nodiscard]] std::int64_t last_rowid() const override { return last_rowid_; }
+  [[nodiscard]] bool writes() const override { return writes_; }
+
+ private:
+  std::vector<std::string> columns_;
+  std::vector<store::SqlRow> rows_;
+  std::size_t next_ = 0;
+  std::int64_t changes_ = 0;
+  std::int64_t last_rowid_ = 0;
+  bool writes_;
+};
+
+}  // namespace
+
+std::unique_ptr<store::SqlRows> SqliteTransaction::sql(std::string_view text,
+                                                       const store::SqlParameters& parameters) {
+  Connection& connection = sound_connection();
+  RawRun run(connection, text, parameters);
+  return std::make_unique<FetchedRows>(run);
+}
+
+void SqliteTransaction::apply(std::span<const Change> changes) {
+  Tables& tables = sound_connection().tables();
+  try {
+    while (!changes.empty()) {
+      std::size_t done = 1;
+      const Change& change = changes.front();
+      if (tables.put_rows(changes)) {
+        done = Tables::kRowsTogether;
+      } else if (change.record) {
+        tables.put(change.key, *change.record);
+      } else {
+        tables.erase(change.key);
+      }
+      for (const Change& one : changes.first(done)) remember(one);
+      changes = changes.subspan(done);
+    }
+  } catch (const std::exception& error) {
+    failed_ = error.what();
+    throw;
+  }
+}
+
+void SqliteTransaction::insert(const store::NewRows& rows) {
+  Tables& tables = sound_connection().tables();
+  try {
+    tables.insert(rows);
+  } catch (const std::exception& error) {
+    failed_ = error.what();
+    throw;
+  }
+  for (std::size_t row = 0; row < rows.size() && traces_.size() < kTraces; ++row) {
+    if (!store::schema(rows.space()).has_version) break;
+    remember({rows.key(row), rows.record(row)});
+  }
+}
+
+std::size_t SqliteTransaction::erase_first(store::Space space, std::int64_t a, std::size_t limit) {
+  Tables& tables = sound_connection().tables();
+  try {
+    return tables.erase_first(space, a, limit);
+  } catch (const std::exception& error) {
+    failed_ = error.what();
+    throw;
+  }
+}
+
+void SqliteTransaction::remember(const Change& change) {
+  if (change.key == store::clock_key()) {
+    clocked_ = true;
+    return;
+  }
+  const bool clocked = store::clocked(change.key.space);
+  if (clocked && !store::schema(change.key.space).has_version) return;
+  if (!clocked) {
+    for (Trace& trace : traces_) trace.overwritten = trace.overwritten || trace.key == change.key;
+  }
+  if (traces_.size() >= (clocked ? kTraces : kTracesOfItems)) return;
+  if (change.record) {
+    traces_.push_back({change.key, change.record->version, hash_of(*change.record)});
+  } else {
+    traces_.push_back({change.key, 0, 0});
+  }
+}
+
+void SqliteTransaction::require_depth(int depth, std::size_t count) const {
+  if (depth < 0 || static_cast<std::size_t>(depth) >= count) {
+    throw UsageError("no savepoint of depth " + std::to_string(depth) + " in the transaction on " +
+                     name_);
+  }
+}
+
+void SqliteTransaction::savepoint(int depth) {
+  Connection& connection = sound_connection();
+  require_depth(depth, savepoints_.size() + 1);
+  if (static_cast<std::size_t>(depth) < savepoints_.size()) release(depth);
+  connection.execute(("SAVEPOINT s" + std::to_string(depth)).c_str());
+  savepoints_.push_back(traces_.size());
+}
+
+void SqliteTransaction::rollback_to(int depth) {
+  Connection& connection = sound_connection();
+  require_depth(depth, savepoints_.size());
+  connection.execute(("ROLLBACK TO s" + std::to_string(depth)).c_str());
+  connection.tables().rolled_back();
+  savepoints_.resize(static_cast<std::size_t>(depth) + 1);
+  traces_.resize(std::min(traces_.size(), savepoints_.back()));
+}
+
+void SqliteTransaction::release(int depth) {
+  Connection& connection = sound_connection();
+  require_depth(depth, savepoints_.size());
+  connection.execute(("RELEASE s" + std::to_string(depth)).c_str());
+  savepoints_.resize(static_cast<std::size_t>(depth));
+}
+
+void SqliteTransaction::commit(std::uint64_t id) {
+  Connection& connection = sound_connection();
+  const int code = connection.commit().try_execute();
+  if (code == SQLITE_OK) {
+    connection.tables().committed(data_version_);
+    if (!in_place_) in_place_ = standing_.published(connection);
+    if (!*in_place_) {
+      const CommitUnknownError error = standing_.unknown();
+      lease_.reset();
+      throw CommitUnknownError(error);
+    }
+    standing_.note_main(connection);
+    lease_.reset();
+    return;
+  }
+  const Fault why = connection.fault(code);
+  if (connection.in_transaction()) connection.try_execute("ROLLBACK");
+  connection.tables().rolled_back();
+  data_version_ = connection.data_version();  // our own commit moved it, if it is there
+  before_write_unlock(connection.handle(), nullptr, nullptr);
+  const Lease lease = std::move(*lease_);
+  lease_.reset();
+  settle(*lease, id, why);
+}
+
+SqliteTransaction::Outcome SqliteTransaction::look_for(Connection& connection, std::uint64_t id,
+                                                       std::uint64_t clock) const {
+  if (!clocked_) return look_for_items(connection);
+  if (clock < id) return Outcome::kNotThere;
+  if (clock == id && connection.data_version() == data_version_) return Outcome::kThere;
+  // Others have committed since, so the clock may be theirs, even with our id, if ours is not
+  // there. What became of our records tells: versions only grow.
+  Tables& tables = connection.tables();
+  for (std::size_t i = 0; i < traces_.size(); ++i) {
+    const Trace& trace = traces_[i];
+    if (!store::schema(trace.key.space).has_version) continue;
+    const bool later =
+        std::any_of(traces_.begin() + static_cast<std::ptrdiff_t>(i) + 1, traces_.end(),
+                    [&](const Trace& other) { return other.key == trace.key; });
+    if (later) continue;
+    const std::optional<Record> record = tables.load(trace.key);
+    if (!record) continue;
+    if (record->version < id) return Outcome::kNotThere;
+    if (record->version > id) continue;
+    const bool same = trace.version == id && trace.content == hash_of(*record);
+    return same ? Outcome::kThere : Outcome::kNotThere;
+  }
+  return Outcome::kUnknown;
+}
+
+/// Of a commit that the clock tells nothing of. Where all is as it would have left it, it is as
+/// good as there; but a counter may have come to its value by somebody else's addition.
+SqliteTransaction::Outcome SqliteTransaction::look_for_items(Connection& connection) const {
+  const bool alone = connection.data_version() == data_version_;
+  bool any = false;
+  for (const Trace& trace : traces_) {
+    if (trace.overwritten) continue;
+    any = true;
+    const std::optional<Record> record = connection.tables().load(trace.key);
+    const bool same = trace.content == (record ? hash_of(*record) : 0);
+    if (!same) return alone ? Outcome::kNotThere : Outcome::kUnknown;
+    if (!alone && trace.key.space == store::Space::kCounter) return Outcome::kUnknown;
+  }
+  return any ? Outcome::kThere : Outcome::kUnknown;
+}
+
+void SqliteTransaction::settle(Connection& connection, std::uint64_t id, const Fault& why) {
+  // A full disk is reported while frames are written, so the last one, which makes them a
+  // commit, is not whole: there is nothing to fence off, and nothing to write it with.
+  const bool full = why.primary() == SQLITE_FULL;
+  const base::Uninterrupted until_it_is_known;
+  Outcome outcome = Outcome::kUnknown;
+  std::string obstacle;
+  try {
+    connection.set_deadline(std::chrono::steady_clock::now() + kSettlePatience);
+    connection.begin_immediate().execute();
+    Tables& tables = connection.tables();
+    Record clock = tables.load(store::clock_key()).value_or(Record{});
+    outcome = look_for(connection, id, clock.version);
+    if (outcome == Outcome::kNotThere && !full) {
+      outcome = Outcome::kUnknown;  // until the fence stands
+      clock.integers[0] = std::max(clock.integers[0], static_cast<std::int64_t>(id)) + 1;
+      clock.version = static_cast<std::uint64_t>(clock.integers[0]);
+      tables.put(store::clock_key(), clock);
+      connection.commit().execute();
+      outcome = Outcome::kNotThere;
+    }
+  } catch (const std::exception& error) {
+    obstacle = error.what();
+    if (full) outcome = Outcome::kNotThere;
+  }
+  if (connection.in_transaction()) connection.try_execute("ROLLBACK");
+  connection.tables().rolled_back();
+  switch (outcome) {
+    case Outcome::kThere:
+      return;
+    case Outcome::kNotThere:
+      if (full) throw_fault(why, name_);
+      throw UnavailableError("the commit to " + name_ + " failed (" + describe(why) +
+                             "); nothing was changed. Check the disk and try again");
+    case Outcome::kUnknown:
+      break;
+  }
+  standing_.doubt();
+  throw CommitUnknownError("the commit to " + name_ + " failed (" + describe(why) +
+                           ") and it cannot be told whether it is durable" +
+                           (obstacle.empty() ? std::string() : " (" + obstacle + ")") +
+                           "; check the disk, reopen the store and look");
+}
+
+}  // namespace graven::sqlite

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//
+// The housekeeper's loop: sleep until something is due, run the chore unlocked, note when it
+// wants to run again.
+#include "base/housekeeper.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <utility>
+
+namespace graven::base {
+
+Housekeeper::Housekeeper(std::function<std::optional<Deadline>()> chore)
+    : chore_(std::move(chore)), state_(new State) {}
+
+Housekeeper::~Housekeeper() {
+  stop();
+  delete state_;
+}
+
+void Housekeeper::wake(Deadline when) {
+  const std::scoped_lock lock(state_->mutex);
+  if (state_->stopping) return;
+  if (state_->due && *state_->due <= when) return;
+  state_->due = when;
+  if (!state_->thread.joinable()) {
+    // Signals are the program's business: none is delivered to this thread, but for those of what
+    // it does itself, which would kill where they are blocked.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    for (const int own : {SIGBUS, SIGSEGV, SIGFPE, SIGILL}) sigdelset(&all, own);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    state_->thread = std::thread([this] { run(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+  state_->changed.notify_one();
+}
+
+void Housekeeper::run() {
+  std::unique_lock lock(state_->mutex);
+  while (!state_->stopping) {
+    if (!state_->due) {
+      state_->changed.wait(lock);
+    } else if (std::chrono::steady_clock::now() < *state_->due) {
+      const Deadline due = *state_->due;
+      state_->changed.wait_until(lock, due);
+    } else {
+      state_->due.reset();
+      lock.unlock();
+      const std::optional<Deadline> again = chore_();
+      lock.lock();
+      if (again && (!state_->due || *again < *state_->due)) state_->due = again;
+    }
+  }
+}
+
+void Housekeeper::stop() noexcept {
+  std::thread thread;
+  {
+    const std::scoped_lock lock(state_->mutex);
+    state_->stopping = true;
+    state_->changed.notify_one();
+    thread = std::move(state_->thread);
+  }
+  if (thread.joinable()) thread.join();
+}
+
+void Housekeeper::child_after_fork() {
+  State* inherited = state_;
+  state_ = new State;
+  state_->stopping = inherited->stopping;
+  // `inherited` is leaked with its thread and condition variable: they are the parent's.
+}
+
+}  // namespace graven::base

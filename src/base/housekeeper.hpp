@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// The housekeeper: one thread per store for what must happen "soon" without anyone calling:
+// collecting nodes whose last handle has gone, reclaiming large pieces in slices, rolling
+// back a transaction that outlived its limit. It is started when there is first something to
+// do and sleeps until then.
+//
+// Always holds: the chore runs on this thread only and never after stop() has returned. In a
+// forked child there is no thread; it is started anew when wanted.
+//
+// wake() and stop() from any thread (stop() not from the chore itself).
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "base/interrupt.hpp"
+
+namespace graven::base {
+
+class Housekeeper {
+ public:
+  /// `chore` does what is due and says when it wants to run again without being woken.
+  explicit Housekeeper(std::function<std::optional<Deadline>()> chore);
+  ~Housekeeper();
+  Housekeeper(const Housekeeper&) = delete;
+  Housekeeper& operator=(const Housekeeper&) = delete;
+
+  /// Has the chore run no later than `when`.
+  void wake(Deadline when);
+  void stop() noexcept;
+
+  void prepare_fork() { state_->mutex.lock(); }
+  void parent_after_fork() { state_->mutex.unlock(); }
+  void child_after_fork();
+
+ private:
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::optional<Deadline> due;
+    bool stopping = false;
+    std::thread thread;
+  };
+  void run();
+
+  std::function<std::optional<Deadline>()> chore_;
+  State* state_;  // leaked, never destroyed, in a forked child
+};
+
+}  // namespace graven::base

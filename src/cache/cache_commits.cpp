@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+//
+// The cache and commits of this process: what they change is laid out, published and told to
+// others. See cache.hpp; of the thread that writes.
+#include <array>
+#include <mutex>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "cache/cache.hpp"
+#include "cache/cached_record.hpp"
+
+namespace graven::store {
+namespace {
+
+constexpr std::size_t kKeptOfACommit = 32;
+
+}  // namespace
+
+bool Cache::begin_own() {
+  const MarkWords* live = live_.load(std::memory_order_acquire);
+  if (live == nullptr) return false;
+  const std::scoped_lock lock(mutex_);
+  const Mark mark = read_mark(*live);
+  if (mark != read_mark(tag_)) {
+    if (!backend_.distinctive(mark)) return false;
+    follow(mark);
+  }
+  own_.store(true, std::memory_order_release);
+  return true;
+}
+
+void Cache::fill_own(const Key& key, const std::optional<Record>& record) {
+  const std::scoped_lock lock(mutex_);
+  put_if_absent(key, record);
+}
+
+/// Drops what a commit to come will have changed, and keeps nothing until it is there: its readers
+/// need not wait for that. Under mutex_.
+void Cache::forget_ahead(const Touched& touched) {
+  barred_ = true;
+  const std::vector<Touched::Single>* singles = touched.singles();
+  if (singles == nullptr) {
+    return forget_scopes({touched.scopes().begin(), touched.scopes().end()}, touched.spaces());
+  }
+  Tiers* tiers = tiers_.load(std::memory_order_relaxed);
+  std::vector<ItemCache*> maps;
+  for (const Joined& map : joined_) {
+    if (touched.has_map(map.map)) maps.push_back(map.items);
+  }
+  for (const Touched::Single& single : *singles) {
+    if (single.space == Space::kItem) {
+      for (ItemCache* map : maps) map->forget_hash(single.hash);
+    } else if (tiers != nullptr) {
+      tiers->forget_hash(single.hash);
+    }
+  }
+  changes_.note_all();
+}
+
+void Cache::prepare_own(const std::vector<Change>* changes, const Touched* touched) {
+  laid_out_.clear();
+  laid_bytes_.clear();
+  if (!own_.load(std::memory_order_acquire)) return;
+  if (changes == nullptr) {
+    if (touched == nullptr) return;
+    const std::scoped_lock lock(mutex_);
+    return forget_ahead(*touched);
+  }
+  // What a large commit has written few will read soon: it is not worth the table's room.
+  if (changes->size() > kKeptOfACommit) return;
+  for (const auto& [key, record] : *changes) {
+    LaidOut& laid = laid_out_.emplace_back();
+    if (key.space == Space::kItem) {
+      laid.hash = item_hash(key.name);
+      continue;
+    }
+    const Encoded encoded(key);
+    laid.hash = encoded.hash();
+    laid.key = laid_bytes_.size();
+    laid_bytes_ += encoded.view();
+    laid.value = laid_bytes_.size();
+    laid.fits = record ? cached(key.space) && record->body.size() <= kLongestRecord
+                       : keeps_absence(key.space);
+    if (record && laid.fits) encode(schema(key.space), *record, laid_bytes_);
+    laid.end = laid_bytes_.size();
+  }
+}
+
+/// Tells the other processes what was changed.
+void Cache::announce(const std::vector<Change>* changes, const Touched* touched, const Mark& before,
+                     const Mark& after) noexcept {
+  ChangeFeed* feed = backend_.changes();
+  if (feed == nullptr) return;
+  std::array<std::uint64_t, ChangeFeed::kMost + 1> hashes{};
+  std::size_t count = 0;
+  const auto add = [&](std::uint64_t hash) {
+    if (count < hashes.size() && (count == 0 || hashes[count - 1] != hash)) hashes[count++] = hash;
+  };
+  Told told;
+  if (changes == nullptr) {
+    count = hashes.size();
+  } else {
+    std::int64_t container = 0;  // changes come in order of their keys
+    for (const Change& change : *changes) {
+      const Key& key = change.key;
+      if (!cached(key.space)) continue;
+      add(change_hash(key));
+      if (key.space == Space::kOrphan && key.a == 0) told.doomed = true;
+      std::int64_t node = 0;
+      if (key.space == Space::kEntry) node = key.a;
+      if (key.space == Space::kPage && change.record) node = change.record->integers[0];
+      if (node != 0 && node != container) add(container_hash(container = node));
+    }
+  }
+  if (count <= ChangeFeed::kMost || (changes == nullptr && touched == nullptr)) {
+    return feed->publish(before, after, {hashes.data(), count}, told.flags());
+  }
+  try {
+    if (changes != nullptr) {
+      Touched all;
+      for (const auto& [key, record] : *changes) all.add(key, record ? &*record : nullptr);
+      told = all.told(ChangeFeed::kMost);
+    } else {
+      told = touched->told(ChangeFeed::kMost);
+    }
+    feed->publish(before, after, told.hashes, told.flags());
+  } catch (const std::bad_alloc&) {
+    feed->publish(before, after, {hashes.data(), hashes.size()}, 0);  // everything
+  }
+}
+
+void Cache::end_own(const std::vector<Change>* changes, const Mark* after,
+                    const Touched* touched) noexcept {
+  if (!own_.load(std::memory_order_acquire)) return;
+  if (after == nullptr) {
+    const std::scoped_lock lock(mutex_);
+    barred_ = false;
+    own_.store(false, std::memory_order_release);
+    return;
+  }
+  const Mark before = read_mark(tag_);
+  // Readers of this process have been waiting since the commit became visible, so they come first.
+  publish(changes, touched, *after);
+  own_.store(false, std::memory_order_release);
+  announce(changes, touched, before, *after);
+}
+
+/// Puts what a commit of this process has changed into the table, and its mark on it.
+void Cache::publish(const std::vector<Change>* changes, const Touched* touched,
+                    const Mark& after) noexcept {
+  const std::scoped_lock lock(mutex_);
+  // Without bars what was to be forgotten ahead is not known to be.
+  const bool ahead = std::exchange(barred_, false) && changes == nullptr && touched != nullptr;
+  try {
+    if (changes == nullptr && !ahead) {
+      start_over(after);
+      return;
+    }
+    sequence_.fetch_add(1, std::memory_order_seq_cst);
+    if (ahead) {
+      changes_.note_all();
+      if (touched->doomed()) unsettle_nodes();
+      for (Joined& map : joined_) map.touched = touched->has_map(map.map);
+    } else {
+      publish_each(*changes);
+    }
+    for (Joined& map : joined_) {
+      map.items->committed(sequence_.load(std::memory_order_relaxed), map.touched);
+      map.touched = false;
+    }
+    write_mark(tag_, after);
+  } catch (const std::bad_alloc&) {
+    start_over(after);
+  }
+}
+
+void Cache::publish_each(const std::vector<Change>& changes) {
+  const bool laid_out = laid_out_.size() == changes.size();
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    const auto& [key, record] = changes[i];
+    if (laid_out) {
+      put(laid_out_[i], key, record);
+    } else {
+      forget(key);
+    }
+    if (key.space == Space::kOrphan && key.a == 0) unsettle_nodes();
+    if (key.space == Space::kItem) {
+      if (Joined* map = joined(key.a)) map->touched = true;
+    }
+    changes_.note(laid_out ? laid_out_[i].hash : change_hash(key));  // as in follow()
+  }
+}
+
+}  // namespace graven::store

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+//
+// Several records of one state, from the cache as long as it has them. See cache.hpp. One thread at
+// a time.
+#include <functional>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "cache/cache.hpp"
+
+namespace graven::store {
+namespace {
+
+constexpr std::size_t kKeptOfARead = 32;
+
+}  // namespace
+
+CachedView::CachedView(Cache& cache, Backend& backend) : cache_(cache), backend_(backend) {
+  const std::optional<std::uint64_t> sequence = cache_.current_sequence();
+  usable_ = sequence.has_value();
+  sequence_ = sequence.value_or(0);
+}
+
+/// Reads something that is not in the table from the store; the first time, sees whether what
+/// came from the table is of the state read there.
+template <class Read>
+auto CachedView::from_below(const Read& read) {
+  const bool first = !below_;
+  if (first) {
+    before_ = cache_.before();
+    below_ = backend_.view();
+  }
+  auto result = read(*below_);  // the first read fixes the view's state
+  if (first) {
+    if (!cache_.strictly_current() || cache_.sequence() != sequence_) {
+      usable_ = false;
+      mixed_ = cached_;
+    }
+    cache_.settle();
+  }
+  return result;
+}
+
+std::optional<Record> CachedView::load(const Key& key) {
+  if (usable_) {
+    if (auto found = cache_.look(key)) {
+      cached_ = true;
+      return std::move(*found);
+    }
+  }
+  std::optional<Record> record = from_below([&](View& view) { return view.load(key); });
+  cache_.fill(before_, key, record);
+  return record;
+}
+
+void CachedView::load_many(std::span<const Key> keys,
+                           const std::function<void(std::size_t, Record*)>& each) {
+  std::vector<Key> missing;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    std::optional<std::optional<Record>> found;
+    if (usable_) found = cache_.look(keys[i]);
+    if (found) {
+      cached_ = true;
+      each(i, *found ? &**found : nullptr);
+    } else {
+      missing.push_back(keys[i]);
+      places.push_back(i);
+    }
+  }
+  if (missing.empty()) return;
+  from_below([&](View& view) {
+    view.load_many(missing, [&](std::size_t i, Record* record) {
+      if (missing.size() <= kKeptOfARead) {
+        cache_.fill(before_, missing[i],
+                    record != nullptr ? std::optional<Record>(*record) : std::nullopt);
+      }
+      each(places[i], record);
+    });
+    return true;
+  });
+}
+
+std::vector<Row> CachedView::scan(const Range& range, std::size_t limit) {
+  return from_below([&](View& view) { return view.scan(range, limit); });
+}
+
+}  // namespace graven::store

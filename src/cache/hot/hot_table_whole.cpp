@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MIT
+//
+// The table as a whole: its bounds, clear(), changed limits, going over all entries, fork().
+//
+// clear() publishes an empty directory and puts the old one on a list, whose segments are
+// emptied one by one when memory is wanted. Much lower limits rebuild: all segments are locked,
+// what fits moves to a new directory, and the old segments go back to the pool at once.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "cache/hot/hot_line_lock.hpp"
+#include "cache/hot/hot_table.hpp"
+
+namespace graven::store {
+
+using hot::Blob;
+using hot::Directory;
+using hot::kLines;
+using hot::Line;
+using hot::Segment;
+using hot::SegmentRef;
+
+namespace {
+
+/// The first hash behind those of a segment; 0 behind the last.
+std::uint64_t behind(std::uint64_t hash, int depth) {
+  const std::uint64_t step = depth == 0 ? 0 : 1ULL << (64 - depth);
+  return (hash & ~(step - 1)) + step;
+}
+
+}  // namespace
+
+/// Pushes out long values until max_bytes is kept, but not for ever: where all are dirty it
+/// can't be.
+void HotTable::balance() {
+  for (int visited = 0; over_bytes() && visited < 256; ++visited) {
+    {
+      const std::unique_lock structure(structure_mutex_, std::try_to_lock);
+      if (structure && reclaim_dead()) continue;
+    }
+    const std::uint64_t hash = hand_.load(std::memory_order_relaxed);
+    std::uint64_t generation = 0;
+    const SegmentRef ref = lock_segment(hash, &generation);
+    const std::unique_lock lock(ref.segment().mutex, std::adopt_lock);
+    Segment& segment = ref.segment();
+    hand_.store(behind(hash, segment.depth), std::memory_order_relaxed);
+    for (int i = 0; i < 8 && over_bytes(); ++i) {
+      if (segment.blob_bytes.load(std::memory_order_relaxed) <= 0) break;
+      if (!evict(ref, generation, true)) break;
+    }
+  }
+}
+
+void HotTable::start_anew() {
+  const HotChanges::Table change(changes_.get());
+  const std::scoped_lock structure(structure_mutex_);
+  Directory* made = pool_.take_directory(1);
+  SegmentRef ref;
+  try {
+    dead_.reserve(dead_.size() + 1);
+    ref = take_segment(true);
+  } catch (...) {
+    pool_.give_directory(made);
+    throw;
+  }
+  const std::uint64_t generation = generation_.load(std::memory_order_relaxed) + 1;
+  made->generation.store(generation, std::memory_order_relaxed);
+  for (int i = 0; i < 2; ++i) made->entries[i].store(ref.word(), std::memory_order_relaxed);
+  fixed_bytes_.fetch_add(Directory::cost(1), std::memory_order_relaxed);
+  // Handles first: one that was still served when a search already finds nothing would show a
+  // value after its end. Nobody can make a handle of the new generation before the root is new.
+  generation_.store(generation, std::memory_order_release);
+  hot::race_point();
+  const std::uint64_t old = root_.load(std::memory_order_relaxed);
+  root_.store(root_word(made, rebuilds_), std::memory_order_release);
+  if (old != 0) dead_.push_back({directory(old), 0});
+}
+
+void HotTable::clear() { start_anew(); }
+
+void HotTable::set_limits(HotLimits limits) {
+  const std::scoped_lock one(limits_mutex_);
+  max_entries_.store(std::max<std::size_t>(1, limits.max_entries), std::memory_order_relaxed);
+  max_bytes_.store(limits.max_bytes, std::memory_order_relaxed);
+  {
+    const std::scoped_lock structure(structure_mutex_);
+    while (reclaim_dead()) {
+    }
+  }
+  // The depth at which full segments keep both bounds, with long values in proportion.
+  const double share = static_cast<double>(fixed_bytes_.load(std::memory_order_relaxed)) /
+                       static_cast<double>(std::max<std::size_t>(1, bytes()));
+  const double for_segments = share * static_cast<double>(limits.max_bytes);
+  int depth = 0;
+  while (depth < hot::kDeepest && (max_entries_ >> (depth + 1)) >= hot::kFullSegment / 2 &&
+         static_cast<double>(hot::kSegmentBytes << (depth + 1)) <= for_segments) {
+    ++depth;
+  }
+  std::size_t segments = 0;
+  {
+    const std::scoped_lock structure(structure_mutex_);
+    segments = pool_.segments_in_use();
+  }
+  const bool too_many = segments > limits.max_entries / 8 ||
+                        static_cast<double>(segments * hot::kSegmentBytes) > for_segments;
+  if (segments > 1 && too_many) rebuild(depth);
+  // Every segment down to its share.
+  std::uint64_t hash = 0;
+  do {
+    std::uint64_t generation = 0;
+    const SegmentRef ref = lock_segment(hash, &generation);
+    const std::unique_lock lock(ref.segment().mutex, std::adopt_lock);
+    evict_to_quota(ref, generation);
+    hash = behind(hash, ref.segment().depth);
+  } while (hash != 0);
+  for (std::size_t before = bytes(); over_bytes(); before = bytes()) {
+    balance();
+    if (bytes() >= before) break;
+  }
+  const std::scoped_lock structure(structure_mutex_);
+  pool_.trim();
+}
+
+/// Moves what fits to a new directory of `depth` bits, or more if the dirty entries need it.
+void HotTable::rebuild(int depth) {
+  struct Old {
+    SegmentRef ref;
+    hot::LineSet left;  // what has not been moved or dropped
+  };
+  struct Move {
+    SegmentRef from;
+    std::size_t line;
+    Line* copy;
+  };
+  // Unlocks in any case. Nothing has changed when a reservation throws.
+  struct Locked {
+    std::vector<Old> old;
+    std::vector<SegmentRef> fresh;
+    bool fresh_locked = false;
+    ~Locked() {
+      for (const Old& each : old) each.ref.segment().mutex.unlock();
+      if (!fresh_locked) return;
+      for (const SegmentRef ref : fresh) ref.segment().mutex.unlock();
+    }
+  } locked;
+  std::vector<Old>& old = locked.old;
+  std::vector<SegmentRef>& fresh = locked.fresh;
+  std::uint64_t generation = 0;
+  std::size_t entries = 0;
+  std::uint64_t hash = 0;
+  do {
+    old.reserve(old.size() + 1);
+    std::uint64_t current = 0;
+    const SegmentRef ref = lock_segment(hash, &current);
+    if (old.empty()) generation = current;
+    old.push_back({ref, ref.segment().used});
+    entries += ref.segment().count.load(std::memory_order_relaxed);
+    hash = behind(hash, ref.segment().depth);
+  } while (hash != 0);
+
+  const std::unique_lock structure(structure_mutex_);
+  Directory* before = directory(root_.load(std::memory_order_acquire));
+  // clear() meanwhile: there is nothing to move.
+  if (before->generation.load(std::memory_order_relaxed) != generation) return;
+  std::vector<Move> moves;
+  moves.reserve(entries);
+  depth = depth_for_dirty(depth, before);
+  Directory* all = pool_.take_directory(std::max(1, depth));
+  const std::size_t count = std::size_t{1} << depth;
+  try {
+    fresh.reserve(count);
+    while (fresh.size() < count) fresh.push_back(take_segment(true));
+  } catch (...) {
+    while (!fresh.empty()) {
+      give_segment(fresh.back());
+      fresh.pop_back();
+    }
+    pool_.give_directory(all);
+    throw;
+  }
+  fixed_bytes_.fetch_add(Directory::cost(all->depth), std::memory_order_relaxed);
+  all->generation.store(generation, std::memory_order_relaxed);
+  for (const SegmentRef ref : fresh) {
+    ref.segment().mutex.lock();
+    ref.segment().depth = depth;
+  }
+  for (std::size_t i = 0; i < all->size(); ++i) {
+    all->entries[i].store(fresh[i >> (all->depth - depth)].word(), std::memory_order_relaxed);
+  }
+  locked.fresh_locked = true;
+
+  // The dirty ones have to fit, those that were seen may, then the others.
+  const std::size_t room = std::min(quota(depth), hot::kFullSegment);
+  for (const std::uint64_t mark : {hot::kDirty, hot::kSeen, std::uint64_t{0}}) {
+    for (Old& each : old) {
+      for (std::size_t at = each.left.next(0); at != kLines; at = each.left.next(at + 1)) {
+        const std::uint64_t head = hot::load(each.ref.lines()[at], 0);
+        if ((head & mark) != mark) continue;
+        const std::uint64_t its_hash = hot::load(each.ref.lines()[at], 1);
+        const SegmentRef to(all->entry(its_hash).load(std::memory_order_acquire));
+        const std::size_t there = to.segment().count.load(std::memory_order_relaxed);
+        if (there < (mark == hot::kDirty ? kLines : room)) {
+          moves.push_back({each.ref, at, copy_entry(each.ref, at, to)});
+          each.left.reset(at);
+        }
+      }
+    }
+  }
+  for (Old& each : old) {
+    for (std::size_t at = each.left.next(0); at != kLines; at = each.left.next(at + 1)) {
+      LineLock lock;
+      lock.lock(each.ref, at);
+      const SegmentRef to(all->entry(lock.hash()).load(std::memory_order_acquire));
+      if ((lock.head() & hot::kDirty) == 0 || to.segment().count == kLines) {
+        drop(each.ref, at, generation, lock);
+      } else {  // dirty since a moment ago
+        lock.unlock();
+        moves.push_back({each.ref, at, copy_entry(each.ref, at, to)});
+      }
+    }
+  }
+  ++rebuilds_;
+  root_.store(root_word(all, rebuilds_), std::memory_order_release);
+  for (const Move& move : moves) finish_copy(move.from, move.line, *move.copy);
+  for (const Old& each : old) {
+    hot::clear_tags(each.ref.groups());
+    each.ref.segment().mutex.unlock();
+    give_segment(each.ref);
+  }
+  old.clear();
+  fixed_bytes_.fetch_sub(Directory::cost(before->depth), std::memory_order_relaxed);
+  pool_.give_directory(before);
+}
+
+/// At least `depth`; so many bits that no segment has to take too many entries that must stay.
+int HotTable::depth_for_dirty(int depth, Directory* all) const {
+  for (;; ++depth) {
+    std::vector<std::size_t> dirty(std::size_t{1} << depth);
+    for_each_segment(all, [&](SegmentRef ref) {
+      const hot::LineSet& used = ref.segment().used;
+      for (std::size_t at = used.next(0); at != kLines; at = used.next(at + 1)) {
+        const Line& line = ref.lines()[at];
+        if ((hot::load(line, 0) & hot::kDirty) == 0) continue;
+        ++dirty[hot::load(line, 1) >> 1 >> (63 - depth)];
+      }
+    });
+    if (*std::max_element(dirty.begin(), dirty.end()) <= kLines / 2) return depth;
+    // As deep as it was is deep enough.
+    if (depth >= all->depth) return depth;
+  }
+}
+
+void HotTable::for_each(
+    base::FunctionRef<void(std::string_view, std::string_view, std::uint8_t, bool)> shown) const {
+  struct Seen {
+    char key[kInlineBytes];
+    char value[kInlineBytes];
+    std::string_view key_view;
+    std::string_view value_view;
+    std::uint8_t kind;
+    bool dirty;
+  };
+  std::vector<Seen> seen;
+  std::uint64_t hash = 0;
+  do {
+    // The pin keeps the long ones while they are shown without the lock.
+    const base::EpochPin pin;
+    seen.clear();
+    seen.reserve(kLines);
+    {
+      auto* self = const_cast<HotTable*>(this);
+      std::uint64_t generation = 0;
+      const SegmentRef ref = self->lock_segment(hash, &generation);
+      const std::unique_lock segment(ref.segment().mutex, std::adopt_lock);
+      const hot::LineSet& used = ref.segment().used;
+      for (std::size_t at = used.next(0); at != kLines; at = used.next(at + 1)) {
+        LineLock lock;
+        if (!lock.lock(ref, at)) continue;
+        Seen& entry = seen.emplace_back();
+        entry.key_view = lock.key(entry.key);
+        entry.value_view = lock.value(entry.value);
+        entry.kind = hot::kind_of(lock.head());
+        entry.dirty = (lock.head() & hot::kDirty) != 0;
+      }
+      hash = behind(hash, ref.segment().depth);
+    }
+    for (const Seen& entry : seen) {
+      shown(entry.key_view, entry.value_view, entry.kind, entry.dirty);
+    }
+  } while (hash != 0);
+}
+
+// ---------------------------------------------------------------------------------------- fork()
+
+void HotTable::prepare_fork() {
+  limits_mutex_.lock();
+  structure_mutex_.lock();
+  for (Limbo& limbo : limbos_) limbo.mutex.lock();
+}
+
+void HotTable::parent_after_fork() {
+  for (Limbo& limbo : limbos_) limbo.mutex.unlock();
+  structure_mutex_.unlock();
+  limits_mutex_.unlock();
+}
+
+void HotTable::child_after_fork() {
+  base::epochs_after_fork();
+  parent_after_fork();
+  // Writers that do not exist here may have left lines and segments locked: all of it goes. The
+  // long values in it are leaked, for a line amid a change does not say whose they are.
+  for (Limbo& limbo : limbos_) {
+    for (const Retired& retired : limbo.retired) Blob::free(retired.blob);
+    limbo.retired.clear();
+    limbo.bytes = 0;
+  }
+  dead_.clear();
+  blob_bytes_.store(0, std::memory_order_relaxed);
+  fixed_bytes_.store(0, std::memory_order_relaxed);
+  root_.store(0, std::memory_order_relaxed);
+  pool_.forget();
+  if (changes_ != nullptr) changes_->child_after_fork();
+  start_anew();
+}
+
+}  // namespace graven::store

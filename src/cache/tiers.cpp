@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+//
+// The two tiers kept together. The warm file is made by a reader that misses, not by the eviction,
+// which holds up writers. See tiers.hpp.
+#include "cache/tiers.hpp"
+
+#include <graven/error.hpp>
+
+#include <utility>
+
+namespace graven::store {
+
+Tiers::Tiers(HotLimits limits, WarmPlace place, std::uint8_t missing, bool stamped)
+    : place_(std::move(place)),
+      missing_(missing),
+      hot_(
+          limits,
+          place_.bytes == 0 || place_.path.empty()
+              ? HotTable::Sink()
+              : [this](const HotEvicted& evicted) { take(evicted); },
+          stamped) {}
+
+Tiers::~Tiers() = default;
+
+void Tiers::take(const HotEvicted& evicted) noexcept {
+  if (!overflown_.load(std::memory_order_relaxed)) overflown_.store(true);
+  WarmFile* warm = warm_.load(std::memory_order_acquire);
+  if (warm == nullptr) return;
+  if (evicted.kind == missing_) {
+    warm->erase(evicted.hash);  // an older value, should its put be under way yet
+    return;
+  }
+  warm->put_back(evicted.key, evicted.hash, evicted.value, evicted.kind, evicted.generation);
+}
+
+WarmFile* Tiers::open_warm() {
+  const std::scoped_lock lock(mutex_);
+  if (tried_.load()) return warm_.load();
+  tried_.store(true);
+  try {
+    owned_warm_ = std::make_unique<WarmFile>(place_.path, place_.bytes);
+    owned_warm_->clear(hot_.generation());
+    warm_.store(owned_warm_.get(), std::memory_order_release);
+  } catch (const Error&) {
+    // No room for it: what is dropped is read from the store again.
+  }
+  return warm_.load();
+}
+
+bool Tiers::find_warm(std::string_view key, std::uint64_t hash, std::string& value,
+                      std::uint8_t& kind) {
+  WarmFile* warm = warm_.load(std::memory_order_acquire);
+  if (warm == nullptr && (!overflown_.load(std::memory_order_relaxed) || tried_.load() ||
+                          (warm = open_warm()) == nullptr)) {
+    return false;
+  }
+  return warm->find(key, hash, value, kind);
+}
+
+void Tiers::put(std::string_view key, std::uint64_t hash, std::string_view value,
+                std::uint8_t kind) {
+  // In this order. Another thread's put of some other key may be dropping the older value, which is
+  // in the warm file by the time the newer one is in the hot table; and a newer one that is dropped
+  // as missing takes nothing out of the warm file.
+  hot_.put(key, hash, value, kind);
+  if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->erase(hash);
+}
+
+void Tiers::forget(std::string_view key, std::uint64_t hash) {
+  hot_.erase(key, hash);
+  if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->erase(hash);
+}
+
+void Tiers::forget_hash(std::uint64_t hash) {
+  hot_.erase_hash(hash);
+  if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->erase(hash);
+}
+
+void Tiers::clear() {
+  const std::scoped_lock lock(mutex_);
+  hot_.clear();
+  if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->clear(hot_.generation());
+}
+
+void Tiers::close() noexcept {
+  const std::scoped_lock lock(mutex_);
+  tried_.store(true);
+  hot_.clear();
+  if (owned_warm_) owned_warm_->close();
+}
+
+void Tiers::bound(std::size_t max_bytes, std::size_t max_entries) {
+  const HotLimits now = hot_.limits();
+  if (now.max_bytes == max_bytes && now.max_entries == max_entries) return;
+  hot_.set_limits({.max_entries = max_entries, .max_bytes = max_bytes});
+}
+
+WarmFile::Stats Tiers::warm_stats() const {
+  const WarmFile* warm = warm_.load(std::memory_order_acquire);
+  return warm != nullptr ? warm->stats() : WarmFile::Stats{};
+}
+
+void Tiers::prepare_fork() {
+  mutex_.lock();
+  hot_.prepare_fork();
+}
+
+void Tiers::parent_after_fork() {
+  hot_.parent_after_fork();
+  mutex_.unlock();
+}
+
+void Tiers::child_after_fork() {
+  hot_.child_after_fork();
+  if (owned_warm_) owned_warm_->child_after_fork();
+  mutex_.unlock();
+}
+
+}  // namespace graven::store

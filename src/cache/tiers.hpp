@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+//
+// The tiers of a cache: a hot table, and below it, once it has had to drop something, a warm file
+// that takes what is dropped.
+//
+// Always holds: a key's value in the warm file is the one last put, as long as puts, forgetting and
+// promotions of a key are kept apart by the caller (each cache has a mutex for that). Missing
+// keys are remembered in the hot table only. Without room on the disk, or below a path
+// of none, there is just the hot table.
+//
+// Any thread otherwise, but for construction, destruction and the fork hooks.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "cache/hot/hot_table.hpp"
+#include "cache/warm_file.hpp"
+
+namespace graven::store {
+
+class Tiers {
+ public:
+  struct WarmPlace {
+    std::string path{};     // what the file's name begins with; empty: none
+    std::size_t bytes = 0;  // 0: none
+  };
+
+  /// Entries of the kind `missing` are not worth the warm file's room.
+  /// `stamped` as in HotTable.
+  Tiers(HotLimits limits, WarmPlace place, std::uint8_t missing, bool stamped = false);
+  ~Tiers();
+  Tiers(const Tiers&) = delete;
+  Tiers& operator=(const Tiers&) = delete;
+
+  [[nodiscard]] HotTable& hot() noexcept { return hot_; }
+  [[nodiscard]] const HotTable& hot() const noexcept { return hot_; }
+
+  /// Copies out what the warm file has. The caller promotes it with put_if_absent() of the hot
+  /// table, if nothing was put meanwhile.
+  bool find_warm(std::string_view key, std::uint64_t hash, std::string& value, std::uint8_t& kind);
+  /// find_warm() is likely to be called for this hash soon.
+  void expect_warm(std::uint64_t hash) const noexcept {
+    if (const WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->expect(hash);
+  }
+  /// Whether there is anything to find there, as far as can be told cheaply.
+  [[nodiscard]] bool warm() const noexcept { return overflown_.load(std::memory_order_relaxed); }
+
+  void put(std::string_view key, std::uint64_t hash, std::string_view value, std::uint8_t kind);
+  void forget(std::string_view key, std::uint64_t hash);
+  void forget_hash(std::uint64_t hash);
+  void clear();
+  /// clear(), and the warm file goes, for good.
+  void close() noexcept;
+
+  /// New limits of the hot table.
+  void bound(std::size_t max_bytes, std::size_t max_entries);
+
+  [[nodiscard]] WarmFile::Stats warm_stats() const;
+
+  void prepare_fork();
+  void parent_after_fork();
+  void child_after_fork();
+
+ private:
+  void take(const HotEvicted& evicted) noexcept;
+  WarmFile* open_warm();
+
+  const WarmPlace place_;
+  const std::uint8_t missing_;
+  std::atomic<bool> overflown_{false};
+  std::atomic<bool> tried_{false};
+  std::atomic<WarmFile*> warm_{nullptr};
+  std::mutex mutex_;                      // opening and clear()
+  std::unique_ptr<WarmFile> owned_warm_;  // mutex_; made once
+  HotTable hot_;                          // after what its sink uses
+};
+
+}  // namespace graven::store

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: MIT
+//
+// Settling before commits (settle, apply, remove), holding and releasing orphans, and having
+// reclaim.cpp do what is too much for one commit. trace.cpp decides what lives.
+#include "graph/collector/heap.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <random>
+#include <span>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+
+#include <graven/error.hpp>
+
+#include "base/interrupt.hpp"
+#include "graph/collector/links.hpp"
+#include "graph/collector/reclaim.hpp"
+
+namespace graven::graph {
+namespace {
+
+using store::Range;
+using store::Row;
+using store::Space;
+using store::View;
+using store::Work;
+using Clock = std::chrono::steady_clock;
+
+// Nodes and edges one commit may look at to collect; what is larger is reclaimed in slices.
+constexpr std::size_t kCommitBudget = 20'000;
+constexpr std::size_t kSweepNodes = 4'000;
+constexpr auto kSoon = std::chrono::milliseconds(300);
+constexpr auto kLaneWait = std::chrono::milliseconds(500);  // in the background
+constexpr int kMostInVain = 10;
+constexpr auto kPatience = std::chrono::milliseconds(60'000);
+
+/// A view whose reads end by an exception once the store is to be stopped: a trace may be long.
+class UntilStopped final : public View {
+ public:
+  explicit UntilStopped(store::Store& store) : store_(store), below_(store.backend().view()) {}
+  std::optional<store::Record> load(const store::Key& key) override {
+    look();
+    return below_->load(key);
+  }
+  void load_many(std::span<const store::Key> keys,
+                 const std::function<void(std::size_t, store::Record*)>& each) override {
+    look();
+    below_->load_many(keys, each);
+  }
+  std::vector<Row> scan(const Range& range, std::size_t limit) override {
+    look();
+    return below_->scan(range, limit);
+  }
+
+ private:
+  void look() const {
+    if (store_.stopping()) throw ClosedError("the store is being closed");
+  }
+  store::Store& store_;
+  std::unique_ptr<View> below_;
+};
+
+std::int64_t new_owner() {
+  std::random_device device;
+  std::uniform_int_distribution<std::int64_t> any(1, (std::int64_t{1} << 46) - 1);
+  return any(device);
+}
+
+}  // namespace
+
+Heap::Heap(std::unique_ptr<store::Backend> backend) : store_(std::move(backend), *this) {}
+
+Heap::~Heap() { store_.stop(); }
+
+void Heap::attach(std::shared_ptr<Pins> pins) {
+  const std::scoped_lock lock(pins_mutex_);
+  pins_.push_back(std::move(pins));
+}
+
+void Heap::detach(const std::shared_ptr<Pins>& pins) {
+  const std::scoped_lock lock(pins_mutex_);
+  std::erase(pins_, pins);
+}
+
+bool Heap::pinned(NodeId id) {
+  const std::scoped_lock lock(pins_mutex_);
+  return std::any_of(pins_.begin(), pins_.end(),
+                     [&](const auto& pins) { return pins->pinned(id); });
+}
+
+std::int64_t Heap::owner() {
+  const std::scoped_lock lock(owner_mutex_);
+  if (owner_ == 0) {
+    const std::int64_t number = new_owner();
+    backend().hold_owner(number);
+    owner_ = number;
+  }
+  return owner_;
+}
+
+void Heap::unpinned(NodeId id) {
+  if (orphan_count_.load(std::memory_order_relaxed) == 0) return;
+  {
+    const std::scoped_lock lock(orphans_mutex_);
+    if (!orphans_.contains(id)) return;
+  }
+  store_.wake(Clock::now() + kSoon);
+}
+
+// --- Settling, before each commit
+
+void Heap::before_commit(Work& work) {
+  new_orphans_.clear();
+  gone_orphans_.clear();
+  if (orphan_count_.load(std::memory_order_relaxed) != 0 || !work.suspects().empty()) {
+    collections_.fetch_add(1, std::memory_order_seq_cst);
+    release_orphans(work);
+    settle(work, kCommitBudget);
+  }
+}
+
+void Heap::after_commit(bool committed) noexcept {
+  if (committed) {
+    const std::scoped_lock lock(orphans_mutex_);
+    for (const NodeId id : gone_orphans_) orphans_.erase(id);
+    orphans_.insert(new_orphans_.begin(), new_orphans_.end());
+    orphan_count_.store(orphans_.size(), std::memory_order_relaxed);
+  }
+  if (collections_.load(std::memory_order_relaxed) % 2 == 1) {
+    collections_.fetch_add(1, std::memory_order_seq_cst);
+  }
+  const bool doomed = std::exchange(new_doomed_, false);
+  if (!committed) return;
+  if (doomed) {
+    doomed_here_.store(true);
+    store_.wake(Clock::now());
+  }
+  // A handle may have gone while its node was becoming an orphan.
+  for (const NodeId id : new_orphans_) {
+    if (!pinned(id)) store_.wake(Clock::now() + kSoon);
+  }
+}
+
+/// Orphans of this process that no handle pins any longer are adrift.
+void Heap::release_orphans(Work& work) {
+  std::vector<NodeId> released;
+  {
+    const std::scoped_lock lock(orphans_mutex_);
+    std::copy_if(orphans_.begin(), orphans_.end(), std::back_inserter(released),
+                 [&](NodeId id) { return !pinned(id); });
+  }
+  for (const NodeId id : released) {
+    gone_orphans_.push_back(id);
+    const std::int64_t mine = owner();
+    std::optional<NodeRecord> node = find_node(work, id);
+    if (!node || node->anchor != -mine) continue;  // linked again, or gone
+    work.erase(orphan_key(mine, id));
+    node->anchor = kNobody;
+    save(work, std::move(*node));
+    work.suspects().insert(id);
+  }
+}
+
+void Heap::doom(Work& work, NodeId id, bool in_background) {
+  work.put(orphan_key(kNobody, id), {});
+  new_doomed_ = new_doomed_ || in_background;
+}
+
+void Heap::settle(Work& work, std::size_t budget) {
+  std::vector<NodeId> adrift;
+  for (const NodeId id : std::exchange(work.suspects(), {})) {
+    const std::optional<NodeRecord> node = find_node(work, id);
+    if (!node) continue;
+    if (node->adrift()) adrift.push_back(id);
+    if (node->held()) new_orphans_.push_back(id);
+  }
+  if (adrift.empty()) return;
+  const Trace traced = trace(
+      work, adrift, any_doomed(work), [&](NodeId id) { return pinned(id); }, budget);
+  if (traced.complete) {
+    for (const NodeId id : apply(work, traced)) new_orphans_.push_back(id);
+    remove(work, traced.garbage);
+  } else {
+    for (const NodeId id : adrift) doom(work, id, true);
+  }
+}
+
+/// Returns what this process's handles hold from now on.
+std::vector<NodeId> Heap::apply(Work& work, const Trace& traced) {
+  std::vector<NodeId> held;
+  for (const Trace::Rescue& rescue : traced.rescued) {
+    NodeRecord node = load_node(work, rescue.node);
+    if (rescue.anchor == kHeldHere) {
+      held.push_back(node.id);
+      change_anchor(work, std::move(node), -owner());
+    } else {
+      change_anchor(work, std::move(node), rescue.anchor);
+    }
+  }
+  return held;
+}
+
+/// Removes a whole piece of garbage: nothing outside hangs on it any longer.
+void Heap::remove(Work& work, const std::vector<NodeId>& garbage) {
+  const std::unordered_set<NodeId> going(garbage.begin(), garbage.end());
+  for (const NodeId id : garbage) {
+    std::optional<NodeRecord> node = find_node(work, id);
+    if (!node) continue;
+    const auto forget = [&](std::string_view element) {
+      const jsonb::Element parsed = jsonb::parse(element);
+      if (const std::optional<Link> child = link_of(parsed)) {
+        if (!going.contains(child->id)) work.erase(edge_key(child->id, id));
+      } else if (const std::optional<std::int64_t> blob = blob_of(parsed)) {
+        work.erase({.space = Space::kBlob, .a = *blob});
+      }
+    };
+    if (node->large()) {
+      drain(work, *node, SIZE_MAX, forget);
+    } else {
+      each_element(work, *node, [&](jsonb::Element element) {
+        if (element.type == jsonb::Type::kObject) forget(element.whole);
+        return true;
+      });
+    }
+    erase_edges(work, id);
+    if (node->adrift()) work.erase(orphan_key(kNobody, id));
+    work.erase(node_key(id));
+  }
+  removed_.fetch_add(garbage.size());
+}
+
+// --- Large pieces
+
+bool Heap::alive(NodeId id) {
+  const std::unique_ptr<View> view = backend().view();
+  std::optional<NodeRecord> node = find_node(*view, id);
+  if (!node) return false;
+  if (!chain_end(*view, std::move(*node)).adrift()) return true;
+  if (backend().read_only()) {
+    const Trace traced = trace(
+        *view, doomed_in(*view), false, [](NodeId) { return false; }, SIZE_MAX);
+    return std::find(traced.garbage.begin(), traced.garbage.end(), id) == traced.garbage.end();
+  }
+  reclaim(UINT64_MAX, kPatience);
+  return backend().load(node_key(id)).has_value();
+}
+
+void Heap::collect_if_doomed(Work& work, NodeId id) {
+  if (!any_doomed(work)) return;
+  std::optional<NodeRecord> node = find_node(work, id);
+  if (!node || !chain_end(work, std::move(*node)).adrift()) return;
+  // It hangs on something doomed: whether it lives only a whole trace can tell.
+  std::set<std::int64_t> suspects = std::exchange(work.suspects(), {});
+  const Trace traced = trace(
+      work, doomed_in(work), !suspects.empty(), [&](NodeId other) { return pinned(other); },
+      SIZE_MAX);
+  if (traced.complete) {
+    // Settling takes note of them, when this is committed.
+    for (const NodeId held : apply(work, traced)) suspects.insert(held);
+    remove(work, traced.garbage);
+  }
+  work.suspects().merge(suspects);
+}
+
+std::uint64_t Heap::reclaim(std::uint64_t most, std::chrono::milliseconds patience) {
+  const auto lock = base::lock(reclaim_mutex_);
+  std::uint64_t total = 0;
+  store::Activity& activity = store_.activity();
+  const base::Timed timed(activity.collection, activity.slow, "collection", backend().name(), [&] {
+    return LogField{"nodes", std::to_string(total)};
+  });
+  std::vector<NodeId> before;
+  for (int idle = 0; total < most;) {
+    doomed_here_.store(false);
+    if (!any_doomed(*backend().view())) break;
+    doomed_here_.store(true);  // until it is done: this may end by an exception
+    std::vector<NodeId> tops;
+    const std::uint64_t removed = reclaim_pass(most - total, patience, tops);
+    total += removed;
+    // What others save meanwhile a pass does in vain, but hardly again and again.
+    idle = removed == 0 && tops == before ? idle + 1 : 0;
+    if (idle == kMostInVain) {
+      throw CorruptionError(backend().name() +
+                            " lists dicts and lists as unlinked that cannot be reclaimed; `graven "
+                            "check` tells which, `graven repair` mends it");
+    }
+    before = std::move(tops);
+  }
+  return total;
+}
+
+std::uint64_t Heap::reclaim_pass(std::uint64_t most, std::chrono::milliseconds patience,
+                                 std::vector<NodeId>& tops) {
+  std::optional<Reclaiming> pass;
+  {
+    UntilStopped view(store_);
+    pass.emplace(view, [&](NodeId id) { return pinned(id); });
+    tops = pass->tops();
+  }
+  const auto slice = [&](base::FunctionRef<void(Work&)> body) {
+    if (store_.stopping()) throw ClosedError("the store is being closed");
+    store_.write_apart(body, Clock::now() + patience);
+    base::check_interrupt();
+    std::this_thread::sleep_for(std::chrono::microseconds(300));  // let another process in
+  };
+  while (pass->to_rescue()) {
+    slice([&](Work& work) { pass->rescue(work, [&] { return owner(); }); });
+  }
+  while (pass->to_condemn()) slice([&](Work& work) { pass->condemn(work); });
+  if (pass->outdated()) {
+    UntilStopped view(store_);
+    pass->trace_again(view);
+  }
+  std::uint64_t total = 0;
+  while (pass->to_remove() && total < most) {
+    std::uint64_t removed = 0;
+    slice([&](Work& work) { removed = pass->remove(work, most - total); });
+    total += removed;
+    removed_.fetch_add(removed);
+  }
+  return total;
+}
+
+void Heap::sweep_dead_owners(std::chrono::milliseconds patience) {
+  std::vector<std::int64_t> dead;
+  {
+    const std::unique_ptr<View> view = backend().view();
+    Range range{.space = Space::kOrphan, .a = 1, .a_to = INT64_MAX};
+    for (;;) {
+      const std::vector<Row> rows = view->scan(range, 1);
+      if (rows.empty()) break;
+      const std::int64_t number = rows.front().key.a;
+      if (!backend().owner_alive(number)) dead.push_back(number);
+      if (number >= INT64_MAX - 1) break;
+      range.a = number + 1;
+      range.from = INT64_MIN;
+    }
+  }
+  for (const std::int64_t number : dead) {
+    for (bool more = true; more;) {
+      if (store_.stopping()) throw ClosedError("the store is being closed");
+      store_.write_apart(
+          [&](Work& work) {
+            const std::vector<Row> rows =
+                work.scan({.space = Space::kOrphan, .a = number}, kSweepNodes);
+            more = rows.size() == kSweepNodes;
+            for (const Row& row : rows) {
+              work.erase(row.key);
+              std::optional<NodeRecord> node = find_node(work, row.key.b);
+              if (!node || node->anchor != -number) continue;
+              node->anchor = kNobody;
+              save(work, std::move(*node));
+              work.suspects().insert(row.key.b);
+            }
+          },
+          Clock::now() + patience);
+    }
+  }
+}
+
+std::uint64_t Heap::collect(std::chrono::milliseconds patience) {
+  const std::uint64_t before = removed_.load();
+  store_.write_apart([](Work&) {}, Clock::now() + patience);
+  sweep_dead_owners(patience);
+  reclaim(UINT64_MAX, patience);
+  return removed_.load() - before;
+}
+
+void Heap::look_for_leftovers(View& view) {
+  if (backend().read_only() || looked_.exchange(true)) return;
+  try {
+    if (!view.any_orphans()) return;
+  } catch (const CorruptionError&) {
+    return;  // for check() to tell and repair() to mend, which need the store open
+  }
+  sweep_.store(true);
+  doomed_here_.store(true);
+  store_.wake(Clock::now() + kSoon);
+}
+
+// --- From outside
+
+void Heap::close_one(const std::shared_ptr<Pins>& pins) noexcept {
+  detach(pins);
+  if (orphan_count_.load() == 0) return;
+  if (store_.in_transaction())
+    return store_.wake(Clock::now() + kSoon);  // it would wait for itself
+  const base::Uninterrupted to_the_end;
+  try {
+    // What is much is only doomed by this: the housekeeper reclaims it, or whoever opens next.
+    store_.write_apart([](Work&) {}, Clock::now() + kLaneWait);
+  } catch (const std::exception&) {
+    // The store is busy or broken: whoever opens it next sweeps what this process leaves.
+  }
+}
+
+std::optional<store::Deadline> Heap::chore() noexcept {
+  try {
+    bool released = false;
+    if (orphan_count_.load() != 0) {
+      const std::scoped_lock lock(orphans_mutex_);
+      released =
+          std::any_of(orphans_.begin(), orphans_.end(), [&](NodeId id) { return !pinned(id); });
+    }
+    if (released) store_.write_apart([](Work&) {}, Clock::now() + kLaneWait);
+    if (sweep_.load()) {
+      sweep_dead_owners(kLaneWait);
+      sweep_.store(false);
+    }
+    if (doomed_here_.load()) reclaim(UINT64_MAX, kLaneWait);
+    return std::nullopt;
+  } catch (const std::exception&) {
+    // Another writer has the store, or it is out of order: its next user is told; try again.
+    return Clock::now() + std::chrono::seconds(1);
+  }
+}
+
+void Heap::prepare_fork() noexcept {
+  orphans_mutex_.lock();
+  owner_mutex_.lock();
+  pins_mutex_.lock();
+  for (const auto& pins : pins_) pins->prepare_fork();
+}
+
+void Heap::parent_after_fork() noexcept {
+  for (const auto& pins : pins_) pins->after_fork();
+  pins_mutex_.unlock();
+  owner_mutex_.unlock();
+  orphans_mutex_.unlock();
+}
+
+void Heap::child_after_fork() noexcept {
+  for (const auto& pins : pins_) pins->after_fork();
+  // The orphans are held by the parent; the child takes a number of its own when it needs one.
+  orphans_.clear();
+  orphan_count_.store(0);
+  owner_ = 0;
+  doomed_here_.store(false);
+  if (collections_.load() % 2 == 1) collections_.fetch_add(1);
+  new (&reclaim_mutex_) std::timed_mutex;  // its holder, if any, was a thread of the parent's
+  pins_mutex_.unlock();
+  owner_mutex_.unlock();
+  orphans_mutex_.unlock();
+}
+
+}  // namespace graven::graph

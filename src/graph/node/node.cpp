@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+//
+// Node records to and from store records; the order of the integers is the schema's.
+#include "graph/node/node.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace graven::graph {
+
+NodeRecord to_node(NodeId id, store::Record&& record) {
+  NodeRecord node = to_raw_node(id, std::move(record));
+  require_sound(node);
+  return node;
+}
+
+void require_sound(const NodeRecord& node) {
+  const bool known = node.layout >= Layout::kDict && node.layout <= Layout::kLargeList;
+  const auto type = node.kind() == NodeKind::kDict ? jsonb::Type::kObject : jsonb::Type::kArray;
+  const unsigned first = node.body.empty() ? 0 : static_cast<unsigned char>(node.body[0]);
+  if (!known || static_cast<jsonb::Type>(first & 15U) != type) {
+    throw CorruptionError(
+        "a dict or list holds something else than its record says; `graven check` tells which, "
+        "`graven repair` mends it");
+  }
+}
+
+NodeRecord to_raw_node(NodeId id, store::Record&& record) {
+  return {.id = id,
+          .version = record.version,
+          .prefix = record.integers[0],
+          .layout = static_cast<Layout>(record.integers[1]),
+          .anchor = record.integers[2],
+          .links = record.integers[3],
+          .body = std::move(record.body)};
+}
+
+store::Record to_record(NodeRecord node) {
+  return {
+      .version = node.version,
+      .integers = {node.prefix, static_cast<std::int64_t>(node.layout), node.anchor, node.links},
+      .body = std::move(node.body)};
+}
+
+std::optional<NodeRecord> find_node(store::View& view, NodeId id) {
+  std::optional<store::Record> record = view.load(node_key(id));
+  if (!record) return std::nullopt;
+  return to_node(id, std::move(*record));
+}
+
+std::optional<NodeRecord> find_raw_node(store::View& view, NodeId id) {
+  std::optional<store::Record> record = view.load(node_key(id));
+  if (!record) return std::nullopt;
+  return to_raw_node(id, std::move(*record));
+}
+
+void require_kind(const NodeRecord& node, NodeKind kind) {
+  if (node.kind() == kind) return;
+  throw CorruptionError(
+      "a link leads to a dict or list of the other kind; `graven check` tells which, `graven "
+      "repair` mends it");
+}
+
+NodeRecord load_node(store::View& view, NodeId id, NodeKind kind) {
+  NodeRecord node = load_node(view, id);
+  require_kind(node, kind);
+  return node;
+}
+
+void ChainWalk::throw_circle() {
+  throw CorruptionError(
+      "the way up from a dict or list comes back to it; `graven check` tells which, `graven "
+      "repair` mends it");
+}
+
+NodeRecord load_node(store::View& view, NodeId id) {
+  std::optional<NodeRecord> node = find_node(view, id);
+  if (!node) throw_collected();
+  return std::move(*node);
+}
+
+void throw_collected() { throw_collected("a dict or list"); }
+
+void throw_collected(const std::string& what) {
+  throw CollectedError(what +
+                       " is gone: another process removed the last link to it, which collected it, "
+                       "or it was made in "
+                       "a transaction that was rolled back; read it anew from where it was");
+}
+
+}  // namespace graven::graph

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+//
+// A node: the record of one stored dict or list, read and written with names instead of
+// numbers. A small node is one record whose body is the whole container; a large one keeps a
+// header in the body and its contents in records of their own.
+//
+// A node's *anchor* is the parent its path to the root goes through. It says where the node
+// hangs: a parent's id; its own id for a root; 0 when nothing holds it (it is about to be
+// collected); minus the number of a process for an orphan that only that process's handles keep.
+//
+// Plain values and functions on the View or Work they are given.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <graven/error.hpp>
+#include <graven/value.hpp>
+
+#include "cache/cache.hpp"
+#include "graph/value/stored.hpp"
+#include "store/work.hpp"
+
+namespace graven::graph {
+
+enum class Layout : std::int64_t { kDict = 0, kList = 1, kLargeDict = 2, kLargeList = 3 };
+
+inline constexpr NodeId kNobody = 0;
+
+/// The `links` of a doomed node whose piece is being taken apart: no handle saves it any more.
+inline constexpr std::int64_t kCondemned = -1;
+
+struct NodeRecord {
+  NodeId id = 0;
+  std::uint64_t version = 0;
+  std::int64_t prefix = 0;
+  Layout layout = Layout::kDict;
+  NodeId anchor = kNobody;
+  std::int64_t links = 0;  // how many times the anchor links here
+  std::string body{};      // JSONB: the container, or the header of a large one
+
+  [[nodiscard]] NodeKind kind() const noexcept {
+    return layout == Layout::kDict || layout == Layout::kLargeDict ? NodeKind::kDict
+                                                                   : NodeKind::kList;
+  }
+  [[nodiscard]] bool large() const noexcept {
+    return layout == Layout::kLargeDict || layout == Layout::kLargeList;
+  }
+  [[nodiscard]] bool root() const noexcept { return anchor == id; }
+  [[nodiscard]] bool held() const noexcept { return anchor < 0; }  // an orphan of a process
+  [[nodiscard]] bool adrift() const noexcept { return anchor == kNobody; }
+  [[nodiscard]] bool condemned() const noexcept { return adrift() && links == kCondemned; }
+  [[nodiscard]] bool anchored() const noexcept { return anchor > 0 && anchor != id; }
+};
+
+inline store::Key node_key(NodeId id) { return {.space = store::Space::kNode, .a = id}; }
+inline store::Key edge_key(NodeId child, NodeId parent) {
+  return {.space = store::Space::kEdge, .a = child, .b = parent};
+}
+inline store::Key orphan_key(std::int64_t owner, NodeId node) {
+  return {.space = store::Space::kOrphan, .a = owner, .b = node};
+}
+
+/// The layout of a node record.
+inline Layout layout_of(const store::RecordView& record) noexcept {
+  return static_cast<Layout>(record.integer(1));
+}
+
+/// What the record of a node says, without taking it apart.
+inline std::int64_t prefix_of(const store::Record& record) noexcept { return record.integers[0]; }
+inline bool is_anchored(const store::Record& record, NodeId id) noexcept {
+  return record.integers[2] > 0 && record.integers[2] != id;
+}
+
+/// Takes the record apart; its body is moved. CorruptionError where that is no container of the
+/// kind that the record says.
+NodeRecord to_node(NodeId id, store::Record&& record);
+/// The same of a record whatever it says, for those who look for damage.
+NodeRecord to_raw_node(NodeId id, store::Record&& record);
+void require_sound(const NodeRecord& node);
+store::Record to_record(NodeRecord node);
+
+std::optional<NodeRecord> find_node(store::View& view, NodeId id);
+std::optional<NodeRecord> find_raw_node(store::View& view, NodeId id);
+/// The node, which must be there: CollectedError otherwise.
+NodeRecord load_node(store::View& view, NodeId id);
+/// The same of a node that something says is of that kind: CorruptionError where it is not.
+NodeRecord load_node(store::View& view, NodeId id, NodeKind kind);
+void require_kind(const NodeRecord& node, NodeKind kind);
+/// For whoever does not know which one it is to the user: find_again() says that.
+[[noreturn]] void throw_collected();
+[[noreturn]] void throw_collected(const std::string& what);
+
+/// Watches a walk up a chain of anchors: CorruptionError once it comes back to where it was.
+class ChainWalk {
+ public:
+  void at(NodeId id) {
+    if (id == mark_ && steps_ != 0) throw_circle();
+    if (++steps_ < next_) return;
+    mark_ = id;
+    next_ *= 2;
+  }
+
+ private:
+  [[noreturn]] static void throw_circle();
+
+  NodeId mark_ = 0;
+  std::uint64_t steps_ = 0;
+  std::uint64_t next_ = 1;
+};
+
+inline void save(store::Work& work, NodeRecord node) {
+  const NodeId id = node.id;
+  work.put(node_key(id), to_record(std::move(node)));
+}
+
+}  // namespace graven::graph

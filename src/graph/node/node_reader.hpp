@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads many nodes of one state, with read-ahead: nodes made together have ids next to each
+// other, so a walk that asks for neighbours is served by one scan instead of many look-ups.
+//
+// A pointer it gives is good until the next call. One thread at a time.
+#pragma once
+
+#include <cstdlib>
+#include <unordered_map>
+#include <utility>
+
+#include "graph/node/node.hpp"
+
+namespace graven::graph {
+
+class NodeReader {
+ public:
+  explicit NodeReader(store::View& view) : view_(view) {}
+
+  /// The node, or nullptr where there is none.
+  const NodeRecord* find(NodeId id) {
+    if (const auto it = ahead_.find(id); it != ahead_.end()) return sound(it->second);
+    // Ids that something else has put there may be any number.
+    const bool usual = id > kSpan && id < kMost - kSpan;
+    const bool near = usual && std::llabs(id - last_) <= kNear;
+    const bool down = id < last_;
+    if (usual) last_ = id;
+    if (!near) {
+      std::optional<NodeRecord> node = find_node(view_, id);
+      if (!node) return nullptr;
+      if (ahead_.size() >= kKept) ahead_.clear();
+      return &ahead_.insert_or_assign(id, std::move(*node)).first->second;
+    }
+    store::Range range{.space = store::Space::kNode};
+    range.from = down ? id - kSpan : id;
+    range.to = down ? id : id + kSpan;
+    range.reverse = down;
+    if (ahead_.size() + kBatch > kKept) ahead_.clear();
+    for (store::Row& row : view_.scan(range, kBatch)) {
+      ahead_.insert_or_assign(row.key.a, to_raw_node(row.key.a, std::move(row.record)));
+    }
+    const auto it = ahead_.find(id);
+    return it == ahead_.end() ? nullptr : sound(it->second);
+  }
+
+ private:
+  /// Neighbours are judged when somebody asks for them.
+  static const NodeRecord* sound(const NodeRecord& node) {
+    require_sound(node);
+    return &node;
+  }
+
+  static constexpr NodeId kMost = std::numeric_limits<NodeId>::max();
+  static constexpr NodeId kNear = 128;
+  static constexpr NodeId kSpan = 512;
+  static constexpr std::size_t kBatch = 64;
+  static constexpr std::size_t kKept = 4096;
+
+  store::View& view_;
+  NodeId last_ = 0;
+  std::unordered_map<NodeId, NodeRecord> ahead_;
+};
+
+}  // namespace graven::graph

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+//
+// check(): what it proves, pass by pass.
+//  - Prefixes: each has a root that is a dict, a root of that prefix, and no other's.
+//  - Contents (check_values.cpp, check_lists.cpp): every body is valid JSONB of values that
+//    graven writes; entries, slots and header of a large dict agree; the pages of a large list
+//    are one tree with right counts; large values are there and used once.
+//  - The graph (check_links.cpp): links lead to nodes of their kind and prefix; links and
+//    back-references agree both ways; chains of anchors end well; something reaches every node.
+//  - Bookkeeping: orphans, counters, the clock; and the backend's own structure.
+// All of it on one view, so writers that go on meanwhile change nothing. Reads only.
+#include "integrity/check.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+
+#include "integrity/check_state.hpp"
+
+namespace graven::graph {
+namespace checking {
+
+using store::Record;
+using store::Row;
+using store::Space;
+
+void inspect_prefixes(Inspection& all) {
+  Stream stream(all.view, Space::kPrefix);
+  for (; Row* row = stream.peek(); stream.pop()) {
+    all.looked();
+    all.saw_version(row->record.version);
+    if (row->key.name.empty()) continue;  // the clock
+    all.prefixes.push_back({row->key.name, row->record.integers[0], row->record.integers[1]});
+  }
+}
+
+void inspect_roots(Inspection& all) {
+  std::map<std::int64_t, std::string> ids;
+  std::map<NodeId, std::string> roots;
+  for (const PrefixInfo& prefix : all.prefixes) {
+    const auto say = [&](const std::string& what) {
+      all.problem(fmt::format("the prefix '{}' {}", prefix.name, what));
+    };
+    const auto [same_id, fresh_id] = ids.emplace(prefix.id, prefix.name);
+    if (!fresh_id) say(fmt::format("has the same id as '{}'", same_id->second));
+    const auto [same_root, fresh_root] = roots.emplace(prefix.root, prefix.name);
+    if (!fresh_root) say(fmt::format("has the same root as '{}'", same_root->second));
+    const std::uint32_t place = all.find(prefix.root);
+    if (place == kNoNode) {
+      say(fmt::format("has no root: {} does not exist",
+                      all.uid(prefix.root, prefix.id, NodeKind::kDict)));
+      continue;
+    }
+    const NodeInfo& root = all.nodes[place];
+    if (root.kind() != NodeKind::kDict) say("has a list for a root");
+    if (!root.root()) {
+      say(root.anchor > 0 ? "has a root that hangs on " + all.named(root.anchor)
+                          : std::string("has a root that is held as none"));
+    }
+    if (root.prefix != prefix.id && fresh_root) say("has a root of another prefix");
+  }
+}
+
+void inspect_counters(Inspection& all) {
+  Stream stream(all.view, Space::kCounter);
+  for (; Row* row = stream.peek(); stream.pop()) {
+    all.looked();
+    all.saw_version(row->record.version);
+    const bool known = std::any_of(all.prefixes.begin(), all.prefixes.end(),
+                                   [&](const PrefixInfo& one) { return one.id == row->key.a; });
+    if (!known) {
+      all.problem(fmt::format("the counter '{}' is of prefix number {}, which does not exist",
+                              row->key.name, row->key.a));
+      all.strays.push_back(row->key);
+    }
+  }
+}
+
+void inspect_maps(Inspection& all) {
+  std::vector<std::int64_t> maps;
+  Stream names(all.view, Space::kMap);
+  for (; Row* row = names.peek(); names.pop()) {
+    all.looked();
+    all.saw_version(row->record.version);
+    const std::int64_t id = row->record.integers[0];
+    if (id < 1 || id > store::kMostMaps) {
+      all.problem(fmt::format("the map '{}' has the number {}, which is none", row->key.name, id));
+    }
+    if (std::find(maps.begin(), maps.end(), id) != maps.end()) {
+      all.problem(fmt::format("the map '{}' has the number {} of another one", row->key.name, id));
+    }
+    maps.push_back(id);
+  }
+  Stream items(all.view, Space::kItem);
+  for (; Row* row = items.peek(); items.pop()) {
+    all.looked();
+    if (std::find(maps.begin(), maps.end(), row->key.a) == maps.end()) {
+      all.problem(fmt::format("the item '{}' is of map number {}, which does not exist",
+                              row->key.name, row->key.a));
+    }
+    if (const std::string why = all.item_problem(row->record); !why.empty()) {
+      all.problem(fmt::format("the item '{}' of map number {} {}", row->key.name, row->key.a, why));
+    }
+  }
+}
+
+void inspect_clock(Inspection& all) {
+  const std::optional<Record> clock = all.view.load(store::clock_key());
+  const std::int64_t last = clock ? clock->integers[0] : 0;
+  if (last < 0 || last > store::kMostId) all.problem(fmt::format("the clock stands at {}", last));
+  if (all.greatest() > last) {
+    all.problem(fmt::format("the clock stands at {}, behind {}, which was given out already", last,
+                            all.greatest()));
+  }
+}
+
+void inspect(Inspection& all, base::FunctionRef<bool(std::int64_t)> alive) {
+  inspect_prefixes(all);
+  inspect_nodes(all);
+  inspect_roots(all);
+  inspect_large_dicts(all);
+  inspect_large_lists(all);
+  inspect_blobs(all);
+  inspect_orphans(all);
+  inspect_links(all, alive);
+  inspect_counters(all);
+  inspect_maps(all);
+  inspect_clock(all);
+}
+
+}  // namespace checking
+
+CheckReport check(store::Backend& backend, ItemProof prove_item,
+                  const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  const std::unique_ptr<store::View> view = backend.view();
+  checking::Inspection all(backend.store_constant(), *view, progress, prove_item);
+  try {
+    checking::inspect(all, [&](std::int64_t owner) { return backend.owner_alive(owner); });
+  } catch (const CorruptionError& error) {
+    // The backend itself could not read on; what it thinks of its structure comes below.
+    all.problem(error.what());
+  }
+  for (std::string& line : backend.check()) all.problem(std::move(line));
+  all.finish();
+  return std::move(all.report);
+}
+
+}  // namespace graven::graph

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+//
+// Database::repair(): looks, copies the file aside, mends what the store derives and then the
+// graph, and looks again.
+//
+// Always holds: nothing is changed before the copy is on the disk; the schema with its rows, and
+// then the graph, are mended in a transaction each, which a crash leaves undone or done. What the
+// first of them has lost is told whatever becomes of the second. Any thread.
+#include <fmt/format.h>
+
+#include <graven/database.hpp>
+#include <graven/error.hpp>
+#include <graven/repair.hpp>
+
+#include <iterator>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "backends/sqlite/backup/whole_file.hpp"
+#include "backends/sqlite/files/file_checks.hpp"
+#include "graph/collector/heap.hpp"
+#include "graph/scope.hpp"
+#include "integrity/check.hpp"
+#include "integrity/repair.hpp"
+#include "map/value.hpp"
+#include "observe/log.hpp"
+
+namespace graven {
+namespace {
+
+using sqlite::PartialFile;
+using sqlite::Target;
+
+/// A copy of a file as it is, under the first name that is free.
+std::string copy_aside(store::Backend& backend) {
+  const std::string file = backend.file();
+  std::string path = file + ".before-repair";
+  for (int number = 1;; ++number) {
+    try {
+      const Target target{.name = path, .path = path, .vfs = {}};
+      PartialFile::require_place(target, PartialFile::Mode::kNew);
+      PartialFile copy(target);
+      backend.copy_to(copy.as_target().path, {});
+      copy.stamp();
+      copy.sync();
+      static_cast<void>(copy.put_in_place(PartialFile::Mode::kNew));
+      return path;
+    } catch (const UsageError&) {
+      if (number == 1000) throw;
+      path = fmt::format("{}.before-repair.{}", file, number);
+    } catch (const CorruptionError& error) {
+      throw UnavailableError(fmt::format(
+          "{} cannot be copied before its repair: {}; copy it by other means and repair without a "
+          "backup, or restore a backup",
+          backend.name(), error.what()));
+    }
+  }
+}
+
+/// What rolls a dry run back.
+struct DryRun {};
+
+/// For whoever gets no report any more.
+void log_losses(const std::string& store, const std::vector<Repaired>& lost) {
+  for (const Repaired& one : lost) {
+    base::log(LogLevel::kWarning, "repair_unfinished", {{"lost", one.what}, {"store", store}});
+  }
+}
+
+}  // namespace
+
+RepairReport Database::repair(const RepairOptions& options) const {
+  graph::Heap& heap = scope_->session().heap();
+  store::Backend& backend = heap.backend();
+  if (heap.store().in_transaction()) {
+    throw UsageError("repair() inside a transaction: call it before or after");
+  }
+  if (backend.read_only()) {
+    throw UsageError(backend.name() + " is open read-only; open it for writing to repair it");
+  }
+  RepairReport report;
+  report.dry_run = options.dry_run;
+  const CheckReport before = graph::check(backend, map::prove, options.progress);
+  if (before.ok()) return report;
+  if (options.backup && !options.dry_run && !backend.file().empty()) {
+    report.backup = copy_aside(backend);
+  }
+  const std::vector<std::string> structure = backend.check();
+  std::vector<Repaired> lost;  // by what is done, whether the graph can be mended or not
+  try {
+    if (!structure.empty() && !options.dry_run) {
+      for (auto& [what, bytes] : backend.mend()) {
+        lost.push_back({.node = {}, .what = std::move(what), .bytes = std::move(bytes)});
+      }
+    }
+    heap.store().write_apart(
+        [&](store::Work& work) {
+          graph::repair(
+              work, heap.store().ids(), backend.store_constant(),
+              [&](std::int64_t owner) { return backend.owner_alive(owner); }, map::prove,
+              options.progress, report);
+          if (options.dry_run) throw DryRun{};
+        },
+        std::chrono::steady_clock::now() + scope_->session().limits().busy);
+  } catch (const DryRun&) {
+    for (const std::string& line : structure) report.left.push_back({{}, line, {}});
+  } catch (const CorruptionError& error) {
+    // The store cannot be read to its end, so nothing more was mended.
+    report.mended.clear();
+    report.lost.clear();
+    report.left.push_back({{}, error.what(), {}});
+  } catch (...) {
+    log_losses(backend.name(), lost);
+    throw;
+  }
+  report.lost.insert(report.lost.begin(), std::make_move_iterator(lost.begin()),
+                     std::make_move_iterator(lost.end()));
+  if (!options.dry_run) {
+    report.left.clear();
+    for (Problem& problem : graph::check(backend, map::prove, {}).problems) {
+      report.left.push_back({std::move(problem.node), std::move(problem.what), {}});
+    }
+  }
+  std::set<std::pair<std::string, std::string>> left;
+  for (const Repaired& one : report.left) left.emplace(one.node, one.what);
+  std::vector<Repaired> mended;
+  for (const Problem& problem : before.problems) {
+    if (!left.contains({problem.node, problem.what})) {
+      mended.push_back({problem.node, problem.what, {}});
+    }
+  }
+  report.mended.insert(report.mended.begin(), std::make_move_iterator(mended.begin()),
+                       std::make_move_iterator(mended.end()));
+  return report;
+}
+
+}  // namespace graven

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+//
+// The one sink, and how a record reads on a line. Any thread.
+#include "observe/log.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "base/fork.hpp"
+#include "observe/log_failure.hpp"
+
+namespace graven {
+namespace base {
+
+constinit std::atomic<LogLevel> log_level{LogLevel::kOff};
+
+namespace {
+
+/// Made when a sink is first set: enrolling for forks is not for threads that hold locks.
+class Listener final : public ForkGuard {
+ public:
+  static Listener& get() {
+    static auto* listener = new Listener;  // never destroyed: threads may outlive statics
+    return *listener;
+  }
+
+  void set(LogSink sink) {
+    auto shared = sink ? std::make_shared<const LogSink>(std::move(sink)) : nullptr;
+    const std::scoped_lock lock(mutex_);
+    sink_.swap(shared);
+  }
+  [[nodiscard]] std::shared_ptr<const LogSink> sink() {
+    const std::scoped_lock lock(mutex_);
+    return sink_;
+  }
+
+  void prepare_fork() noexcept override { mutex_.lock(); }
+  void parent_after_fork() noexcept override { mutex_.unlock(); }
+  void child_after_fork() noexcept override { mutex_.unlock(); }
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<const LogSink> sink_;
+  ForkEnrolment enrolment_{*this, kForkRankLog};
+};
+
+bool plain(std::string_view text) noexcept {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return c > ' ' && c != '"' && c != '=' && c != '\\' && c != 0x7f;
+  });
+}
+
+void append_value(std::string& line, std::string_view value) {
+  if (plain(value)) {
+    line += value;
+    return;
+  }
+  line += '"';
+  for (const char c : value) {
+    if (c == '"' || c == '\\') {
+      line += '\\';
+      line += c;
+    } else if (c == '\n') {
+      line += "\\n";
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      fmt::format_to(std::back_inserter(line), "\\x{:02x}", static_cast<unsigned char>(c));
+    } else {
+      line += c;
+    }
+  }
+  line += '"';
+}
+
+}  // namespace
+
+void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) noexcept {
+  if (!logged(level)) return;
+  try {
+    if (const auto sink = Listener::get().sink()) {
+      (*sink)({level, event, {fields.begin(), fields.size()}});
+    }
+  } catch (...) {
+    // A sink that throws, or no memory: whoever is at work here must not fail for that.
+  }
+}
+
+void log_slow(std::string_view operation, std::string_view store, std::chrono::nanoseconds took,
+              LogField detail) noexcept {
+  try {
+    log(LogLevel::kWarning, "slow_operation",
+        {{"operation", std::string(operation)},
+         {"ms", fmt::format("{:.1f}", std::chrono::duration<double, std::milli>(took).count())},
+         {"store", std::string(store)},
+         std::move(detail)});
+  } catch (...) {
+    // No memory to say it with.
+  }
+}
+
+void log_failure(std::string_view event, std::string_view what, std::string_view name) noexcept {
+  if (!logged(LogLevel::kError)) return;
+  try {
+    std::string said = "unknown";
+    try {
+      throw;
+    } catch (const std::exception& error) {
+      said = error.what();
+    } catch (...) {
+      // Nothing that could be said of it.
+    }
+    log(LogLevel::kError, event, {{"error", std::move(said)}, {what, std::string(name)}});
+  } catch (...) {
+    // No memory to say it with.
+  }
+}
+
+}  // namespace base
+
+std::string_view name(LogLevel level) noexcept {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
+    case LogLevel::kOff:
+      return "off";
+  }
+  return "unknown";
+}
+
+std::string to_string(const LogRecord& record) {
+  std::string line(record.event);
+  for (const LogField& field : record.fields) {
+    line += ' ';
+    line += field.key;
+    line += '=';
+    base::append_value(line, field.value);
+  }
+  return line;
+}
+
+void set_log_sink(LogSink sink, LogLevel level) {
+  const bool any = static_cast<bool>(sink);
+  if (!any) base::log_level = LogLevel::kOff;
+  base::Listener::get().set(std::move(sink));
+  if (any) base::log_level = level;
+}
+
+void set_log_level(LogLevel level) noexcept { base::log_level = level; }
+
+}  // namespace graven

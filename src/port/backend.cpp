@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//
+// What a backend need not do better. Any thread, as the view allows.
+#include "port/backend.hpp"
+
+#include <graven/error.hpp>
+
+namespace graven::store {
+
+std::unique_ptr<SqlRows> View::sql(std::string_view, const SqlParameters&) {
+  throw UsageError(
+      "SQL is for stores in a SQLite file that are not open with persist=lazy or memory");
+}
+
+bool View::any_orphans() {
+  return !scan({.space = Space::kOrphan, .a = 0, .a_to = INT64_MAX}, 1).empty();
+}
+
+std::uint64_t View::count_items(std::int64_t map) {
+  constexpr std::size_t kStep = 1024;
+  Range range{.space = Space::kItem, .a = map, .include_empty_name = true};
+  std::uint64_t count = 0;
+  for (;;) {
+    const std::vector<Row> rows = scan(range, kStep);
+    count += rows.size();
+    if (rows.size() < kStep) return count;
+    range.after = rows.back().key.name;
+    range.include_empty_name = false;
+  }
+}
+
+std::size_t WriteTransaction::erase_first(Space space, std::int64_t a, std::size_t limit) {
+  std::vector<Change> changes;
+  for (Row& row : scan({.space = space, .a = a}, limit)) {
+    changes.push_back({std::move(row.key), std::nullopt});
+  }
+  apply(changes);
+  return changes.size();
+}
+
+void WriteTransaction::insert(const NewRows& rows) { apply(rows.changes()); }
+
+void Backend::copy_to(const std::string& path, const Copying& how) {
+  static_cast<void>(path);
+  static_cast<void>(how);
+  throw UsageError(name() + " is a store in memory, and of that there is no backup; " +
+                   "`graven dump` writes one as JSON");
+}
+
+}  // namespace graven::store

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+//
+// A backend that counts how often the calling thread goes to the store, as a store behind a network
+// would be gone to: a call that waits for an answer is a trip.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "port/passing_backend.hpp"
+
+namespace graven::test {
+
+struct Trips {
+  std::size_t reads = 0;   // of any number of records
+  std::size_t begins = 0;  // the write lock
+  std::size_t writes = 0;  // changes applied, savepoints
+  std::size_t commits = 0;
+
+  [[nodiscard]] std::size_t all() const { return reads + begins + writes + commits; }
+};
+
+/// Of this thread; housekeeping is others'.
+inline Trips& trips_of_thread() {
+  thread_local Trips trips;
+  return trips;
+}
+
+/// Over what passes calls on.
+template <class View>
+class CountingReads : public View {
+ public:
+  using View::View;
+
+  std::optional<store::Record> load(const store::Key& key) override {
+    ++trips_of_thread().reads;
+    return View::load(key);
+  }
+  void load_many(std::span<const store::Key> keys,
+                 const std::function<void(std::size_t, store::Record*)>& each) override {
+    ++trips_of_thread().reads;
+    View::load_many(keys, each);
+  }
+  std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
+    ++trips_of_thread().reads;
+    return View::scan(range, limit);
+  }
+  bool any_orphans() override {
+    ++trips_of_thread().reads;
+    return View::any_orphans();
+  }
+  std::uint64_t count_items(std::int64_t map) override {
+    ++trips_of_thread().reads;
+    return View::count_items(map);
+  }
+};
+
+using CountingView = CountingReads<PassingView>;
+
+class CountingTransaction final : public CountingReads<PassingTransaction> {
+ public:
+  explicit CountingTransaction(std::unique_ptr<store::WriteTransaction> inner)
+      : CountingReads(std::move(inner)) {
+    ++trips_of_thread().begins;
+  }
+
+  void apply(std::span<const store::Change> changes) override {
+    ++trips_of_thread().writes;
+    PassingTransaction::apply(changes);
+  }
+  void insert(const store::NewRows& rows) override {
+    ++trips_of_thread().writes;
+    PassingTransaction::insert(rows);
+  }
+  std::size_t erase_first(store::Space space, std::int64_t a, std::size_t limit) override {
+    ++trips_of_thread().writes;
+    return PassingTransaction::erase_first(space, a, limit);
+  }
+  void savepoint(int depth) override {
+    ++trips_of_thread().writes;
+    PassingTransaction::savepoint(depth);
+  }
+  void rollback_to(int depth) override {
+    ++trips_of_thread().writes;
+    PassingTransaction::rollback_to(depth);
+  }
+  void release(int depth) override {
+    ++trips_of_thread().writes;
+    PassingTransaction::release(depth);
+  }
+  void commit(std::uint64_t id) override {
+    ++trips_of_thread().commits;
+    PassingTransaction::commit(id);
+  }
+};
+
+class CountingBackend final : public PassingBackend {
+ public:
+  using PassingBackend::PassingBackend;
+
+  std::optional<store::Record> load(const store::Key& key) override {
+    ++trips_of_thread().reads;
+    return PassingBackend::load(key);
+  }
+  std::optional<store::Record> load_node(std::int64_t id, bool& reclaiming) override {
+    ++trips_of_thread().reads;
+    return PassingBackend::load_node(id, reclaiming);
+  }
+  std::unique_ptr<store::View> view() override {
+    return std::make_unique<CountingView>(PassingBackend::view());
+  }
+  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override {
+    return std::make_unique<CountingTransaction>(PassingBackend::begin(deadline));
+  }
+  void hold_owner(std::int64_t owner) override {
+    ++trips_of_thread().writes;
+    PassingBackend::hold_owner(owner);
+  }
+  bool owner_alive(std::int64_t owner) override {
+    ++trips_of_thread().reads;
+    return PassingBackend::owner_alive(owner);
+  }
+};
+
+}  // namespace graven::test
