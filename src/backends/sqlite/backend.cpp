@@ -117,8 +117,10 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
   }
   if (!header.exists && !options_.read_only) {
     make();
-    file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
     header = require_own_files(target_);
+  }
+  if (!file_.exists) {  // made here, or by another process meanwhile
+    file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
   }
   if (options_.read_only) {
     if (header.empty || header.blank) {
