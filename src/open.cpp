@@ -2,7 +2,7 @@
 //
 // URLs, and the table of the stores this process has open. The only file that knows every
 // backend. Opening a store that is open already (the same file, by whatever name) gives the
-// same heap, so that all handles of a process count when it collects.
+// same Store, so that all handles of a process count when it collects.
 //
 // Any thread; the table has one lock.
 #include <fmt/format.h>
@@ -28,7 +28,6 @@
 #include "base/fork.hpp"
 #include "base/interrupt.hpp"
 #include "base/own_code.hpp"
-#include "graph/collector/heap.hpp"
 #include "graph/scope.hpp"
 #include "graph/settings.hpp"
 #include "map/core.hpp"
@@ -40,13 +39,14 @@ constexpr std::string_view kSqlite = "sqlite://";
 constexpr std::string_view kLibsql = "libsql://";
 constexpr std::string_view kMemory = "memory://";
 
-/// A heap, and that somebody is about to use it.
+/// A store, and that somebody is about to use it.
 struct Opened {
-  std::shared_ptr<graph::Heap> heap;
+  std::shared_ptr<store::Store> store;
   store::Use use;
 
-  explicit Opened(std::shared_ptr<graph::Heap> of)
-      : heap(std::move(of)), use(std::shared_ptr<store::Store>(heap, &heap->store())) {}
+  explicit Opened(std::shared_ptr<store::Store> of) : store(std::move(of)), use(store) {}
+  explicit Opened(std::unique_ptr<store::Backend> backend)
+      : Opened(std::make_shared<store::Store>(std::move(backend))) {}
 };
 
 /// What is opened: a database, or a map, which takes the store as this process has it.
@@ -76,16 +76,16 @@ class Table final : public base::ForkGuard {
                                                   .pending_limit = options.pending_limit,
                                                   .patience = options.busy_timeout});
     }
-    Opened opened(std::make_shared<graph::Heap>(std::move(backend)));
+    Opened opened(std::move(backend));
     const std::scoped_lock lock(mutex_);
-    heaps_[place] = {opened.heap, lazy, kind == Kind::kMap};
+    stores_[place] = {opened.store, lazy, kind == Kind::kMap};
     return opened;
   }
 
   void prepare_fork() noexcept override { mutex_.lock(); }
   void parent_after_fork() noexcept override { mutex_.unlock(); }
   void child_after_fork() noexcept override {
-    std::erase_if(heaps_, [](const auto& entry) { return entry.second.lazy; });  // the parent's
+    std::erase_if(stores_, [](const auto& entry) { return entry.second.lazy; });  // the parent's
     mutex_.unlock();
     new (&opening_) std::timed_mutex;  // its holder, if any, was a thread of the parent's
   }
@@ -98,37 +98,37 @@ class Table final : public base::ForkGuard {
     friend auto operator<=>(const Place&, const Place&) = default;
   };
   struct Entry {
-    std::weak_ptr<graph::Heap> heap;
+    std::weak_ptr<store::Store> store;
     bool lazy = false;
     bool of_map = false;  // a map was the first to open it
   };
 
-  /// The heap to share, with another user; UsageError where one in use is in the way.
+  /// The store to share, with another user; UsageError where one in use is in the way.
   std::optional<Opened> find(const Place& place, Persist persist, Kind kind,
                              const std::string& name) {
     struct Open {
       Place where;
-      std::shared_ptr<graph::Heap> heap;
+      std::shared_ptr<store::Store> store;
       bool is_lazy;
       bool of_map;
     };
     std::vector<Open> open;
     {
       const std::scoped_lock lock(mutex_);
-      std::erase_if(heaps_, [](const auto& entry) { return entry.second.heap.expired(); });
-      for (const auto& [where, entry] : heaps_) {
+      std::erase_if(stores_, [](const auto& entry) { return entry.second.store.expired(); });
+      for (const auto& [where, entry] : stores_) {
         if (where.store == place.store && where.read_only == place.read_only) {
-          open.push_back({where, entry.heap.lock(), entry.lazy, entry.of_map});
+          open.push_back({where, entry.store.lock(), entry.lazy, entry.of_map});
         }
       }
     }
     const bool lazy = persist == Persist::kLazy;
-    for (const auto& [where, heap, is_lazy, of_map] : open) {
-      if (!heap || !(is_lazy || lazy || where == place)) continue;
+    for (const auto& [where, store, is_lazy, of_map] : open) {
+      if (!store || !(is_lazy || lazy || where == place)) continue;
       // A lazy store has ended with its last user; another one is claimed anew.
-      if (is_lazy != lazy && !heap->store().used()) continue;
+      if (is_lazy != lazy && !store->used()) continue;
       try {
-        Opened opened(heap);
+        Opened opened(store);
         if (is_lazy == lazy || (is_lazy && kind == Kind::kMap)) return opened;
       } catch (const ClosedError&) {
         continue;
@@ -149,7 +149,7 @@ class Table final : public base::ForkGuard {
 
   std::timed_mutex opening_;
   std::mutex mutex_;
-  std::map<Place, Entry> heaps_;
+  std::map<Place, Entry> stores_;
   base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry};
 };
 
@@ -249,7 +249,7 @@ Opened open_file(const std::string& path, const Options& options, Kind kind) {
     throw_bad_url(path, "a store in memory is always a new one");
   }
   if (options.persist == Persist::kLazy) return open_sqlite(path, options, kind);
-  return Opened(std::make_shared<graph::Heap>(memory::open(path)));
+  return Opened(memory::open(path));
 }
 
 /// Whether a URL is one of SQLite's names for a database in memory, which no file shall get by
@@ -262,11 +262,11 @@ Opened open_memory(std::string_view url, Options& options) {
   if (options.read_only) throw_bad_url(url, "a new memory store cannot be read-only");
   if (!options.create) throw_bad_url(url, "a store in memory is always a new one");
   check_options(options);
-  return Opened(std::make_shared<graph::Heap>(memory::open("memory://")));
+  return Opened(memory::open("memory://"));
 }
 
-/// The heap of the store at a URL; settings the URL carries go into `options`.
-Opened open_heap(std::string_view url, Options& options, Kind kind) {
+/// The store at a URL; settings the URL carries go into `options`.
+Opened open_store(std::string_view url, Options& options, Kind kind) {
   if (url.empty()) throw_bad_url(url, "the path is empty");
   if (url.starts_with(kMemory)) {
     const std::string_view rest = take_query(url.substr(kMemory.size()), options, url);
@@ -320,16 +320,16 @@ void check_memory(std::size_t mebibytes, bool in_memory) {
   }
 }
 
-void bound_memory(graph::Heap& heap, std::size_t mebibytes) {
-  if (mebibytes != 0) heap.store().bound_memory(mebibytes << 20U);
+void bound_memory(store::Store& store, std::size_t mebibytes) {
+  if (mebibytes != 0) store.bound_memory(mebibytes << 20U);
 }
 
 void check_slow(std::chrono::milliseconds limit) {
   if (limit.count() < 0) throw UsageError("slow_operation must not be negative");
 }
 
-void log_slow(graph::Heap& heap, std::chrono::milliseconds limit) {
-  if (limit.count() != 0) heap.store().log_slower_than(limit);
+void log_slow(store::Store& store, std::chrono::milliseconds limit) {
+  if (limit.count() != 0) store.log_slower_than(limit);
 }
 
 }  // namespace
@@ -338,10 +338,10 @@ Database::Database(Text url, const Options& options) {
   Options settings = options;
   check_memory(settings.memory_mb, settings.persist == Persist::kMemory);
   check_slow(settings.slow_operation);
-  const Opened opened = open_heap(url, settings, Kind::kDatabase);
-  bound_memory(*opened.heap, settings.memory_mb);
-  log_slow(*opened.heap, settings.slow_operation);
-  scope_ = graph::make_live_scope(std::make_shared<graph::Session>(opened.heap, settings));
+  const Opened opened = open_store(url, settings, Kind::kDatabase);
+  bound_memory(*opened.store, settings.memory_mb);
+  log_slow(*opened.store, settings.slow_operation);
+  scope_ = graph::make_live_scope(std::make_shared<graph::Session>(opened.store, settings));
 }
 
 // What may be no password is hidden too, rather than shown what may be one.
@@ -405,11 +405,10 @@ Map::Map(Text url, const MapOptions& options) {
                    .busy_timeout = options.busy_timeout,
                    .slow_operation = options.slow_operation,
                    .allow_network_file_system = options.allow_network_file_system};
-  const Opened opened = open_heap(url, settings, Kind::kMap);
-  bound_memory(*opened.heap, own.memory_mb);
-  log_slow(*opened.heap, settings.slow_operation);
-  // The store lives as long as the heap that owns it.
-  session_ = map::open(std::shared_ptr<store::Store>(opened.heap, &opened.heap->store()), own);
+  const Opened opened = open_store(url, settings, Kind::kMap);
+  bound_memory(*opened.store, own.memory_mb);
+  log_slow(*opened.store, settings.slow_operation);
+  session_ = map::open(opened.store, own);
 }
 
 }  // namespace graven

@@ -141,7 +141,7 @@ Database Database::with_prefix(Text prefix) const {
   options.prefix = prefix;
   options.new_prefix = false;
   if (prefix.empty()) throw BadValueError("a prefix needs a name");
-  return Database(graph::make_live_scope(std::make_shared<Session>(own.shared_heap(), options)));
+  return Database(graph::make_live_scope(std::make_shared<Session>(own.shared_store(), options)));
 }
 
 std::string Database::new_prefix() const {

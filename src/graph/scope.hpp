@@ -29,12 +29,15 @@ namespace graven::graph {
 
 class Session {
  public:
-  Session(std::shared_ptr<Heap> heap, Options options);
+  Session(const std::shared_ptr<store::Store>& store, Options options);
   ~Session();
 
   /// ClosedError once closed.
   [[nodiscard]] Heap& heap() const;
   [[nodiscard]] const std::shared_ptr<Heap>& shared_heap() const noexcept { return heap_; }
+  [[nodiscard]] std::shared_ptr<store::Store> shared_store() const {
+    return {heap_, &heap_->store()};
+  }
   [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
   void close() noexcept;
   /// The same, once everything is in the store's files; if that fails it stays open.

@@ -73,9 +73,9 @@ void check_prefix_name(std::string_view name) {
 
 // --- Session
 
-Session::Session(std::shared_ptr<Heap> heap, Options options)
-    : heap_(std::move(heap)),
-      use_(std::shared_ptr<store::Store>(heap_, &heap_->store())),
+Session::Session(const std::shared_ptr<store::Store>& store, Options options)
+    : heap_(Heap::of(store)),
+      use_(store),
       options_(std::move(options)),
       store_constant_(heap_->backend().store_constant()),
       prefix_(options_.new_prefix ? std::string() : options_.prefix) {

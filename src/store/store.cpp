@@ -28,10 +28,9 @@ constexpr std::size_t kWarmBytes = std::size_t{64} << 20U;
 constexpr auto kLastWrite = std::chrono::seconds(1);
 }  // namespace
 
-Store::Store(std::unique_ptr<Backend> backend, CommitHook& hook)
+Store::Store(std::unique_ptr<Backend> backend)
     : backend_(std::move(backend)),
       cache_(*backend_, kCacheLimits, kWarmBytes, &table_share_),
-      hook_(hook),
       housekeeper_([this] { return chore(); }) {
   backend_->when_due([this](Deadline when) { housekeeper_.wake(when); });
   if (backend_->bound_pending(Share::kUnbounded)) {
@@ -50,7 +49,18 @@ void Store::bound_memory(std::size_t bytes) {
   cache_.bound_warm(bytes / 8);
 }
 
-Store::~Store() { stop(); }
+Store::~Store() {
+  stop();
+  delete hook_.load();
+}
+
+CommitHook& Store::hook(base::FunctionRef<std::unique_ptr<CommitHook>()> make) {
+  CommitHook* there = hook_.load(std::memory_order_acquire);
+  if (there != nullptr) return *there;
+  std::unique_ptr<CommitHook> made = make();
+  if (!hook_.compare_exchange_strong(there, made.get())) return *there;  // another was first
+  return *made.release();
+}
 
 void Store::stop() noexcept {
   stopping_.store(true);
@@ -78,11 +88,14 @@ void Store::refuse_beside_transaction() const {
 void Store::commit_work(Work& work, WriteTransaction& writes) {
   bool committed = false;
   struct Always {
-    CommitHook& hook;
+    CommitHook* hook;
     bool& committed;
-    ~Always() { hook.after_commit(committed); }
-  } always{hook_, committed};
-  hook_.before_commit(work);  // it may have something to write where the work has not
+    ~Always() {
+      if (hook != nullptr) hook->after_commit(committed);
+    }
+  } always{hook_.load(std::memory_order_acquire), committed};
+  // It may have something to write where the work has not.
+  if (always.hook != nullptr) always.hook->before_commit(work);
   if (!work.empty()) {
     work.finish();
     cache_.prepare_own(work.changes(), &work.touched());
@@ -335,7 +348,8 @@ std::optional<Deadline> Store::chore_in_lane() {
                  {"store", backend_->name()}});
     }
   }
-  return hook_.chore();
+  CommitHook* const hook = hook_.load(std::memory_order_acquire);
+  return hook == nullptr ? std::nullopt : hook->chore();
 }
 
 void Store::prepare_fork() noexcept {

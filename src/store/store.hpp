@@ -32,7 +32,7 @@
 
 namespace graven::store {
 
-/// What the layer above wants to do around commits, all in the lane.
+/// What a layer above wants to do around commits, all in the lane.
 class CommitHook {
  public:
   virtual ~CommitHook() = default;
@@ -81,10 +81,12 @@ class Step {
 
 class Store final : public base::ForkGuard {
  public:
-  Store(std::unique_ptr<Backend> backend, CommitHook& hook);
+  explicit Store(std::unique_ptr<Backend> backend);
   ~Store();
 
   [[nodiscard]] Backend& backend() const noexcept { return *backend_; }
+  /// The store's hook: made by the first who asks for it, and the store's until it goes.
+  CommitHook& hook(base::FunctionRef<std::unique_ptr<CommitHook>()> make);
   [[nodiscard]] Cache& cache() noexcept { return cache_; }
   /// For works that are not made here.
   [[nodiscard]] Ids& ids() noexcept { return ids_; }
@@ -157,7 +159,7 @@ class Store final : public base::ForkGuard {
   void log_slower_than(std::chrono::milliseconds limit);
 
   void wake(Deadline when) { housekeeper_.wake(when); }
-  /// Stops the housekeeper and rolls back what is open; before the hook goes.
+  /// Stops the housekeeper and rolls back what is open.
   void stop() noexcept;
   /// Whether that has begun: what the housekeeper is at should come to an end.
   [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
@@ -200,7 +202,7 @@ class Store final : public base::ForkGuard {
   Share::Part pending_part_;  // the backend's, if it keeps commits back
   std::atomic<std::size_t> warm_limit_{Share::kUnbounded};
   Cache cache_;
-  CommitHook& hook_;
+  std::atomic<CommitHook*> hook_{nullptr};  // owned; as a rule the collector
   Ids ids_;
   Lane lane_{activity_.lane};
   std::atomic<std::uint64_t> commits_{0};

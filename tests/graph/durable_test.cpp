@@ -23,10 +23,10 @@ class Durability : public testing::Test {
  protected:
   /// A database whose calls to the disk are counted.
   [[nodiscard]] Database open(sqlite::Synchronous synchronous, const std::string& name = "d.db") {
-    auto heap = std::make_shared<graph::Heap>(
+    auto store = std::make_shared<store::Store>(
         sqlite::open(folder_ / name, {.synchronous = synchronous, .vfs = faulty_vfs()}));
     Database db(
-        graph::make_live_scope(std::make_shared<graph::Session>(std::move(heap), Options())));
+        graph::make_live_scope(std::make_shared<graph::Session>(std::move(store), Options())));
     db["first"] = 0;  // the files are there
     return db;
   }

@@ -382,7 +382,7 @@ TEST_F(PersistTest, ACloseThatCannotFlushLeavesItOpen) {
       sqlite::open(path, {.synchronous = sqlite::Synchronous::kFull, .vfs = faulty_vfs()}),
       {.flush_interval = std::chrono::hours(1)});
   const Database db(graph::make_live_scope(std::make_shared<graph::Session>(
-      std::make_shared<graph::Heap>(std::move(backend)), Options{})));
+      std::make_shared<store::Store>(std::move(backend)), Options{})));
   db["a"] = "1";
   FaultPlan plan;
   plan.at = 1;

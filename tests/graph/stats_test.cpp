@@ -19,7 +19,6 @@
 #include "backends/lazy/backend.hpp"
 #include "backends/sqlite/faulty_vfs.hpp"
 #include "backends/sqlite/temporary_folder.hpp"
-#include "graph/collector/heap.hpp"
 #include "graph/scope.hpp"
 
 namespace graven::test {
@@ -214,7 +213,7 @@ Database on_a_faulty_disk(const std::string& path, bool lazy) {
     backend = memory::over(std::move(backend), {.flush_interval = std::chrono::milliseconds(20)});
   }
   return Database(graph::make_live_scope(std::make_shared<graph::Session>(
-      std::make_shared<graph::Heap>(std::move(backend)), Options{})));
+      std::make_shared<store::Store>(std::move(backend)), Options{})));
 }
 
 FaultPlan full_disk() {

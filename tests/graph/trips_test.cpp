@@ -33,12 +33,12 @@ namespace {
 
 class TripsTest : public ::testing::Test {
  protected:
-  std::shared_ptr<graph::Heap> heap() const {
-    return std::make_shared<graph::Heap>(std::make_unique<CountingBackend>(store_));
+  std::shared_ptr<store::Store> store() const {
+    return std::make_shared<store::Store>(std::make_unique<CountingBackend>(store_));
   }
   /// With nothing in memory yet.
   Database open() const {
-    return Database(graph::make_live_scope(std::make_shared<graph::Session>(heap(), Options{})));
+    return Database(graph::make_live_scope(std::make_shared<graph::Session>(store(), Options{})));
   }
   /// One whose cache is set up.
   Database warm() const {
@@ -136,8 +136,7 @@ TEST_F(TripsTest, Trees) {
 }
 
 TEST_F(TripsTest, Maps) {
-  const auto heap = this->heap();
-  const auto store = std::shared_ptr<store::Store>(heap, &heap->store());
+  const auto store = this->store();
   std::optional<Map> map;
   EXPECT_EQ(trips([&] {
               map.emplace(std::make_shared<map::Session>(

@@ -72,7 +72,7 @@ class WatchCost : public ::testing::Test {
 
   Database open() const {
     return Database(graph::make_live_scope(std::make_shared<graph::Session>(
-        std::make_shared<graph::Heap>(std::make_unique<Counting>(path_)), Options{})));
+        std::make_shared<store::Store>(std::make_unique<Counting>(path_)), Options{})));
   }
   template <class Write>
   void costs_little(const Watch& watch, const std::string& path, const Write& write) {

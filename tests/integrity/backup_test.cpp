@@ -13,7 +13,6 @@
 
 #include "backends/sqlite/child.hpp"
 #include "backends/sqlite/faulty_vfs.hpp"
-#include "graph/collector/heap.hpp"
 #include "graph/scope.hpp"
 #include "integrity/backup_under_test.hpp"
 
@@ -206,8 +205,8 @@ TEST_F(BackupTest, LeavesNothingWhenItIsStopped) {
 }
 
 TEST_F(BackupTest, LeavesNothingWhereTheDiskIsFullOrBroken) {
-  const auto heap = std::make_shared<graph::Heap>(sqlite::open(path, {.vfs = faulty_vfs()}));
-  const Database db(graph::make_live_scope(std::make_shared<graph::Session>(heap, Options())));
+  const auto store = std::make_shared<store::Store>(sqlite::open(path, {.vfs = faulty_vfs()}));
+  const Database db(graph::make_live_scope(std::make_shared<graph::Session>(store, Options())));
   fill(db, 100);
   const auto before = files_in(folder);
   for (const int code : {SQLITE_FULL, SQLITE_IOERR}) {

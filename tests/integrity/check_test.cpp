@@ -183,8 +183,8 @@ std::unique_ptr<store::View> Complaining::view() {
 TEST(CheckOfABackend, WhatItSaysOfItselfIsReported) {
   auto owned = std::make_unique<Complaining>(memory::open("memory://"));
   Complaining& backend = *owned;
-  const auto heap = std::make_shared<graph::Heap>(std::move(owned));
-  const Database db(graph::make_live_scope(std::make_shared<graph::Session>(heap, Options{})));
+  const auto store = std::make_shared<store::Store>(std::move(owned));
+  const Database db(graph::make_live_scope(std::make_shared<graph::Session>(store, Options{})));
   db.root().set("x", {{"y", 1}});
   expect_clean(db);
 

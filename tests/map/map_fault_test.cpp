@@ -25,23 +25,14 @@ namespace {
 
 using Model = std::map<std::string, std::int64_t>;
 
-class NoHook final : public store::CommitHook {
- public:
-  void before_commit(store::Work&) override {}
-  void after_commit(bool) noexcept override {}
-  std::optional<store::Deadline> chore() noexcept override { return std::nullopt; }
-};
-
 /// A map over a store whose file layer fails when told to.
 class FailingMap {
  public:
   FailingMap(const std::string& path, const MapOptions& options)
       : store(std::make_shared<store::Store>(
-            sqlite::open(path, {.synchronous = sqlite::Synchronous::kFull, .vfs = faulty_vfs()}),
-            hook)),
+            sqlite::open(path, {.synchronous = sqlite::Synchronous::kFull, .vfs = faulty_vfs()}))),
         map(map::open(store, options)) {}
 
-  NoHook hook;
   std::shared_ptr<store::Store> store;
   Map map;
 };

@@ -2,7 +2,7 @@
 //
 // Reclaiming in slices, step by step, while others come between: handles of another process
 // that use what is doomed, writers that take a rescuer away, a second process that reclaims the
-// same piece. Two heaps over one store in memory stand for the two processes.
+// same piece. Two stores over one backend in memory stand for the two processes.
 #include "graph/collector/reclaim.hpp"
 
 #include <set>
@@ -24,7 +24,7 @@ class ReclaimingSteps : public ::testing::Test {
  protected:
   Database open() {
     return Database(graph::make_live_scope(std::make_shared<graph::Session>(
-        std::make_shared<graph::Heap>(std::make_unique<PassingBackend>(store_)), Options{})));
+        std::make_shared<store::Store>(std::make_unique<PassingBackend>(store_)), Options{})));
   }
 
   /// Dooms a child of a dict as an unlink of a very large piece does, with nobody at work on it.

@@ -3,6 +3,8 @@
 // The store: mutations are whole or not at all, the hook sees every commit, and a forked child
 // starts afresh. Transactions are in transaction_test.cpp.
 #include <atomic>
+#include <memory>
+#include <stdexcept>
 #include <thread>
 
 #include "backends/sqlite/child.hpp"
@@ -13,6 +15,21 @@ namespace graven::test {
 namespace {
 
 // --- Single mutations
+
+TEST_F(TheStore, HasOneHookMadeByTheFirstWhoAsks) {
+  Store other(memory::open("other"));
+  other.write([](Work& work) { put(work, "x", 1); }, limits);  // needs none
+  store::CommitHook* made = nullptr;
+  store::CommitHook& first = other.hook([&] {
+    auto one = std::make_unique<Hook>();
+    made = one.get();
+    return one;
+  });
+  EXPECT_EQ(&first, made);
+  EXPECT_EQ(&other.hook([]() -> std::unique_ptr<Hook> { throw std::logic_error("a second"); }), made);
+  other.write([](Work& work) { put(work, "x", 2); }, limits);
+  EXPECT_EQ(static_cast<Hook*>(made)->before, 1);
+}
 
 TEST_F(TheStore, CommitsAMutation) {
   set("x", 1);

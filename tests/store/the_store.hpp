@@ -85,8 +85,8 @@ class TheStore : public ::testing::Test {
   }
 
   Limits limits{.busy = milliseconds(20'000), .transaction = milliseconds(20'000)};
-  Hook hook;
-  Store store{memory::open("memory"), hook};
+  Store store{memory::open("memory")};
+  Hook& hook = static_cast<Hook&>(store.hook([] { return std::make_unique<Hook>(); }));
 };
 
 /// Waits until this thread's transaction is over its limit and rolled back.

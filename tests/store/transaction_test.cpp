@@ -185,14 +185,13 @@ TEST_F(TheStore, AnInnerStepRolledBackElsewhereTakesTheRestOfItsBlockAlong) {
 }
 
 TEST_F(TheStore, WhatWasRolledBackElsewhereIsToldAfterItsStoreHasGone) {
-  Hook other_hook;
-  std::optional<Store> other(std::in_place, memory::open("other"), other_hook);
+  std::optional<Store> other(std::in_place, memory::open("other"));
   std::optional<Step> step(other->begin(limits));
   std::thread([&] {
     step.reset();
     other.reset();
   }).join();
-  other.emplace(memory::open("another"), other_hook);  // in the place of the first
+  other.emplace(memory::open("another"));  // in the place of the first
   other->write([](Work& work) { put(work, "x", 1); }, limits);
   set("x", 1);
   EXPECT_EQ(value("x"), 1);
@@ -311,8 +310,7 @@ TEST_F(TheStore, WritersWaitForATransaction) {
 }
 
 TEST_F(TheStore, TransactionsOfTwoStoresInOneThreadAreIndependent) {
-  Hook other_hook;
-  Store other(memory::open("other"), other_hook);
+  Store other(memory::open("other"));
   Step step = store.begin(limits);
   Step other_step = other.begin(limits);
   set("x", 1);

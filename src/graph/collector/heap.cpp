@@ -71,9 +71,10 @@ std::int64_t new_owner() {
 
 }  // namespace
 
-Heap::Heap(std::unique_ptr<store::Backend> backend) : store_(std::move(backend), *this) {}
-
-Heap::~Heap() { store_.stop(); }
+std::shared_ptr<Heap> Heap::of(const std::shared_ptr<store::Store>& store) {
+  store::CommitHook& hook = store->hook([&] { return std::make_unique<Heap>(*store); });
+  return {store, &static_cast<Heap&>(hook)};
+}
 
 void Heap::attach(std::shared_ptr<Pins> pins) {
   const std::scoped_lock lock(pins_mutex_);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The heap: the graph side of one open store in this process. It owns the store, knows which
-// nodes this process's handles pin, and is the collector: before each commit it settles what
-// became of the nodes that lost their anchor, and afterwards, in the background, reclaims
-// pieces too large for one commit and orphans whose last handle has gone.
+// The heap: the graph side of one open store in this process, made when the store is first
+// opened for its graph. It knows which nodes this process's handles pin, and is the collector:
+// before each commit it settles what became of the nodes that lost their anchor, and afterwards,
+// in the background, reclaims pieces too large for one commit and orphans whose last handle has
+// gone.
 //
 // Always holds after a commit: every node's chain of anchors ends in a root, in an orphan that
 // a process holds, or in a node on the list of the doomed (kOrphan, owner 0). The doomed and
@@ -29,8 +30,9 @@ namespace graven::graph {
 
 class Heap final : public store::CommitHook, public base::ForkGuard {
  public:
-  explicit Heap(std::unique_ptr<store::Backend> backend);
-  ~Heap() override;
+  explicit Heap(store::Store& store) : store_(store) {}
+  /// The store's, which lives as long as this is held.
+  static std::shared_ptr<Heap> of(const std::shared_ptr<store::Store>& store);
 
   [[nodiscard]] store::Store& store() noexcept { return store_; }
   [[nodiscard]] store::Backend& backend() noexcept { return store_.backend(); }
@@ -122,7 +124,7 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   std::vector<NodeId> gone_orphans_;
   bool new_doomed_ = false;
 
-  store::Store store_;  // after all that chore() uses: its housekeeper calls it
+  store::Store& store_;
   base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry + 1};
 };
 
