@@ -315,6 +315,8 @@ class CachedView final : public View {
   void load_many(std::span<const Key> keys,
                  const std::function<void(std::size_t, Record*)>& each) override;
   std::vector<Row> scan(const Range& range, std::size_t limit) override;
+  void read(std::span<const ReadOp> ops,
+            base::FunctionRef<void(std::size_t, std::span<Row>)> each) override;
 
   [[nodiscard]] bool holds() const noexcept {
     return !mixed_ && (!cached_ || cache_.sequence() == sequence_);

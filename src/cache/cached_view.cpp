@@ -82,6 +82,30 @@ void CachedView::load_many(std::span<const Key> keys,
   });
 }
 
+void CachedView::read(std::span<const ReadOp> ops,
+                      base::FunctionRef<void(std::size_t, std::span<Row>)> each) {
+  std::vector<ReadOp> missing;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    std::optional<std::optional<Record>> found;
+    if (usable_ && ops[i].key) found = cache_.look(*ops[i].key);
+    if (!found) {
+      missing.push_back(ops[i]);
+      places.push_back(i);
+      continue;
+    }
+    cached_ = true;
+    std::vector<Row> rows;
+    if (*found) rows.push_back({*ops[i].key, std::move(**found)});
+    each(i, rows);
+  }
+  if (missing.empty()) return;
+  from_below([&](View& view) {
+    view.read(missing, [&](std::size_t i, std::span<Row> rows) { each(places[i], rows); });
+    return true;
+  });
+}
+
 std::vector<Row> CachedView::scan(const Range& range, std::size_t limit) {
   return from_below([&](View& view) { return view.scan(range, limit); });
 }

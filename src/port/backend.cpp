@@ -3,6 +3,8 @@
 // What a backend need not do better. Any thread, as the view allows.
 #include "port/backend.hpp"
 
+#include <utility>
+
 #include <graven/error.hpp>
 
 namespace graven::store {
@@ -10,6 +12,19 @@ namespace graven::store {
 std::unique_ptr<SqlRows> View::sql(std::string_view, const SqlParameters&) {
   throw UsageError(
       "SQL is for stores in a SQLite file that are not open with persist=lazy or memory");
+}
+
+void View::read(std::span<const ReadOp> ops,
+                base::FunctionRef<void(std::size_t, std::span<Row>)> each) {
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    std::vector<Row> rows;
+    if (!ops[i].key) {
+      rows = scan(ops[i].range, ops[i].limit);
+    } else if (std::optional<Record> record = load(*ops[i].key)) {
+      rows.push_back({*ops[i].key, std::move(*record)});
+    }
+    each(i, rows);
+  }
 }
 
 bool View::any_orphans() {

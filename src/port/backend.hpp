@@ -24,6 +24,7 @@
 
 #include <graven/stats.hpp>
 
+#include "base/function_ref.hpp"
 #include "base/interrupt.hpp"
 #include "port/change_feed.hpp"
 #include "port/mark.hpp"
@@ -70,6 +71,12 @@ class View {
 
   /// Up to `limit` records of the range, in key order (or its reverse).
   virtual std::vector<Row> scan(const Range& range, std::size_t limit) = 0;
+
+  /// Several reads at once, for one trip where each trip to the store costs. Calls
+  /// `each(i, rows)` once per read, in any order: of a key's record no row where there is none. The
+  /// rows may be moved from. `each` must not use this view.
+  virtual void read(std::span<const ReadOp> ops,
+                    base::FunctionRef<void(std::size_t, std::span<Row>)> each);
 
   /// Whether kOrphan has any record.
   virtual bool any_orphans();

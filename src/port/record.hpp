@@ -145,6 +145,13 @@ struct Range {
   bool reverse = false;             // kPair of one `a`, and kId
 };
 
+/// One of several reads of one state: of a record, or of the first records of a range.
+struct ReadOp {
+  std::optional<Key> key{};
+  Range range{};          // where there is no key,
+  std::size_t limit = 0;  // up to so many of it
+};
+
 /// The range behind `key`, for taking a scan up again; nothing when the key was its last.
 std::optional<Range> behind(Range range, const Key& key);
 

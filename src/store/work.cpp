@@ -304,17 +304,30 @@ bool Work::any_orphan(std::int64_t owner) {
   return orphan_known_->second;
 }
 
+/// A record without asking the store for it, whether there is one or not; nullptr: that is not
+/// known. Until the next call.
+const std::optional<Record>* Work::at_hand(const Key& key) {
+  if (const std::optional<Record>* record = overlaid(key)) return record;
+  if (bulk_bytes_ != 0) return working_set_.find(key, shown_) ? &shown_ : nullptr;
+  if (const auto it = clean_.find(key); it != clean_.end()) return &it->second;
+  if (cache_ != nullptr) {
+    if (auto found = cache_->look(key)) {
+      shown_ = std::move(*found);
+      return &shown_;
+    }
+  }
+  return nullptr;
+}
+
 void Work::load_many(std::span<const Key> keys,
                      const std::function<void(std::size_t, Record*)>& each) {
   if (!keys.empty() && keys.front().space == Space::kEdge) bring(Space::kEdge);
   std::vector<Key> missing;
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (const std::optional<Record>* record = overlaid(keys[i])) {
+    if (const std::optional<Record>* record = at_hand(keys[i])) {
       std::optional<Record> copy = *record;
       each(i, copy ? &*copy : nullptr);
-    } else if (bulk_bytes_ != 0 && working_set_.find(keys[i], shown_)) {
-      each(i, shown_ ? &*shown_ : nullptr);
     } else {
       missing.push_back(keys[i]);
       places.push_back(i);
@@ -327,6 +340,33 @@ void Work::load_many(std::span<const Key> keys,
     }
     each(places[i], record);
   });
+}
+
+void Work::read(std::span<const ReadOp> ops,
+                base::FunctionRef<void(std::size_t, std::span<Row>)> each) {
+  std::vector<ReadOp> missing;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    const ReadOp& op = ops[i];
+    if (!op.key) before_scan(op.range.space);
+    if (recording_ || (!op.key && any_overlaid(op.range.space))) {
+      View::read({&op, 1}, [&](std::size_t, std::span<Row> rows) { each(i, rows); });
+      continue;
+    }
+    if (op.key) {
+      if (op.key->space == Space::kEdge) bring(Space::kEdge);
+      if (const std::optional<Record>* record = at_hand(*op.key)) {
+        std::vector<Row> rows;
+        if (*record) rows.push_back({*op.key, **record});
+        each(i, rows);
+        continue;
+      }
+    }
+    missing.push_back(op);
+    places.push_back(i);
+  }
+  if (missing.empty()) return;
+  below_.read(missing, [&](std::size_t i, std::span<Row> rows) { each(places[i], rows); });
 }
 
 void Work::load_own(std::span<const Key> keys,

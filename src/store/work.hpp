@@ -100,6 +100,8 @@ class Work final : public View {
   void load_many(std::span<const Key> keys,
                  const std::function<void(std::size_t, Record*)>& each) override;
   std::vector<Row> scan(const Range& range, std::size_t limit) override;
+  void read(std::span<const ReadOp> ops,
+            base::FunctionRef<void(std::size_t, std::span<Row>)> each) override;
 
   void put(const Key& key, Record record);
   void erase(const Key& key);
@@ -202,6 +204,7 @@ class Work final : public View {
   [[nodiscard]] bool any_overlaid(Space space) const;
   const std::optional<Record>* in_runs(const Key& key);
   [[nodiscard]] bool in_runs(Space space) const;
+  const std::optional<Record>* at_hand(const Key& key);
   std::optional<Record> load_apart(const Key& key);
   void write(const Key& key, std::optional<Record> record);
   void apply(Overlay& overlay);

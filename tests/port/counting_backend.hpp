@@ -51,6 +51,11 @@ class CountingReads : public View {
     ++trips_of_thread().reads;
     return View::scan(range, limit);
   }
+  void read(std::span<const store::ReadOp> ops,
+            base::FunctionRef<void(std::size_t, std::span<store::Row>)> each) override {
+    ++trips_of_thread().reads;
+    View::read(ops, each);
+  }
   bool any_orphans() override {
     ++trips_of_thread().reads;
     return View::any_orphans();

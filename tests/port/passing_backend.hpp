@@ -29,6 +29,10 @@ class Passing : public View {
   std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
     return inner_->scan(range, limit);
   }
+  void read(std::span<const store::ReadOp> ops,
+            base::FunctionRef<void(std::size_t, std::span<store::Row>)> each) override {
+    inner_->read(ops, each);
+  }
   bool any_orphans() override { return inner_->any_orphans(); }
   std::uint64_t count_items(std::int64_t map) override { return inner_->count_items(map); }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <new>
 #include <random>
 #include <span>
@@ -23,6 +24,7 @@ namespace graven::graph {
 namespace {
 
 using store::Range;
+using store::ReadOp;
 using store::Row;
 using store::Space;
 using store::View;
@@ -34,6 +36,8 @@ constexpr std::size_t kCommitBudget = 20'000;
 constexpr std::size_t kSweepNodes = 4'000;
 constexpr auto kSoon = std::chrono::milliseconds(300);
 constexpr auto kLaneWait = std::chrono::milliseconds(500);  // in the background
+constexpr std::size_t kRemovedAtOnce = 256;  // nodes read together,
+constexpr std::size_t kEdges = 256;          // with so many edges each
 constexpr int kMostInVain = 10;
 constexpr auto kPatience = std::chrono::milliseconds(60'000);
 
@@ -53,6 +57,11 @@ class UntilStopped final : public View {
   std::vector<Row> scan(const Range& range, std::size_t limit) override {
     look();
     return below_->scan(range, limit);
+  }
+  void read(std::span<const ReadOp> ops,
+            base::FunctionRef<void(std::size_t, std::span<Row>)> each) override {
+    look();
+    below_->read(ops, each);
   }
 
  private:
@@ -183,7 +192,7 @@ void Heap::settle(Work& work, std::size_t budget) {
       work, adrift, any_doomed(work), [&](NodeId id) { return pinned(id); }, budget);
   if (traced.complete) {
     for (const NodeId id : apply(work, traced)) new_orphans_.push_back(id);
-    remove(work, traced.garbage);
+    remove(work, traced);
   } else {
     for (const NodeId id : adrift) doom(work, id, true);
   }
@@ -205,32 +214,62 @@ std::vector<NodeId> Heap::apply(Work& work, const Trace& traced) {
 }
 
 /// Removes a whole piece of garbage: nothing outside hangs on it any longer.
-void Heap::remove(Work& work, const std::vector<NodeId>& garbage) {
-  const std::unordered_set<NodeId> going(garbage.begin(), garbage.end());
-  for (const NodeId id : garbage) {
-    std::optional<NodeRecord> node = find_node(work, id);
-    if (!node) continue;
-    const auto forget = [&](std::string_view element) {
-      const jsonb::Element parsed = jsonb::parse(element);
-      if (const std::optional<Link> child = link_of(parsed)) {
-        if (!going.contains(child->id)) work.erase(edge_key(child->id, id));
-      } else if (const std::optional<std::int64_t> blob = blob_of(parsed)) {
-        work.erase({.space = Space::kBlob, .a = *blob});
+void Heap::remove(Work& work, const Trace& traced) {
+  const std::unordered_set<NodeId> going(traced.garbage.begin(), traced.garbage.end());
+  // Of what is more than a record, that and the edges to it, read together.
+  std::vector<NodeId> ids;
+  std::vector<ReadOp> reads;
+  const auto remove_read = [&] {
+    std::vector<std::vector<Row>> found(reads.size());
+    work.read(reads, [&](std::size_t i, std::span<Row> rows) {
+      found[i].assign(std::move_iterator(rows.begin()), std::move_iterator(rows.end()));
+    });
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (!found[2 * i].empty()) {
+        remove(work, to_node(ids[i], std::move(found[2 * i].front().record)), going);
       }
-    };
-    if (node->large()) {
-      drain(work, *node, SIZE_MAX, forget);
-    } else {
-      each_element(work, *node, [&](jsonb::Element element) {
-        if (element.type == jsonb::Type::kObject) forget(element.whole);
-        return true;
-      });
+      for (const Row& edge : found[2 * i + 1]) work.erase(edge.key);
+      if (found[2 * i + 1].size() == kEdges) erase_edges(work, ids[i]);
     }
-    erase_edges(work, id);
-    if (node->adrift()) work.erase(orphan_key(kNobody, id));
-    work.erase(node_key(id));
+    ids.clear();
+    reads.clear();
+  };
+  for (std::size_t i = 0; i < traced.garbage.size(); ++i) {
+    const NodeId id = traced.garbage[i];
+    if (traced.footprints[i] == Footprint::kRecord) {
+      work.erase(node_key(id));
+      continue;
+    }
+    ids.push_back(id);
+    reads.push_back({.key = node_key(id)});
+    reads.push_back({.range = {.space = Space::kEdge, .a = id}, .limit = kEdges});
+    if (ids.size() == kRemovedAtOnce) remove_read();
   }
-  removed_.fetch_add(garbage.size());
+  remove_read();
+  removed_.fetch_add(traced.garbage.size());
+}
+
+/// A node of it, but for the edges to it.
+void Heap::remove(Work& work, NodeRecord node, const std::unordered_set<NodeId>& going) {
+  const NodeId id = node.id;
+  const auto forget = [&](std::string_view element) {
+    const jsonb::Element parsed = jsonb::parse(element);
+    if (const std::optional<Link> child = link_of(parsed)) {
+      if (!going.contains(child->id)) work.erase(edge_key(child->id, id));
+    } else if (const std::optional<std::int64_t> blob = blob_of(parsed)) {
+      work.erase({.space = Space::kBlob, .a = *blob});
+    }
+  };
+  if (node.large()) {
+    drain(work, node, SIZE_MAX, forget);
+  } else {
+    each_element(work, node, [&](jsonb::Element element) {
+      if (element.type == jsonb::Type::kObject) forget(element.whole);
+      return true;
+    });
+  }
+  if (node.adrift()) work.erase(orphan_key(kNobody, id));
+  work.erase(node_key(id));
 }
 
 // --- Large pieces
@@ -261,7 +300,7 @@ void Heap::collect_if_doomed(Work& work, NodeId id) {
   if (traced.complete) {
     // Settling takes note of them, when this is committed.
     for (const NodeId held : apply(work, traced)) suspects.insert(held);
-    remove(work, traced.garbage);
+    remove(work, traced);
   }
   work.suspects().merge(suspects);
 }

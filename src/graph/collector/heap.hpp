@@ -19,6 +19,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "base/fork.hpp"
@@ -97,7 +98,8 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   void release_orphans(store::Work& work);
   void settle(store::Work& work, std::size_t budget);
   std::vector<NodeId> apply(store::Work& work, const Trace& trace);
-  void remove(store::Work& work, const std::vector<NodeId>& garbage);
+  void remove(store::Work& work, const Trace& traced);
+  static void remove(store::Work& work, NodeRecord node, const std::unordered_set<NodeId>& going);
   std::uint64_t reclaim_pass(std::uint64_t most, std::chrono::milliseconds patience,
                              std::vector<NodeId>& tops);
   void sweep_dead_owners(std::chrono::milliseconds patience);

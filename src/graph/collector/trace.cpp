@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <iterator>
+#include <optional>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -17,11 +20,15 @@ namespace graven::graph {
 namespace {
 
 using store::Range;
+using store::ReadOp;
 using store::Row;
 using store::Space;
 using store::View;
 
 constexpr std::size_t kEdgeBatch = 1024;
+constexpr std::size_t kFirstEdges = 64;  // of a node
+constexpr std::size_t kUpAtOnce = 256;   // nodes
+constexpr std::size_t kRunsAtOnce = 64;
 
 enum class Fate : std::uint8_t { kRooted, kAdrift, kUnknown };
 
@@ -63,6 +70,12 @@ class Tracer {
     bool linked = false;  // by others than its anchor; or it has none
   };
 
+  /// A link to a node, from one that hangs.
+  struct Child {
+    std::int32_t parent;  // its place
+    NodeId id;
+  };
+
   /// Where the chain of anchors from `id` leads. Remembers what it learns.
   Fate fate_of(NodeId id, std::size_t& steps, std::size_t limit) {
     std::vector<NodeId> path;
@@ -91,81 +104,163 @@ class Tracer {
     return fate;
   }
 
+  /// Reads the chains of anchors that begin here, all of them a level at a time.
+  void climb(std::vector<NodeId> level, std::size_t limit) {
+    for (std::size_t read = 0; level.size() > 1 && read < limit; read += level.size()) {
+      std::erase_if(level, [&](NodeId id) { return fates_.contains(id); });
+      std::sort(level.begin(), level.end());
+      level.erase(std::unique(level.begin(), level.end()), level.end());
+      level.resize(std::min(level.size(), NodeReader::kMostAtOnce));
+      nodes_.fetch(level);
+      std::vector<NodeId> above;
+      for (const NodeId id : level) {
+        const NodeRecord* node = nodes_.at_hand(id);
+        if (node != nullptr && node->anchored()) above.push_back(node->anchor);
+      }
+      level = std::move(above);
+    }
+  }
+
   /// Step 1 for each node adrift; takes out those it finds an anchor for. True when none is
   /// left open: each has either an anchor or certainly none by this way.
   bool up(std::vector<NodeId>& adrift, std::size_t limit) {
     bool settled = true;
     std::size_t steps = 0;
-    std::erase_if(adrift, [&](NodeId id) {
-      Range range{.space = Space::kEdge, .a = id};
-      for (;;) {
-        const std::size_t batch = std::min<std::size_t>(64, kEdgeBatch);
-        const std::vector<Row> rows = view_.scan(range, batch);
-        for (const Row& row : rows) {
-          switch (fate_of(row.key.b, steps, limit)) {
-            case Fate::kRooted:
-              result_.rescued.push_back({id, row.key.b});
-              // What hangs on it is rooted again: forget what was thought of it.
-              std::erase_if(fates_,
-                            [](const auto& known) { return known.second == Fate::kAdrift; });
-              fates_[id] = Fate::kRooted;
-              return true;
-            case Fate::kAdrift:
-              break;
-            case Fate::kUnknown:
-              settled = false;
-              return false;
-          }
-          ++steps;
-        }
-        if (rows.size() < batch) return false;
-        const std::optional<Range> rest = store::behind(range, rows.back().key);
-        if (!rest) return false;
-        range = *rest;
+    std::vector<NodeId> left;
+    for (std::size_t start = 0; start < adrift.size(); start += kUpAtOnce) {
+      const std::span piece =
+          std::span(adrift).subspan(start, std::min(kUpAtOnce, adrift.size() - start));
+      std::vector<ReadOp> ops;
+      for (const NodeId id : piece) {
+        ops.push_back({.range = {.space = Space::kEdge, .a = id}, .limit = kFirstEdges});
       }
-    });
+      std::vector<std::vector<Row>> edges(piece.size());
+      std::vector<NodeId> first_parents;
+      view_.read(ops, [&](std::size_t i, std::span<Row> rows) {
+        edges[i].assign(std::move_iterator(rows.begin()), std::move_iterator(rows.end()));
+        if (!rows.empty()) first_parents.push_back(edges[i].front().key.b);
+      });
+      climb(std::move(first_parents), limit);
+      for (std::size_t i = 0; i < piece.size(); ++i) {
+        if (!anchor_found(piece[i], std::move(edges[i]), steps, limit, settled)) {
+          left.push_back(piece[i]);
+        }
+      }
+    }
+    adrift = std::move(left);
     return settled;
+  }
+
+  /// Looks for one among a node's parents, of which the first ones are known.
+  bool anchor_found(NodeId id, std::vector<Row> rows, std::size_t& steps, std::size_t limit,
+                    bool& settled) {
+    for (std::optional<Range> range = Range{.space = Space::kEdge, .a = id};;) {
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (i == 1) {  // the first one was of no use: the others together
+          std::vector<NodeId> parents;
+          for (const Row& row : rows) parents.push_back(row.key.b);
+          climb(std::move(parents), limit);
+        }
+        const NodeId parent = rows[i].key.b;
+        switch (fate_of(parent, steps, limit)) {
+          case Fate::kRooted:
+            result_.rescued.push_back({id, parent});
+            // What hangs on it is rooted again: forget what was thought of it.
+            std::erase_if(fates_, [](const auto& known) { return known.second == Fate::kAdrift; });
+            fates_[id] = Fate::kRooted;
+            return true;
+          case Fate::kAdrift:
+            break;
+          case Fate::kUnknown:
+            settled = false;
+            return false;
+        }
+        ++steps;
+      }
+      if (rows.size() < kFirstEdges) return false;
+      range = store::behind(*range, rows.back().key);
+      if (!range) return false;
+      rows = view_.scan(*range, kFirstEdges);
+    }
   }
 
   /// Step 2: collects what hangs on the nodes adrift. False when that is more than `limit`.
   bool down(const std::vector<NodeId>& adrift, std::size_t limit) {
     hanging_.clear();
     places_.clear();
+    children_.clear();
     for (const NodeId id : adrift) add(id, -1);
     std::size_t looked = 0;
     base::InterruptPoll poll;
-    for (std::size_t at = 0; at < hanging_.size(); ++at) {
-      poll.now_and_then();
-      const NodeRecord* found = nodes_.find(hanging_[at].id);
-      if (found == nullptr) continue;
-      const NodeRecord parent = *found;
-      hanging_[at].condemned = hanging_[at].condemned || parent.condemned();
-      hanging_[at].large = parent.large();
-      hanging_[at].linked = !parent.anchored();
-      each_element(view_, parent, [&](jsonb::Element element) {
-        if (element.type != jsonb::Type::kObject) return true;
-        const std::optional<Link> link = link_of(element);
-        if (!link) {
-          if (blob_of(element)) hanging_[at].more = true;
-          return true;
-        }
-        if (++looked > limit) return false;
-        hanging_[at].links = true;
-        if (places_.contains(link->id)) {
-          hanging_[at].more = true;  // an edge, as a rule, of something that goes later
-          return true;
-        }
-        const NodeRecord* child = nodes_.find(link->id);
-        if (child != nullptr && child->anchored() && child->anchor == parent.id) {
-          add(link->id, static_cast<std::int32_t>(at));
-        } else {
-          hanging_[at].more = true;
-        }
-        return true;
-      });
-      if (++looked > limit) return false;
+    FrontierStep step;
+    std::vector<NodeId> ids;
+    for (std::size_t at = 0; at < hanging_.size();) {
+      const std::size_t end = at + step.take(hanging_.size() - at);
+      ids.clear();
+      for (std::size_t i = at; i < end; ++i) ids.push_back(hanging_[i].id);
+      nodes_.fetch(ids);
+      for (; at < end; ++at) {
+        poll.now_and_then();
+        const NodeRecord* found = nodes_.find(hanging_[at].id);
+        if (found == nullptr) continue;
+        if (!look_below(at, *found, looked, limit) || ++looked > limit) return false;
+      }
+      take_children();
     }
     return true;
+  }
+
+  /// What the node holds; its children are for take_children(). False: that is more than `limit`.
+  bool look_below(std::size_t at, const NodeRecord& node, std::size_t& looked,
+                  std::size_t limit) {
+    hanging_[at].condemned = hanging_[at].condemned || node.condemned();
+    hanging_[at].large = node.large();
+    hanging_[at].linked = !node.anchored();
+    // Taking children makes the reader forget the node, and a small one has few.
+    const std::optional<NodeRecord> large = node.large() ? std::optional(node) : std::nullopt;
+    bool within = true;
+    each_element(view_, large ? *large : node, [&](jsonb::Element element) {
+      if (element.type != jsonb::Type::kObject) return true;
+      const std::optional<Link> link = link_of(element);
+      if (!link) {
+        if (blob_of(element)) hanging_[at].more = true;
+        return true;
+      }
+      within = ++looked <= limit;
+      hanging_[at].links = true;
+      children_.push_back({static_cast<std::int32_t>(at), link->id});
+      if (large && children_.size() >= NodeReader::kMostAtOnce) take_children();
+      return within;
+    });
+    return within;
+  }
+
+  /// Those of the children that hang on their parents hang too.
+  void take_children() {
+    std::vector<NodeId> ids;
+    for (std::size_t start = 0; start < children_.size(); start += NodeReader::kMostAtOnce) {
+      const std::span piece = std::span(children_).subspan(
+          start, std::min(NodeReader::kMostAtOnce, children_.size() - start));
+      ids.clear();
+      for (const Child& child : piece) {
+        if (!places_.contains(child.id)) ids.push_back(child.id);
+      }
+      nodes_.fetch(ids);
+      for (const Child& child : piece) {
+        Hanging& parent = hanging_[static_cast<std::size_t>(child.parent)];
+        if (places_.contains(child.id)) {
+          parent.more = true;  // an edge, as a rule, of something that goes later
+          continue;
+        }
+        const NodeRecord* node = nodes_.find(child.id);
+        if (node != nullptr && node->anchored() && node->anchor == parent.id) {
+          add(child.id, child.parent);
+        } else {
+          parent.more = true;
+        }
+      }
+    }
+    children_.clear();
   }
 
   void add(NodeId id, std::int32_t parent) {
@@ -211,43 +306,67 @@ class Tracer {
     ids.reserve(hanging_.size());
     for (const Hanging& node : hanging_) ids.push_back(node.id);
     std::sort(ids.begin(), ids.end());
+    std::vector<ReadOp> runs;
     for (std::size_t start = 0; start < ids.size();) {
       std::size_t end = start + 1;
       while (end < ids.size() && ids[end] - ids[end - 1] <= 16) ++end;
-      if (!scan_edges(ids[start], ids[end - 1])) return false;
+      const Range run{.space = Space::kEdge, .a = ids[start], .a_to = ids[end - 1]};
+      runs.push_back({.range = run, .limit = kEdgeBatch});
       start = end;
+      if (runs.size() < kRunsAtOnce && start < ids.size()) continue;
+      if (!take_edges(runs)) return false;
+      runs.clear();
     }
     return true;
   }
 
-  bool scan_edges(NodeId first, NodeId last) {
-    Range range{.space = Space::kEdge, .a = first, .a_to = last};
-    for (;;) {
-      const std::vector<Row> rows = view_.scan(range, kEdgeBatch);
-      for (const Row& row : rows) {
-        const auto place = places_.find(row.key.a);
-        if (place == places_.end()) continue;
-        Hanging& node = hanging_[static_cast<std::size_t>(place->second)];
-        node.linked = true;
-        if (node.outside != 0 || places_.contains(row.key.b)) continue;
-        if (others_) {
-          std::size_t steps = 0;
-          if (fate_of(row.key.b, steps, SIZE_MAX) == Fate::kAdrift) return false;
-        }
-        node.outside = row.key.b;
+  /// The edges in these runs of ids.
+  bool take_edges(std::span<const ReadOp> runs) {
+    std::vector<std::vector<Row>> found(runs.size());
+    view_.read(runs, [&](std::size_t i, std::span<Row> rows) {
+      found[i].assign(std::move_iterator(rows.begin()), std::move_iterator(rows.end()));
+    });
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      std::optional<Range> range = runs[i].range;
+      for (std::vector<Row> rows = std::move(found[i]);; rows = view_.scan(*range, kEdgeBatch)) {
+        if (!take_edges(rows)) return false;
+        if (rows.size() < kEdgeBatch) break;
+        range = store::behind(*range, rows.back().key);
+        if (!range) break;
       }
-      if (rows.size() < kEdgeBatch) return true;
-      const std::optional<Range> rest = store::behind(range, rows.back().key);
-      if (!rest) return true;
-      range = *rest;
     }
+    return true;
+  }
+
+  bool take_edges(const std::vector<Row>& rows) {
+    for (const Row& row : rows) {
+      const auto place = places_.find(row.key.a);
+      if (place == places_.end()) continue;
+      Hanging& node = hanging_[static_cast<std::size_t>(place->second)];
+      node.linked = true;
+      if (node.outside != 0 || places_.contains(row.key.b)) continue;
+      if (others_) {
+        std::size_t steps = 0;
+        if (fate_of(row.key.b, steps, SIZE_MAX) == Fate::kAdrift) return false;
+      }
+      node.outside = row.key.b;
+    }
+    return true;
   }
 
   /// The node gets a new anchor: with it lives all that hangs on it, and all they link to.
   void rescue(std::size_t at, NodeId anchor) {
     std::deque<std::size_t> reached;
     save(at, anchor, reached);
-    while (!reached.empty()) {
+    FrontierStep step;
+    std::vector<NodeId> ids;
+    for (std::size_t fetched = 0; !reached.empty(); --fetched) {
+      if (fetched == 0) {
+        fetched = step.take(reached.size());
+        ids.clear();
+        for (std::size_t i = 0; i < fetched; ++i) ids.push_back(hanging_[reached[i]].id);
+        nodes_.fetch(ids);
+      }
       const NodeId id = hanging_[reached.front()].id;
       reached.pop_front();
       const NodeRecord* found = nodes_.find(id);
@@ -286,6 +405,7 @@ class Tracer {
   std::unordered_map<NodeId, Fate> fates_;
   std::vector<Hanging> hanging_;
   std::unordered_map<NodeId, std::int32_t> places_;
+  std::vector<Child> children_;
   Trace result_;
 };
 

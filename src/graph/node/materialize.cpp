@@ -4,6 +4,7 @@
 // of those still to be filled is the arena itself. See materialize.hpp.
 #include "graph/node/materialize.hpp"
 
+#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -26,7 +27,14 @@ class Materializer {
 
   Data run(NodeId root, NodeKind kind) {
     data_.set_root(place(root, kind));
+    FrontierStep step;
+    std::size_t fetched = 0;
     for (std::uint32_t at = 0; at < ids_.size(); ++at) {
+      if (at == fetched && left_out_ == nullptr) {
+        const std::size_t next = step.take(ids_.size() - at);
+        nodes_.fetch(std::span(ids_).subspan(at, next));
+        fetched += next;
+      }
       keys_.clear();
       items_.clear();
       if (left_out_ != nullptr) {

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads many nodes of one state, with read-ahead: nodes made together have ids next to each
-// other, so a walk that asks for neighbours is served by one scan instead of many look-ups.
+// Reads many nodes of one state. A walk that knows where it goes next fetches a whole frontier at
+// once. Else there is read-ahead: nodes made together have ids next to each other, so a walk that
+// asks for neighbours is served by one scan instead of many look-ups.
 //
 // A pointer it gives is good until the next call. One thread at a time.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdlib>
+#include <limits>
+#include <span>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "graph/node/node.hpp"
 
@@ -17,6 +23,36 @@ namespace graven::graph {
 class NodeReader {
  public:
   explicit NodeReader(store::View& view) : view_(view) {}
+
+  /// The most that a fetch() should be asked for: half of what is kept.
+  static constexpr std::size_t kMostAtOnce = 2048;
+
+  /// Reads all of them in one trip, so that find() has them until the next fetch().
+  void fetch(std::span<const NodeId> ids) {
+    std::vector<store::Key> keys;
+    const auto want_missing = [&] {
+      for (const NodeId id : ids) {
+        if (!ahead_.contains(id)) keys.push_back(node_key(id));
+      }
+    };
+    want_missing();
+    if (keys.size() < 2) return;  // find() does it
+    if (ahead_.size() + keys.size() > kKept) {
+      ahead_.clear();
+      keys.clear();
+      want_missing();
+    }
+    view_.load_many(keys, [&](std::size_t i, store::Record* record) {
+      if (record == nullptr) return;
+      ahead_.insert_or_assign(keys[i].a, to_raw_node(keys[i].a, std::move(*record)));
+    });
+  }
+
+  /// The node if it is at hand.
+  [[nodiscard]] const NodeRecord* at_hand(NodeId id) const {
+    const auto it = ahead_.find(id);
+    return it == ahead_.end() ? nullptr : &it->second;
+  }
 
   /// The node, or nullptr where there is none.
   const NodeRecord* find(NodeId id) {
@@ -60,6 +96,21 @@ class NodeReader {
   store::View& view_;
   NodeId last_ = 0;
   std::unordered_map<NodeId, NodeRecord> ahead_;
+};
+
+/// How much of a frontier to fetch at a time: little at first, because the walk may soon be over,
+/// then more.
+class FrontierStep {
+ public:
+  /// Of so many, the next piece.
+  std::size_t take(std::size_t left) {
+    const std::size_t size = std::min(left, step_);
+    step_ = std::min(step_ * 8, NodeReader::kMostAtOnce);
+    return size;
+  }
+
+ private:
+  std::size_t step_ = 256;
 };
 
 }  // namespace graven::graph
