@@ -6,7 +6,7 @@
 
 Every source file says `SPDX-License-Identifier: MIT` in its first line (after `#!`, if there is
 one); names are snake_case and say what a file is for; a file much above 500 lines wants to be
-two; nothing is left over from a merge. --report lists the longest files. Exits 1 when anything is
+two; nothing is left over from a merge; a path that a page names is there. --report lists the longest files. Exits 1 when anything is
 wrong.
 """
 
@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 LICENCE = "SPDX-License-Identifier: MIT"
@@ -24,6 +25,10 @@ COMMENTED = CODE | {".cmake", ".in", ".sh", ".supp", ".toml", ".yaml", ".yml", "
 COMMENTED_NAMES = {"CMakeLists.txt", "Makefile", "requirements.txt"}
 LEFTOVERS = (".orig", ".rej", "~")
 LONG, TOO_LONG = 500, 600
+HISTORY = {"CHANGELOG.md"}  # may name what is gone
+NAMED_PATH = re.compile(
+    r"`((?:bench|cmake|docs|examples|include|python|scripts|src|tests)/[\w./*-]+)`"
+)
 VAGUE = re.compile(r"(^|_)(utils?|utility|utilities|helpers?|manager|common|misc)(_|\.|$)")
 SNAKE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
@@ -81,6 +86,20 @@ def check_file(root: Path, name: str) -> Iterator[str]:
             yield f"{name}:1: '{part}' does not say what it is for"
 
 
+def is_there(path: str, names: list[str]) -> bool:
+    """Whether a path, which may be a folder or have stars, leads to any of the names."""
+    folder = path.rstrip("/") + "/"
+    return any(name.startswith(folder) or fnmatch(name, path) for name in names)
+
+
+def check_page(root: Path, page: str, names: list[str]) -> Iterator[str]:
+    """The paths in backquotes on a page of documentation."""
+    for number, line in enumerate((root / page).read_text(encoding="utf-8").splitlines(), 1):
+        for path in NAMED_PATH.findall(line):
+            if not is_there(path, names):
+                yield f"{page}:{number}: {path} is not there"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
@@ -89,6 +108,9 @@ def main() -> int:
     root = arguments.root
     names = repository_files(root)
     problems = [problem for name in names for problem in check_file(root, name)]
+    for name in names:
+        if name.endswith(".md") and name not in HISTORY:
+            problems.extend(check_page(root, name, names))
     for problem in problems:
         print(problem)
     if arguments.report:
