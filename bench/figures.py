@@ -85,7 +85,7 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        return {True: "met", False: "MISSED", None: ""}[self.met]
+        return {True: "reached", False: "MISSED", None: ""}[self.met]
 
     @property
     def asked(self) -> str:
@@ -125,7 +125,7 @@ def verdicts(case: dict[str, Any]) -> list[Verdict]:
         return []
     result = []
     if case["kind"] == "within":
-        asked = {"name": "the time asked for", "times": [case["bar"]] * len(ours[0]["times"])}
+        asked = {"name": "the target", "times": [case["bar"]] * len(ours[0]["times"])}
         result.append(compare(case, asked, "at most", 1))
     against: dict[str, tuple[str, float]] = case.get("against", {})
     rivals = [c for c in people if c["role"] == "rival"]

@@ -77,7 +77,7 @@ def scale(values: Sequence[float], width: float, around: float | None = None):
 
 
 def against_bars(title: str, bars: Sequence[Bar], note: str) -> str:
-    """Each bar's value is how many times better than asked; the line is what is asked."""
+    """Each bar's value is how many times better than its target; the line is the target."""
     label_width, bar_width, words_width, row, top = 410, 260, 410, 22, 70
     height = top + row * len(bars) + 24
     drawing = Drawing(label_width + bar_width + words_width, height, title)
@@ -94,7 +94,7 @@ def against_bars(title: str, bars: Sequence[Bar], note: str) -> str:
         drawing.rect(label_width + start, y + 4, end - start, row - 8, bar.colour)
         drawing.text(label_width + bar_width + 10, y + 15, bar.words, 11)
     drawing.line(label_width + length(1.0), top - 6, bottom + 4, INK, "4 3")
-    drawing.text(label_width + length(1.0), top - 10, "asked for", 10, "middle")
+    drawing.text(label_width + length(1.0), top - 10, "target", 10, "middle")
     return drawing.finish()
 
 

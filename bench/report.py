@@ -78,10 +78,10 @@ def against_picture(title: str, results: dict[str, Any]) -> str:
             continue
         ratio, bar = verdict.ratio, verdict.bar
         value = ratio / bar if verdict.kind == "at least" else bar / ratio
-        words = f"{ratio:,.2f}x, asked {verdict.asked}, {verdict.word}: {verdict.rival[:34]}"
+        words = f"{ratio:,.2f}x, target {verdict.asked}, against {verdict.rival[:34]}"
         colour = picture.OURS if verdict.met else picture.SHORT
         bars.append(picture.Bar(verdict.case[:62], value, words, colour))
-    note = "right of the line: better than asked for, left of it: not met; logarithmic"
+    note = "right of the line: better than the target, left of it: worse; logarithmic"
     return picture.against_bars(title, bars, note) if bars else ""
 
 
@@ -113,8 +113,8 @@ def suite_text(name: str, title: str, verb: str, results: dict[str, Any]) -> lis
     verdicts = judged(results)
     counted = [v for v in verdicts if v.met is not None]
     met = sum(v.met is True for v in counted)
-    lines += [f"{met} of {len(counted)} bars met.", ""]
-    head = ["case", "graven", "against", "its figure", "ratio", "of the rounds", "asked for", ""]
+    lines += [f"{met} of {len(counted)} cases reach their target.", ""]
+    head = ["case", "graven", "compared with", "its figure", "ratio", "of the rounds", "target", ""]
     rows = counted if name == "peers" else verdicts
     lines += table(head, [verdict_row(v) for v in rows]) if rows else []
     if name == "peers":
@@ -124,7 +124,7 @@ def suite_text(name: str, title: str, verb: str, results: dict[str, Any]) -> lis
             [row[key] for key in ("case", "small", "large", "figure", "bar")]
             for row in results["scaling"]
         ]
-        lines += table(["scaling", "small", "large", "figure", "asked for"], rows)
+        lines += table(["scaling", "small", "large", "figure", "target"], rows)
     return lines
 
 
