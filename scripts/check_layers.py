@@ -39,6 +39,8 @@ MAY_INCLUDE: dict[str, set[str]] = {
     "serve": set(),
 }
 USES_PUBLIC_ONLY = {"cli", "serve"}
+# Encodings of texts and integers, which know no store: the programs and the bindings use them too.
+ENCODINGS = {"base/integer.hpp", "base/text.hpp"}
 # Files that may know every folder below the public headers, backends included.
 KNOWS_ALL = {
     "src/integrity/backup_database.cpp",
@@ -117,6 +119,8 @@ def check_public_header(header: str, quoted: bool) -> Optional[str]:
 
 def check_internal(file: str, header: str, root: Path) -> Optional[str]:
     """An include in quotes from src/ or python/bindings/."""
+    if header in ENCODINGS:
+        return None
     if file.startswith("python/bindings/"):
         if (root / "python/bindings" / header).is_file():
             return None

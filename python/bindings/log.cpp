@@ -17,7 +17,6 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstdio>
 #include <new>
 #include <optional>
 #include <string>
@@ -26,6 +25,7 @@
 
 #include <graven/log.hpp>
 
+#include "base/text.hpp"
 #include "bind.hpp"
 
 namespace graven::python {
@@ -36,33 +36,16 @@ constexpr std::size_t kLongestLine = PIPE_BUF;
 
 std::atomic<std::uint64_t> dropped{0};
 
-void append_quoted(std::string& json, std::string_view text) {
-  json += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      json += '\\';
-      json += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      std::array<char, 8> escape{};
-      std::snprintf(escape.data(), escape.size(), "\\u%04x", static_cast<unsigned char>(c));
-      json += escape.data();
-    } else {
-      json += c;
-    }
-  }
-  json += '"';
-}
-
 /// A list: level, event, key, value, key, value ... What would make it too long is left out.
 std::string to_line(const LogRecord& record) {
   std::string line = "[" + std::to_string(static_cast<int>(record.level)) + ",";
-  append_quoted(line, record.event);
+  base::append_json(line, record.event);
   for (const LogField& field : record.fields) {
     std::string more = ",";
-    append_quoted(more, field.key);
+    base::append_json(more, field.key);
     more += ',';
     const std::string_view value = field.value;
-    append_quoted(more, value.substr(0, kLongestValue));
+    base::append_json(more, value.substr(0, kLongestValue));
     if (line.size() + more.size() + 2 > kLongestLine) break;
     line += more;
   }

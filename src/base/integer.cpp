@@ -21,6 +21,11 @@ constexpr std::uint64_t kChunk = 10'000'000'000'000'000'000U;  // 19 decimal dig
 
 }  // namespace
 
+bool is_hex(std::string_view text) noexcept {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  return !text.empty() && text.find_first_not_of("0123456789abcdef") == text.npos;
+}
+
 Integer::Integer(std::int64_t value)
     : negative_(value < 0),
       limbs_{value < 0 ? -static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value)} {
@@ -37,6 +42,29 @@ Integer::Integer(std::string_view hex) : negative_(hex.starts_with('-')) {
     hex.remove_suffix(size);
   }
   normalise();
+}
+
+Integer Integer::from_decimal(std::string_view digits) {
+  constexpr std::size_t kAtATime = 18;
+  Integer result;
+  result.negative_ = digits.starts_with('-');
+  if (result.negative_) digits.remove_prefix(1);
+  while (!digits.empty()) {
+    // The odd ones come first, so that all others multiply by the same power of ten.
+    const std::size_t odd = digits.size() % kAtATime;
+    const std::size_t size = odd == 0 ? kAtATime : odd;
+    std::uint64_t carry = 0;
+    std::from_chars(digits.data(), digits.data() + size, carry);
+    for (std::uint64_t& limb : result.limbs_) {
+      const Wide product = Wide{limb} * 1'000'000'000'000'000'000U + carry;
+      limb = static_cast<std::uint64_t>(product);
+      carry = static_cast<std::uint64_t>(product >> 64U);
+    }
+    if (carry != 0) result.limbs_.push_back(carry);
+    digits.remove_prefix(size);
+  }
+  result.normalise();
+  return result;
 }
 
 void Integer::normalise() noexcept {

@@ -15,11 +15,16 @@
 
 namespace graven::base {
 
+/// Whether it is written as BigInt::hex: lower-case digits, '-' before them if it is negative.
+bool is_hex(std::string_view text) noexcept;
+
 class Integer {
  public:
   explicit Integer(std::int64_t value);
   /// Of BigInt::hex.
   explicit Integer(std::string_view hex);
+  /// Of decimal digits, a '-' before them if it is negative. Quadratic.
+  static Integer from_decimal(std::string_view digits);
 
   [[nodiscard]] Integer operator-() const;
   friend Integer operator+(const Integer& left, const Integer& right);
@@ -33,6 +38,7 @@ class Integer {
   [[nodiscard]] std::string to_decimal() const;
 
  private:
+  Integer() = default;
   using Limbs = std::vector<std::uint64_t>;  // of base 2^64, the lowest first
 
   void normalise() noexcept;

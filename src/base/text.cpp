@@ -8,8 +8,11 @@
 // Pure functions; any thread.
 #include "base/text.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace graven::base {
 namespace {
@@ -136,6 +139,24 @@ std::optional<std::string> from_base64(std::string_view text) {
     }
   }
   return bytes;
+}
+
+std::string_view name_of_odd(double number) noexcept {
+  return std::isnan(number) ? "nan" : number > 0 ? "inf" : "-inf";
+}
+
+std::optional<double> odd_float(std::string_view name) noexcept {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (name == "nan") return std::numeric_limits<double>::quiet_NaN();
+  if (name == "inf") return kInfinity;
+  if (name == "-inf") return -kInfinity;
+  return std::nullopt;
+}
+
+bool is_name(std::string_view text) noexcept {
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  return !text.empty() && text.size() <= 200 && !invalid_utf8(text) &&
+         std::none_of(text.begin(), text.end(), control);
 }
 
 std::string to_ulid(std::uint64_t high, std::uint64_t low) {

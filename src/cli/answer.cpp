@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "cli/console.hpp"
 #include "cli/json_writer.hpp"
 #include "cli/path.hpp"
@@ -36,9 +37,9 @@ void answer(const Data& document) {
 void complain(std::string_view code, std::string_view message, bool json) {
   if (json) {
     std::string line = "{\"code\": ";
-    append_quoted(line, code);
+    base::append_json(line, code);
     line += ", \"message\": ";
-    append_quoted(line, message);
+    base::append_json(line, message);
     note(line + "}");
   } else {
     note(fmt::format("{} {}", coloured(Colour::kRed, "graven:", 2), message));

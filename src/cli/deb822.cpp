@@ -9,7 +9,7 @@
 
 #include <fmt/format.h>
 
-#include "cli/encoding.hpp"
+#include "base/text.hpp"
 
 namespace graven::cli {
 namespace {
@@ -107,7 +107,7 @@ bool StanzaReader::next(Stanza& stanza) {
   stanza.clear();
   for (std::string_view line; input_.next_line(line);) {
     ++line_;
-    if (const auto at = invalid_utf8(line)) {
+    if (const auto at = base::invalid_utf8(line)) {
       throw CorruptionError(
           fmt::format("{}: line {}: not valid UTF-8 at its byte {}", input_.name(), line_, *at));
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Small encodings the command line needs for its JSON: UTF-8 validity, base64, integers of any
-// size from decimal (JSON) to hexadecimal (graven::BigInt), floats as shortest text.
+// Numbers as the command line's JSON has them: integers of any size from decimal to hexadecimal
+// (graven::BigInt), floats as shortest text.
 //
 // Always holds: what format_real() and graven::to_decimal() write, the parse_* functions read back
 // to the same value, bit for bit.
@@ -18,13 +18,6 @@
 #include <string_view>
 
 namespace graven::cli {
-
-/// The offset of the first byte that is not part of valid UTF-8, or nothing when all of it is.
-std::optional<std::size_t> invalid_utf8(std::string_view bytes) noexcept;
-
-/// Standard base64 with padding (RFC 4648 section 4), without line breaks.
-std::string to_base64(std::string_view bytes);
-std::optional<std::string> from_base64(std::string_view text);
 
 /// The longest integer read or written, in decimal digits; conversion is quadratic.
 inline constexpr std::size_t kMaxDigits = 1'000'000;

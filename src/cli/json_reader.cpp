@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -21,6 +20,7 @@
 #define SIMDJSON_DEVELOPMENT_CHECKS 0
 #include <simdjson.h>
 
+#include "base/text.hpp"
 #include "cli/encoding.hpp"
 #include "cli/json_rules.hpp"
 
@@ -148,7 +148,7 @@ void JsonReader::Parse::fail(error_code error) const {
   }
   switch (error) {
     case simdjson::UTF8_ERROR:
-      fail("not valid UTF-8", invalid_utf8(text_).value_or(0));
+      fail("not valid UTF-8", base::invalid_utf8(text_).value_or(0));
     case simdjson::UNESCAPED_CHARS:
       fail("a control character inside a string must be written as an escape such as \\n",
            string_fault(text_, true));
@@ -378,19 +378,17 @@ void JsonReader::Parse::deliver_special(Frame& frame, Data::Item item) {
   switch (frame.shape) {
     case Shape::kBytes: {
       std::optional<std::string> bytes;
-      if (text != nullptr) bytes = from_base64(*text);
+      if (text != nullptr) bytes = base::from_base64(*text);
       if (!bytes) refuse("base64 text");
       frame.result = Bytes{*std::move(bytes)};
       return;
     }
-    case Shape::kFloat:
-      if (text == nullptr || (*text != "nan" && *text != "inf" && *text != "-inf")) {
-        refuse("\"nan\", \"inf\" or \"-inf\"");
-      }
-      frame.result = *text == "nan"   ? std::numeric_limits<double>::quiet_NaN()
-                     : *text == "inf" ? std::numeric_limits<double>::infinity()
-                                      : -std::numeric_limits<double>::infinity();
+    case Shape::kFloat: {
+      const auto value = text != nullptr ? base::odd_float(*text) : std::nullopt;
+      if (!value) refuse("\"nan\", \"inf\" or \"-inf\"");
+      frame.result = *value;
       return;
+    }
     case Shape::kLink:
       if (number == nullptr || *number < 0) refuse("the number of a label");
       if (links_.size() >= kFirstLink) fail("more than 2^31 links", at_);

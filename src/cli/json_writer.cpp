@@ -7,12 +7,12 @@
 #include "cli/json_writer.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <utility>
 
 #include <graven/integer.hpp>
 
+#include "base/text.hpp"
 #include "cli/encoding.hpp"
 #include "cli/json_rules.hpp"
 
@@ -34,20 +34,20 @@ void append_scalar(std::string& out, const Data::Item& item) {
       if (std::isfinite(value)) {
         out += format_real(value);
       } else {
-        out += std::isnan(value) ? R"({"$float":"nan"})"
-               : value > 0       ? R"({"$float":"inf"})"
-                                 : R"({"$float":"-inf"})";
+        out += R"({"$float":")";
+        out += base::name_of_odd(value);
+        out += "\"}";
       }
     }
-    void operator()(const std::string& value) const { append_quoted(out, value); }
+    void operator()(const std::string& value) const { base::append_json(out, value); }
     void operator()(const Bytes& value) const {
       out += R"({"$bytes":")";
-      out += to_base64(value.data);
+      out += base::to_base64(value.data);
       out += "\"}";
     }
     void operator()(const Node& value) const {
       out += R"({"$node":)";
-      append_quoted(out, value.uid());
+      base::append_json(out, value.uid());
       out += '}';
     }
     void operator()(const Data::Index&) const {}
@@ -56,46 +56,6 @@ void append_scalar(std::string& out, const Data::Item& item) {
 }
 
 }  // namespace
-
-void append_quoted(std::string& out, std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  out += '"';
-  std::size_t plain = 0;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const auto byte = static_cast<unsigned char>(text[at]);
-    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
-    out += text.substr(plain, at - plain);
-    plain = at + 1;
-    out += '\\';
-    switch (byte) {
-      case '"':
-      case '\\':
-        out += static_cast<char>(byte);
-        break;
-      case '\n':
-        out += 'n';
-        break;
-      case '\r':
-        out += 'r';
-        break;
-      case '\t':
-        out += 't';
-        break;
-      case '\b':
-        out += 'b';
-        break;
-      case '\f':
-        out += 'f';
-        break;
-      default:
-        out += "u00";
-        out += kHex[byte >> 4];
-        out += kHex[byte & 15U];
-    }
-  }
-  out += text.substr(plain);
-  out += '"';
-}
 
 JsonWriter::JsonWriter(const Data& data, Sink sink, int indent)
     : data_(data),
@@ -188,7 +148,7 @@ void JsonWriter::write(const Data::Item& item) {
       // In text that is one line to the reader, a space would only take room.
       if (at != 0 && indent_ != 0 && level > kIndentedLevels) out_ += ' ';
       if (container.kind == NodeKind::kDict) {
-        append_quoted(out_, container.keys[at]);
+        base::append_json(out_, container.keys[at]);
         out_ += indent_ != 0 ? ": " : ":";
       }
       put(container.items[at], level + 1);  // may move the frames
@@ -200,7 +160,7 @@ void JsonWriter::write(const Data::Item& item) {
 
 void JsonWriter::write_entry(std::string_view key, const Data::Item& value) {
   out_ += R"({"$entry":[)";
-  append_quoted(out_, key);
+  base::append_json(out_, key);
   out_ += ',';
   write(value);
   out_ += "]}";

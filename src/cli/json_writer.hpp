@@ -20,9 +20,6 @@
 
 namespace graven::cli {
 
-/// Appends a text as a JSON string, quotes included.
-void append_quoted(std::string& out, std::string_view text);
-
 class JsonWriter {
  public:
   using Sink = std::function<void(std::string_view)>;

@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "cli/encoding.hpp"
 #include "cli/json_writer.hpp"
 
@@ -103,7 +104,7 @@ std::string describe(const Value& value, std::size_t width) {
   if (const auto* text = std::get_if<std::string>(&value.variant())) {
     // Long texts are cut before they are escaped, so that a huge one costs nothing.
     std::string quoted;
-    append_quoted(quoted, cut(text->substr(0, 4 * width), width));
+    base::append_json(quoted, cut(text->substr(0, 4 * width), width));
     return quoted;
   }
   return cut(to_json_text(Data(value)), width);

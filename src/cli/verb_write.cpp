@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "cli/answer.hpp"
 #include "cli/console.hpp"
 #include "cli/encoding.hpp"
@@ -65,7 +66,7 @@ Data parse_value(const SetOptions& options) {
   const std::string text = from_input ? read_standard_input() : options.value;
   Data data;
   if (options.string) {
-    if (const auto at = invalid_utf8(text)) {
+    if (const auto at = base::invalid_utf8(text)) {
       throw BadValueError(fmt::format("the value is not valid UTF-8 at byte {}", *at));
     }
     data.set_root(text);

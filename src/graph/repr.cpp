@@ -8,6 +8,7 @@
 
 #include <graven/integer.hpp>
 
+#include "base/text.hpp"
 #include "graph/collector/links.hpp"
 #include "graph/handles.hpp"
 #include "graph/node/dict_content.hpp"
@@ -25,48 +26,21 @@ constexpr std::size_t kDecimal = 3'500;
 std::string quoted(std::string_view text) {
   const bool doubled =
       text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos;
-  const char quote = doubled ? '"' : '\'';
-  std::string out(1, quote);
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == quote || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\r') {
-      out += "\\r";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out.push_back(c);
-    }
-  }
-  out.push_back(quote);
+  std::string out;
+  base::append_quoted(out, text, {doubled ? '"' : '\'', "\nn\rr\tt", "x"},
+                      [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; });
   return out;
 }
 
 std::string quoted_bytes(std::string_view bytes) {
-  std::string out = "b'";
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\'' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (byte < 0x20 || byte >= 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out + "'";
+  std::string out = "b";
+  base::append_quoted(out, bytes, {'\'', "", "x"},
+                      [](unsigned char byte) { return byte < 0x20 || byte >= 0x7f; });
+  return out;
 }
 
 std::string number(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
+  if (!std::isfinite(value)) return std::string(base::name_of_odd(value));
   std::string text = fmt::format("{}", value);
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
   return text;

@@ -58,10 +58,7 @@ std::int64_t free_prefix_id(View& view) {
 }
 
 void check_prefix_name(std::string_view name) {
-  bool bad = name.empty() || name.size() > 200 || base::invalid_utf8(name).has_value();
-  for (const char c : name)
-    bad = bad || c == ':' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-  if (bad) {
+  if (!base::is_name(name) || name.find(':') != name.npos) {
     throw BadValueError(
         fmt::format("'{}' cannot be a prefix: it needs 1 to 200 bytes of UTF-8 without ':' and "
                     "control characters",

@@ -120,9 +120,7 @@ void require_no_lazy_owner(store::Work& work, store::Store& store, const std::st
 }
 
 void check_name(std::string_view name) {
-  bool bad = name.empty() || name.size() > 200 || base::invalid_utf8(name).has_value();
-  for (const char c : name) bad = bad || static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-  if (bad) {
+  if (!base::is_name(name)) {
     throw BadValueError(
         fmt::format("'{}' cannot be the name of a map: it needs 1 to 200 bytes of UTF-8 without "
                     "control characters",

@@ -7,12 +7,12 @@
 
 #include <algorithm>
 #include <exception>
-#include <iterator>
 #include <memory>
 #include <mutex>
 #include <utility>
 
 #include "base/fork.hpp"
+#include "base/text.hpp"
 #include "observe/log_failure.hpp"
 
 namespace graven {
@@ -61,20 +61,8 @@ void append_value(std::string& line, std::string_view value) {
     line += value;
     return;
   }
-  line += '"';
-  for (const char c : value) {
-    if (c == '"' || c == '\\') {
-      line += '\\';
-      line += c;
-    } else if (c == '\n') {
-      line += "\\n";
-    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      fmt::format_to(std::back_inserter(line), "\\x{:02x}", static_cast<unsigned char>(c));
-    } else {
-      line += c;
-    }
-  }
-  line += '"';
+  append_quoted(line, value, {'"', "\nn", "x"},
+                [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; });
 }
 
 }  // namespace

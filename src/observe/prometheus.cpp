@@ -10,20 +10,13 @@
 namespace graven::base {
 namespace {
 
-/// A label value between quotes; HELP texts, which are literals, need none of it. The format is
-/// UTF-8: of what is not, a path perhaps, other bytes are shown as \xff.
-void append_escaped(std::string& text, std::string_view value) {
+/// A label value; HELP texts, which are literals, need none of it. The format is UTF-8: of what is
+/// not, a path perhaps, other bytes are shown as \xff.
+void append_label(std::string& text, std::string_view value) {
   const bool foreign = invalid_utf8(value).has_value();
-  for (const char c : value) {
-    if (c == '\\' || c == '"') text += '\\';
-    if (c == '\n') {
-      text += "\\n";
-    } else if (foreign && static_cast<unsigned char>(c) >= 0x80) {
-      text += fmt::format("\\\\x{:02x}", static_cast<unsigned char>(c));
-    } else {
-      text += c;
-    }
-  }
+  append_quoted(text, value, {'"', "\nn", "\\x"}, [foreign](unsigned char byte) {
+    return byte == '\n' || (foreign && byte >= 0x80);
+  });
 }
 
 }  // namespace
@@ -58,9 +51,8 @@ void Exposition::put(std::string_view name, std::string_view suffix, const Label
   const auto label = [&](std::string_view key, std::string_view of) {
     text_ += before;
     text_ += key;
-    text_ += "=\"";
-    append_escaped(text_, of);
-    text_ += '"';
+    text_ += '=';
+    append_label(text_, of);
     before = ',';
   };
   for (const auto& [key, of] : labels_) label(key, of);

@@ -13,23 +13,10 @@
 
 #include <graven/stats_fields.hpp>
 
+#include "base/text.hpp"
+
 namespace graven::console {
 namespace {
-
-void append_quoted(std::string& json, std::string_view text) {
-  json += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      json += '\\';
-      json += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      fmt::format_to(std::back_inserter(json), "\\u{:04x}", static_cast<unsigned char>(c));
-    } else {
-      json += c;
-    }
-  }
-  json += '"';
-}
 
 /// Writes one object; ends it when it goes.
 class Object {
@@ -42,7 +29,7 @@ class Object {
   void key(std::string_view name) {
     if (any_) json_ += ", ";
     any_ = true;
-    append_quoted(json_, name);
+    base::append_json(json_, name);
     json_ += ": ";
   }
   template <class T>
@@ -53,7 +40,7 @@ class Object {
     } else if constexpr (std::is_arithmetic_v<T>) {
       fmt::format_to(std::back_inserter(json_), "{}", value);
     } else if constexpr (std::is_same_v<T, std::string>) {
-      append_quoted(json_, value);
+      base::append_json(json_, value);
     } else if constexpr (std::is_same_v<T, std::chrono::milliseconds>) {
       fmt::format_to(std::back_inserter(json_), "{}", std::chrono::duration<double>(value).count());
     } else if constexpr (std::is_same_v<T, std::vector<ErrorCount>>) {

@@ -74,5 +74,25 @@ TEST(Integer, TheEnds) {
   EXPECT_EQ(to_decimal(BigInt{"-c9f2c9cd04674edea40000000"}), "-1000000000000000000000000000000");
 }
 
+TEST(Integer, DecimalDigitsAreReadBack) {
+  for (const std::string digits :
+       {"0", "7", "-7", "999999999999999999", "1000000000000000000", "18446744073709551616",
+        "-9223372036854775808", "1000000000000000000000000000000000000"}) {
+    EXPECT_EQ(Integer::from_decimal(digits).to_decimal(), digits);
+  }
+  EXPECT_EQ(Integer::from_decimal("-0").to_hex(), "0");
+  EXPECT_EQ(Integer::from_decimal("000000000000000000000000000000000000001").to_hex(), "1");
+  EXPECT_EQ(Integer::from_decimal("-36893488147419103232").to_hex(), "-20000000000000000");
+}
+
+TEST(Integer, WhatIsWrittenAsOne) {
+  for (const std::string_view hex : {"0", "-1", "8000000000000000", "-abcdef0123456789f"}) {
+    EXPECT_TRUE(base::is_hex(hex)) << hex;
+  }
+  for (const std::string_view other : {"", "-", "A", "0x1", "+1", "1 ", "--1", "g"}) {
+    EXPECT_FALSE(base::is_hex(other)) << other;
+  }
+}
+
 }  // namespace
 }  // namespace graven::test

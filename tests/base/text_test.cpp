@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// UTF-8 validity against a decoder written from the definition, exhaustively up to three
-// bytes; base64 and ULIDs against published vectors and for every single odd character.
+// Quoted texts, and UTF-8 validity against a decoder written from the definition, exhaustively up
+// to three bytes; base64 and ULIDs against published vectors and for every single odd character.
 #include "base/text.hpp"
 
 #include <array>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "base/random.hpp"
 
@@ -109,6 +112,55 @@ TEST(InvalidUtf8, RandomBytesAndDamagedText) {
     ASSERT_EQ(invalid_utf8(text), first_invalid(text));
     text.resize(random.below(text.size() + 1));
     ASSERT_EQ(invalid_utf8(text), first_invalid(text));
+  }
+}
+
+std::string in_json(std::string_view text) {
+  std::string json;
+  append_json(json, text);
+  return json;
+}
+
+TEST(QuotedText, JsonIsReadBackWhateverIsInIt) {
+  EXPECT_EQ(in_json("a\"b\\c\n\r\t\b\f\x01\x1f\x7f\xc3\xa9/"),
+            "\"a\\\"b\\\\c\\n\\r\\t\\b\\f\\u0001\\u001f\x7f\xc3\xa9/\"");
+  EXPECT_EQ(in_json(""), "\"\"");
+  for (int first = 0; first < 128; ++first) {
+    for (int second = 0; second < 128; ++second) {
+      const std::string text{'x', static_cast<char>(first), static_cast<char>(second)};
+      ASSERT_EQ(nlohmann::json::parse(in_json(text)).get<std::string>(), text);
+    }
+  }
+}
+
+TEST(QuotedText, AppendsAndEscapesNoMoreThanItIsTold) {
+  std::string out = "before ";
+  const auto special = [](unsigned char byte) { return byte == '\n' || byte >= 0xf0; };
+  append_quoted(out, "'\"\\ \n\t\xf0\xab n", {'\'', "\nn", "x"}, special);
+  EXPECT_EQ(out, "before '\\'\"\\\\ \\n\t\\xf0\xab n'");
+}
+
+TEST(OddFloats, EachByItsNameAndNoOther) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(name_of_odd(std::nan("")), "nan");
+  for (const double number : {kInfinity, -kInfinity}) {
+    EXPECT_EQ(odd_float(name_of_odd(number)), number);
+  }
+  EXPECT_TRUE(std::isnan(odd_float("nan").value()));
+  for (const std::string_view other : {"", "NaN", "infinity", "+inf", "-nan", "inf ", "1"}) {
+    EXPECT_EQ(odd_float(other), std::nullopt) << other;
+  }
+}
+
+TEST(Names, OneToTwoHundredBytesWithoutControlCharacters) {
+  for (const std::string& name :
+       {std::string("a"), std::string("a:b c"), std::string("\xc3\xa9"), std::string(200, 'x')}) {
+    EXPECT_TRUE(is_name(name)) << name;
+  }
+  for (const std::string& other :
+       {std::string(), std::string(201, 'x'), std::string("a\x1f"), std::string("\x7f"),
+        std::string("\xff"), std::string(1, '\0')}) {
+    EXPECT_FALSE(is_name(other)) << other;
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// UTF-8, base64 and numbers: known answers, edges, and random round trips.
+// Numbers: known answers, edges, and random round trips.
 #include "cli/encoding.hpp"
 
 #include <bit>
@@ -27,42 +27,6 @@ std::uint64_t seed() {
     return chosen;
   }();
   return value;
-}
-
-TEST(Utf8, TakesWhatIsValidAndFindsWhatIsNot) {
-  EXPECT_EQ(invalid_utf8(""), std::nullopt);
-  EXPECT_EQ(invalid_utf8("plain text of more than eight bytes"), std::nullopt);
-  EXPECT_EQ(invalid_utf8("\xC3\xA4\xE2\x82\xAC\xF0\x9D\x84\x9E"), std::nullopt);
-  EXPECT_EQ(invalid_utf8("\xED\x9F\xBF\xEE\x80\x80\xF4\x8F\xBF\xBF"), std::nullopt);
-  EXPECT_EQ(invalid_utf8("ab\x80"), 2U);
-  EXPECT_EQ(invalid_utf8("12345678\xC0\x80"), 8U);  // overlong
-  EXPECT_EQ(invalid_utf8("\xE0\x9F\xBF"), 0U);      // overlong
-  EXPECT_EQ(invalid_utf8("x\xED\xA0\x80"), 1U);     // a surrogate
-  EXPECT_EQ(invalid_utf8("\xF4\x90\x80\x80"), 0U);  // past U+10FFFF
-  EXPECT_EQ(invalid_utf8("\xE2\x82"), 0U);          // cut short
-  EXPECT_EQ(invalid_utf8("\xE2\x82z"), 0U);
-  EXPECT_EQ(invalid_utf8("\xF5\x80\x80\x80"), 0U);
-}
-
-TEST(Base64, KnownAnswers) {
-  EXPECT_EQ(to_base64(""), "");
-  EXPECT_EQ(to_base64("f"), "Zg==");
-  EXPECT_EQ(to_base64("fo"), "Zm8=");
-  EXPECT_EQ(to_base64("foobar"), "Zm9vYmFy");
-  EXPECT_EQ(from_base64("Zm8="), "fo");
-  for (const char* bad :
-       {"Z", "Zg=", "Zg", "Z===", "Zh==", "Zm9=", "Zm 9", "Zg==Zg==", "====", "Zm9v\n"}) {
-    EXPECT_EQ(from_base64(bad), std::nullopt) << bad;
-  }
-}
-
-TEST(Base64, RoundTrip) {
-  std::mt19937_64 random(seed());
-  for (int i = 0; i < 300; ++i) {
-    std::string bytes(random() % 70, '\0');
-    for (char& byte : bytes) byte = static_cast<char>(random());
-    EXPECT_EQ(from_base64(to_base64(bytes)), bytes);
-  }
 }
 
 TEST(Numbers, Grammar) {

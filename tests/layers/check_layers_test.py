@@ -29,9 +29,9 @@ CLEAN = {
     '#include "backends/lazy/backend.hpp"\n'
     '#include "graph/collector/links.hpp"\n',
     "src/cli/main.cpp": '#include <CLI/CLI.hpp>\n#include <simdjson.h>\n#include "cli/dump.hpp"\n'
-    "#include <graven/graven.hpp>\n",
+    '#include <graven/graven.hpp>\n#include "base/text.hpp"\n',
     "python/bindings/module.cpp": "#include <nanobind/nanobind.h>\n#include <graven/graven.hpp>\n"
-    '#include "convert.hpp"\n',
+    '#include "convert.hpp"\n#include "base/text.hpp"\n',
     "python/bindings/convert.hpp": "#include <Python.h>\n",
     "tests/backends/sqlite/pool_test.cpp": "#include <gtest/gtest.h>\n#include <sqlite3.h>\n"
     '#include "backends/sqlite/pool/pool.hpp"\n',
@@ -105,6 +105,7 @@ PLANTED = [
     ("include/graven/a.hpp", "#include <nlohmann/json.hpp>\n", 1, "only in"),
     ("include/graven/a.hpp", "#include <graven/nlohmann.hpp>\n", 1, "optional component"),
     ("python/bindings/a.cpp", '#include "graph/collector/links.hpp"\n', 1, "public headers only"),
+    ("python/bindings/a.cpp", '#include "base/hash.hpp"\n', 1, "public headers only"),
     ("python/bindings/a.cpp", "#include <fmt/format.h>\n", 1, "only in"),
     ("examples/a.cpp", '#include "base/hash.hpp"\n', 1, "public headers only"),
     ("tests/graph/a.cpp", "#include <CLI/CLI.hpp>\n", 1, "only in src/cli"),

@@ -143,5 +143,15 @@ TEST(Exposition, EscapesLabelsAndOrdersBuckets) {
             "graven_y_seconds_count{store=\"a\\\"b\\\\c\\nd\"} 3\n");
 }
 
+TEST(Exposition, LabelsAreUtf8WhateverAPathIs) {
+  const auto label = [](std::string_view value) {
+    Exposition out(Exposition::Labels{});
+    out.sample("x", {{"store", value}}, std::uint64_t{1});
+    return out.take();
+  };
+  EXPECT_EQ(label("h\xc3\xa9\t\x7f"), "x{store=\"h\xc3\xa9\t\x7f\"} 1\n");
+  EXPECT_EQ(label("h\xc3\xa9\xff\n"), "x{store=\"h\\\\xc3\\\\xa9\\\\xff\\n\"} 1\n");
+}
+
 }  // namespace
 }  // namespace graven::test
