@@ -12,7 +12,7 @@
 #include <compare>
 #include <utility>
 
-#include "base/text.hpp"
+#include "base/jsonb_scalar.hpp"
 #include "graph/node/dict_content.hpp"
 #include "integrity/check_state.hpp"
 
@@ -48,9 +48,8 @@ std::int64_t id_of(Element element) {
 
 /// Whether it is what an integer beyond 64 bits is written as.
 bool is_big_integer(std::string_view hex) {
-  if (hex.starts_with('-')) hex.remove_prefix(1);
-  return hex.size() >= 16 && hex.front() != '0' &&
-         hex.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  const std::size_t sign = hex.starts_with('-') ? 1 : 0;
+  return base::is_hex(hex) && hex.size() - sign >= 16 && hex[sign] != '0';
 }
 
 void inspect_escape(Inspection& all, std::uint32_t node, Element object) {
@@ -83,7 +82,7 @@ void inspect_escape(Inspection& all, std::uint32_t node, Element object) {
         if (is_big_integer(text())) return;
         throw CorruptionError("an integer beyond 64 bits is not one");
       case 'f':
-        if (const auto name = text(); name == "nan" || name == "inf" || name == "-inf") return;
+        if (base::odd_float(text())) return;
         break;
       default:
         break;
@@ -94,30 +93,12 @@ void inspect_escape(Inspection& all, std::uint32_t node, Element object) {
 
 void inspect_scalar(Element element) {
   std::string decoded;
-  switch (element.type) {
-    case Type::kNull:
-    case Type::kTrue:
-    case Type::kFalse:
-      return;
-    case Type::kInt:
-    case Type::kInt5:
-      static_cast<void>(jsonb::integer(element));
-      return;
-    case Type::kFloat:
-    case Type::kFloat5:
-      static_cast<void>(jsonb::real(element));
-      return;
-    case Type::kText:
-    case Type::kTextJ:
-    case Type::kText5:
-    case Type::kTextRaw:
-      static_cast<void>(text_of(element, decoded));
-      return;
-    case Type::kArray:
-    case Type::kObject:
-      break;
+  if (element.type == Type::kArray) throw CorruptionError("it is an array where a link belongs");
+  if (element.is_text()) {
+    static_cast<void>(text_of(element, decoded));
+  } else {
+    static_cast<void>(jsonb::scalar<Stored>(element));
   }
-  throw CorruptionError("it is an array where a link belongs");
 }
 
 /// Reads bodies of nodes, with buffers that are used again.

@@ -5,22 +5,22 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <cstring>
-#include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <graven/error.hpp>
 
-#include "base/jsonb.hpp"
-#include "base/text.hpp"
+#include "base/jsonb_scalar.hpp"
 
 namespace graven::map {
 namespace {
 
 using jsonb::Element;
 using jsonb::Type;
+
+constexpr std::string_view kMark = "$";  // of escapes, before their letter
 
 void check_size(std::size_t size, std::string_view key) {
   if (size > kMaxValue) {
@@ -50,12 +50,9 @@ class Encoder {
             return ValueKind::kNull;
           } else if constexpr (std::is_same_v<T, bool>) {
             return value ? ValueKind::kTrue : ValueKind::kFalse;
-          } else if constexpr (std::is_same_v<T, std::int64_t>) {
+          } else if constexpr (std::is_arithmetic_v<T>) {
             out.assign(reinterpret_cast<const char*>(&value), sizeof value);
-            return ValueKind::kInt;
-          } else if constexpr (std::is_same_v<T, double>) {
-            out.assign(reinterpret_cast<const char*>(&value), sizeof value);
-            return ValueKind::kReal;
+            return std::is_same_v<T, double> ? ValueKind::kReal : ValueKind::kInt;
           } else if constexpr (std::is_same_v<T, BigInt>) {
             out = value.hex;
             return ValueKind::kBigInt;
@@ -89,34 +86,19 @@ class Encoder {
   void check_size(std::size_t size) const { map::check_size(size, key_); }
   void check_text(std::string_view text) const { map::check_text(text, key_); }
 
-  static void escape(std::string& out, std::string_view key, std::string_view text) {
-    const std::size_t object = jsonb::open(out);
-    jsonb::put_text(out, key);
-    jsonb::put_text(out, text);
-    jsonb::close(out, Type::kObject, object);
-  }
-
   void put(const Data::Item& item, std::string& out) {
     std::visit([&](const auto& value) { put_one(value, out); }, item);
   }
-  void put_one(std::nullptr_t, std::string& out) { jsonb::put_null(out); }
-  void put_one(bool value, std::string& out) { jsonb::put_bool(out, value); }
-  void put_one(std::int64_t value, std::string& out) { jsonb::put_int(out, value); }
-  void put_one(const BigInt& value, std::string& out) { escape(out, "$i", value.hex); }
-  void put_one(double value, std::string& out) {
-    if (std::isfinite(value)) return jsonb::put_real(out, value);
-    escape(out, "$f", std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+  template <class T>
+  void put_one(const T& value, std::string& out) {
+    if constexpr (std::is_base_of_v<Node, T>) {
+      refuse_handle();
+    } else {
+      if constexpr (std::is_same_v<T, std::string>) check_text(value);
+      if constexpr (std::is_same_v<T, Bytes>) check_size(value.data.size());
+      jsonb::put_scalar(out, value, kMark);
+    }
   }
-  void put_one(const std::string& value, std::string& out) {
-    check_text(value);
-    jsonb::put_text(out, value);
-  }
-  void put_one(const Bytes& value, std::string& out) {
-    check_size(value.data.size());
-    escape(out, "$b", base::to_base64(value.data));
-  }
-  void put_one(const Dict&, std::string&) { refuse_handle(); }
-  void put_one(const List&, std::string&) { refuse_handle(); }
   void put_one(Data::Index index, std::string& out) {
     if (open_[index.at]) {
       throw BadValueError(fmt::format(
@@ -163,29 +145,7 @@ class Decoder {
 
  private:
   Data::Item item(Element element) {
-    switch (element.type) {
-      case Type::kNull:
-        return nullptr;
-      case Type::kTrue:
-        return true;
-      case Type::kFalse:
-        return false;
-      case Type::kInt:
-      case Type::kInt5:
-        if (const auto integer = jsonb::integer(element)) return *integer;
-        return jsonb::real(element);
-      case Type::kFloat:
-      case Type::kFloat5:
-        return jsonb::real(element);
-      case Type::kText:
-      case Type::kTextJ:
-      case Type::kText5:
-      case Type::kTextRaw:
-        return jsonb::text(element);
-      case Type::kArray:
-      case Type::kObject:
-        break;
-    }
+    if (!element.is_container()) return jsonb::scalar<Data::Item>(element);
     if (element.type == Type::kObject) {
       if (auto escaped = escape(element)) return std::move(*escaped);
     }
@@ -219,23 +179,7 @@ class Decoder {
     if (key.payload.size() != 2 || key.payload[0] != '$' || cursor.done()) return std::nullopt;
     const Element value = cursor.next();
     if (!cursor.done() || key.payload[1] == '$') return std::nullopt;
-    if (!value.is_text()) refuse_value();
-    const std::string text = jsonb::text(value);
-    switch (key.payload[1]) {
-      case 'b':
-        if (auto bytes = base::from_base64(text)) return Bytes{std::move(*bytes)};
-        break;
-      case 'i':
-        require_readable(ValueKind::kBigInt, text);
-        return BigInt{text};
-      case 'f':
-        if (text == "nan") return std::numeric_limits<double>::quiet_NaN();
-        if (text == "inf") return std::numeric_limits<double>::infinity();
-        if (text == "-inf") return -std::numeric_limits<double>::infinity();
-        break;
-      default:
-        break;
-    }
+    if (auto meant = jsonb::escaped<Data::Item>(key.payload[1], value)) return meant;
     refuse_value();
   }
 
@@ -291,15 +235,10 @@ Data decode(ValueKind kind, std::string_view bytes) {
 }
 
 void require_readable(ValueKind kind, std::string_view bytes) {
-  const auto digits = [&] {
-    std::string_view hex = bytes;
-    if (hex.starts_with('-')) hex.remove_prefix(1);
-    return !hex.empty() && hex.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-  };
   if (kind == ValueKind::kText && base::invalid_utf8(bytes)) {
     throw CorruptionError("a text in a map is not UTF-8; `graven check` tells which");
   }
-  if (kind == ValueKind::kBigInt && !digits()) refuse_value();
+  if (kind == ValueKind::kBigInt && !base::is_hex(bytes)) refuse_value();
 }
 
 void prove(std::int64_t kind, std::string_view bytes) {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// The escapes, both ways. See stored.hpp; the format is specified in docs/format/body.md.
+// Links and large values, both ways. See stored.hpp; the format is specified in
+// docs/format/body.md.
 #include "graph/value/stored.hpp"
 
 #include <fmt/format.h>
 
 #include <array>
 #include <charconv>
-#include <cmath>
-#include <limits>
+#include <type_traits>
 #include <utility>
 
 #include <graven/error.hpp>
 
-#include "base/text.hpp"
+#include "base/jsonb_scalar.hpp"
 
 namespace graven::graph {
 namespace {
@@ -43,13 +43,6 @@ std::int64_t id_of(const Element& value) {
   return *id;
 }
 
-void put_escape(std::string& out, char tag, std::string_view value_element) {
-  jsonb::put_header(out, Type::kObject, value_element.size() + 2);
-  jsonb::put_header(out, Type::kText, 1);
-  out.push_back(tag);
-  out.append(value_element);
-}
-
 void put_id_escape(std::string& out, char tag, std::int64_t id) {
   // In one place: links are what large structures consist of.
   std::array<char, 24> digits;
@@ -61,12 +54,6 @@ void put_id_escape(std::string& out, char tag, std::int64_t id) {
   out.push_back(tag);
   jsonb::put_header(out, Type::kInt, size);
   out.append(digits.data(), size);
-}
-
-void put_text_escape(std::string& out, char tag, std::string_view text) {
-  std::string value;
-  jsonb::put_text(value, text);
-  put_escape(out, tag, value);
 }
 
 std::string load_blob(store::View& view, std::int64_t id) {
@@ -96,56 +83,22 @@ Stored read_escape(const Element& element, store::View* view) {
         return Link{id_of(escape->value), NodeKind::kDict};
       case 'l':
         return Link{id_of(escape->value), NodeKind::kList};
-      case 'b':
-        if (auto bytes = base::from_base64(jsonb::text(escape->value))) {
-          return Bytes{std::move(*bytes)};
-        }
-        break;
-      case 'i':
-        return BigInt{jsonb::text(escape->value)};
-      case 'f': {
-        const std::string name = jsonb::text(escape->value);
-        if (name == "nan") return std::numeric_limits<double>::quiet_NaN();
-        if (name == "inf") return std::numeric_limits<double>::infinity();
-        if (name == "-inf") return -std::numeric_limits<double>::infinity();
-        break;
-      }
       case 'T':
         return load_blob(*view, id_of(escape->value));
       case 'B':
         return Bytes{load_blob(*view, id_of(escape->value))};
       default:
-        break;
+        if (auto value = jsonb::escaped<Stored>(escape->tag, escape->value)) {
+          return *std::move(value);
+        }
     }
   }
   throw CorruptionError("a stored value is an object that graven did not write; run check()");
 }
 
 Stored read_any(const Element& element, store::View* view) {
-  switch (element.type) {
-    case Type::kNull:
-      return nullptr;
-    case Type::kTrue:
-      return true;
-    case Type::kFalse:
-      return false;
-    case Type::kInt:
-    case Type::kInt5:
-      if (const auto integer = jsonb::integer(element)) return *integer;
-      return jsonb::real(element);
-    case Type::kFloat:
-    case Type::kFloat5:
-      return jsonb::real(element);
-    case Type::kText:
-    case Type::kTextJ:
-    case Type::kText5:
-    case Type::kTextRaw:
-      return jsonb::text(element);
-    case Type::kObject:
-      return read_escape(element, view);
-    case Type::kArray:
-      break;
-  }
+  if (element.type == Type::kObject) return read_escape(element, view);
+  if (element.type != Type::kArray) return jsonb::scalar<Stored>(element);
   throw CorruptionError("a stored value is an array where a link belongs; run check()");
 }
 
@@ -184,42 +137,25 @@ void put_link(std::string& out, Link link) {
 
 void put_scalar(std::string& out, const Data::Item& item, std::size_t large, NodeId owner,
                 store::Work& work) {
-  struct Put {
-    std::string& out;
-    std::size_t large;
-    NodeId owner;
-    store::Work& work;
-
-    void operator()(std::nullptr_t) const { jsonb::put_null(out); }
-    void operator()(bool value) const { jsonb::put_bool(out, value); }
-    void operator()(std::int64_t value) const { jsonb::put_int(out, value); }
-    void operator()(const BigInt& value) const { put_text_escape(out, 'i', value.hex); }
-    void operator()(double value) const {
-      if (std::isfinite(value)) {
-        jsonb::put_real(out, value);
-      } else {
-        put_text_escape(out, 'f', std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
-      }
-    }
-    void operator()(const std::string& value) const {
-      if (value.size() < large) {
-        jsonb::put_text(out, value);
-      } else {
-        put_id_escape(out, 'T', make_blob(work, owner, value));
-      }
-    }
-    void operator()(const Bytes& value) const {
-      if (value.data.size() < large) {
-        put_text_escape(out, 'b', base::to_base64(value.data));
-      } else {
-        put_id_escape(out, 'B', make_blob(work, owner, value.data));
-      }
-    }
-    void operator()(const Dict&) const { throw std::logic_error("put_scalar: a handle"); }
-    void operator()(const List&) const { throw std::logic_error("put_scalar: a handle"); }
-    void operator()(Data::Index) const { throw std::logic_error("put_scalar: a container"); }
-  };
-  std::visit(Put{out, large, owner, work}, item);
+  std::visit(
+      [&](const auto& value) {
+        using T = std::remove_cvref_t<decltype(value)>;
+        if constexpr (std::is_same_v<T, Data::Index> || std::is_base_of_v<Node, T>) {
+          throw std::logic_error("put_scalar: a handle or a container");
+        } else {
+          if constexpr (std::is_same_v<T, std::string>) {
+            if (value.size() >= large) {
+              return put_id_escape(out, 'T', make_blob(work, owner, value));
+            }
+          } else if constexpr (std::is_same_v<T, Bytes>) {
+            if (value.data.size() >= large) {
+              return put_id_escape(out, 'B', make_blob(work, owner, value.data));
+            }
+          }
+          jsonb::put_scalar(out, value, "");
+        }
+      },
+      item);
 }
 
 }  // namespace graven::graph

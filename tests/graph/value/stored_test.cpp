@@ -4,11 +4,15 @@
 // format says, and what is no value of ours is refused.
 #include "graph/value/stored.hpp"
 
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "base/random.hpp"
 #include "graph/on_a_work.hpp"
+#include "map/value.hpp"
 
 namespace graven::test {
 namespace {
@@ -169,6 +173,156 @@ TEST_F(StoredValues, WhatIsNoValueOfOursIsCorruption) {
     jsonb::close(escape, jsonb::Type::kObject, mark);
     refused(escape);
   }
+}
+
+/// The element of a value in the nested data of a map, with the mark of its escapes taken away.
+std::string element_in_map(const Data::Item& item) {
+  Data list = Data::list();
+  list.container(std::get<Data::Index>(list.root())).items = {item};
+  std::string bytes;
+  EXPECT_EQ(map::encode(list, "key", bytes), store::ValueKind::kJson);
+  const jsonb::Element element = jsonb::nth(jsonb::parse(bytes), 0);
+  if (element.type != jsonb::Type::kObject) return std::string(element.whole);
+  jsonb::Cursor cursor(element.payload);
+  const std::string key = jsonb::text(cursor.next());
+  EXPECT_EQ(key.front(), '$');
+  std::string plain;
+  const std::size_t mark = jsonb::open(plain);
+  jsonb::put_text(plain, key.substr(1));
+  plain += cursor.next().whole;
+  jsonb::close(plain, jsonb::Type::kObject, mark);
+  return plain;
+}
+
+/// What a map reads of a list of one element, which is an escape if `tag` is not empty.
+Data::Item read_in_map(const std::string& tag, const std::string& value) {
+  std::string bytes;
+  const std::size_t list = jsonb::open(bytes);
+  const std::size_t escape = tag.empty() ? 0 : jsonb::open(bytes);
+  if (!tag.empty()) jsonb::put_text(bytes, "$" + tag);
+  bytes += value;
+  if (!tag.empty()) jsonb::close(bytes, jsonb::Type::kObject, escape);
+  jsonb::close(bytes, jsonb::Type::kArray, list);
+  const Data data = map::decode(store::ValueKind::kJson, bytes);
+  return data.container(std::get<Data::Index>(data.root())).items.at(0);
+}
+
+TEST_F(StoredValues, MapsWriteTheSameAndReadTheSame) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  std::vector<Data::Item> all{nullptr,
+                              true,
+                              false,
+                              std::int64_t{0},
+                              std::numeric_limits<std::int64_t>::min(),
+                              std::numeric_limits<std::int64_t>::max(),
+                              BigInt{"8000000000000000"},
+                              BigInt{"-ffffffffffffffffffffff"},
+                              1.5,
+                              3.0,
+                              -0.0,
+                              5e-324,
+                              0.1,
+                              std::nan(""),
+                              infinity,
+                              -infinity,
+                              std::string(),
+                              std::string("nul\0in \"quotes\" h\xc3\xa9", 19),
+                              Bytes{},
+                              Bytes{std::string("\0\xff", 2)}};
+  for (const std::size_t size : {9U, 10U, 11U, 12U, 180U, 255U, 256U, 999U, 70'000U}) {
+    all.emplace_back(std::string(size, 'x'));
+    all.emplace_back(Bytes{std::string(size, '\xfe')});
+    all.emplace_back(BigInt{std::string(size + 8, 'f')});
+  }
+  for (const Data::Item& item : all) {
+    const std::string element = written(item, SIZE_MAX);
+    EXPECT_EQ(element_in_map(item), element);
+    const Stored in_node = graph::read(jsonb::parse(element), work);
+    Data list = Data::list();
+    list.container(std::get<Data::Index>(list.root())).items = {item};
+    std::string bytes;
+    map::encode(list, "key", bytes);
+    const Data back = map::decode(store::ValueKind::kJson, bytes);
+    const Data::Item& in_map = back.container(std::get<Data::Index>(back.root())).items.at(0);
+    ASSERT_EQ(in_node.index(), item.index());
+    ASSERT_EQ(in_map.index(), item.index());
+    std::visit(
+        [&](const auto& value) {
+          using T = std::remove_cvref_t<decltype(value)>;
+          if constexpr (std::is_same_v<T, double>) {
+            EXPECT_EQ(std::bit_cast<std::uint64_t>(std::get<T>(in_node)),
+                      std::bit_cast<std::uint64_t>(value));
+            EXPECT_EQ(std::bit_cast<std::uint64_t>(std::get<T>(in_map)),
+                      std::bit_cast<std::uint64_t>(value));
+          } else if constexpr (!std::is_same_v<T, Dict> && !std::is_same_v<T, List> &&
+                               !std::is_same_v<T, Data::Index>) {
+            EXPECT_EQ(std::get<T>(in_node), value);
+            EXPECT_EQ(std::get<T>(in_map), value);
+          }
+        },
+        item);
+  }
+}
+
+TEST_F(StoredValues, MapsRefuseTheSame) {
+  for (const auto& [tag, value] :
+       std::vector<std::pair<std::string, std::string>>{{"x", text_element("x")},
+                                                        {"b", text_element("?")},
+                                                        {"b", text_element("Zh==")},
+                                                        {"b", int_element(1)},
+                                                        {"i", text_element("")},
+                                                        {"i", text_element("-")},
+                                                        {"i", text_element("0x80")},
+                                                        {"i", text_element("8000000000000000G")},
+                                                        {"i", int_element(1)},
+                                                        {"f", text_element("NaN")},
+                                                        {"f", text_element("1.5")},
+                                                        {"f", int_element(1)},
+                                                        {"", "\x1d"},      // no such type
+                                                        {"", "\x13x"},     // no digits
+                                                        {"", "\x17\xff"},  // no UTF-8
+                                                        {"", "\x37x"}}) {  // cut short
+    std::string element = value;
+    if (!tag.empty()) {
+      element.clear();
+      const std::size_t mark = jsonb::open(element);
+      jsonb::put_text(element, tag);
+      element += value;
+      jsonb::close(element, jsonb::Type::kObject, mark);
+    }
+    EXPECT_THROW(static_cast<void>(graph::read(jsonb::parse(element), work)), CorruptionError)
+        << tag << ' ' << value;
+    EXPECT_THROW(static_cast<void>(read_in_map(tag, value)), CorruptionError)
+        << tag << ' ' << value;
+  }
+}
+
+TEST_F(StoredValues, MapsReadWhatSqliteMayLeaveBehindAsNodesDo) {
+  const auto same = [&](const std::string& element, const auto& expected) {
+    using T = std::remove_cvref_t<decltype(expected)>;
+    EXPECT_EQ(std::get<T>(graph::read(jsonb::parse(element), work)), expected);
+    EXPECT_EQ(std::get<T>(read_in_map("", element)), expected);
+  };
+  same(
+      "\x44"
+      "0x1f",
+      std::int64_t{31});
+  same(
+      "\xc3\x14"
+      "99999999999999999999",
+      99999999999999999999.0);
+  same(
+      "\x26"
+      ".5",
+      0.5);
+  same(
+      "\x28"
+      "\\n",
+      std::string("\n"));
+  same(
+      "\x49"
+      "\\x41",
+      std::string("A"));
 }
 
 TEST_F(StoredValues, RandomOnesComeBack) {
