@@ -95,6 +95,13 @@ nb::object to_python(Value&& value, const HomePtr& home);
 nb::object to_python(const Data& data, const HomePtr& home);
 nb::object to_python_list(const std::vector<Value>& values, const HomePtr& home);
 nb::object str_from(std::string_view utf8_text);
+/// What was made of something stored, or the error of that: CorruptionError for text that is none.
+[[noreturn]] void throw_undecoded();
+inline nb::object decoded(PyObject* made) {
+  if (made == nullptr) [[unlikely]]
+    throw_undecoded();
+  return nb::steal(made);
+}
 
 /// Everything below a handle as plain Python, from one consistent state.
 nb::object materialized(const DictHandle& handle);

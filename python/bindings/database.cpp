@@ -381,11 +381,7 @@ void bind_database(nb::module_& module) {
   type.def_prop_ro(
       "root", [](const DatabaseHandle& self) { return make_dict(self.home_ptr(), self.node()); },
       nb::sig("def root(self) -> Dict"), "The root dict, as a Dict and nothing more.");
-  type.def(
-      "get_via_uid",
-      [](const DatabaseHandle& self, nb::handle uid) { return node_of_uid(self, uid); },
-      nb::arg("uid"), nb::sig("def get_via_uid(self, uid: str) -> Any"),
-      "The Dict or List of a uid of this prefix; KeyNotFound when there is none.");
+  bind_lookups(type);
   type.def("why_alive", why_alive, nb::arg("node"),
            nb::sig("def why_alive(self, node: Dict | List) -> list[str]"),
            "The uids of a path from the root to a node, both included; empty when only a\n"
@@ -454,24 +450,7 @@ void bind_database(nb::module_& module) {
       "SQL in one transaction() of this thread: what the with block does to the graph is part of\n"
       "it. Committed at the block's end, if it was not by commit() or ended by close(), rolled\n"
       "back by an exception; inside another one it is a savepoint.");
-  type.def(
-      "incr",
-      [](const DatabaseHandle& self, nb::handle counter, nb::handle by) {
-        return change_counter(self, counter, by, false);
-      },
-      nb::arg("counter"), nb::arg("by") = 1, nb::sig(kIncrSignature),
-      "Adds to a counter and gives its new value; atomic across processes.");
-  type.def(
-      "decr",
-      [](const DatabaseHandle& self, nb::handle counter, nb::handle by) {
-        return change_counter(self, counter, by, true);
-      },
-      nb::arg("counter"), nb::arg("by") = 1, nb::sig(kDecrSignature),
-      "Subtracts from a counter and gives its new value.");
-  type.def(
-      "count",
-      [](const DatabaseHandle& self, nb::handle counter) { return read_counter(self, counter); },
-      nb::arg("counter"), nb::sig(kCountSignature), "The value of a counter, 0 when missing.");
+  bind_counters(type, "Adds to a counter and gives its new value; atomic across processes.");
 
   bind_prefixes(type);
   bind_housekeeping(type);

@@ -176,12 +176,11 @@ nb::object get(const DictHandle& dict, nb::handle key, nb::handle otherwise) {
   return nb::borrow(otherwise);
 }
 
-std::optional<nb::object> pop(const DictHandle& dict, nb::handle key) {
+nb::object pop(const DictHandle& dict, nb::handle key) {
   const auto text = key_to_find(key.ptr());
-  if (!text) return std::nullopt;
+  if (!text) return {};
   const auto value = off_gil(dict.home(), [&] { return dict.node().pop(*text); });
-  if (!value) return std::nullopt;
-  return to_python(*value, dict.home_ptr());
+  return value ? to_python(*value, dict.home_ptr()) : nb::object();
 }
 
 nb::object setdefault(const DictHandle& dict, nb::handle key, nb::handle otherwise) {
@@ -198,7 +197,7 @@ nb::object popitem(const DictHandle& dict) {
                             to_python(entry->second, dict.home_ptr()).ptr()));
 }
 
-nb::object update_with(const DictHandle& dict, nb::handle key, const nb::object& function,
+nb::object update_with(const DictHandle& dict, nb::handle key, nb::handle function,
                        nb::handle otherwise) {
   const auto text = key_to_store(key.ptr());
   Atomic step(dict.home_ptr());
@@ -261,22 +260,7 @@ void bind_dict(nb::module_& module) {
       },
       nb::sig("def update(self, other: Any = (), /, **kwargs: Any) -> None"),
       "Sets the entries of a mapping, an iterable of pairs and keywords, in one step.");
-  type.def(
-      "pop",
-      [](const DictHandle& self, nb::handle key) {
-        auto value = pop(self, key);
-        if (!value) throw_key_not_found(key.ptr());
-        return *value;
-      },
-      nb::arg().none(), nb::sig("def pop(self, key: str, /) -> Any"),
-      "Removes a key and gives its value.");
-  type.def(
-      "pop",
-      [](const DictHandle& self, nb::handle key, nb::handle otherwise) {
-        return pop(self, key).value_or(nb::borrow(otherwise));
-      },
-      nb::arg().none(), nb::arg().none(),
-      nb::sig("def pop(self, key: str, default: Any, /) -> Any"));
+  bind_pop(type, pop);
   type.def("popitem", popitem, nb::sig("def popitem(self) -> tuple[str, Any]"),
            "Removes and gives the newest entry.");
   type.def(
@@ -286,23 +270,10 @@ void bind_dict(nb::module_& module) {
       "copy", [](const DictHandle& self) { return plain_copy(self); },
       nb::sig("def copy(self) -> dict[str, Any]"),
       "A plain dict of the keys and values; nested values stay handles.");
-  type.def(
-      "update_with",
-      [](const DictHandle& self, nb::handle key, const nb::object& function) {
-        return update_with(self, key, function, nb::handle());
-      },
-      nb::arg().none(), nb::arg(),
-      nb::sig("def update_with(self, key: str, function: Callable[[Any], Any], /) -> Any"),
+  bind_update_with(
+      type, update_with,
       "Replaces the value under a key by function(value) as one atomic step, also across\n"
       "processes, and gives the new one. With a default, function(default) for a missing key.");
-  type.def(
-      "update_with",
-      [](const DictHandle& self, nb::handle key, const nb::object& function, nb::handle otherwise) {
-        return update_with(self, key, function, otherwise);
-      },
-      nb::arg().none(), nb::arg(), nb::arg("default").none(),
-      nb::sig("def update_with(self, key: str, function: Callable[[Any], Any], /, default: Any)"
-              " -> Any"));
 
   type.def(
       "keys", [](nb::handle self) { return view_of(self, Part::kKeys); },

@@ -3,6 +3,7 @@
 // What a graven.Map tells about itself, and its end.
 //
 // Called with the GIL held.
+#include <cstdint>
 #include <string>
 
 #include <nanobind/stl/string.h>
@@ -19,44 +20,50 @@ const char* name_of(Persist persist) noexcept {
                                            : "memory";
 }
 
+namespace {
+
+struct Figure {
+  const char* name;
+  std::uint64_t MapStats::*value;
+  const char* about;
+};
+
+constexpr Figure kFigures[] = {
+    {"hot_entries", &MapStats::hot_entries, "Keys known in memory, also as missing."},
+    {"hot_bytes", &MapStats::hot_bytes, "Bytes they take up."},
+    {"hot_hits", &MapStats::hot_hits, "Reads answered from there."},
+    {"misses", &MapStats::misses, "Reads that had to go further than memory."},
+    {"evictions", &MapStats::evictions, "Keys dropped from memory to make room."},
+    {"warm_entries", &MapStats::warm_entries, "Items in the warm file."},
+    {"warm_bytes", &MapStats::warm_bytes, "Its size on the disk."},
+    {"warm_hits", &MapStats::warm_hits, "Reads that it answered."},
+    {"warm_misses", &MapStats::warm_misses, "Reads that it could not answer."},
+    {"store_hits", &MapStats::store_hits, "Reads that found their key in the store."},
+    {"store_misses", &MapStats::store_misses, "Reads that found there is no such key."},
+    {"pending", &MapStats::pending, "Writes that are not in the file yet."},
+    {"pending_bytes", &MapStats::pending_bytes, "Bytes they take up."},
+    {"flushes", &MapStats::flushes, "Flushes that wrote something."},
+    {"failed_flushes", &MapStats::failed_flushes, "Flushes that could not."},
+};
+
+}  // namespace
+
 void bind_map_stats(nb::module_& module) {
-  nb::class_<MapStats>(
+  auto type = nb::class_<MapStats>(
       module, "MapStats",
       "What Map.stats() tells, of one moment: of this process, since the map was opened.\n\n"
       "A read asks memory, what is pending, the warm file and the store, until one knows; each\n"
-      "key of a batch counts.")
-      .def_ro("hot_entries", &MapStats::hot_entries, "Keys known in memory, also as missing.")
-      .def_ro("hot_bytes", &MapStats::hot_bytes, "Bytes they take up.")
-      .def_ro("hot_hits", &MapStats::hot_hits, "Reads answered from there.")
-      .def_ro("misses", &MapStats::misses, "Reads that had to go further than memory.")
-      .def_ro("evictions", &MapStats::evictions, "Keys dropped from memory to make room.")
-      .def_ro("warm_entries", &MapStats::warm_entries, "Items in the warm file.")
-      .def_ro("warm_bytes", &MapStats::warm_bytes, "Its size on the disk.")
-      .def_ro("warm_hits", &MapStats::warm_hits, "Reads that it answered.")
-      .def_ro("warm_misses", &MapStats::warm_misses, "Reads that it could not answer.")
-      .def_ro("store_hits", &MapStats::store_hits, "Reads that found their key in the store.")
-      .def_ro("store_misses", &MapStats::store_misses, "Reads that found there is no such key.")
-      .def_ro("pending", &MapStats::pending, "Writes that are not in the file yet.")
-      .def_ro("pending_bytes", &MapStats::pending_bytes, "Bytes they take up.")
-      .def_ro("flushes", &MapStats::flushes, "Flushes that wrote something.")
-      .def_ro("failed_flushes", &MapStats::failed_flushes, "Flushes that could not.")
-      .def("__repr__", [](const MapStats& stats) {
-        return "MapStats(hot_entries=" + std::to_string(stats.hot_entries) +
-               ", hot_bytes=" + std::to_string(stats.hot_bytes) +
-               ", hot_hits=" + std::to_string(stats.hot_hits) +
-               ", misses=" + std::to_string(stats.misses) +
-               ", evictions=" + std::to_string(stats.evictions) +
-               ", warm_entries=" + std::to_string(stats.warm_entries) +
-               ", warm_bytes=" + std::to_string(stats.warm_bytes) +
-               ", warm_hits=" + std::to_string(stats.warm_hits) +
-               ", warm_misses=" + std::to_string(stats.warm_misses) +
-               ", store_hits=" + std::to_string(stats.store_hits) +
-               ", store_misses=" + std::to_string(stats.store_misses) +
-               ", pending=" + std::to_string(stats.pending) +
-               ", pending_bytes=" + std::to_string(stats.pending_bytes) +
-               ", flushes=" + std::to_string(stats.flushes) +
-               ", failed_flushes=" + std::to_string(stats.failed_flushes) + ")";
-      });
+      "key of a batch counts.");
+  for (const Figure& figure : kFigures) type.def_ro(figure.name, figure.value, figure.about);
+  type.def("__repr__", [](const MapStats& stats) {
+    std::string text;
+    for (const Figure& figure : kFigures) {
+      text += text.empty() ? "MapStats(" : ", ";
+      text += figure.name;
+      text += "=" + std::to_string(stats.*figure.value);
+    }
+    return text + ")";
+  });
 }
 
 void bind_map_lifetime(nb::class_<MapHandle>& type) {

@@ -79,11 +79,7 @@ PyObject* scalar_object(const MapValue& value) noexcept {
 
 nb::object Shown::take() {
   if (nested_) return map_value_from(*nested_);
-  if (object_ == nullptr && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError) != 0) {
-    PyErr_Clear();
-    throw CorruptionError("stored text is not valid UTF-8; run check() on the database");
-  }
-  return owned(std::exchange(object_, nullptr));
+  return decoded(std::exchange(object_, nullptr));
 }
 
 nb::object map_value_from(const Data& data) {

@@ -20,6 +20,7 @@
 #include "gil.hpp"
 #include "map_handle.hpp"
 #include "map_values.hpp"
+#include "node_members.hpp"
 
 namespace graven::python {
 namespace {
@@ -184,25 +185,12 @@ void bind_changes(nb::class_<MapHandle>& type) {
            nb::sig("def add(self, key: str, value: Any, ttl: float | timedelta | None = None) -> "
                    "bool"),
            "Sets a key if it is not there, as one step like incr(); False where it is.");
-  type.def(
-      "update_with",
-      [](const MapHandle& self, nb::handle key, nb::handle function) {
-        return update_with(self, key, function, nb::handle());
-      },
-      nb::arg().none(), nb::arg(),
-      nb::sig("def update_with(self, key: str, function: Callable[[Any], Any], /) -> Any"),
+  bind_update_with(
+      type, update_with,
       "Replaces the value under a key by function(value), as one step like incr(), and gives\n"
       "the new one. With a default, function(default) for a missing key. The key keeps its time\n"
       "to live. Nothing is locked while the function runs: it may use the map, and it runs again\n"
       "where others have changed the value meanwhile, so it should have no other effect.");
-  type.def(
-      "update_with",
-      [](const MapHandle& self, nb::handle key, nb::handle function, nb::handle otherwise) {
-        return update_with(self, key, function, otherwise);
-      },
-      nb::arg().none(), nb::arg(), nb::arg("default").none(),
-      nb::sig("def update_with(self, key: str, function: Callable[[Any], Any], /, default: Any)"
-              " -> Any"));
 }
 
 }  // namespace
@@ -245,23 +233,7 @@ void bind_map_writing(nb::class_<MapHandle>& type) {
       nb::sig("def bulk_insert(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]], /, "
               "ttl: float | timedelta | None = None) -> None"),
       "update() under another name.");
-  type.def(
-      "pop",
-      [](const MapHandle& self, nb::handle key) {
-        nb::object value = pop(self, key);
-        if (!value) throw_key_not_found(key.ptr());
-        return value;
-      },
-      nb::arg().none(), nb::sig("def pop(self, key: str, /) -> Any"),
-      "Removes a key and gives its value.");
-  type.def(
-      "pop",
-      [](const MapHandle& self, nb::handle key, nb::handle otherwise) {
-        nb::object value = pop(self, key);
-        return value ? value : nb::borrow(otherwise);
-      },
-      nb::arg().none(), nb::arg().none(),
-      nb::sig("def pop(self, key: str, default: Any, /) -> Any"));
+  bind_pop(type, pop);
   type.def("popitem", popitem, nb::sig("def popitem(self) -> tuple[str, Any]"),
            "Removes and gives the entry with the first key.");
   type.def("delete_many", delete_many, nb::arg(),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What graven.Dict and graven.List have in common: identity, parents, materialising, repr.
+// What graven.Dict and graven.List have in common: identity, parents, materialising, repr; and what
+// one of them and graven.Map have.
 //
 // Called with the GIL held, which is released around every use of the store.
 #pragma once
@@ -60,6 +61,51 @@ void bind_copying(nb::class_<Handle>& type, nb::object (*shallow)(const Handle&)
       "__reduce_ex__", [how](nb::handle self, nb::handle) { refuse_pickling(self, how); },
       nb::arg(), nb::sig("def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn"),
       "WrongTypeError: a handle cannot be pickled.");
+}
+
+/// `pop` gives null where there is no such key.
+template <class Handle>
+void bind_pop(nb::class_<Handle>& type, nb::object (*pop)(const Handle&, nb::handle key)) {
+  type.def(
+      "pop",
+      [pop](const Handle& self, nb::handle key) {
+        nb::object value = pop(self, key);
+        if (!value) throw_key_not_found(key.ptr());
+        return value;
+      },
+      nb::arg().none(), nb::sig("def pop(self, key: str, /) -> Any"),
+      "Removes a key and gives its value.");
+  type.def(
+      "pop",
+      [pop](const Handle& self, nb::handle key, nb::handle otherwise) {
+        nb::object value = pop(self, key);
+        return value ? value : nb::borrow(otherwise);
+      },
+      nb::arg().none(), nb::arg().none(),
+      nb::sig("def pop(self, key: str, default: Any, /) -> Any"));
+}
+
+/// `update_with` is given a null `otherwise` where there is no default.
+template <class Handle>
+void bind_update_with(nb::class_<Handle>& type,
+                      nb::object (*update_with)(const Handle&, nb::handle key, nb::handle function,
+                                                nb::handle otherwise),
+                      const char* about) {
+  type.def(
+      "update_with",
+      [update_with](const Handle& self, nb::handle key, nb::handle function) {
+        return update_with(self, key, function, nb::handle());
+      },
+      nb::arg().none(), nb::arg(),
+      nb::sig("def update_with(self, key: str, function: Callable[[Any], Any], /) -> Any"), about);
+  type.def(
+      "update_with",
+      [update_with](const Handle& self, nb::handle key, nb::handle function, nb::handle otherwise) {
+        return update_with(self, key, function, otherwise);
+      },
+      nb::arg().none(), nb::arg(), nb::arg("default").none(),
+      nb::sig("def update_with(self, key: str, function: Callable[[Any], Any], /, default: Any)"
+              " -> Any"));
 }
 
 template <class Handle>

@@ -15,10 +15,6 @@ namespace nb = nanobind;
 
 namespace graven::python {
 
-inline constexpr const char* kIncrSignature = "def incr(self, counter: str, by: int = 1) -> int";
-inline constexpr const char* kDecrSignature = "def decr(self, counter: str, by: int = 1) -> int";
-inline constexpr const char* kCountSignature = "def count(self, counter: str) -> int";
-
 /// The context manager of db.transaction().
 nb::object make_transaction(nb::object database, HomePtr home, bool durable);
 nb::object make_transactor(Transactor transactor);
@@ -35,5 +31,38 @@ nb::object node_of_uid(const DictHandle& handle, nb::handle uid);
 std::int64_t change_counter(const DictHandle& handle, nb::handle counter, nb::handle by,
                             bool negative);
 std::int64_t read_counter(const DictHandle& handle, nb::handle counter);
+
+/// get_via_uid() and count().
+template <class Handle>
+void bind_lookups(nb::class_<Handle, DictHandle>& type) {
+  type.def(
+      "get_via_uid", [](const Handle& self, nb::handle uid) { return node_of_uid(self, uid); },
+      nb::arg("uid"), nb::sig("def get_via_uid(self, uid: str) -> Any"),
+      "The Dict or List of a uid of this prefix; KeyNotFound when there is none.");
+  type.def(
+      "count", [](const Handle& self, nb::handle counter) { return read_counter(self, counter); },
+      nb::arg("counter"), nb::sig("def count(self, counter: str) -> int"),
+      "The value of a counter, 0 when missing.");
+}
+
+/// incr() and decr().
+template <class Handle>
+void bind_counters(nb::class_<Handle, DictHandle>& type, const char* about_incr) {
+  type.def(
+      "incr",
+      [](const Handle& self, nb::handle counter, nb::handle by) {
+        return change_counter(self, counter, by, false);
+      },
+      nb::arg("counter"), nb::arg("by") = 1,
+      nb::sig("def incr(self, counter: str, by: int = 1) -> int"), about_incr);
+  type.def(
+      "decr",
+      [](const Handle& self, nb::handle counter, nb::handle by) {
+        return change_counter(self, counter, by, true);
+      },
+      nb::arg("counter"), nb::arg("by") = 1,
+      nb::sig("def decr(self, counter: str, by: int = 1) -> int"),
+      "Subtracts from a counter and gives its new value.");
+}
 
 }  // namespace graven::python

@@ -92,14 +92,15 @@ void fill_list(PyObject* list, const Data::Container& from, const Maker& make) {
 
 }  // namespace
 
+void throw_undecoded() {
+  if (PyErr_ExceptionMatches(PyExc_UnicodeDecodeError) == 0) throw nb::python_error();
+  PyErr_Clear();
+  throw CorruptionError("stored text is not valid UTF-8; run check() on the database");
+}
+
 nb::object str_from(std::string_view utf8_text) {
-  PyObject* text =
-      PyUnicode_DecodeUTF8(utf8_text.data(), static_cast<Py_ssize_t>(utf8_text.size()), nullptr);
-  if (text == nullptr && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError) != 0) {
-    PyErr_Clear();
-    throw CorruptionError("stored text is not valid UTF-8; run check() on the database");
-  }
-  return owned(text);
+  return decoded(
+      PyUnicode_DecodeUTF8(utf8_text.data(), static_cast<Py_ssize_t>(utf8_text.size()), nullptr));
 }
 
 nb::object to_python(const Value& value, const HomePtr& home) {

@@ -241,43 +241,14 @@ void bind_transactor(nb::module_& module) {
                          "False) -> T"),
                  "Runs function() and executes, again on a conflict; always ends. Gives what\n"
                  "the function returned the last time. durable: as for execute().");
-  transactor.def(
-      "get_via_uid",
-      [](const TransactorHandle& self, nb::handle uid) { return node_of_uid(self, uid); },
-      nb::arg("uid"), nb::sig("def get_via_uid(self, uid: str) -> Any"),
-      "The Dict or List of a uid of this prefix; KeyNotFound when there is none.");
-  transactor.def(
-      "incr",
-      [](const TransactorHandle& self, nb::handle counter, nb::handle by) {
-        return change_counter(self, counter, by, false);
-      },
-      nb::arg("counter"), nb::arg("by") = 1, nb::sig(kIncrSignature),
-      "Adds to a counter and gives its new value.");
-  transactor.def(
-      "decr",
-      [](const TransactorHandle& self, nb::handle counter, nb::handle by) {
-        return change_counter(self, counter, by, true);
-      },
-      nb::arg("counter"), nb::arg("by") = 1, nb::sig(kDecrSignature),
-      "Subtracts from a counter and gives its new value.");
-  transactor.def(
-      "count",
-      [](const TransactorHandle& self, nb::handle counter) { return read_counter(self, counter); },
-      nb::arg("counter"), nb::sig(kCountSignature), "The value of a counter, 0 when missing.");
+  bind_lookups(transactor);
+  bind_counters(transactor, "Adds to a counter and gives its new value.");
 
   auto snapshot = nb::class_<SnapshotHandle, DictHandle>(
       module, "Snapshot", nb::is_final(),
       "The root dict as it was when the snapshot was made. It keeps that state from being\n"
       "cleaned up: close it, or use it in a with statement.");
-  snapshot.def(
-      "get_via_uid",
-      [](const SnapshotHandle& self, nb::handle uid) { return node_of_uid(self, uid); },
-      nb::arg("uid"), nb::sig("def get_via_uid(self, uid: str) -> Any"),
-      "The Dict or List of a uid of this prefix; KeyNotFound when there is none.");
-  snapshot.def(
-      "count",
-      [](const SnapshotHandle& self, nb::handle counter) { return read_counter(self, counter); },
-      nb::arg("counter"), nb::sig(kCountSignature), "The value of a counter, 0 when missing.");
+  bind_lookups(snapshot);
   snapshot.def(
       "close",
       [](const SnapshotHandle& self) {
