@@ -329,17 +329,7 @@ std::optional<std::pair<std::string, Value>> Dict::popitem() const {
   return popped;
 }
 
-void Dict::clear() const {
-  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
-    const auto size = static_cast<std::int64_t>(content::size(work, node));
-    std::vector<std::string> released;
-    content::drain(work, node, SIZE_MAX, [&](std::string_view element) {
-      if (jsonb::parse(element).type == jsonb::Type::kObject) released.emplace_back(element);
-    });
-    for (const std::string& element : released) graph::release(work, node.id, element);
-    return -size;
-  });
-}
+void Dict::clear() const { graph::resizing(*pin_, graph::clear); }
 
 std::vector<std::string> Dict::keys() const {
   std::vector<std::string> keys;
@@ -347,12 +337,10 @@ std::vector<std::string> Dict::keys() const {
     pin_->scope().read([&](View& view) {
       keys.clear();
       const NodeRecord node = graph::load_node(view, *pin_);
-      for (std::int64_t from = content::kFirst;;) {
-        auto batch = content::entries(view, node, from, kBatch);
-        for (auto& entry : batch) keys.push_back(std::move(entry.key));
-        if (batch.size() < kBatch) break;
-        from = batch.back().position + 1;
-      }
+      content::each_entry(view, node, kBatch, [&](content::Entry& entry) {
+        keys.push_back(std::move(entry.key));
+        return true;
+      });
     });
   });
   return keys;

@@ -8,6 +8,7 @@
 #include <graven/repair.hpp>
 
 #include "graph/collector/links.hpp"
+#include "graph/collector/reclaim.hpp"
 #include "graph/node/materialize.hpp"
 
 namespace graven {
@@ -92,6 +93,17 @@ void find_again(const Pin& pin, NodeId lost) {
   const std::optional<NodeRecord> node = pin.scope().node(lost);
   if (!node || (pin.root() && node->adrift())) throw_collected(uid_of(session, lost, pin.kind()));
   throw;
+}
+
+std::int64_t clear(store::Work& work, NodeRecord& node) {
+  std::int64_t size = 0;
+  std::vector<std::string> released;
+  drain(work, node, SIZE_MAX, [&](std::string_view element) {
+    ++size;
+    if (jsonb::parse(element).type == jsonb::Type::kObject) released.emplace_back(element);
+  });
+  for (const std::string& element : released) release(work, node.id, element);
+  return -size;
 }
 
 NodeRecord current(const Pin& pin) {

@@ -144,6 +144,9 @@ void resizing(const Pin& pin, F&& body) {
   pin.scope().iterations.changed(pin.id(), by);
 }
 
+/// Takes everything out of a container; returns by how much it grows.
+std::int64_t clear(store::Work& work, NodeRecord& node);
+
 /// The node as it is now; CollectedError when it is gone.
 NodeRecord current(const Pin& pin);
 /// The same in a view.

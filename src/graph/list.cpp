@@ -32,10 +32,9 @@ constexpr std::size_t kBatch = 256;
 
 /// The place an index names in a list of `size` items.
 std::size_t absolute(std::int64_t index, std::size_t size) {
-  const auto length = static_cast<std::int64_t>(size);
-  const std::int64_t place = index < 0 ? index + length : index;
-  if (place < 0 || place >= length) throw_range(index, size);
-  return static_cast<std::size_t>(place);
+  const std::optional<std::size_t> place = content::place_of(index, size);
+  if (!place) throw_range(index, size);
+  return *place;
 }
 
 /// The same for insertion: past either end means at that end.
@@ -207,12 +206,10 @@ std::optional<Value> List::peek(ListIndex index) const {
       graph::peeking(*pin_, [&](Decoder& decoder, graph::Layout layout, std::string_view body) {
         if (layout != graph::Layout::kList) return false;
         const jsonb::Element items = jsonb::parse(body);
-        const auto size = static_cast<std::int64_t>(jsonb::count(items));
-        const std::int64_t from = index;
-        const std::int64_t place = from < 0 ? from + size : from;
-        if (place < 0 || place >= size) return false;
+        const auto place = content::place_of(index, jsonb::count(items));
+        if (!place) return false;
         decoder.at(index);
-        value = decoder.try_inline(jsonb::nth(items, static_cast<std::size_t>(place)));
+        value = decoder.try_inline(jsonb::nth(items, *place));
         return value.has_value();
       });
   if (!told) value.reset();
@@ -308,17 +305,7 @@ Value List::pop(ListIndex index) const {
   return popped;
 }
 
-void List::clear() const {
-  graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {
-    const auto size = static_cast<std::int64_t>(content::size(node));
-    std::vector<std::string> released;
-    content::drain(work, node, SIZE_MAX, [&](std::string_view element) {
-      if (jsonb::parse(element).type == jsonb::Type::kObject) released.emplace_back(element);
-    });
-    for (const std::string& element : released) graph::release(work, node.id, element);
-    return -size;
-  });
-}
+void List::clear() const { graph::resizing(*pin_, graph::clear); }
 
 void List::reverse() const {
   graph::resizing(*pin_, [&](Work& work, NodeRecord& node) {

@@ -18,6 +18,7 @@
 #include "graph/entry_points.hpp"
 #include "graph/handles.hpp"
 #include "graph/node/dict_content.hpp"
+#include "graph/node/list_content.hpp"
 
 namespace graven {
 
@@ -121,9 +122,8 @@ std::optional<Value> look(store::Glance& glance, std::uint64_t cache, NodeId fro
         if (const auto found = jsonb::find(jsonb::parse(node.body), *step.key())) take(*found);
       } else if (layout == Layout::kList && step.key() == nullptr) {
         const jsonb::Element items = jsonb::parse(node.body);
-        const auto size = static_cast<std::int64_t>(jsonb::count(items));
-        const std::int64_t index = step.index() < 0 ? step.index() + size : step.index();
-        if (index >= 0 && index < size) take(jsonb::nth(items, static_cast<std::size_t>(index)));
+        const auto place = graph::list_content::place_of(step.index(), jsonb::count(items));
+        if (place) take(jsonb::nth(items, *place));
       }
     });
     if (!known) return std::nullopt;

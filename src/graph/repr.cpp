@@ -60,18 +60,11 @@ class Summary {
       if (dict) out += quoted(key) + ": ";
       out += child(key, element);
     };
-    if (node.layout == Layout::kDict) {
-      for (jsonb::Cursor cursor(jsonb::parse(node.body).payload); !cursor.done();) {
-        const std::string key = jsonb::text(cursor.next());
-        add(key, cursor.next());
-      }
-    } else if (node.layout == Layout::kLargeDict) {
-      for (std::int64_t from = dict_content::kFirst;;) {
-        const auto batch = dict_content::entries(view_, node, from, 256);
-        for (const auto& entry : batch) add(entry.key, jsonb::parse(entry.element));
-        if (batch.size() < 256) break;
-        from = batch.back().position + 1;
-      }
+    if (dict) {
+      dict_content::each_entry(view_, node, 256, [&](const dict_content::Entry& entry) {
+        add(entry.key, jsonb::parse(entry.element));
+        return true;
+      });
     } else {
       each_element(view_, node, [&](jsonb::Element element) {
         add({}, element);

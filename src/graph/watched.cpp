@@ -111,17 +111,19 @@ void Watched::see(Look& look, std::string key, std::int64_t position, std::strin
   look.entries.insert_or_assign(std::move(key), Entry{print, position});
 }
 
+void Watched::see_from(Look& look, const NodeRecord& node, std::int64_t from, View& view,
+                       Decoder& decoder) const {
+  const auto each = [&](dict_content::Entry& entry) {
+    see(look, std::move(entry.key), entry.position, entry.element, view, decoder);
+    return true;
+  };
+  dict_content::each_entry(view, node, node.large() ? kBatch : SIZE_MAX, each, from);
+}
+
 void Watched::look_at_dict(Look& look, const NodeRecord& node, View& view, Decoder& decoder) const {
   look.whole = true;
   if (node.large()) look.next = next_position(node, view).value_or(0);
-  for (std::int64_t from = dict_content::kFirst;;) {
-    const auto batch = dict_content::entries(view, node, from, node.large() ? kBatch : SIZE_MAX);
-    for (const dict_content::Entry& entry : batch) {
-      see(look, entry.key, entry.position, entry.element, view, decoder);
-    }
-    if (!node.large() || batch.size() < kBatch) break;
-    from = batch.back().position + 1;
-  }
+  see_from(look, node, dict_content::kFirst, view, decoder);
   for (const auto& [key, entry] : entries_) {
     if (!look.entries.contains(key)) look.gone.push_back(key);
   }
@@ -150,14 +152,7 @@ void Watched::look_at_entries(Look& look, const NodeRecord& node, const store::C
     see(look, std::move(now), position, cursor.next().whole, view, decoder);
   }
   look.next = next_position(node, view).value_or(0);
-  for (std::int64_t from = next_; from < look.next;) {
-    const auto batch = dict_content::entries(view, node, from, kBatch);
-    for (const dict_content::Entry& entry : batch) {
-      see(look, entry.key, entry.position, entry.element, view, decoder);
-    }
-    if (batch.size() < kBatch) break;
-    from = batch.back().position + 1;
-  }
+  if (next_ < look.next) see_from(look, node, next_, view, decoder);
   std::erase_if(look.gone, [&](const std::string& key) { return look.entries.contains(key); });
   std::sort(look.gone.begin(), look.gone.end());
   for (const std::string& key : look.gone) look.found.entries.emplace_back(key, std::nullopt);

@@ -72,6 +72,8 @@ class Watched {
 
   [[nodiscard]] bool in_part(const NodeRecord& node, const store::Changed* changed) const;
   void look_at_dict(Look& look, const NodeRecord& node, store::View& view, Decoder& decoder) const;
+  void see_from(Look& look, const NodeRecord& node, std::int64_t from, store::View& view,
+                Decoder& decoder) const;
   void look_at_entries(Look& look, const NodeRecord& node, const store::Changed& changed,
                        store::View& view, Decoder& decoder) const;
   void see(Look& look, std::string key, std::int64_t position, std::string_view element,

@@ -51,10 +51,9 @@ std::optional<Link> Way::follow(store::View& view, NodeId root) const {
       std::int64_t index = 0;
       std::memcpy(&index, rest.data(), sizeof index);
       rest.remove_prefix(sizeof index);
-      const auto length = static_cast<std::int64_t>(list_content::size(*node));
-      if (index < 0) index += length;
-      if (index < 0 || index >= length) return std::nullopt;
-      element = list_content::items(view, *node, static_cast<std::size_t>(index), 1).at(0);
+      const auto place = list_content::place_of(index, list_content::size(*node));
+      if (!place) return std::nullopt;
+      element = list_content::items(view, *node, *place, 1).at(0);
     }
     const std::optional<Link> link = element ? link_of(jsonb::parse(*element)) : std::nullopt;
     if (!link) return std::nullopt;

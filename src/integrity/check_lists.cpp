@@ -154,12 +154,7 @@ class LargeLists {
   }
 
   static std::int64_t number(Element element) {
-    const auto value = element.type == Type::kInt || element.type == Type::kInt5
-                           ? jsonb::integer(element)
-                           : std::nullopt;
-    if (!value)
-      throw CorruptionError("it holds something else than pages and counts (depth unequal?)");
-    return *value;
+    return integer_of(element, "it holds something else than pages and counts (depth unequal?)");
   }
 
   static std::vector<PageUse> children(Element array) {

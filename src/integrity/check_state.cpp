@@ -123,9 +123,12 @@ std::string Inspection::item_problem(const store::Record& item) const {
   return {};
 }
 
-std::string cause_of(const Error& error) {
-  const std::string_view message = error.what();
-  return std::string(message.substr(0, message.find(';')));
+std::int64_t integer_of(jsonb::Element element, const char* otherwise) {
+  const auto number = element.type == jsonb::Type::kInt || element.type == jsonb::Type::kInt5
+                          ? jsonb::integer(element)
+                          : std::nullopt;
+  if (!number) throw CorruptionError(otherwise);
+  return *number;
 }
 
 }  // namespace graven::graph::checking

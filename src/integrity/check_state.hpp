@@ -162,8 +162,8 @@ class Inspection {
   std::int64_t greatest_ = 0;
 };
 
-/// What an error says is wrong, without its advice.
-std::string cause_of(const Error& error);
+/// The integer that an element is; CorruptionError that says `otherwise` for any other.
+std::int64_t integer_of(jsonb::Element element, const char* otherwise);
 
 // The passes, in this order; inspect() is all of them.
 void inspect(Inspection& all, base::FunctionRef<bool(std::int64_t owner)> alive);

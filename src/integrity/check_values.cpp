@@ -39,11 +39,7 @@ std::string_view text_of(Element element, std::string& decoded) {
 }
 
 std::int64_t id_of(Element element) {
-  const auto id = element.type == Type::kInt || element.type == Type::kInt5
-                      ? jsonb::integer(element)
-                      : std::nullopt;
-  if (!id) throw CorruptionError("a link or large value has no id");
-  return *id;
+  return integer_of(element, "a link or large value has no id");
 }
 
 /// Whether it is what an integer beyond 64 bits is written as.

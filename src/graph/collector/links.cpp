@@ -72,14 +72,9 @@ void each_element(View& view, const NodeRecord& node,
       }
       return;
     case Layout::kLargeDict:
-      for (std::int64_t from = dict_content::kFirst;;) {
-        const auto batch = dict_content::entries(view, node, from, kBatch);
-        for (const auto& entry : batch) {
-          if (!each(jsonb::parse(entry.element))) return;
-        }
-        if (batch.size() < kBatch) return;
-        from = batch.back().position + 1;
-      }
+      return dict_content::each_entry(view, node, kBatch, [&](const dict_content::Entry& entry) {
+        return each(jsonb::parse(entry.element));
+      });
     case Layout::kLargeList:
       for (std::size_t start = 0;;) {
         const auto batch = list_content::items(view, node, start, kBatch);

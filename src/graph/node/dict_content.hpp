@@ -52,6 +52,21 @@ void look(store::Glance& glance, NodeId node, std::string_view key,
 std::vector<Entry> entries(store::View& view, const NodeRecord& node, std::int64_t from,
                            std::size_t limit, bool reverse = false);
 
+/// Calls `each(Entry&)` for all entries from a position on, oldest first, a batch at a time, until
+/// it returns false.
+template <class Each>
+void each_entry(store::View& view, const NodeRecord& node, std::size_t batch, Each&& each,
+                std::int64_t from = kFirst) {
+  for (;;) {
+    std::vector<Entry> some = entries(view, node, from, batch);
+    for (Entry& entry : some) {
+      if (!each(entry)) return;
+    }
+    if (some.size() < batch) return;
+    from = some.back().position + 1;
+  }
+}
+
 /// Sets a key; saves the node where that is needed. Gives back what was there.
 std::optional<std::string> put(store::Work& work, NodeRecord& node, std::string_view key,
                                std::string_view element);

@@ -25,6 +25,14 @@ namespace graven::graph::list_content {
 
 std::size_t size(const NodeRecord& node);
 
+/// The place an index names in a list of `size` items: a negative one counts from the end.
+inline std::optional<std::size_t> place_of(std::int64_t index, std::size_t size) noexcept {
+  const auto length = static_cast<std::int64_t>(size);
+  const std::int64_t place = index < 0 ? index + length : index;
+  if (place < 0 || place >= length) return std::nullopt;
+  return static_cast<std::size_t>(place);
+}
+
 /// What a list consists of: the pages' tree, empty where it is small, and behind that the items of
 /// an array, which is a part of the node's body.
 struct Parts {

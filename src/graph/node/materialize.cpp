@@ -88,15 +88,12 @@ class Materializer {
         return;
       case Layout::kLargeDict: {
         const NodeRecord copy = *node;
-        for (std::int64_t from = dict_content::kFirst;;) {
-          auto batch = dict_content::entries(view_, copy, from, kBatch);
-          for (auto& entry : batch) {
-            keys_.push_back(std::move(entry.key));
-            items_.push_back(item(jsonb::parse(entry.element)));
-          }
-          if (batch.size() < kBatch) return;
-          from = batch.back().position + 1;
-        }
+        dict_content::each_entry(view_, copy, kBatch, [&](dict_content::Entry& entry) {
+          keys_.push_back(std::move(entry.key));
+          items_.push_back(item(jsonb::parse(entry.element)));
+          return true;
+        });
+        return;
       }
       case Layout::kLargeList: {
         const NodeRecord copy = *node;
@@ -246,9 +243,7 @@ class Materializer {
     return false;
   }
   void tell(const std::string& what, const Error& error) {
-    const std::string_view why = error.what();
-    (*left_out_)(ids_[at_], kind_at(at_),
-                 fmt::format("{}: {}", what, why.substr(0, why.find(';'))));
+    (*left_out_)(ids_[at_], kind_at(at_), fmt::format("{}: {}", what, cause_of(error)));
   }
 
   store::View& view_;

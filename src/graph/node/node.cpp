@@ -68,6 +68,11 @@ NodeRecord load_node(store::View& view, NodeId id, NodeKind kind) {
   return node;
 }
 
+std::string_view cause_of(const Error& error) noexcept {
+  const std::string_view message = error.what();
+  return message.substr(0, message.find(';'));
+}
+
 void ChainWalk::throw_circle() {
   throw CorruptionError(
       "the way up from a dict or list comes back to it; `graven check` tells which, `graven "

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <graven/error.hpp>
 #include <graven/value.hpp>
@@ -91,6 +92,9 @@ void require_kind(const NodeRecord& node, NodeKind kind);
 /// For whoever does not know which one it is to the user: find_again() says that.
 [[noreturn]] void throw_collected();
 [[noreturn]] void throw_collected(const std::string& what);
+
+/// What an error says is wrong, without its advice.
+std::string_view cause_of(const Error& error) noexcept;
 
 /// Watches a walk up a chain of anchors: CorruptionError once it comes back to where it was.
 class ChainWalk {

@@ -15,6 +15,7 @@
 #include <graven/integer.hpp>
 
 #include "base/integer.hpp"
+#include "graph/node/list_content.hpp"
 
 namespace graven {
 
@@ -295,14 +296,12 @@ Data Data::at(Text key) const {
 Data Data::item_at(ListIndex from) const {
   if (!is_list()) throw WrongTypeError("the data is not a list");
   const Container& list = container(std::get<Index>(root_));
-  const std::int64_t index = from;
-  const auto size = static_cast<std::int64_t>(list.items.size());
-  const std::int64_t place = index < 0 ? index + size : index;
-  if (place < 0 || place >= size) {
-    throw IndexOutOfRange(
-        fmt::format("index {} is out of range: the list has {} items", index, size));
+  const auto place = graph::list_content::place_of(from, list.items.size());
+  if (!place) {
+    throw IndexOutOfRange(fmt::format("index {} is out of range: the list has {} items",
+                                      std::int64_t{from}, list.items.size()));
   }
-  return part(list.items[static_cast<std::size_t>(place)]);
+  return part(list.items[*place]);
 }
 
 Value Data::scalar() const {
