@@ -116,7 +116,11 @@ class Scope : public std::enable_shared_from_this<Scope> {
   store::Iterations iterations;
 
   /// One node as it is now: the cheapest read. Nothing when it is gone.
-  virtual std::optional<NodeRecord> node(NodeId id) = 0;
+  virtual std::optional<NodeRecord> node(NodeId id) {
+    std::optional<NodeRecord> found;
+    read([&](store::View& view) { found = find_node(view, id); });
+    return found;
+  }
   /// Shows the newest node in place: its layout and body, which live for the call only. False when
   /// that cannot be had without a copy: ask node(). `shown` must not use the scope.
   virtual bool peek(NodeId id, base::FunctionRef<void(Layout, std::string_view)> shown) {

@@ -110,12 +110,6 @@ class SnapshotScope final : public Scope {
     view_->load(store::clock_key());  // the first read fixes the state
   }
 
-  std::optional<NodeRecord> node(NodeId id) override {
-    std::optional<NodeRecord> found;
-    read([&](View& view) { found = find_node(view, id); });
-    return found;
-  }
-
   void read(base::FunctionRef<void(View&)> body) override {
     (void)session().heap();  // ClosedError
     const std::scoped_lock lock(mutex_);
@@ -143,12 +137,6 @@ class SnapshotScope final : public Scope {
 class OptimisticScope final : public TransactorScope {
  public:
   using TransactorScope::TransactorScope;
-
-  std::optional<NodeRecord> node(NodeId id) override {
-    std::optional<NodeRecord> found;
-    read([&](View& view) { found = find_node(view, id); });
-    return found;
-  }
 
   void read(base::FunctionRef<void(View&)> body) override {
     with_work([&](Work& work) { body(work); });

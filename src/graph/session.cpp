@@ -9,12 +9,12 @@
 #include "base/text.hpp"
 #include "graph/prefixes.hpp"
 #include "graph/scope.hpp"
+#include "port/scan.hpp"
 
 namespace graven::graph {
 namespace {
 
 using store::Key;
-using store::Range;
 using store::Record;
 using store::Row;
 using store::Space;
@@ -26,15 +26,10 @@ constexpr std::string_view kDefaultPrefix = "main";
 Key prefix_key(const std::string& name) { return {.space = Space::kPrefix, .name = name}; }
 
 bool has_prefix_id(View& view, std::int64_t id) {
-  Range range{.space = Space::kPrefix};
-  for (;;) {
-    const std::vector<Row> rows = view.scan(range, 256);
-    for (const Row& row : rows) {
-      if (row.record.integers[0] == id) return true;
-    }
-    if (rows.size() < 256) return false;
-    range.after = rows.back().key.name;
-  }
+  bool found = false;
+  store::each_row(view, {.space = Space::kPrefix}, 256,
+                  [&](const Row& row) { found = found || row.record.integers[0] == id; });
+  return found;
 }
 
 /// The names of a few prefixes, for a message: "'a', 'b' and others"; empty where there is none.

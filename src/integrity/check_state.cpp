@@ -48,28 +48,9 @@ void Stream::fetch() {
   for (const Row& row : batch_) bytes += row.record.body.size();
   // Bodies may be long: the next batch is to fit in memory however long they are.
   limit_ = std::clamp<std::size_t>(kBatchBytes / (bytes / limit + 1), 1, kBatch);
-  const store::Key& last = batch_.back().key;
-  switch (store::schema(range_.space).shape) {
-    case KeyShape::kId:
-      done_ = last.a == kMost;
-      range_.from = done_ ? kMost : last.a + 1;
-      break;
-    case KeyShape::kPair:
-      if (last.a == kMost) {  // the last `a` there can be: the rest of it is a range of its own
-        range_.a_to = kLeast;
-      }
-      done_ = last.a == kMost && last.b == kMost;
-      if (done_) break;
-      range_.a = last.b == kMost ? last.a + 1 : last.a;
-      range_.from = last.b == kMost ? kLeast : last.b + 1;
-      break;
-    case KeyShape::kName:
-      if (last.a == kMost) range_.a_to = kLeast;
-      range_.a = last.a;
-      range_.after = last.name;
-      range_.include_empty_name = false;
-      break;
-  }
+  const std::optional<store::Range> rest = store::behind(range_, batch_.back().key);
+  done_ = !rest;
+  if (rest) range_ = *rest;
 }
 
 // --- Inspection

@@ -286,26 +286,31 @@ bool Map::try_set_value(Text key, const MapValue& value) const {
   return core.try_write(key, item);
 }
 
-void Map::update(std::span<const std::pair<std::string, Data>> entries,
-                 std::optional<std::chrono::milliseconds> ttl) const {
-  Core& core = session_->core();
+namespace {
+
+template <class Entry, class ToWrite>
+void write_all(Core& core, std::span<const Entry> entries, const ToWrite& to_write) {
   std::vector<Write> writes;
   writes.reserve(entries.size());
-  for (const auto& [key, value] : entries) writes.push_back({key, map::make_item(key, value, ttl)});
+  for (const Entry& entry : entries) writes.push_back(to_write(entry));
   map::keep_last(writes);
   if (!writes.empty()) core.write(writes);
 }
 
+}  // namespace
+
+void Map::update(std::span<const std::pair<std::string, Data>> entries,
+                 std::optional<std::chrono::milliseconds> ttl) const {
+  write_all(session_->core(), entries, [&](const auto& entry) {
+    return Write{entry.first, map::make_item(entry.first, entry.second, ttl)};
+  });
+}
+
 void Map::update(std::span<const MapEntry> entries,
                  std::optional<std::chrono::milliseconds> ttl) const {
-  Core& core = session_->core();
-  std::vector<Write> writes;
-  writes.reserve(entries.size());
-  for (const MapEntry& entry : entries) {
-    writes.push_back({std::string(entry.key), map::make_item(entry, ttl)});
-  }
-  map::keep_last(writes);
-  if (!writes.empty()) core.write(writes);
+  write_all(session_->core(), entries, [&](const MapEntry& entry) {
+    return Write{std::string(entry.key), map::make_item(entry, ttl)};
+  });
 }
 
 bool Map::erase(Text key) const {
