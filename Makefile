@@ -26,7 +26,7 @@ build: setup ## Build everything for daily work into build/dev
 run: setup ## Build the release and show graven at work on this machine's package index
 	@cmake --preset release --log-level=WARNING
 	cmake --build --preset release -j $(JOBS)
-	build/release/graven demo
+	build/release/examples/debian_packages
 
 test: build ## Build and run all tests: C++ (ctest), then Python (pytest)
 	ctest --preset dev -j $(JOBS)

@@ -41,7 +41,7 @@ constexpr void (*kVerbs[])(Verbs&) = {
     declare_get,     declare_set,         declare_del,    declare_ls,      declare_tree,
     declare_dump,    declare_load,        declare_check,  declare_repair,  declare_backup,
     declare_restore, declare_maintenance, declare_doctor, declare_collect, declare_why,
-    declare_stats,   declare_top,         declare_watch,  declare_serve,   declare_demo};
+    declare_stats,   declare_top,         declare_watch,  declare_serve};
 
 // CLI11 takes -5 for an option; as a value it goes behind a "--".
 std::vector<std::string> protect_negative_numbers(std::vector<std::string> arguments) {
@@ -173,8 +173,7 @@ Option Verb::json(const char* about) {
 
 // --- CommandLine
 
-CommandLine::CommandLine(std::string program)
-    : app_(std::make_unique<CLI::App>(kAbout, "graven")), program_(std::move(program)) {
+CommandLine::CommandLine() : app_(std::make_unique<CLI::App>(kAbout, "graven")) {
   app_->footer(kStatuses);
   app_->require_subcommand(1);
   app_->get_formatter()->column_width(26);

@@ -15,14 +15,13 @@ namespace graven::cli {
 
 class CommandLine final : public Verbs {
  public:
-  explicit CommandLine(std::string program);
+  CommandLine();
   ~CommandLine() override;
 
   /// Runs what the arguments (without the program's name) ask for. The exit status.
   int run(std::vector<std::string> arguments);
   /// Whether answers, and so errors too, are to be JSON.
   [[nodiscard]] bool json() const noexcept { return json_; }
-  [[nodiscard]] const std::string& program() const noexcept override { return program_; }
 
  protected:
   Verb declare(const char* name, const char* about, const char* more,
@@ -30,7 +29,6 @@ class CommandLine final : public Verbs {
 
  private:
   std::unique_ptr<CLI::App> app_;
-  std::string program_;
   std::function<int()> run_{};
   bool json_ = false;
 };

@@ -11,7 +11,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -31,15 +30,6 @@ Input::Input(const std::string& path)
     }
     owned_ = true;
   }
-  measure();
-}
-
-Input::Input(int descriptor, std::string name)
-    : name_(std::move(name)), descriptor_(descriptor), owned_(true) {
-  measure();
-}
-
-void Input::measure() {
   struct stat status {};
   if (fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode)) {
     size_ = static_cast<std::uint64_t>(status.st_size);

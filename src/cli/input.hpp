@@ -15,8 +15,6 @@ class Input {
  public:
   /// Opens a file; "-" or empty is standard input. UnavailableError when it cannot be opened.
   explicit Input(const std::string& path);
-  /// Takes over an open descriptor.
-  Input(int descriptor, std::string name);
   ~Input();
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
@@ -37,8 +35,6 @@ class Input {
 
  private:
   bool fill();
-
-  void measure();
 
   std::string name_;
   int descriptor_ = 0;

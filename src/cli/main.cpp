@@ -26,7 +26,7 @@ int end_by_signal(int signal) {
 
 int run(int count, char** values) {
   prepare_descriptors();
-  CommandLine line(count > 0 ? values[0] : "graven");
+  CommandLine line;
   try {
     return line.run(std::vector<std::string>(values + (count > 0 ? 1 : 0), values + count));
   } catch (const OutputClosed&) {

@@ -84,9 +84,6 @@ class Verbs {
  public:
   virtual ~Verbs() = default;
 
-  /// How the command was called.
-  [[nodiscard]] virtual const std::string& program() const noexcept = 0;
-
   /// A verb that `run` carries out, and the options it will be given.
   template <class Options>
   std::pair<Verb, Options&> add(const char* name, const char* about, const char* more,

@@ -69,6 +69,5 @@ void declare_stats(Verbs& verbs);
 void declare_top(Verbs& verbs);
 void declare_watch(Verbs& verbs);
 void declare_serve(Verbs& verbs);
-void declare_demo(Verbs& verbs);
 
 }  // namespace graven::cli

@@ -11,12 +11,6 @@ import subprocess
 
 import pytest
 
-PACKAGES = "".join(
-    f"Package: p{i}\nVersion: 1\nArchitecture: all\nDepends: p{(i + 1) % 30}, p{i // 2}\n"
-    f"Description: number {i}\n\n"
-    for i in range(30)
-)
-
 
 @pytest.fixture
 def filled(graven):
@@ -71,10 +65,6 @@ ANSWERS = {
         ),
     ),
     "stats": (["state.db"], lambda a: a["file"]["size_bytes"] > 0),
-    "demo": (
-        ["--input", "Packages", "--out", "demo.db"],
-        lambda a: a["packages"] == 30 and a["database"] == "demo.db",
-    ),
 }
 
 
@@ -83,7 +73,6 @@ def test_an_answer_is_one_document(filled, verb):
     arguments, right = ANSWERS[verb]
     if verb == "restore":
         filled.run("backup", "state.db", "copy.db")
-    filled.write("Packages", PACKAGES)
     done = subprocess.run(
         [filled.program, verb, *arguments, "--json"],
         cwd=filled.folder,

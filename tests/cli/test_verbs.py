@@ -21,7 +21,7 @@ def tasks(graven):
 def test_help_explains_every_verb(graven):
     overview = graven.run("--help")
     verbs = ["get", "set", "del", "ls", "tree", "dump", "load", "check", "collect", "why"]
-    verbs += ["stats", "top", "serve", "demo"]
+    verbs += ["stats", "top", "serve"]
     for verb in verbs:
         assert re.search(rf"^  {verb} ", overview, re.M), verb
         text = graven.run(verb, "--help")
