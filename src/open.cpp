@@ -13,7 +13,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -53,7 +52,7 @@ struct Opened {
 enum class Kind : std::uint8_t { kDatabase, kMap };
 
 /// The open stores, by identity and settings that cannot be shared.
-class Table final : public base::ForkGuard {
+class Table final : private base::ForkGuard {
  public:
   // Never destroyed: handles may outlive static destruction.
   static Table& get() {
@@ -64,7 +63,7 @@ class Table final : public base::ForkGuard {
   Opened share(std::unique_ptr<store::Backend> backend, const Options& options, Kind kind) {
     const Place place{backend->identity(), options.read_only, options.synchronous};
     // One opening at a time, or two would both claim the store.
-    const auto opening = base::lock(opening_);
+    const auto opening = base::lock(*opening_);
     if (std::optional<Opened> open = find(place, options.persist, kind, backend->name())) {
       return *std::move(open);
     }
@@ -82,15 +81,11 @@ class Table final : public base::ForkGuard {
     return opened;
   }
 
-  void prepare_fork() noexcept override { mutex_.lock(); }
-  void parent_after_fork() noexcept override { mutex_.unlock(); }
+ private:
   void child_after_fork() noexcept override {
     std::erase_if(stores_, [](const auto& entry) { return entry.second.lazy; });  // the parent's
-    mutex_.unlock();
-    new (&opening_) std::timed_mutex;  // its holder, if any, was a thread of the parent's
   }
 
- private:
   struct Place {
     std::string store;
     bool read_only;
@@ -147,10 +142,10 @@ class Table final : public base::ForkGuard {
     return std::nullopt;
   }
 
-  std::timed_mutex opening_;
-  std::mutex mutex_;
+  base::ForkRenewed<std::timed_mutex> opening_;
+  base::ForkMutex mutex_{base::kForkRankRegistry};
   std::map<Place, Entry> stores_;
-  base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry};
+  base::ForkEnrolment enrolment_{*this};
 };
 
 [[noreturn]] void throw_bad_url(std::string_view url, const std::string& why) {

@@ -12,15 +12,10 @@
 namespace graven::base {
 
 Housekeeper::Housekeeper(std::function<std::optional<Deadline>()> chore)
-    : chore_(std::move(chore)), state_(new State) {}
-
-Housekeeper::~Housekeeper() {
-  stop();
-  delete state_;
-}
+    : chore_(std::move(chore)), state_(std::make_unique<State>()) {}
 
 void Housekeeper::wake(Deadline when) {
-  const std::scoped_lock lock(state_->mutex);
+  const std::scoped_lock lock(mutex_);
   if (state_->stopping) return;
   if (state_->due && *state_->due <= when) return;
   state_->due = when;
@@ -39,7 +34,7 @@ void Housekeeper::wake(Deadline when) {
 }
 
 void Housekeeper::run() {
-  std::unique_lock lock(state_->mutex);
+  std::unique_lock<std::mutex> lock(mutex_);
   while (!state_->stopping) {
     if (!state_->due) {
       state_->changed.wait(lock);
@@ -59,7 +54,7 @@ void Housekeeper::run() {
 void Housekeeper::stop() noexcept {
   std::thread thread;
   {
-    const std::scoped_lock lock(state_->mutex);
+    const std::scoped_lock lock(mutex_);
     state_->stopping = true;
     state_->changed.notify_one();
     thread = std::move(state_->thread);
@@ -67,9 +62,9 @@ void Housekeeper::stop() noexcept {
   if (thread.joinable()) thread.join();
 }
 
-void Housekeeper::child_after_fork() {
-  State* inherited = state_;
-  state_ = new State;
+void Housekeeper::child_after_fork() noexcept {
+  const State* inherited = state_.release();
+  state_ = std::make_unique<State>();
   state_->stopping = inherited->stopping;
   // `inherited` is leaked with its thread and condition variable: they are the parent's.
 }

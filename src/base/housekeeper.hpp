@@ -19,38 +19,35 @@
 #include <optional>
 #include <thread>
 
+#include "base/fork.hpp"
 #include "base/interrupt.hpp"
 
 namespace graven::base {
 
-class Housekeeper {
+class Housekeeper final : private ForkGuard {
  public:
   /// `chore` does what is due and says when it wants to run again without being woken.
   explicit Housekeeper(std::function<std::optional<Deadline>()> chore);
-  ~Housekeeper();
-  Housekeeper(const Housekeeper&) = delete;
-  Housekeeper& operator=(const Housekeeper&) = delete;
+  ~Housekeeper() { stop(); }
 
   /// Has the chore run no later than `when`.
   void wake(Deadline when);
   void stop() noexcept;
 
-  void prepare_fork() { state_->mutex.lock(); }
-  void parent_after_fork() { state_->mutex.unlock(); }
-  void child_after_fork();
-
  private:
   struct State {
-    std::mutex mutex;
     std::condition_variable changed;
     std::optional<Deadline> due;
     bool stopping = false;
     std::thread thread;
   };
   void run();
+  void child_after_fork() noexcept override;
 
   std::function<std::optional<Deadline>()> chore_;
-  State* state_;  // leaked, never destroyed, in a forked child
+  ForkMutex mutex_{kForkRankHousekeeper};
+  std::unique_ptr<State> state_;  // mutex_; leaked, never destroyed, in a forked child
+  ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::base

@@ -195,8 +195,6 @@ bool Cache::attach() {
     return false;
   }
   if (hopeless_.load(std::memory_order_relaxed)) return false;
-  std::unique_lock lock(attach_mutex_);
-  if (live_.load(std::memory_order_acquire) != nullptr) return true;
   const MarkWords* live = nullptr;
   try {
     live = backend_.live_mark();
@@ -207,15 +205,20 @@ bool Cache::attach() {
     hopeless_.store(true, std::memory_order_relaxed);
     return false;
   }
-  const bool first = owned_ == nullptr;
-  if (first) {
-    owned_ = std::make_unique<Tiers>(
+  std::unique_ptr<Tiers> made;  // and unmade, if they come late, without the mutex: they enrol
+  if (tiers_.load(std::memory_order_acquire) == nullptr) {
+    made = std::make_unique<Tiers>(
         limits_, Tiers::WarmPlace{backend_.cache_path(), std::min(warm_bytes_, warm_most_.load())},
         kAbsent);
   }
-  tiers_.store(owned_.get(), std::memory_order_release);
-  live_.store(live, std::memory_order_release);
-  lock.unlock();
+  bool first = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    first = owned_ == nullptr;
+    if (first) owned_ = std::move(made);
+    tiers_.store(owned_.get(), std::memory_order_release);
+    live_.store(live, std::memory_order_release);
+  }
   if (first && share_ != nullptr) {
     part_ = share_->join([this](std::size_t bytes) {
       owned_->bound(std::min(bytes, limits_.max_bytes), limits_.max_entries);
@@ -352,23 +355,8 @@ Cache::Stats Cache::stats() const {
 
 // --- fork()
 
-void Cache::prepare_fork() noexcept {
-  attach_mutex_.lock();
-  mutex_.lock();
-  joined_mutex_.lock();
-  if (owned_) owned_->prepare_fork();
-}
-
-void Cache::parent_after_fork() noexcept {
-  if (owned_) owned_->parent_after_fork();
-  joined_mutex_.unlock();
-  mutex_.unlock();
-  attach_mutex_.unlock();
-}
-
 void Cache::child_after_fork() noexcept {
   // The live mark is seen through the parent's connection; the child finds its own.
-  if (owned_) owned_->child_after_fork();
   live_.store(nullptr);
   hopeless_.store(false);
   own_.store(false);
@@ -380,9 +368,6 @@ void Cache::child_after_fork() noexcept {
   unsettle_nodes();
   write_mark(tag_, {});
   sequence_.fetch_add(1);
-  joined_mutex_.unlock();
-  mutex_.unlock();
-  attach_mutex_.unlock();
 }
 
 }  // namespace graven::store

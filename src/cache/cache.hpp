@@ -33,6 +33,7 @@
 #include <vector>
 
 #include "base/epoch.hpp"
+#include "base/fork.hpp"
 #include "base/function_ref.hpp"
 #include "base/hash.hpp"
 #include "cache/recent_changes.hpp"
@@ -75,7 +76,7 @@ struct RecordView {
   }
 };
 
-class Cache {
+class Cache final : private base::ForkGuard {
  public:
   struct Stats {
     std::uint64_t hits = 0;
@@ -195,11 +196,8 @@ class Cache {
 
   [[nodiscard]] Stats stats() const;
 
-  void prepare_fork() noexcept;
-  void parent_after_fork() noexcept;
-  void child_after_fork() noexcept;
-
  private:
+  void child_after_fork() noexcept override;
   bool catch_up();
   void follow(const Mark& mark);
   void start_over(const Mark& mark);
@@ -251,12 +249,11 @@ class Cache {
   std::atomic<bool> quiet_{false};  // nothing is being reclaimed in this state
   alignas(64) std::atomic<std::uint64_t> sequence_{0};
 
-  std::mutex attach_mutex_;
-  mutable std::mutex mutex_;
-  std::unique_ptr<Tiers> owned_;  // attach_mutex_
+  mutable base::ForkMutex mutex_{base::kForkRankCache};
+  std::unique_ptr<Tiers> owned_;  // mutex_
   Share::Part part_;              // joined by who made owned_
-  std::mutex joined_mutex_;       // after mutex_
-  std::vector<Joined> joined_;    // joined_mutex_
+  base::ForkMutex joined_mutex_{base::kForkRankJoined};
+  std::vector<Joined> joined_;  // joined_mutex_
   base::HitCounter hits_;
   std::atomic<std::uint64_t> misses_{0};
   std::atomic<std::uint64_t> drops_{0};
@@ -268,6 +265,7 @@ class Cache {
   std::string laid_bytes_;
   RecentChanges changes_;        // by anybody, noted before the tag is; mutex_
   std::uint64_t unsettled_ = 0;  // how many when quiet_ last became false; mutex_
+  base::ForkEnrolment enrolment_{*this};
 };
 
 /// How often a read of several records is made in memory: a commit meanwhile undoes it, and the

@@ -21,7 +21,7 @@
 
 namespace graven::store {
 
-class Share final : private base::ForkGuard {
+class Share final {
  public:
   using Set = std::function<void(std::size_t bytes)>;
   static constexpr std::size_t kUnbounded = std::numeric_limits<std::size_t>::max();
@@ -72,14 +72,9 @@ class Share final : private base::ForkGuard {
     for (const Set& set : parts_) set(each);
   }
 
-  void prepare_fork() noexcept override { mutex_.lock(); }
-  void parent_after_fork() noexcept override { mutex_.unlock(); }
-  void child_after_fork() noexcept override { mutex_.unlock(); }
-
-  std::mutex mutex_;
+  base::ForkMutex mutex_{base::kForkRankRegistry};
   std::size_t total_ = kUnbounded;
   std::list<Set> parts_;
-  base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry};
 };
 
 }  // namespace graven::store

@@ -100,20 +100,4 @@ WarmFile::Stats Tiers::warm_stats() const {
   return warm != nullptr ? warm->stats() : WarmFile::Stats{};
 }
 
-void Tiers::prepare_fork() {
-  mutex_.lock();
-  hot_.prepare_fork();
-}
-
-void Tiers::parent_after_fork() {
-  hot_.parent_after_fork();
-  mutex_.unlock();
-}
-
-void Tiers::child_after_fork() {
-  hot_.child_after_fork();
-  if (owned_warm_) owned_warm_->child_after_fork();
-  mutex_.unlock();
-}
-
 }  // namespace graven::store

@@ -8,7 +8,7 @@
 // keys are remembered in the hot table only. Without room on the disk, or below a path
 // of none, there is just the hot table.
 //
-// Any thread otherwise, but for construction, destruction and the fork hooks.
+// Any thread otherwise, but for construction and destruction.
 #pragma once
 
 #include <atomic>
@@ -19,12 +19,13 @@
 #include <string>
 #include <string_view>
 
+#include "base/fork.hpp"
 #include "cache/hot/hot_table.hpp"
 #include "cache/warm_file.hpp"
 
 namespace graven::store {
 
-class Tiers {
+class Tiers final : private base::ForkGuard {
  public:
   struct WarmPlace {
     std::string path{};     // what the file's name begins with; empty: none
@@ -35,8 +36,6 @@ class Tiers {
   /// `stamped` as in HotTable.
   Tiers(HotLimits limits, WarmPlace place, std::uint8_t missing, bool stamped = false);
   ~Tiers();
-  Tiers(const Tiers&) = delete;
-  Tiers& operator=(const Tiers&) = delete;
 
   [[nodiscard]] HotTable& hot() noexcept { return hot_; }
   [[nodiscard]] const HotTable& hot() const noexcept { return hot_; }
@@ -63,22 +62,23 @@ class Tiers {
 
   [[nodiscard]] WarmFile::Stats warm_stats() const;
 
-  void prepare_fork();
-  void parent_after_fork();
-  void child_after_fork();
-
  private:
   void take(const HotEvicted& evicted) noexcept;
   WarmFile* open_warm();
+  void child_after_fork() noexcept override {
+    hot_.child_after_fork();
+    if (owned_warm_) owned_warm_->child_after_fork();
+  }
 
   const WarmPlace place_;
   const std::uint8_t missing_;
   std::atomic<bool> overflown_{false};
   std::atomic<bool> tried_{false};
   std::atomic<WarmFile*> warm_{nullptr};
-  std::mutex mutex_;                      // opening and clear()
-  std::unique_ptr<WarmFile> owned_warm_;  // mutex_; made once
-  HotTable hot_;                          // after what its sink uses
+  base::ForkMutex mutex_{base::kForkRankTiers};  // opening and clear()
+  std::unique_ptr<WarmFile> owned_warm_;         // mutex_; made once
+  HotTable hot_;                                 // after what its sink uses
+  base::ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::store

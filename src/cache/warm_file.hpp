@@ -12,7 +12,7 @@
 // Always holds after close(): no thread is in the mapping, for whoever waited for a shard looks
 // once more whether there is one.
 //
-// Any thread, all of it, but for construction, destruction and the fork hooks. A key's hash is
+// Any thread, all of it, but for construction, destruction and child_after_fork(). A key's hash is
 // the caller's, the same at every call; all its bits should be good. Each part of the file (a
 // shard: a ring of records and its index) has a mutex, held for a probe and a copy. A page of
 // the file that is not in memory is read by the first who touches it, under that mutex: then
@@ -88,11 +88,9 @@ class WarmFile {
   [[nodiscard]] Stats stats() const;  // O(index): it is gone through for what is still there
   [[nodiscard]] std::size_t index_bytes() const;
 
-  // Around fork(): see base/fork.hpp. Nothing needs to be quiet, and a mutex of a shard may be
-  // held while the disk is waited for: the child does not have the mapping, touches no shard
-  // again, and its warm file is empty and idle for good.
-  void prepare_fork() noexcept {}
-  void parent_after_fork() noexcept {}
+  /// In the child of a fork, for its owner to call. A mutex of a shard may be held while the disk
+  /// is waited for, so who forks takes none: the child does not have the mapping, touches no shard
+  /// again, and its warm file is empty and idle for good.
   void child_after_fork() noexcept;
 
  private:

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
-#include <new>
 #include <utility>
 
 #include <graven/error.hpp>
@@ -27,7 +26,7 @@ namespace map {
 namespace {
 
 /// The cores that are open over stores, by store and name.
-class Cores final : public base::ForkGuard {
+class Cores final {
  public:
   // Never destroyed: maps may outlive static destruction.
   static Cores& get() {
@@ -37,7 +36,7 @@ class Cores final : public base::ForkGuard {
 
   std::shared_ptr<Core> share(std::shared_ptr<store::Store> store, const MapOptions& options) {
     // One opening at a time, or two would both take the map over.
-    const auto opening = base::lock(opening_);
+    const auto opening = base::lock(*opening_);
     const std::pair<store::Store*, std::string> key{store.get(), options.name};
     // Not to go under the lock, which a fork takes while no guard may leave.
     std::shared_ptr<Core> core;
@@ -83,18 +82,10 @@ class Cores final : public base::ForkGuard {
     return found;
   }
 
-  void prepare_fork() noexcept override { mutex_.lock(); }
-  void parent_after_fork() noexcept override { mutex_.unlock(); }
-  void child_after_fork() noexcept override {
-    mutex_.unlock();
-    new (&opening_) std::timed_mutex;  // its holder, if any, was a thread of the parent's
-  }
-
  private:
-  std::timed_mutex opening_;
-  std::mutex mutex_;
+  base::ForkRenewed<std::timed_mutex> opening_;
+  base::ForkMutex mutex_{base::kForkRankRegistry};
   std::map<std::pair<store::Store*, std::string>, std::weak_ptr<Core>> cores_;  // mutex_
-  base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry};
 };
 
 }  // namespace

@@ -113,7 +113,7 @@ void PendingMap::before_write() {
   if (pending_bytes_.load(std::memory_order_relaxed) <= pending_limit_ && !failed_.load()) {
     return;
   }
-  std::unique_lock lock(error_mutex_);
+  std::unique_lock<std::mutex> lock(error_mutex_);
   if (!failed_.load()) housekeeper_.wake(Clock::now());
   base::wait_until(lock, drained_, Clock::now() + kForever,
                    [&] { return failed_.load() || closed() || pending_bytes_ <= pending_limit_; });

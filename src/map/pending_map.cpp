@@ -265,32 +265,10 @@ void PendingMap::clear() {
 
 // --- fork()
 
-void PendingMap::prepare_fork() noexcept {
-  housekeeper_.prepare_fork();
-  for (Shard& shard : shards_) shard.mutex.lock();
-  hot_.tiers().prepare_fork();
-  timed_mutex_.lock();
-  error_mutex_.lock();
-}
-
-void PendingMap::parent_after_fork() noexcept {
-  error_mutex_.unlock();
-  timed_mutex_.unlock();
-  hot_.tiers().parent_after_fork();
-  for (Shard& shard : shards_) shard.mutex.unlock();
-  housekeeper_.parent_after_fork();
-}
-
 void PendingMap::child_after_fork() noexcept {
-  error_mutex_.unlock();
-  timed_mutex_.unlock();
-  hot_.tiers().child_after_fork();
-  for (Shard& shard : shards_) shard.mutex.unlock();
-  housekeeper_.child_after_fork();
-  if (store_) {  // what is pending is the parent's to write
-    barred_.fetch_or(kEnded);
-    abandoned_ = true;
-  }
+  if (!store_) return;
+  barred_.fetch_or(kEnded);  // what is pending is the parent's to write
+  abandoned_ = true;
 }
 
 }  // namespace graven::map

@@ -68,7 +68,7 @@ class PendingMap final : public Core, private base::ForkGuard {
     bool exact = true;
   };
   struct alignas(64) Shard {
-    mutable std::mutex mutex;
+    mutable base::ForkMutex mutex{base::kForkRankMapShard};
     std::atomic<std::uint64_t> version{0};
     Batch pending;
     Batch flushing;  // entries come and go by the flush only
@@ -136,8 +136,6 @@ class PendingMap final : public Core, private base::ForkGuard {
   void give_up() noexcept;
 
   // base::ForkGuard
-  void prepare_fork() noexcept override;
-  void parent_after_fork() noexcept override;
   void child_after_fork() noexcept override;
 
   const std::shared_ptr<store::Store> store_;  // may be null
@@ -159,7 +157,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   std::optional<std::uint64_t> stored_count_;  // items in the store; under every shard's mutex
   std::atomic<bool> counting_{false};          // somebody asks for the size
 
-  std::mutex error_mutex_;
+  base::ForkMutex error_mutex_{base::kForkRankMapTimes};
   std::exception_ptr error_;         // of a flush in the background; error_mutex_
   std::condition_variable drained_;  // error_mutex_
   std::atomic<bool> failed_{false};  // error_ is set
@@ -168,7 +166,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   std::atomic<std::uint64_t> flushes_{0};
   std::atomic<std::uint64_t> failed_flushes_{0};
 
-  std::mutex timed_mutex_;
+  base::ForkMutex timed_mutex_{base::kForkRankMapTimes};
   using Times = std::set<std::pair<Expiry, std::string>>;
   Times timed_;  // when which may expire; timed_mutex_
   Times swept_;  // those done with that the store may still have; timed_mutex_
@@ -177,7 +175,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   store::Share::Part table_part_;
   store::Share::Part pending_part_;
   base::Housekeeper housekeeper_;
-  base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry + 2};
+  base::ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::map

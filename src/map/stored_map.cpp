@@ -483,25 +483,4 @@ void StoredMap::put(const Key& key, const std::optional<Record>& record, bool on
 
 void StoredMap::forget(const Key& key) { hot_.forget(key.name, HotItems::hash(key.name)); }
 
-// --- fork()
-
-void StoredMap::prepare_fork() noexcept {
-  sweeper_.prepare_fork();
-  hot_.tiers().prepare_fork();
-  count_mutex_.lock();
-}
-
-void StoredMap::parent_after_fork() noexcept {
-  count_mutex_.unlock();
-  hot_.tiers().parent_after_fork();
-  sweeper_.parent_after_fork();
-}
-
-void StoredMap::child_after_fork() noexcept {
-  count_.reset();
-  count_mutex_.unlock();
-  hot_.tiers().child_after_fork();
-  sweeper_.child_after_fork();
-}
-
 }  // namespace graven::map

@@ -60,9 +60,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   void committed(std::uint64_t sequence, bool touched) override;
 
   // base::ForkGuard
-  void prepare_fork() noexcept override;
-  void parent_after_fork() noexcept override;
-  void child_after_fork() noexcept override;
+  void child_after_fork() noexcept override { count_.reset(); }
 
   static bool worth_promoting() noexcept;
   bool promote(std::string_view key, std::uint64_t hash, std::optional<Item>& item);
@@ -79,7 +77,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   const store::Limits limits_;
   const std::int64_t id_;
 
-  std::mutex count_mutex_;
+  base::ForkMutex count_mutex_{base::kForkRankMapCount};
   // The number of items, expired ones too, in the state the cache has at that sequence; and by how
   // much the commit under way will change it. count_mutex_.
   std::optional<std::uint64_t> count_;
@@ -90,7 +88,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   std::atomic<bool> timed_{false};  // items of this map may expire
   base::Housekeeper sweeper_;
   store::Share::Part table_part_;
-  base::ForkEnrolment enrolment_{*this, base::kForkRankStore + 1};
+  base::ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::map

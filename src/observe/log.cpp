@@ -23,7 +23,7 @@ constinit std::atomic<LogLevel> log_level{LogLevel::kOff};
 namespace {
 
 /// Made when a sink is first set: enrolling for forks is not for threads that hold locks.
-class Listener final : public ForkGuard {
+class Listener final {
  public:
   static Listener& get() {
     static auto* listener = new Listener;  // never destroyed: threads may outlive statics
@@ -40,14 +40,9 @@ class Listener final : public ForkGuard {
     return sink_;
   }
 
-  void prepare_fork() noexcept override { mutex_.lock(); }
-  void parent_after_fork() noexcept override { mutex_.unlock(); }
-  void child_after_fork() noexcept override { mutex_.unlock(); }
-
  private:
-  std::mutex mutex_;
+  ForkMutex mutex_{kForkRankLog};
   std::shared_ptr<const LogSink> sink_;
-  ForkEnrolment enrolment_{*this, kForkRankLog};
 };
 
 bool plain(std::string_view text) noexcept {

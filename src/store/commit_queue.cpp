@@ -134,12 +134,11 @@ void CommitQueue::lead_with(Request& first, base::FunctionRef<void()> lead) {
   turn_.ring();
 }
 
-void CommitQueue::child_after_fork() {
+void CommitQueue::child_after_fork() noexcept {
   queue_.clear();  // their threads are the parent's
   queued_.store(0);
   new (&batch_) std::vector<Request*>;  // a leader may have been about to change it
   companions_ = 0;
-  mutex_.unlock();
 }
 
 }  // namespace graven::store

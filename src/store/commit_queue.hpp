@@ -21,13 +21,14 @@
 #include <vector>
 
 #include "base/bell.hpp"
+#include "base/fork.hpp"
 #include "base/function_ref.hpp"
 
 namespace graven::store {
 
 class Work;
 
-class CommitQueue {
+class CommitQueue final : private base::ForkGuard {
  public:
   using Mutation = base::FunctionRef<void(Work&)>;
 
@@ -50,11 +51,6 @@ class CommitQueue {
   /// The leader's: all who are there.
   const std::vector<Request*>& take();
 
-  // Around fork(): see base/fork.hpp.
-  void prepare_fork() { mutex_.lock(); }
-  void parent_after_fork() { mutex_.unlock(); }
-  void child_after_fork();
-
  private:
   using Clock = std::chrono::steady_clock;
 
@@ -63,8 +59,9 @@ class CommitQueue {
   bool take_back(Request& request);
   void await_companions();
   void lead_with(Request& first, base::FunctionRef<void()> lead);
+  void child_after_fork() noexcept override;
 
-  std::mutex mutex_;
+  base::ForkMutex mutex_{base::kForkRankStore};
   std::deque<Request*> queue_;  // the first one leads; mutex_
   std::atomic<std::size_t> queued_{0};
   base::Bell turn_;  // rung at each end of a commit
@@ -73,6 +70,7 @@ class CommitQueue {
   // The leader's alone, handed on by mutex_:
   Clock::time_point taken_{};
   std::size_t companions_ = 0;  // how many wrote at the time of the last commit
+  base::ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::store

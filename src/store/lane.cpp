@@ -16,7 +16,7 @@
 namespace graven::store {
 
 void Lane::acquire(Deadline deadline, const char* doing) {
-  std::unique_lock lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
   if (!held_) {
     held_ = true;
     waits_.record({});
@@ -70,13 +70,12 @@ std::size_t Lane::waiting() {
   return waiters_.size();
 }
 
-void Lane::child_after_fork() {
+void Lane::child_after_fork() noexcept {
   // The waiters' threads do not exist here; their records are leaked, for a condition variable
   // somebody waits on must not be destroyed.
   new std::deque<std::shared_ptr<Waiter>>(std::move(waiters_));
   waiters_.clear();
   held_ = false;
-  mutex_.unlock();
 }
 
 }  // namespace graven::store

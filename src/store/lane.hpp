@@ -17,12 +17,13 @@
 #include <mutex>
 #include <string>
 
+#include "base/fork.hpp"
 #include "observe/metrics.hpp"
 #include "port/backend.hpp"
 
 namespace graven::store {
 
-class Lane {
+class Lane final : private base::ForkGuard {
  public:
   /// Waits go into `waits`, also those of no time.
   explicit Lane(base::Latency& waits) : waits_(waits) {}
@@ -34,13 +35,9 @@ class Lane {
   /// How many wait for it.
   [[nodiscard]] std::size_t waiting();
 
-  // Around fork(): see base/fork.hpp.
-  void prepare_fork() { mutex_.lock(); }
-  void parent_after_fork() { mutex_.unlock(); }
-  void child_after_fork();
-
  private:
   void hand_on();  // under mutex_
+  void child_after_fork() noexcept override;
 
   struct Waiter {
     std::condition_variable ready;
@@ -48,12 +45,13 @@ class Lane {
   };
 
   base::Latency& waits_;
-  std::mutex mutex_;
+  base::ForkMutex mutex_{base::kForkRankStore};
   // Guarded by mutex_:
   bool held_ = false;
   const char* doing_ = "";
   Deadline since_{};
   std::deque<std::shared_ptr<Waiter>> waiters_;
+  base::ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::store

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -201,19 +200,19 @@ void Store::restore_bulk() noexcept {
 }
 
 bool Store::join() {
-  const std::scoped_lock lock(users_mutex_);
+  const std::scoped_lock lock(*users_mutex_);
   if (!ended_) ++users_;
   return !ended_;
 }
 
 bool Store::used() {
-  const std::scoped_lock lock(users_mutex_);
+  const std::scoped_lock lock(*users_mutex_);
   return users_ > 0;
 }
 
 void Store::leave() noexcept {
   const base::Uninterrupted to_the_end;
-  const std::scoped_lock lock(users_mutex_);
+  const std::scoped_lock lock(*users_mutex_);
   if (--users_ > 0) return;
   ended_ = true;
   close();
@@ -352,35 +351,12 @@ std::optional<Deadline> Store::chore_in_lane() {
   return hook == nullptr ? std::nullopt : hook->chore();
 }
 
-void Store::prepare_fork() noexcept {
-  queue_.prepare_fork();
-  open_mutex_.lock();
-  lane_.prepare_fork();
-  housekeeper_.prepare_fork();
-  cache_.prepare_fork();
-}
-
-void Store::parent_after_fork() noexcept {
-  cache_.parent_after_fork();
-  housekeeper_.parent_after_fork();
-  lane_.parent_after_fork();
-  open_mutex_.unlock();
-  queue_.parent_after_fork();
-}
-
 void Store::child_after_fork() noexcept {
-  cache_.child_after_fork();
-  housekeeper_.child_after_fork();
-  lane_.child_after_fork();
-  if (open_) {
-    // The parent's transaction: kept as it is for ever, for ending it would touch the parent's
-    // connection. The thread that has it learns of it at its next use.
-    new std::shared_ptr<Transaction>(std::move(open_));
-    open_.reset();
-  }
-  open_mutex_.unlock();
-  new (&users_mutex_) std::mutex;  // its holder, if any, was a thread of the parent's
-  queue_.child_after_fork();
+  if (!open_) return;
+  // The parent's transaction: kept as it is for ever, for ending it would touch the parent's
+  // connection. The thread that has it learns of it at its next use.
+  new std::shared_ptr<Transaction>(std::move(open_));
+  open_.reset();
 }
 
 }  // namespace graven::store

@@ -79,7 +79,7 @@ class Step {
   std::uint64_t number_;
 };
 
-class Store final : public base::ForkGuard {
+class Store final : private base::ForkGuard {
  public:
   explicit Store(std::unique_ptr<Backend> backend);
   ~Store();
@@ -164,12 +164,9 @@ class Store final : public base::ForkGuard {
   /// Whether that has begun: what the housekeeper is at should come to an end.
   [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
 
-  void prepare_fork() noexcept override;
-  void parent_after_fork() noexcept override;
-  void child_after_fork() noexcept override;
-
  private:
   friend class Transaction;
+  void child_after_fork() noexcept override;
   [[nodiscard]] Transaction* current() const noexcept;
   /// UsageError where this thread has a transaction open on the same store, opened with other
   /// settings: a write would wait for its end.
@@ -190,9 +187,10 @@ class Store final : public base::ForkGuard {
   /// A write transaction with its work, and the cache kept in step with what becomes of it.
   struct Writing;
 
-  std::mutex users_mutex_;  // held while the last user leaves, whatever that takes
-  int users_ = 0;           // users_mutex_
-  bool ended_ = false;      // users_mutex_
+  // Held while the last user leaves, whatever that takes.
+  base::ForkRenewed<std::mutex> users_mutex_;
+  int users_ = 0;       // users_mutex_
+  bool ended_ = false;  // users_mutex_
   std::atomic<bool> stopping_{false};
 
   std::unique_ptr<Backend> backend_;
@@ -209,10 +207,10 @@ class Store final : public base::ForkGuard {
   std::atomic<std::uint64_t> syncs_begun_{0};
   std::uint64_t syncs_done_ = 0;  // the last of them that succeeded; in the lane
   CommitQueue queue_;
-  std::mutex open_mutex_;
+  base::ForkMutex open_mutex_{base::kForkRankStore};
   std::shared_ptr<Transaction> open_;  // the transaction that holds the lane; open_mutex_
   base::Housekeeper housekeeper_;      // after the rest, which its thread uses
-  base::ForkEnrolment enrolment_{*this, base::kForkRankStore};
+  base::ForkEnrolment enrolment_{*this};
 };
 
 /// A user of a store, from construction to destruction.

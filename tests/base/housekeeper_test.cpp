@@ -106,15 +106,12 @@ TEST(TheHousekeeper, WorksInAForkedChild) {
   });
   housekeeper.wake(Clock::now());
   ASSERT_TRUE(eventually([&] { return runs == 1; }));
-  housekeeper.prepare_fork();
   Child child([&] {
-    housekeeper.child_after_fork();
     housekeeper.wake(Clock::now());
     const bool ran = eventually([&] { return runs == 2; });
     housekeeper.stop();
     return ran;
   });
-  housekeeper.parent_after_fork();
   EXPECT_TRUE(child.succeeded());
   housekeeper.wake(Clock::now());
   EXPECT_TRUE(eventually([&] { return runs == 2; }));

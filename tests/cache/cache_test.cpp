@@ -329,14 +329,11 @@ TEST_F(CacheRules, AViewThatTookNothingFromTheTableHoldsAnyway) {
 TEST_F(CacheRules, AChildOfAForkStartsEmpty) {
   backend.records[key(1)] = record("one");
   read(key(1));
-  cache.prepare_fork();
   Child child([&] {
-    cache.child_after_fork();
     const bool empty = !cache.look(key(1));
     attach();
     return empty && read(key(1)) == "one" && cache.find(key(1)).has_value();
   });
-  cache.parent_after_fork();
   EXPECT_TRUE(child.succeeded());
   EXPECT_TRUE(cache.look(key(1)));
 }

@@ -419,7 +419,6 @@ TEST_F(TheWarmFile, SaysWhyThereCanBeNone) {
 TEST_F(TheWarmFile, IsIdleInAForkedChild) {
   WarmFile warm(path_, kSmall);
   for (int i = 0; i < 300; ++i) put(warm, std::to_string(i), "parent's");
-  warm.prepare_fork();
   const pid_t child = ::fork();
   if (child == 0) {
     bool good = mappings().empty();
@@ -433,7 +432,6 @@ TEST_F(TheWarmFile, IsIdleInAForkedChild) {
     warm.~WarmFile();
     ::_exit(good ? 0 : 1);
   }
-  warm.parent_after_fork();
   int status = 0;
   ::waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);

@@ -134,7 +134,6 @@ TEST(TheWarmFileInThreads, LeavesAForkedChildNothingToWaitFor) {
     });
   }
   for (int i = 0; i < 40; ++i) {
-    warm.prepare_fork();
     const pid_t child = ::fork();
     if (child == 0) {
       ::alarm(20);
@@ -151,7 +150,6 @@ TEST(TheWarmFileInThreads, LeavesAForkedChildNothingToWaitFor) {
       warm.~WarmFile();
       ::_exit(good ? 0 : 1);
     }
-    warm.parent_after_fork();
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     EXPECT_EQ(status, 0);

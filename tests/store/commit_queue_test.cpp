@@ -235,14 +235,11 @@ TEST_F(TheCommitQueue, IsEmptyInAForkedChild) {
   };
   std::thread leader([&] { queue_.write([](Work&) {}, lead); });
   while (!led) std::this_thread::yield();
-  queue_.prepare_fork();
   Child child([this] {
-    queue_.child_after_fork();
     std::size_t size = 0;
     queue_.write([](Work&) {}, [&] { size = commit({}); });
     return size == 1;
   });
-  queue_.parent_after_fork();
   EXPECT_TRUE(child.succeeded());
   go_on = true;
   leader.join();

@@ -121,14 +121,11 @@ TEST(TheLane, IsFreeInAForkedChild) {
     lane.release();
   });
   wait_for(lane, 1);
-  lane.prepare_fork();
   Child child([&lane] {
-    lane.child_after_fork();
     lane.acquire(in(std::chrono::milliseconds(0)), "a test");
     lane.release();
     return lane.waiting() == 0;
   });
-  lane.parent_after_fork();
   EXPECT_TRUE(child.succeeded());
   lane.release();
   waiter.join();

@@ -205,28 +205,11 @@ void Store::copy_to(const std::string& path, const store::Copying& how) {
 
 // --- fork()
 
-void Store::prepare_fork() noexcept {
-  mutex_.lock();
-  flusher_.prepare_fork();
-  feed_.prepare_fork();
-}
-
-void Store::parent_after_fork() noexcept {
-  feed_.parent_after_fork();
-  flusher_.parent_after_fork();
-  mutex_.unlock();
-}
-
 void Store::child_after_fork() noexcept {
-  feed_.child_after_fork();
-  flusher_.child_after_fork();
-  static_cast<void>(room_.release());
-  room_ = std::make_unique<Room>();
   versions_.forget_views();
   owners_.clear();
   writing_ = false;
   if (below_) abandoned_ = true;  // what is pending is the parent's to flush
-  mutex_.unlock();
 }
 
 std::unique_ptr<store::Backend> open(std::string name) {

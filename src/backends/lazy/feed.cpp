@@ -4,12 +4,11 @@
 #include "backends/lazy/feed.hpp"
 
 #include <new>
-#include <utility>
 
 namespace graven::memory {
 
 void Feed::notify() noexcept {
-  const std::scoped_lock lock(state_->mutex);
+  const std::scoped_lock lock(mutex_);
   ++state_->ticket;
   state_->changed.notify_all();
 }
@@ -17,7 +16,7 @@ void Feed::notify() noexcept {
 void Feed::publish(const store::Mark& before, const store::Mark& after, Hashes hashes,
                    std::uint64_t flags) noexcept {
   if (hashes.size() > kMost) return;
-  const std::scoped_lock lock(state_->mutex);
+  const std::scoped_lock lock(mutex_);
   Told& told = state_->told[after.words[0] % kRemembered];
   try {
     told.hashes.assign(hashes.begin(), hashes.end());
@@ -30,7 +29,7 @@ void Feed::publish(const store::Mark& before, const store::Mark& after, Hashes h
 }
 
 bool Feed::follow(const store::Mark& from, const store::Mark& to, Each each) {
-  const std::scoped_lock lock(state_->mutex);
+  const std::scoped_lock lock(mutex_);
   for (std::uint64_t at = from.words[0]; at < to.words[0]; ++at) {
     const Told& told = state_->told[(at + 1) % kRemembered];
     if (told.before != at || told.after != at + 1) return false;
@@ -40,19 +39,19 @@ bool Feed::follow(const store::Mark& from, const store::Mark& to, Each each) {
 }
 
 std::uint32_t Feed::ticket() const noexcept {
-  const std::scoped_lock lock(state_->mutex);
+  const std::scoped_lock lock(mutex_);
   return state_->ticket;
 }
 
 bool Feed::wait(std::uint32_t ticket, std::chrono::steady_clock::time_point until) noexcept {
-  std::unique_lock lock(state_->mutex);
+  std::unique_lock<std::mutex> lock(mutex_);
   return state_->changed.wait_until(lock, until, [&] { return state_->ticket != ticket; });
 }
 
 void Feed::child_after_fork() noexcept {
-  State* inherited = std::exchange(state_, new State);
+  const State* inherited = state_.release();
+  state_ = std::make_unique<State>();
   state_->ticket = inherited->ticket + 1;
-  inherited->mutex.unlock();
 }
 
 }  // namespace graven::memory

@@ -9,21 +9,18 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <vector>
 
+#include "base/fork.hpp"
 #include "port/change_feed.hpp"
 
 namespace graven::memory {
 
-class Feed final : public store::ChangeFeed {
+class Feed final : public store::ChangeFeed, private base::ForkGuard {
  public:
   static constexpr std::size_t kRemembered = 1024;
-
-  Feed() : state_(new State) {}
-  Feed(const Feed&) = delete;
-  Feed& operator=(const Feed&) = delete;
-  ~Feed() override { delete state_; }
 
   /// Wakes who sleeps: there was a commit.
   void notify() noexcept;
@@ -36,11 +33,9 @@ class Feed final : public store::ChangeFeed {
   bool wait(std::uint32_t ticket, std::chrono::steady_clock::time_point until) noexcept override;
   void wake() noexcept override { notify(); }
 
-  void prepare_fork() noexcept { state_->mutex.lock(); }
-  void parent_after_fork() noexcept { state_->mutex.unlock(); }
-  void child_after_fork() noexcept;
-
  private:
+  void child_after_fork() noexcept override;
+
   struct Told {
     std::uint64_t before = 0;
     std::uint64_t after = 0;
@@ -48,12 +43,14 @@ class Feed final : public store::ChangeFeed {
     std::vector<std::uint64_t> hashes{};
   };
   struct State {
-    std::mutex mutex;
     std::condition_variable changed;
     std::uint32_t ticket = 0;
     std::vector<Told> told{kRemembered};  // each at `after` modulo the size
   };
-  State* state_;  // leaked in a forked child: threads of the parent may be waiting in it
+  mutable base::ForkMutex mutex_{base::kForkRankHousekeeper};
+  // mutex_; leaked in a forked child: threads of the parent may be waiting in it
+  std::unique_ptr<State> state_ = std::make_unique<State>();
+  base::ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::memory

@@ -28,11 +28,11 @@ constexpr std::size_t kBytes = std::size_t{4} << 20U;
 /// Before a write: waits while too much is pending, and tells what a flush in the background met.
 void Store::wait_for_room(store::Deadline deadline) {
   if (!below_) return;
-  std::unique_lock lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
   const auto room = [this] { return versions_.pending_bytes() <= pending_limit_.load(); };
   if (!error_ && !closed_ && !room()) {
     flusher_.wake(Clock::now());
-    base::wait_until(lock, room_->drained, deadline, [&] { return error_ || closed_ || room(); });
+    base::wait_until(lock, *drained_, deadline, [&] { return error_ || closed_ || room(); });
   }
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   if (closed_) throw ClosedError(name_ + " was closed; open it again");
@@ -91,7 +91,7 @@ void Store::flush_all() {
     const std::scoped_lock lock(mutex_);
     versions_.flushed(cut);
     versions_.unsee(cut);
-    room_->drained.notify_all();
+    drained_->notify_all();
   }
   for (bool more = true; more;) {
     const std::scoped_lock lock(mutex_);
@@ -164,7 +164,7 @@ void Store::close() noexcept {
   {
     const std::scoped_lock lock(mutex_);
     closed_ = true;
-    room_->drained.notify_all();
+    drained_->notify_all();
   }
   finish();
   if (below_ && !abandoned_) below_->close();
@@ -205,7 +205,7 @@ std::optional<store::Deadline> Store::chore() noexcept {
     base::log_failure("flush_failed", "store", name_);
     const std::scoped_lock lock(mutex_);
     error_ = std::current_exception();
-    room_->drained.notify_all();
+    drained_->notify_all();
   }
   return Clock::now() + options_.flush_interval;
 }

@@ -112,8 +112,6 @@ class Store final : public store::Backend, private base::ForkGuard {
   std::optional<store::Deadline> chore() noexcept;
 
   // base::ForkGuard
-  void prepare_fork() noexcept override;
-  void parent_after_fork() noexcept override;
   void child_after_fork() noexcept override;
 
   const std::unique_ptr<store::Backend> below_;  // may be null
@@ -125,7 +123,7 @@ class Store final : public store::Backend, private base::ForkGuard {
   std::atomic<bool> abandoned_{false};  // in a forked child, over a store of the parent's
   std::atomic<bool> closed_{false};
 
-  std::mutex mutex_;
+  base::ForkMutex mutex_{base::kForkRankPool};
   // Guarded by mutex_:
   Versions versions_;
   bool writing_ = false;
@@ -145,13 +143,9 @@ class Store final : public store::Backend, private base::ForkGuard {
   std::timed_mutex flush_mutex_;  // one flush at a time
   bool doubtful_ = false;         // a commit below has failed; flush_mutex_
 
-  // Of writers waiting for room; leaked in a forked child, whose parent's threads wait there.
-  struct Room {
-    std::condition_variable drained;  // mutex_
-  };
-  std::unique_ptr<Room> room_ = std::make_unique<Room>();
+  base::ForkRenewed<std::condition_variable> drained_;  // there is room for writers; mutex_
   base::Housekeeper flusher_;
-  base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
+  base::ForkEnrolment enrolment_{*this};
 };
 
 /// What a view over another store needs of that: one state of it, from when it is first asked for.

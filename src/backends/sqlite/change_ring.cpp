@@ -245,17 +245,12 @@ void ChangeRing::close() noexcept {
   descriptor_ = -1;
 }
 
-void ChangeRing::prepare_fork() noexcept { mutex_.lock(); }
-
-void ChangeRing::parent_after_fork() noexcept { mutex_.unlock(); }
-
 void ChangeRing::child_after_fork() noexcept {
   // The parent's lock lives as long as any copy of the descriptor.
   if (descriptor_ >= 0) ::close(descriptor_);
   descriptor_ = -1;
   if (shared_ != nullptr) ::munmap(shared_, kFileSize);
   shared_ = nullptr;
-  mutex_.unlock();
 }
 
 // --- Entries

@@ -76,8 +76,6 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
   [[nodiscard]] std::uint64_t find(const store::Mark& from) const noexcept;
   void ring_the_bell() noexcept;
 
-  void prepare_fork() noexcept override;
-  void parent_after_fork() noexcept override;
   void child_after_fork() noexcept override;
 
   const std::string database_;
@@ -91,9 +89,9 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
   std::atomic<std::uint64_t> next_{0};   // the entry that follow() will probably begin with
   std::atomic<std::uint32_t> calls_{0};  // of wake(), where the bell cannot be rung
 
-  std::mutex mutex_;     // the descriptor; held across a fork
-  int descriptor_ = -1;  // holds the lock
-  base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
+  base::ForkMutex mutex_{base::kForkRankPool};  // the descriptor
+  int descriptor_ = -1;                         // holds the lock
+  base::ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::sqlite

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The locks of owners.hpp. Any thread: everything is under the mutex, which is also held
-// across a fork.
+// The locks of owners.hpp. Any thread: everything is under the mutex.
 #include "backends/sqlite/owners.hpp"
 
 #include <graven/error.hpp>
@@ -216,10 +215,6 @@ bool Owners::alive(std::int64_t owner) {
   return probe.l_type != F_UNLCK;
 }
 
-void Owners::prepare_fork() noexcept { mutex_.lock(); }
-
-void Owners::parent_after_fork() noexcept { mutex_.unlock(); }
-
 void Owners::child_after_fork() noexcept {
   // The parent's locks live as long as any copy of the descriptor.
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -227,7 +222,6 @@ void Owners::child_after_fork() noexcept {
   held_.clear();
   writing_ = F_UNLCK;
   displaced_ = false;
-  mutex_.unlock();
 }
 
 }  // namespace graven::sqlite

@@ -66,22 +66,20 @@ class Owners final : private base::ForkGuard {
  private:
   static constexpr std::int64_t kWriters = 0;
 
-  void prepare_fork() noexcept override;
-  void parent_after_fork() noexcept override;
   void child_after_fork() noexcept override;
   bool take(short type, std::int64_t offset);
   bool lock_all_again() noexcept;
 
   const std::string database_;
   const std::string path_;
-  std::mutex mutex_;
+  base::ForkMutex mutex_{base::kForkRankPool};
   int descriptor_ = -1;          // open from the first hold() on
   std::set<std::int64_t> held_;  // by this object
   short writing_ = F_UNLCK;      // what it has on byte 0
   // Set when the descriptor goes whose file has these locks, until all are in the one in its place.
   std::atomic<bool> displaced_{false};
   bool closed_ = false;
-  base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
+  base::ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::sqlite

@@ -52,20 +52,15 @@ class Reads final : private base::ForkGuard {
   void add(ReadTransaction& read);
   void remove(ReadTransaction& read) noexcept;
 
-  void prepare_fork() noexcept override { mutex_.lock(); }
-  void parent_after_fork() noexcept override { mutex_.unlock(); }
-  void child_after_fork() noexcept override {
-    open_.clear();  // the parent's
-    mutex_.unlock();
-  }
+  void child_after_fork() noexcept override { open_.clear(); }  // the parent's
 
   const std::chrono::milliseconds limit_;
   std::function<void(store::Deadline)> wake_;
-  mutable std::mutex mutex_;
+  mutable base::ForkMutex mutex_{base::kForkRankReads};
   std::vector<ReadTransaction*> open_;  // mutex_; oldest first
   std::uint64_t ended_ = 0;             // mutex_
   std::atomic<bool> closed_{false};     // written under mutex_
-  base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
+  base::ForkEnrolment enrolment_{*this};
 };
 
 /// What reading needs of its store.

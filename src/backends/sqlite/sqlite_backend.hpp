@@ -36,7 +36,7 @@ inline constexpr std::size_t kWriterPart = 3;
 inline constexpr std::size_t kReaderPart = 12;
 inline constexpr std::int64_t kPageInWal = 2048 + 24;
 
-class SqliteBackend final : public store::Backend, private base::ForkGuard {
+class SqliteBackend final : public store::Backend {
  public:
   SqliteBackend(const std::string& name, const Options& options);
   ~SqliteBackend() override;
@@ -94,11 +94,6 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   void log_slower_than(std::chrono::nanoseconds limit) override { traffic_.slow.set(limit); }
 
  private:
-  // base::ForkGuard: no child is made while the mark is being found.
-  void prepare_fork() noexcept override { wal_index_mutex_.lock(); }
-  void parent_after_fork() noexcept override { wal_index_mutex_.unlock(); }
-  void child_after_fork() noexcept override { wal_index_mutex_.unlock(); }
-
   std::optional<store::Record> read_node(std::int64_t id, bool& reclaiming);
   std::unique_ptr<Connection> open_reader();
   std::unique_ptr<Connection> open_writer();
@@ -148,13 +143,12 @@ class SqliteBackend final : public store::Backend, private base::ForkGuard {
   Pool readers_;
   Reads reads_;
   ReadSource source_;
-  std::mutex wal_index_mutex_;
+  base::ForkMutex wal_index_mutex_{base::kForkRankMark};  // also while the mark is being found
   std::unique_ptr<WalIndex> wal_index_;  // wal_index_mutex_; before the pools it goes
   ChangeRing ring_;                      // attached with it
   std::atomic<ChangeRing*> ring_in_use_{nullptr};
   std::uint64_t wal_index_generation_ = UINT64_MAX;
   std::atomic<const store::MarkWords*> live_mark_{nullptr};
-  base::ForkEnrolment enrolment_{*this, base::kForkRankPool - 1};
 };
 
 }  // namespace graven::sqlite

@@ -9,7 +9,7 @@
 // shown to the sink before it is gone. Readers wait for nobody but a writer that is amid the
 // few stores of that very entry; growing does not stop them.
 //
-// Any thread, all of it, but for construction, destruction and the fork hooks. A key's hash is
+// Any thread, all of it, but for construction, destruction and child_after_fork(). A key's hash is
 // the caller's, the same at every call. Sizes are below 4 GiB; keys or values from 48 bytes on
 // together live outside their line and cost a pin (base/epoch.hpp) to read. Functors run inside
 // a call must not use the table.
@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "base/epoch.hpp"
+#include "base/fork.hpp"
 #include "base/function_ref.hpp"
 #include "cache/hot/hot_changes.hpp"
 #include "cache/hot/hot_memory.hpp"
@@ -202,11 +203,9 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   /// to the system. O(size) then.
   void set_limits(HotLimits limits);
 
-  // Around fork(): see base/fork.hpp. The child's table is empty, of a new generation, and
-  // leaks the long values of the parent's.
-  void prepare_fork();
-  void parent_after_fork();
-  void child_after_fork();
+  /// In the child of a fork, for its owner to call (base/fork.hpp): the table is empty, of a new
+  /// generation, and leaks the long values of the parent's.
+  void child_after_fork() noexcept;
 
  private:
   struct Retired {
@@ -214,7 +213,7 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
     hot::Blob* blob;
   };
   struct alignas(64) Limbo {
-    mutable hot::SmallMutex mutex;
+    mutable base::ForkLocked<hot::SmallMutex> mutex{base::kForkRankLimbo};
     std::vector<Retired> retired;
     std::size_t bytes = 0;      // of `retired`
     std::size_t next_look = 0;  // retired bytes at which to look for what may be freed
@@ -321,9 +320,10 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   const Sink sink_;
   const std::unique_ptr<HotChanges> changes_;  // nullptr: not stamped
 
-  std::mutex limits_mutex_;  // one set_limits() at a time; taken before any other
+  // One set_limits() at a time; taken before any other.
+  base::ForkMutex limits_mutex_{base::kForkRankTableLimits};
   // Taken after a segment's:
-  mutable std::mutex structure_mutex_;
+  mutable base::ForkMutex structure_mutex_{base::kForkRankTable};
   hot::Pool pool_;
   std::vector<Dead> dead_;
   std::uint64_t rebuilds_ = 0;

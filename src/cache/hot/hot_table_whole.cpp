@@ -293,21 +293,8 @@ void HotTable::for_each(
 
 // ---------------------------------------------------------------------------------------- fork()
 
-void HotTable::prepare_fork() {
-  limits_mutex_.lock();
-  structure_mutex_.lock();
-  for (Limbo& limbo : limbos_) limbo.mutex.lock();
-}
-
-void HotTable::parent_after_fork() {
-  for (Limbo& limbo : limbos_) limbo.mutex.unlock();
-  structure_mutex_.unlock();
-  limits_mutex_.unlock();
-}
-
-void HotTable::child_after_fork() {
+void HotTable::child_after_fork() noexcept {
   base::epochs_after_fork();
-  parent_after_fork();
   // Writers that do not exist here may have left lines and segments locked: all of it goes. The
   // long values in it are leaked, for a line amid a change does not say whose they are.
   for (Limbo& limbo : limbos_) {

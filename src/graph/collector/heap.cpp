@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
-#include <new>
 #include <random>
 #include <span>
 #include <thread>
@@ -306,7 +305,7 @@ void Heap::collect_if_doomed(Work& work, NodeId id) {
 }
 
 std::uint64_t Heap::reclaim(std::uint64_t most, std::chrono::milliseconds patience) {
-  const auto lock = base::lock(reclaim_mutex_);
+  const auto lock = base::lock(*reclaim_mutex_);
   std::uint64_t total = 0;
   store::Activity& activity = store_.activity();
   const base::Timed timed(activity.collection, activity.slow, "collection", backend().name(), [&] {
@@ -458,32 +457,13 @@ std::optional<store::Deadline> Heap::chore() noexcept {
   }
 }
 
-void Heap::prepare_fork() noexcept {
-  orphans_mutex_.lock();
-  owner_mutex_.lock();
-  pins_mutex_.lock();
-  for (const auto& pins : pins_) pins->prepare_fork();
-}
-
-void Heap::parent_after_fork() noexcept {
-  for (const auto& pins : pins_) pins->after_fork();
-  pins_mutex_.unlock();
-  owner_mutex_.unlock();
-  orphans_mutex_.unlock();
-}
-
 void Heap::child_after_fork() noexcept {
-  for (const auto& pins : pins_) pins->after_fork();
   // The orphans are held by the parent; the child takes a number of its own when it needs one.
   orphans_.clear();
   orphan_count_.store(0);
   owner_ = 0;
   doomed_here_.store(false);
   if (collections_.load() % 2 == 1) collections_.fetch_add(1);
-  new (&reclaim_mutex_) std::timed_mutex;  // its holder, if any, was a thread of the parent's
-  pins_mutex_.unlock();
-  owner_mutex_.unlock();
-  orphans_mutex_.unlock();
 }
 
 }  // namespace graven::graph

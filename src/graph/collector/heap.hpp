@@ -29,7 +29,7 @@
 
 namespace graven::graph {
 
-class Heap final : public store::CommitHook, public base::ForkGuard {
+class Heap final : public store::CommitHook, private base::ForkGuard {
  public:
   explicit Heap(store::Store& store) : store_(store) {}
   /// The store's, which lives as long as this is held.
@@ -88,12 +88,10 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   void after_commit(bool committed) noexcept override;
   std::optional<store::Deadline> chore() noexcept override;
 
+ private:
   // base::ForkGuard
-  void prepare_fork() noexcept override;
-  void parent_after_fork() noexcept override;
   void child_after_fork() noexcept override;
 
- private:
   bool pinned(NodeId id);
   void release_orphans(store::Work& work);
   void settle(store::Work& work, std::size_t budget);
@@ -104,22 +102,22 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
                              std::vector<NodeId>& tops);
   void sweep_dead_owners(std::chrono::milliseconds patience);
 
-  std::mutex pins_mutex_;
+  base::ForkMutex pins_mutex_{base::kForkRankPins};
   std::vector<std::shared_ptr<Pins>> pins_;  // pins_mutex_
 
-  std::mutex owner_mutex_;
+  base::ForkMutex owner_mutex_{base::kForkRankOwner};
   std::int64_t owner_ = 0;  // owner_mutex_
 
-  std::mutex orphans_mutex_;
+  base::ForkMutex orphans_mutex_{base::kForkRankOrphans};
   std::set<NodeId> orphans_;  // held by this process; orphans_mutex_
   std::atomic<std::size_t> orphan_count_{0};
 
   std::atomic<std::uint64_t> collections_{0};
-  std::atomic<std::uint64_t> removed_{0};  // nodes collected by this process
-  std::atomic<bool> doomed_here_{false};   // this process has reclaiming to do
-  std::atomic<bool> sweep_{false};         // and dead owners to look for
-  std::atomic<bool> looked_{false};        // for leftovers
-  std::timed_mutex reclaim_mutex_;         // one reclaiming at a time in this process
+  std::atomic<std::uint64_t> removed_{0};              // nodes collected by this process
+  std::atomic<bool> doomed_here_{false};               // this process has reclaiming to do
+  std::atomic<bool> sweep_{false};                     // and dead owners to look for
+  std::atomic<bool> looked_{false};                    // for leftovers
+  base::ForkRenewed<std::timed_mutex> reclaim_mutex_;  // one reclaiming at a time in this process
 
   // What the commit under way will have changed once it is durable; in the lane.
   std::vector<NodeId> new_orphans_;
@@ -127,7 +125,7 @@ class Heap final : public store::CommitHook, public base::ForkGuard {
   bool new_doomed_ = false;
 
   store::Store& store_;
-  base::ForkEnrolment enrolment_{*this, base::kForkRankRegistry + 1};
+  base::ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::graph

@@ -8,7 +8,8 @@
 // place: in the slot for it, or, while another node has that, in its shard's map. A slot goes
 // to another node, and a count out of the map, when it is zero, under the shard's lock only.
 // Any thread; each shard has its own short lock, never held while waiting for anything else. What
-// has its slot is pinned without it.
+// has its slot is pinned without it. The child of a fork has copies of all handles, so it keeps the
+// counts.
 #pragma once
 
 #include <algorithm>
@@ -19,6 +20,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "base/fork.hpp"
 #include "graph/value/stored.hpp"
 
 namespace graven::graph {
@@ -52,14 +54,6 @@ class Pins {
     return it != shard.counts.end() && handles(it->second.load()) != 0;
   }
 
-  void prepare_fork() {
-    for (Shard& shard : shards_) shard.mutex.lock();
-  }
-  // A child has copies of all handles, so it keeps the counts.
-  void after_fork() {
-    for (Shard& shard : shards_) shard.mutex.unlock();
-  }
-
  private:
   static constexpr std::uint64_t kChanging = std::uint64_t{1} << 31U;  // hands, just now
   static constexpr std::uint64_t kOneChange = std::uint64_t{1} << 32U;
@@ -76,7 +70,7 @@ class Pins {
     std::atomic<NodeId> id{0};
   };
   struct alignas(64) Shard {
-    std::mutex mutex;
+    base::ForkMutex mutex{base::kForkRankPinShard};
     std::unordered_map<NodeId, Count> counts;  // stay where they are
     std::size_t swept_at = kKept;
     std::array<Slot, kSlots> slots;

@@ -392,7 +392,6 @@ TEST(TheHotTable, IsEmptyInAForkedChild) {
   HotTable table;
   for (int i = 0; i < 5000; ++i) put(table, std::to_string(i), std::string(i % 100, 'v'));
   const HotHandle handle = table.handle("7", hash_of("7"));
-  table.prepare_fork();
   const pid_t child = ::fork();
   if (child == 0) {
     table.child_after_fork();
@@ -404,7 +403,6 @@ TEST(TheHotTable, IsEmptyInAForkedChild) {
     table.clear();
     ::_exit(good ? 0 : 1);
   }
-  table.parent_after_fork();
   int status = 0;
   ::waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);

@@ -398,7 +398,6 @@ TEST(HotTableThreads, ForkAmidWritersLeavesAUsableChild) {
     });
   }
   for (int round = 0; round < 30; ++round) {
-    table.prepare_fork();
     const pid_t child = ::fork();
     if (child == 0) {
       ::alarm(60);
@@ -413,7 +412,6 @@ TEST(HotTableThreads, ForkAmidWritersLeavesAUsableChild) {
       });
       ::_exit(good ? 0 : 1);
     }
-    table.parent_after_fork();
     int status = 0;
     ::waitpid(child, &status, 0);
     ASSERT_EQ(status, 0);

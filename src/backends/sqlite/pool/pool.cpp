@@ -59,7 +59,7 @@ template <typename Until>
 Lease Pool::take(const char* purpose, const Until& until) {
   const std::uint64_t generation = base::fork_generation();
   {
-    std::unique_lock lock(mutex_);
+    std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
       State& state = *state_;
       if (state.closed) throw_closed();
@@ -280,7 +280,7 @@ void Pool::interrupt() noexcept {
 }
 
 bool Pool::wait_until_closed(store::Deadline until) noexcept {
-  std::unique_lock lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
   return state_->returned.wait_until(lock, until,
                                      [&] { return state_->open == 0 || held_by_this_thread(); });
 }
@@ -299,10 +299,6 @@ void Pool::close() noexcept {
   std::erase_if(state.members, [](const Member& member) { return !member.connection; });
 }
 
-void Pool::prepare_fork() noexcept { mutex_.lock(); }
-
-void Pool::parent_after_fork() noexcept { mutex_.unlock(); }
-
 void Pool::child_after_fork() noexcept {
   auto fresh = fresh_state();
   fresh->cache_bytes = state_->cache_bytes;
@@ -310,7 +306,6 @@ void Pool::child_after_fork() noexcept {
   fresh->closed = state_->closed;
   state_.swap(fresh);
   static_cast<void>(fresh.release());  // leaked on purpose, connections and all
-  mutex_.unlock();
 }
 
 }  // namespace graven::sqlite

@@ -133,8 +133,6 @@ class Pool final : private base::ForkGuard {
   [[noreturn]] void throw_exhausted();
   [[noreturn]] void throw_closed() const;
 
-  void prepare_fork() noexcept override;
-  void parent_after_fork() noexcept override;
   void child_after_fork() noexcept override;
 
   /// What the mutex guards. A child of a fork gets a new one: its parent's condition
@@ -159,9 +157,9 @@ class Pool final : private base::ForkGuard {
   std::function<void(store::Deadline)> wake_;
   base::Latency waits_;
   base::Latency held_;
-  mutable std::mutex mutex_;
+  mutable base::ForkMutex mutex_{base::kForkRankPool};
   std::unique_ptr<State> state_;
-  base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
+  base::ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::sqlite

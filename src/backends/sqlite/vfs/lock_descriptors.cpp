@@ -45,8 +45,29 @@ constexpr int kBlock = 4096;
 using Block = std::array<std::atomic<Inode*>, kBlock>;
 constinit std::array<std::atomic<Block*>, kBlock> table;
 
-constinit std::mutex mutex;  // what follows, and to make entries of the table
-constinit Inode* inodes = nullptr;
+constinit Inode* inodes = nullptr;  // Locks' mutex, as are new entries of the table
+
+class Locks final : private base::ForkGuard {
+ public:
+  // Never destroyed: a fork may come at any time.
+  static Locks& get() {
+    static auto* locks = new Locks;
+    return *locks;
+  }
+
+  base::ForkMutex mutex{base::kForkRankDescriptors};
+
+ private:
+  void child_after_fork() noexcept override {
+    while (inodes != nullptr) {
+      ::close(inodes->lock_descriptor);
+      delete std::exchange(inodes, inodes->next);
+    }
+    for (std::atomic<Block*>& block : table) delete block.exchange(nullptr);
+  }
+
+  base::ForkEnrolment enrolment_{*this};
+};
 
 /// The place of a descriptor in the table, if it has one.
 std::atomic<Inode*>* slot_of(int descriptor) noexcept {
@@ -121,7 +142,7 @@ Inode* inode_of(int descriptor) noexcept {
   std::atomic<Inode*>* slot = slot_of(descriptor);
   Inode* inode = slot == nullptr ? nullptr : slot->load(std::memory_order_acquire);
   if (inode != nullptr) return inode;
-  const std::scoped_lock lock(mutex);
+  const std::scoped_lock lock(Locks::get().mutex);
   slot = make_slot(descriptor);
   if (slot == nullptr) return nullptr;
   inode = use_inode(descriptor);
@@ -162,7 +183,7 @@ int set_or_get(int descriptor, int command, struct flock& lock) noexcept {
   if (inode == nullptr) return -1;
   if (command != F_OFD_GETLK && lock.l_type == F_WRLCK && !inode->writable) {
     try {
-      const std::scoped_lock guard(mutex);
+      const std::scoped_lock guard(Locks::get().mutex);
       if (!make_writable(*inode, descriptor)) errno = EBADF;
     } catch (const UnavailableError&) {
       errno = EMFILE;
@@ -174,22 +195,6 @@ int set_or_get(int descriptor, int command, struct flock& lock) noexcept {
   lock.l_pid = 0;  // SQLite leaves it as it was, and the system then refuses the call
   return ::fcntl(inode->lock_descriptor, command, &lock);
 }
-
-class LocksGuard final : private base::ForkGuard {
-  void prepare_fork() noexcept override { mutex.lock(); }
-  void parent_after_fork() noexcept override { mutex.unlock(); }
-  void child_after_fork() noexcept override {
-    while (inodes != nullptr) {
-      ::close(inodes->lock_descriptor);
-      delete std::exchange(inodes, inodes->next);
-    }
-    for (std::atomic<Block*>& block : table) delete block.exchange(nullptr);
-    mutex.unlock();
-  }
-
-  // Taken while SQLite's own mutexes are held.
-  base::ForkEnrolment enrolment_{*this, base::kForkRankSqlite + 1};
-};
 
 extern "C" {
 
@@ -220,7 +225,7 @@ int graven_unix_close(int descriptor) {
   // Out of the table before the number can be another file's.
   Inode* inode = slot == nullptr ? nullptr : slot->exchange(nullptr);
   if (inode == nullptr) return close_sparing(descriptor);
-  const std::scoped_lock lock(mutex);
+  const std::scoped_lock lock(Locks::get().mutex);
   const int result = close_sparing(descriptor, inode->lock_descriptor);
   if (--inode->users > 0) return result;
   // What SQLite has not given up goes with the last descriptor. Not only by the close that may
@@ -243,8 +248,7 @@ int graven_sqlite_use_lock_descriptors(const char*) {
   using namespace graven::sqlite;
   sqlite3_vfs* layer = sqlite3_vfs_find("unix");
   if (layer == nullptr) return SQLITE_ERROR;
-  static const auto* guard = new LocksGuard;  // never destroyed: a fork may come at any time
-  static_cast<void>(guard);
+  Locks::get();
   guard_spared_against_fork();
   for (const auto& [name, call] :
        {std::pair{"open", reinterpret_cast<sqlite3_syscall_ptr>(graven_unix_open)},

@@ -28,14 +28,12 @@ class OwnDescriptor final : private base::ForkGuard {
   [[nodiscard]] int get() const noexcept { return descriptor_; }
 
  private:
-  void prepare_fork() noexcept override {}
-  void parent_after_fork() noexcept override {}
   void child_after_fork() noexcept override {
     if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
   }
 
   int descriptor_;
-  base::ForkEnrolment enrolment_{*this, base::kForkRankPool};
+  base::ForkEnrolment enrolment_{*this};
 };
 
 }  // namespace graven::sqlite

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The list of spared.hpp, under a mutex that is held across a fork. Nothing else is locked under
-// it.
+// The list of spared.hpp. Nothing else is locked under its mutex.
 //
 // Whether there are such locks: F_OFD_GETLK tells one lock that is in the way. None: so no. One of
 // this process: yes. Else it may hide another on the same bytes, and the list of locks taken
@@ -38,9 +37,28 @@ struct Spared {
   }
 };
 
-constinit std::mutex mutex;
-constinit std::vector<Spared> spared;    // mutex
+constinit std::vector<Spared> spared;    // List's mutex
 constinit std::atomic<int> how_many{0};  // the size of that
+
+class List final : private base::ForkGuard {
+ public:
+  // Never destroyed: a fork may come at any time.
+  static List& get() {
+    static auto* list = new List;
+    return *list;
+  }
+
+  base::ForkMutex mutex{base::kForkRankSpared};
+
+ private:
+  void child_after_fork() noexcept override {
+    for (const Spared& one : spared) ::close(one.descriptor);
+    spared.clear();
+    how_many = 0;
+  }
+
+  base::ForkEnrolment enrolment_{*this};
+};
 
 /// Whether this process holds POSIX locks on the file.
 bool process_has_locks(const struct stat& file) {
@@ -114,24 +132,10 @@ int take(const char* path, int flags) noexcept {
   return descriptor;
 }
 
-class SparedGuard final : private base::ForkGuard {
-  void prepare_fork() noexcept override { mutex.lock(); }
-  void parent_after_fork() noexcept override { mutex.unlock(); }
-  void child_after_fork() noexcept override {
-    for (const Spared& one : spared) ::close(one.descriptor);
-    spared.clear();
-    how_many = 0;
-    mutex.unlock();
-  }
-
-  // Taken while SQLite's mutexes and those of its locks are held.
-  base::ForkEnrolment enrolment_{*this, base::kForkRankSqlite + 2};
-};
-
 }  // namespace
 
 int close_sparing(int descriptor, int ask) noexcept {
-  const std::scoped_lock lock(mutex);
+  const std::scoped_lock lock(List::get().mutex);
   int result = 0;
   if (would_drop_locks(ask)) {
     spare(descriptor);
@@ -144,7 +148,7 @@ int close_sparing(int descriptor, int ask) noexcept {
 
 int open_sparing(const char* path, int flags, int mode) noexcept {
   if (how_many.load() > 0) {
-    const std::scoped_lock lock(mutex);
+    const std::scoped_lock lock(List::get().mutex);
     if (const int descriptor = take(path, flags); descriptor >= 0) return descriptor;
   }
   return ::open(path, flags, mode);
@@ -152,9 +156,6 @@ int open_sparing(const char* path, int flags, int mode) noexcept {
 
 int spared_descriptors() noexcept { return how_many.load(); }
 
-void guard_spared_against_fork() {
-  static const auto* guard = new SparedGuard;  // never destroyed: a fork may come at any time
-  static_cast<void>(guard);
-}
+void guard_spared_against_fork() { List::get(); }
 
 }  // namespace graven::sqlite
