@@ -12,7 +12,9 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/sqlite/child.hpp"
 #include "backends/sqlite/temporary_folder.hpp"
+#include "base/forks.hpp"
 
 namespace graven::test {
 namespace {
@@ -208,6 +210,38 @@ TEST_P(MapThreads, WritersShareCommitsAndFailApart) {
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(refused, 240);
   EXPECT_EQ(map.size(), 240U);
+}
+
+TEST_P(MapThreads, ForksAmidWrites) {
+  GRAVEN_FORKS_AMID_THREADS();
+  const Map map = open(1000);
+  map.set("there", 7);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; !stop; ++i) {
+        map.set(std::to_string(2 * (i % 500) + t), i, std::chrono::hours(1));
+      }
+    });
+  }
+  for (int i = 0; i < 60; ++i) {
+    Child child([&] {
+      if (GetParam() == Persist::kLazy) {  // the parent's
+        try {
+          map.set("mine", 8);
+          return false;
+        } catch (const UsageError&) {
+          return true;
+        }
+      }
+      map.set("mine", 8, std::chrono::hours(1));
+      return map.get("there") == Data(7) && map.get("mine") == Data(8) && map.size() > 1;
+    });
+    EXPECT_TRUE(child.succeeded());
+  }
+  stop = true;
+  for (auto& thread : threads) thread.join();
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, MapThreads,

@@ -291,6 +291,37 @@ TEST_F(Fork, WhileCachesFindTheirMark) {
   reader.join();
 }
 
+TEST_F(Fork, WhileReadsAreEnded) {
+  GRAVEN_FORKS_AMID_THREADS();
+  const auto limited = sqlite::open(path_, {.reader_limit = std::chrono::milliseconds(1)});
+  std::atomic<bool> stop{false};
+  std::atomic<int> ended{0};
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    while (!stop) limited->tend();
+  });
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] {
+      while (!stop) {
+        try {
+          for (const auto view = limited->view();;) {
+            view->load(node_key(1));
+            std::this_thread::sleep_for(std::chrono::microseconds(300));
+          }
+        } catch (const TransactionExpiredError&) {
+          ++ended;
+        }
+      }
+    });
+  }
+  for (int i = 0; i < 100 || ended < 20; ++i) {
+    Child child([&] { return limited->view()->load(node_key(1))->body == "before"; });
+    EXPECT_TRUE(child.succeeded());
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
 TEST_F(Fork, ParentAndChildDrawDifferentNumbers) {
   // SQLite's generator is copied by a fork; WAL salts and temporary names come from it.
   const auto draw = [] {
