@@ -24,7 +24,7 @@ from graven.watch import Change, deadline_of
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from graven.aio.db import DB
+    from graven.aio.contents import Reading
 
 _FOREVER = 1e9  # seconds
 
@@ -53,7 +53,7 @@ class Watch:
 
     _watcher: _graven.Watcher | None = None
 
-    def __init__(self, db: DB, path: Path) -> None:
+    def __init__(self, db: Reading, path: Path) -> None:
         self._db = db
         self._path = text_of(path)
         self._closed = False
