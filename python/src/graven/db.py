@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 
 from graven import _graven
 from graven.bulk import BulkImport, Progress
 from graven.paths import Path
-from graven.unflushed import flush_at_exit, flush_forgotten
+from graven.unflushed import has_opened, is_gone
 from graven.watch import Watch
 
 __all__ = ["DB"]
@@ -71,6 +70,8 @@ class DB(_graven.Database):
     temp_store: "file" or "memory".
     """
 
+    _lazy: bool | None = None
+
     def __init__(
         self,
         path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None,
@@ -127,19 +128,13 @@ class DB(_graven.Database):
                 "temp_store": str(temp_store),
             },
         )
-        self._opened = True
-        self._lazy = persist == "lazy"
-        if self._lazy:
-            flush_at_exit(self)
+        has_opened(self, persist == "lazy")
 
     def with_prefix(self, prefix: str) -> DB:
         """A DB on another prefix of the same store, to be closed for itself."""
         other = DB.__new__(DB)
         _graven.Database.__init__(other, self, prefix)
-        other._opened = True
-        other._lazy = self._lazy
-        if other._lazy:
-            flush_at_exit(other)
+        has_opened(other, bool(self._lazy))
         return other
 
     def get_prefix(self) -> str:
@@ -180,12 +175,4 @@ class DB(_graven.Database):
 
     def __del__(self) -> None:
         # Not closed here: handles that are still about may keep the database in use.
-        if getattr(self, "_opened", False) and not self.closed:
-            if self._lazy:
-                flush_forgotten(self)
-            warnings.warn(
-                f"unclosed database {self.name!r}; close() it or use a with statement",
-                ResourceWarning,
-                stacklevel=2,
-                source=self,
-            )
+        is_gone(self, lambda: f"database {self.name!r}")

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import Any
 
 from graven import _graven
-from graven.unflushed import flush_at_exit, flush_forgotten
+from graven.unflushed import has_opened, is_gone
 
 __all__ = ["Map"]
 
@@ -45,6 +44,8 @@ class Map(_graven.FlatMap):
     allow_network_file_system: open a file on NFS, SMB and the like, which is refused otherwise.
     """
 
+    _lazy: bool | None = None
+
     def __init__(
         self,
         path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
@@ -79,10 +80,7 @@ class Map(_graven.FlatMap):
             slow_operation=slow_operation,
             allow_network_file_system=allow_network_file_system,
         )
-        self._opened = True
-        self._lazy = persist == "lazy"
-        if self._lazy:
-            flush_at_exit(self)
+        has_opened(self, persist == "lazy")
 
     def keys(self) -> KeysView[str]:
         """A live view of the keys: a set."""
@@ -104,15 +102,7 @@ class Map(_graven.FlatMap):
 
     def __del__(self) -> None:
         # Closed by what it is made of, as soon as no iterator uses it any more.
-        if getattr(self, "_opened", False) and not self.closed:
-            if self._lazy:
-                flush_forgotten(self)
-            warnings.warn(
-                f"unclosed map {self.name!r} in {self.path!r}; close() it or use a with statement",
-                ResourceWarning,
-                stacklevel=2,
-                source=self,
-            )
+        is_gone(self, lambda: f"map {self.name!r} in {self.path!r}")
 
 
 # The sets' operators are those of the abstract classes; what is looked at is the map as it is.

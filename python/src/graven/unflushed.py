@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""What nobody closed: it is flushed before it goes, and where that fails, a line on standard error
-says so. At the interpreter's end it would be lost with an object that nobody destroys then.
+"""What nobody closed: a ResourceWarning tells of it. What is lazy is flushed before it goes, and
+where that fails, a line on standard error says so. At the interpreter's end what is not flushed
+would be lost with an object that nobody destroys then.
 """
 
 from __future__ import annotations
 
 import atexit
 import sys
+import warnings
 import weakref
+from collections.abc import Callable
 from typing import Protocol
 
 from graven.errors import UsageError
 
 
-class Flushable(Protocol):
-    """A lazy DB or Map."""
+class Closable(Protocol):
+    """A DB or Map."""
+
+    _lazy: bool | None  # None until it has been opened
 
     @property
     def closed(self) -> bool: ...
@@ -24,16 +29,32 @@ class Flushable(Protocol):
 
 
 _ended = False  # all of them have been flushed or told of at the interpreter's end
-_lazy: dict[int, weakref.ref[Flushable]] = {}
+_lazy: dict[int, weakref.ref[Closable]] = {}
 
 
-def flush_at_exit(lazy: Flushable) -> None:
-    """Flushes it at the end, should it still be about and open."""
-    key = id(lazy)
-    _lazy[key] = weakref.ref(lazy, lambda _: _lazy.pop(key, None))
+def has_opened(opened: Closable, lazy: bool) -> None:
+    """To be called once it is open: what is lazy is flushed at the end, should it still be then."""
+    opened._lazy = lazy
+    if lazy:
+        key = id(opened)
+        _lazy[key] = weakref.ref(opened, lambda _: _lazy.pop(key, None))
 
 
-def flush_forgotten(lazy: Flushable) -> None:
+def is_gone(opened: Closable, what: Callable[[], str]) -> None:
+    """To be called by its __del__()."""
+    if opened._lazy is None or opened.closed:
+        return
+    if opened._lazy:
+        _flush_forgotten(opened)
+    warnings.warn(
+        f"unclosed {what()}; close() it or use a with statement",
+        ResourceWarning,
+        stacklevel=3,
+        source=opened,
+    )
+
+
+def _flush_forgotten(lazy: Closable) -> None:
     """Flushes what nobody closed, or says that it failed."""
     if _ended:
         return
@@ -56,5 +77,5 @@ def _flush_all() -> None:
     for reference in list(_lazy.values()):
         forgotten = reference()
         if forgotten is not None and not forgotten.closed:
-            flush_forgotten(forgotten)
+            _flush_forgotten(forgotten)
     _ended = True
