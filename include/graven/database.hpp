@@ -50,6 +50,7 @@ enum class Checkpoint : std::uint8_t { kPassive, kFull, kRestart, kTruncate };
 /// Where SQLite keeps what does not fit into a page cache and is no part of the store.
 enum class TempStore : std::uint8_t { kFile, kMemory };
 
+/// What each is called elsewhere: <graven/option_fields.hpp>.
 struct Options {
   /// The keyspace, made where the store lacks it. Empty: "main", which is made only where the store
   /// has no prefix at all; where it has others, root() and what needs one are KeyNotFound, which
@@ -115,10 +116,9 @@ struct Options {
   void set(Text name, Text value);
 };
 
-/// Opens the store that the environment names: DATABASE_URL, and where they are set DB_POOL_SIZE,
-/// DB_SEPARATE_READ_WRITE, DB_KEEP_ALIVE_TIMEOUT, DB_ENABLE_WAL, DB_BUSY_TIMEOUT (seconds) and
-/// DB_SYNCHRONOUS. They win over `options`, settings in the URL over them. UsageError without
-/// DATABASE_URL.
+/// Opens the store that the environment names: DATABASE_URL, with DB_POOL_SIZE and the like where
+/// they are set (docs/options.md). They win over `options`, settings in the URL over them.
+/// UsageError without DATABASE_URL.
 class Database;
 [[nodiscard]] Database open_from_environment(Options options = {});
 

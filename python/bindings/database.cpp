@@ -59,35 +59,11 @@ auto with_database(const DatabaseHandle& self, Call&& call) {
   return off_gil(*home, [&] { return call(*home->database); });
 }
 
-void open(DatabaseHandle* self, const std::optional<SystemPath>& url, const std::string& prefix,
-          const std::string& link_field, bool read_only, bool create, bool new_prefix,
-          const std::string& persist, double flush_interval, std::int64_t pending_limit,
-          std::int64_t memory_mb, const std::string& synchronous, double busy_timeout,
-          double transaction_limit, double slow_operation, bool allow_network_file_system,
-          const nb::typed<nb::dict, nb::str, nb::str>& settings) {
-  Options options;
-  for (const auto& [name, value] : settings) {
-    std::string which;
-    std::string text;
-    if (!nb::try_cast(name, which) || !nb::try_cast(value, text)) {
-      throw BadValueError("a setting's name or value is no text that UTF-8 can hold: " + which);
-    }
-    options.set(which, text);
-  }
-  options.prefix = prefix;
-  options.new_prefix = new_prefix;
-  options.link_field = link_field;
-  options.read_only = read_only;
-  options.create = create;
-  options.persist = persist_from(persist);
-  options.flush_interval = milliseconds(flush_interval, "flush_interval");
-  options.pending_limit = pending_limit_from(pending_limit);
-  options.memory_mb = memory_from(memory_mb);
-  options.synchronous = synchronous_from(synchronous);
-  options.busy_timeout = milliseconds(busy_timeout, "busy_timeout");
-  options.transaction_limit = milliseconds(transaction_limit, "transaction_limit");
-  options.slow_operation = milliseconds(slow_operation, "slow_operation");
-  options.allow_network_file_system = allow_network_file_system;
+constexpr std::size_t kByPosition = 2;  // prefix, link_field
+
+void open(DatabaseHandle* self, const std::optional<SystemPath>& url, const nb::args& by_position,
+          const nb::kwargs& by_name) {
+  const auto options = options_from<Options>(by_position, by_name, kByPosition);
   new (self) DatabaseHandle(open_place(url, options));
 }
 
@@ -361,16 +337,11 @@ void bind_database(nb::module_& module) {
   bind_repair(module);
   auto type =
       nb::class_<DatabaseHandle, DictHandle>(module, "Database", "What graven.DB is made of.");
-  type.def("__init__", open, nb::arg("path_or_url").none(), nb::arg("prefix") = "",
-           nb::arg("link_field") = "", nb::arg("read_only") = false, nb::arg("create") = true,
-           nb::arg("new_prefix") = false, nb::arg("persist") = "writethrough",
-           nb::arg("flush_interval") = 1.0, nb::arg("pending_limit") = std::int64_t{256} << 20,
-           nb::arg("memory_mb") = 0, nb::arg("synchronous") = "normal",
-           nb::arg("busy_timeout") = 30.0, nb::arg("transaction_limit") = 60.0,
-           nb::arg("slow_operation") = 0.0, nb::arg("allow_network_file_system") = false,
-           nb::arg("settings") = nb::typed<nb::dict, nb::str, nb::str>(),
-           "Opens the store at a path or URL, or without one that of the environment. `settings`:\n"
-           "further options by name, as text.");
+  const std::string signature = signature_of_init<Options>(
+      "str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None", kByPosition);
+  type.def("__init__", open, nb::arg("path_or_url") = nb::none(), nb::arg("by_position"),
+           nb::arg("by_name"), nb::sig(signature.c_str()),
+           "Opens the store at a path or URL, or without one that of the environment.");
   type.def(
       "__init__",
       [](DatabaseHandle* self, const DatabaseHandle& other, const std::string& prefix) {
@@ -454,6 +425,13 @@ void bind_database(nb::module_& module) {
 
   bind_prefixes(type);
   bind_housekeeping(type);
+  module.def(
+      "database_options",
+      [](const nb::args& by_position, const nb::kwargs& by_name) {
+        return told(options_from<Options>(by_position, by_name, 0));
+      },
+      nb::sig("def database_options(**options: Any) -> list[dict[str, Any]]"),
+      "What there is to tell of each option of a DB; those given have their values.");
 }
 
 }  // namespace graven::python

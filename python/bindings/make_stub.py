@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Writes python/src/graven/_graven.pyi from the extension that `import graven` finds.
+"""Writes python/src/graven/_graven.pyi, and the table of docs/options.md, from the extension that
+`import graven` finds.
 
 PYTHONPATH=build/dev/python build/venv/bin/python python/bindings/make_stub.py
 
-A test fails when the committed stub says something else than the extension.
+Tests fail when one of them, as committed, says something else than the extension.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 STUB = HERE.parent / "src" / "graven" / "_graven.pyi"
 PATTERNS = HERE / "stub_patterns.txt"
+OPTIONS = HERE.parents[1] / "docs" / "options.md"
 
 
 def generate() -> str:
@@ -52,7 +54,24 @@ def meaning(stub: str) -> list[str]:
     return sorted(names) + [line for each in rest for line in each.splitlines()]
 
 
+def options_page(page: str) -> str:
+    """docs/options.md with the table of the extension."""
+    from graven import _graven
+    from graven.options import default_of
+
+    databases = {each["name"]: each for each in _graven.database_options()}
+    maps = {each["name"]: each for each in _graven.map_options()}
+    table = ["| option | of | default | what | environment |", "|---|---|---|---|---|"]
+    for name, each in ({**databases, **maps} | databases).items():
+        of = ", ".join(["DB"] * (name in databases) + ["Map"] * (name in maps))
+        what = each["help"] + "; of the file" * each["of_file"]
+        variable = f"`{each['variable']}`" * bool(each["variable"])
+        table.append(f"| `{name}` | {of} | {default_of(each)} | {what} | {variable} |")
+    return "\n".join([*page.partition("\n| option |")[0].rstrip().splitlines(), "", *table, ""])
+
+
 def main() -> None:
+    OPTIONS.write_text(options_page(OPTIONS.read_text(encoding="utf-8")), encoding="utf-8")
     STUB.write_text(generate(), encoding="utf-8")
     ruff = Path(sys.executable).with_name("ruff")
     subprocess.run([ruff, "check", "--silent", "--fix", STUB], check=False)

@@ -226,7 +226,7 @@ PyObject* map_repr(PyObject* self) {
     const nb::object name = str_from(handle.map.name());
     const nb::object place = nb::cast(SystemPath{handle.place});
     return owned(PyUnicode_FromFormat("<graven.Map %R in %R, %s%s>", name.ptr(), place.ptr(),
-                                      name_of(handle.persist),
+                                      option_name(handle.persist).data(),
                                       handle.map.closed() ? ", closed" : ""));
   });
 }
@@ -263,27 +263,11 @@ std::size_t share_to_keep(std::size_t& memory_mb) {
   return share << 20U;
 }
 
-void open(MapHandle* self, const SystemPath& path, const std::string& name,
-          const std::string& persist, std::int64_t hot_capacity, double flush_interval,
-          std::int64_t warm_bytes, std::int64_t pending_limit, std::int64_t memory_mb,
-          bool read_only, bool create, const std::string& synchronous, double busy_timeout,
-          double slow_operation, bool allow_network_file_system) {
-  MapOptions options;
-  options.name = name;
-  options.persist = persist_from(persist);
-  if (hot_capacity < 1) throw UsageError("hot_capacity must be at least 1");
-  options.hot_capacity = static_cast<std::size_t>(hot_capacity);
-  options.flush_interval = milliseconds(flush_interval, "flush_interval");
-  if (warm_bytes < 0) throw UsageError("warm_bytes must not be negative");
-  options.warm_bytes = static_cast<std::size_t>(warm_bytes);
-  options.pending_limit = pending_limit_from(pending_limit);
-  options.memory_mb = memory_from(memory_mb);
-  options.read_only = read_only;
-  options.create = create;
-  options.synchronous = synchronous_from(synchronous);
-  options.busy_timeout = milliseconds(busy_timeout, "busy_timeout");
-  options.slow_operation = milliseconds(slow_operation, "slow_operation");
-  options.allow_network_file_system = allow_network_file_system;
+constexpr std::size_t kByPosition = 4;  // name, persist, hot_capacity, flush_interval
+
+void open(MapHandle* self, const SystemPath& path, const nb::args& by_position,
+          const nb::kwargs& by_name) {
+  auto options = options_from<MapOptions>(by_position, by_name, kByPosition);
   options.stamps = true;
   const std::size_t most_kept = share_to_keep(options.memory_mb);
   Map map = [&] {
@@ -295,6 +279,13 @@ void open(MapHandle* self, const SystemPath& path, const std::string& name,
 
 /// For graven/map.py and graven/aio.py.
 void bind_parts(nb::module_& module) {
+  module.def(
+      "map_options",
+      [](const nb::args& by_position, const nb::kwargs& by_name) {
+        return told(options_from<MapOptions>(by_position, by_name, 0));
+      },
+      nb::sig("def map_options(**options: Any) -> list[dict[str, Any]]"),
+      "What there is to tell of each option of a Map; those given have their values.");
   module.def(
       "iterate_map",
       [](const MapHandle& map, const std::string& part) {
@@ -349,14 +340,10 @@ void bind_map(nb::module_& module) {
                                     "What graven.Map is made of.");
   map_type = reinterpret_cast<PyTypeObject*>(type.ptr());
 
-  type.def("__init__", open, nb::arg("path_or_url"), nb::arg("name") = "main",
-           nb::arg("persist") = "writethrough", nb::arg("hot_capacity") = 1'000'000,
-           nb::arg("flush_interval") = 1.0, nb::arg("warm_bytes") = std::int64_t{64} << 20U,
-           nb::arg("pending_limit") = std::int64_t{256} << 20U, nb::arg("memory_mb") = 0,
-           nb::arg("read_only") = false, nb::arg("create") = true,
-           nb::arg("synchronous") = "normal", nb::arg("busy_timeout") = 30.0,
-           nb::arg("slow_operation") = 0.0, nb::arg("allow_network_file_system") = false,
-           "Opens a map of the store at a path or URL.");
+  const std::string signature = signature_of_init<MapOptions>(
+      "str | bytes | os.PathLike[str] | os.PathLike[bytes]", kByPosition);
+  type.def("__init__", open, nb::arg("path_or_url"), nb::arg("by_position"), nb::arg("by_name"),
+           nb::sig(signature.c_str()), "Opens a map of the store at a path or URL.");
   type.def("get_many", get_many, nb::arg("keys"), nb::arg("default") = nb::none(),
            nb::sig("def get_many(self, keys: Iterable[str], default: Any = None) -> list[Any]"),
            "The values of many keys, of one state of the map; the default where there is none.");

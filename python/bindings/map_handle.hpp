@@ -66,9 +66,6 @@ void store_in_map(const MapHandle& map, PyObject* key, PyObject* value);
 /// As dict.update(), in one step; either of the entries may be null.
 void update_map(const MapHandle& map, PyObject* other, PyObject* keywords, nb::handle ttl);
 
-/// 'writethrough', 'lazy' or 'memory'.
-const char* name_of(Persist persist) noexcept;
-
 void bind_map_iterator(nb::module_& module);
 void bind_map_stats(nb::module_& module);
 void bind_map_writing(nb::class_<MapHandle>& type);

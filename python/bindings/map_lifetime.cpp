@@ -7,18 +7,13 @@
 #include <string>
 
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 
 #include "bind.hpp"
 #include "map_handle.hpp"
 #include "path.hpp"
 
 namespace graven::python {
-
-const char* name_of(Persist persist) noexcept {
-  return persist == Persist::kWritethrough ? "writethrough"
-         : persist == Persist::kLazy       ? "lazy"
-                                           : "memory";
-}
 
 namespace {
 
@@ -94,7 +89,7 @@ void bind_map_lifetime(nb::class_<MapHandle>& type) {
       "path", [](const MapHandle& self) { return SystemPath{self.place}; },
       "The path or URL it was opened at.");
   type.def_prop_ro(
-      "persist", [](const MapHandle& self) { return name_of(self.persist); },
+      "persist", [](const MapHandle& self) { return option_name(self.persist); },
       nb::sig("def persist(self) -> str"), "'writethrough', 'lazy' or 'memory'.");
   type.def_prop_ro(
       "closed", [](const MapHandle& self) { return self.map.closed(); },

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from stub import make_stub
 
 import graven
 
@@ -30,14 +30,9 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_stub_is_what_the_extension_has() -> None:
     pytest.importorskip("nanobind.stubgen")
-    script = HERE.parent / "bindings" / "make_stub.py"
-    spec = importlib.util.spec_from_file_location("make_stub", script)
-    assert spec is not None
-    assert spec.loader is not None
-    make_stub = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make_stub)
-    committed = make_stub.meaning(make_stub.STUB.read_text(encoding="utf-8"))
-    generated = make_stub.meaning(make_stub.generate())
+    maker = make_stub()
+    committed = maker.meaning(maker.STUB.read_text(encoding="utf-8"))
+    generated = maker.meaning(maker.generate())
     difference = list(difflib.unified_diff(committed, generated, "committed", "extension", n=1))
     assert not difference, "\n".join(["run python/bindings/make_stub.py:", *difference])
 

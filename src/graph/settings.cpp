@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// The table of options by name. See settings.hpp.
+// Options from text. See settings.hpp.
 #include "graph/settings.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
-#include <utility>
+#include <initializer_list>
+#include <type_traits>
 
 #include <fmt/format.h>
 
 #include <graven/error.hpp>
+#include <graven/option_fields.hpp>
 
 namespace graven {
 namespace {
@@ -31,127 +35,69 @@ T number(std::string_view text, T least, T most) {
   return value;
 }
 
-std::chrono::milliseconds seconds(std::string_view text) {
-  return std::chrono::milliseconds(static_cast<std::int64_t>(number(text, 0.0, 1e9) * 1000));
+bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::find(words.begin(), words.end(), text) != words.end();
 }
 
-std::size_t mebibytes(std::string_view text) {
-  return number<std::size_t>(text, 0, std::size_t{1} << 30U);
+void read(std::string_view text, const OptionField& /*of*/, bool& value) {
+  const bool yes = is_one_of(text, {"1", "true", "on", "yes", "True"});
+  if (!yes && !is_one_of(text, {"0", "false", "off", "no", "False"})) throw BadValue{"on or off"};
+  value = yes;
 }
 
-bool truth(std::string_view text) {
-  for (const std::string_view yes : {"1", "true", "on", "yes", "True"})
-    if (text == yes) return true;
-  for (const std::string_view no : {"0", "false", "off", "no", "False"})
-    if (text == no) return false;
-  throw BadValue{"on or off"};
+void read(std::string_view text, const OptionField& /*of*/, std::string& value) { value = text; }
+
+void read(std::string_view text, const OptionField& /*of*/, std::chrono::milliseconds& value) {
+  value =
+      std::chrono::milliseconds(static_cast<std::int64_t>(number(text, 0.0, kMostSeconds) * 1000));
 }
 
-template <class T, std::size_t N>
-T one_of(std::string_view text, const std::array<std::pair<std::string_view, T>, N>& values) {
-  std::string names;
-  for (const auto& [name, value] : values) {
-    if (text == name) return value;
-    names += names.empty() ? "" : ", ";
-    names += name;
+void read(std::string_view text, const OptionField& of, std::integral auto& value) {
+  value = static_cast<std::remove_reference_t<decltype(value)>>(number(text, of.least, of.most));
+}
+
+template <class Enumeration>
+requires std::is_enum_v<Enumeration>
+void read(std::string_view text, const OptionField& /*of*/, Enumeration& value) {
+  std::string allowed = "one of";
+  for (std::size_t at = 0; at < kOptionNames<Enumeration>.size(); ++at) {
+    const std::string_view name = kOptionNames<Enumeration>[at];
+    if (text == name) {
+      value = static_cast<Enumeration>(at);
+      return;
+    }
+    allowed.append(at == 0 ? " " : ", ").append(name);
   }
-  throw BadValue{"one of " + names};
+  throw BadValue{allowed};
 }
 
-struct Mode {
-  bool read_only;
-  bool create;
-};
-// As in SQLite's URIs.
-constexpr std::array<std::pair<std::string_view, Mode>, 3> kModes{
-    {{"ro", {true, false}}, {"rw", {false, false}}, {"rwc", {false, true}}}};
-constexpr std::array<std::pair<std::string_view, Synchronous>, 3> kSynchronous{
-    {{"off", Synchronous::kOff}, {"normal", Synchronous::kNormal}, {"full", Synchronous::kFull}}};
-constexpr std::array<std::pair<std::string_view, Persist>, 3> kPersist{
-    {{"writethrough", Persist::kWritethrough},
-     {"lazy", Persist::kLazy},
-     {"memory", Persist::kMemory}}};
-constexpr std::array<std::pair<std::string_view, TempStore>, 2> kTempStores{
-    {{"file", TempStore::kFile}, {"memory", TempStore::kMemory}}};
-constexpr std::array<std::pair<std::string_view, Checkpoint>, 4> kCheckpoints{
-    {{"passive", Checkpoint::kPassive},
-     {"full", Checkpoint::kFull},
-     {"restart", Checkpoint::kRestart},
-     {"truncate", Checkpoint::kTruncate}}};
+/// As in SQLite's URIs.
+void read_mode(std::string_view text, Options& options) {
+  if (!is_one_of(text, {"ro", "rw", "rwc"})) throw BadValue{"one of ro, rw, rwc"};
+  options.read_only = text == "ro";
+  options.create = text == "rwc";
+}
 
-struct Setting {
-  std::string_view name;
-  void (*set)(Options&, std::string_view);
-};
-
-constexpr int kMostConnections = 1000;
-constexpr int kMostPages = 1 << 30;
-
-constexpr std::array kSettings{
-    Setting{"mode",
-            [](Options& o, std::string_view v) {
-              const Mode mode = one_of(v, kModes);
-              o.read_only = mode.read_only;
-              o.create = mode.create;
-            }},
-    Setting{"create", [](Options& o, std::string_view v) { o.create = truth(v); }},
-    Setting{"prefix", [](Options& o, std::string_view v) { o.prefix = v; }},
-    Setting{"new_prefix", [](Options& o, std::string_view v) { o.new_prefix = truth(v); }},
-    Setting{"link_field", [](Options& o, std::string_view v) { o.link_field = v; }},
-    Setting{"persist", [](Options& o, std::string_view v) { o.persist = one_of(v, kPersist); }},
-    Setting{"synchronous",
-            [](Options& o, std::string_view v) { o.synchronous = one_of(v, kSynchronous); }},
-    Setting{"flush_interval",
-            [](Options& o, std::string_view v) { o.flush_interval = seconds(v); }},
-    Setting{"memory_mb", [](Options& o, std::string_view v) { o.memory_mb = mebibytes(v); }},
-    Setting{"busy_timeout", [](Options& o, std::string_view v) { o.busy_timeout = seconds(v); }},
-    Setting{"transaction_limit",
-            [](Options& o, std::string_view v) { o.transaction_limit = seconds(v); }},
-    Setting{"slow_operation",
-            [](Options& o, std::string_view v) { o.slow_operation = seconds(v); }},
-    Setting{"pool_size",
-            [](Options& o, std::string_view v) { o.pool_size = number(v, 1, kMostConnections); }},
-    Setting{"separate_read_write",
-            [](Options& o, std::string_view v) { o.separate_read_write = truth(v); }},
-    Setting{"keep_alive", [](Options& o, std::string_view v) { o.keep_alive = seconds(v); }},
-    Setting{"reader_limit", [](Options& o, std::string_view v) { o.reader_limit = seconds(v); }},
-    Setting{"wal", [](Options& o, std::string_view v) { o.wal = truth(v); }},
-    Setting{
-        "wal_autocheckpoint",
-        [](Options& o, std::string_view v) { o.wal_autocheckpoint = number(v, 0, kMostPages); }},
-    Setting{"checkpoint",
-            [](Options& o, std::string_view v) { o.checkpoint = one_of(v, kCheckpoints); }},
-    Setting{"cache_mb", [](Options& o, std::string_view v) { o.cache_mb = mebibytes(v); }},
-    Setting{"mmap_mb", [](Options& o, std::string_view v) { o.mmap_mb = mebibytes(v); }},
-    Setting{"temp_store",
-            [](Options& o, std::string_view v) { o.temp_store = one_of(v, kTempStores); }},
-};
-
-/// What other programs call some of them.
-constexpr std::array<std::pair<const char*, std::string_view>, 6> kVariables{
-    {{"DB_POOL_SIZE", "pool_size"},
-     {"DB_ENABLE_WAL", "wal"},
-     {"DB_SEPARATE_READ_WRITE", "separate_read_write"},
-     {"DB_KEEP_ALIVE_TIMEOUT", "keep_alive"},
-     {"DB_BUSY_TIMEOUT", "busy_timeout"},
-     {"DB_SYNCHRONOUS", "synchronous"}}};
+[[noreturn]] void throw_unknown(std::string_view called) {
+  std::string names = "mode";
+  each_option(Options(),
+              [&](const OptionField& of, const auto&) { names.append(", ").append(of.name); });
+  throw UsageError(fmt::format("there is no setting '{}'; there are {}", called, names));
+}
 
 void set(Options& options, std::string_view name, std::string_view value, std::string_view called) {
-  const auto* const setting = std::find_if(kSettings.begin(), kSettings.end(),
-                                           [name](const Setting& one) { return one.name == name; });
-  if (setting == kSettings.end()) {
-    std::string names;
-    for (const Setting& one : kSettings) {
-      names += names.empty() ? "" : ", ";
-      names += one.name;
-    }
-    throw UsageError(fmt::format("there is no setting '{}'; there are {}", called, names));
-  }
+  bool known = name == "mode";
   try {
-    setting->set(options, value);
+    if (known) read_mode(value, options);
+    each_option(options, [&](const OptionField& of, auto& option) {
+      if (of.name != name) return;
+      read(value, of, option);
+      known = true;
+    });
   } catch (const BadValue& bad) {
     throw UsageError(fmt::format("{} is '{}': give {}", called, value, bad.allowed));
   }
+  if (!known) throw_unknown(called);
 }
 
 }  // namespace
@@ -159,20 +105,23 @@ void set(Options& options, std::string_view name, std::string_view value, std::s
 void Options::set(Text name, Text value) { graven::set(*this, name, value, name); }
 
 std::string from_environment(Options& options) {
-  for (const auto& [variable, name] : kVariables) {
-    const char* value = std::getenv(variable);
-    if (value != nullptr && *value != '\0') set(options, name, value, variable);
-  }
+  each_option(options, [&](const OptionField& of, const auto&) {
+    const char* value = *of.variable == '\0' ? nullptr : std::getenv(of.variable);
+    if (value != nullptr && *value != '\0') set(options, of.name, value, of.variable);
+  });
   const char* url = std::getenv("DATABASE_URL");
   return url == nullptr ? std::string() : std::string(url);
 }
 
 void check_options(const Options& options) {
   if (options.flush_interval.count() <= 0) throw UsageError("flush_interval must be positive");
-  if (options.pool_size < 1 || options.pool_size > kMostConnections) {
-    throw UsageError(fmt::format("pool_size is {}: give a number from 1 to {}", options.pool_size,
-                                 kMostConnections));
-  }
+  each_option(options, [](const OptionField& of, const auto& value) {
+    if constexpr (std::is_same_v<decltype(value), const int&>) {
+      if (value >= of.least && value <= of.most) return;
+      throw UsageError(
+          fmt::format("{} is {}: give a number from {} to {}", of.name, value, of.least, of.most));
+    }
+  });
   if (!options.wal) {
     throw UsageError(
         "graven always keeps a write-ahead log: without it readers and the writer would stop each "

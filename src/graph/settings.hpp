@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Options by name: as a store's URL carries them (?pool_size=20&persist=lazy) and as the
-// environment does (DATABASE_URL, DB_POOL_SIZE …). One table in settings.cpp has them all.
+// environment does (DATABASE_URL, DB_POOL_SIZE …). <graven/option_fields.hpp> has them all.
 //
 // Pure functions but for the environment; any thread, while nobody changes the environment.
 #pragma once

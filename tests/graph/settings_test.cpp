@@ -4,7 +4,9 @@
 // refused.
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <string>
+#include <type_traits>
 
 #include <gtest/gtest.h>
 
@@ -49,6 +51,77 @@ TEST(Settings, AreSetFromText) {
   EXPECT_EQ(options.temp_store, TempStore::kMemory);
   EXPECT_EQ(options.mmap_mb, 64U);
   EXPECT_EQ(options.wal_autocheckpoint, 0);
+}
+
+template <class Value>
+std::string text_of(const Value& value) {
+  if constexpr (std::is_same_v<Value, bool>) {
+    return value ? "on" : "off";
+  } else if constexpr (std::is_same_v<Value, std::string>) {
+    return value;
+  } else if constexpr (std::is_enum_v<Value>) {
+    return std::string(option_name(value));
+  } else if constexpr (std::is_same_v<Value, milliseconds>) {
+    return std::to_string(std::chrono::duration<double>(value).count());
+  } else {
+    return std::to_string(value);
+  }
+}
+
+/// Another value than an option has.
+template <class Value>
+Value another(const Value& value) {
+  if constexpr (std::is_same_v<Value, bool>) {
+    return !value;
+  } else if constexpr (std::is_same_v<Value, std::string>) {
+    return value + "x";
+  } else if constexpr (std::is_enum_v<Value>) {
+    return static_cast<Value>(value == Value{} ? 1 : 0);
+  } else if constexpr (std::is_same_v<Value, milliseconds>) {
+    return value + milliseconds(2000);
+  } else {
+    return value + 2;
+  }
+}
+
+std::map<std::string, std::string> texts_of(const Options& options) {
+  std::map<std::string, std::string> texts;
+  each_option(options,
+              [&](const OptionField& of, const auto& value) { texts[of.name] = text_of(value); });
+  return texts;
+}
+
+TEST(Settings, EachOptionIsSetByItsName) {
+  std::size_t variables = 0;
+  each_option(Options(), [&](const OptionField& of, const auto& initial) {
+    const std::string text = text_of(another(initial));
+    auto expected = texts_of({});
+    ASSERT_NE(expected.at(of.name), text) << of.name;
+    expected[of.name] = text;
+    Options options;
+    options.set(of.name, text);
+    EXPECT_EQ(texts_of(options), expected) << of.name;
+    if (*of.variable == '\0') return;
+    ++variables;
+    ::setenv(of.variable, text.c_str(), 1);
+    Options from;
+    from_environment(from);
+    ::unsetenv(of.variable);
+    EXPECT_EQ(texts_of(from), expected) << of.variable;
+  });
+  EXPECT_EQ(variables, 6U);
+}
+
+TEST(Settings, OptionsOfBothHaveOneDefault) {
+  const auto of_databases = texts_of({});
+  std::size_t shared = 0;
+  each_option(MapOptions(), [&](const OptionField& of, const auto& value) {
+    const auto found = of_databases.find(of.name);
+    if (found == of_databases.end()) return;
+    ++shared;
+    EXPECT_EQ(found->second, text_of(value)) << of.name;
+  });
+  EXPECT_EQ(shared, 10U);
 }
 
 TEST(Settings, WhatCannotBeIsRefusedByName) {

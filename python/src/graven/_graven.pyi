@@ -428,26 +428,35 @@ class Database(Dict):
     @overload
     def __init__(
         self,
-        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None,
-        prefix: str = "",
-        link_field: str = "",
-        read_only: bool = False,
-        create: bool = True,
-        new_prefix: bool = False,
+        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None,
+        prefix: str | None = None,
+        link_field: str | None = None,
+        *,
         persist: str = "writethrough",
         flush_interval: float = 1.0,
         pending_limit: int = 268435456,
         memory_mb: int = 0,
+        read_only: bool = False,
+        create: bool = True,
+        new_prefix: bool = False,
         synchronous: str = "normal",
         busy_timeout: float = 30.0,
         transaction_limit: float = 60.0,
         slow_operation: float = 0.0,
         allow_network_file_system: bool = False,
-        settings: dict[str, str] = {},
+        pool_size: int = 10,
+        separate_read_write: bool = False,
+        keep_alive: float = 300.0,
+        reader_limit: float = 0.0,
+        wal: bool = True,
+        wal_autocheckpoint: int = 4000,
+        checkpoint: str = "truncate",
+        cache_mb: int = 0,
+        mmap_mb: int = 0,
+        temp_store: str = "file",
     ) -> None:
         """
-        Opens the store at a path or URL, or without one that of the environment. `settings`:
-        further options by name, as text.
+        Opens the store at a path or URL, or without one that of the environment.
         """
 
     @overload
@@ -643,6 +652,11 @@ class Database(Dict):
         alone. By the last open DB and Map on the file all is let go of: no descriptor, lock or -wal
         is left, whatever is still referenced or in use in other threads, which get ClosedError.
         """
+
+def database_options(**options: Any) -> list[dict[str, Any]]:
+    """
+    What there is to tell of each option of a DB; those given have their values.
+    """
 
 class Transaction:
     """The context manager of DB.transaction()."""
@@ -940,8 +954,9 @@ class FlatMap(MutableMapping[str, Any]):
         persist: str = "writethrough",
         hot_capacity: int = 1000000,
         flush_interval: float = 1.0,
-        warm_bytes: int = 67108864,
+        *,
         pending_limit: int = 268435456,
+        warm_bytes: int = 67108864,
         memory_mb: int = 0,
         read_only: bool = False,
         create: bool = True,
@@ -1086,6 +1101,11 @@ class FlatMap(MutableMapping[str, Any]):
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
         """WrongTypeError: a handle cannot be pickled."""
+
+def map_options(**options: Any) -> list[dict[str, Any]]:
+    """
+    What there is to tell of each option of a Map; those given have their values.
+    """
 
 def iterate_map(map: FlatMap, part: str, /) -> Iterator[Any]:
     """Steps through the 'keys', 'values' or 'items'."""

@@ -12,12 +12,14 @@ import collections.abc
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, Signature
+from itertools import repeat
 from typing import Any, NoReturn
 
 from graven import _graven
 from graven.errors import BadValueError, LimitError, WrongTypeError
 
-__all__ = ["refuse"]
+__all__ = ["refuse", "signature_of"]
 
 _BITS_64 = 1 << 64
 _SHOWN = {"Database": "DB", "FlatMap": "Map", "BulkImportBase": "BulkImport", "Watcher": "Watch"}
@@ -68,6 +70,24 @@ def _parsed(text: str) -> ast.arguments:
     definition = ast.parse(f"{text}: ...").body[0]
     assert isinstance(definition, ast.FunctionDef)
     return definition.args
+
+
+def signature_of(opened: type) -> Signature:
+    """The parameters of the __init__() of a class of the extension."""
+    init = _parsed(vars(opened)["__init__"].__nb_signature__[0][0])
+    none = [None] * (len(init.args) - len(init.defaults))
+    by_position = zip(init.args, [*none, *init.defaults], repeat(Parameter.POSITIONAL_OR_KEYWORD))
+    by_name = zip(init.kwonlyargs, init.kw_defaults, repeat(Parameter.KEYWORD_ONLY))
+    parameters = [
+        Parameter(
+            each.arg,
+            kind,
+            default=Parameter.empty if default is None else ast.literal_eval(default),
+            annotation=each.annotation and ast.unparse(each.annotation),
+        )
+        for each, default, kind in (*by_position, *by_name)
+    ]
+    return Signature(parameters[1:])
 
 
 def _miscounted(

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import Any
 
 from graven import _graven
+from graven.options import Parameters, describe, takes
 from graven.unflushed import has_opened, is_gone
 
 __all__ = ["Map"]
@@ -26,61 +26,16 @@ class Map(_graven.FlatMap):
     In a transaction() of a DB on the same file, writes are part of it; a map that is lazy or in
     memory refuses them there with UsageError.
 
-    persist: "writethrough" (a write is in the file when it returns), "lazy" (writes are flushed
-        in the background, at the latest by flush() and close()) or "memory" (nothing is stored).
-    hot_capacity: how many keys are kept in memory for reading.
-    flush_interval: seconds between two flushes of a lazy map.
-    warm_bytes: room on the disk, beside the file, for what falls out of memory: it is found there
-        sooner than in the store. Taken when it is first needed, and given back with the process;
-        at least 64 KB, or 0: none.
-    pending_limit: from so many bytes of unflushed writes on, writers of a lazy map wait.
-    memory_mb: as for DB, for the whole file.
-    read_only: nothing can be written through this object.
-    create: make a store where there is none; with False that raises UnavailableError.
-    synchronous: "normal" (a write survives a crash of the process), "full" (a loss of power too)
-        or "off" (an orderly exit only).
-    busy_timeout: how many seconds a write waits for other writers before BusyError.
-    slow_operation: as for DB, for the whole file.
-    allow_network_file_system: open a file on NFS, SMB and the like, which is refused otherwise.
     """
 
     _lazy: bool | None = None
 
-    def __init__(
-        self,
-        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
-        name: str = "main",
-        persist: str = "writethrough",
-        hot_capacity: int = 1_000_000,
-        flush_interval: float = 1.0,
-        *,
-        warm_bytes: int = 64 << 20,
-        pending_limit: int = 256 << 20,
-        memory_mb: int = 0,
-        read_only: bool = False,
-        create: bool = True,
-        synchronous: str = "normal",
-        busy_timeout: float = 30.0,
-        slow_operation: float = 0.0,
-        allow_network_file_system: bool = False,
-    ) -> None:
-        super().__init__(
-            path_or_url,
-            name=name,
-            persist=persist,
-            hot_capacity=hot_capacity,
-            flush_interval=flush_interval,
-            warm_bytes=warm_bytes,
-            pending_limit=pending_limit,
-            memory_mb=memory_mb,
-            read_only=read_only,
-            create=create,
-            synchronous=synchronous,
-            busy_timeout=busy_timeout,
-            slow_operation=slow_operation,
-            allow_network_file_system=allow_network_file_system,
-        )
-        has_opened(self, persist == "lazy")
+    @takes(_graven.FlatMap.__init__)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        has_opened(self, self.persist == "lazy")
+
+    __signature__ = Parameters(_graven.FlatMap)
 
     def keys(self) -> KeysView[str]:
         """A live view of the keys: a set."""
@@ -104,6 +59,8 @@ class Map(_graven.FlatMap):
         # Closed by what it is made of, as soon as no iterator uses it any more.
         is_gone(self, lambda: f"map {self.name!r} in {self.path!r}")
 
+
+describe(Map, _graven.map_options())
 
 # The sets' operators are those of the abstract classes; what is looked at is the map as it is.
 

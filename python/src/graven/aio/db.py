@@ -8,14 +8,14 @@ order, because transactions of the core belong to a thread.
 from __future__ import annotations
 
 import asyncio
-import functools
-import os
 import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import graven
+from graven import _graven
 from graven.aio.contents import Reading, Writing
+from graven.aio.opening import Opening
 from graven.aio.watch import Watch
 from graven.aio.workers import (
     TransactionThread,
@@ -25,17 +25,16 @@ from graven.aio.workers import (
     readers,
     transaction_thread,
     transaction_threads,
-    writers,
-    writing,
 )
 from graven.errors import ClosedError, UsageError
+from graven.options import Parameters, takes
 from graven.paths import Path
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class DB(Writing):
+class DB(Opening[graven.DB], Writing):
     """A graven.DB whose methods are awaited. It takes what DB takes.
 
     Open it with `async with aio.DB(path) as db:`, or with `db = await aio.DB.open(path)` and
@@ -44,67 +43,13 @@ class DB(Writing):
     part of that, through this object too, and through others on the same file.
     """
 
-    def __init__(
-        self,
-        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
-        prefix: str | None = None,
-        link_field: str | None = None,
-        *,
-        read_only: bool = False,
-        create: bool = True,
-        new_prefix: bool = False,
-        persist: str = "writethrough",
-        flush_interval: float = 1.0,
-        pending_limit: int = 256 << 20,
-        memory_mb: int = 0,
-        synchronous: str = "normal",
-        busy_timeout: float = 30.0,
-        transaction_limit: float = 60.0,
-        slow_operation: float = 0.0,
-        allow_network_file_system: bool = False,
-    ) -> None:
-        self._make = functools.partial(
-            graven.DB,
-            *(path_or_url, prefix, link_field),
-            read_only=read_only,
-            create=create,
-            new_prefix=new_prefix,
-            persist=persist,
-            flush_interval=flush_interval,
-            pending_limit=pending_limit,
-            memory_mb=memory_mb,
-            synchronous=synchronous,
-            busy_timeout=busy_timeout,
-            transaction_limit=transaction_limit,
-            slow_operation=slow_operation,
-            allow_network_file_system=allow_network_file_system,
-        )
-        self._db: graven.DB | None = None
+    _kind, _shown = "database", "aio.DB"
 
-    @classmethod
-    async def open(
-        cls,
-        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
-        *arguments: Any,
-        **options: Any,
-    ) -> Self:
-        """A database that is open."""
-        return await cls(path_or_url, *arguments, **options).__aenter__()
+    @takes(graven.DB.__init__)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(graven.DB, *arguments, **options)
 
-    async def __aenter__(self) -> Self:
-        if self._db is not None:
-            raise UsageError("this database has been opened already")
-        self._db = await writing().run(self._make, drop=close)
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self.close()
-
-    @property
-    def _sync(self) -> graven.DB:
-        if self._db is None:
-            raise UsageError("open the database first: async with, or await aio.DB.open(...)")
-        return self._db
+    __signature__ = Parameters(_graven.Database)
 
     def _place(self) -> tuple[Workers | None, Any]:
         _task()
@@ -152,18 +97,8 @@ class DB(Writing):
         persist="lazy". Not inside a transaction."""
         await self._write(graven.DB.flush)
 
-    async def close(self) -> None:
-        """Flushes, and ends this database and its handles. Calling it again does nothing."""
-        if self._db is not None and not self._db.closed:
-            await finished(writers.run(self._db.close))
-
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._db is not None and self._db.closed
-
     def __repr__(self) -> str:
-        state = "not open" if self._db is None else "closed" if self._db.closed else self._db.name
+        state = "not open" if self._opened is None else "closed" if self.closed else self._sync.name
         return f"<graven.aio.DB {state}>"
 
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import graven
 from graven import _graven
-from graven.aio.workers import close, finished, reading, transaction_thread, writers, writing
-from graven.errors import UsageError
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from graven.aio.opening import Opening
+from graven.aio.workers import reading, transaction_thread, writing
+from graven.options import Parameters, takes
 
 _AT_A_TIME = 256  # values of an iteration
 _AT_ONCE = 1000  # keys that the event loop itself looks up
@@ -24,7 +21,7 @@ _UNKNOWN = object()
 _MISSING = object()
 
 
-class AsyncMap:
+class AsyncMap(Opening[graven.Map]):
     """A graven.Map whose methods are awaited. It takes what Map takes.
 
     Open it with `async with AsyncMap(path) as m:`, or with `m = await AsyncMap.open(path)` and
@@ -33,63 +30,13 @@ class AsyncMap:
     What a task does while it is in a transaction() of an aio.DB on the same file is part of that.
     """
 
-    def __init__(
-        self,
-        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
-        name: str = "main",
-        persist: str = "writethrough",
-        hot_capacity: int = 1_000_000,
-        flush_interval: float = 1.0,
-        *,
-        warm_bytes: int = 64 << 20,
-        pending_limit: int = 256 << 20,
-        memory_mb: int = 0,
-        read_only: bool = False,
-        create: bool = True,
-        synchronous: str = "normal",
-        busy_timeout: float = 30.0,
-        slow_operation: float = 0.0,
-        allow_network_file_system: bool = False,
-    ) -> None:
-        self._make = functools.partial(
-            graven.Map,
-            *(path_or_url, name, persist, hot_capacity, flush_interval),
-            warm_bytes=warm_bytes,
-            pending_limit=pending_limit,
-            memory_mb=memory_mb,
-            read_only=read_only,
-            create=create,
-            synchronous=synchronous,
-            busy_timeout=busy_timeout,
-            slow_operation=slow_operation,
-            allow_network_file_system=allow_network_file_system,
-        )
-        self._map: graven.Map | None = None
+    _kind, _shown = "map", "AsyncMap"
 
-    @classmethod
-    async def open(
-        cls,
-        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
-        *arguments: Any,
-        **options: Any,
-    ) -> Self:
-        """A map that is open."""
-        return await cls(path_or_url, *arguments, **options).__aenter__()
+    @takes(graven.Map.__init__)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(graven.Map, *arguments, **options)
 
-    async def __aenter__(self) -> Self:
-        if self._map is not None:
-            raise UsageError("this map has been opened already")
-        self._map = await writing().run(self._make, drop=close)
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self.close()
-
-    @property
-    def _sync(self) -> graven.Map:
-        if self._map is None:
-            raise UsageError("open the map first: async with, or await AsyncMap.open(...)")
-        return self._map
+    __signature__ = Parameters(_graven.FlatMap)
 
     async def get(self, key: str, default: Any = None) -> Any:
         """The value under a key, or the default."""
@@ -235,20 +182,10 @@ class AsyncMap:
         """What is in memory, who answered reads, what waits for the disk."""
         return await reading().run(self._sync.stats)
 
-    async def close(self) -> None:
-        """Flushes, and ends this map. Calling it again does nothing."""
-        if self._map is not None and not self._map.closed:
-            await finished(writers.run(self._map.close))
-
     @property
     def name(self) -> str:
         """The map's name in its file."""
         return self._sync.name
 
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._map is not None and self._map.closed
-
     def __repr__(self) -> str:
-        return f"<graven.aio.AsyncMap {'not open' if self._map is None else repr(self._map)}>"
+        return f"<graven.aio.AsyncMap {'not open' if self._opened is None else repr(self._opened)}>"
