@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cache/cache.hpp"
+#include "port/merge.hpp"
 
 namespace graven::store {
 namespace {
@@ -56,29 +57,22 @@ std::optional<Record> CachedView::load(const Key& key) {
 
 void CachedView::load_many(std::span<const Key> keys,
                            const std::function<void(std::size_t, Record*)>& each) {
-  std::vector<Key> missing;
-  std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    std::optional<std::optional<Record>> found;
-    if (usable_) found = cache_.look(keys[i]);
-    if (found) {
-      cached_ = true;
-      each(i, *found ? &**found : nullptr);
-    } else {
-      missing.push_back(keys[i]);
-      places.push_back(i);
-    }
-  }
-  if (missing.empty()) return;
-  from_below([&](View& view) {
-    view.load_many(missing, [&](std::size_t i, Record* record) {
-      if (missing.size() <= kKeptOfARead) {
-        cache_.fill(before_, missing[i],
-                    record != nullptr ? std::optional<Record>(*record) : std::nullopt);
-      }
-      each(places[i], record);
+  const auto known = [this](const Key& key) {
+    Known found = usable_ ? cache_.look(key) : std::nullopt;
+    cached_ = cached_ || found;
+    return found;
+  };
+  load_layers(keys, each, known, [this](std::span<const Key> missing, const auto& found) {
+    from_below([&](View& view) {
+      view.load_many(missing, [&](std::size_t i, Record* record) {
+        if (missing.size() <= kKeptOfARead) {
+          cache_.fill(before_, missing[i],
+                      record != nullptr ? std::optional<Record>(*record) : std::nullopt);
+        }
+        found(i, record);
+      });
+      return true;
     });
-    return true;
   });
 }
 

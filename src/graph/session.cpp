@@ -27,8 +27,10 @@ Key prefix_key(const std::string& name) { return {.space = Space::kPrefix, .name
 
 bool has_prefix_id(View& view, std::int64_t id) {
   bool found = false;
-  store::each_row(view, {.space = Space::kPrefix}, 256,
-                  [&](const Row& row) { found = found || row.record.integers[0] == id; });
+  store::each_row(view, {.space = Space::kPrefix}, 256, [&](const Row& row) {
+    found = row.record.integers[0] == id;
+    return !found;
+  });
   return found;
 }
 

@@ -10,14 +10,10 @@
 
 namespace graven::graph::checking {
 
-using store::KeyShape;
 using store::Row;
-using store::Space;
 
 namespace {
 
-constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
-constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kBatch = 1024;
 constexpr std::size_t kBatchBytes = std::size_t{4} << 20U;
 
@@ -25,32 +21,19 @@ constexpr std::size_t kBatchBytes = std::size_t{4} << 20U;
 
 // --- Stream
 
-Stream::Stream(store::View& view, Space space) : view_(view), range_{.space = space} {
-  if (store::schema(space).shape != KeyShape::kId && !store::schema(space).a.empty()) {
-    range_.a = kLeast;
-    range_.a_to = kMost;
-  }
-  range_.include_empty_name = true;
-}
-
 Row* Stream::peek() {
-  if (at_ == batch_.size() && !done_) fetch();
+  if (at_ == batch_.size() && !rest_.ended()) fetch();
   return at_ == batch_.size() ? nullptr : &batch_[at_];
 }
 
 void Stream::fetch() {
-  const std::size_t limit = limit_;
-  batch_ = view_.scan(range_, limit);
+  batch_ = rest_.next(view_, limit_);
   at_ = 0;
-  done_ = batch_.size() < limit;
-  if (done_) return;
+  if (rest_.ended()) return;
   std::size_t bytes = 0;
   for (const Row& row : batch_) bytes += row.record.body.size();
   // Bodies may be long: the next batch is to fit in memory however long they are.
-  limit_ = std::clamp<std::size_t>(kBatchBytes / (bytes / limit + 1), 1, kBatch);
-  const std::optional<store::Range> rest = store::behind(range_, batch_.back().key);
-  done_ = !rest;
-  if (rest) range_ = *rest;
+  limit_ = std::clamp<std::size_t>(kBatchBytes / (bytes / limit_ + 1), 1, kBatch);
 }
 
 // --- Inspection

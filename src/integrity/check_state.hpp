@@ -25,6 +25,7 @@
 #include "graph/node/node.hpp"
 #include "graph/scope.hpp"
 #include "integrity/check.hpp"
+#include "port/scan.hpp"
 
 namespace graven::graph::checking {
 
@@ -72,7 +73,7 @@ inline constexpr std::uint32_t kNoNode = std::numeric_limits<std::uint32_t>::max
 /// Reads one whole space in key order, a batch at a time.
 class Stream {
  public:
-  Stream(store::View& view, store::Space space);
+  Stream(store::View& view, store::Space space) : view_(view), rest_(store::whole(space)) {}
 
   /// The record the stream stands at, or nullptr at the end.
   store::Row* peek();
@@ -82,11 +83,10 @@ class Stream {
   void fetch();
 
   store::View& view_;
-  store::Range range_;
+  store::Batches rest_;
   std::vector<store::Row> batch_;
   std::size_t at_ = 0;
   std::size_t limit_ = 256;
-  bool done_ = false;
 };
 
 class Inspection {

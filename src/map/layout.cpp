@@ -18,7 +18,6 @@
 namespace graven::map {
 
 using store::Key;
-using store::Range;
 using store::Record;
 using store::Row;
 using store::Space;
@@ -85,18 +84,13 @@ void append_changes(std::int64_t map, std::string_view key, const std::optional<
 
 std::vector<Due> due(store::View& view, std::int64_t map, Expiry time, std::size_t limit) {
   std::vector<Due> found;
-  Range range{.space = Space::kExpiry, .a = map, .include_empty_name = true};
-  while (found.size() < limit) {
-    std::vector<Row> rows = view.scan(range, std::min(limit - found.size(), kDueAtATime));
-    if (rows.empty()) break;
-    range.after = rows.back().key.name;
-    range.include_empty_name = false;
-    for (Row& row : rows) {
-      Due one = due_of(std::move(row.key));
-      if (one.time > time) return found;
-      found.push_back(std::move(one));
-    }
-  }
+  store::each_row(view, {.space = Space::kExpiry, .a = map, .include_empty_name = true},
+                  std::min(limit, kDueAtATime), [&](Row& row) {
+                    Due one = due_of(std::move(row.key));
+                    if (one.time > time) return false;
+                    found.push_back(std::move(one));
+                    return found.size() < limit;
+                  });
   return found;
 }
 

@@ -20,6 +20,10 @@ namespace graven::map {
 
 store::Key map_key(std::string_view name);
 store::Key item_key(std::int64_t map, std::string_view key);
+/// All items of a map.
+inline store::Range items_of(std::int64_t map) {
+  return {.space = store::Space::kItem, .a = map, .include_empty_name = true};
+}
 store::Record to_record(const Item& item);
 Item to_item(store::Record record);
 

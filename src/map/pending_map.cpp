@@ -10,13 +10,12 @@
 #include <graven/error.hpp>
 
 #include "map/layout.hpp"
+#include "port/scan.hpp"
 
 namespace graven::map {
 
-using store::Range;
 using store::Record;
 using store::Row;
-using store::Space;
 
 namespace {
 
@@ -249,13 +248,9 @@ void PendingMap::clear() {
       batch->entries.each([&](const PendingEntry& entry) { keys.push_back(entry.key); });
     }
   }
-  Range range{.space = Space::kItem, .a = id_, .include_empty_name = true};
-  while (store_) {
-    std::vector<Row> rows = store_->backend().view()->scan(range, kRowsAtATime);
-    if (rows.empty()) break;
-    range.after = rows.back().key.name;
-    range.include_empty_name = false;
-    for (Row& row : rows) keys.push_back(std::move(row.key.name));
+  if (store_) {
+    store::each_row(*store_->backend().view(), items_of(id_), kRowsAtATime,
+                    [&](Row& row) { keys.push_back(std::move(row.key.name)); });
   }
   for (std::string& key : keys) {
     const std::uint64_t hash = HotItems::hash(key);

@@ -6,12 +6,11 @@
 
 #include "map/layout.hpp"
 #include "map/pending_map.hpp"
+#include "port/scan.hpp"
 
 namespace graven::map {
 
-using store::Range;
 using store::Row;
-using store::Space;
 
 namespace {
 
@@ -157,7 +156,8 @@ void PendingMap::read_many(std::span<const std::string_view> keys,
 /// when it is come to.
 class PendingMap::Items final : public Scan {
  public:
-  explicit Items(PendingMap& map) : map_(map), exhausted_(!map.store_) {
+  explicit Items(PendingMap& map) : map_(map), below_(items_of(map.id_)) {
+    if (!map_.store_) below_.end();
     const auto locks = map_.lock_shards(all_shards());
     for (const Shard& shard : map_.shards_) {
       for (const Batch* batch : {&shard.pending, &shard.flushing}) {
@@ -175,16 +175,9 @@ class PendingMap::Items final : public Scan {
     while (items.empty()) {
       std::vector<Row> rows;
       cuts_ = map_.cuts_.load();
-      if (!exhausted_) {
-        rows = map_.store_->backend().view()->scan(range_, kRowsAtATime);
-        exhausted_ = rows.size() < kRowsAtATime;
-        if (!rows.empty()) {
-          range_.after = rows.back().key.name;
-          range_.include_empty_name = false;
-        }
-      }
+      if (!below_.ended()) rows = below_.next(*map_.store_->backend().view(), kRowsAtATime);
       std::size_t row = 0;
-      for (std::size_t taken = 0; row < rows.size() || (exhausted_ && at_ < keys_.size());) {
+      for (std::size_t taken = 0; row < rows.size() || (below_.ended() && at_ < keys_.size());) {
         if (row == rows.size() && taken >= kRowsAtATime) break;
         const bool own =
             at_ < keys_.size() && (row == rows.size() || keys_[at_] <= rows[row].key.name);
@@ -197,7 +190,7 @@ class PendingMap::Items final : public Scan {
         newest(key, item);
         if (item && !item->expired(time)) items.emplace_back(std::move(key), *std::move(item));
       }
-      if (items.empty() && exhausted_ && at_ == keys_.size()) return false;
+      if (items.empty() && below_.ended() && at_ == keys_.size()) return false;
     }
     return true;
   }
@@ -221,9 +214,8 @@ class PendingMap::Items final : public Scan {
   PendingMap& map_;
   std::vector<std::string> keys_;
   std::size_t at_ = 0;
-  bool exhausted_;
   std::uint64_t cuts_ = 0;  // committed before the rows were read
-  Range range_{.space = Space::kItem, .a = map_.id_, .include_empty_name = true};
+  store::Batches below_;
 };
 
 std::unique_ptr<Scan> PendingMap::scan() {

@@ -17,7 +17,6 @@ namespace graven::map {
 
 using store::Change;
 using store::Key;
-using store::Range;
 using store::Record;
 using store::Row;
 using store::Space;
@@ -212,15 +211,13 @@ class StoredMap::Rows final : public Scan {
     map_.require_open();
     const Expiry time = now();
     while (items.empty()) {
+      if (rest_.ended()) return false;
       std::vector<Row> rows;
-      const auto scan = [&](View& view) { rows = view.scan(range_, kRowsAtATime); };
+      const auto scan = [&](View& view) { rows = rest_.next(view, kRowsAtATime); };
       if (!map_.store_->with_current([&](Work& work) { scan(work); })) {
         scan(*map_.store_->backend().view());
         map_.store_->cache().settle();
       }
-      if (rows.empty()) return false;
-      range_.after = rows.back().key.name;
-      range_.include_empty_name = false;
       for (Row& row : rows) {
         Item item = to_item(std::move(row.record));
         if (!item.expired(time)) items.emplace_back(std::move(row.key.name), std::move(item));
@@ -231,7 +228,7 @@ class StoredMap::Rows final : public Scan {
 
  private:
   StoredMap& map_;
-  Range range_{.space = Space::kItem, .a = map_.id_, .include_empty_name = true};
+  store::Batches rest_{items_of(map_.id_)};
 };
 
 std::unique_ptr<Scan> StoredMap::scan() {
@@ -333,11 +330,10 @@ void StoredMap::clear() {
   mutate([&](Work& work) {
     std::vector<Change> changes;
     const auto erase = [&] { work.write_many(std::exchange(changes, {})); };
-    store::each_row(work, {.space = Space::kItem, .a = id_, .include_empty_name = true},
-                    kRowsAtATime, [&](Row& row) {
-                      changes.push_back({std::move(row.key), std::nullopt});
-                      if (changes.size() == kRowsAtATime) erase();
-                    });
+    store::each_row(work, items_of(id_), kRowsAtATime, [&](Row& row) {
+      changes.push_back({std::move(row.key), std::nullopt});
+      if (changes.size() == kRowsAtATime) erase();
+    });
     if (!changes.empty()) erase();
     count_by(work, std::nullopt);
   });

@@ -7,6 +7,8 @@
 
 #include <graven/error.hpp>
 
+#include "port/scan.hpp"
+
 namespace graven::store {
 
 std::unique_ptr<SqlRows> View::sql(std::string_view, const SqlParameters&) {
@@ -33,15 +35,10 @@ bool View::any_orphans() {
 
 std::uint64_t View::count_items(std::int64_t map) {
   constexpr std::size_t kStep = 1024;
-  Range range{.space = Space::kItem, .a = map, .include_empty_name = true};
+  Batches batches({.space = Space::kItem, .a = map, .include_empty_name = true});
   std::uint64_t count = 0;
-  for (;;) {
-    const std::vector<Row> rows = scan(range, kStep);
-    count += rows.size();
-    if (rows.size() < kStep) return count;
-    range.after = rows.back().key.name;
-    range.include_empty_name = false;
-  }
+  while (!batches.ended()) count += batches.next(*this, kStep).size();
+  return count;
 }
 
 std::size_t WriteTransaction::erase_first(Space space, std::int64_t a, std::size_t limit) {

@@ -29,6 +29,7 @@
 #include "port/change_feed.hpp"
 #include "port/mark.hpp"
 #include "port/new_rows.hpp"
+#include "port/range.hpp"
 #include "port/record.hpp"
 #include "port/sql.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The layout of each space: the one table from which backends derive theirs. And the rest of a
-// range. Constant data; any thread.
+// The layout of each space: the one table from which backends derive theirs. Constant data; any
+// thread.
 #include "port/record.hpp"
 
 namespace graven::store {
@@ -35,43 +35,5 @@ constexpr std::array<Schema, kSpaceCount> kSchemas{{
 }  // namespace
 
 const Schema& schema(Space space) noexcept { return kSchemas[static_cast<std::size_t>(space)]; }
-
-std::optional<Range> behind(Range range, const Key& key) {
-  constexpr auto kLeast = std::numeric_limits<std::int64_t>::min();
-  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
-  switch (schema(range.space).shape) {
-    case KeyShape::kId:
-      if (key.a == (range.reverse ? kLeast : kMost)) return std::nullopt;
-      if (range.reverse) {
-        range.to = key.a - 1;
-      } else {
-        range.from = key.a + 1;
-      }
-      break;
-    case KeyShape::kPair:
-      if (range.a_to > range.a) {
-        range.to = kMost;  // it applied to no `a`
-        range.a = key.a;
-        if (key.b == kMost && key.a < range.a_to) {
-          ++range.a;
-          range.from = kLeast;
-          break;
-        }
-      }
-      if (key.b == (range.reverse ? kLeast : kMost)) return std::nullopt;
-      if (range.reverse) {
-        range.to = key.b - 1;
-      } else {
-        range.from = key.b + 1;
-      }
-      break;
-    case KeyShape::kName:
-      range.a = key.a;
-      range.after = key.name;
-      range.include_empty_name = false;
-      break;
-  }
-  return range;
-}
 
 }  // namespace graven::store

@@ -124,35 +124,4 @@ constexpr bool clocked(Space space) noexcept {
   return space != Space::kCounter && space != Space::kItem && space != Space::kExpiry;
 }
 
-/// A stretch of one space, for View::scan.
-///
-/// kPair: the records of one `a` with `from <= b <= to`; or, where `a_to` is greater than `a`,
-/// every record with `a <= key.a <= a_to`, in order of (a, b), `from` then applying to `a` only
-/// (so that a scan can be taken up again in the middle of an `a`) and `to` to none.
-/// kId: `from <= a <= to`.
-/// kName: the records of one `a` with name > `after` (`from` and `to` unused); or, where `a_to`
-/// is greater than `a`, those and all of every further `a` up to `a_to`, in order of (a, name).
-///
-/// No reverse where `a_to` is greater than `a`.
-struct Range {
-  Space space{};
-  std::int64_t a = 0;
-  std::int64_t a_to = 0;
-  std::int64_t from = std::numeric_limits<std::int64_t>::min();
-  std::int64_t to = std::numeric_limits<std::int64_t>::max();
-  std::string after{};
-  bool include_empty_name = false;  // kName, after empty: also the empty name
-  bool reverse = false;             // kPair of one `a`, and kId
-};
-
-/// One of several reads of one state: of a record, or of the first records of a range.
-struct ReadOp {
-  std::optional<Key> key{};
-  Range range{};          // where there is no key,
-  std::size_t limit = 0;  // up to so many of it
-};
-
-/// The range behind `key`, for taking a scan up again; nothing when the key was its last.
-std::optional<Range> behind(Range range, const Key& key);
-
 }  // namespace graven::store

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,15 +17,39 @@
 
 namespace graven::store {
 
-/// Calls `each(Row&)` for every row of a range, in order; it may erase rows.
+/// The batches of a range, each from whichever view.
+class Batches {
+ public:
+  explicit Batches(Range range) : rest_(std::move(range)) {}
+
+  [[nodiscard]] bool ended() const noexcept { return !rest_; }
+  void end() noexcept { rest_.reset(); }
+  /// The next `count` rows (more than 0), or the last ones.
+  std::vector<Row> next(View& view, std::size_t count) {
+    std::vector<Row> rows;
+    if (!rest_) return rows;
+    rows = view.scan(*rest_, count);
+    rest_ = rows.size() < count ? std::nullopt : behind(*std::move(rest_), rows.back().key);
+    return rows;
+  }
+
+ private:
+  std::optional<Range> rest_;
+};
+
+/// Calls `each(Row&)` for every row of a range, in order, until one returns false, if they return
+/// anything; it may erase rows.
 template <class Each>
 void each_row(View& view, Range range, std::size_t batch, Each&& each) {
-  for (std::optional<Range> next = std::move(range); next;) {
-    std::vector<Row> rows = view.scan(*next, batch);
-    if (rows.empty()) return;
-    const bool more = rows.size() >= batch;
-    next = more ? behind(*next, rows.back().key) : std::nullopt;
-    for (Row& row : rows) each(row);
+  for (Batches batches(std::move(range)); !batches.ended();) {
+    std::vector<Row> rows = batches.next(view, batch);
+    for (Row& row : rows) {
+      if constexpr (std::is_void_v<decltype(each(row))>) {
+        each(row);
+      } else if (!each(row)) {
+        return;
+      }
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The overlay, the merge of overlay and store in scans, ids, and the read set. See work.hpp
+// The overlay, ids, and the read set. See work.hpp
 // for what always holds. One thread at a time.
 #include "store/work.hpp"
 
@@ -64,39 +64,6 @@ std::int64_t id_of_now() {
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();
   return (std::int64_t{now} << kSequenceBits) | static_cast<std::int64_t>(random() & 0x3ffU);
-}
-
-/// Whether the key lies in the range, as far as the overlay needs to know.
-bool in_range(const Range& range, const Key& key) {
-  if (key.space != range.space) return false;
-  switch (schema(range.space).shape) {
-    case KeyShape::kId:
-      return key.a >= range.from && key.a <= range.to;
-    case KeyShape::kPair:
-      if (range.a_to > range.a) {
-        return key.a >= range.a && key.a <= range.a_to && (key.a > range.a || key.b >= range.from);
-      }
-      return key.a == range.a && key.b >= range.from && key.b <= range.to;
-    case KeyShape::kName:
-      if (range.a_to > range.a && key.a > range.a) return key.a <= range.a_to;
-      if (key.a != range.a) return false;
-      if (key.name.empty()) return range.include_empty_name && range.after.empty();
-      return key.name > range.after;
-  }
-  return false;
-}
-
-/// The least and greatest key the range can hold.
-Key lower_bound(const Range& range) {
-  switch (schema(range.space).shape) {
-    case KeyShape::kId:
-      return {.space = range.space, .a = range.from};
-    case KeyShape::kPair:
-      return {.space = range.space, .a = range.a, .b = range.from};
-    case KeyShape::kName:
-      break;
-  }
-  return {.space = range.space, .a = range.a, .name = range.after};
 }
 
 }  // namespace
@@ -322,23 +289,17 @@ const std::optional<Record>* Work::at_hand(const Key& key) {
 void Work::load_many(std::span<const Key> keys,
                      const std::function<void(std::size_t, Record*)>& each) {
   if (!keys.empty() && keys.front().space == Space::kEdge) bring(Space::kEdge);
-  std::vector<Key> missing;
-  std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (const std::optional<Record>* record = at_hand(keys[i])) {
-      std::optional<Record> copy = *record;
-      each(i, copy ? &*copy : nullptr);
-    } else {
-      missing.push_back(keys[i]);
-      places.push_back(i);
-    }
-  }
-  if (missing.empty()) return;
-  below_.load_many(missing, [&](std::size_t i, Record* record) {
-    if (recording_) {
-      reads_.saw(missing[i], record != nullptr ? std::optional<Record>(*record) : std::nullopt);
-    }
-    each(places[i], record);
+  const auto known = [this](const Key& key) -> Known {
+    if (const std::optional<Record>* record = at_hand(key)) return Known(std::in_place, *record);
+    return std::nullopt;
+  };
+  load_layers(keys, each, known, [this](std::span<const Key> missing, const auto& found) {
+    below_.load_many(missing, [&](std::size_t i, Record* record) {
+      if (recording_) {
+        reads_.saw(missing[i], record != nullptr ? std::optional<Record>(*record) : std::nullopt);
+      }
+      found(i, record);
+    });
   });
 }
 
@@ -379,80 +340,21 @@ void Work::load_own(std::span<const Key> keys,
   }
 }
 
-/// The first key of the overlays in the range (the last, when it is reversed), behind `after`.
-bool Work::next_overlaid(const Range& range, const Key* after, Key& found) const {
-  bool any = false;
-  for (const Overlay* overlay : {&mutation_, &done_}) {
-    if (overlay->empty()) continue;
-    if (!range.reverse) {
-      auto it = after != nullptr ? overlay->upper_bound(*after)
-                                 : overlay->lower_bound(lower_bound(range));
-      // A name range starts just behind `after`, where the bound itself lies.
-      while (it != overlay->end() && it->first.space == range.space && it->first.a == range.a &&
-             !in_range(range, it->first) && schema(range.space).shape == KeyShape::kName) {
-        ++it;
-      }
-      if (it == overlay->end() || !in_range(range, it->first)) continue;
-      if (!any || it->first < found) found = it->first;
-    } else {
-      const Key top = schema(range.space).shape == KeyShape::kId
-                          ? Key{.space = range.space, .a = range.to}
-                          : Key{.space = range.space, .a = range.a, .b = range.to};
-      auto it = after != nullptr ? overlay->lower_bound(*after) : overlay->upper_bound(top);
-      if (it == overlay->begin()) continue;
-      --it;
-      if (!in_range(range, it->first)) continue;
-      if (!any || found < it->first) found = it->first;
-    }
-    any = true;
-  }
-  return any;
-}
-
 std::vector<Row> Work::scan(const Range& range, std::size_t limit) {
   before_scan(range.space);
-  if (mutation_.empty() && done_.empty()) {
-    std::vector<Row> rows = below_.scan(range, limit);
-    if (recording_) reads_.saw(range, limit, rows);
+  const auto below = [this](const Range& rest, std::size_t count) {
+    std::vector<Row> rows = below_.scan(rest, count);
+    if (recording_) reads_.saw(rest, count, rows);
     return rows;
-  }
-  std::vector<Row> merged;
-  std::vector<Row> rows;
-  std::size_t at = 0;
-  bool exhausted = false;
-  Range rest = range;
-  Key overlay_key;
-  bool overlay_any = next_overlaid(range, nullptr, overlay_key);
-  const auto before = [&](const Key& left, const Key& right) {
-    return range.reverse ? right < left : left < right;
   };
-  while (merged.size() < limit) {
-    if (at == rows.size() && !exhausted) {
-      const std::size_t want = limit - merged.size();
-      rows = below_.scan(rest, want);
-      if (recording_) reads_.saw(rest, want, rows);
-      exhausted = rows.size() < want;
-      at = 0;
-      if (!rows.empty()) {
-        const std::optional<Range> more = behind(rest, rows.back().key);
-        exhausted = exhausted || !more;
-        rest = more.value_or(rest);
-      }
-    }
-    const bool row_any = at < rows.size();
-    if (!row_any && !overlay_any) break;
-    if (overlay_any && (!row_any || !before(rows[at].key, overlay_key))) {
-      if (row_any && rows[at].key == overlay_key) ++at;  // overwritten or erased
-      if (const std::optional<Record>& record = *overlaid(overlay_key)) {
-        merged.push_back({overlay_key, *record});
-      }
-      const Key last = overlay_key;
-      overlay_any = next_overlaid(range, &last, overlay_key);
-    } else {
-      merged.push_back(std::move(rows[at++]));
-    }
-  }
-  return merged;
+  if (!any_overlaid(range.space)) return below(range, limit);
+  const auto itself = [](const std::optional<Record>& record) { return &record; };
+  const auto over = [&](const Range& rest, const Key* until, std::vector<Row>& page,
+                        std::vector<Row>& rows) {
+    merge(rest, until, mutation_, done_, itself, page, limit, rows);
+  };
+  // No more rows are looked at than asked for: they would count as read.
+  return scan_layers(range, limit, 1, below, over);
 }
 
 void Work::write(const Key& key, std::optional<Record> record) {

@@ -36,6 +36,7 @@
 #include <vector>
 
 #include "port/backend.hpp"
+#include "port/merge.hpp"
 #include "port/new_rows.hpp"
 #include "port/record.hpp"
 #include "port/touched.hpp"
@@ -198,8 +199,6 @@ class Work final : public View {
   void replay_into(Work& target);
 
  private:
-  using Overlay = std::map<Key, std::optional<Record>>;
-
   const std::optional<Record>* overlaid(const Key& key);
   [[nodiscard]] bool any_overlaid(Space space) const;
   const std::optional<Record>* in_runs(const Key& key);
@@ -234,7 +233,6 @@ class Work final : public View {
     unspilled_bytes_ -= std::min(unspilled_bytes_, count);
   }
   void start_clock();
-  bool next_overlaid(const Range& range, const Key* after, Key& found) const;
 
   View& below_;
   WriteTransaction* sink_;

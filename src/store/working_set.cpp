@@ -269,13 +269,13 @@ void WorkingSet::read(const Key& key, const std::optional<Record>& record, View&
   if (!record) return;  // nothing lies beside what is not there
   Stretch& stretch = stretch_of(key);
   ++stretch.misses;
-  if (stretch.begun && (stretch.ended || key.a < stretch.from)) {
+  if (stretch.ahead && (stretch.ahead->ended() || key.a < stretch.from)) {
     // It lies where nothing is read ahead any more. After some of these begin there.
     ++stretch.outside;
     stretch.from_outside = std::min(stretch.from_outside, key.a);
     if (stretch.outside * kRowsOfMiss < kRows) return;
     stretch = {.from = stretch.from_outside, .misses = stretch.outside};
-  } else if (!stretch.begun) {
+  } else if (!stretch.ahead) {
     stretch.from = std::min(stretch.from, key.a);
   }
   if (stretch.read_ahead + kRows <= stretch.misses * kRowsOfMiss + stretch.used * kRowsOfUse) {
@@ -285,24 +285,18 @@ void WorkingSet::read(const Key& key, const std::optional<Record>& record, View&
 
 /// The next rows of a stretch, in which the key lies.
 void WorkingSet::read_ahead(Stretch& stretch, const Key& key, View& below) {
-  if (!stretch.begun) {
-    stretch.begun = true;
-    stretch.rest.space = key.space;
+  if (!stretch.ahead) {
+    Range rest{.space = key.space};
     // Of nodes from the least that was asked for: where those of one dict begin, about.
-    (by_id(key.space) ? stretch.rest.from : stretch.rest.a) = stretch.from;
+    (by_id(key.space) ? rest.from : rest.a) = stretch.from;
+    stretch.ahead.emplace(std::move(rest));
   }
   stretch.read_ahead += kRows;
-  const std::vector<Row> rows = below.scan(stretch.rest, kRows);
-  stretch.ended = rows.size() < kRows;
-  if (!stretch.ended) {
-    const std::optional<Range> rest = behind(stretch.rest, rows.back().key);
-    stretch.ended = !rest;
-    if (rest) stretch.rest = *rest;
-  }
+  const std::vector<Row> rows = stretch.ahead->next(below, kRows);
   for (const Row& row : rows) {
     if (row.record.body.size() > kLargest) continue;
     if (!keep(row.key, row.record, true)) {
-      stretch.ended = true;
+      stretch.ahead->end();
       return;
     }
   }

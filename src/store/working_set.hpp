@@ -28,6 +28,7 @@
 #include "base/function_ref.hpp"
 #include "port/backend.hpp"
 #include "port/record.hpp"
+#include "port/scan.hpp"
 
 namespace graven::store {
 
@@ -76,9 +77,7 @@ class WorkingSet {
   };
   struct Stretch {
     std::int64_t from = INT64_MAX;  // the least `a` that was missed before it was begun
-    Range rest{};                   // what has not been read in its turn
-    bool begun = false;
-    bool ended = false;
+    std::optional<Batches> ahead{};  // once it is begun: what has not been read in its turn
     std::size_t read_ahead = 0;
     std::size_t misses = 0;
     std::size_t used = 0;     // of what was read ahead

@@ -41,13 +41,7 @@ using Records = std::map<Key, Record>;
 /// Every record of one space, as the port gives it.
 inline Records records_of(store::View& view, Space space) {
   Records records;
-  store::Range range{.space = space, .include_empty_name = true};
-  const store::KeyShape shape = store::schema(space).shape;
-  if (shape != store::KeyShape::kId && !store::schema(space).a.empty()) {
-    range.a = INT64_MIN;
-    range.a_to = INT64_MAX;
-  }
-  for (store::Row& row : view.scan(range, SIZE_MAX)) {
+  for (store::Row& row : view.scan(store::whole(space), SIZE_MAX)) {
     records.emplace(row.key, std::move(row.record));
   }
   return records;

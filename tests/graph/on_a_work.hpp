@@ -21,14 +21,7 @@ class OnAWork : public ::testing::Test {
   using NodeRecord = graph::NodeRecord;
 
   /// How many records a space holds.
-  std::size_t count(store::Space space) {
-    store::Range range{.space = space};
-    if (store::schema(space).shape != store::KeyShape::kId) {
-      range.a = INT64_MIN;
-      range.a_to = INT64_MAX;
-    }
-    return work.scan(range, SIZE_MAX).size();
-  }
+  std::size_t count(store::Space space) { return work.scan(store::whole(space), SIZE_MAX).size(); }
 
   std::unique_ptr<store::Backend> backend = memory::open("memory");
   std::unique_ptr<store::WriteTransaction> transaction = backend->begin(soon());

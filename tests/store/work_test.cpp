@@ -222,13 +222,9 @@ class RandomWork {
 Model content(store::View& view) {
   Model model;
   for (std::size_t i = 0; i < store::kSpaceCount; ++i) {
-    Range range{.space = static_cast<Space>(i), .include_empty_name = true};
-    const store::Schema& schema = store::schema(range.space);
-    if (schema.shape != KeyShape::kId && !schema.a.empty()) {
-      range.a = INT64_MIN;
-      range.a_to = INT64_MAX;
+    for (Row& row : view.scan(store::whole(static_cast<Space>(i)), SIZE_MAX)) {
+      model.emplace(row.key, std::move(row.record));
     }
-    for (Row& row : view.scan(range, SIZE_MAX)) model.emplace(row.key, std::move(row.record));
   }
   model.erase(store::clock_key());
   return model;

@@ -115,24 +115,17 @@ std::optional<Record> Store::load_node(std::int64_t id, bool& reclaiming) {
 }
 
 /// Pages of what is below, each with what lies over it.
-std::vector<Row> Store::scan(Range range, std::size_t limit, Commit commit, const Overlay& overlay,
-                             store::View* below) {
-  std::vector<Row> rows;
-  for (std::size_t wanted = limit; rows.size() < limit;) {
-    std::vector<Row> page;
-    if (below != nullptr) page = below->scan(range, wanted);
-    const bool last = page.size() < wanted;
-    const std::optional<Key> until = last ? std::nullopt : std::optional(page.back().key);
-    {
-      const std::scoped_lock lock(mutex_);
-      versions_.merge(range, until ? &*until : nullptr, commit, overlay, page, limit, rows);
-    }
-    const std::optional<Range> rest = last ? std::nullopt : behind(range, *until);
-    if (!rest) break;
-    range = *rest;
-    wanted = std::max(limit - rows.size(), kPage);
-  }
-  return rows;
+std::vector<Row> Store::scan(const Range& range, std::size_t limit, Commit commit,
+                             const Overlay& overlay, store::View* below) {
+  const auto page_below = [below](const Range& rest, std::size_t count) {
+    return below != nullptr ? below->scan(rest, count) : std::vector<Row>();
+  };
+  const auto over = [&](const Range& rest, const Key* until, std::vector<Row>& page,
+                        std::vector<Row>& rows) {
+    const std::scoped_lock lock(mutex_);
+    versions_.merge(rest, until, commit, overlay, page, limit, rows);
+  };
+  return store::scan_layers(range, limit, kPage, page_below, over);
 }
 
 std::unique_ptr<store::View> Store::view() {

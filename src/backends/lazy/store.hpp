@@ -98,8 +98,8 @@ class Store final : public store::Backend, private base::ForkGuard {
   /// ClosedError after close(), UsageError in a forked child whose parent has a store below.
   void require_own() const;
   void wait_for_room(store::Deadline deadline);
-  std::vector<Row> scan(Range range, std::size_t limit, Commit commit, const Overlay& overlay,
-                        store::View* below);
+  std::vector<Row> scan(const Range& range, std::size_t limit, Commit commit,
+                        const Overlay& overlay, store::View* below);
   void set_mark() noexcept;
   [[nodiscard]] store::Mark mark() const noexcept { return store::read_mark(mark_); }
 

@@ -88,26 +88,14 @@ std::optional<Record> Snapshot::load(const Key& key) {
 
 namespace {
 
-using Known = std::optional<std::optional<Record>>;
+using store::Known;
 
-/// Loads what `known` does not know, a function of a key, from the view below.
-template <class Find>
-void load_all(std::span<const Key> keys, const std::function<void(std::size_t, Record*)>& each,
-              store::View* below, const Find& known) {
-  std::vector<Key> missing;
-  std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    Known found = known(keys[i]);
-    if (!found && below != nullptr) {
-      missing.push_back(keys[i]);
-      places.push_back(i);
-      continue;
-    }
-    const bool there = found && *found;
-    each(i, there ? &**found : nullptr);
-  }
-  if (missing.empty()) return;
-  below->load_many(missing, [&](std::size_t i, Record* record) { each(places[i], record); });
+/// Loads from a view below, if there is one.
+auto from(store::View* below) {
+  return [below](std::span<const Key> keys, const auto& each) {
+    if (below != nullptr) return below->load_many(keys, each);
+    for (std::size_t i = 0; i < keys.size(); ++i) each(i, nullptr);
+  };
 }
 
 }  // namespace
@@ -115,11 +103,12 @@ void load_all(std::span<const Key> keys, const std::function<void(std::size_t, R
 void Snapshot::load_many(std::span<const Key> keys,
                          const std::function<void(std::size_t, Record*)>& each) {
   begin();
-  load_all(keys, each, below_.begun(), [&](const Key& key) -> Known {
+  const auto known = [this](const Key& key) -> Known {
     const std::scoped_lock lock(store_.mutex_);
     const auto* found = store_.versions_.find(key, *commit_);
     return found != nullptr ? Known(std::in_place, *found) : std::nullopt;
-  });
+  };
+  store::load_layers(keys, each, known, from(below_.begun()));
 }
 
 std::vector<Row> Snapshot::scan(const Range& range, std::size_t limit) {
@@ -182,14 +171,15 @@ void Transaction::load_many(std::span<const Key> keys,
   require_own();
   // Before looking here: what is forgotten here from now on is in it, or kept for it.
   store::View* below = below_.view();
-  load_all(keys, each, below, [&](const Key& key) -> Known {
+  const auto known = [this](const Key& key) -> Known {
     if (const auto changed = overlay_.find(key); changed != overlay_.end()) {
       return Known(std::in_place, changed->second);
     }
     const std::scoped_lock lock(store_.mutex_);
     const auto* found = store_.versions_.find(key, store_.versions_.newest());
     return found != nullptr ? Known(std::in_place, *found) : std::nullopt;
-  });
+  };
+  store::load_layers(keys, each, known, from(below));
 }
 
 std::vector<Row> Transaction::scan(const Range& range, std::size_t limit) {

@@ -5,65 +5,12 @@
 
 #include <algorithm>
 #include <cassert>
-#include <functional>
-#include <iterator>
 #include <utility>
-
-#include "backends/lazy/ranges.hpp"
 
 namespace graven::memory {
 namespace {
 
 constexpr std::size_t kOverhead = 256;  // of an entry beside its bytes
-
-/// Goes through up to three ordered sources side by side; where several have a key, that on top
-/// counts: a change, then a version, then a row from below.
-template <class Seen, class Record, class Change, class Before>
-class Merge {
- public:
-  Merge(const Range& range, const Key* until, const Seen& seen, Before before)
-      : range_(range), until_(until), seen_(seen), before_(before) {}
-
-  void run(Record record, Record records, Change change, Change changes, std::span<Row> page,
-           std::size_t limit, std::vector<Row>& rows) const {
-    std::size_t at = 0;
-    while (rows.size() < limit) {
-      if (record != records && outside(record->first)) record = records;
-      if (change != changes && outside(change->first)) change = changes;
-      const Key* least = at < page.size() ? &page[at].key : nullptr;
-      if (record != records && (least == nullptr || before_(record->first, *least))) {
-        least = &record->first;
-      }
-      if (change != changes && (least == nullptr || before_(change->first, *least))) {
-        least = &change->first;
-      }
-      if (least == nullptr) return;
-      const bool in_page = at < page.size() && page[at].key == *least;
-      const bool in_records = record != records && record->first == *least;
-      const bool in_changes = change != changes && change->first == *least;
-      const std::optional<store::Record>* on_top = in_records ? seen_(record->second) : nullptr;
-      if (in_changes) on_top = &change->second;
-      if (on_top == nullptr) {
-        if (in_page) rows.push_back(std::move(page[at]));
-      } else if (*on_top) {
-        rows.push_back({*least, **on_top});
-      }
-      if (in_page) ++at;
-      if (in_records) ++record;
-      if (in_changes) ++change;
-    }
-  }
-
- private:
-  bool outside(const Key& key) const {
-    return !in_range(range_, key) || (until_ != nullptr && before_(*until_, key));
-  }
-
-  const Range& range_;
-  const Key* until_;
-  const Seen& seen_;
-  const Before before_;
-};
 
 }  // namespace
 
@@ -82,23 +29,7 @@ const std::optional<Record>* Versions::find(const Key& key, Commit commit) const
 void Versions::merge(const Range& range, const Key* until, Commit commit, const Overlay& overlay,
                      std::span<Row> page, std::size_t limit, std::vector<Row>& rows) const {
   const auto visible = [commit](const Entry& entry) { return seen(entry, commit); };
-  const auto run = [&](auto record, auto records, auto change, auto changes, auto before) {
-    const Merge<decltype(visible), decltype(record), decltype(change), decltype(before)> merge(
-        range, until, visible, before);
-    merge.run(record, records, change, changes, page, limit, rows);
-  };
-  if (backwards(range)) {
-    const Key last = last_key(range);
-    run(std::make_reverse_iterator(table_.upper_bound(last)), table_.rend(),
-        std::make_reverse_iterator(overlay.upper_bound(last)), overlay.rend(), std::greater<>());
-  } else {
-    // A name range begins behind `after`, unless the empty name is wanted.
-    const Key first = first_key(range);
-    const bool with_first = in_range(range, first);
-    run(with_first ? table_.lower_bound(first) : table_.upper_bound(first), table_.end(),
-        with_first ? overlay.lower_bound(first) : overlay.upper_bound(first), overlay.end(),
-        std::less<>());
-  }
+  store::merge(range, until, overlay, table_, visible, page, limit, rows);
 }
 
 // --- Views

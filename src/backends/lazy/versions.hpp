@@ -23,20 +23,18 @@
 #include <span>
 #include <vector>
 
-#include "port/record.hpp"
+#include "port/merge.hpp"
 
 namespace graven::memory {
 
 using store::Key;
+using store::Overlay;
 using store::Range;
 using store::Record;
 using store::Row;
 
 /// The number of a commit, from 1.
 using Commit = std::uint64_t;
-
-/// What a transaction has applied.
-using Overlay = std::map<Key, std::optional<Record>>;
 
 class Versions {
  public:

@@ -367,15 +367,13 @@ void Heap::sweep_dead_owners(std::chrono::milliseconds patience) {
   std::vector<std::int64_t> dead;
   {
     const std::unique_ptr<View> view = backend().view();
-    Range range{.space = Space::kOrphan, .a = 1, .a_to = INT64_MAX};
-    for (;;) {
-      const std::vector<Row> rows = view->scan(range, 1);
+    std::optional<Range> rest = Range{.space = Space::kOrphan, .a = 1, .a_to = INT64_MAX};
+    while (rest) {
+      const std::vector<Row> rows = view->scan(*rest, 1);
       if (rows.empty()) break;
       const std::int64_t number = rows.front().key.a;
       if (!backend().owner_alive(number)) dead.push_back(number);
-      if (number >= INT64_MAX - 1) break;
-      range.a = number + 1;
-      range.from = INT64_MIN;
+      rest = store::behind(*rest, {.space = Space::kOrphan, .a = number, .b = INT64_MAX});
     }
   }
   for (const std::int64_t number : dead) {

@@ -15,6 +15,7 @@
 #include "base/interrupt.hpp"
 #include "graph/collector/links.hpp"
 #include "graph/node/node_reader.hpp"
+#include "port/scan.hpp"
 
 namespace graven::graph {
 namespace {

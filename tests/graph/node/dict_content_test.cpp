@@ -330,12 +330,7 @@ TEST_F(DictContent, AChangeOfALargeDictTouchesFewRecords) {
   // What one put writes: an entry; for a new key also its slot and the header.
   const auto versions = [&](store::Space space) {
     std::size_t changed = 0;
-    store::Range range{.space = space};
-    if (space != Space::kNode) {
-      range.a = INT64_MIN;
-      range.a_to = INT64_MAX;
-    }
-    for (const store::Row& row : after.scan(range, SIZE_MAX)) {
+    for (const store::Row& row : after.scan(store::whole(space), SIZE_MAX)) {
       changed += row.record.version == after.commit_id() ? 1 : 0;
     }
     return changed;

@@ -296,32 +296,26 @@ std::vector<Row> Tables::scan(const Range& range, std::size_t limit) {
   const Schema& schema = store::schema(range.space);
   std::vector<Row> rows;
   if (limit == 0) return rows;
-  Statement* scan = nullptr;
-  int next = 1;
   if (old_format_ && range.space == Space::kExpiry) return scan_old_expiry(range, limit);
-  const bool span = range.a_to > range.a && schema.shape != KeyShape::kId && !schema.a.empty();
-  if (schema.shape == KeyShape::kName) {
-    const bool with_empty = range.include_empty_name && range.after.empty();
-    if (span) {
-      scan = with_empty ? &statement(range.space, &Statements::scan_all_named, scan_all_named_sql)
-                        : &statement(range.space, &Statements::scan_all, scan_all_sql);
-    } else {
-      scan = with_empty ? &statement(range.space, &Statements::scan_named, scan_named_sql)
-                        : &statement(range.space, &Statements::scan, scan_sql);
-    }
-    if (!schema.a.empty()) scan->bind(next++, range.a);
-    scan->bind_text(next++, range.after);
-    if (span) scan->bind(next++, range.a_to);
-  } else if (span) {
-    scan = &statement(range.space, &Statements::scan_all, scan_all_sql);
-    scan->bind(next++, range.a);
-    scan->bind(next++, range.from);
-    scan->bind(next++, range.a_to);
+  const auto use = [&](auto which, auto sql) { return &statement(range.space, which, sql); };
+  const bool named = schema.shape == KeyShape::kName;
+  const bool from_empty = named && with_empty_name(range);
+  Statement* scan = nullptr;
+  if (spans(range)) {
+    scan = from_empty ? use(&Statements::scan_all_named, scan_all_named_sql)
+                      : use(&Statements::scan_all, scan_all_sql);
+  } else if (backwards(range)) {
+    scan = use(&Statements::scan_reverse, scan_reverse_sql);
   } else {
-    scan = range.reverse ? &statement(range.space, &Statements::scan_reverse, scan_reverse_sql)
-                         : &statement(range.space, &Statements::scan, scan_sql);
-    if (schema.shape == KeyShape::kPair) scan->bind(next++, range.a);
-    scan->bind(next++, range.from);
+    scan = from_empty ? use(&Statements::scan_named, scan_named_sql)
+                      : use(&Statements::scan, scan_sql);
+  }
+  int next = 1;
+  if (schema.shape != KeyShape::kId && !schema.a.empty()) scan->bind(next++, range.a);
+  named ? scan->bind_text(next++, range.after) : scan->bind(next++, range.from);
+  if (spans(range)) {
+    scan->bind(next++, range.a_to);
+  } else if (!named) {
     scan->bind(next++, range.to);
   }
   scan->bind(next, as_limit(limit));

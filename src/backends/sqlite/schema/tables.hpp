@@ -20,6 +20,7 @@
 
 #include "backends/sqlite/pool/statement.hpp"
 #include "port/new_rows.hpp"
+#include "port/range.hpp"
 #include "port/record.hpp"
 
 namespace graven::sqlite {

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//
+// Ranges: stretches of one space, for View::scan, and what there is to know of them: which keys
+// one holds, which may be the first and the last, what of it is left behind a key.
+//
+// Plain values; any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "port/record.hpp"
+
+namespace graven::store {
+
+/// kPair: the records of one `a` with `from <= b <= to`; or, where `a_to` is greater than `a`,
+/// every record with `a <= key.a <= a_to`, in order of (a, b), `from` then applying to `a` only
+/// (so that a scan can be taken up again in the middle of an `a`) and `to` to none.
+/// kId: `from <= a <= to`.
+/// kName: the records of one `a` with name > `after` (`from` and `to` unused); or, where `a_to`
+/// is greater than `a`, those and all of every further `a` up to `a_to`, in order of (a, name).
+///
+/// No reverse where `a_to` is greater than `a`.
+struct Range {
+  Space space{};
+  std::int64_t a = 0;
+  std::int64_t a_to = 0;
+  std::int64_t from = std::numeric_limits<std::int64_t>::min();
+  std::int64_t to = std::numeric_limits<std::int64_t>::max();
+  std::string after{};
+  bool include_empty_name = false;  // kName, after empty: also the empty name
+  bool reverse = false;             // kPair of one `a`, and kId
+};
+
+/// One of several reads of one state: of a record, or of the first records of a range.
+struct ReadOp {
+  std::optional<Key> key{};
+  Range range{};          // where there is no key,
+  std::size_t limit = 0;  // up to so many of it
+};
+
+/// Every record of a space.
+inline Range whole(Space space) {
+  Range range{.space = space, .include_empty_name = true};
+  if (schema(space).shape != KeyShape::kId && !schema(space).a.empty()) {
+    range.a = std::numeric_limits<std::int64_t>::min();
+    range.a_to = std::numeric_limits<std::int64_t>::max();
+  }
+  return range;
+}
+
+/// Whether the range is one of many `a`.
+inline bool spans(const Range& range) noexcept {
+  return range.a_to > range.a && schema(range.space).shape != KeyShape::kId &&
+         !schema(range.space).a.empty();
+}
+
+/// Whether it is gone through from its end.
+inline bool backwards(const Range& range) noexcept {
+  return range.reverse && !spans(range) && schema(range.space).shape != KeyShape::kName;
+}
+
+/// Whether it begins with the empty name, of names.
+inline bool with_empty_name(const Range& range) noexcept {
+  return range.include_empty_name && range.after.empty();
+}
+
+/// The least key it can hold; of names, the one it begins behind.
+inline Key first_key(const Range& range) {
+  switch (schema(range.space).shape) {
+    case KeyShape::kId:
+      return {.space = range.space, .a = range.from};
+    case KeyShape::kPair:
+      return {.space = range.space, .a = range.a, .b = range.from};
+    case KeyShape::kName:
+      break;
+  }
+  return {.space = range.space, .a = range.a, .name = range.after};
+}
+
+/// The greatest key it can hold, of one that may be gone through backwards.
+inline Key last_key(const Range& range) {
+  Key last = first_key(range);
+  (schema(range.space).shape == KeyShape::kId ? last.a : last.b) = range.to;
+  return last;
+}
+
+inline bool in_range(const Range& range, const Key& key) noexcept {
+  if (key.space != range.space) return false;
+  const KeyShape shape = schema(range.space).shape;
+  if (shape == KeyShape::kId) return range.from <= key.a && key.a <= range.to;
+  if (key.a != range.a) return spans(range) && range.a < key.a && key.a <= range.a_to;
+  if (shape == KeyShape::kPair) return range.from <= key.b && (spans(range) || key.b <= range.to);
+  return key.name > range.after || (with_empty_name(range) && key.name.empty());
+}
+
+/// The range behind a key of it, for taking a scan up again; nothing when the key was its last.
+std::optional<Range> behind(Range range, const Key& key);
+
+}  // namespace graven::store
