@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // What waits to be flushed, by key: entries in the order in which they came, in chunks that stay
-// where they are, and an open-addressed index of them.
+// where they are, and an index of them.
 //
-// Always holds: a slot of the index is 0 (free), or the number of an entry counted from 1 with
-// the upper half of the key's hash, or kErased. An erased entry has no key in the index; its place
+// Always holds: a slot of the index is the number of an entry counted from 1 with the upper half of
+// the key's hash, or kErased. An erased entry has no key in the index; its place
 // is used again.
 //
 // One thread at a time, or several that only read.
@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/open_table.hpp"
 #include "map/core.hpp"
 
 namespace graven::map {
@@ -40,20 +41,14 @@ class PendingTable {
 
   /// The entry of a key, or nullptr. It stays where it is until it is erased.
   [[nodiscard]] PendingEntry* find(std::string_view key, std::uint64_t hash) const noexcept {
-    if (index_.empty()) return nullptr;
-    for (std::size_t at = hash & mask();; at = (at + 1) & mask()) {
-      const std::uint64_t slot = index_[at];
-      if (slot == 0) return nullptr;
-      if ((slot ^ hash) >> 32U != 0 || slot == kErased) continue;
-      PendingEntry& entry = at_number(slot);
-      if (entry.key == key) return &entry;
-    }
+    const std::uint64_t* slot = index_.find(hash, [&](std::uint64_t one) {
+      return (one ^ hash) >> 32U == 0 && one != kErased && at_number(one).key == key;
+    });
+    return slot != nullptr ? &at_number(*slot) : nullptr;
   }
 
   /// Has the processor fetch what find() begins with.
-  void expect(std::uint64_t hash) const noexcept {
-    if (!index_.empty()) __builtin_prefetch(&index_[hash & mask()]);
-  }
+  void expect(std::uint64_t hash) const noexcept { index_.expect(hash); }
 
   /// A new entry for a key that has none.
   PendingEntry& add(std::string key, std::uint64_t hash) {
@@ -76,10 +71,10 @@ class PendingTable {
 
   /// Takes an entry out.
   void erase(PendingEntry& entry) {
-    std::size_t at = entry.hash & mask();
-    while (index_[at] == kErased || &at_number(index_[at]) != &entry) at = (at + 1) & mask();
-    free_.push_back(static_cast<std::uint32_t>(index_[at]));
-    index_[at] = kErased;
+    std::uint64_t& slot = *index_.place(
+        entry.hash, [&](std::uint64_t one) { return one != kErased && &at_number(one) == &entry; });
+    free_.push_back(static_cast<std::uint32_t>(slot));
+    slot = kErased;
     entry = PendingEntry{};
     entry.erased = true;
   }
@@ -98,21 +93,18 @@ class PendingTable {
   using Chunk = std::array<PendingEntry, kChunk>;
   static constexpr std::uint64_t kErased = ~std::uint64_t{0};
 
-  [[nodiscard]] std::size_t mask() const noexcept { return index_.size() - 1; }
   [[nodiscard]] PendingEntry& at_number(std::uint64_t slot) const noexcept {
     const std::size_t i = static_cast<std::uint32_t>(slot) - 1;
     return (*chunks_[i / kChunk])[i % kChunk];
   }
   void enter(std::uint64_t hash, std::uint32_t number) {
-    std::size_t at = hash & mask();
-    while (index_[at] != 0) at = (at + 1) & mask();
-    index_[at] = (hash >> 32U << 32U) | number;
+    index_.enter(hash, (hash >> 32U << 32U) | number);
     ++used_;
   }
   void rebuild() {
     std::size_t slots = 64;
     while (slots < (size() + 1) * 2) slots *= 2;
-    index_.assign(slots, 0);
+    index_.reset(slots);
     used_ = 0;
     for (std::size_t i = 0; i < made_; ++i) {
       const PendingEntry& entry = (*chunks_[i / kChunk])[i % kChunk];
@@ -121,10 +113,10 @@ class PendingTable {
   }
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
-  std::vector<std::uint32_t> free_;   // numbers of erased entries
-  std::vector<std::uint64_t> index_;  // a power of two, or none yet
-  std::size_t made_ = 0;              // entries ever given a place
-  std::size_t used_ = 0;              // slots that are not 0
+  std::vector<std::uint32_t> free_;  // numbers of erased entries
+  base::OpenTable<std::uint64_t> index_;
+  std::size_t made_ = 0;  // entries ever given a place
+  std::size_t used_ = 0;  // slots that are not 0
 };
 
 }  // namespace graven::map

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Their order, and where each of them is: open addressing, half empty. See waiting.hpp.
+// Their order, and where each of them is. See waiting.hpp.
 #include "store/waiting.hpp"
 
 #include <algorithm>
@@ -55,23 +55,21 @@ void Waiting::note(std::size_t from) {
     constexpr std::size_t kFewest = 1024;
     std::size_t places = kFewest;
     while (places < pairs_.size() * 4) places *= 2;
-    places_.assign(places, 0);
+    places_.reset(places);
     counts_.clear();
     from = 0;
   }
   std::size_t* count = nullptr;
   for (std::size_t i = from; i < pairs_.size(); ++i) {
     const NewPair& pair = pairs_[i];
-    std::size_t at = place(pair.a, pair.b);
-    while (places_[at] != 0) at = (at + 1) & (places_.size() - 1);
-    places_[at] = static_cast<std::uint32_t>(i + 1);
+    places_.enter(hash_of(pair.a, pair.b), static_cast<std::uint32_t>(i + 1));
     if (count == nullptr || pair.a != pairs_[i - 1].a) count = &counts_[pair.a];
     ++*count;
   }
 }
 
 void Waiting::note_anew() {
-  places_.clear();
+  places_.reset();
   counts_.clear();
   if (!pairs_.empty()) note(0);
 }

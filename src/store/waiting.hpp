@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/open_table.hpp"
 #include "port/new_rows.hpp"
 
 namespace graven::store {
@@ -48,12 +49,10 @@ class Waiting {
   [[nodiscard]] std::size_t bytes() const noexcept { return pairs_.size() * sizeof(NewPair); }
 
   [[nodiscard]] const NewPair* find(std::int64_t a, std::int64_t b) const noexcept {
-    if (places_.empty()) return nullptr;
-    for (std::size_t at = place(a, b);; at = (at + 1) & (places_.size() - 1)) {
-      if (places_[at] == 0) return nullptr;
-      const NewPair& pair = pairs_[places_[at] - 1];
-      if (pair.a == a && pair.b == b) return &pair;
-    }
+    const std::uint32_t* place = places_.find(hash_of(a, b), [&](std::uint32_t one) {
+      return pairs_[one - 1].a == a && pairs_[one - 1].b == b;
+    });
+    return place != nullptr ? &pairs_[*place - 1] : nullptr;
   }
   /// How many have this `a`.
   [[nodiscard]] std::size_t count(std::int64_t a) const {
@@ -62,10 +61,10 @@ class Waiting {
   }
 
  private:
-  [[nodiscard]] std::size_t place(std::int64_t a, std::int64_t b) const noexcept {
-    const std::uint64_t sum = (static_cast<std::uint64_t>(a) * 31 + static_cast<std::uint64_t>(b)) *
-                              0x9e3779b97f4a7c15ULL;
-    return static_cast<std::size_t>(sum >> 20U) & (places_.size() - 1);
+  static std::uint64_t hash_of(std::int64_t a, std::int64_t b) noexcept {
+    return (static_cast<std::uint64_t>(a) * 31 + static_cast<std::uint64_t>(b)) *
+               0x9e3779b97f4a7c15ULL >>
+           20U;
   }
   /// Those from `from` on.
   void note(std::size_t from);
@@ -75,7 +74,7 @@ class Waiting {
   bool found_;
   std::vector<NewPair> pairs_;
   std::size_t done_ = 0;
-  std::vector<std::uint32_t> places_;  // 0: free; else one more than the index in pairs_
+  base::OpenTable<std::uint32_t> places_;  // each one more than the index in pairs_; half empty
   std::unordered_map<std::int64_t, std::size_t> counts_;
 };
 

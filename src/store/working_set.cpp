@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Records packed one behind the other in chunks, found by open addressing; when to read on; and the
+// Records packed one behind the other in chunks, and where each is; when to read on; and the
 // changes that wait. See working_set.hpp.
 #include "store/working_set.hpp"
 
@@ -92,7 +92,7 @@ void WorkingSet::clear() noexcept {
   used_ = 0;
   deferred_.clear();
   deferred_in_.fill(false);
-  places_.clear();
+  places_.reset();
   count_ = 0;
   misses_when_full_ = 0;
   greatest_ = none();
@@ -106,13 +106,9 @@ WorkingSet::Packed& WorkingSet::packed(std::uint32_t at) const noexcept {
 
 /// Where the key is or belongs; nullptr while there is no place at all.
 WorkingSet::Place* WorkingSet::place_of(const Key& key) noexcept {
-  if (places_.empty()) return nullptr;
   const std::uint32_t hash = hash_of(key);
-  const std::size_t mask = places_.size() - 1;
-  for (std::size_t i = hash & mask;; i = (i + 1) & mask) {
-    Place& place = places_[i];
-    if (place.at == 0 || (place.hash == hash && packed(place.at).is(key))) return &place;
-  }
+  return places_.place(
+      hash, [&](const Place& place) { return place.hash == hash && packed(place.at).is(key); });
 }
 
 /// Whether there is a place for one more, within the bound.
@@ -120,15 +116,7 @@ bool WorkingSet::make_place() {
   if (2 * (count_ + 1) <= places_.size()) return true;
   const std::size_t more = std::max(kFewestPlaces, places_.size() * 2);
   if (chunks_.size() * kChunkUnits * kUnit + more * sizeof(Place) > most_bytes_) return false;
-  std::vector<Place> before(more);
-  before.swap(places_);
-  const std::size_t mask = places_.size() - 1;
-  for (const Place& place : before) {
-    if (place.at == 0) continue;
-    std::size_t i = place.hash & mask;
-    while (places_[i].at != 0) i = (i + 1) & mask;
-    places_[i] = place;
-  }
+  places_.grow(kFewestPlaces, [](const Place& place) { return place.hash; });
   return true;
 }
 

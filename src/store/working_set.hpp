@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "base/function_ref.hpp"
+#include "base/open_table.hpp"
 #include "port/backend.hpp"
 #include "port/record.hpp"
 #include "port/scan.hpp"
@@ -72,11 +73,13 @@ class WorkingSet {
   struct Packed;
   /// Where one is: by the hash of its key. At 0 there is none.
   struct Place {
-    std::uint32_t hash;
-    std::uint32_t at;  // in units of kUnit
+    std::uint32_t hash = 0;
+    std::uint32_t at = 0;  // in units of kUnit
+
+    friend bool operator==(const Place&, const Place&) = default;
   };
   struct Stretch {
-    std::int64_t from = INT64_MAX;  // the least `a` that was missed before it was begun
+    std::int64_t from = INT64_MAX;   // the least `a` that was missed before it was begun
     std::optional<Batches> ahead{};  // once it is begun: what has not been read in its turn
     std::size_t read_ahead = 0;
     std::size_t misses = 0;
@@ -98,8 +101,8 @@ class WorkingSet {
 
   std::size_t most_bytes_ = 0;
   std::vector<std::unique_ptr<std::uint64_t[]>> chunks_;
-  std::size_t used_ = 0;       // of the last chunk, in units
-  std::vector<Place> places_;  // open addressing, at most half full
+  std::size_t used_ = 0;           // of the last chunk, in units
+  base::OpenTable<Place> places_;  // at most half full
   std::size_t count_ = 0;
   std::size_t misses_when_full_ = 0;
   std::array<std::int64_t, kSpaceCount> greatest_ = none();  // no key has a greater `a`
