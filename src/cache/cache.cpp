@@ -250,6 +250,15 @@ void Cache::fill(const Before& before, const Key& key, const std::optional<Recor
   }
 }
 
+std::optional<Record> Cache::read_through(const Key& key, bool* reclaiming) {
+  const Before before = this->before();
+  std::optional<Record> record =
+      reclaiming != nullptr ? backend_.load_node(key.a, *reclaiming) : backend_.load(key);
+  settle();
+  fill(before, key, record, reclaiming != nullptr ? std::optional(*reclaiming) : std::nullopt);
+  return record;
+}
+
 /// Something may be being reclaimed from now on.
 void Cache::unsettle_nodes() noexcept {
   changes_.note(0);  // so that what was looked at before is told from what comes

@@ -139,6 +139,10 @@ class Cache final : private base::ForkGuard {
   void fill(const Before& before, const Key& key, const std::optional<Record>& record,
             std::optional<bool> reclaiming = std::nullopt);
 
+  /// Reads the record past the table, which keeps it; of a node also whether anything is being
+  /// reclaimed, if that is asked.
+  std::optional<Record> read_through(const Key& key, bool* reclaiming = nullptr);
+
   /// Returns when a commit of this process that others can see is in the table. For a read past
   /// the table, which may have seen it: else the next look might show an older state.
   void settle() noexcept;

@@ -36,15 +36,12 @@ class LiveScope final : public Scope {
       if (!*known) return std::nullopt;
       return to_node(id, std::move(**known));
     }
-    const store::Cache::Before before = cache.before();
     bool reclaiming = false;
-    std::optional<Record> record = heap.backend().load_node(id, reclaiming);
-    cache.settle();
-    cache.fill(before, key, record, reclaiming);
+    std::optional<Record> record = cache.read_through(key, &reclaiming);
     if (!record) return std::nullopt;
     if (reclaiming) {
       if (!heap.alive(id)) return std::nullopt;
-      record = heap.backend().load(node_key(id));
+      record = heap.backend().load(key);
       if (!record) return std::nullopt;
     }
     return to_node(id, std::move(*record));

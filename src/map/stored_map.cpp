@@ -91,10 +91,7 @@ bool StoredMap::read_below(std::string_view key, std::uint64_t hash, Shown shown
   if (!store_->with_current([&](Work& work) { item = to_item_if(work.load(record_key)); })) {
     store::Cache& cache = store_->cache();
     if (in_passing || !cache.current() || !promote(key, hash, item)) {
-      const store::Cache::Before before = cache.before();
-      std::optional<Record> record = store_->backend().load(record_key);
-      cache.settle();
-      cache.fill(before, record_key, record);
+      std::optional<Record> record = cache.read_through(record_key);
       count_stored(record.has_value());
       item = to_item_if(std::move(record));
     }
