@@ -26,7 +26,8 @@ TEST_F(TheStore, HasOneHookMadeByTheFirstWhoAsks) {
     return one;
   });
   EXPECT_EQ(&first, made);
-  EXPECT_EQ(&other.hook([]() -> std::unique_ptr<Hook> { throw std::logic_error("a second"); }), made);
+  EXPECT_EQ(&other.hook([]() -> std::unique_ptr<Hook> { throw std::logic_error("a second"); }),
+            made);
   other.write([](Work& work) { put(work, "x", 2); }, limits);
   EXPECT_EQ(static_cast<Hook*>(made)->before, 1);
 }

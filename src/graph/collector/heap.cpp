@@ -35,8 +35,8 @@ constexpr std::size_t kCommitBudget = 20'000;
 constexpr std::size_t kSweepNodes = 4'000;
 constexpr auto kSoon = std::chrono::milliseconds(300);
 constexpr auto kLaneWait = std::chrono::milliseconds(500);  // in the background
-constexpr std::size_t kRemovedAtOnce = 256;  // nodes read together,
-constexpr std::size_t kEdges = 256;          // with so many edges each
+constexpr std::size_t kRemovedAtOnce = 256;                 // nodes read together,
+constexpr std::size_t kEdges = 256;                         // with so many edges each
 constexpr int kMostInVain = 10;
 constexpr auto kPatience = std::chrono::milliseconds(60'000);
 

@@ -212,8 +212,7 @@ class Tracer {
   }
 
   /// What the node holds; its children are for take_children(). False: that is more than `limit`.
-  bool look_below(std::size_t at, const NodeRecord& node, std::size_t& looked,
-                  std::size_t limit) {
+  bool look_below(std::size_t at, const NodeRecord& node, std::size_t& looked, std::size_t limit) {
     hanging_[at].condemned = hanging_[at].condemned || node.condemned();
     hanging_[at].large = node.large();
     hanging_[at].linked = !node.anchored();
