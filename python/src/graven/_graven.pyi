@@ -472,6 +472,9 @@ class Database(Dict):
         The Dict or List of a uid of this prefix; KeyNotFound when there is none.
         """
 
+    def count(self, counter: str) -> int:
+        """The value of a counter, 0 when missing."""
+
     def why_alive(self, node: Dict | List) -> list[str]:
         """
         The uids of a path from the root to a node, both included; empty when only a
@@ -530,9 +533,6 @@ class Database(Dict):
 
     def decr(self, counter: str, by: int = 1) -> int:
         """Subtracts from a counter and gives its new value."""
-
-    def count(self, counter: str) -> int:
-        """The value of a counter, 0 when missing."""
 
     @property
     def prefix(self) -> str:
@@ -710,14 +710,14 @@ class Transactor(Dict):
         The Dict or List of a uid of this prefix; KeyNotFound when there is none.
         """
 
+    def count(self, counter: str) -> int:
+        """The value of a counter, 0 when missing."""
+
     def incr(self, counter: str, by: int = 1) -> int:
         """Adds to a counter and gives its new value."""
 
     def decr(self, counter: str, by: int = 1) -> int:
         """Subtracts from a counter and gives its new value."""
-
-    def count(self, counter: str) -> int:
-        """The value of a counter, 0 when missing."""
 
 class Snapshot(Dict):
     """
