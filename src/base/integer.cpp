@@ -23,7 +23,9 @@ constexpr std::uint64_t kChunk = 10'000'000'000'000'000'000U;  // 19 decimal dig
 
 bool is_hex(std::string_view text) noexcept {
   if (text.starts_with('-')) text.remove_prefix(1);
-  return !text.empty() && text.find_first_not_of("0123456789abcdef") == text.npos;
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+  });
 }
 
 Integer::Integer(std::int64_t value)

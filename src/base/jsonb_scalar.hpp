@@ -14,12 +14,12 @@
 
 #include <cmath>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
+#include <graven/error.hpp>
 #include <graven/value.hpp>
 
 #include "base/integer.hpp"
@@ -50,10 +50,12 @@ To scalar(const Element& element) {
   }
 }
 
-/// What an escape stands for, by the letter of its key and its value; nothing where it is none.
+/// What an escape stands for, by the letter of its key and its value; CorruptionError that says
+/// `otherwise` where it is none.
 template <class To>
-std::optional<To> escaped(char letter, const Element& value) {
-  if ((letter != 'b' && letter != 'i' && letter != 'f') || !value.is_text()) return std::nullopt;
+To escaped(char letter, const Element& value, const char* otherwise) {
+  const bool known = letter == 'b' || letter == 'i' || letter == 'f';
+  if (!known || !value.is_text()) throw CorruptionError(otherwise);
   std::string written = text(value);
   if (letter == 'b') {
     if (auto bytes = base::from_base64(written)) return Bytes{*std::move(bytes)};
@@ -62,7 +64,7 @@ std::optional<To> escaped(char letter, const Element& value) {
   } else if (const auto number = base::odd_float(written)) {
     return *number;
   }
-  return std::nullopt;
+  throw CorruptionError(otherwise);
 }
 
 inline void put_escape(std::string& out, std::string_view mark, char letter,

@@ -132,9 +132,9 @@ class Encoder {
   int depth_ = 0;
 };
 
-[[noreturn]] void refuse_value() {
-  throw CorruptionError("a map's stored value is not one graven wrote; run check()");
-}
+constexpr const char* kForeign = "a map's stored value is not one graven wrote; run check()";
+
+[[noreturn]] void refuse_value() { throw CorruptionError(kForeign); }
 
 class Decoder {
  public:
@@ -179,8 +179,7 @@ class Decoder {
     if (key.payload.size() != 2 || key.payload[0] != '$' || cursor.done()) return std::nullopt;
     const Element value = cursor.next();
     if (!cursor.done() || key.payload[1] == '$') return std::nullopt;
-    if (auto meant = jsonb::escaped<Data::Item>(key.payload[1], value)) return meant;
-    refuse_value();
+    return jsonb::escaped<std::optional<Data::Item>>(key.payload[1], value, kForeign);
   }
 
   Data data_;

@@ -74,6 +74,9 @@ std::int64_t make_blob(store::Work& work, NodeId owner, std::string_view bytes) 
   return id;
 }
 
+constexpr const char* kForeign =
+    "a stored value is an object that graven did not write; run check()";
+
 /// `view` may be null for an element that is no blob.
 Stored read_escape(const Element& element, store::View* view) {
   const std::optional<Escape> escape = escape_of(element);
@@ -88,12 +91,10 @@ Stored read_escape(const Element& element, store::View* view) {
       case 'B':
         return Bytes{load_blob(*view, id_of(escape->value))};
       default:
-        if (auto value = jsonb::escaped<Stored>(escape->tag, escape->value)) {
-          return *std::move(value);
-        }
+        return jsonb::escaped<Stored>(escape->tag, escape->value, kForeign);
     }
   }
-  throw CorruptionError("a stored value is an object that graven did not write; run check()");
+  throw CorruptionError(kForeign);
 }
 
 Stored read_any(const Element& element, store::View* view) {
