@@ -304,7 +304,7 @@ TEST_F(Fork, WhileReadsAreEnded) {
     threads.emplace_back([&] {
       while (!stop) {
         try {
-          for (const auto view = limited->view();;) {
+          for (const auto view = limited->view(); !stop;) {
             view->load(node_key(1));
             std::this_thread::sleep_for(std::chrono::microseconds(300));
           }
