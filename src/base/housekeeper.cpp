@@ -12,7 +12,7 @@
 namespace graven::base {
 
 Housekeeper::Housekeeper(std::function<std::optional<Deadline>()> chore)
-    : chore_(std::move(chore)), state_(std::make_unique<State>()) {}
+    : state_(std::make_unique<State>()), chore_(std::move(chore)) {}
 
 void Housekeeper::wake(Deadline when) {
   const std::scoped_lock lock(mutex_);
@@ -30,7 +30,7 @@ void Housekeeper::wake(Deadline when) {
     state_->thread = std::thread([this] { run(); });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
-  state_->changed.notify_one();
+  state_->changed.notify_all();
 }
 
 void Housekeeper::run() {
@@ -56,7 +56,7 @@ void Housekeeper::stop() noexcept {
   {
     const std::scoped_lock lock(mutex_);
     state_->stopping = true;
-    state_->changed.notify_one();
+    state_->changed.notify_all();
     thread = std::move(state_->thread);
   }
   if (thread.joinable()) thread.join();

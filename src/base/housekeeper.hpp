@@ -24,7 +24,7 @@
 
 namespace graven::base {
 
-class Housekeeper final : private ForkGuard {
+class Housekeeper : private ForkGuard {
  public:
   /// `chore` does what is due and says when it wants to run again without being woken.
   explicit Housekeeper(std::function<std::optional<Deadline>()> chore);
@@ -34,19 +34,23 @@ class Housekeeper final : private ForkGuard {
   void wake(Deadline when);
   void stop() noexcept;
 
- private:
+ protected:
   struct State {
-    std::condition_variable changed;
+    std::condition_variable changed;  // the thread waits for it, and who may wait for the chore
     std::optional<Deadline> due;
     bool stopping = false;
     std::thread thread;
   };
-  void run();
+
   void child_after_fork() noexcept override;
 
-  std::function<std::optional<Deadline>()> chore_;
   ForkMutex mutex_{kForkRankHousekeeper};
   std::unique_ptr<State> state_;  // mutex_; leaked, never destroyed, in a forked child
+
+ private:
+  void run();
+
+  std::function<std::optional<Deadline>()> chore_;
   ForkEnrolment enrolment_{*this};
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Cuts, their commits, and what the background does. See pending_map.hpp. Order of locks:
-// flush_mutex_, shards in order, then error_mutex_ or timed_mutex_.
+// flush_mutex_, shards in order, timed_mutex_, then the flusher's.
 #include <unistd.h>
 #include <fmt/format.h>
 
@@ -109,15 +109,8 @@ void PendingMap::refuse_in_transaction() const {
 void PendingMap::before_write() {
   require_open();
   refuse_in_transaction();
-  if (!store_) return;
-  if (pending_bytes_.load(std::memory_order_relaxed) <= pending_limit_ && !failed_.load()) {
-    return;
-  }
-  std::unique_lock<std::mutex> lock(error_mutex_);
-  if (!failed_.load()) housekeeper_.wake(Clock::now());
-  base::wait_until(lock, drained_, Clock::now() + kForever,
-                   [&] { return failed_.load() || closed() || pending_bytes_ <= pending_limit_; });
-  if (failed_.exchange(false)) std::rethrow_exception(std::exchange(error_, nullptr));
+  if (!store_ || flusher_.ready()) return;
+  flusher_.wait_until_ready(Clock::now() + kForever);
   require_open();
 }
 
@@ -154,7 +147,9 @@ void PendingMap::commit_cut() {
   }
   if (entries.empty() && swept.empty()) return;
   // A cut of a few entries says little.
-  if (bytes >= kRisingFlushedEarly) flushed_early_ = rising ? kRisingFlushedEarly : kFlushedEarly;
+  if (bytes >= kRisingFlushedEarly) {
+    flusher_.bound_early(rising ? kRisingFlushedEarly : kFlushedEarly);
+  }
   sort_by_key(entries);
   const auto write_all = [&](Work& work) {
     require_no_lazy_owner(work, *store_, name(), owner_);
@@ -194,11 +189,7 @@ void PendingMap::commit_cut() {
     if (stored_count_) *stored_count_ += static_cast<std::uint64_t>(difference);
   }
   flushes_.fetch_add(1);
-  {
-    const std::scoped_lock lock(error_mutex_);
-    pending_bytes_ -= bytes;
-  }
-  drained_.notify_all();
+  flusher_.flushed(bytes);
 }
 
 void PendingMap::flush_all() {
@@ -223,16 +214,10 @@ void PendingMap::flush() {
   if (store_->in_transaction()) {
     throw UsageError("flush() of a lazy map inside a transaction: call it before or after");
   }
-  try {
+  flusher_.run([this] {
     flush_all();
     store_->flush();
-  } catch (...) {
-    failed_flushes_.fetch_add(1);
-    throw;
-  }
-  const std::scoped_lock lock(error_mutex_);
-  failed_ = false;  // what could not be written then, is now
-  error_ = nullptr;
+  });
 }
 
 void PendingMap::sync() {
@@ -259,35 +244,20 @@ void PendingMap::close() {
     barred_.fetch_and(~kEnded);
     throw;
   }
-  drained_.notify_all();
-  housekeeper_.stop();
+  flusher_.stop();
   hot_.tiers().close();
   if (!store_) return;
   give_up();
   use_->end();
 }
 
-std::optional<store::Deadline> PendingMap::chore() noexcept {
+std::optional<store::Deadline> PendingMap::chore() {
   if (closed()) return std::nullopt;
-  try {
-    if (any_timed_.load()) erase_due();
-    if (store_) {
-      flush_all();
-      if (committed_.exchange(false)) flush_store();
-      if (pending_bytes_.load() >= flushed_early_) return Clock::now();
-      early_ = false;
-    }
-  } catch (...) {
-    early_ = false;
-    failed_flushes_.fetch_add(1);
-    base::log_failure("flush_failed", "map", name());
-    const std::scoped_lock lock(error_mutex_);
-    error_ = std::current_exception();
-    failed_ = true;
-    drained_.notify_all();
-  }
-  if (!store_ && !any_timed_.load()) return std::nullopt;
-  return Clock::now() + interval_;
+  if (any_timed_.load()) erase_due();
+  if (!store_) return any_timed_.load() ? std::optional(flusher_.later()) : std::nullopt;
+  flush_all();
+  if (committed_.exchange(false)) flush_store();
+  return flusher_.later();
 }
 
 /// Erases what has expired.

@@ -39,24 +39,24 @@ PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& op
       use_(store_ ? std::optional<store::Use>(store_) : std::nullopt),
       limits_{.busy = options.busy_timeout},
       id_(store_ ? open_id(*store_, options.name, limits_) : 0),
-      interval_(options.flush_interval),
-      pending_limit_(options.pending_limit),
       place_(std::move(place)),
-      housekeeper_([this] { return chore(); }) {
+      flusher_("map", name(), options.flush_interval, options.pending_limit,
+               [this] { return chore(); }) {
   if (!store_) return;
+  flusher_.bound_early(kFlushedEarly);
   take_over();
   table_part_ = store_->table_share().join(
       [this](std::size_t bytes) { hot_.tiers().bound(bytes, hot_.capacity()); });
   pending_part_ =
       store_->pending_share().join([this, most = options.pending_limit](std::size_t bytes) {
-        pending_limit_.store(std::min(bytes, most));
+        flusher_.bound(std::min(bytes, most));
       });
   const auto view = store_->backend().view();
   for (const Due& one : due(*view, id_, INT64_MAX, SIZE_MAX)) {
     timed_.emplace(one.time, one.key);
   }
   any_timed_ = !timed_.empty();
-  housekeeper_.wake(std::chrono::steady_clock::now() + interval_);
+  flusher_.wake();
 }
 
 PendingMap::~PendingMap() {
@@ -65,7 +65,7 @@ PendingMap::~PendingMap() {
   } catch (const std::exception&) {
     // Who wants to know closes it; there is nobody to tell here.
   }
-  housekeeper_.stop();
+  flusher_.stop();
   if (!closed() && store_ && !abandoned_.load()) give_up();
 }
 
@@ -109,11 +109,11 @@ void PendingMap::set(Shard& shard, std::string key, std::uint64_t hash, std::opt
     const std::scoped_lock lock(timed_mutex_);
     timed_.emplace(item->expires, key);
     any_timed_ = true;
-    if (!store_) housekeeper_.wake(std::chrono::steady_clock::now() + interval_);
+    if (!store_) flusher_.wake();
   }
   if (!store_ && !item) {
     if (entry != nullptr) {
-      pending_bytes_ -= weight(*entry);
+      flusher_.remove(weight(*entry));
       batch.entries.erase(*entry);
     }
     return hot_.put(key, hash, item, false);
@@ -143,14 +143,7 @@ void PendingMap::set(Shard& shard, std::string key, std::uint64_t hash, std::opt
   }
   hot_.put(entry->key, hash, item, false);
   entry->item = std::move(item);
-  pending_bytes_.fetch_add(weight(*entry) - bytes_before, std::memory_order_relaxed);
-}
-
-/// After a write: what is much is flushed without waiting for the interval, beside the writer.
-void PendingMap::flush_early() {
-  if (!store_ || pending_bytes_.load(std::memory_order_relaxed) < flushed_early_) return;
-  if (early_.load(std::memory_order_relaxed) || early_.exchange(true)) return;
-  housekeeper_.wake(std::chrono::steady_clock::now());
+  flusher_.add(weight(*entry) - bytes_before);
 }
 
 void PendingMap::write(std::span<Write> writes) {
@@ -163,7 +156,7 @@ void PendingMap::write(std::span<Write> writes) {
     require_open();
     const Changing changing(*this, std::uint64_t{1} << shard_of(hash));
     set(shard, std::move(writes[0].key), hash, std::move(writes[0].item));
-    return flush_early();
+    return flusher_.flush_early();
   }
   std::vector<std::uint64_t> hashes(writes.size());
   std::uint64_t which = 0;
@@ -178,15 +171,13 @@ void PendingMap::write(std::span<Write> writes) {
     set(shards_[shard_of(hashes[i])], std::move(writes[i].key), hashes[i],
         std::move(writes[i].item));
   }
-  flush_early();
+  flusher_.flush_early();
 }
 
 bool PendingMap::try_write(std::string_view key, Item& item) {
   require_open();
   refuse_in_transaction();
-  if (store_ && (pending_bytes_.load(std::memory_order_relaxed) > pending_limit_ || failed_)) {
-    return false;
-  }
+  if (store_ && !flusher_.ready()) return false;
   note_added(key);
   const std::uint64_t hash = HotItems::hash(key);
   Shard& shard = shards_[shard_of(hash)];
@@ -197,7 +188,7 @@ bool PendingMap::try_write(std::string_view key, Item& item) {
   require_open();
   const Changing changing(*this, std::uint64_t{1} << shard_of(hash));
   set(shard, std::string(key), hash, std::move(item));
-  flush_early();
+  flusher_.flush_early();
   return true;
 }
 

@@ -17,8 +17,6 @@
 #include <array>
 #include <atomic>
 #include <bit>
-#include <condition_variable>
-#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -28,9 +26,9 @@
 #include <vector>
 
 #include "base/fork.hpp"
-#include "base/housekeeper.hpp"
 #include "map/core.hpp"
 #include "map/pending_table.hpp"
+#include "port/flusher.hpp"
 
 namespace graven::map {
 
@@ -122,7 +120,6 @@ class PendingMap final : public Core, private base::ForkGuard {
   [[nodiscard]] std::optional<Item> stored(std::string_view key) const;
   [[nodiscard]] bool flushing_unknown() const;
   static std::size_t weight(const PendingEntry& entry) noexcept;
-  void flush_early();
 
   void before_write();
   void refuse_in_transaction() const;
@@ -130,7 +127,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   void flush_store();
   bool cut();
   void commit_cut();
-  std::optional<store::Deadline> chore() noexcept;
+  std::optional<store::Deadline> chore();
   void erase_due();
   void take_over();
   void give_up() noexcept;
@@ -142,29 +139,19 @@ class PendingMap final : public Core, private base::ForkGuard {
   std::optional<store::Use> use_;              // until it is closed
   const store::Limits limits_;
   const std::int64_t id_;
-  const std::chrono::milliseconds interval_;
-  std::atomic<std::size_t> pending_limit_;
   const std::string place_;  // where there is no store
   std::int64_t owner_ = 0;
 
   std::array<Shard, kShards> shards_;
   std::atomic<std::uint64_t> cuts_{0};  // committed: what was read of the store before may be old
-  std::atomic<std::size_t> pending_bytes_{0};  // flushing included
-  std::atomic<bool> early_{false};  // the housekeeper is flushing before its time, or about to
-  std::atomic<std::size_t> flushed_early_{kFlushedEarly};  // so many bytes, after the last cut
 
   std::timed_mutex flush_mutex_;               // one flush at a time; taken before any shard's
   std::optional<std::uint64_t> stored_count_;  // items in the store; under every shard's mutex
   std::atomic<bool> counting_{false};          // somebody asks for the size
 
-  base::ForkMutex error_mutex_{base::kForkRankMapTimes};
-  std::exception_ptr error_;         // of a flush in the background; error_mutex_
-  std::condition_variable drained_;  // error_mutex_
-  std::atomic<bool> failed_{false};  // error_ is set
   // Commits in the store since the background had that flush, which a lazy one needs.
   std::atomic<bool> committed_{false};
   std::atomic<std::uint64_t> flushes_{0};
-  std::atomic<std::uint64_t> failed_flushes_{0};
 
   base::ForkMutex timed_mutex_{base::kForkRankMapTimes};
   using Times = std::set<std::pair<Expiry, std::string>>;
@@ -172,9 +159,9 @@ class PendingMap final : public Core, private base::ForkGuard {
   Times swept_;  // those done with that the store may still have; timed_mutex_
   std::atomic<bool> any_timed_{false};
 
+  store::Flusher flusher_;
   store::Share::Part table_part_;
   store::Share::Part pending_part_;
-  base::Housekeeper housekeeper_;
   base::ForkEnrolment enrolment_{*this};
 };
 

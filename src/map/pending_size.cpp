@@ -68,14 +68,14 @@ bool PendingMap::flushing_unknown() const {
 
 MapStats PendingMap::stats() const {
   MapStats stats = Core::stats();
-  stats.pending_bytes = pending_bytes_.load();
+  stats.pending_bytes = flusher_.pending();
   for (const Shard& shard : shards_) {
     const std::scoped_lock lock(shard.mutex);
     stats.pending += shard.pending.entries.size() + shard.flushing.entries.size();
   }
   if (!store_) stats.pending = 0;
   stats.flushes = flushes_.load();
-  stats.failed_flushes = failed_flushes_.load();
+  stats.failed_flushes = flusher_.failures();
   return stats;
 }
 

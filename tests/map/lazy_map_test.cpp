@@ -4,6 +4,7 @@
 #include <graven/graven.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <numeric>
 #include <random>
@@ -14,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "backends/sqlite/child.hpp"
+#include "base/forks.hpp"
 #include "map_fixture.hpp"
 
 namespace graven::test {
@@ -124,6 +126,29 @@ TEST_F(LazyMap, AForkedChildHasNoPartInIt) {
   map.flush();
   map.close();
   EXPECT_EQ(open().size(), 1U);
+}
+
+/// Writers wake the background with a shard locked; fork() locks the two in the same order.
+TEST_F(LazyMap, ForksWhileOthersWrite) {
+  GRAVEN_FORKS_AMID_THREADS();
+  MapOptions options;
+  options.persist = Persist::kMemory;
+  const Map map = open(options);
+  std::atomic<bool> done{false};
+  std::vector<std::thread> writers;
+  for (int t = 0; t < 2; ++t) {
+    writers.emplace_back([&, t] {
+      for (int i = 0; !done; ++i) map.set(std::to_string(i % 100), t, std::chrono::hours(1));
+    });
+  }
+  for (int i = 0; i < 200; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(0);
+    ASSERT_GT(child, 0);
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  }
+  done = true;
+  for (std::thread& writer : writers) writer.join();
 }
 
 /// About `mebibytes` of new items, numbers [first, first + what is returned).

@@ -40,7 +40,7 @@ Store::Store(std::string name)
     : name_(std::move(name)),
       constant_(random_constant()),
       versions_(false),
-      flusher_([] { return std::optional<store::Deadline>(); }) {
+      flusher_("store", name_, {}, SIZE_MAX, [] { return std::optional<store::Deadline>(); }) {
   static std::atomic<std::uint64_t> made{0};
   identity_ = "memory:" + std::to_string(++made);
   set_mark();
@@ -49,13 +49,13 @@ Store::Store(std::string name)
 Store::Store(std::unique_ptr<store::Backend> below, const Options& options)
     : below_(claimed(std::move(below))),
       options_(options),
-      pending_limit_(options.pending_limit),
       name_(below_->name()),
       identity_(below_->identity()),
       constant_(below_->store_constant()),
       versions_(true),
       reclaiming_(any_reclaiming(*below_->view())),
-      flusher_([this] { return chore(); }) {
+      flusher_("store", name_, options_.flush_interval, options_.pending_limit,
+               [this] { return chore(); }) {
   set_mark();
 }
 

@@ -28,16 +28,10 @@ constexpr std::size_t kBytes = std::size_t{4} << 20U;
 /// Before a write: waits while too much is pending, and tells what a flush in the background met.
 void Store::wait_for_room(store::Deadline deadline) {
   if (!below_) return;
-  std::unique_lock<std::mutex> lock(mutex_);
-  const auto room = [this] { return versions_.pending_bytes() <= pending_limit_.load(); };
-  if (!error_ && !closed_ && !room()) {
-    flusher_.wake(Clock::now());
-    base::wait_until(lock, *drained_, deadline, [&] { return error_ || closed_ || room(); });
-  }
-  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  const bool room = flusher_.wait_until_ready(deadline);
   if (closed_) throw ClosedError(name_ + " was closed; open it again");
-  if (!room()) {
-    throw BusyError(std::to_string(versions_.pending_bytes()) + " bytes written to " + name_ +
+  if (!room) {
+    throw BusyError(std::to_string(flusher_.pending()) + " bytes written to " + name_ +
                     " wait to be flushed, more than pending_limit, and the disk did not take them "
                     "in time; wait longer, or raise the limit");
   }
@@ -45,16 +39,13 @@ void Store::wait_for_room(store::Deadline deadline) {
 
 bool Store::bound_pending(std::size_t bytes) {
   if (!below_) return false;
-  pending_limit_.store(std::min(bytes, options_.pending_limit));
+  flusher_.bound(std::min(bytes, options_.pending_limit));
   return true;
 }
 
 void Store::flush() {
   require_own();
-  if (!below_) return;
-  flush_all();
-  const std::scoped_lock lock(mutex_);
-  error_ = nullptr;  // what could not be written then, is now
+  if (below_) flusher_.run([this] { flush_all(); });
 }
 
 void Store::sync() {
@@ -81,7 +72,6 @@ void Store::flush_all() {
     commit_cut(cut, id);
   } catch (...) {
     doubtful_ = true;
-    failed_flushes_.fetch_add(1, std::memory_order_relaxed);
     const std::scoped_lock lock(mutex_);
     versions_.unsee(cut);
     throw;
@@ -89,9 +79,8 @@ void Store::flush_all() {
   doubtful_ = false;
   {
     const std::scoped_lock lock(mutex_);
-    versions_.flushed(cut);
+    flusher_.flushed(versions_.flushed(cut));
     versions_.unsee(cut);
-    drained_->notify_all();
   }
   for (bool more = true; more;) {
     const std::scoped_lock lock(mutex_);
@@ -160,12 +149,11 @@ void Store::announce(const store::Mark& before, const store::Mark& after,
 }
 
 void Store::close() noexcept {
-  flusher_.stop();
   {
     const std::scoped_lock lock(mutex_);
     closed_ = true;
-    drained_->notify_all();
   }
+  flusher_.stop();
   finish();
   if (below_ && !abandoned_) below_->close();
 }
@@ -185,9 +173,7 @@ store::BackendStats Store::stats() {
   require_own();
   store::BackendStats stats = below_ ? below_->stats() : Backend::stats();
   stats.file.name = name_;
-  stats.flushes = {failed_flushes_.load(std::memory_order_relaxed), 0, flush_times_.snapshot()};
-  const std::scoped_lock lock(mutex_);
-  if (below_) stats.flushes.pending_bytes = versions_.pending_bytes();
+  stats.flushes = {flusher_.failures(), below_ ? flusher_.pending() : 0, flush_times_.snapshot()};
   return stats;
 }
 
@@ -196,18 +182,10 @@ void Store::log_slower_than(std::chrono::nanoseconds limit) {
   if (below_) below_->log_slower_than(limit);
 }
 
-std::optional<store::Deadline> Store::chore() noexcept {
-  try {
-    flush_all();
-    const std::scoped_lock lock(mutex_);
-    if (!versions_.dirty()) return std::nullopt;
-  } catch (...) {
-    base::log_failure("flush_failed", "store", name_);
-    const std::scoped_lock lock(mutex_);
-    error_ = std::current_exception();
-    drained_->notify_all();
-  }
-  return Clock::now() + options_.flush_interval;
+std::optional<store::Deadline> Store::chore() {
+  flush_all();
+  const std::scoped_lock lock(mutex_);
+  return versions_.dirty() ? std::optional(flusher_.later()) : std::nullopt;
 }
 
 }  // namespace graven::memory

@@ -9,8 +9,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -23,8 +21,8 @@
 #include "backends/lazy/feed.hpp"
 #include "backends/lazy/versions.hpp"
 #include "base/fork.hpp"
-#include "base/housekeeper.hpp"
 #include "observe/log.hpp"
+#include "port/flusher.hpp"
 #include "port/touched.hpp"
 
 namespace graven::memory {
@@ -109,14 +107,13 @@ class Store final : public store::Backend, private base::ForkGuard {
   void announce(const store::Mark& before, const store::Mark& after,
                 const store::Touched& touched) noexcept;
   void finish() noexcept;
-  std::optional<store::Deadline> chore() noexcept;
+  std::optional<store::Deadline> chore();
 
   // base::ForkGuard
   void child_after_fork() noexcept override;
 
   const std::unique_ptr<store::Backend> below_;  // may be null
   const Options options_;
-  std::atomic<std::size_t> pending_limit_;
   const std::string name_;
   std::string identity_;
   std::uint64_t constant_ = 0;
@@ -131,20 +128,17 @@ class Store final : public store::Backend, private base::ForkGuard {
   bool reclaiming_ = false;        // the newest state has a kOrphan of owner 0
   std::uint64_t reclaimings_ = 0;  // times that changed
   std::uint64_t newest_id_ = 0;    // of the newest commit
-  std::exception_ptr error_;       // of a flush in the background, not yet told
 
   store::MarkWords mark_{};
   Feed feed_;
 
   base::Latency flush_times_;
-  std::atomic<std::uint64_t> failed_flushes_{0};
   base::SlowLimit slow_;
 
   std::timed_mutex flush_mutex_;  // one flush at a time
   bool doubtful_ = false;         // a commit below has failed; flush_mutex_
 
-  base::ForkRenewed<std::condition_variable> drained_;  // there is room for writers; mutex_
-  base::Housekeeper flusher_;
+  store::Flusher flusher_;
   base::ForkEnrolment enrolment_{*this};
 };
 

@@ -250,8 +250,10 @@ void Transaction::commit(std::uint64_t id) {
       throw ClosedError("nothing was committed to " + store_.name_ +
                         ", which was closed meanwhile");
     }
+    const std::size_t pending = store_.versions_.pending_bytes();
     store_.versions_.begin_commit();
     for (auto& [key, record] : overlay_) store_.versions_.put(key, std::move(record));
+    store_.flusher_.add(store_.versions_.pending_bytes() - pending);
     store_.versions_.prune();
     store_.newest_id_ = id;
     if (reclaiming && *reclaiming != store_.reclaiming_) {
@@ -265,9 +267,7 @@ void Transaction::commit(std::uint64_t id) {
   undo_.clear();
   end(&after);
   store_.feed_.notify();
-  if (store_.below_) {
-    store_.flusher_.wake(std::chrono::steady_clock::now() + store_.options_.flush_interval);
-  }
+  if (store_.below_) store_.flusher_.wake();
 }
 
 }  // namespace graven::memory

@@ -177,9 +177,9 @@ store::Change Versions::flushing(std::size_t i, Commit cut) const {
   return {node->first, *record};
 }
 
-void Versions::flushed(Commit cut) noexcept {
+std::size_t Versions::flushed(Commit cut) noexcept {
   flushed_ = cut;
-  flushing_bytes_ = 0;
+  return std::exchange(flushing_bytes_, 0);
 }
 
 bool Versions::forget_flushed(std::size_t most) {

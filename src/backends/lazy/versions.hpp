@@ -74,8 +74,8 @@ class Versions {
   [[nodiscard]] std::size_t flushing() const noexcept { return flushing_.size(); }
   /// The i-th of what is being flushed, as it is at the cut.
   [[nodiscard]] store::Change flushing(std::size_t i, Commit cut) const;
-  /// The store below has it.
-  void flushed(Commit cut) noexcept;
+  /// The store below has it. How many bytes that was.
+  std::size_t flushed(Commit cut) noexcept;
   /// Forgets up to `most` of what has been flushed; whether there is more.
   bool forget_flushed(std::size_t most);
 
