@@ -6,8 +6,8 @@
 
 Every source file says `SPDX-License-Identifier: MIT` in its first line (after `#!`, if there is
 one); names are snake_case and say what a file is for; a file much above 500 lines wants to be
-two; nothing is left over from a merge; a path that a page names is there. --report lists the longest files. Exits 1 when anything is
-wrong.
+two; nothing is left over from a merge; a path that a page names is there. --report lists the
+longest files. Exits 1 when anything is wrong.
 """
 
 import argparse
