@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What a backend need not do better. Any thread, as the view allows.
+// Defaults for what a backend need not implement itself. Threads as in backend.hpp.
 #include "port/backend.hpp"
 
 #include <utility>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Keys as bytes, with their hashes: as the cache's table has them, and as the change feed tells of
-// them.
+// Keys as bytes, and their hashes: the form that the cache's hot table and the invalidation log
+// use.
 //
 // Pure functions and values; any thread.
 #pragma once
@@ -20,15 +20,15 @@ namespace graven::store {
 
 inline constexpr std::uint64_t kRecordSeed = 0x67726176656e;
 
-/// Murmur3's finalizer: every bit of the number reaches every bit of the hash.
+/// Murmur3's finalizer: every bit of the number affects every bit of the hash.
 inline std::uint64_t mix(std::uint64_t x) noexcept {
   x = (x ^ (x >> 33U)) * 0xff51afd7ed558ccdULL;
   x = (x ^ (x >> 33U)) * 0xc4ceb9fe1a85ec53ULL;
   return x ^ (x >> 33U);
 }
 
-/// A key as the table has it, on the stack where it is short: the id of a node, else the space,
-/// then the key's parts.
+/// A key as the hot table stores it: the id of a node, else the space and then the key's parts. On
+/// the stack unless the key has a name.
 class Encoded {
  public:
   explicit Encoded(const Key& key) {
@@ -66,7 +66,7 @@ class Encoded {
   [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
 
  private:
-  // Whole words, so that who reads them as such need not wait for the bytes.
+  // Written as whole words, so that a reader of whole words does not wait for single bytes.
   [[nodiscard]] const char* bytes() const noexcept {
     return reinterpret_cast<const char*>(words_.data());
   }
@@ -77,7 +77,7 @@ class Encoded {
   std::uint64_t hash_ = 0;
 };
 
-/// What Encoded made of a key.
+/// The parts of a key that Encoded has encoded.
 struct Decoded {
   Space space = Space::kNode;
   std::int64_t a = 0;

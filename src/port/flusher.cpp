@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Waiting, failing, and the thread's turns. See flusher.hpp.
+// Waiting, errors, and the runs of the thread. See flusher.hpp.
 #include "port/flusher.hpp"
 
 #include <utility>
@@ -49,7 +49,7 @@ void Flusher::run(base::FunctionRef<void()> flush) {
     failures_.fetch_add(1);
     throw;
   }
-  set_error(nullptr);  // what could not be written then, is now
+  set_error(nullptr);  // the flush wrote what an earlier one could not
 }
 
 std::optional<Deadline> Flusher::turn() noexcept {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// When what waits in memory is flushed: after an interval, or earlier where much waits; after
-// another one where that failed, which the next write is told. Who would write waits while too much
-// does. What is written, and where, is its owner's.
+// Decides when buffered writes are flushed: after an interval, or earlier when many bytes are
+// pending. A failed flush is tried again after another interval, and its error is thrown at the
+// next write. A writer waits while too many bytes are pending. The class that owns a Flusher
+// decides what is written and where.
 //
 // Any thread.
 #pragma once
@@ -22,19 +23,20 @@ using base::Deadline;
 
 class Flusher final : public base::Housekeeper {
  public:
-  /// `flush` says when to be called again. `what`, a "store" or a "map", and `name` are for the
-  /// log.
+  /// `flush` returns when it is to be called again. `what` (a "store" or a "map") and `name` are
+  /// for the log.
   Flusher(const char* what, const std::string& name, std::chrono::milliseconds interval,
           std::size_t limit, std::function<std::optional<Deadline>()> flush);
   ~Flusher() { stop(); }
 
-  // What waits, in bytes.
+  // How many bytes are pending.
   [[nodiscard]] std::size_t pending() const noexcept { return pending_.load(); }
   void add(std::size_t bytes) noexcept { pending_.fetch_add(bytes, std::memory_order_relaxed); }
   void remove(std::size_t bytes) noexcept { pending_.fetch_sub(bytes); }
-  /// So many have been written: writers may go on.
+  /// So many bytes have been flushed: wakes writers that wait.
   void flushed(std::size_t bytes);
-  /// Writers wait while there are more; so many are flushed before the interval is over.
+  /// Writers wait while more bytes than `bound` are pending; from `bound_early` on, flush_early()
+  /// flushes before the interval is over.
   void bound(std::size_t bytes) noexcept { limit_.store(bytes); }
   void bound_early(std::size_t bytes) noexcept { early_from_.store(bytes); }
 
@@ -42,10 +44,10 @@ class Flusher final : public base::Housekeeper {
   [[nodiscard]] bool ready() const noexcept {
     return pending_.load(std::memory_order_relaxed) <= limit_ && !failed_;
   }
-  /// Returns when one may, or nothing is flushed any more; false: not until the deadline. Throws,
-  /// once, what a flush in the background has met.
+  /// Returns true when a write may go on, or when no flush will run any more; false when the
+  /// deadline has passed. Throws, once, the error of a failed background flush.
   bool wait_until_ready(Deadline deadline);
-  /// After a write.
+  /// Called after a write.
   void wake() { Housekeeper::wake(later()); }
   void flush_early() {
     if (pending_.load(std::memory_order_relaxed) < early_from_) return;
@@ -54,12 +56,12 @@ class Flusher final : public base::Housekeeper {
   }
   [[nodiscard]] Deadline later() const { return std::chrono::steady_clock::now() + interval_; }
 
-  /// Runs a flush of everything, whose caller is told of what goes wrong.
+  /// Runs a flush of everything; its errors are thrown to the caller.
   void run(base::FunctionRef<void()> flush);
   [[nodiscard]] std::uint64_t failures() const noexcept { return failures_.load(); }
 
  private:
-  /// Whoever waits in the child, called from a wait, does not go on waiting.
+  /// In the child nothing is flushed, so writers no longer wait.
   void child_after_fork() noexcept override {
     Housekeeper::child_after_fork();
     bound(SIZE_MAX);
@@ -75,9 +77,9 @@ class Flusher final : public base::Housekeeper {
   std::atomic<std::size_t> pending_{0};
   std::atomic<std::size_t> limit_;
   std::atomic<std::size_t> early_from_{SIZE_MAX};
-  std::atomic<bool> early_{false};   // a flush before its time is under way, or about to be
+  std::atomic<bool> early_{false};   // an early flush is under way, or about to be
   std::atomic<bool> failed_{false};  // error_ is set
-  std::exception_ptr error_;         // not told yet; mutex_
+  std::exception_ptr error_;         // not thrown yet; mutex_
   std::atomic<std::uint64_t> failures_{0};
 };
 

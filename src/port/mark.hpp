@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Marks: what a store's newest state is recognised by. Every commit, by whichever process,
-// changes the mark, and no two states have the same one; so whoever kept records together
-// with the mark they were read under knows by one comparison whether they still hold.
+// State versions (Mark) identify the newest state of a store. Every commit, by whichever process,
+// changes the state version, and no two states have the same one. So whoever keeps records together
+// with the version they were read under can tell by one comparison whether they are still valid.
 //
-// A backend shows the mark of the newest state in six words of memory that change under the
-// reader's eyes (for SQLite, the header of the WAL index, which every process maps). Reading
-// them is not atomic and need not be: a mixture equals no mark that was ever read whole.
+// A backend exposes the version of the newest state in six words of shared memory that change while
+// they are read (for SQLite, the header of the WAL index, which every process maps). Reading them
+// is not atomic and need not be: a mixture of two versions equals no version that was ever read
+// whole.
 //
 // Any thread.
 #pragma once
@@ -23,7 +24,7 @@ struct Mark {
   friend bool operator==(const Mark&, const Mark&) = default;
 };
 
-/// A mark in shared memory, and one that this process compares with it.
+/// A state version in shared memory, and the form of one that this process compares with it.
 using MarkWords = std::array<std::atomic<std::uint64_t>, 6>;
 static_assert(sizeof(MarkWords) == sizeof(Mark) && MarkWords::value_type::is_always_lock_free);
 
@@ -41,7 +42,7 @@ inline void write_mark(MarkWords& words, const Mark& mark) noexcept {
   }
 }
 
-/// Unrolled by hand: it stands before every read of a cached record.
+/// Unrolled by hand, because it runs before every read of a cached record.
 inline bool same_mark(const MarkWords& a, const MarkWords& b) noexcept {
   const auto differ = [&](std::size_t i) {
     return a[i].load(std::memory_order_acquire) ^ b[i].load(std::memory_order_acquire);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Reading what lies in layers: rows of a store below, and over them ordered maps of changes that
-// it does not have yet. Where several have a key, that on top counts.
+// Reads layered data: the rows of a store, and over them ordered maps of changes that the store
+// does not have yet. Where several layers have a key, the uppermost counts.
 //
-// Any thread; the caller sees to it that the maps stay as they are meanwhile.
+// Any thread; the caller makes sure that the maps do not change meanwhile.
 #pragma once
 
 #include <algorithm>
@@ -20,12 +20,12 @@
 
 namespace graven::store {
 
-/// Changes by their keys: a record, or nothing where it is erased.
+/// Changes by key: a record, or nothing where it is erased.
 using Overlay = std::map<Key, std::optional<Record>>;
 
-/// Adds to `rows`, up to the limit, what is in a range up to and including `until` (nullptr: to
-/// its end): `upper` over `lower` over a page of what is below. `seen` says what counts of an entry
-/// of `lower`, a record or none; nullptr: what is below.
+/// Adds to `rows`, up to the limit, the rows of a range up to and including `until` (nullptr: to
+/// its end), merged from `upper` over `lower` over a page of rows of the store. `seen` gives the
+/// visible state of an entry of `lower`, a record or none; nullptr: the row of the store counts.
 template <class Lower, class Seen>
 void merge(const Range& range, const Key* until, const Overlay& upper, const Lower& lower,
            const Seen& seen, std::span<Row> page, std::size_t limit, std::vector<Row>& rows) {
@@ -63,7 +63,7 @@ void merge(const Range& range, const Key* until, const Overlay& upper, const Low
     };
     run(begin(upper), upper.rend(), begin(lower), lower.rend(), std::greater<>());
   } else {
-    // A name range begins behind `after`, unless the empty name is wanted.
+    // A name range begins after `after`, unless the empty name is wanted.
     const auto begin = [&range, first = first_key(range)](const auto& map) {
       return in_range(range, first) ? map.lower_bound(first) : map.upper_bound(first);
     };
@@ -71,9 +71,9 @@ void merge(const Range& range, const Key* until, const Overlay& upper, const Low
   }
 }
 
-/// Up to `limit` rows of a range: pages of what `below(range, count)` gives, none of fewer than
-/// `fewest` behind the first, each with what `over(range, until, page, rows)` adds of it and of
-/// what lies over it.
+/// Up to `limit` rows of a range. Reads pages with `below(range, count)`, after the first none of
+/// fewer than `fewest` rows; `over(range, until, page, rows)` merges each page with the layers
+/// above and appends the result.
 template <class Below, class Over>
 std::vector<Row> scan_layers(Range range, std::size_t limit, std::size_t fewest, const Below& below,
                              const Over& over) {
@@ -91,10 +91,11 @@ std::vector<Row> scan_layers(Range range, std::size_t limit, std::size_t fewest,
   return rows;
 }
 
-/// What is known of a key: a record or that there is none; or nothing is.
+/// What is known of a key: a record, or that there is none; or nothing is known.
 using Known = std::optional<std::optional<Record>>;
 
-/// As View::load_many(): what `known(key)` does not tell is loaded by `below(keys, each)`.
+/// Like View::load_many(): keys that `known(key)` knows nothing of are loaded by `below(keys,
+/// each)`.
 template <class Find, class Below>
 void load_layers(std::span<const Key> keys, const std::function<void(std::size_t, Record*)>& each,
                  const Find& known, const Below& below) {

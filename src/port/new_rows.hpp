@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// New rows: what an import consists of. They are of one space and in the order of their keys, and
-// their bodies lie in one piece, so that a row costs no allocation.
+// The new rows of an import. They are of one space and in key order; all bodies lie in one string,
+// so that a row costs no allocation.
 //
 // Plain values; no thread owns them.
 #pragma once
@@ -16,7 +16,7 @@
 
 namespace graven::store {
 
-/// One of a space whose records are a pair and an integer.
+/// A row of a space whose records have a pair key and one integer.
 struct NewPair {
   std::int64_t a = 0;
   std::int64_t b = 0;
@@ -32,15 +32,15 @@ class NewRows {
  public:
   using Integers = std::array<std::int64_t, kMaxIntegers>;
 
-  /// Of a space without names.
+  /// For a space without names.
   explicit NewRows(Space space) noexcept : space_(space) {}
 
-  /// Adds a row behind the others; what was appended to bytes() since the last one is its body.
+  /// Adds a row after the others; the bytes appended to bytes() since the last row are its body.
   void add(std::int64_t a, std::int64_t b, const Integers& integers = {}) {
     rows_.push_back({a, b, integers, bytes_.size()});
   }
   std::string& bytes() noexcept { return bytes_; }
-  /// The version of them all.
+  /// Sets the version of all rows.
   void set_version(std::uint64_t version) noexcept { version_ = version; }
   void reserve(std::size_t rows) { rows_.reserve(rows); }
   void clear() noexcept {
@@ -51,9 +51,9 @@ class NewRows {
   [[nodiscard]] Space space() const noexcept { return space_; }
   [[nodiscard]] std::size_t size() const noexcept { return rows_.size(); }
   [[nodiscard]] bool empty() const noexcept { return rows_.empty(); }
-  /// Of the bodies.
+  /// Bytes of all bodies.
   [[nodiscard]] std::size_t body_bytes() const noexcept { return bytes_.size(); }
-  /// In memory.
+  /// Bytes of memory allocated.
   [[nodiscard]] std::size_t memory() const noexcept {
     return bytes_.capacity() + rows_.capacity() * sizeof(Row);
   }
@@ -95,7 +95,7 @@ class NewRows {
     std::int64_t a;
     std::int64_t b;
     Integers integers;
-    std::size_t end;  // of its body
+    std::size_t end;  // end of its body in bytes_
   };
 
   Space space_;

@@ -17,7 +17,7 @@ std::optional<Range> behind(Range range, const Key& key) {
   }
   const bool back = backwards(range);
   if (spans(range)) {
-    range.to = kMost;  // it applied to no `a`
+    range.to = kMost;  // it was not used for any `a`
     range.a = key.a;
     if (key.b == kMost && key.a < range.a_to) {
       ++range.a;

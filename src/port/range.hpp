@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Ranges: stretches of one space, for View::scan, and what there is to know of them: which keys
-// one holds, which may be the first and the last, what of it is left behind a key.
+// Ranges: intervals of keys of one space, for View::scan. The functions tell whether a key is in a
+// range, its first and last possible key, and what of it remains after a key.
 //
 // Plain values; any thread.
 #pragma once
@@ -16,12 +16,14 @@
 
 namespace graven::store {
 
-/// kPair: the records of one `a` with `from <= b <= to`; or, where `a_to` is greater than `a`,
-/// every record with `a <= key.a <= a_to`, in order of (a, b), `from` then applying to `a` only
-/// (so that a scan can be taken up again in the middle of an `a`) and `to` to none.
+/// kPair: the records of one `a` with `from <= b <= to`. If `a_to` is greater than `a`: every
+/// record with `a <= key.a <= a_to`, in order of (a, b); then `from` applies to the first `a` only
+/// (so that a scan can continue in the middle of an `a`) and `to` is not used.
+///
 /// kId: `from <= a <= to`.
-/// kName: the records of one `a` with name > `after` (`from` and `to` unused); or, where `a_to`
-/// is greater than `a`, those and all of every further `a` up to `a_to`, in order of (a, name).
+///
+/// kName: the records of one `a` with name > `after` (`from` and `to` are not used). If `a_to` is
+/// greater than `a`: those, and all of every further `a` up to `a_to`, in order of (a, name).
 ///
 /// No reverse where `a_to` is greater than `a`.
 struct Range {
@@ -35,11 +37,11 @@ struct Range {
   bool reverse = false;             // kPair of one `a`, and kId
 };
 
-/// One of several reads of one state: of a record, or of the first records of a range.
+/// One of several reads of one state: a record, or the first records of a range.
 struct ReadOp {
   std::optional<Key> key{};
-  Range range{};          // where there is no key,
-  std::size_t limit = 0;  // up to so many of it
+  Range range{};          // used when there is no key
+  std::size_t limit = 0;  // up to so many records of the range
 };
 
 /// Every record of a space.
@@ -52,23 +54,23 @@ inline Range whole(Space space) {
   return range;
 }
 
-/// Whether the range is one of many `a`.
+/// Whether the range spans several `a`.
 inline bool spans(const Range& range) noexcept {
   return range.a_to > range.a && schema(range.space).shape != KeyShape::kId &&
          !schema(range.space).a.empty();
 }
 
-/// Whether it is gone through from its end.
+/// Whether it is read from its end.
 inline bool backwards(const Range& range) noexcept {
   return range.reverse && !spans(range) && schema(range.space).shape != KeyShape::kName;
 }
 
-/// Whether it begins with the empty name, of names.
+/// Whether it is a range of names that includes the empty name.
 inline bool with_empty_name(const Range& range) noexcept {
   return range.include_empty_name && range.after.empty();
 }
 
-/// The least key it can hold; of names, the one it begins behind.
+/// The least key the range can hold; for names, the key it begins after.
 inline Key first_key(const Range& range) {
   switch (schema(range.space).shape) {
     case KeyShape::kId:
@@ -81,7 +83,7 @@ inline Key first_key(const Range& range) {
   return {.space = range.space, .a = range.a, .name = range.after};
 }
 
-/// The greatest key it can hold, of one that may be gone through backwards.
+/// The greatest key the range can hold; only for a range that can be read backwards.
 inline Key last_key(const Range& range) {
   Key last = first_key(range);
   (schema(range.space).shape == KeyShape::kId ? last.a : last.b) = range.to;
@@ -97,7 +99,7 @@ inline bool in_range(const Range& range, const Key& key) noexcept {
   return key.name > range.after || (with_empty_name(range) && key.name.empty());
 }
 
-/// The range behind a key of it, for taking a scan up again; nothing when the key was its last.
+/// The rest of a range after one of its keys, to continue a scan; nothing when no key can follow.
 std::optional<Range> behind(Range range, const Key& key);
 
 }  // namespace graven::store

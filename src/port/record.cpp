@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The layout of each space: the one table from which backends derive theirs. Constant data; any
+// The layout of each space, the one table that backends derive theirs from. Constant data; any
 // thread.
 #include "port/record.hpp"
 

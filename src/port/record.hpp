@@ -4,8 +4,8 @@
 // a body. Keys live in a *space*; a space is a table in SQLite and a key prefix in Redis,
 // and schema() says which of the fields it uses and what they are called there.
 //
-// Always holds: a version is the id of the commit that wrote the record, unique in the
-// store, and ids grow. Spaces that keep no version report 0: their integers say it all.
+// Always holds: a version is the id of the commit that wrote the record, unique in the store, and
+// ids grow. Spaces that keep no version report 0: their integers tell everything.
 //
 // Plain values; no thread owns them.
 #pragma once
@@ -36,18 +36,18 @@ enum class Space : std::uint8_t {
   kCounter,  // (prefix, name): value
   kMap,      // (name): id, owner and process of the one that writes it lazily
   kItem,     // (map, key): kind, time to expire; body = the value
-  kExpiry,   // (map, time and key): an item that was to expire then
+  kExpiry,   // (map, time and key): an item that expires at that time
 };
 inline constexpr std::size_t kSpaceCount = 12;
 
-/// No id, version or clock is greater: they are milliseconds since 1970 in units of 2^-15, and some
-/// room is left for counting on.
+/// No id, version or clock is greater. They are milliseconds since 1970 in units of 2^-15; this
+/// leaves some room above.
 inline constexpr std::int64_t kMostId =
     std::numeric_limits<std::int64_t>::max() - (std::int64_t{1} << 32U);
-/// Maps have numbers from 1 to this.
+/// Maps are numbered from 1 to this.
 inline constexpr std::int64_t kMostMaps = std::int64_t{1} << 40U;
 
-/// A key. Which fields count is the space's KeyShape; the others stay at their defaults.
+/// A key. The space's KeyShape says which fields are used; the others keep their defaults.
 struct Key {
   Space space{};
   std::int64_t a = 0;
@@ -68,8 +68,8 @@ struct Record {
   friend bool operator==(const Record&, const Record&) = default;
 };
 
-/// What the value of an item is, as its first integer, and the bytes of its body. A backend may
-/// store the value as one of its own.
+/// The kind of an item's value (the record's first integer) and, in the comments, the bytes of its
+/// body. A backend may store the value in its own type.
 enum class ValueKind : std::uint8_t {
   kNull = 0,    // none
   kFalse = 1,   // none
@@ -114,12 +114,12 @@ struct Schema {
 
 const Schema& schema(Space space) noexcept;
 
-/// The store's clock: a record of kPrefix whose integers are {last id given out, id of the
-/// prefix made last}. Every commit that changes something clocked advances it, so it tells whether
+/// The store's clock: a record of kPrefix whose integers are {last id given out, id of the prefix
+/// created last}. Every commit that changes a clocked space advances it, so the clock tells whether
 /// such a commit is durable.
 inline Key clock_key() { return Key{.space = Space::kPrefix}; }
 /// Whether commits that change the space advance the clock. Counters and items of maps have neither
-/// ids nor versions, and a page less to write.
+/// ids nor versions; without the clock their commits write one page less.
 constexpr bool clocked(Space space) noexcept {
   return space != Space::kCounter && space != Space::kItem && space != Space::kExpiry;
 }

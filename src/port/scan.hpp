@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A scan that is longer than one answer of a view, a batch at a time. It always ends: each batch
-// begins behind the last key of the one before, and what is behind the last key there can be is
-// nothing.
+// Scans a range in batches, for results longer than one answer of a view. It always ends: each
+// batch begins after the last key of the previous one, and nothing comes after the greatest
+// possible key.
 //
 // Any thread, with a view of its own.
 #pragma once
@@ -17,7 +17,7 @@
 
 namespace graven::store {
 
-/// The batches of a range, each from whichever view.
+/// The batches of a range; each may be read from another view.
 class Batches {
  public:
   explicit Batches(Range range) : rest_(std::move(range)) {}
@@ -37,8 +37,8 @@ class Batches {
   std::optional<Range> rest_;
 };
 
-/// Calls `each(Row&)` for every row of a range, in order, until one returns false, if they return
-/// anything; it may erase rows.
+/// Calls `each(Row&)` for every row of a range, in order. If `each` returns bool, false ends the
+/// scan. `each` may erase rows.
 template <class Each>
 void each_row(View& view, Range range, std::size_t batch, Each&& each) {
   for (Batches batches(std::move(range)); !batches.ended();) {

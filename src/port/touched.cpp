@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Adding up what was changed, and telling it in a few words: what few records of a scope were
-// changed is told singly first, since that is what a scope told as a whole costs others most for.
+// Collects the changes of a commit and reports them in few words. Scopes with the fewest changed
+// records are reported record by record first: there, reporting the whole scope would cost other
+// caches the most.
 #include "port/touched.hpp"
 
 #include <algorithm>
@@ -14,7 +15,7 @@
 namespace graven::store {
 namespace {
 
-constexpr std::uint64_t kContainer = 0x636f6e7461696eULL;  // told from any key's numbers
+constexpr std::uint64_t kContainer = 0x636f6e7461696eULL;  // unlike the hash of any key
 constexpr std::uint64_t kMap = 0x6d617073ULL;
 
 constexpr std::uint64_t kDoomed = 1;
@@ -39,7 +40,7 @@ std::uint64_t scope_of(const Key& key, const Record* record) {
 
 constexpr Spaces kOfContainers = bit(Space::kEntry) | bit(Space::kSlot) | bit(Space::kPage);
 
-/// The spaces of what is in a scope.
+/// The spaces of the records in a scope.
 constexpr Spaces spaces_in(std::uint64_t scope) noexcept {
   return is_map_hash(scope) ? bit(Space::kItem) : kOfContainers;
 }
@@ -96,7 +97,7 @@ Told Touched::told(std::size_t most) const {
   Told told;
   told.doomed = doomed_;
   most = std::min<std::size_t>(most, kScopesMask);
-  // A scope takes a word, a space none.
+  // A scope takes one word, a space none.
   std::size_t containers = 0;
   std::size_t maps = 0;
   for (const std::uint64_t scope : scopes_) ++(is_map_hash(scope) ? maps : containers);
@@ -134,14 +135,14 @@ Told Touched::told(std::size_t most) const {
   }
   std::sort(groups.begin(), groups.end(),
             [](const auto& left, const auto& right) { return left.size() < right.size(); });
-  // As if all that come later were told as a whole.
+  // Starts as if all groups were reported as whole scopes.
   auto used = static_cast<std::size_t>(std::count_if(
       groups.begin(), groups.end(), [&](const auto& group) { return by_itself(group[0].scope); }));
   std::vector<std::uint64_t> scopes;
   for (const std::span<const Single> group : groups) {
     const auto& [hash, scope, space] = group.front();
     const bool container =
-        scope != 0 && !is_map_hash(scope);  // its name is told, too: see Follower
+        scope != 0 && !is_map_hash(scope);  // the scope is listed too: see Follower
     const std::size_t others = used - static_cast<std::size_t>(by_itself(scope));
     const std::size_t singly = others + group.size() + static_cast<std::size_t>(container);
     if (singly <= most) {
