@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A commit in words, for the log. Any thread.
+// Describes a commit in words, for the log. Any thread.
 #include "store/activity.hpp"
 
 #include <fmt/format.h>

@@ -36,7 +36,8 @@ struct Activity {
   base::SlowLimit slow;
 };
 
-/// What a commit wrote, as far as that is kept: prefixes of graphs, the first key of a map.
+/// What a commit wrote, as far as its changes were kept: prefixes of graphs, the first key of a
+/// map.
 std::string describe(const Work& work);
 
 }  // namespace graven::store

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Who waits, for what, and how.
+// Who waits in the queue, for what, and how. See commit_queue.hpp.
 #include "store/commit_queue.hpp"
 
 #include <algorithm>
@@ -11,10 +11,11 @@
 
 namespace graven::store {
 namespace {
-// Of the time a commit takes, the part its leader waits for others; and what counts as its time.
+// A leader waits for others for this fraction of the time of a commit, which counts as 4 ms at
+// most.
 constexpr int kPatienceOfCommit = 4;
 constexpr auto kLongCommit = std::chrono::milliseconds(4);
-// A commit that takes no longer is waited for awake, twice as long as it took.
+// If commits take no longer than this, a writer waits without sleeping for twice that time.
 constexpr auto kQuickCommit = std::chrono::microseconds(200);
 constexpr int kAwake = 2;
 }  // namespace
@@ -53,7 +54,7 @@ void CommitQueue::await(Request& request) {
     while (waits() && Clock::now() < until) std::this_thread::yield();
   }
   std::exception_ptr interrupt;
-  bool taken = false;  // it is being committed, which nothing ends
+  bool taken = false;  // a leader has it, so nothing ends this wait
   for (;;) {
     const std::uint32_t turn = turn_.ticket();
     if (!waits()) break;
@@ -93,8 +94,8 @@ bool CommitQueue::take_back(Request& request) {
   return true;
 }
 
-/// Whoever was committed last, or came meanwhile, is likely to write again at once: a commit for
-/// all of them is worth a little patience. Who is alone waits for nobody.
+/// Writers of the last commit, and those who came meanwhile, are likely to write again at once; it
+/// pays to wait a little and commit for all of them. A writer that is alone waits for nobody.
 void CommitQueue::await_companions() {
   const auto until =
       Clock::now() + commit_took_.load(std::memory_order_relaxed) / kPatienceOfCommit;
@@ -127,7 +128,8 @@ void CommitQueue::lead_with(Request& first, base::FunctionRef<void()> lead) {
       queue_.front()->state_.store(Request::State::kLeads, std::memory_order_release);
     }
   }
-  // Without the lock, which whoever is told takes next. Each may be gone once it is done.
+  // Without the lock, which the woken threads take next. A request may be destroyed once it is
+  // done.
   for (Request* request : batch) {
     if (request != &first) request->state_.store(Request::State::kDone, std::memory_order_release);
   }
@@ -135,7 +137,7 @@ void CommitQueue::lead_with(Request& first, base::FunctionRef<void()> lead) {
 }
 
 void CommitQueue::child_after_fork() noexcept {
-  queue_.clear();  // their threads are the parent's
+  queue_.clear();  // their threads exist in the parent only
   queued_.store(0);
   new (&batch_) std::vector<Request*>;  // a leader may have been about to change it
   companions_ = 0;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Group commit: writes that come while another one is committed wait, and the next commit is for
-// all of them.
+// Group commit: writes that arrive during a commit wait, and the next commit serves all of them.
 //
-// The first in the queue leads: it waits a little for those who are likely to write again at once,
-// and commits for all who are there when it has the write lock. The others wait to be told, or to
-// be the first. Where commits are quick they wait awake: going to sleep and being woken takes
-// longer than a disk that answers in 30 us.
+// The first write in the queue is the leader. It waits a little for threads that are likely to
+// write again at once, takes the write lock, and commits for all that are in the queue by then. The
+// others wait until their write is committed, or until they become the leader. Where commits are
+// quick they wait without sleeping: to sleep and be woken takes longer than a disk that answers in
+// 30 us.
 //
 // Any thread. A write may run on another writer's thread.
 #pragma once
@@ -36,7 +36,7 @@ class CommitQueue final : private base::ForkGuard {
    public:
     explicit Request(Mutation of) : mutation(of) {}
     Mutation mutation;
-    std::exception_ptr error{};  // of it alone, set by the leader
+    std::exception_ptr error{};  // of this request alone; set by the leader
 
    private:
     friend class CommitQueue;
@@ -44,17 +44,18 @@ class CommitQueue final : private base::ForkGuard {
     std::atomic<State> state_{State::kWaits};
   };
 
-  /// Returns when the mutation is committed, or throws why it is not; what the program's check has
-  /// thrown too late for that it throws although it is. `lead` is called by one thread at a time:
-  /// it is to take() and commit. What it throws is thrown to all of those.
+  /// Returns when the mutation is committed, or throws why it is not. An interrupt that comes when
+  /// the commit has already begun is thrown after the commit. `lead` is called by one thread at a
+  /// time; it must call take() and commit. What `lead` throws is thrown to all whom it took.
   void write(Mutation mutation, base::FunctionRef<void()> lead);
-  /// The leader's: all who are there.
+  /// Called by the leader: takes all requests in the queue.
   const std::vector<Request*>& take();
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// Until it is done, or to lead; or, interrupted, takes it back if no leader has taken it.
+  /// Waits until the request is done or leads. If interrupted, takes it back unless a leader has
+  /// it.
   void await(Request& request);
   bool take_back(Request& request);
   void await_companions();
@@ -62,14 +63,14 @@ class CommitQueue final : private base::ForkGuard {
   void child_after_fork() noexcept override;
 
   base::ForkMutex mutex_{base::kForkRankStore};
-  std::deque<Request*> queue_;  // the first one leads; mutex_
+  std::deque<Request*> queue_;  // the first one is the leader; mutex_
   std::atomic<std::size_t> queued_{0};
-  base::Bell turn_;  // rung at each end of a commit
+  base::Bell turn_;  // rung at the end of each commit
   std::atomic<Clock::duration> commit_took_{Clock::duration{}};
-  std::vector<Request*> batch_;  // what is being committed; changed under mutex_, by the leader
-  // The leader's alone, handed on by mutex_:
+  std::vector<Request*> batch_;  // what is being committed; the leader changes it, under mutex_
+  // Used by the leader only; mutex_ orders one leader after another:
   Clock::time_point taken_{};
-  std::size_t companions_ = 0;  // how many wrote at the time of the last commit
+  std::size_t companions_ = 0;  // how many writers there were at the last commit
   base::ForkEnrolment enrolment_{*this};
 };
 

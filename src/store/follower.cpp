@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See follower.hpp. One thread waits.
+// See follower.hpp. One thread waits at a time.
 #include "store/follower.hpp"
 
 #include <algorithm>
@@ -10,9 +10,9 @@
 namespace graven::store {
 namespace {
 
-// Where there is no feed to sleep on.
+// How often it looks where there is no log to sleep on.
 constexpr auto kLook = std::chrono::milliseconds(10);
-// Of which anybody may wait for a record.
+// The spaces whose records a user may wait for.
 constexpr Spaces kWatched = bit(Space::kNode) | bit(Space::kEntry) | bit(Space::kSlot) |
                             bit(Space::kPage) | bit(Space::kItem);
 
@@ -32,11 +32,11 @@ std::optional<Changed> Follower::moved(std::span<const std::uint64_t> interests)
   }
   const Mark now = read_mark(*live_);
   if (now == seen_) return std::nullopt;
-  store_.cache().settle();  // or who looks now might be shown the state before
+  store_.cache().settle();  // else a read after this could still see the previous state
   Backend& backend = store_.backend();
   if (!backend.distinctive(now)) {
-    // Half written, or one that may come again: who looks now sees what there is, and so again
-    // until it is whole.
+    // The version is half written, or one that may occur again: the user looks at what is there
+    // now, and again until the version is complete.
     seen_ = Mark{};
     return anything;
   }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// A follower sleeps until something it is interested in may have been committed, by this process
-// or another: it compares the live mark, asks the change feed what a commit changed, and sleeps
-// on the feed. Without a mark it counts this process's commits.
+// A follower sleeps until a commit, of this process or another, may have changed something that its
+// user waits for. It compares the live version, asks the invalidation log (ChangeFeed) what a
+// commit changed, and sleeps on the log. Where there is no state version it counts this process's
+// commits.
 //
-// Always holds: what was committed after the follower was made, or after wait() last returned
-// true, is not missed: it may be reported without need, never not at all.
+// Always holds: what was committed after the follower was constructed, or after wait() last
+// returned true, is not missed. It may report a change without need.
 //
-// wait() from one thread at a time, stop() from any. Outlived by its store.
+// wait() from one thread at a time, stop() from any. The store outlives it.
 #pragma once
 
 #include <atomic>
@@ -22,22 +23,22 @@ namespace graven::store {
 
 /// What was changed, as far as it is known.
 struct Changed {
-  bool anything = false;                // some of it is not told
-  std::vector<std::uint64_t> hashes{};  // else of all records, in the commits that are of interest
+  bool anything = false;                // some changes are not listed
+  std::vector<std::uint64_t> hashes{};  // else: all records of the commits that are of interest
 };
 
 class Follower {
  public:
   explicit Follower(Store& store);
 
-  /// Until a record may have been changed whose hash (record_hash(), container_hash(),
-  /// item_hash()) is among the interests: what was since wait() last returned. Nothing: the time is
-  /// up, or stop() was called.
+  /// Waits until a record may have been changed whose hash (record_hash(), container_hash(),
+  /// item_hash()) is among the interests; returns what was changed since wait() last returned.
+  /// Returns nothing when the time is up or stop() was called.
   std::optional<Changed> wait(std::span<const std::uint64_t> interests, Deadline until);
   void stop() noexcept;
 
  private:
-  /// What may concern the interests of what has moved the mark.
+  /// If the live version has moved: what changes may concern the interests.
   std::optional<Changed> moved(std::span<const std::uint64_t> interests);
 
   Store& store_;

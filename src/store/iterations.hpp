@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Which containers a thread is iterating over, so that its own changes to them are noticed by the
-// iteration: a loop that changes what it goes through is a mistake, which an iteration over one
-// state would hide. What other threads and processes change is no mistake, and is not noticed.
+// Records which containers a thread iterates over, so that an iteration notices when its own thread
+// changes the container. A loop that changes what it iterates over is a mistake, and an iteration
+// over one state of the store would hide it. Changes by other threads and processes are no mistake
+// and are not noticed.
 //
 // Always holds: while nobody iterates, a change costs one comparison.
 //
-// Any thread. Outlives what begin() gives.
+// Any thread. Outlives what begin() returns.
 #pragma once
 
 #include <atomic>
@@ -23,11 +24,11 @@ namespace graven::store {
 class Iterations {
  public:
   struct Iteration {
-    std::atomic<std::int64_t> size{0};  ///< how its thread has changed the size since the start
+    std::atomic<std::int64_t> size{0};  ///< by how much its own thread has changed the size
     std::atomic<std::uint64_t> changes{0};
   };
 
-  /// One of the calling thread, until it is let go of, by whichever thread.
+  /// An iteration of the calling thread, until the last copy is destroyed, in any thread.
   [[nodiscard]] std::shared_ptr<Iteration> begin(std::int64_t container) {
     const Place place{std::this_thread::get_id(), container};
     const std::scoped_lock lock(mutex_);
@@ -45,9 +46,9 @@ class Iterations {
   }
 
   [[nodiscard]] bool any() const noexcept { return active_.load(std::memory_order_relaxed) != 0; }
-  /// The calling thread is iterating over the container.
+  /// Whether the calling thread iterates over the container.
   [[nodiscard]] bool mine(std::int64_t container) { return find(container) != nullptr; }
-  /// The calling thread has changed it.
+  /// Called when the calling thread has changed the container.
   void changed(std::int64_t container, std::int64_t size_by) {
     if (!any()) return;
     if (const std::shared_ptr<Iteration> iteration = find(container)) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A FIFO lock with deadlines: release() hands the lane to the longest waiter itself, so a
-// thread that comes along meanwhile cannot overtake.
+// A FIFO lock with deadlines: release() gives the lock directly to the longest waiter, so that a
+// thread that arrives meanwhile cannot overtake.
 #include "store/lane.hpp"
 
 #include <fmt/format.h>
@@ -71,8 +71,8 @@ std::size_t Lane::waiting() {
 }
 
 void Lane::child_after_fork() noexcept {
-  // The waiters' threads do not exist here; their records are leaked, for a condition variable
-  // somebody waits on must not be destroyed.
+  // The waiters' threads do not exist here. Their records are leaked: a condition variable must not
+  // be destroyed while a thread waits on it.
   new std::deque<std::shared_ptr<Waiter>>(std::move(waiters_));
   waiters_.clear();
   held_ = false;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The lane: one writer at a time in this process, first come, first served. It says who is
-// next among threads; the backend's write lock does the same among processes.
+// The writer lock (Lane): one thread of this process writes at a time, in order of arrival (the
+// writer queue). It orders the threads of a process; the backend's write lock orders processes.
 //
-// Always holds: at most one holder; whoever waits longest gets it next. The holder may be
-// another thread than the one that took it (an expired transaction is rolled back by the
-// housekeeper). After fork() the child's lane is free.
+// Always holds: at most one holder; whoever waits longest gets it next. It may be released by
+// another thread than the one that took it (the housekeeper rolls back an expired transaction).
+// After fork() the child's lock is free.
 //
 // Any thread.
 #pragma once
@@ -25,14 +25,14 @@ namespace graven::store {
 
 class Lane final : private base::ForkGuard {
  public:
-  /// Waits go into `waits`, also those of no time.
+  /// Every wait is recorded in `waits`, also those of no time.
   explicit Lane(base::Latency& waits) : waits_(waits) {}
 
-  /// Waits for the lane, until it is interrupted; BusyError when the deadline passes first, which
-  /// says what the holder is doing. `doing` must be a literal.
+  /// Waits for the lock. Throws BusyError, which says what the holder is doing, when the deadline
+  /// passes first; throws when interrupted. `doing` must be a literal.
   void acquire(Deadline deadline, const char* doing);
   void release();
-  /// How many wait for it.
+  /// How many threads wait for it.
   [[nodiscard]] std::size_t waiting();
 
  private:

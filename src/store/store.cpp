@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Writes, and what transactions need of the store; the rest of them is in transaction.cpp.
+// Writes, and the store's part of transactions; the rest of transactions is in transaction.cpp.
 #include "store/store.hpp"
 
 #include <fmt/format.h>
@@ -39,8 +39,8 @@ Store::Store(std::unique_ptr<Backend> backend)
 }
 
 void Store::bound_memory(std::size_t bytes) {
-  // Tables have the most of it; an eighth is left for indexes of warm files and what a write
-  // takes while it lasts.
+  // Hot tables get most of it. An eighth is left for the indexes of warm files and for memory that
+  // a write needs while it runs.
   table_share_.set_total(bytes / 8 * 3);
   pending_share_.set_total(bytes / 4);
   backend_->bound_page_caches(bytes / 4);
@@ -57,7 +57,7 @@ CommitHook& Store::hook(base::FunctionRef<std::unique_ptr<CommitHook>()> make) {
   CommitHook* there = hook_.load(std::memory_order_acquire);
   if (there != nullptr) return *there;
   std::unique_ptr<CommitHook> made = make();
-  if (!hook_.compare_exchange_strong(there, made.get())) return *there;  // another was first
+  if (!hook_.compare_exchange_strong(there, made.get())) return *there;  // another thread was first
   return *made.release();
 }
 
@@ -93,7 +93,7 @@ void Store::commit_work(Work& work, WriteTransaction& writes) {
       if (hook != nullptr) hook->after_commit(committed);
     }
   } always{hook_.load(std::memory_order_acquire), committed};
-  // It may have something to write where the work has not.
+  // The hook may write even if the work has not.
   if (always.hook != nullptr) always.hook->before_commit(work);
   if (!work.empty()) {
     work.finish();
@@ -172,7 +172,7 @@ void Store::flush() {
 void Store::begin_bulk(std::size_t cache_bytes) { backend_->begin_bulk(cache_bytes); }
 
 bool Store::end_bulk(Deadline deadline) {
-  // The settings are restored also where the writer is not to be had; the rest is then left.
+  // The settings are restored even if the writer lock cannot be had; the rest is then not done.
   std::optional<LaneHold> hold;
   try {
     if (!in_transaction()) hold.emplace(lane_, activity_, deadline, "the end of a bulk import");
@@ -186,7 +186,7 @@ bool Store::end_bulk(Deadline deadline) {
   } catch (const BusyError&) {
     return false;
   } catch (const ClosedError&) {
-    return true;  // nothing of it is left
+    return true;  // the store is closed, so nothing is left to do
   }
 }
 
@@ -221,12 +221,12 @@ void Store::leave() noexcept {
 void Store::close() noexcept {
   stopping_.store(true);
   housekeeper_.stop();
-  // A write that is under way ends first.
+  // A write that is in progress ends first.
   std::optional<LaneHold> hold;
   try {
     hold.emplace(lane_, activity_, Clock::now() + kLastWrite, "closing the store");
   } catch (const std::exception&) {
-    // It takes long: it finds the store closed when it is done.
+    // If that takes too long: the write finds the store closed when it ends.
   }
   backend_->close();
   cache_.close();
@@ -258,7 +258,7 @@ void Store::write_queued(Deadline deadline) {
   if (batch.size() == 1) {
     batch.front()->mutation(*writing.work);
   } else {
-    const base::Uninterrupted others_too;  // what interrupts this thread is not for them
+    const base::Uninterrupted others_too;  // this thread's interrupt must not end others' writes
     for (CommitQueue::Request* request : batch) {
       writing.work->begin_mutation();
       try {
@@ -335,8 +335,8 @@ std::optional<Deadline> Store::chore() {
 
 std::optional<Deadline> Store::chore_in_lane() {
   if (const std::shared_ptr<Transaction> transaction = open()) {
-    // The lane is taken: the hook would only wait for it, and keep this thread from ending a
-    // transaction in time.
+    // The writer lock is taken. The hook would only wait for it, and this thread could then not end
+    // a transaction in time.
     if (Clock::now() < transaction->expires()) {
       return std::min(transaction->expires(), Clock::now() + std::chrono::milliseconds(250));
     }
@@ -353,8 +353,8 @@ std::optional<Deadline> Store::chore_in_lane() {
 
 void Store::child_after_fork() noexcept {
   if (!open_) return;
-  // The parent's transaction: kept as it is for ever, for ending it would touch the parent's
-  // connection. The thread that has it learns of it at its next use.
+  // The parent's transaction is leaked, because ending it would touch the parent's connection. The
+  // thread that uses it gets an error at its next use.
   new std::shared_ptr<Transaction>(std::move(open_));
   open_.reset();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Steps and their ends. See transaction.hpp.
+// Transaction steps and how they end. See transaction.hpp.
 #include "store/transaction.hpp"
 
 #include <algorithm>
@@ -54,7 +54,7 @@ void Transaction::refuse(End why) const {
   }
 }
 
-// --- Ends
+// --- How steps end
 
 Transaction::Steps::iterator Transaction::find(std::uint64_t step) noexcept {
   return std::find_if(steps_.begin(), steps_.end(),
@@ -72,7 +72,7 @@ void Transaction::end_from(Steps::iterator at, End why) noexcept {
   if (statements_ == 0) settle();
 }
 
-/// Takes out of the work what has ended. Under the mutex, with no statement under way.
+/// Takes the ended steps out of the work. With the mutex held, and no statement running.
 void Transaction::settle() noexcept {
   if (!writing_) return;
   try {
@@ -96,13 +96,13 @@ void Transaction::forget_from(Steps::iterator at) noexcept {
   if (steps_.empty()) over_.store(true, std::memory_order_release);
 }
 
-/// It was ended by another thread, and what would end it in its own may be gone.
+/// Another thread has ended it, and perhaps nothing in its own thread will.
 void Transaction::abandon(Steps::iterator at) noexcept {
   at->abandoned = true;
   if (at == steps_.begin()) abandoned_.store(true, std::memory_order_release);
 }
 
-/// What is abandoned, from the innermost step on: its thread is being told.
+/// Removes abandoned steps, from the innermost one on: their thread is being told.
 void Transaction::forget_abandoned() noexcept {
   auto at = steps_.end();
   while (at != steps_.begin() && (at - 1)->abandoned) --at;
@@ -110,7 +110,7 @@ void Transaction::forget_abandoned() noexcept {
 }
 
 bool Transaction::is_of(const Store& store) const noexcept {
-  // The store of an abandoned one may be gone, and another one be where it was.
+  // The store of an abandoned transaction may be gone, and another one be at its address.
   return abandoned() ? identity_ == store.backend().identity() : &store_ == &store;
 }
 
@@ -133,7 +133,7 @@ bool Transaction::end_of(const void* owner) noexcept {
 }
 
 void Transaction::rollback(std::uint64_t step) noexcept {
-  if (!own()) {  // the parent's: its mutex may be held by a thread that is not here
+  if (!own()) {  // the parent's: a thread that is not here may hold its mutex
     if (const auto at = find(step); at != steps_.end()) forget_from(at);
     return;
   }
@@ -152,9 +152,9 @@ void Transaction::rollback(std::uint64_t step) noexcept {
   }
 }
 
-// --- The thread's own
+// --- What its own thread does
 
-/// A statement of the thread: while it runs the work is its own.
+/// A statement of the thread: while it runs, no other thread touches the work.
 class Transaction::Statement {
  public:
   explicit Statement(Transaction& of) : of_(of) {
@@ -173,7 +173,7 @@ class Transaction::Statement {
     if (depth_ != 0) leave();
   }
 
-  /// Throws why the step has ended meanwhile, should it have.
+  /// If the step has ended meanwhile, throws the reason.
   void done() {
     const std::size_t depth = std::exchange(depth_, 0);
     const auto [kept, why] = leave();
@@ -213,7 +213,7 @@ std::uint64_t Transaction::begin(const void* owner) {
       work.savepoint();
       const std::scoped_lock lock(mutex_);
       ++depth_;
-      // What has ended meanwhile takes it along.
+      // If an outer step has ended meanwhile, the new one has too.
       const bool stays = keep_ == steps_.size();
       number = ++numbers_;
       steps_.push_back({number, owner, stays ? End::kNone : last_});
@@ -222,7 +222,7 @@ std::uint64_t Transaction::begin(const void* owner) {
   } catch (...) {
     if (number == 0) throw;
     const std::scoped_lock lock(mutex_);
-    forget_from(find(number));  // nobody will end it
+    forget_from(find(number));  // no caller will end it
     forget_abandoned();
     throw;
   }
@@ -288,7 +288,8 @@ void Transaction::commit(std::uint64_t step, bool durable) {
   if (durable) store_.make_durable(Clock::now() + busy_);
 }
 
-/// With the mutex, which is free meanwhile: what would end the transaction now comes too late.
+/// Called with the mutex, which is released during the commit: what would end the transaction now
+/// comes too late.
 void Transaction::commit_outermost(std::unique_lock<std::mutex>& lock) {
   committing_ = true;
   lock.unlock();
@@ -365,7 +366,7 @@ Transaction* ThreadTransactions::at(const std::string& file) const {
 
 namespace {
 
-/// Ends a transaction's part in the thread's list too.
+/// Removes ended transactions from the thread's list on the way out.
 struct ForgetOver {
   ForgetOver() = default;
   ForgetOver(const ForgetOver&) = delete;
@@ -390,7 +391,8 @@ Step::~Step() { rollback(); }
 
 void Step::commit(bool durable) {
   if (!transaction_) throw UsageError("this transaction has ended already: begin another");
-  // In another thread this stays a step of its own one, which is told by its end too.
+  // In another thread this object keeps its step, so that the step's own thread is told of the end
+  // too.
   const std::shared_ptr<Transaction> transaction = transaction_;
   if (transaction->in_its_thread()) transaction_.reset();
   const ForgetOver forget;

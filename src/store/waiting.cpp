@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Their order, and where each of them is. See waiting.hpp.
+// Sorting the pairs, and the index of where each is. See waiting.hpp.
 #include "store/waiting.hpp"
 
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace {
 
 using Pairs = std::vector<NewPair>;
 
-/// By merging, for each batch comes in order.
+/// Merges, because each batch is in order already.
 void sort(Pairs& pairs) {
   std::vector<std::ptrdiff_t> bounds{0};
   for (std::size_t i = 1; i < pairs.size(); ++i) {

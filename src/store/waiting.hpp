@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// New pairs of one space that wait to be written in the order of their keys: edges, and the slots
-// of large dicts. Each batch of an import has some for nearly every page of their tables; all
-// batches together fill the tables from one end to the other.
+// Waiting pairs: new pairs of one space (edges, or the slots of large dicts) that are collected to
+// be written in key order. A single batch of an import has a few for nearly every page of their
+// table; all batches together fill the table from one end to the other.
 //
-// Always holds: no key is there twice. The first done() are those of mutations that have ended.
-// Used by one thread at a time.
+// Always holds: no key is there twice. The first done() are of mutations that have ended. Used by
+// one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -20,16 +20,16 @@ namespace graven::store {
 
 class Waiting {
  public:
-  /// `found`: whether find() and count() are to be asked.
+  /// `found`: whether find() and count() will be called.
   Waiting(Space space, bool found) noexcept : space_(space), found_(found) {}
 
   void add(std::span<const NewPair> pairs) {
     pairs_.insert(pairs_.end(), pairs.begin(), pairs.end());
     if (found_) note(pairs_.size() - pairs.size());
   }
-  /// What waits has been done.
+  /// The mutations of all pairs so far have ended.
   void settle() noexcept { done_ = pairs_.size(); }
-  /// Drops what is not done.
+  /// Drops the pairs of the mutation that has not ended.
   void drop() noexcept {
     if (pairs_.size() == done_) return;
     pairs_.resize(done_);
@@ -39,7 +39,7 @@ class Waiting {
     done_ = 0;
     drop();
   }
-  /// Takes the first ones, in order.
+  /// Takes the first `count` pairs, in key order.
   std::vector<NewPair> take(std::size_t count);
 
   [[nodiscard]] Space space() const noexcept { return space_; }
@@ -54,7 +54,7 @@ class Waiting {
     });
     return place != nullptr ? &pairs_[*place - 1] : nullptr;
   }
-  /// How many have this `a`.
+  /// How many pairs have this `a`.
   [[nodiscard]] std::size_t count(std::int64_t a) const {
     const auto at = counts_.find(a);
     return at == counts_.end() ? 0 : at->second;
@@ -66,7 +66,7 @@ class Waiting {
                0x9e3779b97f4a7c15ULL >>
            20U;
   }
-  /// Those from `from` on.
+  /// Indexes the pairs from `from` on.
   void note(std::size_t from);
   void note_anew();
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The overlay, ids, and the read set. See work.hpp
-// for what always holds. One thread at a time.
+// The overlays, ids, and the read set. See work.hpp for what always holds. One thread at a time.
 #include "store/work.hpp"
 
 #include <algorithm>
@@ -21,7 +20,7 @@ namespace graven::store {
 namespace {
 
 constexpr std::size_t kCleanRecords = 8'192;
-// And in bytes, for those who store large values:
+// The same limit in bytes, for large values:
 constexpr std::size_t kCleanBytes = std::size_t{4} << 20U;
 constexpr std::size_t kSpillBytes = std::size_t{4} << 20U;
 
@@ -53,8 +52,8 @@ std::uint64_t digest(const std::vector<Row>& rows) {
   return sum;
 }
 
-/// The first id of this millisecond, with a random start so that a commit that was lost and the
-/// one made in its place do not carry the same id.
+/// The first id of this millisecond, with a random part, so that a commit that was lost and the one
+/// made in its place do not have the same id.
 std::int64_t id_of_now() {
   struct Start {
     std::minstd_rand random{std::random_device{}()};
@@ -125,10 +124,10 @@ Work::Work(View& snapshot, Ids& ids)
 }
 
 void Work::start_clock() {
-  // A store nothing was ever written to has no clock yet. (Not by load(): an optimistic work is
-  // not to depend on the clock.)
+  // A store that was never written has no clock yet. (Not by load(): an optimistic work must not
+  // depend on the clock.)
   const Record clock = load_apart(clock_key()).value_or(Record{});
-  // Damage: check() tells of it, and repair() sets it.
+  // If damaged, the clock is ignored here; check() reports it, and repair() corrects it.
   const bool sound = clock.integers[0] >= 0 && clock.integers[0] < kMostId;
   last_id_ = ids_.next(std::max(sound ? clock.integers[0] + 1 : 0, id_of_now()));
   last_prefix_ = clock.integers[1];
@@ -146,7 +145,7 @@ std::unique_ptr<SqlRows> Work::sql(std::string_view text, const SqlParameters& p
   std::unique_ptr<SqlRows> rows = sink_->sql(text, parameters);
   if (rows->writes()) {
     written_ = true;
-    clocked_ = true;  // so that it can be told whether the commit is there
+    clocked_ = true;  // so that it can be found out whether the commit is durable
   }
   return rows;
 }
@@ -154,8 +153,8 @@ std::unique_ptr<SqlRows> Work::sql(std::string_view text, const SqlParameters& p
 std::int64_t Work::next_id(Space space) {
   clocked_ = true;
   if (!recording_) return last_id_ = ids_.next(last_id_ + 1);
-  // Nobody holds the clock for an optimistic work: it takes an id that nothing in its snapshot
-  // has, and having looked makes the commit fail should someone else take it first.
+  // Nobody holds the clock for an optimistic work. It takes an id that is unused in its snapshot;
+  // because it has looked, the commit fails if another writer takes that id first.
   for (;;) {
     last_id_ = ids_.next(std::max(last_id_ + 1, id_of_now()));
     if (!load({.space = space, .a = last_id_})) return last_id_;
@@ -179,7 +178,7 @@ const std::optional<Record>* Work::overlaid(const Key& key) {
   return nullptr;
 }
 
-/// Whether the overlays or the runs have any of the space.
+/// Whether the overlays or the runs have any record of the space.
 bool Work::any_overlaid(Space space) const {
   const auto in_overlay = [space](const Overlay& overlay) {
     const auto at = overlay.lower_bound({.space = space, .a = INT64_MIN, .b = INT64_MIN});
@@ -188,7 +187,7 @@ bool Work::any_overlaid(Space space) const {
   return in_overlay(mutation_) || in_overlay(done_) || in_runs(space);
 }
 
-/// A record below the overlays, whether it was read before or not.
+/// A record below the overlays, not recorded as read and not kept in clean_.
 std::optional<Record> Work::load_apart(const Key& key) {
   if (cache_ != nullptr) {
     if (auto found = cache_->look(key)) return std::move(*found);
@@ -199,7 +198,7 @@ std::optional<Record> Work::load_apart(const Key& key) {
   return record;
 }
 
-/// A record below the overlays: what was read before, else from there.
+/// A record below the overlays, from clean_ if it was read before.
 const std::optional<Record>& Work::clean(const Key& key) {
   if (const auto it = clean_.find(key); it != clean_.end()) return it->second;
   std::optional<Record> record = load_apart(key);
@@ -214,7 +213,7 @@ const std::optional<Record>& Work::clean(const Key& key) {
   return clean_.emplace(key, std::move(record)).first->second;
 }
 
-/// The same where much is written.
+/// The same in bulk writing, from the working set.
 const std::optional<Record>& Work::from_working_set(const Key& key) {
   if (!WorkingSet::keeps(key.space)) {
     shown_ = load_apart(key);
@@ -229,12 +228,12 @@ const std::optional<Record>& Work::from_working_set(const Key& key) {
   return shown_;
 }
 
-/// What was read of the key is no longer so; nullptr: nobody says what is.
+/// Drops what was read of the key. `record`: the new state; nullptr: not known.
 void Work::wrote(const Key& key, const Record* record) {
   if (bulk_bytes_ != 0) {
     working_set_.wrote(key, record);
   } else if (key.a <= clean_most_[static_cast<std::size_t>(key.space)]) {
-    clean_.erase(key);  // but mostly a new node, greater than all that were read
+    clean_.erase(key);  // rarely needed: most keys are of new nodes, greater than all read
   }
 }
 
@@ -271,8 +270,8 @@ bool Work::any_orphan(std::int64_t owner) {
   return orphan_known_->second;
 }
 
-/// A record without asking the store for it, whether there is one or not; nullptr: that is not
-/// known. Until the next call.
+/// The state of a record (there is one, or there is none) without asking the store; nullptr: not
+/// known. Valid until the next call.
 const std::optional<Record>* Work::at_hand(const Key& key) {
   if (const std::optional<Record>* record = overlaid(key)) return record;
   if (bulk_bytes_ != 0) return working_set_.find(key, shown_) ? &shown_ : nullptr;
@@ -353,7 +352,7 @@ std::vector<Row> Work::scan(const Range& range, std::size_t limit) {
                         std::vector<Row>& rows) {
     merge(rest, until, mutation_, done_, itself, page, limit, rows);
   };
-  // No more rows are looked at than asked for: they would count as read.
+  // Reads no more rows below than asked for, because they would count as read.
   return scan_layers(range, limit, 1, below, over);
 }
 

@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// Work: one unit of work on the store. It reads through to a state of the store and keeps
-// what is written in an overlay, so that a mutation that throws leaves nothing behind.
+// Work: one unit of work on the store. It reads from one state of the store and keeps what is
+// written in an overlay, so that a mutation that throws leaves nothing behind.
 //
-// Two overlays: `mutation_` holds what the running mutation wrote, `done_` what earlier
-// mutations of the same transaction did. Reads look in both, then below. With a sink (a write
-// transaction) an overlay that grows large is applied early, behind a savepoint, so that a
-// mutation of millions of records does not pile up in memory. Without one (an optimistic
-// transaction over a snapshot) everything stays here, and what was read is remembered so
-// that it can be compared with the newest state later.
+// There are two overlays: `mutation_` has what the running mutation wrote, `done_` what earlier
+// mutations of the same transaction wrote. Reads look in both, then below. In a write transaction
+// (the sink) an overlay that grows large is applied early, after a savepoint, so that a mutation of
+// millions of records does not fill memory. In an optimistic transaction on a snapshot (no sink)
+// everything stays here, and what was read is recorded, to be compared with the newest state later.
 //
-// What is written many at once lies in sorted runs between the two, until the mutation ends; new
-// edges and slots wait until the transaction does, or something asks for what cannot be told of
-// them. In a work of much writing changes of records it has at hand wait in the working set.
+// Many records written at once lie in sorted runs, under mutation_, until the mutation ends.
+// Waiting pairs (new edges and slots) wait until the transaction ends, or until something asks for
+// what cannot be answered from them. In bulk writing, changes of records wait in the working set
+// (WorkingSet).
 //
-// Always holds: the records below, plus what waits in the working set, new edges and slots that
-// wait, done_, the runs and mutation_, are what load() and scan() show, a later one of these over
-// an earlier. No key is in two of the runs and mutation_; no edge or slot that waits is in any
-// other.
-// Used by one thread at a time.
+// Always holds: load() and scan() show these layers, a later one over an earlier: records below,
+// the working set's changes, waiting pairs, done_, the runs, mutation_. No key is in both the runs
+// and mutation_; no waiting pair is in any other layer. Used by one thread at a time.
 #pragma once
 
 #include <algorithm>
@@ -48,12 +46,12 @@ namespace graven::store {
 
 class Cache;
 
-/// What an optimistic transaction has looked at, and how it was then.
+/// The records and ranges that an optimistic transaction has read, with their state at that time.
 class ReadSet {
  public:
   void saw(const Key& key, const std::optional<Record>& record);
   void saw(const Range& range, std::size_t limit, const std::vector<Row>& rows);
-  /// Whether everything looked at is the same in `now`.
+  /// Whether everything that was read is the same in `now`.
   [[nodiscard]] bool holds_in(View& now) const;
   void clear();
 
@@ -67,11 +65,11 @@ class ReadSet {
   std::vector<Scan> scans_;
 };
 
-/// The ids this process has given out for a store, committed or not: a handle left over from
-/// what was rolled back must never come to stand for another node. Any thread.
+/// The ids this process has given out for a store, committed or not. None is given out twice, so
+/// that a handle left over from a rolled-back transaction never refers to another node. Any thread.
 class Ids {
  public:
-  /// A new one, no less than `least`.
+  /// A new id, at least `least`.
   std::int64_t next(std::int64_t least) noexcept {
     std::int64_t last = last_.load(std::memory_order_relaxed);
     std::int64_t id = 0;
@@ -87,14 +85,14 @@ class Ids {
 
 class Work final : public View {
  public:
-  /// Overlay records before they go to the sink.
+  /// How many records an overlay may have before it is applied to the sink.
   static constexpr std::size_t kSpillRecords = 20'000;
 
-  /// A work in a write transaction.
-  /// `cache` holds the newest state, which nobody else can change: it is asked first.
+  /// A work in a write transaction. `cache` has the newest state, which nobody else can change; it
+  /// is asked first.
   Work(WriteTransaction& sink, Ids& ids, Cache* cache = nullptr,
        std::size_t spill_records = kSpillRecords);
-  /// An optimistic work over a snapshot.
+  /// An optimistic work on a snapshot.
   Work(View& snapshot, Ids& ids);
 
   std::optional<Record> load(const Key& key) override;
@@ -106,73 +104,73 @@ class Work final : public View {
 
   void put(const Key& key, Record record);
   void erase(const Key& key);
-  /// Puts and erases many, each key once: what has been decided without reading. Where they are
-  /// kMany or more, and outside of a mutation, they go past the overlays, to the sink at the end of
-  /// the mutation: behind that nothing can fail that does not fail the transaction.
+  /// Puts and erases many records, each key once, without reading them. kMany or more of them, or
+  /// any number outside of a mutation, bypass the overlays: they go to the sink at the end of the
+  /// mutation. An error after that fails the whole transaction.
   void write_many(std::vector<Change> changes);
   static constexpr std::size_t kMany = 1024;
   static constexpr std::size_t kManyInBulk = 64;
 
-  /// The same for nodes and entries that are not there.
+  /// The same for nodes and entries that do not exist yet.
   void write_new(NewRows rows);
-  /// Puts edges or slots that are not there, each once. They are kept to be written in their order.
+  /// Puts edges or slots that do not exist yet, each once. They are kept, to be written in key
+  /// order.
   void write_new_pairs(Space space, std::span<const NewPair> pairs);
-  /// How many slots of a node wait for that.
+  /// How many slots of a node are kept so.
   [[nodiscard]] std::size_t slots_waiting(std::int64_t node) const { return slots_.count(node); }
-  /// Erases the first `limit` records of one `a`, a node that nobody can read any more: no cache is
-  /// told of it. Returns how many. In a write transaction, outside of a mutation.
+  /// Erases the first `limit` records of one `a`, a node that nobody can read any more; so no cache
+  /// is told. Returns how many. In a write transaction, outside of a mutation.
   std::size_t erase_unseen(Space space, std::int64_t a, std::size_t limit);
-  /// load_many() of slots, of what this work has written and not passed on: nothing below is asked.
+  /// load_many() of slots that this work has written and not yet applied; nothing below is asked.
   void load_own(std::span<const Key> keys, const std::function<void(std::size_t, Record*)>& each);
-  /// How often what was written has been passed on early.
+  /// How often overlays were applied to the sink early.
   [[nodiscard]] std::uint64_t spills() const noexcept { return spills_; }
 
-  /// The work is one of much writing: it may keep so many bytes of records read, as it will come
-  /// back to them, and half as many of what it has still to write.
+  /// Prepares for bulk writing: the work may keep `bytes` of records read, because it will use them
+  /// again, and half as many of what it has still to write.
   void expect_much(std::size_t bytes) noexcept {
     bulk_bytes_ = bytes;
     working_set_.bound(bytes);
   }
 
-  /// The record as load() gives it, in place: until the next call. nullptr: none.
+  /// The record that load() would return, in place, valid until the next call. nullptr: none.
   const Record* look(const Key& key);
 
-  /// Notes that a node's record was found to be as `as` wants it; whether that was so, and none
-  /// that was noted has been written since.
+  /// Adds a node to the verified nodes (Marks): its record is as `as` requires. marked() returns
+  /// whether it was added and no verified node has been written since.
   void mark(std::int64_t node, std::int64_t as);
   [[nodiscard]] bool marked(std::int64_t node, std::int64_t as) const noexcept {
     return as == marked_as_ && marks_.has(node);
   }
 
-  /// Whether an orphan has this owner. Asked again and again: the answer stays until one is
-  /// written.
+  /// Whether an orphan has this owner. The answer is remembered until an orphan is written.
   bool any_orphan(std::int64_t owner);
 
-  /// In a write transaction: over all that was written so far.
+  /// In a write transaction: sees everything that was written so far.
   std::unique_ptr<SqlRows> sql(std::string_view text, const SqlParameters& parameters) override;
 
   /// An id never given out before (see design/ids.md): 48 bits of milliseconds, 15 of sequence.
   /// `space` is where its record will be.
   std::int64_t next_id(Space space);
-  /// The id of the commit this work will be: the version its records get.
+  /// The id of the commit that this work will become: the version of its records.
   [[nodiscard]] std::uint64_t commit_id() const noexcept { return commit_id_; }
 
-  /// The prefix (by name) whose version this commit moves on, if it advances the clock.
+  /// The prefix, by name, whose version this commit advances if it advances the clock.
   void touch_prefix(const std::string& name) { prefixes_.insert(name); }
   void remember_last_prefix(std::int64_t id) {
     last_prefix_ = id;
     clocked_ = true;
   }
 
-  /// Nodes that may have lost their way to the root, for the collector before the commit.
+  /// The candidates (suspects): nodes that may have lost their way to the root; for the collector.
   std::set<std::int64_t>& suspects() noexcept { return suspects_; }
 
-  // One mutation: end it, or drop all it wrote.
+  // One mutation: end it, or drop everything it wrote.
   void begin_mutation();
   void end_mutation();
   void drop_mutation() noexcept;
 
-  // Savepoints between mutations; needs a sink.
+  // Savepoints between mutations; only with a sink.
   void savepoint();
   void rollback_to_savepoint();
   void release_savepoint();
@@ -180,17 +178,18 @@ class Work final : public View {
   /// Whether anything was written.
   [[nodiscard]] bool empty() const noexcept { return !written_; }
 
-  /// Applies what is left, with the clock where it is due, to the sink. Its commit() comes next.
+  /// Applies what is left to the sink, with the clock where that is due. The sink's commit() is
+  /// next.
   void finish();
 
-  /// All that was applied, after finish(); nullptr when that is too much to have been kept: then
-  /// touched() tells of it, and perhaps of more.
+  /// All changes that were applied, after finish(); nullptr when they were too many to keep: then
+  /// touched() tells what they were, and perhaps reports more.
   [[nodiscard]] const std::vector<Change>* changes() const noexcept {
     return forgotten_ ? nullptr : &applied_;
   }
   [[nodiscard]] const Touched& touched() const noexcept { return touched_; }
 
-  /// How many records went to the sink, and the bytes of their bodies.
+  /// How many records were applied to the sink, and the bytes of their bodies.
   [[nodiscard]] std::uint64_t applied_records() const noexcept { return applied_records_; }
   [[nodiscard]] std::uint64_t applied_bytes() const noexcept { return applied_bytes_; }
 
@@ -219,7 +218,7 @@ class Work final : public View {
   [[nodiscard]] bool kept(std::size_t records) const noexcept;
   void forget_changes();
   void touch(const Key& key, const Record* record) { touched_.add(key, record, given_from()); }
-  /// Ids of this commit are greater than its own.
+  /// The ids given out by this commit are greater than its own id.
   [[nodiscard]] std::uint64_t given_from() const noexcept { return commit_id_ + 1; }
   void before_scan(Space space);
   void drop_runs() noexcept;
@@ -246,29 +245,29 @@ class Work final : public View {
   bool in_mutation_ = false;
   bool mutation_spilled_ = false;
   std::uint64_t spills_ = 0;
-  int depth_ = 0;  // savepoints open in the sink, the spilled mutation's included
+  int depth_ = 0;  // savepoints open in the sink, a spilled mutation's included
   bool written_ = false;
   bool clocked_ = false;  // the commit advances the clock
   std::vector<Change> applied_;
   bool forgotten_ = false;
-  Touched touched_;  // once it is
-  // Of bodies: written since the last spill, kept in applied_ and in clean_.
+  Touched touched_;  // used once forgotten_ is set
+  // Bytes of bodies: written since the last spill, applied so far, kept in clean_.
   std::size_t unspilled_bytes_ = 0;
   std::size_t applied_bytes_ = 0;
   std::uint64_t applied_records_ = 0;
   std::size_t clean_bytes_ = 0;
-  std::size_t bulk_bytes_ = 0;  // 0: no work of much writing
+  std::size_t bulk_bytes_ = 0;  // 0: no bulk writing
 
-  // Of the running mutation, each in the order of its keys, a later one over an earlier one.
+  // Of the running mutation; each run is sorted by key, a later one overrides an earlier one.
   std::vector<std::vector<Change>> runs_;
   std::vector<NewRows> new_runs_;  // under them
   std::size_t runs_bytes_ = 0;
   Waiting edges_{Space::kEdge, false};
   Waiting slots_{Space::kSlot, true};
-  std::optional<Record> shown_;  // by look(), where it has no record to point at
+  std::optional<Record> shown_;  // what look() returns, where it has no other record to point at
   Marks marks_;
   std::int64_t marked_as_ = 0;
-  bool broken_ = false;  // the sink has part of what was to be whole
+  bool broken_ = false;  // the sink has only a part of some changes
   std::optional<std::pair<std::int64_t, bool>> orphan_known_;  // the answer of any_orphan()
 
   // Records read from below, for as long as nobody else can change them.
@@ -277,7 +276,7 @@ class Work final : public View {
   };
   std::unordered_map<Key, std::optional<Record>, KeyHash> clean_;
   std::array<std::int64_t, kSpaceCount> clean_most_{};  // no key in clean_ has a greater `a`
-  WorkingSet working_set_;  // instead of clean_, in a work of much writing
+  WorkingSet working_set_;                              // instead of clean_, in bulk writing
 
   std::uint64_t commit_id_ = 0;
   std::int64_t last_id_ = 0;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The ways of a work's records to the sink: mutations and savepoints, overlays that have grown,
-// runs of many records, and edges that wait for their order. See work.hpp.
+// How a work's records get to the sink: mutations and savepoints, overlays that have grown, runs of
+// many records, and waiting pairs. See work.hpp.
 //
-// Why a run needs no savepoint: it is applied when its mutation has ended, so all that can still
-// fail is the sink, and what fails there fails the transaction.
+// Why a run needs no savepoint: it is applied when its mutation has ended, so only the sink can
+// still fail, and that fails the whole transaction.
 #include <graven/error.hpp>
 
 #include <algorithm>
@@ -18,9 +18,9 @@ namespace graven::store {
 namespace {
 
 constexpr std::size_t kKeptChanges = 4'096;
-// And in bytes, for those who store large values:
+// The same limit in bytes, for large values:
 constexpr std::size_t kKeptBytes = std::size_t{4} << 20U;
-/// What waits in runs, and of edges or slots: where much is not expected, and at most.
+/// Bytes of runs; of waiting edges or slots without bulk writing; and of those at most.
 constexpr std::size_t kRunBytes = std::size_t{64} << 20U;
 constexpr std::size_t kWaitingBytes = std::size_t{4} << 20U;
 constexpr std::size_t kMostWaiting = std::size_t{1} << 30U;
@@ -45,7 +45,7 @@ const std::optional<Record>* Work::in_runs(const Key& key) {
   return nullptr;
 }
 
-/// Whether the runs may have any of the space.
+/// Whether the runs may have any record of the space.
 bool Work::in_runs(Space space) const {
   return std::any_of(runs_.begin(), runs_.end(),
                      [space](const auto& run) {
@@ -55,7 +55,7 @@ bool Work::in_runs(Space space) const {
                      [space](const NewRows& run) { return run.space() == space; });
 }
 
-/// Whether so many go past the overlays.
+/// Whether so many changes bypass the overlays.
 bool Work::go_past(std::size_t count) const noexcept {
   return !recording_ && count != 0 &&
          (!in_mutation_ || count >= (bulk_bytes_ != 0 ? kManyInBulk : kMany));
@@ -127,7 +127,7 @@ void Work::write_new_pairs(Space space, std::span<const NewPair> pairs) {
     for (const NewPair& pair : pairs) put_one(pair);
     return;
   }
-  // The key of a slot may have been erased a moment ago; an edge's parent is new.
+  // The key of a slot may have been erased by this work; that of an edge is new, like its parent.
   const auto erased = [&](const NewPair& pair) { return overlaid(key_of(pair)) != nullptr; };
   std::vector<NewPair> rest;
   if (space == Space::kSlot && any_overlaid(space) &&
@@ -166,7 +166,7 @@ std::size_t Work::erase_unseen(Space space, std::int64_t a, std::size_t limit) {
   return erased;
 }
 
-/// Has nothing of the space waiting: before anything looks at it, or writes one.
+/// Applies the waiting pairs of the space, before it is read or written.
 void Work::bring(Space space) {
   if (space != Space::kEdge && space != Space::kSlot) return;
   Waiting& waiting = space == Space::kEdge ? edges_ : slots_;
@@ -178,7 +178,7 @@ void Work::bring(Space space) {
   }
 }
 
-/// The first that wait.
+/// Applies the first `count` waiting pairs.
 void Work::apply(Waiting& waiting, std::size_t count) {
   if (count == 0) return;
   const std::vector<NewPair> pairs = waiting.take(count);
@@ -191,12 +191,12 @@ void Work::apply(Waiting& waiting, std::size_t count) {
   }
 }
 
-/// So that the store has all that was done.
+/// Applies the changes that wait in the working set.
 void Work::write_deferred() {
   try {
     working_set_.write_deferred([this](std::vector<Change> changes) { apply(std::move(changes)); });
   } catch (...) {
-    broken_ = true;  // those that are left are lost
+    broken_ = true;  // the remaining changes are lost
     throw;
   }
 }
@@ -253,7 +253,7 @@ void Work::apply(std::vector<Change> changes) {
   }
 }
 
-/// From here on only what was changed is known, not how.
+/// From here on only what was changed is kept (touched_), not the changes.
 void Work::forget_changes() {
   if (std::exchange(forgotten_, true)) return;
   for (const auto& [key, record] : std::exchange(applied_, {})) {
@@ -261,7 +261,7 @@ void Work::forget_changes() {
   }
 }
 
-/// Whether changes() is to have so many more.
+/// Whether changes() has room for so many more.
 bool Work::kept(std::size_t records) const noexcept {
   return !forgotten_ && applied_.size() + records <= kKeptChanges && applied_bytes_ <= kKeptBytes;
 }
@@ -301,8 +301,8 @@ void Work::drop_runs() noexcept {
   slots_.drop();
 }
 
-/// Everything to the sink; what may still be dropped behind a savepoint. What waits and is done may
-/// wait on only as long as nothing is behind a savepoint.
+/// Applies everything to the sink; the running mutation's part after a savepoint, so that it can
+/// still be dropped. Waiting pairs of ended mutations are applied before the savepoint.
 void Work::spill() {
   ++spills_;
   unspilled_bytes_ = 0;
@@ -320,7 +320,7 @@ void Work::spill() {
   apply_waiting();
 }
 
-/// Has a change that is done wait in the working set, if it may.
+/// Keeps a change of an ended mutation in the working set, if it may wait there.
 bool Work::defer(const Key& key, const std::optional<Record>& record) {
   if (bulk_bytes_ == 0 || !record || done_.contains(key) || !working_set_.defer(key, *record)) {
     return false;
@@ -345,8 +345,9 @@ void Work::end_mutation() {
     mutation_spilled_ = false;
   } else {
     if (!runs_.empty() || !new_runs_.empty()) {
-      // Not what is written anew: the header of a large dict, its last row, would lie behind the
-      // rows to come, and SQLite search a page for the place of each.
+      // Without the records that this mutation replaces. Otherwise the header of a large dict would
+      // become the last row of its table before the new rows, and SQLite would search a page for
+      // each of them.
       for (const auto& [key, record] : mutation_) done_.erase(key);
       apply(done_);
       apply_runs();
@@ -383,7 +384,7 @@ void Work::drop_mutation() noexcept {
       forget_changes();
       sink_->rollback_to(--depth_);
     } catch (const std::exception&) {
-      broken_ = true;  // the sink is, and says so
+      broken_ = true;  // the sink is broken too, and reports it
     }
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Records packed one behind the other in chunks, and where each is; when to read on; and the
+// Records packed one after another in chunks, and an index of them; when to read ahead; and the
 // changes that wait. See working_set.hpp.
 #include "store/working_set.hpp"
 
@@ -16,9 +16,9 @@ constexpr std::size_t kChunkUnits = std::size_t{1} << 13U;  // 64 KiB
 constexpr std::size_t kLargest = std::size_t{8} << 10U;     // of a body; larger ones are not kept
 constexpr std::size_t kFewestPlaces = 1024;
 constexpr std::size_t kMostStretches = 1024;
-/// Read ahead at a time, and what a miss pays for, and a row read ahead when it is wanted. With a
-/// row read in its turn at a tenth of a lookup, a miss costs a fifth more by it, and what is read
-/// in vain no more than what was wanted before it has spared.
+/// Rows read ahead at a time; rows that a miss pays for; rows that the use of a row read ahead pays
+/// for. A row read in sequence costs about a tenth of a lookup, so this makes a miss a fifth more
+/// expensive, and rows read in vain cost no more than the useful ones have saved.
 constexpr std::size_t kRows = 512;
 constexpr std::size_t kRowsOfMiss = 2;
 constexpr std::size_t kRowsOfUse = 8;
@@ -42,12 +42,12 @@ struct WorkingSet::Packed {
   std::int64_t b = 0;
   std::uint64_t version = 0;
   std::uint32_t body_size = 0;
-  std::uint32_t units = 0;  // it may take, this included
+  std::uint32_t units = 0;  // it may take, including this header
   Space space{};
   Known known = Known::kUnknown;
   bool deferred = false;
   bool listed = false;  // in deferred_
-  bool unused = false;  // read ahead, and not wanted yet
+  bool unused = false;  // read ahead, and not used yet
 
   [[nodiscard]] bool is(const Key& key) const noexcept {
     return a == key.a && b == key.b && space == key.space;
@@ -62,7 +62,7 @@ struct WorkingSet::Packed {
         sizeof(Packed) + schema(space).integers.size() * sizeof(std::int64_t) + body;
     return (bytes + kUnit - 1) / kUnit;
   }
-  /// nullptr: there is none.
+  /// nullptr: there is no such record.
   void put(const Record* record) noexcept {
     known = record != nullptr ? Known::kPresent : Known::kAbsent;
     if (record == nullptr) return;
@@ -104,14 +104,14 @@ WorkingSet::Packed& WorkingSet::packed(std::uint32_t at) const noexcept {
   return *reinterpret_cast<Packed*>(chunks_[at / kChunkUnits].get() + at % kChunkUnits);
 }
 
-/// Where the key is or belongs; nullptr while there is no place at all.
+/// The place of the key, or the one it would get; nullptr while the table is empty.
 WorkingSet::Place* WorkingSet::place_of(const Key& key) noexcept {
   const std::uint32_t hash = hash_of(key);
   return places_.place(
       hash, [&](const Place& place) { return place.hash == hash && packed(place.at).is(key); });
 }
 
-/// Whether there is a place for one more, within the bound.
+/// Makes sure that the table has a free place; false if that would exceed the bound.
 bool WorkingSet::make_place() {
   if (2 * (count_ + 1) <= places_.size()) return true;
   const std::size_t more = std::max(kFewestPlaces, places_.size() * 2);
@@ -120,7 +120,7 @@ bool WorkingSet::make_place() {
   return true;
 }
 
-/// Where so many units are free; 0: nowhere within the bound.
+/// Finds room for so many units; 0: there is none within the bound.
 std::uint32_t WorkingSet::allocate(std::size_t units) {
   if (chunks_.empty() || used_ + units > kChunkUnits) {
     const std::size_t all = (chunks_.size() + 1) * kChunkUnits;
@@ -133,11 +133,11 @@ std::uint32_t WorkingSet::allocate(std::size_t units) {
   return static_cast<std::uint32_t>(at);
 }
 
-/// Puts what is under the key where it has its place; false: there is no room.
+/// Stores the record of the key, or its absence, at its place; false: there is no room.
 bool WorkingSet::put(Place& place, const Key& key, const Record* record) {
   std::size_t units = Packed::units_of(key.space, record != nullptr ? record->body.size() : 0);
   if (place.at == 0 || packed(place.at).units < units) {
-    if (place.at != 0) units += units / 4;  // what has grown may grow on
+    if (place.at != 0) units += units / 4;  // a record that has grown may grow again
     const std::uint32_t at = allocate(units);
     if (at == 0) return false;
     if (place.at == 0) {
@@ -156,7 +156,7 @@ bool WorkingSet::put(Place& place, const Key& key, const Record* record) {
   return true;
 }
 
-/// Keeps what was read, unless it is known; false: there is no room.
+/// Keeps what was read, unless it is known already; false: there is no room.
 bool WorkingSet::keep(const Key& key, const std::optional<Record>& record, bool ahead) {
   if (!make_place()) return false;
   Place& place = *place_of(key);
@@ -254,11 +254,12 @@ void WorkingSet::read(const Key& key, const std::optional<Record>& record, View&
     ++misses_when_full_;
     return;
   }
-  if (!record) return;  // nothing lies beside what is not there
+  if (!record) return;  // a key that does not exist has no neighbours
   Stretch& stretch = stretch_of(key);
   ++stretch.misses;
   if (stretch.ahead && (stretch.ahead->ended() || key.a < stretch.from)) {
-    // It lies where nothing is read ahead any more. After some of these begin there.
+    // It lies outside the rows to be read ahead. After some such misses, reading ahead starts
+    // there.
     ++stretch.outside;
     stretch.from_outside = std::min(stretch.from_outside, key.a);
     if (stretch.outside * kRowsOfMiss < kRows) return;
@@ -271,11 +272,11 @@ void WorkingSet::read(const Key& key, const std::optional<Record>& record, View&
   }
 }
 
-/// The next rows of a stretch, in which the key lies.
+/// Reads the next rows of the stretch in which the key lies.
 void WorkingSet::read_ahead(Stretch& stretch, const Key& key, View& below) {
   if (!stretch.ahead) {
     Range rest{.space = key.space};
-    // Of nodes from the least that was asked for: where those of one dict begin, about.
+    // For nodes, from the least id that was missed: there, about, those of one dict begin.
     (by_id(key.space) ? rest.from : rest.a) = stretch.from;
     stretch.ahead.emplace(std::move(rest));
   }

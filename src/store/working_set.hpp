@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// What a work of much writing keeps at hand of the records it comes back to: those it has read;
-// those beside them, where it comes back to one stretch of keys again and again (the nodes, the
-// slots or entries of one dict), for a record read in its turn costs little beside one that is
-// looked up; and those among them it has changed, which wait to be written in the order of their
-// keys.
+// The read-ahead and write-back buffer (WorkingSet) of a bulk import. It keeps records that the
+// import uses again: those it has read; those next to them, where it often reads in one stretch of
+// keys (the nodes, or the slots or entries of one dict), because reading a row in sequence costs
+// little compared with a lookup; and those of them that it has changed, which wait to be written in
+// key order.
 //
-// How far it reads ahead: each miss pays for a few rows, each row that was read ahead for some more
-// when it is first wanted, so that a stretch that is updated all over is soon here, and of one that
-// is touched here and there little is read in vain.
+// How far it reads ahead: each miss pays for a few rows, and each row that was read ahead pays for
+// some more when it is first used. So a stretch that is updated everywhere is soon loaded, and for
+// one that is used only here and there few rows are read in vain.
 //
-// Always holds: what find() gives is what the store has under the key, or is to have, as long as
-// wrote() is called for all that is written to it. Of what is larger than 8 KiB, or has no room,
-// nothing is known.
+// Always holds: find() gives what the store has under the key, or will have, as long as wrote() is
+// called for everything that is written. Records larger than 8 KiB, or without room, are not known.
 // Used by one thread at a time.
 #pragma once
 
@@ -35,43 +34,43 @@ namespace graven::store {
 
 class WorkingSet {
  public:
-  /// It takes so many bytes at most, and 4 for each change that waits; 0: it keeps nothing.
+  /// Takes at most `bytes`, and 4 more for each change that waits; 0: it keeps nothing.
   void bound(std::size_t bytes) noexcept { most_bytes_ = bytes; }
 
-  /// Whether records of the space are come back to.
+  /// Whether the buffer keeps records of the space.
   static bool keeps(Space space) noexcept {
     return space == Space::kNode || space == Space::kEntry || space == Space::kSlot ||
            space == Space::kPage;
   }
 
-  /// Whether it is known what is under the key; then `into` has it.
+  /// Whether the state under the key is known; then copies it to `into`.
   bool find(const Key& key, std::optional<Record>& into);
-  /// `record` was read from `below`, as find() did not know it. Reads ahead where that is due.
+  /// Called when find() did not know `record` and it was read from `below`. Reads ahead where due.
   void read(const Key& key, const std::optional<Record>& record, View& below);
-  /// What the store has under the key from now on; nullptr: something else than before.
+  /// Sets what the store has under the key from now on; nullptr: not known.
   void wrote(const Key& key, const Record* record) {
-    // Mostly a new node, greater than all that were read.
+    // Most keys are of a new node, greater than all that were read.
     if (key.a <= greatest_[static_cast<std::size_t>(key.space)]) replace(key, record);
   }
 
-  /// Takes a change, to be written later; false: it cannot, as it does not have the record.
+  /// Keeps a change, to be written later; false if it cannot, because it does not have the record.
   bool defer(const Key& key, const Record& record);
   /// Whether changes of the space wait to be written.
   [[nodiscard]] bool deferred(Space space) const noexcept {
     return deferred_in_[static_cast<std::size_t>(space)];
   }
-  /// Gives all changes to `write`, some thousand at a time, in order. None waits any longer.
+  /// Gives all waiting changes to `write`, a few thousand at a time, in key order.
   void write_deferred(base::FunctionRef<void(std::vector<Change>)> write);
 
-  /// It is full of what is no longer come back to.
+  /// Whether it is full of records that are no longer used.
   [[nodiscard]] bool outlived() const noexcept { return misses_when_full_ > count_; }
-  /// With no change waiting, or to forget them.
+  /// Forgets everything, also changes that wait.
   void clear() noexcept;
 
  private:
-  /// A record as it lies in a chunk: in front of its integers and its body.
+  /// The header of a record in a chunk; its integers and its body follow.
   struct Packed;
-  /// Where one is: by the hash of its key. At 0 there is none.
+  /// The place of a record, found by the hash of its key. `at` 0: none.
   struct Place {
     std::uint32_t hash = 0;
     std::uint32_t at = 0;  // in units of kUnit
@@ -79,12 +78,12 @@ class WorkingSet {
     friend bool operator==(const Place&, const Place&) = default;
   };
   struct Stretch {
-    std::int64_t from = INT64_MAX;   // the least `a` that was missed before it was begun
-    std::optional<Batches> ahead{};  // once it is begun: what has not been read in its turn
+    std::int64_t from = INT64_MAX;   // the least `a` that was missed before reading ahead began
+    std::optional<Batches> ahead{};  // once it has begun: what is still to be read
     std::size_t read_ahead = 0;
     std::size_t misses = 0;
-    std::size_t used = 0;     // of what was read ahead
-    std::size_t outside = 0;  // misses before `from`, and after its end
+    std::size_t used = 0;     // how many of the rows read ahead
+    std::size_t outside = 0;  // misses before `from`, and after the end
     std::int64_t from_outside = INT64_MAX;
   };
   static constexpr std::size_t kUnit = 8;
@@ -107,7 +106,7 @@ class WorkingSet {
   std::size_t misses_when_full_ = 0;
   std::array<std::int64_t, kSpaceCount> greatest_ = none();  // no key has a greater `a`
 
-  std::vector<std::uint32_t> deferred_;  // where they are, and where they have been
+  std::vector<std::uint32_t> deferred_;  // where they are, and where they have been before
   std::array<bool, kSpaceCount> deferred_in_{};
 
   std::map<std::pair<Space, std::int64_t>, Stretch> stretches_;  // by space and `a`, or 0

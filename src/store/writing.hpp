@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One write of a store: the lane for its time, the backend's transaction with the work on it, and
-// the cache kept in step with what becomes of it.
+// One write of a store: the writer lock, the backend's transaction with the work on it, and the
+// update of the cache with its outcome.
 //
 // One thread at a time.
 #pragma once
@@ -15,7 +15,7 @@
 
 namespace graven::store {
 
-/// Releases the lane on the way out.
+/// Takes the writer lock (Lane) and releases it in the destructor, unless keep() was called.
 class LaneHold {
  public:
   LaneHold(Lane& lane, Activity& activity, Deadline deadline, const char* doing) : lane_(&lane) {
