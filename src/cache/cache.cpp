@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Looking, catching up, filling. Commits of this process are in cache_commits.cpp.
+// Lookups, catching up, filling. Commits of this process are in cache_commits.cpp.
 #include "cache/cache.hpp"
 
 #include <algorithm>
@@ -18,12 +18,12 @@
 namespace graven::store {
 namespace {
 
-constexpr int kSpins = 64;                 // of readers while a commit is published
-constexpr int kLooksBeforeAttaching = 12;  // for less the cache is not worth setting up
+constexpr int kSpins = 64;                 // of readers that wait for a commit to be published
+constexpr int kLooksBeforeAttaching = 12;  // below that, setting up the cache does not pay
 
 }  // namespace
 
-// --- Looking
+// --- Lookups
 
 std::optional<std::optional<Record>> Cache::look(const Key& key) {
   if (key.space == Space::kItem) {
@@ -93,7 +93,7 @@ bool Cache::catch_up() {
   }
   settle();
   if (own_.load(std::memory_order_acquire)) return true;
-  const std::scoped_lock lock(mutex_);  // also waits for what is being published
+  const std::scoped_lock lock(mutex_);  // also waits while a commit is published
   if (own_.load(std::memory_order_acquire)) return true;
   const Mark mark = read_mark(*live);
   if (mark == read_mark(tag_)) return true;
@@ -102,7 +102,8 @@ bool Cache::catch_up() {
   return true;
 }
 
-/// Others have committed: drops what they changed, if they said, else everything. Under mutex_.
+/// Other processes have committed: drops what they changed, if the log tells, else everything.
+/// Under mutex_.
 void Cache::follow(const Mark& mark) {
   ChangeFeed* feed = backend_.changes();
   const Mark tag = read_mark(tag_);
@@ -128,7 +129,7 @@ void Cache::follow(const Mark& mark) {
   for (const std::uint64_t hash : hashes_) {
     if (tiers != nullptr) tiers->forget_hash(hash);
     for (const Joined& map : joined_) map.items->forget_hash(hash);
-    changes_.note(hash);  // once it is gone: promote() is not to bring it back
+    changes_.note(hash);  // after it is gone, so that promote() does not bring it back
   }
   if (!scopes.empty() || spaces != 0) forget_scopes(std::move(scopes), spaces);
   if (doomed) unsettle_nodes();
@@ -136,8 +137,8 @@ void Cache::follow(const Mark& mark) {
   follows_.fetch_add(1, std::memory_order_relaxed);
 }
 
-/// Drops all that is in the scopes and the spaces. O(the table), unless it is about maps. Under
-/// mutex_.
+/// Drops everything that is in the scopes and the spaces. O(size of the table), unless only maps
+/// are concerned. Under mutex_.
 void Cache::forget_scopes(std::vector<std::uint64_t> scopes, Spaces spaces) {
   std::sort(scopes.begin(), scopes.end());
   const auto in_scopes = [&scopes](std::uint64_t scope) {
@@ -152,7 +153,7 @@ void Cache::forget_scopes(std::vector<std::uint64_t> scopes, Spaces spaces) {
   if (tiers != nullptr &&
       (spaces != 0 || !std::all_of(scopes.begin(), scopes.end(), is_map_hash))) {
     if (tiers->warm()) {
-      tiers->clear();  // there they are known by their hashes only
+      tiers->clear();  // the warm file knows records by their hashes only
     } else {
       std::vector<std::uint64_t> found;
       tiers->hot().for_each([&](std::string_view key, std::string_view value, auto kind, bool) {
@@ -172,7 +173,7 @@ void Cache::forget_scopes(std::vector<std::uint64_t> scopes, Spaces spaces) {
   changes_.note_all();
 }
 
-/// The table is of another state from now on, and empty. Under mutex_.
+/// Empties the table; from now on it is of another state. Under mutex_.
 void Cache::start_over(const Mark& mark) {
   sequence_.fetch_add(1, std::memory_order_seq_cst);
   if (Tiers* tiers = tiers_.load(std::memory_order_relaxed)) tiers->clear();
@@ -187,7 +188,7 @@ void Cache::close() noexcept {
   if (Tiers* tiers = tiers_.load(std::memory_order_acquire)) tiers->close();
 }
 
-/// Finds the live mark, once (and again in the child of a fork). False: there is none.
+/// Finds the live version, once (and again in the child of a fork). False: there is none.
 bool Cache::attach() {
   if (live_.load(std::memory_order_acquire) != nullptr) return true;
   if (looks_.load(std::memory_order_relaxed) < kLooksBeforeAttaching) {
@@ -199,13 +200,13 @@ bool Cache::attach() {
   try {
     live = backend_.live_mark();
   } catch (const Error&) {
-    // Whoever reads on learns what is wrong, if it concerns the reading.
+    // If it concerns reading too, the next read throws the error.
   }
   if (live == nullptr) {
     hopeless_.store(true, std::memory_order_relaxed);
     return false;
   }
-  std::unique_ptr<Tiers> made;  // and unmade, if they come late, without the mutex: they enrol
+  std::unique_ptr<Tiers> made;  // constructed and destroyed without mutex_: they enrol for fork()
   if (tiers_.load(std::memory_order_acquire) == nullptr) {
     made = std::make_unique<Tiers>(
         limits_, Tiers::WarmPlace{backend_.cache_path(), std::min(warm_bytes_, warm_most_.load())},
@@ -231,13 +232,13 @@ bool Cache::attach() {
 
 Cache::Before Cache::before() {
   if (!current()) return {};
-  // Noted only once they are visible to all: a read begun from here on has seen them.
+  // A change is noted only when it is visible to all: a read begun from here on sees it.
   return {.changes = changes_.count(), .known = true};
 }
 
 void Cache::fill(const Before& before, const Key& key, const std::optional<Record>& record,
                  std::optional<bool> reclaiming) {
-  // What was read may be newer than the table: that catches up first, or does without.
+  // What was read may be newer than the table, so the table catches up first, or keeps nothing.
   if (!before.known || !current()) return;
   const std::scoped_lock lock(mutex_);
   const Mark mark = read_mark(*live_.load(std::memory_order_acquire));
@@ -259,9 +260,9 @@ std::optional<Record> Cache::read_through(const Key& key, bool* reclaiming) {
   return record;
 }
 
-/// Something may be being reclaimed from now on.
+/// From now on something may be being reclaimed.
 void Cache::unsettle_nodes() noexcept {
-  changes_.note(0);  // so that what was looked at before is told from what comes
+  changes_.note(0);  // so that the count grows, and older reads can be told from later ones
   unsettled_ = changes_.count();
   quiet_.store(false, std::memory_order_release);
 }
@@ -365,12 +366,12 @@ Cache::Stats Cache::stats() const {
 // --- fork()
 
 void Cache::child_after_fork() noexcept {
-  // The live mark is seen through the parent's connection; the child finds its own.
+  // The live version is in memory of the parent's connection; the child finds its own.
   live_.store(nullptr);
   hopeless_.store(false);
   own_.store(false);
   barred_ = false;
-  // The parent's writer may have been about to change them.
+  // The parent's writer may have been changing them.
   new (&laid_out_) std::vector<LaidOut>;
   new (&laid_bytes_) std::string;
   changes_.note_all();

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// The cache of records in front of a backend: a hot table, and the knowledge of which state of
-// the store its records are of.
+// The cache of records in front of a backend: a hot table, and the state version of its records.
 //
-// Always holds: every record in the table is the one of the state that `tag_` marks. So a record
-// is served only while the store's live mark equals the tag, or has changed without a commit while
-// this process may commit and nobody else can. From when a commit of this process is visible
-// until its records are in the table readers wait: other processes may have seen it already.
-// Whatever changes the table or the tag holds `mutex_`; `sequence_` counts the states the table has
-// been of, so that several reads of one state can be told from a mixture.
+// Always holds: every record in the table is of the state whose version is in `tag_`. So a record
+// is served only while the store's live version equals `tag_`, or has changed without a commit
+// while this process may commit and nobody else can. When a commit of this process has become
+// visible, readers wait until its records are in the table, because other processes may have seen
+// them already. `mutex_` is held by whoever changes the table or `tag_`. `sequence_` counts the
+// states the table has had, so that a reader of several records can tell one state from a mixture.
 //
-// The ways a record gets in: fill(), from a read transaction begun after the state of the table was
-// looked at, if the record has not been changed since; and end_own(), with the records of a commit
-// of this process, before its write lock is released. The ways out: eviction, a commit of a newer
-// one, and a mark that somebody else changed, which drops what they changed, or everything. No
-// absence is kept of what has an id for a key (touched.hpp says why). The protocol, why each rule
-// is there, and what it costs: docs/design/coherence.md.
+// A record gets in by fill(), from a read transaction begun after before(), if the record was not
+// changed since; and by end_own(), with a commit of this process, before its write lock is
+// released. It gets out by eviction, by a commit of a newer one, and when another process has
+// committed: that drops what was changed, or everything. The absence of a record keyed by an id is
+// not kept (touched.hpp says why). The protocol, its reasons and its cost:
+// docs/design/coherence.md.
 //
-// Any thread. A backend without a mark has an idle cache: every look is a miss.
+// Any thread. With a backend without state versions the cache is idle: every lookup is a miss.
 #pragma once
 
 #include <atomic>
@@ -46,25 +45,25 @@
 
 namespace graven::store {
 
-/// Whoever keeps the items of one map in a table of his own, under the cache's protocol.
+/// Keeps the items of one map in a table of its own, under the cache's protocol.
 class ItemCache {
  public:
   virtual ~ItemCache() = default;
-  /// As Cache::look(). Any thread.
+  /// Like Cache::look(). Any thread.
   virtual std::optional<std::optional<Record>> look(const Key& key) = 0;
   // Called by one thread at a time:
   virtual void put(const Key& key, const std::optional<Record>& record, bool only_if_absent) = 0;
   virtual void forget(const Key& key) = 0;
-  /// Of whatever has that item_hash().
+  /// Forgets every item that has that item_hash().
   virtual void forget_hash(std::uint64_t hash) = 0;
-  /// Everything may be of an older state.
+  /// Forgets everything: it may be of an older state.
   virtual void drop() = 0;
-  /// A commit of this process has been published; `touched`: items of this map were in it. Between
-  /// two calls with sequences that follow each other nothing else has changed.
+  /// A commit of this process has been published; `touched`: it changed items of this map. If two
+  /// calls have consecutive sequences, nothing else has changed between them.
   virtual void committed(std::uint64_t sequence, bool touched) = 0;
 };
 
-/// A record as it lies in the table.
+/// A record in place in the table.
 struct RecordView {
   const char* integers;
   std::string_view body;
@@ -83,31 +82,32 @@ class Cache final : private base::ForkGuard {
     std::uint64_t misses = 0;
     std::uint64_t evictions = 0;
     std::uint64_t drops = 0;    // of everything, because another process committed
-    std::uint64_t follows = 0;  // of what others' commits changed, and no more
+    std::uint64_t follows = 0;  // of only what other processes' commits changed
     std::size_t entries = 0;
     std::size_t bytes = 0;
     std::uint64_t warm_hits = 0;
     std::size_t warm_entries = 0;
   };
 
-  /// Its table has a part in `share`, if there is one, and is never larger than `limits`.
+  /// Its table takes a part of the memory budget `share`, if given, and is never larger than
+  /// `limits`.
   Cache(Backend& backend, HotLimits limits, std::size_t warm_bytes = 0, Share* share = nullptr)
       : backend_(backend), limits_(limits), warm_bytes_(warm_bytes), share_(share) {}
 
-  /// Of a warm file that is still to be made.
+  /// Bounds a warm file that is not created yet.
   void bound_warm(std::size_t bytes) noexcept { warm_most_.store(bytes); }
 
-  /// As of when something is read from the backend: taken before, given to fill().
+  /// The state before something is read from the backend: taken by before(), given to fill().
   struct Before {
-    std::uint64_t changes = 0;  // there had been
-    bool known = false;         // false: nothing may be kept
+    std::uint64_t changes = 0;  // how many there had been
+    bool known = false;         // false: nothing read may be kept
   };
 
-  /// Finds the store's live mark, once it has been asked for a few times; whether there is one.
-  /// Slow that once.
+  /// Finds the store's live version, after the first few calls; returns whether there is one. Slow
+  /// that once.
   bool attach();
 
-  /// Whether the table holds the newest state, having caught up with others' commits if need be.
+  /// Whether the table has the newest state; catches up with other processes' commits if needed.
   bool current() {
     const MarkWords* live = live_.load(std::memory_order_acquire);
     if (live != nullptr && same_mark(*live, tag_)) [[likely]]
@@ -115,54 +115,53 @@ class Cache final : private base::ForkGuard {
     return catch_up();
   }
 
-  /// The record under a key (which may be that there is none), if it is known. Not to be asked
-  /// for a multitude that must be of one state: see CachedView.
+  /// The state of a key, a record or its absence, if it is known. Not for several records that must
+  /// be of one state: see CachedView.
   std::optional<std::optional<Record>> find(const Key& key) {
     if (!current()) return std::nullopt;
     return look(key);
   }
 
-  /// The node, if it is known, and known that nothing is being reclaimed.
+  /// The node, if it is known, and if it is known that nothing is being reclaimed.
   std::optional<std::optional<Record>> find_node(const Key& key) {
     if (!current() || !quiet_.load(std::memory_order_acquire)) return std::nullopt;
     return look(key);
   }
 
-  /// A record in place: it lives for the call only, which must not use the cache.
+  /// Receives a record in place, valid during the call, which must not use the cache.
   using Shown = base::FunctionRef<void(const RecordView&)>;
-  /// Shows the node, if it is known; find_node() without a copy.
+  /// Calls `shown` with the node, if it is known; find_node() without a copy.
   bool show_node(std::int64_t id, Shown shown);
 
   Before before();
-  /// Keeps what was read of the newest state, in a read begun after before(). `reclaiming` where
-  /// the read told it.
+  /// Keeps a record of the newest state, read after before(). `reclaiming`: what the read told of
+  /// it.
   void fill(const Before& before, const Key& key, const std::optional<Record>& record,
             std::optional<bool> reclaiming = std::nullopt);
 
-  /// Reads the record past the table, which keeps it; of a node also whether anything is being
-  /// reclaimed, if that is asked.
+  /// Reads the record from the backend without asking the table, and keeps it there. For a node
+  /// also reads whether anything is being reclaimed, if `reclaiming` is given.
   std::optional<Record> read_through(const Key& key, bool* reclaiming = nullptr);
 
-  /// Returns when a commit of this process that others can see is in the table. For a read past
-  /// the table, which may have seen it: else the next look might show an older state.
+  /// Returns when a visible commit of this process is in the table. Called after a read from the
+  /// backend, which may have seen that commit: otherwise the next lookup might give an older state.
   void settle() noexcept;
 
-  /// Frees what it keeps, in memory and on the disk; it stays empty as long as nothing is filled
-  /// in.
+  /// Frees what it keeps, in memory and on disk; it stays empty until something is filled in.
   void close() noexcept;
 
-  /// From now until leave() the items of that map are with `items`.
+  /// From now until leave(), `items` keeps the items of that map.
   void join(std::int64_t map, ItemCache& items);
   void leave(std::int64_t map) noexcept;
 
-  /// Tells this cache from every other that this process has had.
+  /// Distinguishes this cache from every other that this process has had.
   [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
 
-  // For CachedView: one state, several looks.
+  // For CachedView: several lookups in one state.
   [[nodiscard]] std::uint64_t sequence() const noexcept {
     return sequence_.load(std::memory_order_seq_cst);
   }
-  /// The sequence, once the table is of the newest state; nothing where it may not be asked.
+  /// The sequence when the table has the newest state; nothing where it may not be used.
   std::optional<std::uint64_t> current_sequence() {
     for (;;) {
       const std::uint64_t before = sequence();
@@ -171,31 +170,32 @@ class Cache final : private base::ForkGuard {
     }
   }
   std::optional<std::optional<Record>> look(const Key& key);
-  /// look() without a copy, in the hot table only, not for items; false also where there is none.
+  /// Like look() without a copy, only in the hot table, not for items; also false if it is absent.
   bool show(const Key& key, Shown shown);
   /// Whether it is known that nothing is being reclaimed.
   [[nodiscard]] bool quiet() const noexcept { return quiet_.load(std::memory_order_acquire); }
-  /// Has `promote` move what `find` found in a warm file to the hot table, unless what has that
-  /// record_hash() or item_hash() was changed meanwhile.
+  /// If `find` finds something in a warm file, calls `promote` to move it to the hot table, unless
+  /// something with that record_hash() or item_hash() was changed meanwhile.
   bool promote(std::uint64_t hash, base::FunctionRef<bool()> find,
                base::FunctionRef<void()> promote);
-  /// Whether the newest state is that of the table without a doubt.
+  /// Whether the table certainly has the newest state.
   [[nodiscard]] bool strictly_current() const noexcept {
     const MarkWords* live = live_.load(std::memory_order_acquire);
     return live != nullptr && same_mark(*live, tag_);
   }
 
-  // Commits of this process, from one thread at a time.
-  /// The write lock is held: catches up. Whether the table may be read as the state below it.
+  // Commits of this process; called by one thread at a time.
+  /// Called with the write lock held: catches up. Whether the table may be read as the state below
+  /// the transaction.
   bool begin_own();
-  /// Just before a commit of `changes`, or, where those were too many to be kept, of what was
-  /// `touched`; neither: of anything. Lays out what it changes, or forgets it, so that readers wait
-  /// less for end_own().
+  /// Called just before a commit of `changes`; if those were too many to keep, of what was
+  /// `touched`; if neither is given, of anything. Encodes the changed records, or forgets them, so
+  /// that readers wait less for end_own().
   void prepare_own(const std::vector<Change>* changes, const Touched* touched = nullptr);
-  /// Just before the write lock is released: `after` when the same is committed.
+  /// Called just before the write lock is released; `after`: the new version if it was committed.
   void end_own(const std::vector<Change>* changes, const Mark* after,
                const Touched* touched = nullptr) noexcept;
-  /// Keeps a record read inside the write transaction, before anything was applied.
+  /// Keeps a record read in the write transaction before anything was applied.
   void fill_own(const Key& key, const std::optional<Record>& record);
 
   [[nodiscard]] Stats stats() const;
@@ -215,9 +215,9 @@ class Cache final : private base::ForkGuard {
   void forget_scopes(std::vector<std::uint64_t> scopes, Spaces spaces);
   void put_if_absent(const Key& key, const std::optional<Record>& record);
   void forget(const Key& key);
-  /// A change as the table has it: of laid_bytes_ the key from `key` on, then the record.
+  /// A change as the table stores it: in laid_bytes_ the key from `key` on, then the record.
   struct LaidOut {
-    std::uint64_t hash = 0;  // as the change feed calls it
+    std::uint64_t hash = 0;  // as in the invalidation log
     std::size_t key = 0;
     std::size_t value = 0;
     std::size_t end = 0;
@@ -243,10 +243,10 @@ class Cache final : private base::ForkGuard {
   Share* const share_;
   const std::uint64_t number_ = next_number();
 
-  // Looked at by every reader.
+  // Read by every reader.
   alignas(64) std::atomic<const MarkWords*> live_{nullptr};
-  std::atomic<int> looks_{0};          // up to when it was attached
-  std::atomic<bool> hopeless_{false};  // there is no live mark
+  std::atomic<int> looks_{0};          // counted until it is attached
+  std::atomic<bool> hopeless_{false};  // there is no live version
   std::atomic<Tiers*> tiers_{nullptr};
   MarkWords tag_{};
   std::atomic<bool> own_{false};    // this process holds the write lock, and tag_ was exact then
@@ -255,30 +255,30 @@ class Cache final : private base::ForkGuard {
 
   mutable base::ForkMutex mutex_{base::kForkRankCache};
   std::unique_ptr<Tiers> owned_;  // mutex_
-  Share::Part part_;              // joined by who made owned_
+  Share::Part part_;              // joined by the thread that made owned_
   base::ForkMutex joined_mutex_{base::kForkRankJoined};
   std::vector<Joined> joined_;  // joined_mutex_
   base::HitCounter hits_;
   std::atomic<std::uint64_t> misses_{0};
   std::atomic<std::uint64_t> drops_{0};
   std::atomic<std::uint64_t> follows_{0};
-  std::vector<std::uint64_t> hashes_;  // of what others have changed; mutex_
+  std::vector<std::uint64_t> hashes_;  // of what other processes changed; mutex_
   bool barred_ =
-      false;  // nothing is kept: what a commit changes is gone, and may yet be read; mutex_
-  std::vector<LaidOut> laid_out_;  // of this process's commit, or nothing; the writer's
+      false;  // nothing is kept: dropped records of a coming commit may still be read; mutex_
+  std::vector<LaidOut> laid_out_;  // of this process's commit, or empty; of the writing thread
   std::string laid_bytes_;
-  RecentChanges changes_;        // by anybody, noted before the tag is; mutex_
-  std::uint64_t unsettled_ = 0;  // how many when quiet_ last became false; mutex_
+  RecentChanges changes_;        // by anybody, noted before tag_ changes; mutex_
+  std::uint64_t unsettled_ = 0;  // changes_.count() when quiet_ last became false; mutex_
   base::ForkEnrolment enrolment_{*this};
 };
 
-/// How often a read of several records is made in memory: a commit meanwhile undoes it, and the
-/// next try is hardly ever undone.
+/// How often a read of several records is tried in memory: a commit meanwhile makes it invalid,
+/// which hardly ever happens to the next try.
 constexpr int kTriesInMemory = 4;
 
-/// The newest state as far as it is in memory, looked at in place. When holds() is false
-/// afterwards, what was seen may be of two states, and counts for nothing. Keeps freed memory
-/// waiting while it lives.
+/// An in-place read (Glance): reads the newest state inside the hot table, as far as it is there.
+/// If holds() is false afterwards, what was seen may be a mixture of two states and must not be
+/// used. Freed memory of the table is kept while one lives.
 class Glance {
  public:
   explicit Glance(Cache& cache) : cache_(cache) {
@@ -290,12 +290,12 @@ class Glance {
   Glance(const Glance&) = delete;
   Glance& operator=(const Glance&) = delete;
 
-  /// False: not known, or not there.
+  /// False: not known, or there is no such record.
   bool show(const Key& key, Cache::Shown shown) { return usable_ && cache_.show(key, shown); }
   [[nodiscard]] bool holds() const noexcept { return usable_ && cache_.sequence() == sequence_; }
-  /// Another glance may see what this one has not.
+  /// A commit came between: another try may succeed.
   [[nodiscard]] bool undone() const noexcept { return usable_ && cache_.sequence() != sequence_; }
-  /// The number of the state.
+  /// The sequence of the state it reads.
   [[nodiscard]] std::uint64_t sequence() const noexcept { return sequence_; }
 
  private:
@@ -305,10 +305,10 @@ class Glance {
   std::uint64_t sequence_ = 0;
 };
 
-/// A view of the newest state through the cache: as long as all that is asked for is there, no
-/// read transaction is begun. What was read may turn out to be of two states: when holds() is
-/// false afterwards, whatever was made of it, errors included, is to be dropped and made anew
-/// with another view.
+/// A view of the newest state through the cache; it begins no read transaction as long as
+/// everything it reads is in memory. Its records may turn out to be of two states: if holds() is
+/// false afterwards, drop everything made of them, errors included, and do it again with another
+/// view.
 class CachedView final : public View {
  public:
   explicit CachedView(Cache& cache, Backend& backend);

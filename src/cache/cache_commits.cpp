@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The cache and commits of this process: what they change is laid out, published and told to
-// others. See cache.hpp; of the thread that writes.
+// The cache and commits of this process: encoding what they change, publishing it, and telling
+// other processes. See cache.hpp; for the thread that writes.
 #include <array>
 #include <mutex>
 #include <new>
@@ -36,8 +36,8 @@ void Cache::fill_own(const Key& key, const std::optional<Record>& record) {
   put_if_absent(key, record);
 }
 
-/// Drops what a commit to come will have changed, and keeps nothing until it is there: its readers
-/// need not wait for that. Under mutex_.
+/// Drops what a coming commit will have changed, and bars the table from keeping anything until the
+/// commit is done; so its readers need not wait. Under mutex_.
 void Cache::forget_ahead(const Touched& touched) {
   barred_ = true;
   const std::vector<Touched::Single>* singles = touched.singles();
@@ -68,7 +68,7 @@ void Cache::prepare_own(const std::vector<Change>* changes, const Touched* touch
     const std::scoped_lock lock(mutex_);
     return forget_ahead(*touched);
   }
-  // What a large commit has written few will read soon: it is not worth the table's room.
+  // What a large commit wrote is seldom read soon: it is not worth room in the table.
   if (changes->size() > kKeptOfACommit) return;
   for (const auto& [key, record] : *changes) {
     LaidOut& laid = laid_out_.emplace_back();
@@ -141,17 +141,17 @@ void Cache::end_own(const std::vector<Change>* changes, const Mark* after,
     return;
   }
   const Mark before = read_mark(tag_);
-  // Readers of this process have been waiting since the commit became visible, so they come first.
+  // Readers of this process wait since the commit became visible, so they are served first.
   publish(changes, touched, *after);
   own_.store(false, std::memory_order_release);
   announce(changes, touched, before, *after);
 }
 
-/// Puts what a commit of this process has changed into the table, and its mark on it.
+/// Puts the changes of a commit of this process into the table, and sets its state version.
 void Cache::publish(const std::vector<Change>* changes, const Touched* touched,
                     const Mark& after) noexcept {
   const std::scoped_lock lock(mutex_);
-  // Without bars what was to be forgotten ahead is not known to be.
+  // If the table was not barred, it is not known that the changed records were dropped.
   const bool ahead = std::exchange(barred_, false) && changes == nullptr && touched != nullptr;
   try {
     if (changes == nullptr && !ahead) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Records as they lie in the cache's table: version, integers and body. Their keys are encoded by
-// port/encoded_key.hpp.
+// Records as the cache's table stores them: version, integers and body. port/encoded_key.hpp
+// encodes their keys.
 //
 // Pure functions and values; any thread.
 #pragma once
@@ -18,13 +18,13 @@
 
 namespace graven::store {
 
-// Of an entry, its kind.
+// The kind of a table entry.
 inline constexpr std::uint8_t kPresent = 0;
 inline constexpr std::uint8_t kAbsent = 1;
 
 inline constexpr std::size_t kLongestRecord = std::size_t{64} * 1024;  // longer ones are not kept
 
-/// Appends a record as the table has it.
+/// Appends a record as the table stores it.
 inline void encode(const Schema& shape, const Record& record, std::string& out) {
   const auto append = [&out](const auto& number) {
     out.append(reinterpret_cast<const char*>(&number), sizeof number);
@@ -46,7 +46,7 @@ inline Record decode(const Schema& shape, std::string_view bytes) {
   return record;
 }
 
-/// Whether it is worth knowing that there is no such record.
+/// Whether the absence of such a record is kept.
 inline bool keeps_absence(Space space) noexcept {
   return cached(space) && schema(space).shape != KeyShape::kId;
 }

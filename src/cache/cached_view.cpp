@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Several records of one state, from the cache as long as it has them. See cache.hpp. One thread at
-// a time.
+// Reads several records of one state, from the cache as long as it has them. See cache.hpp. One
+// thread at a time.
 #include <functional>
 #include <optional>
 #include <utility>
@@ -23,8 +23,8 @@ CachedView::CachedView(Cache& cache, Backend& backend) : cache_(cache), backend_
   sequence_ = sequence.value_or(0);
 }
 
-/// Reads something that is not in the table from the store; the first time, sees whether what
-/// came from the table is of the state read there.
+/// Reads from the store what is not in the table. The first time, checks whether what came from the
+/// table is of the state read there.
 template <class Read>
 auto CachedView::from_below(const Read& read) {
   const bool first = !below_;

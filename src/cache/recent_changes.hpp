@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The hashes of what was changed last, around again at the end: whether something is as it was
-// some changes ago.
+// A ring of the hashes of the last changes. It tells whether something has changed since a count.
 //
-// One writer at a time; count() from any thread, the rest under the lock that note() is under.
+// One writer at a time; count() from any thread, the rest under the lock that note() is called
+// under.
 #pragma once
 
 #include <array>
@@ -17,7 +17,8 @@ class RecentChanges {
  public:
   static constexpr std::size_t kRemembered = 1024;
 
-  /// So far. Who sees a number sees all that was done before its last change was noted.
+  /// How many changes so far. Who reads a count also sees everything done before its last change
+  /// was noted.
   [[nodiscard]] std::uint64_t count() const noexcept {
     return count_.load(std::memory_order_acquire);
   }
@@ -27,10 +28,11 @@ class RecentChanges {
     hashes_[count % kRemembered] = hash;
     count_.store(count + 1, std::memory_order_release);
   }
-  /// Anything may have been changed.
+  /// Notes that anything may have been changed.
   void note_all() noexcept { count_.fetch_add(kRemembered + 1, std::memory_order_release); }
 
-  /// Whether nothing of that hash was noted since there were so many, as far as is remembered.
+  /// Whether no change with that hash was noted after the count was `since`; false if that is no
+  /// longer remembered.
   [[nodiscard]] bool unchanged(std::uint64_t hash, std::uint64_t since) const noexcept {
     const std::uint64_t count = count_.load(std::memory_order_relaxed);
     if (count - since > kRemembered) return false;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// A number of bytes divided evenly among those who have a part in it: the tables of a store's cache
-// and maps, or what of several kinds waits to be flushed.
+// A memory budget (Share): a number of bytes divided evenly among its parts, such as the tables of
+// a store's cache and maps, or the kinds of pending writes.
 //
 // Always holds: every part has been told its bytes, or is being told by the call that changed them.
 //
-// Any thread. A part's `set` is called with the share's mutex held: it must not use the share.
+// Any thread. A part's `set` is called with the budget's mutex held: it must not use the budget.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ class Share final {
   using Set = std::function<void(std::size_t bytes)>;
   static constexpr std::size_t kUnbounded = std::numeric_limits<std::size_t>::max();
 
-  /// Membership, until it goes; before whatever `set` uses.
+  /// Membership, until it is destroyed. Destroy it before what `set` uses.
   class Part {
    public:
     Part() = default;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The two tiers kept together. The warm file is made by a reader that misses, not by the eviction,
-// which holds up writers. See tiers.hpp.
+// Keeps the two tiers consistent. A reader that misses creates the warm file, not the eviction,
+// which would delay writers. See tiers.hpp.
 #include "cache/tiers.hpp"
 
 #include <graven/error.hpp>
@@ -27,7 +27,7 @@ void Tiers::take(const HotEvicted& evicted) noexcept {
   WarmFile* warm = warm_.load(std::memory_order_acquire);
   if (warm == nullptr) return;
   if (evicted.kind == missing_) {
-    warm->erase(evicted.hash);  // an older value, should its put be under way yet
+    warm->erase(evicted.hash);  // an older value, in case its put is still in progress
     return;
   }
   warm->put_back(evicted.key, evicted.hash, evicted.value, evicted.kind, evicted.generation);
@@ -59,9 +59,9 @@ bool Tiers::find_warm(std::string_view key, std::uint64_t hash, std::string& val
 
 void Tiers::put(std::string_view key, std::uint64_t hash, std::string_view value,
                 std::uint8_t kind) {
-  // In this order. Another thread's put of some other key may be dropping the older value, which is
-  // in the warm file by the time the newer one is in the hot table; and a newer one that is dropped
-  // as missing takes nothing out of the warm file.
+  // In this order. Another thread that puts another key may be evicting the older value: that value
+  // is in the warm file by the time the newer one is in the hot table. And if the newer one is
+  // evicted as missing, nothing in the warm file is removed for it.
   hot_.put(key, hash, value, kind);
   if (WarmFile* warm = warm_.load(std::memory_order_acquire)) warm->erase(hash);
 }

@@ -2,18 +2,18 @@
 //
 // The file, its rings and their indexes.
 //
-// A ring is counted in units of 8 bytes. A record's position grows with every put and is its
-// place plus whole laps, so one comparison with `tail` tells what has been overwritten, and
-// setting `tail` to `head` forgets a whole shard. A record is in one piece: header, key, value; one
+// A ring is counted in units of 8 bytes. A record's position grows with every put: it is its place
+// in the ring plus whole laps. So one comparison with `tail` tells whether it was overwritten, and
+// setting `tail` to `head` forgets a whole shard. A record is contiguous: header, key, value. One
 // that does not fit before the ring's end begins at the start.
 //
-// An index is a table of words, each the first bits of a hash and a position; open addressing. An
-// entry whose position is overwritten is not there, and is swept out when the table is full. Of
-// two keys whose bits are the same the later has the entry, and an entry says where its home is,
-// so nothing but find() reads records.
+// An index is an open-addressing table of words: the first bits of a hash, and a position. An entry
+// whose position is overwritten counts as absent, and is removed when the table is full. If two
+// keys have the same bits, the later one has the entry. An entry tells its own home slot, so only
+// find() and put_back() read records.
 //
-// The checksum begins with the hash and the position, never used twice, so a page that comes
-// back from the disk as it was a lap ago does not pass. All of a shard is its mutex's.
+// The checksum covers the hash and the position, which is never used twice, so a page that comes
+// back from the disk in the state of an earlier lap is rejected. A shard's mutex guards all of it.
 #include "cache/warm_file.hpp"
 
 #include <fcntl.h>
@@ -41,9 +41,9 @@ namespace {
 constexpr std::uint64_t kUnit = 8;
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kLongestKey = (std::size_t{1} << 24) - 1;
-constexpr std::uint64_t kLaps = 4;  // after which positions are renumbered
+constexpr std::uint64_t kLaps = 4;  // then positions are renumbered
 constexpr std::size_t kFirstSlots = 48;
-constexpr std::uint64_t kErased = 1;  // an entry; no record has this position
+constexpr std::uint64_t kErased = 1;  // an entry that was erased; no record has this position
 
 struct Header {
   std::uint64_t checksum;  // of all that follows
@@ -52,8 +52,8 @@ struct Header {
 };
 static_assert(sizeof(Header) == 16);
 
-/// Enough that threads seldom meet, few enough that a ring takes values of some size; in large
-/// files more of them, so that no index becomes so large that growing it is felt.
+/// Enough shards that threads seldom meet, few enough that a ring takes values of some size. Large
+/// files have more, so that no index becomes so large that growing it causes a noticeable pause.
 std::size_t shards_for(std::size_t bytes) {
   const std::size_t wanted = std::max(std::min<std::size_t>(bytes >> 20, 64), bytes >> 22);
   return std::bit_floor(std::clamp<std::size_t>(wanted, 1, 1024));
@@ -78,10 +78,10 @@ std::size_t checked(const std::string& path, std::size_t bytes) {
   return bytes;
 }
 
-/// A file of this size that has no name. It is the caller's to close.
+/// Creates a file of this size without a name. The caller closes it.
 int make_file(const std::string& path, std::size_t bytes) {
   const std::string size = std::to_string(bytes) + " bytes";
-  // Beyond this limit there is no error but a signal that ends the process.
+  // A file beyond this limit causes a signal that ends the process, not an error.
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
       bytes > limit.rlim_cur) {
@@ -125,12 +125,12 @@ struct alignas(64) WarmFile::Shard {
   std::mutex mutex;
   char* ring = nullptr;
   std::uint64_t head = 0;        // where the next record may begin
-  std::uint64_t tail = 0;        // of the oldest that is not overwritten, or less far
-  std::uint64_t renumbered = 0;  // what renumber() has taken off positions
+  std::uint64_t tail = 0;        // of the oldest record that is not overwritten, or before it
+  std::uint64_t renumbered = 0;  // the sum that renumber() has subtracted from positions
   std::uint64_t generation = 0;
   std::uint64_t* index = nullptr;
   std::size_t slots = 0;
-  std::size_t used = 0;  // slots that are not 0, of which some stay so that searches end
+  std::size_t used = 0;  // slots that are not 0; some stay 0, so that searches end
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
 };
@@ -141,8 +141,8 @@ WarmFile::WarmFile(const std::string& path, std::size_t bytes)
       position_bits_(static_cast<std::uint64_t>(std::bit_width(kLaps * ring_units_ - 1))),
       bytes_(shard_count_ * ring_units_ * kUnit),
       file_(make_file(path, bytes_)) {
-  // Private to this process, in memory too. An unlinked mapping would be in a core dump. The
-  // next record to be read is anywhere, so nothing is read ahead.
+  // Keeps the mapping out of children and of core dumps (which would contain an unlinked one). No
+  // read-ahead, because the next record may be anywhere.
   void* mapped = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
   if (mapped == MAP_FAILED || ::madvise(mapped, bytes_, MADV_DONTFORK) != 0) {
     const int error = errno;
@@ -164,14 +164,14 @@ WarmFile::WarmFile(const std::string& path, std::size_t bytes)
   for (std::size_t i = 0; i < shard_count_; ++i) {
     Shard& shard = shards_[i];
     shard.ring = mapped_ + i * ring_units_ * kUnit;
-    shard.head = shard.tail = ring_units_;  // the lap before has what kErased points at
+    shard.head = shard.tail = ring_units_;  // the first lap contains the position kErased
   }
 }
 
 WarmFile::~WarmFile() {
   if (mapped_ == nullptr) return;  // closed
   if (idle()) {
-    // A thread that does not exist here may have been amid a change of any shard.
+    // A thread that does not exist here may have been changing any shard.
     static_cast<void>(shards_.release());
     return;
   }
@@ -213,7 +213,7 @@ bool WarmFile::put_back(std::string_view key, std::uint64_t hash, std::string_vi
   return write(shard, key, hash, value, kind, generation);
 }
 
-/// Under the shard's mutex, which is up to date.
+/// With the shard's mutex held, after catch_up().
 bool WarmFile::write(Shard& shard, std::string_view key, std::uint64_t hash, std::string_view value,
                      std::uint8_t kind, std::optional<std::uint64_t> generation) noexcept {
   if (generation && *generation < shard.generation) return false;
@@ -244,14 +244,14 @@ bool WarmFile::find(std::string_view key, std::uint64_t hash, std::string& value
   const std::scoped_lock lock(shard.mutex);
   if (idle()) return false;
   catch_up(shard);
-  ++shard.misses;  // until it is a hit
+  ++shard.misses;  // taken back on a hit
   const std::uint64_t* entry = look_up(shard, hash);
   if (entry == nullptr) return false;
 
-  // Nothing in the file is believed before the checksum has been compared.
+  // Nothing in the file is trusted before the checksum is compared.
   const std::uint64_t position = *entry & ((1ULL << position_bits_) - 1);
   const char* record = place(shard, position);
-  // Together rather than one after the other; the ring's end does no harm.
+  // Fetches both at once; a prefetch past the ring's end does no harm.
   __builtin_prefetch(record + 64);
   __builtin_prefetch(record + 128);
   Header header;
@@ -283,7 +283,7 @@ void WarmFile::close() noexcept {
   if (idle_.exchange(true)) return;
   for (std::size_t i = 0; i < shard_count_; ++i) {
     Shard& shard = shards_[i];
-    const std::scoped_lock lock(shard.mutex);  // whoever is in the mapping leaves it first
+    const std::scoped_lock lock(shard.mutex);  // a thread in the mapping leaves it first
     indexes_[i].slots.store(0, std::memory_order_relaxed);
     indexes_[i].words.store(nullptr, std::memory_order_relaxed);
     delete[] std::exchange(shard.index, nullptr);
@@ -340,7 +340,7 @@ char* WarmFile::place(const Shard& shard, std::uint64_t position) const noexcept
 
 /// Forgets the shard's records if clear() was called.
 void WarmFile::catch_up(Shard& shard) const noexcept {
-  // Asked under the mutex, so that no thread comes with an older number than the one before.
+  // Read under the mutex, so that no thread has an older number than the thread before it.
   const std::uint64_t now = generation();
   if (shard.generation == now) [[likely]]
     return;
@@ -359,7 +359,7 @@ std::uint64_t* WarmFile::look_up(Shard& shard, std::uint64_t hash) const noexcep
   }
 }
 
-/// False: no memory; and the hash had no entry before.
+/// False: no memory; then the hash had no entry before either.
 bool WarmFile::enter(Shard& shard, std::uint64_t hash, std::uint64_t position) noexcept {
   std::uint64_t* entry = look_up(shard, hash);
   if (entry == nullptr) {
@@ -371,7 +371,7 @@ bool WarmFile::enter(Shard& shard, std::uint64_t hash, std::uint64_t position) n
   return true;
 }
 
-/// Room for a record, of which the older ones there are forgotten.
+/// Makes room for a record, and forgets the older ones in its place.
 std::uint64_t WarmFile::reserve(Shard& shard, std::uint64_t units) noexcept {
   std::uint64_t position = shard.head;
   const std::uint64_t left = ring_units_ - position % ring_units_;
@@ -386,7 +386,7 @@ std::uint64_t WarmFile::reserve(Shard& shard, std::uint64_t units) noexcept {
   return position;
 }
 
-/// Makes positions smaller by whole laps, so that they always fit an entry.
+/// Subtracts whole laps from all positions, so that they always fit an entry.
 void WarmFile::renumber(Shard& shard) const noexcept {
   const std::uint64_t positions = (1ULL << position_bits_) - 1;
   const std::uint64_t off = (kLaps - 2) * ring_units_;
@@ -407,7 +407,7 @@ std::size_t WarmFile::live(const Shard& shard) const noexcept {
       [&](std::uint64_t entry) { return entry != 0 && (entry & positions) >= shard.tail; }));
 }
 
-/// A new index of the live entries, two thirds full. False: no memory.
+/// Builds a new index of the live entries, two thirds full. False: no memory.
 bool WarmFile::rebuild(Shard& shard) const noexcept {
   const std::uint64_t positions = (1ULL << position_bits_) - 1;
   const std::size_t count = live(shard);
@@ -432,7 +432,7 @@ bool WarmFile::rebuild(Shard& shard) const noexcept {
 
 void WarmFile::child_after_fork() noexcept {
   if (idle_.exchange(true, std::memory_order_relaxed)) return;
-  ::close(file_);  // else the child would keep the disk space when the parent is gone
+  ::close(file_);  // otherwise the child would keep the disk space after the parent ends
 }
 
 }  // namespace graven::store

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// The warm file: what a hot table drops, kept compactly in a mapped file of fixed size, to be
-// asked before the backend is. A cache and nothing more: it begins empty, any record may be gone
-// at any time, and the file, which has no name, goes with the process.
+// The warm file keeps what a hot table drops, compactly, in a mapped file of fixed size; it is
+// asked before the backend. It is only a cache: it begins empty, any record may vanish at any time,
+// and the file has no name and vanishes with the process.
 //
-// Always holds: find() shows the value put last under a key or nothing; nothing after erase() or
-// clear() until the key is put again, and nothing of a record that was overwritten or damaged. A
-// put that is refused takes out the older record of its key. The file is never shorter than
-// what is mapped, and its space is reserved, so a full disk is noticed at construction only.
+// Always holds: find() gives the value last put under a key, or nothing; after erase() or clear()
+// nothing until the key is put again; never a record that was overwritten or damaged. A put that is
+// refused removes the older record of its key. The file is never shorter than its mapping and its
+// space is reserved, so a full disk is noticed at construction only. After close() no thread is in
+// the mapping: a thread that waited for a shard checks again whether there is one.
 //
-// Always holds after close(): no thread is in the mapping, for whoever waited for a shard looks
-// once more whether there is one.
-//
-// Any thread, all of it, but for construction, destruction and child_after_fork(). A key's hash is
-// the caller's, the same at every call; all its bits should be good. Each part of the file (a
-// shard: a ring of records and its index) has a mutex, held for a probe and a copy. A page of
-// the file that is not in memory is read by the first who touches it, under that mutex: then
-// those who want the same shard wait for the disk, and writing to pages may be throttled by it.
+// Any thread, except construction, destruction and child_after_fork(). The caller computes a key's
+// hash, the same at every call; all its bits should be good. Each shard (a ring of records and its
+// index) has a mutex, held for a probe and a copy. The thread that first touches a page that is not
+// in memory reads it under that mutex; others that want this shard then wait for the disk, and the
+// system may slow down writes to pages.
 #pragma once
 
 #include <atomic>
@@ -42,60 +40,61 @@ class WarmFile {
     std::uint64_t misses = 0;
   };
 
-  /// Makes a file beside `path` (it and a few random letters; whatever is at `path` is left
-  /// alone), takes its name away, reserves and maps it. UnavailableError if that cannot be.
+  /// Creates a file beside `path` (its name is `path` and a few random letters; a file at `path` is
+  /// left alone), unlinks it, reserves its space and maps it. UnavailableError if that fails.
   WarmFile(const std::string& path, std::size_t bytes);
   ~WarmFile();
   WarmFile(const WarmFile&) = delete;
   WarmFile& operator=(const WarmFile&) = delete;
 
-  /// Keeps the record, over the oldest ones of its shard if need be. False: refused, and nothing
-  /// is kept under the key. That is so for a record longer than longest(), and, when a generation
-  /// is given, if it is not the present one (an older one leaves the key's newer record alone).
+  /// Keeps the record, and overwrites the oldest ones of its shard if needed. False: refused, and
+  /// nothing is kept under the key. That happens for a record longer than longest(), and, if a
+  /// generation is given, when it is not the present one (an older one leaves the key's newer
+  /// record alone).
   bool put(std::string_view key, std::uint64_t hash, std::string_view value, std::uint8_t kind = 0,
            std::optional<std::uint64_t> generation = std::nullopt) noexcept;
 
-  /// The same, but a record that is there already, unchanged, is left where it is: for what was
-  /// found here, and fell out of the hot table as it was.
+  /// The same, but leaves a record in place that is there already, unchanged: for records found
+  /// here that the hot table drops unchanged.
   bool put_back(std::string_view key, std::uint64_t hash, std::string_view value, std::uint8_t kind,
                 std::uint64_t generation) noexcept;
 
-  /// Copies the value out. False: not here, and `value` and `kind` are as they were.
+  /// Copies the value. False: not here; `value` and `kind` are not changed.
   bool find(std::string_view key, std::uint64_t hash, std::string& value, std::uint8_t& kind) const;
 
-  /// Has the processor fetch what find() begins with.
+  /// Prefetches the memory that find() reads first.
   void expect(std::uint64_t hash) const noexcept {
     const Index& index = indexes_[hash & (shard_count_ - 1)];
     const std::uint64_t slot = (hash >> 32U) * index.slots.load(std::memory_order_relaxed) >> 32U;
     __builtin_prefetch(index.words.load(std::memory_order_relaxed) + slot);
   }
 
-  /// Forgets whatever has this hash, without touching the file. False: there was nothing.
+  /// Forgets every record with this hash, without touching the file. False: there was none.
   bool erase(std::uint64_t hash) noexcept;
 
-  /// Forgets everything; the generation grows by one, or to `generation` if that is more, so that
+  /// Forgets everything. The generation grows by one, or to `generation` if that is more, so that
   /// it can follow a hot table's. O(1).
   void clear(std::uint64_t generation = 0) noexcept;
   [[nodiscard]] std::uint64_t generation() const noexcept {
     return generation_.load(std::memory_order_acquire);
   }
 
-  /// Gives up the file, its space and all memory but a little. From now on it is empty and idle.
+  /// Releases the file, its disk space and nearly all memory. From now on it is empty and idle.
   void close() noexcept;
 
-  /// Of key and value together: an eighth of a shard's ring.
+  /// The most bytes of key and value together: an eighth of a shard's ring.
   [[nodiscard]] std::size_t longest() const noexcept;
-  [[nodiscard]] Stats stats() const;  // O(index): it is gone through for what is still there
+  [[nodiscard]] Stats stats() const;  // O(size of the index), which it scans for live entries
   [[nodiscard]] std::size_t index_bytes() const;
 
-  /// In the child of a fork, for its owner to call. A mutex of a shard may be held while the disk
-  /// is waited for, so who forks takes none: the child does not have the mapping, touches no shard
-  /// again, and its warm file is empty and idle for good.
+  /// Called by its owner in the child of a fork. A shard's mutex may be held during a wait for the
+  /// disk, so fork() takes none of them. The child does not have the mapping and touches no shard
+  /// again; its warm file stays empty and idle.
   void child_after_fork() noexcept;
 
  private:
   struct Shard;
-  /// Where a shard's index was a moment ago, to be fetched and not to be read.
+  /// Where a shard's index was a moment ago: for prefetching only, never read.
   struct Index {
     std::atomic<const std::uint64_t*> words{nullptr};
     std::atomic<std::uint64_t> slots{0};
@@ -116,9 +115,9 @@ class WarmFile {
 
   std::size_t shard_count_ = 0;
   std::uint64_t ring_units_ = 0;     // of each shard
-  std::uint64_t position_bits_ = 0;  // of an index entry; the rest is the hash's
+  std::uint64_t position_bits_ = 0;  // of an index entry; the other bits are the hash's
   std::size_t bytes_ = 0;
-  int file_ = -1;  // open for as long as it takes up space, so that lsof can say whose it is
+  int file_ = -1;  // kept open while the file takes up space, so that lsof shows whose it is
   char* mapped_ = nullptr;
   std::unique_ptr<Shard[]> shards_;
   std::unique_ptr<Index[]> indexes_;
