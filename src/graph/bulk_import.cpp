@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Phases, progress and abort; what the store does for an import is the backend's begin_bulk() and
-// end_bulk(). See graven/bulk_import.hpp.
+// Phases, progress and abort of an import. The backend's begin_bulk() and end_bulk() prepare the
+// store for it. See graven/bulk_import.hpp.
 #include <graven/bulk_import.hpp>
 
 #include <atomic>
@@ -42,7 +42,7 @@ struct BulkImport::State {
     options.progress(current.name, current.done, total);
   }
 
-  // Of the phase's thread:
+  // Used only by the thread of the phase:
   std::optional<graph::TransactionStep> open;
   Phase current;
   Clock::time_point began;
@@ -88,7 +88,7 @@ BulkImport::~BulkImport() {
       finish();
     }
   } catch (const std::exception&) {
-    // finish() is there for those who want to know.
+    // A program that wants the error calls finish().
   }
 }
 

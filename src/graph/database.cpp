@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Database: the public face of a session and its live scope. Any thread.
+// Database: the public class over a session and its live scope. Any thread.
 #include <graven/database.hpp>
 
 #include <fmt/format.h>
@@ -32,7 +32,7 @@ Dict Database::root() const {
   return graph::root_of(scope_);
 }
 
-// The handle is made inside the write: by the time the commit looks for pins it is there.
+// The handle is made inside the write, so that its pin exists before the commit checks pins.
 Dict Database::new_dict(const Data& entries) const {
   if (!entries.is_dict()) throw WrongTypeError("the entries of a new dict must be a dict");
   graph::check_storable(*scope_, entries, "");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What Database tells of itself: figures from the store, its cache and its backend put together,
-// and the same in Prometheus' text format. Any thread.
+// Statistics of a Database: figures of the store, its cache and its backend together, also in
+// Prometheus' text format. Any thread.
 #include <graven/database.hpp>
 #include <graven/version.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Dict's operations: each one reads or writes through its pin's scope, keeps links accounted
-// for, and leaves the layout to dict_content. Any thread.
+// Dict's operations: each one reads or writes through its pin's scope and counts added and removed
+// links; dict_content handles the layout. Any thread.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,8 +24,8 @@ namespace {
 
 constexpr std::size_t kBatch = 256;
 
-/// Stores one item under a key of the node; returns by how much that grows. The new value is linked
-/// before the old is released: they may be the same node.
+/// Stores one item under a key of the node; returns by how much the dict grows. Links the new value
+/// before it releases the old one, because both may be the same node.
 std::int64_t assign(Work& work, const graph::Pin& pin, NodeRecord& node, std::string_view key,
                     const Data& data, const Data::Item& item) {
   const std::string element = graph::build(work, pin.scope().session(), node, data, item);
@@ -35,8 +35,8 @@ std::int64_t assign(Work& work, const graph::Pin& pin, NodeRecord& node, std::st
   return 0;
 }
 
-/// Sets all entries of a container of `data`; returns the elements now there, and by how much the
-/// node grows. In one go, so that what the values share stays shared.
+/// Sets all entries of a container of `data`; returns the new elements, and by how much the dict
+/// grows. Does it at once, so that containers shared between the values stay shared.
 std::pair<graph::Elements, std::int64_t> put_all(Work& work, const graph::Pin& pin,
                                                  NodeRecord& node, const Data& data,
                                                  const Data::Container& container) {
@@ -55,7 +55,7 @@ const Data::Container& dict_of(const Data& data) {
 
 std::string place_of(std::string_view key) { return fmt::format("['{}']", key); }
 
-/// Finds a key in the body of a small dict; false where its record alone does not tell.
+/// Finds a key in the body of a small dict; false if more than the node's record is needed.
 bool look(Decoder& decoder, graph::Layout layout, std::string_view body, std::string_view key,
           std::optional<Value>& value) {
   if (layout != graph::Layout::kDict) return false;
@@ -66,7 +66,7 @@ bool look(Decoder& decoder, graph::Layout layout, std::string_view body, std::st
   return value.has_value();
 }
 
-/// The element under a key, decoded, of the newest state: one record where the dict is small.
+/// The decoded element under a key, in the newest state. Reads one record if the dict is small.
 std::optional<Value> look_up(const graph::Pin& pin, std::string_view key) {
   return graph::reading(pin, [&](Decoder& decoder) -> std::optional<Value> {
     std::optional<Value> value;
@@ -90,8 +90,8 @@ std::optional<Value> look_up(const graph::Pin& pin, std::string_view key) {
   });
 }
 
-/// Over one state: a small dict is read whole at the start, a large one through a view that lasts,
-/// or, where the scope's state is one already, step by step.
+/// Iterates over one state. A small dict is read completely at the start. A large one is read
+/// through a lasting view, or, if the scope itself is one state, with several reads.
 class Cursor final : public graph::DictCursor {
  public:
   Cursor(std::shared_ptr<const graph::Pin> pin, bool reverse)
@@ -100,7 +100,7 @@ class Cursor final : public graph::DictCursor {
     graph::reading(*pin_, [&](Decoder& decoder) {
       from_ = reverse_ ? content::kLast : content::kFirst;
       done_ = false;
-      node_ = graph::current(*pin_);  // also settles whether it is alive
+      node_ = graph::current(*pin_);  // also decides whether the node is alive
       if (!node_.large() && load_inline(decoder)) return true;
       scope.read([&](View& view) {
         node_ = graph::load_node(view, *pin_);
@@ -135,7 +135,7 @@ class Cursor final : public graph::DictCursor {
   void refill() {
     values_.clear();
     at_ = 0;
-    // What the view shows may have been collected since, by others: its handles say so when used.
+    // Others may have collected nodes that the view still shows: their handles throw when used.
     Decoder decoder(*pin_);
     if (view_) {
       load(*view_, decoder);
@@ -148,7 +148,7 @@ class Cursor final : public graph::DictCursor {
     if (!values_.empty() && !done_) from_ = last_ + (reverse_ ? -1 : 1);
   }
 
-  /// All of a small dict, if its record alone tells it.
+  /// Reads all of a small dict, if its record contains all values.
   bool load_inline(Decoder& decoder) {
     values_.clear();
     for (jsonb::Cursor cursor(jsonb::parse(node_.body).payload); !cursor.done();) {
@@ -163,7 +163,7 @@ class Cursor final : public graph::DictCursor {
     return true;
   }
 
-  /// The next entries, or all of a small dict, with their handles pinned.
+  /// Reads the next entries, or all of a small dict, and pins their handles.
   void load(View& view, Decoder& decoder) {
     const std::size_t most = node_.large() ? kBatch : SIZE_MAX;
     const auto batch = content::entries(view, node_, from_, most, reverse_);
@@ -195,7 +195,7 @@ class Cursor final : public graph::DictCursor {
 std::size_t Dict::size() const {
   return graph::using_pin(*pin_, [&] {
     std::size_t size = 0;
-    (void)graph::current(*pin_);  // also settles whether it is alive
+    (void)graph::current(*pin_);  // also decides whether the node is alive
     pin_->scope().read(
         [&](View& view) { size = content::size(view, graph::load_node(view, *pin_)); });
     return size;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Roots, uids and counters in any scope. See entry_points.hpp.
+// Finds the root, nodes by uid, and counters, in any scope. See entry_points.hpp.
 #include "graph/entry_points.hpp"
 
 #include <fmt/format.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What every scope offers beside dicts and lists: its root, nodes by uid, and counters, a
-// namespace of integers beside each prefix's graph. Any thread, as the scope allows.
+// What every scope offers besides dicts and lists: the root, look-up of a node by its uid, and
+// counters. Each prefix has a namespace of counters (integers) next to its graph. Any thread,
+// if the scope allows it.
 #pragma once
 
 #include <cstdint>

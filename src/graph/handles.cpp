@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Decoding and the methods Dict and List share. See handles.hpp.
+// Decodes elements, and implements the methods that Dict and List share. See handles.hpp.
 #include "graph/handles.hpp"
 
 #include <utility>
@@ -116,7 +116,7 @@ NodeRecord current(const Pin& pin) {
 }  // namespace graph
 
 std::string Node::uid() const {
-  pin_->use();  // whoever has been told keeps to it
+  pin_->use();  // who knows the uid must keep the same node
   return graph::uid_of(pin_->scope().session(), pin_->id(), pin_->kind());
 }
 
@@ -167,7 +167,7 @@ std::map<std::string, std::int64_t> Node::backrefs() const {
 Data Node::materialize() const {
   Data data;
   graph::using_pin(*pin_, [&] {
-    (void)graph::current(*pin_);  // also settles whether it is alive
+    (void)graph::current(*pin_);  // also decides whether the node is alive
     pin_->scope().read(
         [&](store::View& view) { data = graph::materialize(view, pin_->id(), pin_->kind()); });
   });

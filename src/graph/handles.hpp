@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// From stored elements to values with handles, and the frame every operation of Dict and List
-// runs in: check the scope, read or write, look again when a collection came between, find a
-// handle's node again on its first use, open the root anew when its prefix was deleted.
+// Decodes stored elements to values with handles, and runs every operation of Dict and List:
+// checks the scope, reads or writes, reads again if a collection committed meanwhile, looks up
+// the node of an unused handle again if that node is gone, and creates a new root if the prefix
+// was deleted.
 //
-// Used by dict.cpp, list.cpp, database.cpp and their like; any thread.
+// Used by dict.cpp, list.cpp, database.cpp and similar files. Any thread.
 #pragma once
 
 #include <chrono>
@@ -20,18 +21,18 @@
 
 namespace graven::graph {
 
-/// The value of an element that says everything itself; nothing for a link or a blob.
+/// The value of an element that contains its whole value; nothing for a link or a blob.
 std::optional<Value> scalar(const jsonb::Element& element);
 
-/// Makes values of elements; handles among them are pinned in the scope.
+/// Decodes elements to values. Pins the nodes of the handles it makes.
 class Decoder {
  public:
-  /// For the scope of a pin, which outlives this.
+  /// Decodes in the pin's scope. The pin must outlive this.
   explicit Decoder(const Pin& from)
       : scope_(from.shared_scope()), from_(scope_->moving() ? &from : nullptr) {}
   explicit Decoder(const std::shared_ptr<Scope>& scope) : scope_(scope) {}
 
-  /// What is decoded from here on was found there, a step from the pin's node.
+  /// Elements decoded after this call were found at this key or index of the pin's node.
   void at(std::string_view key) { step_ = {.key = key, .by_key = true}; }
   void at(std::int64_t index) { step_ = {.index = index}; }
 
@@ -39,35 +40,36 @@ class Decoder {
   Value value(std::string_view element, store::View& view) {
     return value(jsonb::parse(element), view);
   }
-  /// An element that is no blob.
+  /// `element` must not be a blob.
   Value inline_value(const jsonb::Element& element);
   /// Nothing for a blob.
   std::optional<Value> try_inline(const jsonb::Element& element);
   Value handle(NodeId id, NodeKind kind);
 
-  /// Whether a handle was made, and so the reading must be proven (see reading()).
+  /// Whether a handle was made; then reading() must check that no collection came between.
   [[nodiscard]] bool made_handles() const noexcept { return made_handles_; }
 
  private:
   Value finish(Stored stored);
 
   const std::shared_ptr<Scope>& scope_;
-  const Pin* from_ = nullptr;  // where handles keep the way they were found by
+  const Pin* from_ = nullptr;  // set if new handles must remember their path (Way) from this pin
   std::optional<Step> step_;
   bool made_handles_ = false;
 };
 
-/// Whether what two scopes show is of one prefix of one store, as it was opened in this process.
+/// Whether two scopes belong to the same prefix of the same store, opened once in this process.
 bool same_prefix(const Scope& left, const Scope& right);
-/// For a handle given to what a scope is of: BadValueError where it is of another prefix or store.
+/// Checks a handle that is to be stored through a scope: BadValueError if it belongs to another
+/// prefix or store.
 void require_same_prefix(const Scope& scope, const Pin& handle);
 
-/// For a use that found `lost`, which the pin stood for, gone: returns if it stands for another
-/// node now, because it is found again or, a root that was deleted with its prefix, made anew. To
-/// be called in a handler of the CollectedError; throws it, with the uid, where that is not so.
+/// Call this in a handler of CollectedError, when the pin's node `lost` is gone. Returns if the pin
+/// refers to another node now: one found again by the pin's path, or a new root after the prefix
+/// was deleted. Otherwise throws the CollectedError, with the uid.
 void find_again(const Pin& pin, NodeId lost);
 
-/// Runs a use of a pin, again where its node had to be found again.
+/// Runs `body`, which uses a pin; runs it again if the pin's node had to be found again.
 template <class F>
 auto using_pin(const Pin& pin, F&& body) {
   for (;;) {
@@ -87,8 +89,8 @@ auto using_pin(const Pin& pin, F&& body) {
   }
 }
 
-/// Reads through `body(Decoder&)`; again when handles were made and a collection of this process
-/// committed between the reading and the pinning.
+/// Reads with `body(Decoder&)`. Reads again if handles were made and this process committed a
+/// collection between the read and the pinning.
 template <class F>
 auto reading(const Pin& pin, F&& body) {
   Scope& scope = pin.scope();
@@ -104,8 +106,8 @@ auto reading(const Pin& pin, F&& body) {
   });
 }
 
-/// Looks at the node's newest record in memory through `body(Decoder&, Layout, body)`. False,
-/// without having waited, where that cannot be had, `body` says so, or a collection came between.
+/// Reads the node's newest record in memory with `body(Decoder&, Layout, body)`. Never waits.
+/// False if the record is not in memory, if `body` returns false, or if a collection came between.
 template <class F>
 bool peeking(const Pin& pin, F&& body) {
   Scope& scope = pin.scope();
@@ -135,8 +137,8 @@ void writing(const Pin& pin, F&& body) {
   });
 }
 
-/// The same, where `body` returns by how much the container's size changes: iterations of this
-/// thread are told. Not by `body` itself, which may run on another writer's thread.
+/// The same, but `body` returns by how much the container's size changes, and this thread's
+/// iterations are informed. `body` itself cannot do that: it may run on another writer's thread.
 template <class F>
 void resizing(const Pin& pin, F&& body) {
   std::int64_t by = 0;
@@ -144,10 +146,10 @@ void resizing(const Pin& pin, F&& body) {
   pin.scope().iterations.changed(pin.id(), by);
 }
 
-/// Takes everything out of a container; returns by how much it grows.
+/// Removes all entries of a container; returns the change of its size (zero or negative).
 std::int64_t clear(store::Work& work, NodeRecord& node);
 
-/// The node as it is now; CollectedError when it is gone.
+/// The node's current record; CollectedError if the node is gone.
 NodeRecord current(const Pin& pin);
 /// The same in a view.
 inline NodeRecord load_node(store::View& view, const Pin& pin) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// List's operations: like Dict's, over list_content. Indexes are made absolute in the same
-// state in which they are used. Any thread.
+// List's operations: like Dict's, with list_content. A negative index is resolved in the same
+// state in which it is used. Any thread.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,14 +30,14 @@ constexpr std::size_t kBatch = 256;
       fmt::format("index {} is out of range: the list has {} items", index, size));
 }
 
-/// The place an index names in a list of `size` items.
+/// The position of an index in a list of `size` items; throws if it is out of range.
 std::size_t absolute(std::int64_t index, std::size_t size) {
   const std::optional<std::size_t> place = content::place_of(index, size);
   if (!place) throw_range(index, size);
   return *place;
 }
 
-/// The same for insertion: past either end means at that end.
+/// The same for insertion: an index beyond an end means that end.
 std::size_t clamped(std::int64_t index, std::size_t size) {
   const auto length = static_cast<std::int64_t>(size);
   const std::int64_t place = index < 0 ? index + length : index;
@@ -49,8 +49,8 @@ const Data::Container& list_of(const Data& data) {
   return data.container(std::get<Data::Index>(data.root()));
 }
 
-/// Replaces [start, start + count) by items of `data`; new links come before old ones go. Returns
-/// by how much the list grows.
+/// Replaces [start, start + count) by items of `data`. Adds new links before it removes old ones.
+/// Returns by how much the list grows.
 std::int64_t splice_items(Work& work, const graph::Pin& pin, NodeRecord& node, std::size_t start,
                           std::size_t count, const Data& data,
                           const std::vector<Data::Item>& items) {
@@ -62,7 +62,7 @@ std::int64_t splice_items(Work& work, const graph::Pin& pin, NodeRecord& node, s
   return static_cast<std::int64_t>(items.size()) - static_cast<std::int64_t>(count);
 }
 
-/// A copy of an element that stands for a value of its own: a blob is copied.
+/// A copy of an element with its own value: copies the blob, if it has one.
 std::string duplicate(Work& work, const NodeRecord& node, const std::string& element) {
   const jsonb::Element parsed = jsonb::parse(element);
   if (!graph::blob_of(parsed)) return element;
@@ -75,7 +75,7 @@ std::string duplicate(Work& work, const NodeRecord& node, const std::string& ele
   return copy;
 }
 
-/// Over one state, as Dict's; but what its own thread changes is seen.
+/// Iterates over one state, like Dict's cursor, but sees changes of its own thread.
 class Cursor final : public graph::ListCursor {
  public:
   Cursor(std::shared_ptr<const graph::Pin> pin, bool reverse)
@@ -115,7 +115,7 @@ class Cursor final : public graph::ListCursor {
 
   [[nodiscard]] bool changed() const { return iteration_->changes.load() != seen_; }
 
-  /// `last`: as many from the end, wherever that is.
+  /// `last`: reads `count` items from the current end instead of from `start`.
   void fetch(std::size_t start, std::size_t count, bool last = false) {
     graph::Scope& scope = pin_->scope();
     if (iteration_ && changed()) {
@@ -148,13 +148,13 @@ class Cursor final : public graph::ListCursor {
 
   std::shared_ptr<const graph::Pin> pin_;
   bool reverse_;
-  std::unique_ptr<View> view_;  // of a large list, where that is needed for one state
+  std::unique_ptr<View> view_;  // of a large list, if the scope itself is not one state
   std::shared_ptr<store::Iterations::Iteration> iteration_;
   std::uint64_t seen_ = 0;
   std::size_t at_ = 0;   // forwards: the next index
   std::size_t end_ = 0;  // backwards: one past the next index
   std::size_t start_ = 0;
-  bool done_ = false;  // forwards: these are the last
+  bool done_ = false;  // forwards: values_ has the last items
   std::vector<Value> values_;
 };
 
@@ -167,7 +167,7 @@ std::size_t List::size() const {
 std::vector<Value> List::slice(ListIndex start, Count count) const {
   return graph::reading(*pin_, [&](Decoder& decoder) {
     std::vector<Value> values;
-    (void)graph::current(*pin_);  // also settles whether it is alive
+    (void)graph::current(*pin_);  // also decides whether the node is alive
     pin_->scope().read([&](View& view) {
       values.clear();
       const NodeRecord node = graph::load_node(view, *pin_);

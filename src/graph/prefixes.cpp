@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Deleting a prefix is unlinking its root: the collector does the rest. See prefixes.hpp.
+// Lists and deletes prefixes. To delete a prefix is to unlink its root; the collector does the
+// rest. See prefixes.hpp.
 #include "graph/prefixes.hpp"
 
 #include <random>
@@ -66,7 +67,7 @@ std::uint64_t delete_prefix(Scope& scope, std::string_view prefix, std::uint64_t
   }
   const bool all = most == UINT64_MAX;
   const bool in_use = prefix_in_use(scope, prefix);
-  // What other prefixes have given up is not to be counted.
+  // Collect the garbage of other prefixes first, so that it is not counted.
   if (all && in_use) heap.collect(scope.session().limits().busy);
   const std::uint64_t before = heap.removed();
   if (in_use) {
@@ -84,7 +85,7 @@ std::uint64_t delete_prefix(Scope& scope, std::string_view prefix, std::uint64_t
         scope.session().limits());
   }
   const std::uint64_t reclaimed = heap.reclaim(most, scope.session().limits().busy);
-  // The housekeeper may have been quicker.
+  // The housekeeper may have removed some of the nodes.
   return all ? heap.removed() - before : reclaimed;
 }
 

@@ -17,8 +17,8 @@ bool prefix_in_use(Scope& scope, std::string_view prefix);
 /// A name that no prefix of the store has.
 std::string free_prefix_name(store::View& view);
 
-/// Takes the prefix out of every view and reclaims up to about `most` of its nodes, and what
-/// else is to be reclaimed. Returns how many went.
+/// Removes the prefix from every view. Then reclaims up to about `most` nodes: those of the prefix
+/// and others that are pending deletion. Returns how many nodes were removed.
 std::uint64_t delete_prefix(Scope& scope, std::string_view prefix, std::uint64_t most);
 
 }  // namespace graven::graph

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Ref: the way to a place and what is done there. A read goes the whole way in the cache if all of
-// it is there and of one state, with no handle for what lies on it; else step by step.
-// Any thread.
+// Ref: a path to a place, and the operations on that place. If the cache has the whole path in one
+// state, a read follows it there and makes no handles for the nodes on the path. Otherwise it goes
+// step by step. Any thread.
 #include <array>
 #include <cstring>
 #include <optional>
@@ -28,14 +28,14 @@ using graph::NodeId;
 using graph::Pin;
 using graph::Scope;
 
-/// The steps one after the other.
+/// Iterates over the steps of a path.
 class Ref::Steps {
  public:
   explicit Steps(std::string_view steps) : rest_(steps) { next(); }
 
-  /// Whether the present step is the last.
+  /// Whether the current step is the last one.
   [[nodiscard]] bool last() const noexcept { return rest_.empty(); }
-  /// Where it begins.
+  /// Where the current step begins in the path's bytes.
   [[nodiscard]] const char* begin() const noexcept { return begin_; }
   [[nodiscard]] const std::string_view* key() const noexcept { return is_key_ ? &key_ : nullptr; }
   [[nodiscard]] std::int64_t index() const noexcept { return index_; }
@@ -57,7 +57,7 @@ class Ref::Steps {
     rest_.remove_prefix(number);
   }
 
-  /// The step from a dict or a list.
+  /// The value that the current step leads to from a dict or list.
   [[nodiscard]] Value from(const Value& container) const {
     return is_key_ ? container.as_dict().at(key_) : container.as_list().at(index_);
   }
@@ -72,9 +72,10 @@ class Ref::Steps {
 
 namespace {
 
-/// Where a way led in one state of a store: the same places are read again and again.
+/// Remembers where a path led in one state of a store, because programs often read the same place
+/// repeatedly.
 struct Memo {
-  std::uint64_t cache = 0;  // its number, and the state it then had
+  std::uint64_t cache = 0;  // number of the cache; `sequence`: the state it had then
   std::uint64_t sequence = 0;
   NodeId from = 0;
   std::string way{};
@@ -86,7 +87,8 @@ Memo& memo_of(std::string_view way) noexcept {
   return memos[base::hash(way, 0) % memos.size()];
 }
 
-/// Goes `step` and all after it from a node: the scalar there, if `glance` shows all of the way.
+/// Follows `step` and all steps after it from a node. Returns the scalar there, if `glance` has
+/// every record on the path.
 template <class Steps>
 std::optional<Value> look(store::Glance& glance, std::uint64_t cache, NodeId from, Steps step) {
   NodeId at = from;
@@ -101,7 +103,7 @@ std::optional<Value> look(store::Glance& glance, std::uint64_t cache, NodeId fro
       at = memo->to;
       step = last;
     } else {
-      *memo = {.from = from, .way = std::string(way)};  // of no state until the way was gone
+      *memo = {.from = from, .way = std::string(way)};  // has no state until the path was followed
     }
   }
   for (;; step.next()) {
@@ -144,7 +146,7 @@ std::optional<Value> look(store::Glance& glance, std::uint64_t cache, NodeId fro
 
 }  // namespace
 
-/// The scalar here, if that can be told from memory.
+/// The scalar at this place, if it can be found in memory.
 std::optional<Value> Ref::glance() const {
   const auto* pin = std::get_if<FromNode>(&from_);
   Scope& scope = pin != nullptr ? (*pin)->scope() : *std::get<FromRoot>(from_);
@@ -159,8 +161,8 @@ std::optional<Value> Ref::glance() const {
   return std::nullopt;
 }
 
-/// The dict or list of the last step, which `steps` is then at. WrongTypeError where that is
-/// something else.
+/// The dict or list on which the last step is done; `steps` is then at that step. WrongTypeError if
+/// it is neither.
 Value Ref::container(Steps& steps) const {
   const auto* pin = std::get_if<FromNode>(&from_);
   Value at = pin == nullptr                      ? Value(graph::root_of(std::get<FromRoot>(from_)))

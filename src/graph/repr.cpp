@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Node::repr: a summary in Python's notation that starts with '@' and never expands children.
-// Reads one consistent state. Any thread.
+// Node::repr(): a summary in Python's notation that starts with '@' and does not show the content
+// of children. Reads one consistent state. Any thread.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -19,10 +19,11 @@ namespace {
 
 using store::View;
 
-/// Hexadecimal digits of an integer that is still shown in decimal, as long as Python takes one.
+/// An integer with at most this many hexadecimal digits is shown in decimal; Python refuses to
+/// parse much longer ones.
 constexpr std::size_t kDecimal = 3'500;
 
-/// A string as Python's repr() quotes it (what is not ASCII stays as it is).
+/// A string quoted as by Python's repr(), except that non-ASCII characters stay as they are.
 std::string quoted(std::string_view text) {
   const bool doubled =
       text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos;
@@ -124,7 +125,7 @@ class Summary {
 std::string Node::repr() const {
   std::string out;
   graph::using_pin(*pin_, [&] {
-    (void)graph::current(*pin_);  // also settles whether it is alive
+    (void)graph::current(*pin_);  // also decides whether the node is alive
     pin_->scope().read([&](store::View& view) {
       out = graph::Summary(view, pin_->scope().session()).of(graph::load_node(view, *pin_));
     });

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Scopes: what a handle reads from and writes to. The live database, a snapshot and a
-// transactor are scopes; Dict and List are written once, against this interface.
+// A scope is what a handle reads from and writes to. The live database, a snapshot and a
+// transactor are scopes; Dict and List use this interface only.
 //
-// A Session is what an open Database and all scopes made from it share: the heap, its pins,
-// the prefix. A Pin is what a handle consists of: a node in a scope, counted among the
-// session's pins while it lives.
+// A Session is what an open Database and all scopes made from it share: the heap, the pins,
+// the prefix. A Pin is the content of a handle: a node in a scope. While a Pin lives, the
+// session's pins count it.
 //
-// Thread-safety: a Session and a live scope from any thread; the others say so themselves.
+// Thread-safety: a Session and a live scope may be used from any thread; the other scopes
+// document their own rules.
 #pragma once
 
 #include <atomic>
@@ -32,7 +33,7 @@ class Session {
   Session(const std::shared_ptr<store::Store>& store, Options options);
   ~Session();
 
-  /// ClosedError once closed.
+  /// ClosedError after close().
   [[nodiscard]] Heap& heap() const;
   [[nodiscard]] const std::shared_ptr<Heap>& shared_heap() const noexcept { return heap_; }
   [[nodiscard]] std::shared_ptr<store::Store> shared_store() const {
@@ -40,7 +41,7 @@ class Session {
   }
   [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
   void close() noexcept;
-  /// The same, once everything is in the store's files; if that fails it stays open.
+  /// Flushes everything to the store's files, then closes. If the flush fails, it stays open.
   void close_flushed();
 
   [[nodiscard]] const std::string& prefix() const noexcept { return prefix_; }
@@ -55,34 +56,34 @@ class Session {
   }
   [[nodiscard]] std::uint64_t store_constant() const noexcept { return store_constant_; }
 
-  /// Finds the prefix, or makes it with an empty root. Where no prefix was asked for, and the store
-  /// has others but not the default one, there is none: the session then serves what concerns the
-  /// whole store, such as a check or a backup. Several threads may at once: what they find is the
-  /// same, or, where it was deleted meanwhile, found again.
+  /// Finds the prefix, or creates it with an empty root. If no prefix was asked for and the store
+  /// has other prefixes but not the default one, the session has no prefix; it can still do what
+  /// concerns the whole store, such as a check or a backup. Several threads may call this at once:
+  /// they get the same prefix, or find it again if it was deleted meanwhile.
   void open_prefix();
-  /// KeyNotFound where the session has no prefix, with the names of those that the store has.
+  /// KeyNotFound if the session has no prefix; the error lists the prefixes of the store.
   void require_prefix() const;
 
   Pins& pins() noexcept { return *pins_; }
 
  private:
   friend class Pin;
-  std::shared_ptr<Heap> heap_;  // until the session goes; what closes is closed_
-  store::Use use_;              // until it is closed
+  std::shared_ptr<Heap> heap_;  // until the session is destroyed; closing sets only closed_
+  store::Use use_;              // until the session is closed
   const std::uint64_t generation_ = base::fork_generation();
   std::shared_ptr<Pins> pins_ = std::make_shared<Pins>();
   Options options_;
   std::uint64_t store_constant_;
   std::atomic<bool> closed_{false};
   std::string prefix_;   // set while opening
-  std::string missing_;  // why there is no prefix; likewise
-  std::mutex adopting_;  // both of a prefix's numbers, or neither
+  std::string missing_;  // why there is no prefix; set while opening
+  std::mutex adopting_;  // held to change prefix_id_ and root_ together
   std::atomic<std::int64_t> prefix_id_{0};
   std::atomic<NodeId> root_{0};
 };
 
-/// One of the thread's nested transactions, begun through a session; see store::Step. close() of
-/// that session rolls it back.
+/// One of the thread's nested transactions, begun through a session; see store::Step. Closing that
+/// session rolls it back.
 class TransactionStep {
  public:
   explicit TransactionStep(std::shared_ptr<Session> session);
@@ -92,12 +93,12 @@ class TransactionStep {
 
  private:
   std::shared_ptr<Session> session_;
-  store::Step step_;  // before the session it goes
+  store::Step step_;  // declared last: destroyed before the session
 };
 
 class Scope : public std::enable_shared_from_this<Scope> {
  public:
-  /// `live`: it is the database itself, not a view of it.
+  /// `live`: the scope is the database itself, not a view of it.
   Scope(std::shared_ptr<Session> session, bool live) : session_(std::move(session)), live_(live) {}
   virtual ~Scope() = default;
   Scope(const Scope&) = delete;
@@ -107,37 +108,37 @@ class Scope : public std::enable_shared_from_this<Scope> {
   [[nodiscard]] const std::shared_ptr<Session>& shared_session() const noexcept { return session_; }
 
   [[nodiscard]] bool live() const noexcept { return live_; }
-  /// Whether others may change what this thread reads, between two calls.
+  /// Whether other writers may change what this thread reads, between two of its calls.
   [[nodiscard]] bool moving() const noexcept {
     return live_ &&
            (store::open_in_thread == 0 || !session_->shared_heap()->store().in_transaction());
   }
-  /// Over what is read here, and changed through this.
+  /// Iterations over containers that are read and changed through this scope.
   store::Iterations iterations;
 
-  /// One node as it is now: the cheapest read. Nothing when it is gone.
+  /// The node's current record: the cheapest read. Nothing if the node is gone.
   virtual std::optional<NodeRecord> node(NodeId id) {
     std::optional<NodeRecord> found;
     read([&](store::View& view) { found = find_node(view, id); });
     return found;
   }
-  /// Shows the newest node in place: its layout and body, which live for the call only. False when
-  /// that cannot be had without a copy: ask node(). `shown` must not use the scope.
+  /// Calls `shown` with the newest node's layout and body in place; they are valid during the call
+  /// only. False if that needs a copy: then use node(). `shown` must not use the scope.
   virtual bool peek(NodeId id, base::FunctionRef<void(Layout, std::string_view)> shown) {
     static_cast<void>(id);
     static_cast<void>(shown);
     return false;
   }
-  /// The cache, where its newest state is what this scope reads; else nullptr.
+  /// The cache, if this scope reads the newest state; else nullptr.
   virtual store::Cache* cache() { return nullptr; }
   /// Runs `body` over one consistent state.
   virtual void read(base::FunctionRef<void(store::View&)> body) = 0;
-  /// Runs `body` as one atomic mutation. UsageError where the scope is read-only.
+  /// Runs `body` as one atomic mutation. UsageError if the scope is read-only.
   virtual void write(base::FunctionRef<void(store::Work&)> body) = 0;
-  /// A state to iterate over for as long as it lives, or nothing where read() must be used
-  /// step by step because the scope's state is one already.
+  /// A view of one state to iterate over, for as long as it lives. Nothing if the scope itself is
+  /// one state: then iterate with repeated read() calls.
   virtual std::unique_ptr<store::View> lasting_view() = 0;
-  /// See Heap::collections(); constant where no collection can come between.
+  /// See Heap::collections(); constant if no collection can change what this scope reads.
   virtual std::uint64_t collections() = 0;
 
  private:
@@ -145,8 +146,8 @@ class Scope : public std::enable_shared_from_this<Scope> {
   const bool live_;
 };
 
-/// A node in a scope, pinned. Until it is first used it knows the way by which it was found, and
-/// stands for whatever is there: see way.hpp.
+/// A pinned node in a scope. Until its first use it remembers the path by which it was found (Way)
+/// and refers to whatever node is there now: see way.hpp.
 class Pin {
  public:
   Pin(std::shared_ptr<Scope> scope, NodeId id, NodeKind kind, bool root)
@@ -165,14 +166,14 @@ class Pin {
   [[nodiscard]] NodeKind kind() const noexcept { return kind_; }
   [[nodiscard]] bool root() const noexcept { return root_; }
 
-  /// Before anybody else has it: it was found a step from `parent`.
+  /// Records that it was found one step from `parent`. To be called before it is shared.
   void come_from(const Pin& parent, const Step& step);
-  /// From now on it stands for this node for good.
+  /// From now on it refers to this node only.
   void use() const noexcept {
     if (!used()) used_.store(true, std::memory_order_relaxed);
   }
   [[nodiscard]] bool used() const noexcept { return used_.load(std::memory_order_relaxed); }
-  /// For who found the node `lost`, which this stood for, gone: true if it stands for another now.
+  /// To be called when this pin's node `lost` is gone: true if the pin refers to another node now.
   bool find_again(NodeId lost) const;
   /// The same inside a mutation.
   bool find_again(NodeId lost, store::Work& work) const;
@@ -182,7 +183,7 @@ class Pin {
 
   std::shared_ptr<Scope> scope_;
   mutable std::atomic<NodeId> id_;
-  mutable Pins::Count* count_ = nullptr;  // by whoever set moving_
+  mutable Pins::Count* count_ = nullptr;  // changed only by the thread that set moving_
   NodeKind kind_;
   bool root_;
   mutable std::atomic<bool> used_{false};
@@ -190,7 +191,7 @@ class Pin {
   Way way_;
 };
 
-/// The uid of a node of this session's store and prefix, and back.
+/// Makes the uid of a node of this session's store and prefix; parse_uid() is the inverse.
 std::string uid_of(const Session& session, NodeId id, NodeKind kind);
 std::string uid_of(std::string_view prefix, std::uint64_t store_constant, NodeId id, NodeKind kind);
 struct ParsedUid {
@@ -199,7 +200,7 @@ struct ParsedUid {
 };
 std::optional<ParsedUid> parse_uid(const Session& session, std::string_view uid);
 
-/// The live database's scope.
+/// The scope of the live database.
 std::shared_ptr<Scope> make_live_scope(std::shared_ptr<Session> session);
 std::shared_ptr<Scope> make_snapshot_scope(const Scope& live);
 std::shared_ptr<Scope> make_transactor_scope(const Scope& live);
@@ -210,7 +211,7 @@ class TransactorScope : public Scope {
  public:
   explicit TransactorScope(std::shared_ptr<Session> session) : Scope(std::move(session), false) {}
   virtual void restart() = 0;
-  /// What a watch does first: starts afresh if anything was written since the start.
+  /// The first step of a watch: restarts if anything was written since the start.
   virtual void restart_if_written() = 0;
   virtual void watch_prefix() = 0;
   virtual bool execute() = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The three scopes. LiveScope: the newest state, or the calling thread's open transaction.
-// SnapshotScope: one view for good. OptimisticScope: a snapshot with a work over it.
+// The three scopes. LiveScope: the newest state, or the open transaction of the calling thread.
+// SnapshotScope: one view, always the same state. OptimisticScope: a snapshot with a work on top.
 #include <chrono>
 #include <mutex>
 #include <thread>
@@ -81,7 +81,7 @@ class LiveScope final : public Scope {
     Session& own = session();
     own.heap().store().write(
         [&](Work& work) {
-          static_cast<void>(own.heap());  // ClosedError, if it was closed while this waited
+          static_cast<void>(own.heap());  // ClosedError if it was closed while this call waited
           work.touch_prefix(own.prefix());
           body(work);
         },
@@ -127,7 +127,7 @@ class SnapshotScope final : public Scope {
   }
 
  private:
-  std::recursive_mutex mutex_;  // reads nest: a cursor's step may load a value
+  std::recursive_mutex mutex_;  // recursive: reads nest, since a cursor's step may load a value
   std::unique_ptr<View> view_;
 };
 
@@ -179,7 +179,7 @@ class OptimisticScope final : public TransactorScope {
   void watch_prefix() override {
     with_work([&](Work& work) {
       work.load({.space = store::Space::kPrefix, .name = session().prefix()});
-      // Counters do not move the prefix's version.
+      // A change of a counter does not change the prefix's version, so read all counters too.
       work.scan({.space = store::Space::kCounter, .a = session().prefix_id()}, SIZE_MAX);
     });
   }
@@ -187,7 +187,7 @@ class OptimisticScope final : public TransactorScope {
   bool execute() override {
     if (in_lane_) return true;  // committed at the end of in_lane()
     if (!work_ || work_->empty()) {
-      // Nothing to commit; but what was read may be out of date all the same.
+      // Nothing to commit, but what was read may still be out of date.
       const bool fresh = !work_ || holds_now();
       restart();
       return counted(fresh);

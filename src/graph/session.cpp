@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Sessions: opening a prefix, uids and pins. See scope.hpp.
+// Implements Session (opens and closes a prefix), Pin's end, and uids. See scope.hpp.
 #include <fmt/format.h>
 
 #include <random>
@@ -34,7 +34,7 @@ bool has_prefix_id(View& view, std::int64_t id) {
   return found;
 }
 
-/// The names of a few prefixes, for a message: "'a', 'b' and others"; empty where there is none.
+/// The names of a few prefixes, for a message: "'a', 'b' and others"; empty if there are none.
 std::string some_prefixes(View& view) {
   constexpr std::size_t kNamed = 5;
   const std::vector<Row> rows = view.scan({.space = Space::kPrefix}, kNamed + 1);
@@ -45,7 +45,7 @@ std::string some_prefixes(View& view) {
   return rows.size() > kNamed ? names + " and others" : names;
 }
 
-/// An id no prefix has; three bytes at most, for every node's row carries it.
+/// An id that no prefix has; at most three bytes, because every node's row contains it.
 std::int64_t free_prefix_id(View& view) {
   std::random_device device;
   std::uniform_int_distribution<std::int64_t> any(2, (1 << 23) - 1);
@@ -95,15 +95,15 @@ void Session::close() noexcept {
 }
 
 void Session::close_flushed() {
-  // What a lazy store has not flushed is not for the child of a fork to flush.
+  // The child of a fork must not flush what its parent's lazy store has not flushed.
   const bool own = generation_ == base::fork_generation();
   heap_->store().end_of(this);
   if (!closed() && own) heap_->backend().flush();
   if (closed_.exchange(true)) return;
-  heap_->store().end_of(this);  // what has been begun since
+  heap_->store().end_of(this);  // transactions begun meanwhile
   heap_->close_one(pins_);
   try {
-    if (own) heap_->backend().flush();  // what has been written since
+    if (own) heap_->backend().flush();  // what was written meanwhile
   } catch (...) {
     heap_->attach(pins_);
     closed_ = false;
@@ -121,7 +121,7 @@ TransactionStep::TransactionStep(std::shared_ptr<Session> session)
 
 TransactionStep::TransactionStep(std::shared_ptr<Session> session, const store::Limits& limits)
     : session_(std::move(session)), step_(session_->heap().store().begin(limits, session_.get())) {
-  static_cast<void>(session_->heap());  // ClosedError: close() has not seen it
+  static_cast<void>(session_->heap());  // ClosedError if close() came before this step was there
 }
 
 void Session::open_prefix() {
@@ -143,7 +143,7 @@ void Session::open_prefix() {
       return;
     }
     if (by_default || backend.read_only()) {
-      // Who named no prefix shall not find an empty one where others have data.
+      // A caller that named no prefix must not get a new empty one in a store that has data.
       const std::string others = some_prefixes(*view);
       if (!others.empty() || backend.read_only()) {
         missing_ = fmt::format(
@@ -190,8 +190,8 @@ std::string uid_of(const Session& session, NodeId id, NodeKind kind) {
 
 std::string uid_of(std::string_view prefix, std::uint64_t store_constant, NodeId id,
                    NodeKind kind) {
-  // 48 bits of milliseconds, 15 of sequence and 65 that are the store's: its constant and
-  // one bit more. See docs/design/ids.md.
+  // 48 bits of milliseconds, 15 bits of sequence and 65 bits of the store: its constant and one
+  // more bit. See docs/design/ids.md.
   const auto bits = static_cast<std::uint64_t>(id);
   const std::uint64_t sequence = bits & 0x7fffU;
   const std::uint64_t high = (bits >> 15U) << 16U | sequence << 1U | 1U;

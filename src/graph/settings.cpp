@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Options from text. See settings.hpp.
+// Parses options from text. See settings.hpp.
 #include "graph/settings.hpp"
 
 #include <algorithm>
@@ -20,7 +20,7 @@
 namespace graven {
 namespace {
 
-/// Says what a value may be.
+/// Thrown for a bad value; says which values are allowed.
 struct BadValue {
   std::string allowed;
 };

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Options by name: as a store's URL carries them (?pool_size=20&persist=lazy) and as the
-// environment does (DATABASE_URL, DB_POOL_SIZE …). <graven/option_fields.hpp> has them all.
+// Reads options by name: from a store's URL (?pool_size=20&persist=lazy) and from the environment
+// (DATABASE_URL, DB_POOL_SIZE …). <graven/option_fields.hpp> lists all options.
 //
-// Pure functions but for the environment; any thread, while nobody changes the environment.
+// Pure functions, except that they read the environment. Any thread, while no thread changes the
+// environment.
 #pragma once
 
 #include <string>
@@ -13,13 +14,13 @@
 
 namespace graven {
 
-/// What the environment says, where it says something: the URL (else empty) and options.
+/// Sets the options that the environment gives. Returns its URL, or an empty text.
 std::string from_environment(Options& options);
 
-/// UsageError where options contradict each other or cannot be.
+/// UsageError if options contradict each other or have impossible values.
 void check_options(const Options& options);
 
-/// Connections for reading that options ask for.
+/// The number of read connections that the options ask for.
 int readers(const Options& options) noexcept;
 
 }  // namespace graven

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// SQL through the three kinds of connections: each statement for itself, one read transaction,
-// the thread's write transaction. See graven/sql.hpp.
+// SQL with three kinds of connections: each statement by itself, one read transaction, or the
+// thread's write transaction. See graven/sql.hpp.
 #include <graven/sql.hpp>
 
 #include <utility>
@@ -48,7 +48,7 @@ Value from_sql(SqlValue& value) {
 
 }  // namespace
 
-/// What a connection of one kind does.
+/// The interface of the three kinds of connections.
 class SqlSession {
  public:
   explicit SqlSession(std::shared_ptr<Session> session) : session_(std::move(session)) {}
@@ -72,12 +72,12 @@ class SqlSession {
   bool closed_ = false;
 };
 
-/// A statement's rows, with what they need.
+/// The rows of a statement, and the session they need.
 class SqlRun {
  public:
   SqlRun(std::shared_ptr<SqlSession> session, std::unique_ptr<SqlRows> rows)
       : session_(std::move(session)), rows_(std::move(rows)) {
-    more_ = rows_->fetch(ahead_, kAtOnce);  // also runs what has no rows
+    more_ = rows_->fetch(ahead_, kAtOnce);  // also runs a statement that returns no rows
   }
 
   std::optional<std::vector<Value>> next() {
@@ -105,7 +105,7 @@ class SqlRun {
 
 namespace {
 
-/// Rows, and the view that they are read from.
+/// Rows, with the view from which they are read.
 class WithView final : public SqlRows {
  public:
   WithView(std::shared_ptr<store::View> view, std::unique_ptr<SqlRows> rows)
@@ -125,7 +125,7 @@ class WithView final : public SqlRows {
   std::unique_ptr<SqlRows> rows_;
 };
 
-/// One read transaction, from the first statement on. Cursors that are left keep it after close().
+/// One read transaction, from the first statement on. Cursors keep it open after close().
 class Reading final : public SqlSession {
  public:
   using SqlSession::SqlSession;
@@ -143,7 +143,7 @@ class Reading final : public SqlSession {
   std::shared_ptr<store::View> view_;
 };
 
-/// The thread's own transaction: one begun for this, or a savepoint in one that is open.
+/// The thread's own transaction: a new one, or a savepoint in an open one.
 class Writing final : public SqlSession {
  public:
   explicit Writing(std::shared_ptr<Session> session)
@@ -169,7 +169,7 @@ class Writing final : public SqlSession {
   TransactionStep step_;
 };
 
-/// Each statement for itself: over the newest state, or as a commit of its own.
+/// Each statement by itself: reads the newest state, or makes one commit.
 class Apart final : public SqlSession {
  public:
   using SqlSession::SqlSession;

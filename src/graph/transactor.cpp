@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Snapshot and Transactor: thin faces of their scopes. See scopes.cpp for what they do.
+// Snapshot and Transactor: public classes that forward to their scopes. See scopes.cpp.
 #include <chrono>
 #include <utility>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Watches: after each commit that may concern it, the place is looked at anew and compared with
-// how it was, a container by those of its records that were changed (watched.hpp). Handles are
-// remembered by uid, or they would keep what others unlink.
+// Watches: after each commit that may change its place, a watch reads the place again and compares
+// it with the state before. Of a container it reads only the changed records (watched.hpp). A watch
+// remembers handles by uid, because a handle would keep a node that others unlink.
 #include <graven/watch.hpp>
 
 #include <fmt/format.h>
@@ -24,7 +24,7 @@
 namespace graven::graph {
 namespace {
 
-/// What a value is recognised by: its type and content, or the node it links.
+/// Identifies a value: its type and content, or the node it links.
 struct Print {
   std::size_t type = 0;
   std::size_t size = 0;
@@ -38,7 +38,7 @@ Print print_of(const Value& value) {
       [&bytes](const auto& held) {
         using T = std::decay_t<decltype(held)>;
         if constexpr (std::is_same_v<T, Dict> || std::is_same_v<T, List>) {
-          // Not uid(), with which the handle would be used.
+          // Not uid(): that would count as a use of the handle.
           bytes = uid_of(held.pin()->scope().session(), held.pin()->id(), held.kind());
         } else if constexpr (std::is_same_v<T, BigInt>) {
           bytes = held.hex;
@@ -54,11 +54,11 @@ Print print_of(const Value& value) {
   return {value.variant().index(), bytes.size(), base::hash(bytes, 0)};
 }
 
-/// A place when it was looked at.
+/// The state of a place when it was read.
 struct Look {
   std::optional<Value> value{};
   std::optional<Print> print{};
-  std::vector<std::uint64_t> interests{};  // what would change it
+  std::vector<std::uint64_t> interests{};  // hashes of the records that may change it
 };
 
 void add_interest(Look& look, const Node& node) {
@@ -67,7 +67,7 @@ void add_interest(Look& look, const Node& node) {
   look.interests.push_back(store::container_hash(id));
 }
 
-/// One step down; nothing where there is nothing.
+/// One step down the path; nothing if there is no such value.
 std::optional<Value> step(const Value& from, const std::string& segment) {
   if (from.is<Dict>()) return from.as_dict().get(segment);
   const auto index = parse_index(segment);
@@ -94,7 +94,7 @@ Look look_at(const Database& db, const Path& path) {
   return look;
 }
 
-/// The dict or list that a value is.
+/// The pin of a value that is a dict or list, else nullptr.
 std::shared_ptr<const Pin> container_of(const Value& value) {
   if (value.is<Dict>()) return value.as_dict().pin();
   return value.is<List>() ? value.as_list().pin() : nullptr;
@@ -116,7 +116,7 @@ class WatchState {
   }
 
   std::optional<Change> next(std::chrono::milliseconds timeout) {
-    // So long that adding it to the time would not overflow.
+    // As long as possible without overflow when it is added to the current time.
     constexpr std::chrono::milliseconds kForever = std::chrono::hours(24 * 365);
     const auto until = std::chrono::steady_clock::now() + std::min(timeout, kForever);
     if (db_.in_transaction()) {
@@ -147,15 +147,16 @@ class WatchState {
   }
 
  private:
-  /// Looks for what was changed, which nobody tells again should this fail.
+  /// Reads the changed records. If this fails, `owed_` stays set, because the follower does not
+  /// report the same changes again.
   void look_for(const store::Changed& changed) {
     owed_ = true;
     look_again(&changed);
     owed_ = false;
   }
 
-  /// Looks, and remembers how it is now; reports what is otherwise, but the first time. What is
-  /// unlinked while we are on the way to it is looked at again.
+  /// Reads the place, reports what changed (except the first time), and remembers the new state.
+  /// Tries again if a node on the path is unlinked meanwhile.
   void look_again(const store::Changed* changed) {
     for (int attempt = 0;; ++attempt) {
       try {
@@ -191,7 +192,7 @@ class WatchState {
       path.back() = key;
       report(format(path), std::move(value));
     }
-    now.value.reset();  // or it would keep what others unlink
+    now.value.reset();  // a handle would keep a node that others unlink
     last_ = std::move(now);
     looked_ = true;
   }
@@ -203,11 +204,11 @@ class WatchState {
   const Database db_;
   const Path path_;
   const std::shared_ptr<Heap> heap_;
-  store::Follower follower_;  // before the first look
+  store::Follower follower_;  // made before the place is read first
   Look last_;
   bool looked_ = false;
-  bool owed_ = false;  // a look for changes that the follower has told
-  Watched content_;    // of the dict or list that is there
+  bool owed_ = false;  // the follower reported changes that were not read yet
+  Watched content_;    // the content of the dict or list at the place
   std::deque<Change> changes_;
   std::atomic<bool> stopped_{false};
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Looking at all of a container, or at the records that were changed. See watched.hpp.
+// Reads a whole container, or only its changed records, and compares. See watched.hpp.
 #include "graph/watched.hpp"
 
 #include <algorithm>
@@ -44,7 +44,7 @@ ItemsPrint print_of_items(const jsonb::Element& array, View& view) {
   return print;
 }
 
-/// The position that the next entry of a large dict gets; nothing where its header is gone.
+/// The position that the next entry of a large dict will get; nothing if its header is gone.
 std::optional<std::int64_t> next_position(const NodeRecord& node, View& view) {
   const std::optional<Record> header = view.load(entry_key(node.id, dict_content::kHeaderPosition));
   if (!header) return std::nullopt;
@@ -57,7 +57,7 @@ std::optional<std::int64_t> next_position(const NodeRecord& node, View& view) {
 
 std::uint64_t print_of(const jsonb::Element& element, View& view) {
   if (const std::optional<std::int64_t> blob = blob_of(element)) {
-    // Its id says nothing about what is in it.
+    // The blob's id says nothing about its content.
     const std::optional<Record> record = view.load({.space = Space::kBlob, .a = *blob});
     const bool text = element.whole.find("\x17T") != std::string_view::npos;
     return base::hash(record ? record->body : std::string(), text ? 1 : 2);
@@ -93,8 +93,8 @@ Watched::Found Watched::look(const Pin& pin, const store::Changed* changed) {
   return found;
 }
 
-/// Whether what is remembered is still good, but for the records that were changed. A large dict
-/// that has become a small one and a large one again has lost each of its entries.
+/// Whether it is enough to read the changed records. If a large dict became small and then large
+/// again, at least as many records changed as it had entries: then it is read completely.
 bool Watched::in_part(const NodeRecord& node, const store::Changed* changed) const {
   return known_ && changed != nullptr && node.layout == layout_ &&
          (node.layout != Layout::kLargeDict || changed->hashes.size() < entries_.size());
@@ -162,7 +162,7 @@ void Watched::look_at_list(Look& look, const NodeRecord& node, const store::Chan
                            View& view) const {
   look.whole = changed == nullptr;
   const list_content::Parts parts = list_content::parts(node);
-  std::unordered_map<std::uint64_t, bool> outdated;  // pages that were changed, and those above
+  std::unordered_map<std::uint64_t, bool> outdated;  // changed pages, and the pages above them
   if (changed != nullptr) {
     for (std::uint64_t hash : changed->hashes) {
       for (auto page = pages_.find(hash); page != pages_.end(); page = pages_.find(hash)) {
@@ -178,7 +178,7 @@ void Watched::look_at_list(Look& look, const NodeRecord& node, const store::Chan
   look.found.list = known_ && look.items != items_;
 }
 
-/// Of a page and all below it; level 1 is a leaf.
+/// The hash of a page and all pages below it; level 1 is a leaf.
 ItemsPrint Watched::look_at_page(Look& look, NodeId page, std::int64_t level, std::uint64_t parent,
                                  const std::unordered_map<std::uint64_t, bool>& outdated,
                                  View& view) const {

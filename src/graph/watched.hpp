@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// What a watch remembers of a dict or list, in order to tell what has become of it: of each entry
-// of a dict what its value is recognised by, of a list one number for all of its items, put
-// together from numbers of its pages.
+// What a watch remembers of a dict or list, to find out later what changed. It keeps a hash
+// ("print") of each dict entry's value. For a list it keeps one hash of all items, combined from
+// the hashes of its pages.
 //
-// Always holds: what is remembered is of one state. Where it is known which records were changed
-// since then, only those are read again: a look costs what was changed, not what is there.
+// Always holds: everything remembered belongs to one state. If the records changed since then are
+// known, only those are read again: the cost of look() depends on the number of changes, not on
+// the size of the container.
 //
 // One thread at a time.
 #pragma once
@@ -25,10 +26,11 @@
 
 namespace graven::graph {
 
-/// What an element is recognised by: its content, or the node it links.
+/// The hash of an element: of its content, or of the id of the node it links.
 std::uint64_t print_of(const jsonb::Element& element, store::View& view);
 
-/// Of several items one after another, so that those of two stretches make those of both.
+/// The hash of a sequence of items. The hashes of two adjacent sequences combine to the hash of
+/// both together.
 struct ItemsPrint {
   std::uint64_t hash = 0;
   std::size_t count = 0;
@@ -39,14 +41,15 @@ struct ItemsPrint {
 
 class Watched {
  public:
-  /// Keys of a dict whose values are others now, in its order, then those that are gone; or that a
-  /// list is another.
+  /// For a dict: the keys whose values changed, in the dict's order, then the keys that are gone.
+  /// For a list: whether it changed.
   struct Found {
     std::vector<std::pair<std::string, std::optional<Value>>> entries{};
     bool list = false;
   };
 
-  /// As the container is now; `changed` nullptr: nothing is known of what was changed.
+  /// Compares the container as it is now with what is remembered, then remembers its new state.
+  /// `changed`: the changed records; nullptr if they are not known.
   Found look(const Pin& pin, const store::Changed* changed);
 
  private:
@@ -58,15 +61,15 @@ class Watched {
     ItemsPrint print;
     std::uint64_t parent;  // its record's hash; 0: the list's body names it
   };
-  /// What a look has seen, of a state that may turn out to be none.
+  /// What one look() has read. It is dropped if the read turns out not to be of one state.
   struct Look {
     Layout layout = Layout::kDict;
-    bool whole = false;                                // entries are all there are
-    std::unordered_map<std::string, Entry> entries{};  // else those that were looked at
+    bool whole = false;                                // `entries` has all entries of the dict
+    std::unordered_map<std::string, Entry> entries{};  // else only those that were read
     std::vector<std::string> gone{};
-    std::int64_t next = 0;  // position, of a large dict
+    std::int64_t next = 0;  // next position of a large dict
     ItemsPrint items{};
-    std::unordered_map<std::uint64_t, Page> pages{};  // likewise
+    std::unordered_map<std::uint64_t, Page> pages{};  // of a large list, by record_hash()
     Found found{};
   };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Going a way again, and what a handle does then. See way.hpp and scope.hpp.
+// Follows a path (Way) again, and moves a handle to the node found there. See way.hpp and
+// scope.hpp.
 #include "graph/way.hpp"
 
 #include <chrono>
@@ -74,7 +75,7 @@ void Pin::come_from(const Pin& parent, const Step& step) {
 }
 
 bool Pin::find_again(NodeId lost) const {
-  if (id() != lost) return true;  // another thread has
+  if (id() != lost) return true;  // another thread has found it again
   if (used() || !way_.known()) return false;
   for (;; std::this_thread::sleep_for(std::chrono::microseconds(20))) {
     const std::uint64_t before = scope_->collections();
@@ -82,7 +83,7 @@ bool Pin::find_again(NodeId lost) const {
     std::optional<Link> link;
     scope_->read([&](store::View& view) { link = way_.follow(view, scope_->session().root()); });
     if (!move_to(link, lost)) return false;
-    // As in reading(): it may have been collected before it was pinned.
+    // As in reading(): the node may have been collected before it was pinned.
     if (scope_->collections() == before) return true;
   }
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// How a handle was come by: from which node, over which keys and indexes. With that a handle that
-// finds its node gone when it is first used, because another process has put another one in its
-// place since, finds that one.
+// The path by which a handle was found: the node it started from, and the keys and indexes it
+// followed. Another process may replace a handle's node before the first use of the handle. Then
+// the handle follows its path again and finds the new node.
 //
-// Always holds: a way keeps nothing alive. It begins at the root or at a node that the program has
-// used through a handle of its own, and has no step but those of handles that were not used yet
-// when the next was made of them: those of one expression.
+// Always holds: a path (Way) keeps no node alive. It begins at the root or at a node that the
+// program has used through a handle. Its steps come only from handles that were not used before
+// the next handle was made from them; that is, from the handles of one expression.
 //
-// Short ways need no memory of their own. One thread at a time while it is made.
+// Short paths are stored inline. One thread at a time while the path is built.
 #pragma once
 
 #include <array>
@@ -25,7 +25,7 @@
 
 namespace graven::graph {
 
-/// From a dict by its key, or from a list by an index; the key is not kept.
+/// One step: a key of a dict or an index of a list. The key is not copied.
 struct Step {
   std::string_view key{};
   std::int64_t index = 0;
@@ -34,21 +34,22 @@ struct Step {
 
 class Way {
  public:
-  static constexpr NodeId kRoot = -1;  // whichever node that is when the way is gone
+  static constexpr NodeId kRoot = -1;  // the node that is the root when the path is followed
 
-  /// None.
+  /// An unknown path.
   Way() noexcept {}  // NOLINT(modernize-use-equals-default): leaves near_ as it is
   [[nodiscard]] bool known() const noexcept { return from_ != 0; }
   void begin(NodeId from) noexcept { from_ = from; }
-  /// Up to a step from where another one leads. False, and nothing, where that is too far.
+  /// Begins with a copy of the path `other`. False, with the path left unknown, if `other` and
+  /// `step` together are too long. Does not add `step`: go() does.
   bool begin_behind(const Way& other, const Step& step);
   void go(const Step& step);
 
-  /// Where it leads in this state, if to a dict or list.
+  /// The dict or list that the path leads to in this state, if any.
   [[nodiscard]] std::optional<Link> follow(store::View& view, NodeId root) const;
 
  private:
-  static constexpr std::size_t kLongest = 256;  // of a way of several steps
+  static constexpr std::size_t kLongest = 256;  // bytes of a path with several steps
 
   [[nodiscard]] std::string_view steps() const noexcept {
     return far_ ? std::string_view(*far_) : std::string_view(near_.data(), size_);
@@ -64,8 +65,8 @@ class Way {
   }
 
   NodeId from_ = 0;
-  std::uint32_t size_ = 0;  // of what is in near_
-  // Of each step the size of its key, then that; or kIndex, then the index.
+  std::uint32_t size_ = 0;  // bytes used in near_
+  // For each step: the size of its key, then the key; or kIndex, then the index.
   static constexpr std::uint32_t kIndex = UINT32_MAX;
   std::array<char, 52> near_;
   std::unique_ptr<std::string> far_;

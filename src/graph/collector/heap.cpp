@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Settling before commits (settle, apply, remove), holding and releasing orphans, and having
-// reclaim.cpp do what is too much for one commit. trace.cpp decides what lives.
+// Collects before commits (settle, apply, remove), holds and releases orphans, and runs the passes
+// of reclaim.cpp for garbage too large for one commit. trace.cpp decides which nodes live.
 #include "graph/collector/heap.hpp"
 
 #include <algorithm>
@@ -30,7 +30,7 @@ using store::View;
 using store::Work;
 using Clock = std::chrono::steady_clock;
 
-// Nodes and edges one commit may look at to collect; what is larger is reclaimed in slices.
+// The number of nodes and edges that a commit may read to collect; more is reclaimed in slices.
 constexpr std::size_t kCommitBudget = 20'000;
 constexpr std::size_t kSweepNodes = 4'000;
 constexpr auto kSoon = std::chrono::milliseconds(300);
@@ -40,7 +40,7 @@ constexpr std::size_t kEdges = 256;                         // with so many edge
 constexpr int kMostInVain = 10;
 constexpr auto kPatience = std::chrono::milliseconds(60'000);
 
-/// A view whose reads end by an exception once the store is to be stopped: a trace may be long.
+/// A view whose reads throw once the store is being closed, because a trace may take long.
 class UntilStopped final : public View {
  public:
   explicit UntilStopped(store::Store& store) : store_(store), below_(store.backend().view()) {}
@@ -119,7 +119,7 @@ void Heap::unpinned(NodeId id) {
   store_.wake(Clock::now() + kSoon);
 }
 
-// --- Settling, before each commit
+// --- Collection before each commit
 
 void Heap::before_commit(Work& work) {
   new_orphans_.clear();
@@ -147,13 +147,13 @@ void Heap::after_commit(bool committed) noexcept {
     doomed_here_.store(true);
     store_.wake(Clock::now());
   }
-  // A handle may have gone while its node was becoming an orphan.
+  // The last handle may have been destroyed while its node was becoming an orphan.
   for (const NodeId id : new_orphans_) {
     if (!pinned(id)) store_.wake(Clock::now() + kSoon);
   }
 }
 
-/// Orphans of this process that no handle pins any longer are adrift.
+/// Detaches orphans of this process that no handle pins any more.
 void Heap::release_orphans(Work& work) {
   std::vector<NodeId> released;
   {
@@ -197,7 +197,7 @@ void Heap::settle(Work& work, std::size_t budget) {
   }
 }
 
-/// Returns what this process's handles hold from now on.
+/// Gives rescued nodes their new anchors. Returns those that are orphans of this process now.
 std::vector<NodeId> Heap::apply(Work& work, const Trace& traced) {
   std::vector<NodeId> held;
   for (const Trace::Rescue& rescue : traced.rescued) {
@@ -212,10 +212,10 @@ std::vector<NodeId> Heap::apply(Work& work, const Trace& traced) {
   return held;
 }
 
-/// Removes a whole piece of garbage: nothing outside hangs on it any longer.
+/// Removes all garbage of a trace; no other node hangs on it any more.
 void Heap::remove(Work& work, const Trace& traced) {
   const std::unordered_set<NodeId> going(traced.garbage.begin(), traced.garbage.end());
-  // Of what is more than a record, that and the edges to it, read together.
+  // For nodes with more than one record: read the node and the edges to it together.
   std::vector<NodeId> ids;
   std::vector<ReadOp> reads;
   const auto remove_read = [&] {
@@ -248,7 +248,7 @@ void Heap::remove(Work& work, const Trace& traced) {
   removed_.fetch_add(traced.garbage.size());
 }
 
-/// A node of it, but for the edges to it.
+/// Removes one garbage node, except the edges to it.
 void Heap::remove(Work& work, NodeRecord node, const std::unordered_set<NodeId>& going) {
   const NodeId id = node.id;
   const auto forget = [&](std::string_view element) {
@@ -271,7 +271,7 @@ void Heap::remove(Work& work, NodeRecord node, const std::unordered_set<NodeId>&
   work.erase(node_key(id));
 }
 
-// --- Large pieces
+// --- Garbage too large for one commit
 
 bool Heap::alive(NodeId id) {
   const std::unique_ptr<View> view = backend().view();
@@ -291,13 +291,13 @@ void Heap::collect_if_doomed(Work& work, NodeId id) {
   if (!any_doomed(work)) return;
   std::optional<NodeRecord> node = find_node(work, id);
   if (!node || !chain_end(work, std::move(*node)).adrift()) return;
-  // It hangs on something doomed: whether it lives only a whole trace can tell.
+  // It hangs on a node pending deletion: only a complete trace can tell whether it lives.
   std::set<std::int64_t> suspects = std::exchange(work.suspects(), {});
   const Trace traced = trace(
       work, doomed_in(work), !suspects.empty(), [&](NodeId other) { return pinned(other); },
       SIZE_MAX);
   if (traced.complete) {
-    // Settling takes note of them, when this is committed.
+    // So that before_commit() registers them as orphans.
     for (const NodeId held : apply(work, traced)) suspects.insert(held);
     remove(work, traced);
   }
@@ -319,7 +319,7 @@ std::uint64_t Heap::reclaim(std::uint64_t most, std::chrono::milliseconds patien
     std::vector<NodeId> tops;
     const std::uint64_t removed = reclaim_pass(most - total, patience, tops);
     total += removed;
-    // What others save meanwhile a pass does in vain, but hardly again and again.
+    // A pass may remove nothing because others rescued its nodes, but not many times in sequence.
     idle = removed == 0 && tops == before ? idle + 1 : 0;
     if (idle == kMostInVain) {
       throw CorruptionError(backend().name() +
@@ -411,26 +411,27 @@ void Heap::look_for_leftovers(View& view) {
   try {
     if (!view.any_orphans()) return;
   } catch (const CorruptionError&) {
-    return;  // for check() to tell and repair() to mend, which need the store open
+    return;  // check() and repair() need the store open: they report and repair it
   }
   sweep_.store(true);
   doomed_here_.store(true);
   store_.wake(Clock::now() + kSoon);
 }
 
-// --- From outside
+// --- Called by the store and by databases
 
 void Heap::close_one(const std::shared_ptr<Pins>& pins) noexcept {
   detach(pins);
   if (orphan_count_.load() == 0) return;
   if (store_.in_transaction())
-    return store_.wake(Clock::now() + kSoon);  // it would wait for itself
+    return store_.wake(Clock::now() + kSoon);  // a write here would wait for our own transaction
   const base::Uninterrupted to_the_end;
   try {
-    // What is much is only doomed by this: the housekeeper reclaims it, or whoever opens next.
+    // This collects little garbage at once. Much is put on the list of pending deletions; the
+    // housekeeper or the next process that opens the store reclaims it.
     store_.write_apart([](Work&) {}, Clock::now() + kLaneWait);
   } catch (const std::exception&) {
-    // The store is busy or broken: whoever opens it next sweeps what this process leaves.
+    // The store is busy or broken: the next process that opens it collects what is left.
   }
 }
 
@@ -450,13 +451,13 @@ std::optional<store::Deadline> Heap::chore() noexcept {
     if (doomed_here_.load()) reclaim(UINT64_MAX, kLaneWait);
     return std::nullopt;
   } catch (const std::exception&) {
-    // Another writer has the store, or it is out of order: its next user is told; try again.
+    // Another writer has the store, or it fails: its next user gets the error; try again later.
     return Clock::now() + std::chrono::seconds(1);
   }
 }
 
 void Heap::child_after_fork() noexcept {
-  // The orphans are held by the parent; the child takes a number of its own when it needs one.
+  // The parent holds the orphans; the child gets its own number when it needs one.
   orphans_.clear();
   orphan_count_.store(0);
   owner_ = 0;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // The heap: the graph side of one open store in this process, made when the store is first
-// opened for its graph. It knows which nodes this process's handles pin, and is the collector:
-// before each commit it settles what became of the nodes that lost their anchor, and afterwards,
-// in the background, reclaims pieces too large for one commit and orphans whose last handle has
+// opened for its graph. It knows which nodes this process's handles pin, and it is the collector.
+// Before each commit it decides what happens to the nodes that lost their anchor. Afterwards, in
+// the background, it reclaims garbage too large for one commit and orphans whose last handle is
 // gone.
 //
 // Always holds after a commit: every node's chain of anchors ends in a root, in an orphan that
-// a process holds, or in a node on the list of the doomed (kOrphan, owner 0). The doomed and
-// what hangs on them are out of every view; a process that meets them finishes the reclaiming.
+// a process holds, or in a node on the list of pending deletions ("doomed": kOrphan records with
+// owner 0). Nodes pending deletion, and the nodes that hang on them, are in no view; a process
+// that finds such nodes finishes the reclaiming.
 //
 // Shared by every Database of this process on the same store. Any thread.
 #pragma once
@@ -32,55 +33,56 @@ namespace graven::graph {
 class Heap final : public store::CommitHook, private base::ForkGuard {
  public:
   explicit Heap(store::Store& store) : store_(store) {}
-  /// The store's, which lives as long as this is held.
+  /// The heap of a store. The returned pointer keeps the store alive.
   static std::shared_ptr<Heap> of(const std::shared_ptr<store::Store>& store);
 
   [[nodiscard]] store::Store& store() noexcept { return store_; }
   [[nodiscard]] store::Backend& backend() noexcept { return store_.backend(); }
 
-  // The pins of each open Database; those of a closed one no longer count.
+  // Adds and removes the pins of an open Database; the pins of a closed one do not count.
   void attach(std::shared_ptr<Pins> pins);
   void detach(const std::shared_ptr<Pins>& pins);
 
-  /// This process's number for the nodes its handles hold. Given out at the first need.
+  /// The number of this process: its orphans carry it. Chosen when first needed.
   std::int64_t owner();
 
-  /// A handle's last unpin: if the node is one this process holds, it is collected soon.
+  /// To be called when the last handle on a node is gone: if the node is an orphan of this process,
+  /// it is collected soon.
   void unpinned(NodeId id);
 
-  /// Grows by two with every commit that collects, and is odd while one is under way. Reading a
-  /// link, pinning the child, and finding this even and unchanged proves the child was not
-  /// collected between.
+  /// Grows by two with every commit that collects, and is odd during such a commit. If it is even
+  /// before a link is read and unchanged after the child is pinned, the child was not collected in
+  /// between.
   [[nodiscard]] std::uint64_t collections() const noexcept {
     return collections_.load(std::memory_order_seq_cst);
   }
 
-  /// Whether the node is alive, given a state in which something is being reclaimed: false
-  /// only when it is certainly gone. Finishes the reclaiming when that is what decides.
+  /// Whether the node is alive, even while garbage is being reclaimed. False only if it certainly
+  /// is not. Finishes the reclaiming if the answer depends on it.
   bool alive(NodeId id);
-  /// The same inside a transaction, before the node is read, changed or linked again: if it hangs
-  /// on something being reclaimed and nothing else holds it, it is gone afterwards.
+  /// The same inside a transaction, to be called before the node is read, changed or linked again.
+  /// Removes the node if it hangs on a node pending deletion and nothing else holds it.
   void collect_if_doomed(store::Work& work, NodeId id);
 
-  /// Collects what only dead handles and dead processes held, and what is still to be
-  /// reclaimed. Returns how many nodes are gone. BusyError as reclaim().
+  /// Collects nodes that only destroyed handles or dead processes held, and everything that is
+  /// pending deletion. Returns how many nodes were removed. BusyError as for reclaim().
   std::uint64_t collect(std::chrono::milliseconds patience);
-  /// Reclaims up to about `most` nodes of what is doomed; returns how many. BusyError when the
-  /// store is not to be had within `patience`: what is left is taken up again.
+  /// Removes up to about `most` nodes that are pending deletion; returns how many. BusyError if the
+  /// store cannot be written within `patience`; the rest is reclaimed later.
   std::uint64_t reclaim(std::uint64_t most, std::chrono::milliseconds patience);
   /// How many nodes this process has removed so far.
   [[nodiscard]] std::uint64_t removed() const noexcept { return removed_.load(); }
 
-  /// Puts a node without anchor on the list of the doomed; its piece is reclaimed afterwards, by
-  /// the housekeeper if `in_background`.
+  /// Puts a node without anchor on the list of pending deletions. It and what hangs on it are
+  /// reclaimed after the commit, by the housekeeper if `in_background`.
   void doom(store::Work& work, NodeId id, bool in_background);
 
-  /// At the first open: has the housekeeper take up what crashed processes left behind, as the view
-  /// shows it.
+  /// At the first open: if the view shows leftovers of crashed processes, wakes the housekeeper to
+  /// collect them.
   void look_for_leftovers(store::View& view);
 
-  /// Ends the heap's part of a Database's close(): what its handles held is collected, or, where
-  /// that is much, left to the housekeeper and whoever opens the store next.
+  /// The heap's part of closing a Database: collects what its handles held. If that is much, leaves
+  /// it to the housekeeper or to the next process that opens the store.
   void close_one(const std::shared_ptr<Pins>& pins) noexcept;
 
   // store::CommitHook
@@ -114,12 +116,12 @@ class Heap final : public store::CommitHook, private base::ForkGuard {
 
   std::atomic<std::uint64_t> collections_{0};
   std::atomic<std::uint64_t> removed_{0};              // nodes collected by this process
-  std::atomic<bool> doomed_here_{false};               // this process has reclaiming to do
-  std::atomic<bool> sweep_{false};                     // and dead owners to look for
-  std::atomic<bool> looked_{false};                    // for leftovers
+  std::atomic<bool> doomed_here_{false};               // this process has something to reclaim
+  std::atomic<bool> sweep_{false};                     // and must look for dead processes' orphans
+  std::atomic<bool> looked_{false};                    // look_for_leftovers() has been done
   base::ForkRenewed<std::timed_mutex> reclaim_mutex_;  // one reclaiming at a time in this process
 
-  // What the commit under way will have changed once it is durable; in the lane.
+  // Changes that take effect when the current commit succeeds; guarded by the writer lock (Lane).
   std::vector<NodeId> new_orphans_;
   std::vector<NodeId> gone_orphans_;
   bool new_doomed_ = false;

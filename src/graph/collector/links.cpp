@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Counting links at the child's end, and walking them at the parent's. See links.hpp.
+// Counts links in the child's records and edges, and walks links in the parent's body. See
+// links.hpp.
 #include "graph/collector/links.hpp"
 
 #include <utility>
@@ -28,7 +29,7 @@ void put_edge(Work& work, NodeId child, NodeId parent, std::int64_t links) {
   }
 }
 
-/// Takes a node that hangs on nothing off the list that has it, if one has.
+/// Erases the orphan record of a node without a parent, if there is one.
 void forget_orphan(Work& work, const NodeRecord& node) {
   if (node.held()) {
     work.erase(orphan_key(-node.anchor, node.id));
@@ -38,7 +39,7 @@ void forget_orphan(Work& work, const NodeRecord& node) {
   }
 }
 
-/// Whether anything may hang on the node. Looks at no large container.
+/// Whether anything may hang on the node. Assumes so for a large container, without reading it.
 bool has_links(View& view, const NodeRecord& node) {
   bool found = node.large();
   if (!found) {
@@ -110,8 +111,8 @@ void link(Work& work, NodeId child, NodeId parent, NodeId unfinished) {
     put_edge(work, child, parent, edge->integers[0] + 1);
     return;
   }
-  // A node that hangs on nothing gets the parent as its anchor, unless the parent itself hangs
-  // on it: then the two would hold each other up. On a node without links nothing hangs.
+  // A node without a parent gets this parent as its anchor, unless the parent itself hangs on the
+  // node: then the anchors would form a cycle. Nothing hangs on a node without links.
   const bool loose = node.adrift() || node.held();
   const bool bare = child != unfinished && !has_links(work, node);
   if (loose && child != parent && (bare || chain_end(work, load_node(work, parent)).id != child)) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Links between nodes and their back-references. A link is an escape in the parent's body;
-// the child knows its anchor (in its record) and every other parent (an edge record), each
-// with the number of times it links.
+// Links between nodes, and their back-references. A link is an escape in the parent's body.
+// The child's record names its anchor, and an edge record names each other parent; both have the
+// number of links from that parent.
 //
 // Always holds after a commit: parent p links to child c n times exactly when c's anchor is p
-// with n links, or the edge (c, p) says n. Whatever loses its anchor here is noted among the
-// work's suspects, for the collector to settle before the commit.
+// with n links, or the edge (c, p) has the number n. A node that loses its anchor here becomes a
+// candidate of the work (Work::suspects); the collector decides about it before the commit.
 // Functions on the View or Work they are given.
 #pragma once
 
@@ -24,30 +24,30 @@ struct Parent {
   std::int64_t links;
 };
 
-/// Every parent of a node: the anchor, if it is one, then the edges by id.
+/// Every parent of a node: first the anchor, if that is a parent, then the edges, ordered by id.
 std::vector<Parent> parents_of(store::View& view, const NodeRecord& node);
 
-/// Calls `each` for every link in a container, as often as it occurs, in order; stops early
-/// when it returns false.
+/// Calls `each` for every link in a container, in order, once per occurrence; stops when it returns
+/// false.
 void each_link(store::View& view, const NodeRecord& node, base::FunctionRef<bool(Link)> each);
 /// Calls `each` for every element of a container.
 void each_element(store::View& view, const NodeRecord& node,
                   base::FunctionRef<bool(jsonb::Element)> each);
 
-/// `parent` links to `child` once more. The child must exist, in the same prefix. `unfinished`:
-/// a node whose body does not tell yet what hangs on it.
+/// Counts one more link from `parent` to `child`. The child must exist, in the same prefix.
+/// `unfinished`: a node whose body does not contain all its links yet.
 void link(store::Work& work, NodeId child, NodeId parent, NodeId unfinished = kNobody);
-/// `parent` links to `child` once less.
+/// Counts one link less from `parent` to `child`.
 void unlink(store::Work& work, NodeId child, NodeId parent);
 
-/// Accounts for an element that left `owner`: a link is unlinked, a blob erased.
+/// To be called for an element that was removed from `owner`: unlinks a link, erases a blob.
 void release(store::Work& work, NodeId owner, std::string_view element);
 
-/// Where the chain of anchors up from a node ends: a root, an orphan or a node adrift.
+/// The node at which the chain of anchors ends: a root, an orphan or a detached node.
 NodeRecord chain_end(store::View& view, NodeRecord node);
 
 /// Gives a node another anchor: a parent that links to it, or (negative) the process that
-/// holds it. The old anchor, where it is a parent, becomes an edge.
+/// holds it, or kNobody. If the old anchor is a parent, it becomes an edge.
 void change_anchor(store::Work& work, NodeRecord node, NodeId anchor);
 
 }  // namespace graven::graph

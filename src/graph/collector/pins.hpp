@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Pins: how many handles of one Database this process has on each node. What is pinned is not
-// collected when this process unlinks it.
+// Pins: the number of handles that this process has on each node, for one Database. A pinned node
+// is not collected when this process unlinks it.
 //
-// Always holds: a node with a living handle is counted, from before its reader checks that
-// no collection came between (see Heap::collections) until the handle is destroyed, and in one
-// place: in the slot for it, or, while another node has that, in its shard's map. A slot goes
-// to another node, and a count out of the map, when it is zero, under the shard's lock only.
-// Any thread; each shard has its own short lock, never held while waiting for anything else. What
-// has its slot is pinned without it. The child of a fork has copies of all handles, so it keeps the
-// counts.
+// Always holds: a node with a handle is counted in exactly one place: in its slot, or, while
+// another node uses that slot, in its shard's map. The count begins before the reader checks that
+// no collection came between (see Heap::collections) and ends when the handle is destroyed. A
+// slot is given to another node, and a count is erased from the map, only when it is zero and the
+// shard's lock is held.
+// Any thread; each shard has its own short lock, which is never held while waiting for anything
+// else. A node that already has its slot is pinned without the lock. The child of a fork has
+// copies of all handles, so it keeps the counts.
 #pragma once
 
 #include <algorithm>
@@ -27,22 +28,23 @@ namespace graven::graph {
 
 class Pins {
  public:
-  /// The handles in the lower half, and in a slot how often that changed hands in the upper one.
+  /// Lower half: the number of handles. Upper half, in a slot: how often it was given to another
+  /// node.
   using Count = std::atomic<std::uint64_t>;
 
-  /// One more handle. What it gives is for unpin().
+  /// Counts one more handle. Pass the returned count to unpin().
   Count& pin(NodeId id) {
     Shard& shard = shard_of(id);
     Slot& slot = shard.slot_of(id);
     std::uint64_t before = slot.count.load(std::memory_order_acquire);
     while ((before & kChanging) == 0 && slot.id.load(std::memory_order_acquire) == id) {
-      // That fails if the slot has changed hands since `before`.
+      // This fails if the slot was given to another node after `before` was read.
       if (slot.count.compare_exchange_weak(before, before + 1)) return slot.count;
     }
     return shard.pin(id, slot);
   }
 
-  /// True when that was the last handle.
+  /// Counts one handle less. True if it was the last one.
   static bool unpin(Count& count) noexcept { return handles(count.fetch_sub(1)) == 1; }
 
   [[nodiscard]] bool pinned(NodeId id) {
@@ -55,7 +57,7 @@ class Pins {
   }
 
  private:
-  static constexpr std::uint64_t kChanging = std::uint64_t{1} << 31U;  // hands, just now
+  static constexpr std::uint64_t kChanging = std::uint64_t{1} << 31U;  // slot gets another node now
   static constexpr std::uint64_t kOneChange = std::uint64_t{1} << 32U;
   static constexpr std::size_t kKept = 512;
   static constexpr std::size_t kSlots = 32;
@@ -71,7 +73,7 @@ class Pins {
   };
   struct alignas(64) Shard {
     base::ForkMutex mutex{base::kForkRankPinShard};
-    std::unordered_map<NodeId, Count> counts;  // stay where they are
+    std::unordered_map<NodeId, Count> counts;  // elements have stable addresses
     std::size_t swept_at = kKept;
     std::array<Slot, kSlots> slots;
 
@@ -100,7 +102,7 @@ class Pins {
       return count;
     }
 
-    /// Zeros stay for a while: what is read again and again is pinned again and again.
+    /// Erases zero counts, but not often: a node that is read repeatedly is pinned repeatedly.
     void sweep() {
       if (counts.size() <= swept_at) return;
       std::erase_if(counts, [](const auto& each) { return handles(each.second.load()) == 0; });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The steps of a pass, and what removing a node takes. See reclaim.hpp.
+// The steps of a reclaiming pass, and the removal of one node. See reclaim.hpp.
 #include "graph/collector/reclaim.hpp"
 
 #include <algorithm>
@@ -25,7 +25,7 @@ constexpr std::size_t kSliceNodes = 4'000;
 constexpr std::size_t kSliceRecords = 16'000;
 constexpr std::size_t kElements = 256;
 
-/// Those of the tops that are garbage, in the order of the latter.
+/// The tops that are garbage, in the order of the garbage list.
 std::vector<NodeId> garbage_among(const Trace& traced, const std::vector<NodeId>& tops) {
   const std::unordered_set<NodeId> wanted(tops.begin(), tops.end());
   std::vector<NodeId> found;
@@ -61,8 +61,8 @@ bool drain(Work& work, NodeRecord& node, std::size_t limit,
 
 namespace {
 
-/// Takes back what an element of a node that goes stood for: who else it links to is counted no
-/// more. (What hung on the node is gone.)
+/// Undoes what an element of a node being removed stands for: erases the edge of a link, or a blob.
+/// (Nodes that hung on this one are already removed.)
 void forget(Work& work, NodeId node, const jsonb::Element& element) {
   if (const std::optional<Link> child = link_of(element)) {
     work.erase(edge_key(child->id, node));
@@ -78,7 +78,7 @@ Reclaiming::Reclaiming(View& view, base::FunctionRef<bool(NodeId)> pinned) {
   seen_ = static_cast<std::uint64_t>(clock.integers[0]);
   last_ = clock.version;
   std::vector<NodeId> doomed = doomed_in(view);
-  // Rows that list what is not there, or hangs on something, are only forgotten.
+  // Rows that list a missing or anchored node are stray: only the row is erased.
   const auto strays = std::stable_partition(doomed.begin(), doomed.end(), [&](NodeId id) {
     const std::optional<NodeRecord> node = find_node(view, id);
     return node && node->adrift();
@@ -99,12 +99,12 @@ void Reclaiming::trace_again(View& view) {
   const bool others = tops_.size() != doomed_in(view).size();
   traced_ = trace(
       view, tops_, others, [](NodeId) { return false; }, SIZE_MAX);
-  // What lives after all another pass has to rescue first.
+  // If a node turns out to be alive, stop this pass: the next one must rescue it first.
   if (!traced_.complete || !traced_.rescued.empty()) traced_ = {};
   rescued_ = 0;
 }
 
-/// What every slice begins with: whether somebody else has committed since the last one.
+/// Called at the start of each slice: whether somebody else committed since the last slice.
 bool Reclaiming::others_came(Work& work) {
   const std::optional<store::Record> clock = work.load(store::clock_key());
   const bool others = !clock || clock->version != last_;
@@ -113,7 +113,7 @@ bool Reclaiming::others_came(Work& work) {
   return others;
 }
 
-/// And every one before all is condemned.
+/// Called at the start of each slice of steps 1 and 2, before everything is sealed.
 void Reclaiming::enter(Work& work) {
   const bool others = others_came(work);
   disturbed_ = disturbed_ || others;
@@ -127,7 +127,7 @@ void Reclaiming::enter(Work& work) {
 
 void Reclaiming::rescue(Work& work, base::FunctionRef<std::int64_t()> owner) {
   enter(work);
-  // What a handle saves comes back whole or not at all: nobody may condemn the rest between.
+  // Rescue everything that handles hold in one slice: no other process may seal a part in between.
   const bool pins = std::any_of(traced_.rescued.begin(), traced_.rescued.end(),
                                 [](const auto& rescue) { return rescue.anchor == kHeldHere; });
   const std::size_t slice = pins ? traced_.rescued.size() : kSliceNodes;
@@ -144,10 +144,10 @@ void Reclaiming::rescue_one(Work& work, const Trace::Rescue& rescue,
     const NodeRecord end = chain_end(work, *node);
     if (!end.adrift() || end.condemned()) return;
     change_anchor(work, std::move(*node), -owner());
-    work.suspects().insert(rescue.node);  // settling takes note of it
+    work.suspects().insert(rescue.node);  // so that before_commit() registers it as an orphan
     well_held_ = true;
   } else {
-    // Its rescuer may have gone, or may hang on it by now.
+    // The rescuing parent may be gone, or may hang on this node by now.
     if (!work.load(edge_key(rescue.node, rescue.anchor))) return;
     if (!hangs_well(work, rescue.anchor, rescue.node)) return;
     change_anchor(work, std::move(*node), rescue.anchor);
@@ -155,7 +155,7 @@ void Reclaiming::rescue_one(Work& work, const Trace::Rescue& rescue,
   well_.insert(rescue.node);
 }
 
-/// Whether the chain of anchors from `id` ends well without passing through `besides`.
+/// Whether the chain of anchors from `id` ends in a root or orphan and does not pass `besides`.
 bool Reclaiming::hangs_well(Work& work, NodeId id, NodeId besides) {
   std::vector<NodeId> path;
   ChainWalk walk;
@@ -175,15 +175,15 @@ bool Reclaiming::hangs_well(Work& work, NodeId id, NodeId besides) {
   return true;
 }
 
-/// A row that lists what is not there, or hangs on something, lists nothing: else what is listed
-/// would never be done.
+/// Erases a stray row: one that lists a missing or anchored node. Otherwise the list would never
+/// become empty.
 void Reclaiming::forget_stray(Work& work, NodeId id, const std::optional<NodeRecord>& node) {
   if (node && node->adrift()) return;
   const store::Key row = orphan_key(kNobody, id);
   if (work.load(row)) work.erase(row);
 }
 
-// --- Condemn
+// --- Seal ("condemn")
 
 void Reclaiming::condemn(Work& work) {
   enter(work);
@@ -204,7 +204,7 @@ std::uint64_t Reclaiming::remove(Work& work, std::uint64_t most) {
   std::uint64_t nodes = 0;
   std::vector<store::Change> bare;
   const auto next = [&] { return traced_.garbage.size() - removed_ - 1; };
-  // Another process may be at the same piece: then the next node has gone first.
+  // Another process may be removing the same nodes: then the next node is already gone.
   const bool others = others_came(work) && to_remove() && !find_node(work, traced_.garbage[next()]);
   for (std::size_t records = 0; to_remove() && nodes < most && records < kSliceRecords;) {
     const NodeId id = traced_.garbage[next()];
@@ -224,14 +224,15 @@ std::uint64_t Reclaiming::remove(Work& work, std::uint64_t most) {
   return nodes;
 }
 
-/// Removes a node, or a part of it, and counts the records and the node; whether it is gone.
+/// Removes a node or a part of it; counts the records, and the node if it is gone. Returns whether
+/// the whole node is gone.
 bool Reclaiming::take_apart(Work& work, NodeId id, Footprint footprint, std::size_t& records,
                             std::uint64_t& nodes) {
   ++records;
   std::optional<NodeRecord> node = find_node(work, id);
   if (!node) return true;
   if (node->large() && !node->condemned()) {
-    // From now on its content is nobody's business.
+    // Seal it: from now on no view shows its content.
     if (!node->adrift()) change_anchor(work, *node, kNobody);
     node = load_node(work, id);
     node->links = kCondemned;
@@ -258,8 +259,8 @@ bool Reclaiming::take_apart(Work& work, NodeId id, Footprint footprint, std::siz
   return true;
 }
 
-/// The slots and entries of a large dict: false when some are left. Its header, the last entry,
-/// goes with the node.
+/// Removes slots and entries of a large dict: false if some are left. The header, which is the last
+/// entry, is removed last.
 bool Reclaiming::take_entries(Work& work, NodeRecord& node, Footprint footprint,
                               std::size_t& records) {
   const auto left = [&] { return records < kSliceRecords ? kSliceRecords - records : 0; };

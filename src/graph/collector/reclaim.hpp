@@ -1,25 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// Reclaiming what is doomed: one trace of all of it, on a view and without the lane, and then
-// its consequences in slices, each a commit of its own between which other writers have their
-// turn and a crash loses nothing.
+// Removes the nodes that are pending deletion ("doomed"): one trace of all of them, on a view,
+// without the writer lock; then changes in slices. Each slice is a commit. Between slices other
+// writers can commit, and a crash loses nothing.
 //
-//  1. Rescue: what has a way up after all, or a handle of this process, gets another anchor.
-//  2. Condemn: the tops of what is left are marked. From here on no handle, of whatever process,
-//     saves anything that hangs on them: a node that lost a part of what it links to must not
-//     come back.
-//  3. Remove: whole nodes, what hangs on one before itself, so that every node that is left still
-//     hangs on something condemned; that some of what it links to is gone nobody sees. A large
-//     container is condemned by itself and taken away in parts, its slots first, in the order in
-//     which they lie.
+//  1. Rescue: a node that has a path to a root, or a handle of this process, gets another anchor.
+//  2. Seal ("condemn"): marks the tops of the rest. From now on no handle of any process can
+//     rescue what hangs on them: a node that lost some of its children must not come back.
+//  3. Remove: whole nodes, each after all that hangs on it. So every node that is left still hangs
+//     on a sealed one, and no view shows its missing children. A large container is sealed by
+//     itself and removed in parts: first its slots, in key order.
 //
-// Other processes may reclaim the same piece, or rescue a part of it for a handle of theirs before
-// step 2, and what they rescue is told by the records of its tops only. So a rescue and a
-// condemning look again at each node, and if anybody else has committed since the trace there is
-// another one after step 2. From then on nothing changes but that nodes go: whoever links a node
-// must first find it alive.
+// Before step 2, other processes may reclaim the same nodes, or rescue some for their own handles;
+// only the records of the tops show that. So steps 1 and 2 read each node again, and if anybody
+// else committed since the trace, it is repeated after step 2. After that nodes are only removed:
+// who links a node must first find it alive.
 //
-// The pass belongs to one thread; its steps run in the lane.
+// A pass belongs to one thread; its steps run under the writer lock (Lane).
 #pragma once
 
 #include <cstddef>
@@ -41,29 +38,30 @@ std::vector<NodeId> doomed_in(store::View& view);
 
 /// Removes every edge record of a child.
 void erase_edges(store::Work& work, NodeId child);
-/// Takes up to `limit` elements out of a node that is going; false when some are left.
+/// Removes up to `limit` elements of a node that is being removed; false if some are left.
 bool drain(store::Work& work, NodeRecord& node, std::size_t limit,
            base::FunctionRef<void(std::string_view element)> each);
 
 class Reclaiming {
  public:
-  /// Traces everything doomed in the view.
+  /// Traces everything that is pending deletion in the view.
   Reclaiming(store::View& view, base::FunctionRef<bool(NodeId)> pinned);
 
-  /// What the pass began with, as far as nothing rescues it.
+  /// The nodes pending deletion with which the pass began, without those that are rescued.
   [[nodiscard]] const std::vector<NodeId>& tops() const noexcept { return tops_; }
 
   [[nodiscard]] bool to_rescue() const noexcept { return rescued_ < traced_.rescued.size(); }
   [[nodiscard]] bool to_condemn() const noexcept { return condemned_ < tops_.size(); }
   [[nodiscard]] bool to_remove() const noexcept { return removed_ < traced_.garbage.size(); }
 
-  // One slice of a step. The steps come one after another, each to its end.
+  // Each call does one slice of a step. Finish each step before the next one.
   void rescue(store::Work& work, base::FunctionRef<std::int64_t()> owner);
   void condemn(store::Work& work);
-  /// Whether the trace is to be made anew before remove(), which else does it in the lane.
+  /// Whether the trace must be repeated before remove(). If the caller does not call trace_again(),
+  /// remove() does so under the writer lock.
   [[nodiscard]] bool outdated() const noexcept { return disturbed_ && !to_condemn(); }
   void trace_again(store::View& view);
-  /// Returns how many nodes went, `most` at most.
+  /// Returns how many nodes were removed, at most `most`.
   std::uint64_t remove(store::Work& work, std::uint64_t most);
 
  private:
@@ -82,19 +80,19 @@ class Reclaiming {
                            std::size_t& records);
 
   Trace traced_;
-  std::vector<NodeId> tops_;         // the doomed among the garbage
+  std::vector<NodeId> tops_;         // nodes pending deletion that are garbage
   std::uint64_t seen_ = 0;           // the last commit the trace saw
   std::set<std::uint64_t> commits_;  // of this pass
-  std::uint64_t last_ = 0;  // the commit before the slice at hand, unless others came between
-  bool disturbed_ = false;  // others came between, before all was condemned
+  std::uint64_t last_ = 0;  // the last commit, as far as known: ours, or the one the trace saw
+  bool disturbed_ = false;  // others committed before everything was sealed
 
   std::size_t rescued_ = 0;
   std::size_t condemned_ = 0;
-  std::size_t removed_ = 0;  // from the end: the last garbage first
+  std::size_t removed_ = 0;  // counted from the end of the garbage, which is removed first
 
-  // Nodes whose chain of anchors is known to end well, while nobody else writes.
+  // Nodes whose chain of anchors is known to end in a root or orphan, while nobody else writes.
   std::unordered_set<NodeId> well_;
-  bool well_held_ = false;  // one of them ends at a handle, which may be gone by the next slice
+  bool well_held_ = false;  // a chain ends in an orphan; its handle may be gone in the next slice
 };
 
 }  // namespace graven::graph

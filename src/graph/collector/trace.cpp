@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The tracing described in trace.hpp: Tracer::up is step 1, down step 2, sort_out step 3.
+// The tracing described in trace.hpp: Tracer::up() is step 1, down() step 2, sort_out() step 3.
 #include "graph/collector/trace.hpp"
 
 #include <algorithm>
@@ -62,22 +62,22 @@ class Tracer {
     NodeId id;
     std::int32_t first_child = -1;  // among those that hang directly on it
     std::int32_t next_sibling = -1;
-    NodeId outside = 0;  // a parent that does not hang
+    NodeId outside = 0;  // a parent that does not hang on the given nodes
     bool rescued = false;
-    bool condemned = false;  // what it hangs on is: handles do not count
+    bool condemned = false;  // it hangs on a sealed node: handles do not count
     bool large = false;
-    bool links = false;   // it has some
-    bool more = false;    // links to what does not hang on it, blobs
-    bool linked = false;  // by others than its anchor; or it has none
+    bool links = false;   // it links to other nodes
+    bool more = false;    // it links to nodes that do not hang on it, or has blobs
+    bool linked = false;  // nodes other than its anchor may link to it; or it has no anchor
   };
 
-  /// A link to a node, from one that hangs.
+  /// A link from a hanging node.
   struct Child {
-    std::int32_t parent;  // its place
+    std::int32_t parent;  // index in hanging_
     NodeId id;
   };
 
-  /// Where the chain of anchors from `id` leads. Remembers what it learns.
+  /// Where the chain of anchors from `id` ends. Caches the result for each node on it.
   Fate fate_of(NodeId id, std::size_t& steps, std::size_t limit) {
     std::vector<NodeId> path;
     Fate fate = Fate::kUnknown;
@@ -105,7 +105,7 @@ class Tracer {
     return fate;
   }
 
-  /// Reads the chains of anchors that begin here, all of them a level at a time.
+  /// Reads the chains of anchors that begin at these nodes, one level of all chains at a time.
   void climb(std::vector<NodeId> level, std::size_t limit) {
     for (std::size_t read = 0; level.size() > 1 && read < limit; read += level.size()) {
       std::erase_if(level, [&](NodeId id) { return fates_.contains(id); });
@@ -122,8 +122,8 @@ class Tracer {
     }
   }
 
-  /// Step 1 for each node adrift; takes out those it finds an anchor for. True when none is
-  /// left open: each has either an anchor or certainly none by this way.
+  /// Step 1 for each detached node; removes from `adrift` those that get an anchor. True if every
+  /// node was decided: it has an anchor now, or certainly gets none in this step.
   bool up(std::vector<NodeId>& adrift, std::size_t limit) {
     bool settled = true;
     std::size_t steps = 0;
@@ -152,12 +152,12 @@ class Tracer {
     return settled;
   }
 
-  /// Looks for one among a node's parents, of which the first ones are known.
+  /// Looks for an anchor among a node's parents. `rows`: the first edges, already read.
   bool anchor_found(NodeId id, std::vector<Row> rows, std::size_t& steps, std::size_t limit,
                     bool& settled) {
     for (std::optional<Range> range = Range{.space = Space::kEdge, .a = id};;) {
       for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (i == 1) {  // the first one was of no use: the others together
+        if (i == 1) {  // the first parent did not help: read the others together
           std::vector<NodeId> parents;
           for (const Row& row : rows) parents.push_back(row.key.b);
           climb(std::move(parents), limit);
@@ -166,7 +166,7 @@ class Tracer {
         switch (fate_of(parent, steps, limit)) {
           case Fate::kRooted:
             result_.rescued.push_back({id, parent});
-            // What hangs on it is rooted again: forget what was thought of it.
+            // What hangs on it is rooted again: drop cached results that say otherwise.
             std::erase_if(fates_, [](const auto& known) { return known.second == Fate::kAdrift; });
             fates_[id] = Fate::kRooted;
             return true;
@@ -185,7 +185,7 @@ class Tracer {
     }
   }
 
-  /// Step 2: collects what hangs on the nodes adrift. False when that is more than `limit`.
+  /// Step 2: collects what hangs on the detached nodes. False if that is more than `limit`.
   bool down(const std::vector<NodeId>& adrift, std::size_t limit) {
     hanging_.clear();
     places_.clear();
@@ -211,12 +211,14 @@ class Tracer {
     return true;
   }
 
-  /// What the node holds; its children are for take_children(). False: that is more than `limit`.
+  /// Reads the elements of a node and queues its children for take_children(). False if more than
+  /// `limit` were read.
   bool look_below(std::size_t at, const NodeRecord& node, std::size_t& looked, std::size_t limit) {
     hanging_[at].condemned = hanging_[at].condemned || node.condemned();
     hanging_[at].large = node.large();
     hanging_[at].linked = !node.anchored();
-    // Taking children makes the reader forget the node, and a small one has few.
+    // take_children() may invalidate `node`, so copy a large one. For a small one it is not called
+    // in the loop.
     const std::optional<NodeRecord> large = node.large() ? std::optional(node) : std::nullopt;
     bool within = true;
     each_element(view_, large ? *large : node, [&](jsonb::Element element) {
@@ -235,7 +237,7 @@ class Tracer {
     return within;
   }
 
-  /// Those of the children that hang on their parents hang too.
+  /// Adds the queued children whose anchor is the parent they were found in.
   void take_children() {
     std::vector<NodeId> ids;
     for (std::size_t start = 0; start < children_.size(); start += NodeReader::kMostAtOnce) {
@@ -249,7 +251,7 @@ class Tracer {
       for (const Child& child : piece) {
         Hanging& parent = hanging_[static_cast<std::size_t>(child.parent)];
         if (places_.contains(child.id)) {
-          parent.more = true;  // an edge, as a rule, of something that goes later
+          parent.more = true;  // usually an edge to a node that is removed later
           continue;
         }
         const NodeRecord* node = nodes_.find(child.id);
@@ -275,7 +277,7 @@ class Tracer {
     hanging_.push_back(node);
   }
 
-  /// Step 3. False when it depends on other nodes adrift whether something lives.
+  /// Step 3. False if the result depends on other detached nodes.
   bool sort_out() {
     if (!find_outside_parents()) return false;
     for (std::size_t at = 0; at < hanging_.size(); ++at) {
@@ -294,13 +296,13 @@ class Tracer {
   }
 
   [[nodiscard]] Footprint footprint(const Hanging& node) const {
-    // Something it links to may be among what is rescued.
+    // It may link to a node that is rescued.
     const bool more = node.more || (node.links && !result_.rescued.empty());
     const bool own = node.large || node.linked;
     return more ? Footprint::kMore : own ? Footprint::kOwn : Footprint::kRecord;
   }
 
-  /// Looks through the edges of all that hangs, in runs of neighbouring ids.
+  /// Reads the edges of all hanging nodes, in runs of near ids.
   bool find_outside_parents() {
     std::vector<NodeId> ids;
     ids.reserve(hanging_.size());
@@ -320,7 +322,7 @@ class Tracer {
     return true;
   }
 
-  /// The edges in these runs of ids.
+  /// Handles the edges in these runs of ids. False as for sort_out().
   bool take_edges(std::span<const ReadOp> runs) {
     std::vector<std::vector<Row>> found(runs.size());
     view_.read(runs, [&](std::size_t i, std::span<Row> rows) {
@@ -354,7 +356,7 @@ class Tracer {
     return true;
   }
 
-  /// The node gets a new anchor: with it lives all that hangs on it, and all they link to.
+  /// Gives the node a new anchor. Rescues all that hangs on it, all that those link to, and so on.
   void rescue(std::size_t at, NodeId anchor) {
     std::deque<std::size_t> reached;
     save(at, anchor, reached);
@@ -388,7 +390,7 @@ class Tracer {
     while (!subtree.empty()) {
       const std::size_t node = subtree.back();
       subtree.pop_back();
-      if (hanging_[node].rescued) continue;  // it has an anchor of its own already
+      if (hanging_[node].rescued) continue;  // it already got another anchor
       hanging_[node].rescued = true;
       reached.push_back(node);
       for (std::int32_t child = hanging_[node].first_child; child >= 0;

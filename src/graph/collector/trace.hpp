@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// Tracing: given nodes that lost their anchor, find out what is still alive and what is
-// garbage, looking only at what hangs on them and at its parents, never at the whole graph.
+// Tracing: given nodes that lost their anchor, find which nodes are still alive and which are
+// garbage. Reads only the nodes that hang on the given ones and their parents, never the whole
+// graph.
 //
-// A node *hangs* on v when its chain of anchors passes through v. Everything outside of what
-// hangs on the given nodes has a way to a root. So:
-//  1. Up. If another parent of v has a chain that reaches a root (or a held orphan) without
-//     ending in a node adrift, it becomes v's anchor and all that hangs on v lives. Meanwhile,
-//  2. down: collect what hangs on v; whichever of the two ends first saves the other.
-//  3. Each hanging node with a parent outside is rescued, with what hangs on it, and what
-//     those link to, and so on; then the ones a handle pins, unless what they hang on is
-//     condemned (reclaim.hpp). The rest is garbage.
-// Nothing recurses; every node and edge concerned is looked at a bounded number of times.
+// A node *hangs* on v when its chain of anchors passes through v. Every node that does not hang on
+// a given node has a path to a root. So:
+//  1. Up: if the chain of another parent of v reaches a root (or an orphan that is held), and not
+//     a detached node, that parent becomes v's anchor, and all that hangs on v lives.
+//  2. Down: collect what hangs on v. Steps 1 and 2 alternate with growing limits; when one of them
+//     finishes, the other is not needed to its end.
+//  3. Rescue each hanging node that has a parent outside, with all that hangs on it, all those
+//     link to, and so on. Then do the same for nodes pinned by a handle, unless what they hang on
+//     is sealed (reclaim.hpp). The rest is garbage.
+// Nothing recurses; every node and edge concerned is read a bounded number of times.
 //
 // Reads only. One thread at a time.
 #pragma once
@@ -25,14 +27,14 @@
 
 namespace graven::graph {
 
-/// The anchor a rescued node gets when a handle pins it: "the process that asks".
+/// The anchor of a node that is rescued because a handle pins it: stands for this process.
 inline constexpr NodeId kHeldHere = -1;
 
-/// What it takes to remove a node that is garbage, all garbage that hangs on it being gone.
+/// What must be removed with a garbage node, after all garbage that hangs on it is removed.
 enum class Footprint : std::uint8_t {
-  kRecord,  // its record is all there is
-  kOwn,     // and edges to it, or a large container's entries, slots and pages: none need be read
-  kMore,    // what it holds has to be looked at
+  kRecord,  // only its record
+  kOwn,     // also edges to it, or a large container's entries, slots, pages; none must be read
+  kMore,    // also records of its elements (blobs, edges), which must be read
 };
 
 struct Trace {
@@ -40,15 +42,15 @@ struct Trace {
     NodeId node;
     NodeId anchor;  // a parent, or kHeldHere
   };
-  /// False when the budget did not suffice, or the answer depends on other nodes adrift.
+  /// False if the budget was too small, or the answer depends on other detached nodes.
   bool complete = false;
   std::vector<Rescue> rescued;        // only those whose anchor changes; each after its anchor
   std::vector<NodeId> garbage;        // top down
   std::vector<Footprint> footprints;  // of each of them
 };
 
-/// `adrift`: nodes without anchor. `others`: whether there may be more such nodes in the store.
-/// `budget`: about how many nodes and edges may be looked at.
+/// `adrift`: detached nodes, which have no anchor. `others`: whether the store may have more such
+/// nodes. `budget`: about how many nodes and edges may be read.
 Trace trace(store::View& view, const std::vector<NodeId>& adrift, bool others,
             base::FunctionRef<bool(NodeId)> pinned, std::size_t budget);
 

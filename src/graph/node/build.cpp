@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Breadth first over the arena, row by row: ids are given out in the order of discovery, so that
-// a structure's nodes lie together and what is read with a node lies near it. See build.hpp.
+// Walks the data breadth first, one item of the outer list after another. Ids are given out in the
+// order of discovery, so nodes that are read together are stored near each other. See build.hpp.
 #include "graph/node/build.hpp"
 
 #include <fmt/format.h>
@@ -29,7 +29,7 @@ using Item = Data::Item;
 
 // --- Refusing
 
-/// How one gets from the data's root to a container: for messages only.
+/// The path from the data's root to a container, for messages only.
 std::string path_to(const Data& data, std::uint32_t target, const std::string& place) {
   struct From {
     std::uint32_t parent;
@@ -87,7 +87,7 @@ void check_item(const Scope& scope, const Item& item, auto&& where) {
   } else if (const Pin* pin = handle_in(item)) {
     if (&pin->scope() == &scope) return;
     if (!pin->scope().live()) {
-      // What is linked is the node, whatever it is by now.
+      // A link would lead to the node's current state, not to the state that the handle shows.
       throw BadValueError(fmt::format(
           "the handle at {} is a snapshot's or another transactor's, which shows its own state of "
           "what would be linked here: store a copy of that, as its plain data",
@@ -101,8 +101,8 @@ void check_item(const Scope& scope, const Item& item, auto&& where) {
   }
 }
 
-/// Whether of many keys one is there twice. By their hashes: the same one twice is a key twice, but
-/// for a miracle, for which the keys are compared.
+/// Whether a key occurs twice among many. Compares hashes; two equal hashes almost always mean a
+/// duplicate, and then the keys themselves are compared.
 bool one_is_twice(const std::vector<std::string>& keys) {
   std::vector<std::uint64_t> places(std::bit_ceil(2 * keys.size()));  // 0: free
   for (const std::string& key : keys) {
@@ -157,7 +157,8 @@ struct Planned {
   std::vector<Parent> others;  // further parents among the new nodes, and the one built for
 };
 
-/// The keys of one dict as a body has them. Rows mostly have the same, which so are laid out once.
+/// The encoded keys of one dict. Many dicts in a row often have the same keys; those are encoded
+/// once.
 class LaidOutKeys {
  public:
   void set(const std::vector<std::string>& keys) {
@@ -182,8 +183,8 @@ class LaidOutKeys {
 
 class Builder {
  public:
-  /// `built_for`: the node whose contents are being made, if one is. `prefix`: its own, which a
-  /// handle may keep beyond its end.
+  /// `built_for`: the node whose contents are being built, if any. `prefix`: the prefix of that
+  /// node; it may have been deleted while a handle kept the node.
   Builder(Work& work, Session& session, const Data& data, NodeId built_for, std::int64_t prefix)
       : work_(work),
         session_(session),
@@ -212,7 +213,7 @@ class Builder {
     }
   }
 
-  /// Follows what was discovered to its end.
+  /// Discovers everything reachable from what was discovered so far.
   void explore() {
     for (; explored_ < queue_.size(); ++explored_) {
       const std::uint32_t at = queue_[explored_];
@@ -221,14 +222,15 @@ class Builder {
     }
   }
 
-  /// Makes the nodes, then links the handles' nodes, whose chains may lead through new ones.
+  /// Makes the nodes. Then links the nodes of handles, whose anchor chains may lead through new
+  /// nodes.
   void make(NodeId unlinked = 0) {
     new_nodes_.reserve(queue_.size());
     for (const std::uint32_t at : queue_) make_node(at, planned_[at].id == unlinked);
-    // A new node has no records yet, so nothing needs to be read for its own.
+    // A new node has no records in the store, so nothing is read for it.
     work_.write_new(std::move(new_nodes_));
     std::sort(handles_.begin(), handles_.end());
-    // Linking dooms nothing.
+    // Linking makes no node pending deletion, so one check is enough.
     doomed_ = !handles_.empty() && any_doomed(work_);
     for (auto at = handles_.begin(); at != handles_.end();) {
       const NodeId child = at->child;
@@ -240,7 +242,7 @@ class Builder {
     work_.write_new_pairs(store::Space::kEdge, new_edges_);
   }
 
-  /// Whether make() may change nodes that are there.
+  /// Whether make() may change existing nodes.
   [[nodiscard]] bool links_handles() const noexcept { return !handles_.empty(); }
 
   /// The node discovered first.
@@ -265,7 +267,7 @@ class Builder {
   };
   using Handles = std::vector<Handle>;
 
-  /// The node that a handle stands for, from now on for good.
+  /// The node of a handle. From now on the handle refers to this node only.
   NodeId settled(const Pin& pin) {
     const NodeId id = pin.id();
     if (!pin.used() && !pin.root() && work_.look(node_key(id)) == nullptr) {
@@ -295,7 +297,7 @@ class Builder {
       const NodeId parent = at->parent;
       const auto next =
           std::find_if(at, end, [parent](const auto& one) { return one.parent != parent; });
-      // A new parent has no edge yet, and an anchored child needs nothing but that.
+      // A new parent has no edges yet, and an anchored child needs only a new edge.
       if (parent != built_for_ && anchored) {
         new_edges_.push_back({child, parent, std::distance(at, next)});
       } else {
@@ -320,7 +322,7 @@ class Builder {
       node.anchor = -session_.heap().owner();
       node.links = 0;
       work_.put(orphan_key(-node.anchor, node.id), {});
-      work_.suspects().insert(node.id);  // so that the collector takes note of it
+      work_.suspects().insert(node.id);  // so that the collector registers it as an orphan
     }
     std::string& body = new_nodes_.bytes();
     const std::size_t begin = body.size();
@@ -410,7 +412,7 @@ Elements build_items(Work& work, Session& session, NodeRecord& parent, const Dat
   Builder builder(work, session, data, parent.id, parent.prefix);
   for (const Item& item : items) {
     builder.discover(item, parent.id);
-    builder.explore();  // what a row consists of lies together
+    builder.explore();  // so that the nodes of one item get consecutive ids
   }
   builder.make();
   if (builder.links_handles()) parent = load_node(work, parent.id);

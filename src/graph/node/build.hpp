@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Building: plain Data into stored elements and nodes. check() refuses what cannot be stored
-// before anything is touched; build() then makes the nodes, with the same shape: what is
-// shared in the data is one node, cycles stay cycles.
+// Converts plain Data to stored elements and nodes. check_storable() refuses what cannot be stored
+// before anything changes. build() then makes the nodes with the same shape: a container that is
+// shared in the data becomes one node, and cycles stay cycles.
 //
 // Always holds: the anchors of new nodes form a tree under the parent they are built for.
-// check() is a pure function; build() works on the Work it is given. Nothing recurses.
+// check_storable() only reads; build() works on the Work it is given. Nothing recurses.
 #pragma once
 
 #include <string>
@@ -22,21 +22,21 @@ namespace graven::graph {
 inline constexpr std::size_t kMaxKey = 65'535;
 inline constexpr std::size_t kMaxText = 512U << 20U;
 
-/// Throws BadValueError, WrongTypeError or LimitError, naming the path from `place`, if any part
-/// of the data cannot be stored through this scope.
+/// Throws BadValueError, WrongTypeError or LimitError if any part of the data cannot be stored
+/// through this scope. The error names the path to that part, starting at `place`.
 void check_storable(const Scope& scope, const Data& data, const std::string& place);
 void check_key(std::string_view key);
 
-/// Makes an element of `item`, with nodes for the containers it reaches, linked from `parent`,
-/// which is the newest again afterwards: it may be linked itself. The data has passed
-/// check_storable().
+/// Makes an element of `item`, and nodes for the containers it reaches, linked from `parent`. The
+/// data must have passed check_storable(). It may link `parent` itself; `parent` is therefore
+/// reloaded and is up to date afterwards.
 std::string build(store::Work& work, Session& session, NodeRecord& parent, const Data& data,
                   const Data::Item& item);
 
-/// Elements, one behind the other.
+/// A sequence of elements in one buffer.
 class Elements {
  public:
-  /// What was appended to bytes() since the last one is one.
+  /// Ends an element: it consists of the bytes appended to bytes() since the last call.
   void end_one() { ends_.push_back(bytes_.size()); }
   std::string& bytes() noexcept { return bytes_; }
 
@@ -57,11 +57,12 @@ class Elements {
   std::vector<std::size_t> ends_;
 };
 
-/// The same for every item of a list.
+/// build() for every item of a list.
 Elements build_items(store::Work& work, Session& session, NodeRecord& parent, const Data& data,
                      const std::vector<Data::Item>& items);
 
-/// Makes a node of the data's root, a container, that only this process's handles hold.
+/// Makes a node of the data's root, which must be a container. No parent links it: only this
+/// process's handles keep it (an orphan).
 NodeId build_unlinked(store::Work& work, Session& session, const Data& data);
 
 }  // namespace graven::graph

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Small dicts edited in place in their JSONB, large ones by entry and slot records, and the
-// one-way step from small to large. See dict_content.hpp for what always holds.
+// Edits small dicts in their JSONB body and large dicts by entry and slot records, and converts a
+// small dict to a large one (never back, except when emptied). See dict_content.hpp for what
+// always holds.
 #include "graph/node/dict_content.hpp"
 
 #include <algorithm>
@@ -48,7 +49,7 @@ Header load_header(View& view, NodeId node) {
   Header header;
   header.count = jsonb::integer(cursor.next()).value_or(-1);
   header.next = jsonb::integer(cursor.next()).value_or(-1);
-  // As many positions as there can be left, for one that is behind the last is the header's.
+  // The upper limit leaves enough positions before kHeaderPosition, the header's own position.
   if (header.count < 0 || header.next < header.count || header.next > kHeaderPosition / 2) {
     throw CorruptionError(
         "the header of a large dict is damaged; `graven check` tells which, `graven repair` mends "
@@ -84,7 +85,7 @@ std::string entry_body(std::string_view key, std::string_view element) {
   return body;
 }
 
-/// Every position a slot names: usually one, more where hashes collide.
+/// All positions in a slot: usually one, more if hashes collide.
 std::vector<std::int64_t> positions_of(const Record& slot) {
   std::vector<std::int64_t> positions{slot.integers[0]};
   if (!slot.body.empty()) {
@@ -135,7 +136,7 @@ std::optional<Found> find_large(View& view, NodeId node, std::string_view key) {
   const std::optional<Record> slot = view.load(slot_key(node, key));
   if (!slot) return std::nullopt;
   for (const std::int64_t position : positions_of(*slot)) {
-    if (position == kHeaderPosition) continue;  // no entry
+    if (position == kHeaderPosition) continue;  // the header is no entry
     const std::optional<Record> entry = view.load(entry_key(node, position));
     if (!entry) continue;
     jsonb::Cursor cursor(jsonb::parse(entry->body).payload);
@@ -204,7 +205,7 @@ void look(store::Glance& glance, NodeId node, std::string_view key,
           base::FunctionRef<void(const Element&)> shown) {
   std::optional<std::int64_t> position;
   glance.show(slot_key(node, key), [&](const store::RecordView& slot) {
-    if (slot.body.empty()) position = slot.integer(0);  // else other keys have the same hash
+    if (slot.body.empty()) position = slot.integer(0);  // else several keys have this hash
   });
   if (!position) return;
   glance.show(entry_key(node, *position), [&](const store::RecordView& entry) {
@@ -282,8 +283,8 @@ std::optional<std::string> put(Work& work, NodeRecord& node, std::string_view ke
 
 namespace {
 
-/// put_many() of a large dict, from `first` on: entries behind the last and slots of new keys are
-/// decided at once. `own`: all of its slots are with this work.
+/// put_many() of a large dict, from `first` on. Reads all slots at once and writes new entries and
+/// slots at once. `own`: all slots of the dict were written by this work.
 void put_many_large(Work& work, NodeId node, std::span<const std::string> keys,
                     const Elements& elements, std::size_t first, bool own,
                     std::vector<std::string>& replaced) {
@@ -293,7 +294,7 @@ void put_many_large(Work& work, NodeId node, std::span<const std::string> keys,
   std::vector<bool> taken(slots.size());
   const auto take = [&](std::size_t i, const Record* record) { taken[i] = record != nullptr; };
   Header header = load_header(work, node);
-  // Or with one slot for each key: there are no others.
+  // Also if this work has as many slots of the dict as there are keys: then there are no others.
   if (own || work.slots_waiting(node) == static_cast<std::size_t>(header.count)) {
     work.load_own(slots, take);
   } else {
@@ -301,7 +302,7 @@ void put_many_large(Work& work, NodeId node, std::span<const std::string> keys,
   }
   store::NewRows entries(Space::kEntry);
   std::vector<store::NewPair> fresh;
-  std::vector<store::NewPair> shared;  // slots that other keys have
+  std::vector<store::NewPair> shared;  // slots that other keys use too
   fresh.reserve(slots.size());
   entries.reserve(slots.size());
   for (std::size_t i = 0; i < slots.size(); ++i) {
@@ -320,7 +321,8 @@ void put_many_large(Work& work, NodeId node, std::span<const std::string> keys,
     entries.add(node, position);
     (taken[i] ? shared : fresh).push_back({node, slots[i].b, position});
   }
-  // The header is the last row, and SQLite searches a page for each row that is put before it.
+  // The header is the last row, and SQLite searches a page for each row inserted before it. So
+  // remove the header, and write it again at the end.
   work.erase(entry_key(node, kHeaderPosition));
   work.write_new(std::move(entries));
   std::stable_sort(fresh.begin(), fresh.end());
@@ -347,7 +349,7 @@ std::vector<std::string> put_many(Work& work, NodeRecord& node,
   for (; done < keys.size() && !node.large(); ++done) {
     if (auto old = put(work, node, keys[done], elements[done])) replaced.push_back(*std::move(old));
   }
-  const bool own = small && work.spills() == spills;  // enlarged just now
+  const bool own = small && work.spills() == spills;  // it became large in this call
   if (done < keys.size()) put_many_large(work, node.id, keys, elements, done, own, replaced);
   return replaced;
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// What is in a dict, small or large. A small dict is its node's body, a JSONB object. Of a large
-// one each entry is a record (node, position) holding [key, value], positions growing in the
-// order of insertion, and a slot record (node, hash of key) finds the position of a key. Behind
-// the last entry, at kHeaderPosition, stands the header [count, next position]; the node's
-// own record is left alone, so adding a key disturbs nobody who came through it.
+// The entries of a dict, small or large. A small dict is one JSONB object in its node's body. In a
+// large dict each entry is a record (node, position) with [key, value]; positions grow in insertion
+// order. A slot record (node, hash of key) gives the position of a key. The header
+// [count, next position] is the record at kHeaderPosition, after the last entry. Adding a key does
+// not change the node's own record, so it does not conflict with readers of that record.
 //
 // Always holds: keys are distinct; entries come in insertion order; changing, adding or
-// removing one entry of a large dict touches a few small records whatever its size.
+// removing one entry of a large dict touches a few small records, whatever its size.
 //
-// Elements are JSONB bytes as stored.hpp writes them. Links and blobs that come or go are the
-// caller's to account for: the old element is given back for that.
+// Elements are JSONB bytes as stored.hpp writes them. The caller counts links and blobs that are
+// added or removed; the functions return the old element for that.
 // Functions on the View or Work they are given; one thread at a time.
 #pragma once
 
@@ -44,16 +44,17 @@ std::size_t size(store::View& view, const NodeRecord& node);
 /// The element under a key, or nothing.
 std::optional<std::string> find(store::View& view, const NodeRecord& node, std::string_view key);
 
-/// Shows the element under a key of a large dict in place, if it is in memory.
+/// Calls `shown` with the element under a key of a large dict, in place, if it is in memory.
 void look(store::Glance& glance, NodeId node, std::string_view key,
           base::FunctionRef<void(const jsonb::Element&)> shown);
 
-/// Up to `limit` entries from a position on, oldest first (or newest first, from there down).
+/// Up to `limit` entries from a position on, oldest first. With `reverse`, from that position
+/// down, newest first.
 std::vector<Entry> entries(store::View& view, const NodeRecord& node, std::int64_t from,
                            std::size_t limit, bool reverse = false);
 
-/// Calls `each(Entry&)` for all entries from a position on, oldest first, a batch at a time, until
-/// it returns false.
+/// Calls `each(Entry&)` for all entries from a position on, oldest first, until it returns false.
+/// Reads them in batches.
 template <class Each>
 void each_entry(store::View& view, const NodeRecord& node, std::size_t batch, Each&& each,
                 std::int64_t from = kFirst) {
@@ -67,30 +68,30 @@ void each_entry(store::View& view, const NodeRecord& node, std::size_t batch, Ea
   }
 }
 
-/// Sets a key; saves the node where that is needed. Gives back what was there.
+/// Sets a key; saves the node if that is needed. Returns the old element, if any.
 std::optional<std::string> put(store::Work& work, NodeRecord& node, std::string_view key,
                                std::string_view element);
 
-/// Sets many keys, all different, in order; gives back what was there. Saves the node.
+/// Sets many keys, all different, in order; returns the old elements. Saves the node.
 std::vector<std::string> put_many(store::Work& work, NodeRecord& node,
                                   const std::vector<std::string>& keys, const Elements& elements);
 
-/// Removes a key; gives back what was there.
+/// Removes a key; returns the old element, if any.
 std::optional<std::string> erase(store::Work& work, NodeRecord& node, std::string_view key);
 
-/// Whether a dict with a body of so many bytes and entries is a small one.
+/// Whether a dict whose body has so many bytes and entries is a small one.
 bool small(std::size_t bytes, std::size_t count) noexcept;
 
-/// Fills a dict that has no records of its own yet with the entries of a JSONB object, as
-/// large or small as they are, and saves the node.
+/// Fills a dict that has no records of its own yet with the entries of a JSONB object, and saves
+/// the node. The dict becomes small or large as the entries require.
 void fill(store::Work& work, NodeRecord& node, std::string object);
 
-/// Empties it of up to `limit` entries, oldest first, calling `each` with every element; saves the
-/// node (also when now empty: it is small then). False when entries are left.
+/// Removes up to `limit` entries, oldest first, and calls `each` with every element. Saves the node
+/// (an empty dict is a small one). False if entries are left.
 bool drain(store::Work& work, NodeRecord& node, std::size_t limit,
            base::FunctionRef<void(std::string_view element)> each);
 
-/// The slot a key hashes to: part of the file format.
+/// The slot number of a key: part of the file format.
 std::int64_t slot_of(NodeId node, std::string_view key) noexcept;
 
 }  // namespace graven::graph::dict_content

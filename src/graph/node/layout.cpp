@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The step from a small container to a large one, for one value.
+// Converts one value when its container becomes large. See layout.hpp.
 #include "graph/node/layout.hpp"
 
 #include <utility>

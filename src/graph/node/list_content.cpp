@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A list is its tail, an array in the node's body, behind the items in pages, if it has any.
-// Appending rewrites the node alone until the tail is full. See list_content.hpp.
+// A list is the items in its pages, if it has any, and then its tail, an array in the node's body.
+// Appending rewrites only the node until the tail is full. See list_content.hpp.
 #include "graph/node/list_content.hpp"
 
 #include <algorithm>
@@ -21,11 +21,11 @@ using list_tree::Tree;
 using store::View;
 using store::Work;
 
-/// What a list's body says, as views of it.
+/// The fields of a list's body, as views into it.
 struct Header {
   std::int64_t level = 1;
-  std::size_t in_pages = 0;  // items, before those of the tail
-  Element root{};            // the tree's, as list_tree::put_children() wrote it
+  std::size_t in_pages = 0;  // number of items in pages
+  Element root{};            // the tree's root, as list_tree::put_children() wrote it
   Element tail{};
 };
 
@@ -87,8 +87,8 @@ void compact(Work& work, NodeId node, Elements& elements) {
   }
 }
 
-/// Moves all of a tail that outgrew the body to the tree, but for its last leaf's worth, which
-/// is the tail from now on.
+/// Moves the items of a tail that is too large for the body to the tree, except those of the last
+/// leaf; returns these as the new tail.
 std::string move_to_pages(Work& work, Tree& tree, Elements elements) {
   compact(work, tree.owner, elements);
   const auto count = list_tree::in_full_leaves(elements);
@@ -97,7 +97,7 @@ std::string move_to_pages(Work& work, Tree& tree, Elements elements) {
   return list_tree::join(items.subspan(count));
 }
 
-/// Saves the node with another tail.
+/// Saves the node with a new tail.
 void save_tail(Work& work, NodeRecord& node, const Header& header, std::string tail) {
   const Element array = jsonb::parse(tail);
   if (outgrown(tail.size(), jsonb::count(array), list_tree::kLeafItems)) {
@@ -191,7 +191,8 @@ std::vector<std::string> erase(Work& work, NodeRecord& node, std::size_t start, 
   Tree tree = tree_of(node, header);
   list_tree::erase(work, tree, start, from_pages, erased);
   std::string tail = count > from_pages ? cut_tail() : std::string(header.tail.whole);
-  // Whoever takes items off the end is likely to go on: the next ones are fetched at once.
+  // A program that removes items from the end will probably continue: move the last leaf to the
+  // tail now.
   if (jsonb::parse(tail).payload.empty() && !tree.root.empty()) {
     tail = list_tree::take_last_leaf(work, tree);
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Splits keep the left page full when a list grows at its end, even halves otherwise; a leaf
-// that falls below a quarter is merged with a neighbour that is sparse too. See list_tree.hpp.
+// A split keeps the left page full if the list grows at its end; otherwise it makes equal halves.
+// A leaf less than a quarter full is merged with a neighbour that is sparse too. See list_tree.hpp.
 #include "graph/node/list_tree.hpp"
 
 #include <algorithm>
@@ -52,8 +52,8 @@ std::size_t bytes_of(std::span<const std::string> elements) {
   return sum;
 }
 
-/// Cuts items into leaves: full ones from the left when `lean` (the list grows at its end),
-/// else two halves when two will do.
+/// Divides items into leaves: full ones from the left if `lean` (the list grows at its end), else
+/// two halves if two leaves are enough.
 std::vector<std::span<const std::string>> cut_leaves(std::span<const std::string> items,
                                                      bool lean) {
   std::vector<std::span<const std::string>> leaves;
@@ -81,15 +81,15 @@ std::vector<NodeId> pages_at(View& view, const std::vector<NodeId>& above) {
     const std::string body = load_page(view, page);
     for (const Child& child : read_children(jsonb::parse(body))) pages.push_back(child.page);
   }
-  // Else pages that name each other would grow without end.
+  // Otherwise pages that link each other could make the walk endless.
   std::vector<NodeId> sorted = pages;
   std::sort(sorted.begin(), sorted.end());
   if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) throw_damaged();
   return pages;
 }
 
-/// Writes an inner page, as several when it overflows; the entries its parent has for it. A list
-/// that grows at its end leaves full pages behind (`lean`); elsewhere pieces are even.
+/// Writes an inner page, or several if it overflows; returns the parent's entries for them. With
+/// `lean` (the list grows at its end) the left pages are full; otherwise all are equally full.
 Children write_inner(Work& work, NodeId owner, NodeId page, const Children& children, bool lean) {
   Children entries;
   const std::size_t pieces = (children.size() + kInnerChildren - 1) / kInnerChildren;
@@ -120,7 +120,8 @@ Children write_leaves(Work& work, NodeId owner, NodeId first_page,
   return children;
 }
 
-/// Makes `children` the root, with a level more while they are too many, fewer while they can be.
+/// Makes `children` the root. Adds levels while there are too many children, and removes levels
+/// that are not needed.
 void put_root(Work& work, Tree& tree, Children children, bool lean) {
   tree.root = std::move(children);
   while (tree.root.size() > kInnerChildren) {
@@ -139,18 +140,18 @@ void put_root(Work& work, Tree& tree, Children children, bool lean) {
   tree.size = total(tree.root);
 }
 
-/// One step of a way down: the children of an inner page (or the root) and which was taken.
+/// One step of a path down: the children of an inner page (or of the root), and which was taken.
 struct Step {
   NodeId page;  // 0: the root
   Children children;
   std::size_t at;
 };
 
-/// A way from the root to a leaf, and how to write changes back up it.
+/// A path from the root to a leaf; writes changes back along it.
 class Way {
  public:
-  /// Down to the leaf that holds item `index`; `index` becomes the place in it. An index at
-  /// the end leads to the end of the last leaf.
+  /// Goes down to the leaf that holds item `index`; `index` becomes the position in the leaf. An
+  /// index at the end of the tree leads to the end of the last leaf.
   Way(View& view, const Tree& tree, std::size_t& index) {
     Children children = tree.root;
     NodeId page = 0;
@@ -174,17 +175,17 @@ class Way {
   [[nodiscard]] const Child& leaf() const noexcept { return bottom().children[bottom().at]; }
   [[nodiscard]] const Step& bottom() const noexcept { return steps_.back(); }
 
-  /// The leaf beside it under the same parent, or nullptr.
+  /// The next leaf to the right or left under the same parent, or nullptr.
   [[nodiscard]] const Child* neighbour(bool right) const noexcept {
     const Step& step = steps_.back();
     if (right) return step.at + 1 < step.children.size() ? &step.children[step.at + 1] : nullptr;
     return step.at > 0 ? &step.children[step.at - 1] : nullptr;
   }
-  /// replace() is to begin with the leaf to the left.
+  /// Moves one leaf to the left, so that replace() begins there.
   void step_left() noexcept { --steps_.back().at; }
 
-  /// Puts `replacement` in place of `span` children of the bottom step, from the one taken on,
-  /// and carries counts, splits and removals up to the root.
+  /// Replaces `span` children of the lowest step, beginning with the one taken, by `replacement`.
+  /// Then updates counts, splits and removals up to the root.
   void replace(Work& work, Tree& tree, std::size_t span, Children replacement) {
     for (std::size_t depth = steps_.size(); depth-- > 0;) {
       Step& step = steps_[depth];
@@ -286,7 +287,7 @@ void read(View& view, const Tree& tree, std::size_t start, std::size_t end, Elem
     std::size_t place = start;
     const Way way(view, tree, place);
     const Step& step = way.bottom();
-    // The leaves beside it under the same parent come along without another way down.
+    // Leaves under the same parent are read without going down again.
     for (std::size_t at = step.at; at < step.children.size() && start < end; ++at) {
       const std::string body = load_page(view, step.children[at].page);
       const Element leaf = jsonb::parse(body);
@@ -363,7 +364,7 @@ void erase(Work& work, Tree& tree, std::size_t start, std::size_t count, Element
       way.replace(work, tree, 1, {});
       continue;
     }
-    // A sparse leaf takes in a sparse neighbour, the right one rather than the left.
+    // Merge a sparse leaf with a sparse neighbour, if possible the right one.
     std::size_t span = 1;
     if (count == 0 && left < kLeafItems / 4 && leaf.size() < kLeafBytes / 4) {
       for (const bool right : {true, false}) {

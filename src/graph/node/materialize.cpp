@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Each node becomes one container of the arena the first time a link leads to it; the queue
-// of those still to be filled is the arena itself. See materialize.hpp.
+// A node becomes one container of the arena when the first link to it is found. The arena is also
+// the queue of containers that must still be filled. See materialize.hpp.
 #include "graph/node/materialize.hpp"
 
 #include <span>
@@ -64,7 +64,7 @@ class Materializer {
     return data_.container(Data::Index{at}).kind;
   }
 
-  /// The container at a place, or an error.
+  /// Fills the container at an index of the arena; throws if its node cannot be read.
   void fill(std::uint32_t at) {
     const NodeRecord* node = nodes_.find(ids_[at]);
     if (node == nullptr) {
@@ -119,12 +119,12 @@ class Materializer {
         read(element, view_));
   }
 
-  // --- Around what is damaged
+  // --- Salvage from damaged nodes
 
-  /// What can be had of the container at a place.
+  /// Fills the container at an index of the arena with what can be read.
   void save(std::uint32_t at) {
     at_ = at;
-    // Without read-ahead: a neighbour that cannot be read is nothing to this one.
+    // Without read-ahead: another node that cannot be read must not affect this one.
     std::optional<NodeRecord> node;
     const bool found = whole("it", [&] {
       node = find_node(view_, ids_[at]);
@@ -155,7 +155,7 @@ class Materializer {
     }
   }
 
-  /// From the first entry and from the last, up to what cannot be read.
+  /// Reads entries forwards from the first and backwards from the last, up to damaged ones.
   void save_entries(const NodeRecord& node) {
     std::int64_t from = dict_content::kFirst;
     const bool all = whole("some of its entries", [&] {
@@ -170,7 +170,7 @@ class Materializer {
       while (to >= from && save_entry_at(node, to, true)) {
       }
     } catch (const Error&) {
-      // Told already.
+      // Already reported.
     }
     keys.insert(keys.end(), keys_.rbegin(), keys_.rend());
     items.insert(items.end(), items_.rbegin(), items_.rend());
@@ -204,7 +204,7 @@ class Materializer {
     items_.push_back(std::move(got));
   }
 
-  /// Batch by batch, item by item where one cannot be read.
+  /// Reads items in batches; reads item by item where a batch cannot be read.
   void save_pages(const NodeRecord& node) {
     constexpr std::size_t kMostInARow = 1000;
     std::size_t size = 0;
@@ -229,7 +229,7 @@ class Materializer {
     }
   }
 
-  /// Whether `body` came to its end; tells of it if not.
+  /// Whether `body` finished without an error; reports the error otherwise.
   template <class Body>
   bool whole(const std::string& what, Body&& body) {
     try {
@@ -251,7 +251,7 @@ class Materializer {
   LeftOut* left_out_;
   Data data_;
   std::unordered_map<NodeId, Data::Index> places_;
-  std::vector<NodeId> ids_;  // by place
+  std::vector<NodeId> ids_;  // by index in the arena
   std::uint32_t at_ = 0;
   std::vector<std::string> keys_;
   std::vector<Data::Item> items_;

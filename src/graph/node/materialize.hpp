@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Materialising: everything reachable from a node as plain data, shape kept. Breadth first
-// with read-ahead; nothing recurses. Works on the View it is given.
+// Reads everything reachable from a node as plain data, with the same shape (shared containers and
+// cycles). Walks breadth first with read-ahead; nothing recurses. Works on the View it is given;
+// one thread at a time.
 #pragma once
 
 #include <string>
@@ -13,14 +14,14 @@
 
 namespace graven::graph {
 
-/// CollectedError when the node is not there, CorruptionError where something is damaged.
+/// CollectedError if the node does not exist, CorruptionError if something is damaged.
 Data materialize(store::View& view, NodeId root, NodeKind kind);
 
-/// Is told of what could not be read: of which dict or list, and which part of it.
+/// Called for each part that could not be read: its dict or list, and which part it is.
 using LeftOut = base::FunctionRef<void(NodeId node, NodeKind kind, std::string what)>;
 
-/// The same, but around what is damaged: null is in the place of a value that cannot be read, an
-/// empty dict or list in that of one that cannot be found.
+/// The same, but skips damage: null replaces a value that cannot be read, and an empty dict or
+/// list replaces a container that cannot be found.
 Data salvage(store::View& view, NodeId root, NodeKind kind, LeftOut left_out);
 
 }  // namespace graven::graph

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Node records to and from store records; the order of the integers is the schema's.
+// Converts nodes to store records and back; the order of the integers is defined by the schema.
 #include "graph/node/node.hpp"
 
 #include <fmt/format.h>

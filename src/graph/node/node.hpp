@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// A node: the record of one stored dict or list, read and written with names instead of
-// numbers. A small node is one record whose body is the whole container; a large one keeps a
-// header in the body and its contents in records of their own.
+// A node: the record of one stored dict or list, with names for its fields. A small node is one
+// record whose body is the whole container; a large one has a header in the body and its contents
+// in records of their own.
 //
-// A node's *anchor* is the parent its path to the root goes through. It says where the node
-// hangs: a parent's id; its own id for a root; 0 when nothing holds it (it is about to be
-// collected); minus the number of a process for an orphan that only that process's handles keep.
+// A node's *anchor* is the parent on its path to the root. Its value is: a parent's id; the node's
+// own id for a root; 0 for a detached (adrift) node, which nothing holds and which is about to be
+// collected; minus the number of a process for an orphan, which only that process's handles keep.
 //
-// Plain values and functions on the View or Work they are given.
+// Plain values, and functions on the View or Work they are given.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,8 @@ enum class Layout : std::int64_t { kDict = 0, kList = 1, kLargeDict = 2, kLargeL
 
 inline constexpr NodeId kNobody = 0;
 
-/// The `links` of a doomed node whose piece is being taken apart: no handle saves it any more.
+/// The value of `links` for a sealed (condemned) node: it is pending deletion, its removal has
+/// begun, and no handle can rescue it any more.
 inline constexpr std::int64_t kCondemned = -1;
 
 struct NodeRecord {
@@ -68,35 +69,35 @@ inline Layout layout_of(const store::RecordView& record) noexcept {
   return static_cast<Layout>(record.integer(1));
 }
 
-/// What the record of a node says, without taking it apart.
+/// Fields of a node's record, without decoding it.
 inline std::int64_t prefix_of(const store::Record& record) noexcept { return record.integers[0]; }
 inline bool is_anchored(const store::Record& record, NodeId id) noexcept {
   return record.integers[2] > 0 && record.integers[2] != id;
 }
 
-/// Takes the record apart; its body is moved. CorruptionError where that is no container of the
-/// kind that the record says.
+/// Decodes the record; its body is moved. CorruptionError if the body is no container of the kind
+/// that the record states.
 NodeRecord to_node(NodeId id, store::Record&& record);
-/// The same of a record whatever it says, for those who look for damage.
+/// The same without that check, for code that looks for damage.
 NodeRecord to_raw_node(NodeId id, store::Record&& record);
 void require_sound(const NodeRecord& node);
 store::Record to_record(NodeRecord node);
 
 std::optional<NodeRecord> find_node(store::View& view, NodeId id);
 std::optional<NodeRecord> find_raw_node(store::View& view, NodeId id);
-/// The node, which must be there: CollectedError otherwise.
+/// The node; CollectedError if it does not exist.
 NodeRecord load_node(store::View& view, NodeId id);
-/// The same of a node that something says is of that kind: CorruptionError where it is not.
+/// The same for a node that must be of this kind: CorruptionError if it is not.
 NodeRecord load_node(store::View& view, NodeId id, NodeKind kind);
 void require_kind(const NodeRecord& node, NodeKind kind);
-/// For whoever does not know which one it is to the user: find_again() says that.
+/// For code that does not know the node's uid: find_again() adds it to the error.
 [[noreturn]] void throw_collected();
 [[noreturn]] void throw_collected(const std::string& what);
 
-/// What an error says is wrong, without its advice.
+/// The cause in an error's text, without its advice.
 std::string_view cause_of(const Error& error) noexcept;
 
-/// Watches a walk up a chain of anchors: CorruptionError once it comes back to where it was.
+/// Checks a walk up a chain of anchors for cycles: CorruptionError if it comes back to a node.
 class ChainWalk {
  public:
   void at(NodeId id) {

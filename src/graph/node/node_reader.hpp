@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads many nodes of one state. A walk that knows where it goes next fetches a whole frontier at
-// once. Else there is read-ahead: nodes made together have ids next to each other, so a walk that
-// asks for neighbours is served by one scan instead of many look-ups.
+// Reads many nodes of one state. A walk that knows its next nodes fetches them (the frontier) at
+// once. Otherwise there is read-ahead: nodes made together have consecutive ids, so one scan
+// replaces many look-ups when a walk asks for nodes with near ids.
 //
-// A pointer it gives is good until the next call. One thread at a time.
+// Always holds: a pointer it returns is valid until the next call. One thread at a time.
 #pragma once
 
 #include <algorithm>
@@ -24,10 +24,10 @@ class NodeReader {
  public:
   explicit NodeReader(store::View& view) : view_(view) {}
 
-  /// The most that a fetch() should be asked for: half of what is kept.
+  /// The most ids to pass to fetch(): half of what is kept.
   static constexpr std::size_t kMostAtOnce = 2048;
 
-  /// Reads all of them in one trip, so that find() has them until the next fetch().
+  /// Reads all of them in one request; find() has them until the next fetch().
   void fetch(std::span<const NodeId> ids) {
     std::vector<store::Key> keys;
     const auto want_missing = [&] {
@@ -48,16 +48,16 @@ class NodeReader {
     });
   }
 
-  /// The node if it is at hand.
+  /// The node if it was already read.
   [[nodiscard]] const NodeRecord* at_hand(NodeId id) const {
     const auto it = ahead_.find(id);
     return it == ahead_.end() ? nullptr : &it->second;
   }
 
-  /// The node, or nullptr where there is none.
+  /// The node, or nullptr if there is none.
   const NodeRecord* find(NodeId id) {
     if (const auto it = ahead_.find(id); it != ahead_.end()) return sound(it->second);
-    // Ids that something else has put there may be any number.
+    // Ids in a damaged or foreign store may be any number: avoid overflow.
     const bool usual = id > kSpan && id < kMost - kSpan;
     const bool near = usual && std::llabs(id - last_) <= kNear;
     const bool down = id < last_;
@@ -81,7 +81,7 @@ class NodeReader {
   }
 
  private:
-  /// Neighbours are judged when somebody asks for them.
+  /// Nodes that were read ahead are checked when find() returns them, not before.
   static const NodeRecord* sound(const NodeRecord& node) {
     require_sound(node);
     return &node;
@@ -98,11 +98,11 @@ class NodeReader {
   std::unordered_map<NodeId, NodeRecord> ahead_;
 };
 
-/// How much of a frontier to fetch at a time: little at first, because the walk may soon be over,
-/// then more.
+/// How much of a frontier to fetch at a time: little at first, because the walk may end soon, then
+/// more.
 class FrontierStep {
  public:
-  /// Of so many, the next piece.
+  /// How many to fetch next, if `left` are left.
   std::size_t take(std::size_t left) {
     const std::size_t size = std::min(left, step_);
     step_ = std::min(step_ * 8, NodeReader::kMostAtOnce);

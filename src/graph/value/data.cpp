@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Data and Value: the plain side of the public API. Nothing here recurses; comparing two
-// structures with cycles is a bisimulation over pairs of containers.
+// Data and Value: the plain data of the public API. Nothing here recurses; two structures with
+// cycles are compared by a bisimulation over pairs of containers.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 
 namespace graven {
 
-// --- What headers need
+// --- Functions that headers need
 
 namespace detail {
 
@@ -50,11 +50,11 @@ double to_double(const BigInt& value) { return base::Integer(value.hex).to_doubl
 
 namespace {
 
-/// In full where that is short.
+/// The number in decimal if it is short, else a description of its size.
 std::string in_words(const BigInt& value) {
-  constexpr std::size_t kHexDigits = 33;  // some 40 decimal ones
+  constexpr std::size_t kHexDigits = 33;  // about 40 decimal digits
   if (value.hex.size() <= kHexDigits) return to_decimal(value);
-  constexpr double kDecimalDigits = 1.20412;  // of each
+  constexpr double kDecimalDigits = 1.20412;  // decimal digits per hexadecimal digit
   const bool negative = value.hex.starts_with('-');
   const std::size_t digits = value.hex.size() - (negative ? 1 : 0);
   return fmt::format("a {}number of some {} digits", negative ? "negative " : "",
@@ -96,7 +96,7 @@ std::string_view Value::type_name() const noexcept {
 
 namespace {
 
-/// Numbers as Python sees them: bool, int and float compare by value.
+/// Numbers compare as in Python: bool, int and float by value.
 bool numeric(const auto& variant, double& real, std::int64_t& integer, bool& is_real) {
   if (const auto* flag = std::get_if<bool>(&variant)) {
     integer = *flag ? 1 : 0;
@@ -119,7 +119,7 @@ bool same_number(double real, std::int64_t integer) {
          static_cast<std::int64_t>(real) == integer;
 }
 
-/// A double as a BigInt's digits, when it is a whole number beyond 64 bits.
+/// A double as a BigInt's hexadecimal digits, if it is a whole number beyond 64 bits.
 std::string hex_of(double real) {
   if (!std::isfinite(real) || std::trunc(real) != real || std::fabs(real) < 0x1p63) return {};
   int exponent = 0;
@@ -188,7 +188,7 @@ Data::Data(std::initializer_list<Braced> elements) : root_(nullptr) {
       append(std::move(element.data_));
       continue;
     }
-    // The pair itself is only notation: its value moves in, its list does not.
+    // The pair's list is only notation: move its value in, and drop the list.
     Data& pair = element.data_;
     Container& list = pair.containers_[std::get<Index>(pair.root_).at];
     const std::string key = std::move(std::get<std::string>(list.items[0]));
@@ -223,8 +223,8 @@ void Data::append(std::string_view key, Data item) {
 
 namespace {
 
-/// Adds to an arena what an item of another reaches, whose containers `give` hands over; returns
-/// what the item is called there.
+/// Adds everything that `root`, an item of another arena, reaches to the arena `into`. `give`
+/// returns the other arena's containers. Returns the item as it is named in `into`.
 template <class Give>
 Data::Item bring(Data& into, Data::Item root, Give give) {
   std::unordered_map<std::uint32_t, std::uint32_t> brought;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Parsing and writing of paths. Any thread.
+// Parses and writes paths. Pure functions; any thread.
 #include <graven/path.hpp>
 
 #include <fmt/format.h>
@@ -71,7 +71,7 @@ std::string format_segment(Text segment) {
 
 std::string format_path(const Path& path, std::size_t count) {
   if (count == 0) return "the root";
-  // An empty first key needs the leading slash, or the text would be that of the root.
+  // An empty first key needs a leading slash; without it the text would mean the root.
   std::string text = path.front().empty() ? "/" : "";
   for (std::size_t at = 0; at < count; ++at) {
     if (at != 0) text += '/';

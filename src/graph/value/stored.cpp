@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Links and large values, both ways. See stored.hpp; the format is specified in
-// docs/format/body.md.
+// Writes and reads scalars, links and large values. See stored.hpp; docs/format/body.md specifies
+// the format.
 #include "graph/value/stored.hpp"
 
 #include <fmt/format.h>
@@ -29,7 +29,7 @@ struct Escape {
   Element value;
 };
 
-/// The one key (a single letter) and the value of an escape object.
+/// The only key (one letter) and the value of an escape object.
 std::optional<Escape> escape_of(const Element& element) {
   if (element.type != Type::kObject || element.payload.empty()) return std::nullopt;
   const Element key = jsonb::parse(element.payload);
@@ -44,7 +44,7 @@ std::int64_t id_of(const Element& value) {
 }
 
 void put_id_escape(std::string& out, char tag, std::int64_t id) {
-  // In one place: links are what large structures consist of.
+  // Built with one append for speed: large structures consist mostly of links.
   std::array<char, 24> digits;
   const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), id).ptr;
   const auto size = static_cast<std::size_t>(end - digits.data());
@@ -111,7 +111,7 @@ Stored read_inline(const Element& element) { return read_any(element, nullptr); 
 
 std::optional<Link> link_of(const Element& element) {
   if (element.type != Type::kObject) return std::nullopt;
-  // Most are as put_link() writes them: a text of one letter, then an integer, and no more.
+  // Fast path for the bytes that put_link() writes: a text of one letter and then an integer.
   const std::string_view bytes = element.payload;
   constexpr char kOneLetter = 0x17;
   if (bytes.size() > 3 && bytes[0] == kOneLetter && (bytes[1] == 'd' || bytes[1] == 'l')) {

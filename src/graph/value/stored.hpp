@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // How a value is written inside a node's body (docs/format/body.md). Scalars are plain JSONB.
-// Every object is an escape, for nested containers are always links: {"d": id} and {"l": id}
+// Nested containers are always links, so every JSONB object is an escape: {"d": id} and {"l": id}
 // link a dict and a list, {"b": base64} is bytes, {"i": hex} an integer beyond 64 bits,
-// {"f": "nan"|"inf"|"-inf"} a float JSON lacks, {"T": id} and {"B": id} text and bytes that
-// are large enough to be a record of their own.
+// {"f": "nan"|"inf"|"-inf"} a float that JSON lacks, {"T": id} and {"B": id} are text and bytes
+// large enough for a record of their own (a blob).
 //
-// Always holds: what put_* writes, read() gives back unchanged.
-// Pure functions, but for the blobs they load and create in the View or Work they are given.
+// Always holds: read() returns what put_* wrote, unchanged.
+// Pure functions, except that they load and create blobs in the View or Work they are given.
 #pragma once
 
 #include <cstddef>
@@ -26,26 +26,27 @@ namespace graven::graph {
 
 using NodeId = std::int64_t;
 
-/// A link as it is stored: the child and what it is, so that a handle needs no look at it.
+/// A stored link: the child and its kind. So a handle can be made without reading the child.
 struct Link {
   NodeId id;
   NodeKind kind;
   friend bool operator==(const Link&, const Link&) = default;
 };
 
-/// Bytes of a text or bytes value from which on it is a record of its own.
+/// A text or bytes value of this many bytes or more is a record of its own (a blob).
 inline constexpr std::size_t kLargeInNode = 1000;
 inline constexpr std::size_t kLargeInEntry = 240;  // entries are clustered: keep their rows small
 
 using Stored =
     std::variant<std::nullptr_t, bool, std::int64_t, BigInt, double, std::string, Bytes, Link>;
 
-/// The value of an element; CorruptionError for an object that is no escape, or a lost blob.
+/// The value of an element; CorruptionError for an object that is no escape, or a missing blob.
 Stored read(const jsonb::Element& element, store::View& view);
-/// The same for an element that is no blob: it says everything itself.
+/// The same for an element that is no blob, so no record has to be read.
 Stored read_inline(const jsonb::Element& element);
 
-/// The link an element is, or nothing. The hot question of every walk: looks at bytes only.
+/// The link an element is, or nothing. Every walk of the graph calls this often, so it only
+/// compares bytes.
 std::optional<Link> link_of(const jsonb::Element& element);
 /// The blob an element stands for, or nothing.
 std::optional<std::int64_t> blob_of(const jsonb::Element& element);
