@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// The change ring: a mapped file beside the database, `<database>-changes`, by which processes
-// tell each other which records a commit changed, and wake who waits for one. Layout:
-// docs/format/change-ring.md.
+// The invalidation log (ChangeRing): a memory-mapped file next to the database,
+// `<database>-changes`. Through it a process tells the others which records a commit changed, and
+// wakes those that wait for a change. Layout: docs/format/change-ring.md.
 //
-// Always holds: the live mark is the truth about the state; an entry only explains how one mark
-// came from another, by the hashes of what changed, and stays true for ever, since marks never
-// recur. So a ring that lacks something (a stranger wrote, a publisher was killed, entries were
-// overwritten, the file was removed or is left from a crash) is a broken chain, never a wrong
-// answer, and none at all is as right. Nobody of ours ever truncates the file: whoever does
-// kills all that have it mapped (SIGBUS).
+// Always holds: the state version (Mark) in the WAL index is the truth; an entry only says which
+// records (by hash) changed between two state versions. State versions never recur, so an entry
+// stays true for ever. Entries may be missing: another program wrote to the store, a publishing
+// process was killed, old entries were overwritten, or the file was removed or is left over from a
+// crash. Then follow() returns false; it never gives a wrong answer. Graven works without the file
+// too, and never truncates it: that would kill every process that has it mapped (SIGBUS).
 //
-// Any thread, but publish() only while holding SQLite's write lock. In the child of a fork the
-// object is idle: it knows nothing, says nothing and holds no lock.
+// Any thread; publish() only while holding SQLite's write lock. In the child of a fork the object
+// does nothing and holds no lock.
 #pragma once
 
 #include <atomic>
@@ -31,30 +31,31 @@ namespace graven::sqlite {
 
 class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
  public:
-  static constexpr std::size_t kEntries = 1024;  // that the ring remembers
+  static constexpr std::size_t kEntries = 1024;  // how many commits the log remembers
   static constexpr std::chrono::milliseconds kLongestSleep{50};
 
-  /// That of a database, without its file: not to be used before attach(), nor in the child of a
-  /// fork before another.
+  /// Opens no file yet: call attach() before any other function. At most one object per database
+  /// and process, except in the child of a fork.
   ChangeRing(const std::string& database, bool read_only,
              std::chrono::milliseconds longest_sleep = kLongestSleep);
-  /// Opens the file, making it if need be; false where there cannot be one. For a read-only store
-  /// only one that is there already, and publish() does nothing. One thread.
+  /// Opens the file and creates it if necessary; false if that is impossible. A read-only store
+  /// only opens an existing file, and its publish() does nothing. Call it from one thread.
   bool attach();
-  /// Gives up the file, and removes it if nobody else uses it. What is mapped stays readable.
+  /// Closes the file, and removes it if no other process uses it. The mapping stays readable.
   void close() noexcept;
   ChangeRing(const ChangeRing&) = delete;
   ChangeRing& operator=(const ChangeRing&) = delete;
   ~ChangeRing() override;
 
   // store::ChangeFeed
-  /// No system call unless somebody sleeps.
+  /// Makes no system call unless somebody waits.
   void publish(const store::Mark& before, const store::Mark& after, Hashes hashes,
                std::uint64_t flags) noexcept override;
-  /// Waits a moment for an entry that is being written, for the mark changes first.
+  /// If the entry is just being written, waits a moment: a commit changes the state version before
+  /// its entry is complete.
   bool follow(const store::Mark& from, const store::Mark& to, Each each) override;
   [[nodiscard]] std::uint32_t ticket() const noexcept override;
-  /// Gives up after the longest sleep.
+  /// Returns after kLongestSleep at the latest.
   bool wait(std::uint32_t ticket, std::chrono::steady_clock::time_point until) noexcept override;
   void wake() noexcept override;
 
@@ -83,14 +84,14 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
   const bool read_only_;
   const std::chrono::milliseconds longest_sleep_;
 
-  Shared* shared_ = nullptr;             // set by attach(); none in the child of a fork
-  GuardedRange guarded_;                 // the same: zeros, if the file is cut off
-  bool writable_ = false;                // the mapping
-  std::atomic<std::uint64_t> next_{0};   // the entry that follow() will probably begin with
-  std::atomic<std::uint32_t> calls_{0};  // of wake(), where the bell cannot be rung
+  Shared* shared_ = nullptr;             // set by attach(); nullptr in the child of a fork
+  GuardedRange guarded_;                 // reads as zeros if the file was truncated
+  bool writable_ = false;                // the mapping is
+  std::atomic<std::uint64_t> next_{0};   // the entry where follow() will probably start
+  std::atomic<std::uint32_t> calls_{0};  // counts wake() where the mapping is read-only
 
-  base::ForkMutex mutex_{base::kForkRankPool};  // the descriptor
-  int descriptor_ = -1;                         // holds the lock
+  base::ForkMutex mutex_{base::kForkRankPool};  // guards descriptor_
+  int descriptor_ = -1;                         // holds the file lock
   base::ForkEnrolment enrolment_{*this};
 };
 

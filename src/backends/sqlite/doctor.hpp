@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What an examination asks of the machine, so that a test can answer otherwise: a network file
-// system, a full disk and a second SQLite are not at hand everywhere.
+// What `graven doctor` asks the machine. Tests replace it, because not every machine has a network
+// file system, a full disk or a second SQLite in the process.
 //
 // Any thread.
 #pragma once
@@ -19,19 +19,19 @@
 namespace graven::sqlite {
 
 struct Surroundings {
-  /// The name of the network file system that a file lies on, or nothing.
+  /// The name of the network file system that holds the file, or empty.
   std::function<std::string(const std::string& path)> network_file_system;
-  /// Bytes of the disk that are free for users; nothing where that cannot be told.
+  /// Free bytes on the disk that ordinary users can use; nothing if unknown.
   std::function<std::optional<std::uint64_t>(const std::string& folder)> free_bytes;
-  /// The SQLite libraries that are loaded in this process, by path.
+  /// Paths of the SQLite libraries that are loaded in this process.
   std::function<std::set<std::string>()> sqlite_libraries;
-  int sqlite_version = 0;  ///< of graven's, as SQLITE_VERSION_NUMBER
+  int sqlite_version = 0;  ///< of the SQLite that graven uses, as SQLITE_VERSION_NUMBER
 };
 
-/// Those of this machine and process.
+/// The real answers, for this machine and process.
 Surroundings real_surroundings();
 
-/// graven::examine() in other surroundings.
+/// graven::examine(), with the given answers.
 std::vector<Finding> examine(std::string_view path, const Surroundings& surroundings);
 
 }  // namespace graven::sqlite

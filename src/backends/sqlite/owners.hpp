@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// Who is alive, and who may write: locks on bytes of a file beside the database,
-// `<database>-owners`. An owner number, from 1, is held as a lock on the byte of that offset.
-// Byte 0 is shared by all who write, or held alone by the one who keeps others from writing; its
-// process, and which copy of graven in it, is what the file then says, for messages. Behind that is
-// a note of the main file (main_record.hpp). Process ids come back; a lock dies with its
-// process and nothing else.
+// Leases: which processes are alive, and which may write. A lease is a lock on one byte of a file
+// next to the database, `<database>-owners`. Owner number N (from 1) is a lock on byte N. Byte 0 is
+// the writer lease: all writers share it, or one exclusive writer holds it. An exclusive writer
+// also writes its process id and the copy of graven into the file, for messages. After that comes a
+// record of the main file (main_record.hpp). A process id can be reused; a lock ends exactly when
+// its process ends.
 //
-// Always holds: the locks are open-file-description locks, so they belong to the descriptor,
-// not the process: two stores of one process see each other, closing some other descriptor
-// drops nothing, and a forked child holds none once it has closed its copy. Only who holds
-// every byte unlinks the file, and who has locked a byte looks whether the file is still in
-// its place, so nobody holds a lock where others do not look.
+// Always holds: the locks belong to the open file description, not to the process. So two stores of
+// one process see each other's locks, closing another descriptor drops no lock, and a forked child
+// holds none after closing its copy of the descriptor. A process unlinks the file only while it
+// holds every byte. After locking a byte it checks that the name still leads to the same file, so
+// no process holds locks in a file that the others no longer use.
 //
 // Any thread.
 #pragma once
@@ -37,30 +37,31 @@ class Owners final : private base::ForkGuard {
 
   void hold(std::int64_t owner);
   bool alive(std::int64_t owner);
-  /// How many numbers are held, by this process and others.
+  /// How many owner numbers are held, by this process and others.
   std::size_t count();
 
-  /// From now on this is one of the writers; false while there is one who keeps others away.
+  /// Takes a share of the writer lease; false if an exclusive writer has it.
   bool join_writers();
-  /// From now on it is the only one; false while there are others.
+  /// Takes the exclusive writer lease; false if there are other writers.
   bool claim();
   void leave_writers() noexcept;
-  /// Gives up every lock and the file; nothing is held after that.
+  /// Releases every lock and closes the file; hold() and the like then throw ClosedError.
   void close() noexcept;
   [[nodiscard]] bool writes();
-  /// The one who keeps others from writing.
+  /// The exclusive writer.
   struct OnlyWriter {
-    std::int64_t process = 0;  ///< 0: there is none, or it is not told
-    bool this_copy = false;    ///< of graven, of which a process may have several
+    std::int64_t process = 0;  ///< 0: none, or unknown
+    bool this_copy = false;    ///< the same copy of graven; a process can have several
   };
   [[nodiscard]] OnlyWriter only_writer() const noexcept;
   enum class Stay : std::uint8_t { kInPlace, kMadeAnew, kTaken };
-  /// Where another program took the file away, makes it anew with every lock that this has; kTaken
-  /// where somebody else has taken one of them since. If it throws, too, they are displaced().
+  /// If another program removed the file, creates it again with all locks of this object. kTaken:
+  /// another process has taken one of them meanwhile. After kTaken or an exception displaced() is
+  /// true.
   Stay stay();
-  /// Whether this lacks locks that it goes by, because the file they were in is gone.
+  /// Whether the locks of this object are gone because their file is gone.
   [[nodiscard]] bool displaced() const noexcept { return displaced_.load(); }
-  /// See main_record.hpp; only for one of the writers.
+  /// Writes the record of main_record.hpp. Only while this object has the writer lease.
   void note_main(Identity main, const volatile std::uint32_t* index);
 
  private:
@@ -73,10 +74,10 @@ class Owners final : private base::ForkGuard {
   const std::string database_;
   const std::string path_;
   base::ForkMutex mutex_{base::kForkRankPool};
-  int descriptor_ = -1;          // open from the first hold() on
-  std::set<std::int64_t> held_;  // by this object
-  short writing_ = F_UNLCK;      // what it has on byte 0
-  // Set when the descriptor goes whose file has these locks, until all are in the one in its place.
+  int descriptor_ = -1;          // opened by the first lock
+  std::set<std::int64_t> held_;  // owner numbers held by this object
+  short writing_ = F_UNLCK;      // the lock it has on byte 0
+  // True from when the file with the locks is found gone until all are held in the new file.
   std::atomic<bool> displaced_{false};
   bool closed_ = false;
   base::ForkEnrolment enrolment_{*this};

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The program's own statements on a connection: prepared once and kept, allowed to read everything
-// and to write everything but graven's tables.
+// The program's own SQL on a connection. Statements are prepared once and kept. They may read
+// everything and write everything except graven's tables.
 //
-// Always holds: what is prepared here went through the authorizer, and nothing else did. Graven's
-// tables cannot be changed, dropped, indexed or given triggers; transactions, attached files and
-// pragmas that set something are graven's.
+// Always holds: every statement prepared here passed SQLite's authorizer. The program's SQL cannot
+// change, drop or index graven's tables or put triggers on them. It cannot begin or end
+// transactions, attach files or change settings by pragma.
 //
 // Belongs to its connection; one thread at a time.
 #pragma once
@@ -30,42 +30,42 @@ class RawStatements {
 
   explicit RawStatements(Connection& connection) noexcept : connection_(connection) {}
 
-  /// A statement of the caller's own until release(). BadValueError for SQL that cannot be prepared
-  /// or is more than one statement, UsageError for what is not allowed.
+  /// A statement that only the caller uses, until release(). BadValueError if the SQL cannot be
+  /// prepared or is more than one statement, UsageError if it is not allowed.
   Entry& acquire(std::string_view sql);
   void release(Entry& entry) noexcept;
-  /// Of whoever had them, who must not use them again.
+  /// Releases all statements, whoever has them; those users must not use them again.
   void release_all() noexcept;
   void clear() noexcept { entries_.clear(); }
 
-  /// SQLite's authorizer. Of what is not prepared here it refuses what a trigger or a view would
-  /// do: graven's tables have none. `inner` names it.
+  /// SQLite's authorizer callback. For graven's own statements it refuses what a trigger or a view
+  /// would do, since graven's tables have none. `inner` is the name of the trigger or view.
   int authorize(int action, const char* first, const char* second, const char* inner) noexcept;
-  /// Runs a statement of here, which SQLite may have to prepare once more.
+  /// Runs one of the program's statements; SQLite may prepare it again, through authorize().
   int step(sqlite3_stmt* statement) noexcept;
-  /// The trigger or view that graven's own statements met last, or empty.
+  /// The last trigger or view that graven's own statements met, or empty.
   [[nodiscard]] const std::string& intruder() const noexcept { return intruder_; }
-  /// Why the last of the program's statements was not allowed.
+  /// Why the program's last statement was not allowed.
   [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
 
  private:
   void trim() noexcept;
 
   Connection& connection_;
-  std::list<Entry> entries_;  // used last first
+  std::list<Entry> entries_;  // most recently used first
   bool preparing_ = false;
   std::string refusal_;
   std::string intruder_;
 };
 
-/// One run of such a statement.
+/// One run of a program's statement.
 class RawRun {
  public:
-  /// Binds the parameters: BadValueError where they are not those the statement has.
+  /// Binds the parameters; BadValueError if the statement has other ones.
   RawRun(Connection& connection, std::string_view sql, const store::SqlParameters& parameters);
   RawRun(const RawRun&) = delete;
   RawRun& operator=(const RawRun&) = delete;
-  /// The statement stays with the connection: release() it there.
+  /// Does not release the statement: call release() first, or RawStatements::release_all().
   ~RawRun() = default;
 
   [[nodiscard]] const std::vector<std::string>& columns() const noexcept { return columns_; }
@@ -81,7 +81,7 @@ class RawRun {
 
   Connection& connection_;
   RawStatements::Entry* entry_;
-  store::SqlParameters parameters_;  // texts and blobs are bound by reference
+  store::SqlParameters parameters_;  // kept, because texts and blobs are bound by reference
   std::vector<std::string> columns_;
   bool writes_ = false;
   bool done_ = false;

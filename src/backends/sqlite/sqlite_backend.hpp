@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The port on one file: a pool of read connections, one write connection, the owner locks.
-// backend.cpp opens, reads and writes; upkeep.cpp keeps the file in order and tells about it.
+// Implements the port for one database file, with a pool of read connections, one write connection
+// and the leases (Owners). backend.cpp opens, reads and writes; upkeep.cpp does maintenance and
+// statistics.
 //
 // Any thread.
 #pragma once
@@ -31,7 +32,7 @@
 
 namespace graven::sqlite {
 
-// Of all page caches the writer's takes a third; no reader's takes more than a twelfth.
+// Shares of the page cache bound: a third for the writer, at most a twelfth for each reader.
 inline constexpr std::size_t kWriterPart = 3;
 inline constexpr std::size_t kReaderPart = 12;
 inline constexpr std::int64_t kPageInWal = 2048 + 24;
@@ -68,7 +69,7 @@ class SqliteBackend final : public store::Backend {
 
   [[nodiscard]] bool read_only() const override { return options_.read_only; }
   [[nodiscard]] const std::string& name() const override { return target_.name; }
-  /// None where the disk is memory, of which a file there would take more than it saves.
+  /// Empty if the disk is memory: a cache file there would use more memory than it saves.
   [[nodiscard]] std::string cache_path() const override {
     return in_memory(target_.path) ? std::string() : target_.path + "-warm";
   }
@@ -125,17 +126,17 @@ class SqliteBackend final : public store::Backend {
   Traffic traffic_;
   const Target target_;
   const std::uint64_t generation_ = base::fork_generation();
-  FileState file_;                    // as it was at open
-  std::string identity_;              // empty only while the file may still be made
-  bool immutable_ = false;            // read without locks; file_ must not change
+  FileState file_;                    // at open
+  std::string identity_;              // empty only while the file may still be created
+  bool immutable_ = false;            // reads without locks; file_ must not change
   bool cut_ = false;                  // read-only, and pages at the end of the file are missing
-  std::atomic<bool> claimed_{false};  // who writes will write again what ended unknown
+  std::atomic<bool> claimed_{false};  // the exclusive writer repeats commits with unknown outcome
   std::atomic<bool> closed_{false};
-  std::atomic<std::size_t> page_cache_bytes_;  // of all connections
-  std::atomic<std::size_t> bulk_bytes_{0};     // the same while an import runs
-  // Of tend():
-  std::uint64_t commits_seen_ = 0;                // of this process
-  std::optional<store::Deadline> wal_idle_at_{};  // when to look whether the WAL may be cut off
+  std::atomic<std::size_t> page_cache_bytes_;  // all connections together
+  std::atomic<std::size_t> bulk_bytes_{0};     // the same, during a bulk import
+  // Used by tend():
+  std::uint64_t commits_seen_ = 0;                // commits of this process at the last call
+  std::optional<store::Deadline> wal_idle_at_{};  // when to check if the WAL can be truncated
   Format format_;
   Owners owners_;
   Standing standing_;
@@ -143,9 +144,9 @@ class SqliteBackend final : public store::Backend {
   Pool readers_;
   Reads reads_;
   ReadSource source_;
-  base::ForkMutex wal_index_mutex_{base::kForkRankMark};  // also while the mark is being found
-  std::unique_ptr<WalIndex> wal_index_;  // wal_index_mutex_; before the pools it goes
-  ChangeRing ring_;                      // attached with it
+  base::ForkMutex wal_index_mutex_{base::kForkRankMark};  // also held while mapping the index
+  std::unique_ptr<WalIndex> wal_index_;  // guarded by wal_index_mutex_; let go before the pools
+  ChangeRing ring_;                      // attached together with wal_index_
   std::atomic<ChangeRing*> ring_in_use_{nullptr};
   std::uint64_t wal_index_generation_ = UINT64_MAX;
   std::atomic<const store::MarkWords*> live_mark_{nullptr};

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What a store's connections have done together: reads, checkpoints, waits for locks. One for
-// each backend, which outlives its connections and views. Any thread.
+// Counts and times what all connections of a store do (reads, checkpoints, waits for locks), and
+// decides when a commit needs a checkpoint. One object per backend; it outlives the connections and
+// views.
+//
+// Any thread, except where a member says that the caller has the writer's connection.
 #pragma once
 
 #include <sqlite3.h>
@@ -30,19 +33,19 @@ struct Traffic {
   base::Latency checkpoints;
   base::SlowLimit slow;
   std::string name{};  // of the store
-  // Wakes another thread, which then calls checkpoint_is_asked_for() and wal_has_grown(). Before
-  // the first commit.
+  // Wakes the thread that calls checkpoint_is_asked_for() and wal_has_grown(). Set before the first
+  // commit.
   std::function<void()> wake{};
-  bool asks = false;  // commits leave checkpoints to that thread; else they do them themselves
-  // The commit under way is a stamp's: not counted, and no reason for a checkpoint. Whoever has the
-  // writer.
+  bool asks = false;  // true: that thread does checkpoints; false: commits do
+  // The current commit only writes a stamp: it is not counted and causes no checkpoint. Set by the
+  // thread that has the writer's connection.
   bool stamping = false;
-  // What a commit does before it has something moved; false: it is not to be moved now. And what is
-  // to be done once something was.
+  // Called by a commit before it starts or asks for a checkpoint; false: no checkpoint now. And
+  // called after each checkpoint.
   std::function<bool(Connection&)> before_checkpoint{};
   std::function<void()> after_checkpoint{};
 
-  /// Runs `read`, which is about `key`, as one read.
+  /// Runs `read`, a read of `key`, and measures it.
   template <class Read>
   auto reading(const store::Key& key, const Read& read) {
     const base::Timed timed(reads, slow, "read", name, [&] {
@@ -52,34 +55,36 @@ struct Traffic {
   }
 
   struct Checkpointed {
-    int code = SQLITE_BUSY;  ///< SQLite's
-    int in_wal = -1;         ///< pages; -1 and SQLITE_BUSY: somebody else is at a checkpoint
-    int moved = -1;          ///< of those
+    int code = SQLITE_BUSY;  ///< SQLite's result code
+    int in_wal = -1;         ///< pages; -1 with SQLITE_BUSY: another checkpoint is running
+    int moved = -1;          ///< pages of those that are in the database file
     [[nodiscard]] bool all() const noexcept { return code == SQLITE_OK && in_wal == moved; }
-    /// Whether it did not even begin.
+    /// Whether it could not even start.
     [[nodiscard]] bool kept_out() const noexcept {
       return (code & 0xff) == SQLITE_BUSY && in_wal < 0;
     }
   };
-  /// Moves what can be moved from the WAL to the database, as far as SQLite's `mode` goes: by
-  /// default waiting for nobody.
+  /// Moves pages from the WAL to the database file. `mode` is SQLite's; the default mode waits for
+  /// nobody.
   Checkpointed checkpoint(sqlite3* connection, int mode = SQLITE_CHECKPOINT_PASSIVE);
-  /// The same, where somebody else is at one after him, for whom SQLite does not wait: until then.
-  /// Calls `before` each time that it tries.
+  /// The same, but waits until `until` while another checkpoint is running (SQLite itself does not
+  /// wait for that). Calls `before` before each attempt.
   Checkpointed checkpoint(sqlite3* connection, int mode, store::Deadline until,
                           base::FunctionRef<void()> before);
-  /// Has the connection's commits ask for a checkpoint once so many pages are in the WAL as
-  /// checkpoint_at() says, again after as many more, and start the WAL over themselves when they
-  /// are kPatience times as many: with writes going on, another thread's never gets to the end.
+  /// Installs a hook that runs after each commit of the connection. When the WAL has
+  /// checkpoint_at() pages, it asks for a checkpoint by another thread, and again after each
+  /// further checkpoint_at() pages. At kPatience times as many pages the commit itself starts the
+  /// WAL over: while writes go on, a checkpoint by another thread never reaches the end of the WAL.
   void checkpoint_after_commits(Connection& connection);
-  /// With the writer's connection in hand; kNever: commits do neither.
+  /// Call with the writer's connection. kNever: commits neither ask nor start the WAL over.
   void checkpoint_at(int pages) noexcept;
   static constexpr int kNever = INT_MAX;
   static constexpr int kPatience = 4;
   [[nodiscard]] bool checkpoint_is_asked_for() noexcept { return asked_.exchange(false); }
-  /// Whether a commit has started the WAL over since this was asked: the file is as long as it was.
+  /// Whether a commit has started the WAL over since the last call. The WAL file is still long
+  /// then.
   [[nodiscard]] bool wal_has_grown() noexcept { return grown_.exchange(false); }
-  /// By this process, so far.
+  /// Commits of this process so far.
   [[nodiscard]] std::uint64_t commits() const noexcept {
     return commits_.load(std::memory_order_relaxed);
   }
@@ -92,15 +97,15 @@ struct Traffic {
   bool prepare_checkpoint(Connection& connection);
   [[nodiscard]] bool is_checkpointing() const noexcept;
 
-  // Pages in the WAL; whoever has the writer:
+  // In pages of the WAL; used with the writer's connection:
   std::int64_t checkpoint_at_ = 0;
-  std::int64_t ask_at_ = 0;         // from here on the next checkpoint is asked for
-  std::int64_t start_over_at_ = 0;  // from here on a commit does it; 0: to be set
+  std::int64_t ask_at_ = 0;         // size that asks for the next checkpoint
+  std::int64_t start_over_at_ = 0;  // size at which a commit starts the WAL over; 0: not set yet
 
-  std::atomic<std::uint64_t> commits_{0};  // counted by whoever has the writer
+  std::atomic<std::uint64_t> commits_{0};  // written with the writer's connection
   std::atomic<bool> asked_{false};
   std::atomic<bool> grown_{false};
-  std::atomic<std::uint64_t> checkpointing_{0};  // one more than the fork generation it is of
+  std::atomic<std::uint64_t> checkpointing_{0};  // fork generation of the running one, plus 1
 };
 
 }  // namespace graven::sqlite

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A read transaction as the port's View.
+// The port's View, as a read transaction.
 //
-// Always holds: a view nobody reads holds nothing and pins no state.
+// Always holds: before its first read a view holds no connection and pins no state.
 //
 // One thread at a time. In the child of a fork every use throws and the destructor does nothing.
 #pragma once
@@ -33,7 +33,7 @@ class SqliteView final : public store::View {
                                       const store::SqlParameters& parameters) override;
 
  private:
-  /// What `body` reads from the tables, and that it can be trusted.
+  /// Runs `body`, which reads the tables, and checks that the result can be trusted.
   template <class Body>
   auto reading(const Body& body);
 

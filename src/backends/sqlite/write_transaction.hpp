@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The write transaction: BEGIN IMMEDIATE on the one write connection, and the search for the
-// truth when its COMMIT fails.
+// The write transaction: BEGIN IMMEDIATE on the one write connection. When COMMIT fails, it finds
+// out whether the commit is in the file.
 //
-// Always holds: nothing is ever applied outside the transaction. SQLite ends a transaction by
-// itself after some errors; everything after that throws instead of running on its own.
+// Always holds: no change is ever applied outside the transaction. SQLite ends a transaction by
+// itself after some errors; every later call then throws.
 //
 // One thread at a time. In the child of a fork every use throws and the destructor does nothing.
 #pragma once
@@ -24,7 +24,7 @@ namespace graven::sqlite {
 
 class SqliteTransaction final : public store::WriteTransaction {
  public:
-  /// Takes a connection whose BEGIN IMMEDIATE has succeeded. The references outlive it.
+  /// `lease`: a connection whose BEGIN IMMEDIATE has succeeded. The references must outlive this.
   SqliteTransaction(const std::string& name, Lease lease, Standing& standing,
                     const std::atomic<const store::MarkWords*>& live);
   SqliteTransaction(const SqliteTransaction&) = delete;
@@ -36,7 +36,7 @@ class SqliteTransaction final : public store::WriteTransaction {
                  const std::function<void(std::size_t, store::Record*)>& each) override;
   std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override;
   std::uint64_t count_items(std::int64_t map) override;
-  /// Runs to its end at once.
+  /// Fetches all rows before it returns.
   std::unique_ptr<store::SqlRows> sql(std::string_view text,
                                       const store::SqlParameters& parameters) override;
 
@@ -50,17 +50,17 @@ class SqliteTransaction final : public store::WriteTransaction {
   void when_released(std::function<void(const store::Mark*)> call) override;
 
  private:
-  /// A record written here, kept to recognise the commit by.
+  /// A record written by this transaction; used to recognise the commit later.
   struct Trace {
     store::Key key;
     std::uint64_t version;  // 0: erased
-    std::size_t content;    // a hash of it
+    std::size_t content;    // hash of the content
     bool overwritten = false;
   };
   enum class Outcome { kThere, kNotThere, kUnknown };
 
   Connection& open_connection();
-  /// The same, and nothing applied has failed.
+  /// The same; also throws if apply() has failed.
   Connection& sound_connection();
   void remember(const store::Change& change);
   void require_depth(int depth, std::size_t count) const;
@@ -74,15 +74,15 @@ class SqliteTransaction final : public store::WriteTransaction {
   const std::uint64_t generation_;
   std::optional<Lease> lease_;  // until the transaction ends
   Standing& standing_;
-  std::optional<bool> in_place_;                      // the files, once the commit was published
-  const std::atomic<const store::MarkWords*>& live_;  // nullptr: not watched
-  std::uint32_t commits_ = 0;                         // counted when the lock was taken
+  std::optional<bool> in_place_;  // set when the commit was published: are the files in place?
+  const std::atomic<const store::MarkWords*>& live_;  // the state version; nullptr: not watched
+  std::uint32_t commits_ = 0;  // the commit counter when the write lock was taken
   std::function<void(const store::Mark*)> released_;
-  unsigned data_version_;                // moves when others have committed
+  unsigned data_version_;                // differs after commits of other connections
   std::string failed_;                   // why apply() failed; empty: it did not
-  std::vector<std::size_t> savepoints_;  // for each, how many traces there were
-  std::vector<Trace> traces_;            // the first few changes of versioned spaces or of items
-  bool clocked_ = false;                 // the clock is among the changes
+  std::vector<std::size_t> savepoints_;  // number of traces at each savepoint
+  std::vector<Trace> traces_;            // the first changes of versioned spaces or of items
+  bool clocked_ = false;                 // the changes include the clock record
 };
 
 }  // namespace graven::sqlite

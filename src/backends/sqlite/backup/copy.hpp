@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Copying a store page by page while others write it (https://sqlite.org/backup.html).
+// Copies a store page by page while others write it (https://sqlite.org/backup.html).
 //
-// Always holds: the copy is one state of the store: all of it is read in one read transaction,
-// so that no commit makes it begin anew, as a copy without one does. VACUUM INTO would be one
-// statement: nothing could be told of its progress, and it could not make room for others. What
-// it is paid with: as long as it takes, no checkpoint gets past that state, and the WAL grows.
+// Always holds: the copy is one state of the store. One read transaction covers the whole copy, so
+// a commit does not make it start again, as it would without one. The price: until the copy ends no
+// checkpoint goes beyond that state, and the WAL grows. VACUUM INTO is not used: as one statement,
+// it can neither report progress nor pause for others.
 //
 // One thread at a time.
 #pragma once
@@ -14,7 +14,7 @@
 
 namespace graven::sqlite {
 
-/// Copies into an empty file that nobody else has open.
+/// Copies into an empty file that no one else has open.
 void copy_store(Connection& source, const Target& copy, const store::Copying& how);
 
 }  // namespace graven::sqlite

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The bytes of a database file, read through SQLite's own file layer: closing a descriptor of ours
-// would drop the locks that another SQLite of this process has on the file (spared.hpp).
+// Reads the bytes of a database file through SQLite's own VFS. Closing a descriptor of ours would
+// drop the locks that another SQLite of this process has on the file (spared.hpp).
 //
 // One thread at a time.
 #pragma once
@@ -17,13 +17,13 @@ namespace graven::sqlite {
 
 class RawFile {
  public:
-  /// UnavailableError where it cannot be opened.
+  /// UnavailableError if it cannot be opened.
   explicit RawFile(const Target& target);
   ~RawFile();
   RawFile(const RawFile&) = delete;
   RawFile& operator=(const RawFile&) = delete;
 
-  /// Reads so many bytes from there; what lies past the end comes as zeros.
+  /// Reads `size` bytes at offset `from`; bytes beyond the end of the file read as zeros.
   void read(void* into, std::size_t size, std::uint64_t from);
 
  private:
@@ -31,7 +31,7 @@ class RawFile {
   void require(int code);
 
   const std::string name_;
-  std::vector<std::max_align_t> storage_;  // the layer's own layout
+  std::vector<std::max_align_t> storage_;  // SQLite's file object, of the VFS's size
   std::unique_ptr<const char, void (*)(const char*)> path_;
 };
 

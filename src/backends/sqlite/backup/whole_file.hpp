@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// A store as one whole file on its way to its place: made beside it under a name of its own,
-// sealed, synced, renamed. The seal is 32 bytes after the last page: "graven-backup-1\n", the
-// size of what is before it, and a hash of that, both little-endian. SQLite reads as many pages
-// as the header says, so a sealed file is a store as it stands. Inside, a row of `meta` says that
-// there is a seal: without it what lost its seal would pass for a store that never had one.
+// Writes a store as one complete file: creates it beside the target under a temporary name, seals
+// and syncs it, then renames it. The seal is 32 bytes after the last page: "graven-backup-1\n", the
+// size of the file before it, and a hash of that, both little-endian. SQLite only reads the pages
+// that its header counts, so a sealed file is a usable store. A row of `meta` says that the file
+// has a seal, so that a file that lost its seal is noticed.
 //
-// Always holds: a partial file is gone with its object unless it was put in its place, and while
-// the object lives its file is locked (flock), so what a killed process has left is told from
-// what is being made. A file system call of ours is made on a partial file only while no
-// connection of this process has it open, or on the one descriptor that outlives them.
+// Always holds: the destructor removes the partial file unless it was put in place. While the
+// object lives, the file is locked (flock), which distinguishes it from one that a killed process
+// has left. The object makes its own system calls on a partial file only while no connection of
+// this process has it open, or on the one descriptor that stays open longer than they do.
 //
 // One thread at a time.
 #pragma once
@@ -26,7 +26,7 @@ namespace graven::sqlite {
 
 class PartialFile {
  public:
-  /// An empty file of mode 0600, `<target>.partial-<random>`; takes away those that killed
+  /// Creates an empty file of mode 0600, `<target>.partial-<random>`, and removes those that killed
   /// processes have left.
   explicit PartialFile(const Target& target);
   ~PartialFile();
@@ -36,27 +36,28 @@ class PartialFile {
   [[nodiscard]] const Target& as_target() const noexcept { return partial_; }
   [[nodiscard]] std::uint64_t size() const;
   void append(const void* bytes, std::size_t size);
-  /// Gives a store in it a stamp of its own (stamp.hpp): no WAL of another file is for it.
+  /// Gives the store in the file a new stamp (stamp.hpp), so that no WAL of another file fits it.
   void stamp();
   /// The same, and adds the row and the seal.
   void seal();
-  /// Whether the store in it has the row.
+  /// Whether the store in the file has the row.
   [[nodiscard]] bool says_sealed() const;
-  /// Takes the row away.
+  /// Removes the row.
   void unseal();
   void sync();
 
   enum class Mode : std::uint8_t {
-    kNew,            ///< UsageError where something is there already
-    kReplace,        ///< what is there goes
-    kReplaceKeeping  ///< what is there becomes `<target>.before-restore`
+    kNew,            ///< UsageError if the target exists
+    kReplace,        ///< an existing target is replaced
+    kReplaceKeeping  ///< an existing target is renamed to `<target>.before-restore`
   };
-  /// Throws what put_in_place() would as things are now; a look before work that takes long.
+  /// Throws now what put_in_place() would throw; to be called before long work.
   static void require_place(const Target& target, Mode mode);
-  /// Puts it in its place, and the place on the disk. BusyError, and nothing is changed, while
-  /// any process has what is there open. Gives the name of what was kept, or nothing.
+  /// Renames the file to the target and syncs the folder. BusyError, and nothing is changed, while
+  /// any process has the target open. Returns the name of the old target if it was kept, else
+  /// empty.
   std::string put_in_place(Mode mode);
-  /// Gives it its name, unless something has that; whether it did.
+  /// Renames the file to the target unless the target exists; whether it did.
   bool put_if_absent();
 
  private:
@@ -69,22 +70,22 @@ class PartialFile {
   bool in_place_ = false;
 };
 
-/// Copies the store in a file that nobody writes, without its seal; whether there was one.
-/// CorruptionError where it was cut, or altered since it was sealed, also where the seal itself is
-/// gone; UnavailableError where it changes or is not in one file.
+/// Copies a store from a file that nobody writes, without its seal. Returns whether it had one.
+/// CorruptionError if the file was truncated, or changed since it was sealed, or lost its seal;
+/// UnavailableError if it changes during the copy or is not complete in one file.
 bool copy_whole_file(const Target& source, PartialFile& copy,
                      const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
-/// Whether a file ends as a backup does. What it is a seal of is not looked at.
+/// Whether the file ends with a backup's seal. Does not verify it.
 bool ends_with_seal(const Target& target);
 
-/// The name a store gets when another takes its place.
+/// The name that a store gets when another one takes its place.
 std::string kept_name(const std::string& path);
-/// The name that a file with this inode has just before it takes the place of a store, and that the
-/// store has from then on until it gets the one above.
+/// The temporary name of a file with this inode just before it takes the place of a store. After
+/// the exchange the old store has this name, until it gets kept_name().
 std::string replaced_name(const std::string& path, std::uint64_t inode);
-/// Whether a file with such a name is the store that was replaced, as a process that was killed in
-/// between has left it.
+/// Whether a file with such a name is the replaced store, left by a process that was killed between
+/// the two steps.
 bool was_replaced(const std::string& path);
 
 }  // namespace graven::sqlite

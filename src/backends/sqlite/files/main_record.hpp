@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Which file a WAL's commits were written for, noted in a region of `<database>-owners`. It tells
-// what the stamps (wal_owner.hpp) cannot: that a main file was replaced by a copy of the very
-// state its WAL began with, to which the WAL fits.
+// Records in `<database>-owners` for which main file the WAL's commits were written. The record
+// detects what the stamps (wal_owner.hpp) cannot: that the main file was replaced by a copy of
+// exactly the state with which the WAL began, so that the WAL fits the copy too.
 //
-// Always holds: the note counts only on the same boot, in the same -owners and for a WAL with the
-// salts that were noted; and of the file's size and time only where nothing can have changed them
-// since: the same -shm, and in it the state of checkpoints that was noted. It is not synced, and an
-// absent or stale one is no evidence of anything.
+// Always holds: the record counts only on the same boot, in the same -owners file and for a WAL
+// with the recorded salts. Its file size and time count only if nothing can have changed them
+// since: the -shm file and its checkpoint state must be the recorded ones. The record is not
+// synced. A missing or outdated record proves nothing.
 //
 // Any thread.
 #pragma once
@@ -19,13 +19,13 @@
 
 namespace graven::sqlite {
 
-/// Notes the main file in the open -owners, unless something changes just then, or the path leads
-/// to another by now. `index`: the WAL index, mapped.
+/// Writes the record into the open -owners file, unless a checkpoint is going on or the path now
+/// leads to another file. `index`: the mapped WAL index.
 void note_main_file(int owners, const std::string& path, Identity main,
                     const volatile std::uint32_t* index);
 
-/// Whether the main file is another than the one noted, or was written since. While nobody has the
-/// store open.
+/// Whether the main file is not the recorded one, or was written since. Call only while no process
+/// has the store open.
 bool main_file_was_replaced(const std::string& path);
 
 }  // namespace graven::sqlite

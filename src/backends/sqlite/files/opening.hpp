@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Whether the files beside a database are its own, asked before anything is read through them. A
-// -wal, -shm or -journal of another file, or of another state of this one, would be played into
-// it: a blend of both. docs/design/files.md says how they are told.
+// Checks that the files beside a database belong to it, before anything is read through them.
+// SQLite would play a -wal or -journal of another file, or of another state of this file, into the
+// database and mix the two. docs/design/files.md says how the check works.
 //
-// Always holds: nothing is changed, and no descriptor is opened on a file that somebody has locked.
-// What only looks wrong because others open, close or write just now is looked at again.
+// Always holds: nothing is changed, and no descriptor is opened on a file that some process has
+// locked. If files only seem wrong because other processes open, close or write at this moment, the
+// check is repeated.
 //
 // Any thread.
 #pragma once
@@ -15,16 +16,16 @@
 
 namespace graven::sqlite {
 
-/// What check_header() says, once all is well. UnavailableError, with what to do, where a file
-/// beside the database is not its own, or the database is missing beside commits to it.
+/// Returns check_header() if all is well. UnavailableError, with what to do, if a file beside the
+/// database does not belong to it, or if the database is missing but a WAL with commits is there.
 Header require_own_files(const Target& target);
 
-/// Before the connection's first read: UnavailableError where the WAL is not the one that the
+/// Call before the connection's first read. UnavailableError if the WAL is not the one that the
 /// processes use that have the store open.
 void require_own_index(const Target& target, Connection& connection);
 
-/// UnavailableError, which names them, where a file has several names: each leads to files of its
-/// own beside it.
+/// UnavailableError, which lists the names, if the file has several names (hard links). Each name
+/// would lead to its own -wal and -shm.
 void require_one_name(const Target& target);
 
 }  // namespace graven::sqlite

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The stamp: 20 bytes in the first page of a store that say which of its states the page is of.
-// Each generation of the WAL, each checkpoint and each backup has an *epoch* of its own, a random
-// number, and the stamp has it and the one before. So a WAL is told from one of another file, or
-// of another state of this one (wal_owner.hpp). docs/format/sqlite.md has the bytes,
-// docs/design/files.md why they are there.
+// The stamp: 20 bytes in the first page of a store that identify a state. Each generation of the
+// WAL, each checkpoint and each backup has its own *epoch*, a random number. The stamp contains
+// that epoch and the one before. So graven can tell whether a WAL belongs to this state of this
+// file (wal_owner.hpp). docs/format/sqlite.md describes the bytes, docs/design/files.md the
+// reasons.
 //
-// A system's SQLite cannot write a stamp: there write_stamp() does nothing, and stamps that others
-// have written are kept and looked at.
+// A system SQLite cannot write a stamp: there write_stamp() does nothing. Stamps that others have
+// written are kept and checked.
 //
 // Any thread, with a connection of its own.
 #pragma once
@@ -20,11 +20,11 @@
 
 namespace graven::sqlite {
 
-/// 0: none.
+/// 0: no epoch.
 using Epoch = std::uint64_t;
 
 struct Stamp {
-  static constexpr std::size_t kOffset = 72;  // in the first page
+  static constexpr std::size_t kOffset = 72;  // offset in the first page
   static constexpr std::size_t kSize = 20;
 
   std::array<unsigned char, kSize> bytes{};
@@ -32,7 +32,7 @@ struct Stamp {
   [[nodiscard]] bool present() const noexcept;
   [[nodiscard]] Epoch before() const noexcept { return number(0); }
   [[nodiscard]] Epoch epoch() const noexcept { return number(8); }
-  /// The stamp of what comes after it.
+  /// The stamp that follows this one: a new epoch, with this one's as the one before.
   [[nodiscard]] Stamp next() const;
 
  private:
@@ -45,10 +45,10 @@ inline constexpr bool kWritesStamps = false;
 inline constexpr bool kWritesStamps = true;
 #endif
 
-/// The stamp as the connection's open transaction sees it; a system's SQLite does not tell.
+/// The stamp that the connection's open transaction sees; empty with a system SQLite.
 Stamp read_stamp(sqlite3* connection);
 
-/// Puts the next stamp into the first page, inside a write transaction. SQLite's code.
+/// Writes the next stamp into the first page, inside a write transaction. Returns SQLite's code.
 int write_stamp(sqlite3* connection);
 
 }  // namespace graven::sqlite

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Whether a store may still be written, and the look at its files with every commit
-// (docs/design/files.md). Once a commit went into files that are no longer the store's nothing
-// more is written or called durable, until the store is opened again.
+// Decides whether a store may still be written, and checks its files at each commit
+// (docs/design/files.md). After a commit went into files that are no longer the store's, nothing
+// more is written or reported as durable until the store is opened again.
 //
-// Always holds: what a commit of this process has published is acknowledged only if a look made
-// after that found the files in place.
+// Always holds: a commit is acknowledged only if a check after its publishing found the store's
+// files in place.
 //
-// Whoever has the writer's connection; the flags: any thread.
+// Used with the writer's connection; the flags by any thread.
 #pragma once
 
 #include <graven/error.hpp>
@@ -24,25 +24,27 @@ class Standing {
  public:
   Standing(const std::string& name, Owners& owners) : name_(name), owners_(owners) {}
 
-  /// A commit ended unknown: nobody writes, but for the one who writes it once more (claim()).
+  /// A commit has an unknown outcome: nobody may write, except the exclusive writer, who repeats it
+  /// (claim()).
   void doubt() noexcept { doubtful_.store(true); }
   [[nodiscard]] bool doubtful() const noexcept { return doubtful_.load(); }
-  /// Nobody writes at all.
+  /// Nobody may write any more.
   [[nodiscard]] bool lost() const noexcept { return lost_.load(); }
   [[nodiscard]] bool has_written() const noexcept { return has_written_.load(); }
 
-  /// UnavailableError where the store is lost.
+  /// UnavailableError if the store is lost.
   void require() const;
-  /// With the write lock taken and nothing written: UnavailableError where the files are not the
-  /// store's. Marks a commit that may begin the WAL anew, or its checkpoint's (stamp.hpp).
+  /// Call with the write lock held and nothing written. UnavailableError if the files are not the
+  /// store's. Writes a new stamp if this commit may start the WAL over (stamp.hpp).
   void before_commit(Connection& connection);
-  /// Between a commit's publishing and its end: whether it is in the store.
+  /// Call after a commit was published and before it is acknowledged; whether it is in the store.
   bool published(Connection& connection);
-  /// For one that is not.
+  /// The error for a commit that is not.
   [[nodiscard]] CommitUnknownError unknown() const;
-  /// After a commit or a checkpoint.
+  /// Updates the record of the main file (main_record.hpp) if one is due. Call after a commit or
+  /// checkpoint.
   void note_main(Connection& connection);
-  /// Has the next commit note it.
+  /// The record is out of date: the next note_main() writes it.
   void main_moved() noexcept { note_due_.store(true); }
 
  private:
@@ -52,7 +54,7 @@ class Standing {
   std::atomic<bool> lost_{false};
   std::atomic<bool> has_written_{false};
   std::atomic<bool> note_due_{true};
-  std::string what_;  // happened to the files; the writer's connection
+  std::string what_;  // what happened to the files; used with the writer's connection
 };
 
 }  // namespace graven::sqlite

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// One SQLite connection, with its prepared statements and its way of waiting for locks.
+// One SQLite connection, with its prepared statements and its busy handler.
 //
-// Always holds: no statement outlives its connection; a failed call throws one of graven's
-// errors, and after one that puts the connection itself in doubt `suspect()` is true and
-// whoever returns it to a pool closes it instead.
+// Always holds: no statement outlives its connection. A failed call throws one of graven's errors.
+// If the error may have left the connection broken, suspect() is true and the pool closes the
+// connection when it comes back.
 //
-// One thread at a time. A connection made before a fork is never used or closed in the
-// child: abandon() it.
+// One thread at a time. A connection made before a fork is never used or closed in the child.
 #pragma once
 
 #include <chrono>
@@ -29,18 +28,18 @@
 
 namespace graven::sqlite {
 
-/// How to open one.
+/// How to open a connection.
 struct Target {
-  std::string name;  ///< the file as the user named it, for messages
-  std::string path;  ///< absolute
+  std::string name;  ///< the file name that the user gave, for messages
+  std::string path;  ///< absolute path
   std::string vfs;   ///< empty: SQLite's default
   std::chrono::milliseconds busy_timeout{5000};
-  Traffic* traffic = nullptr;  ///< where waits are counted
+  Traffic* traffic = nullptr;  ///< counts the waits
 };
 
 class Connection {
  public:
-  /// `location` is what SQLite opens: the target's path, or a URI where `flags` allow one.
+  /// `location` is what SQLite opens: the target's path, or a URI if `flags` allow one.
   Connection(const Target& target, const std::string& location, int flags);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -49,13 +48,13 @@ class Connection {
   [[nodiscard]] sqlite3* handle() const noexcept { return handle_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] Tables& tables() noexcept { return tables_; }
-  /// The program's own statements.
+  /// The statements of the program's own SQL.
   [[nodiscard]] RawStatements& raw() noexcept { return raw_; }
 
-  /// Runs SQL whose rows nobody wants.
+  /// Runs SQL and ignores any rows.
   void execute(const char* sql);
   int try_execute(const char* sql) noexcept;
-  /// The first column of the first row, 0 without one.
+  /// The first column of the first row; 0 if there is no row.
   std::int64_t integer(const char* sql);
   std::string text(const char* sql);
 
@@ -68,34 +67,36 @@ class Connection {
     return sqlite3_get_autocommit(handle_) == 0;
   }
 
-  /// Has a file whose end is missing read as far as it goes: what lies behind it is damaged, and
-  /// not all. For a connection that only reads; before it reads.
+  /// Lets a file whose end is missing be read as far as it goes; pages beyond the end count as
+  /// damaged. For connections that only read; call before the first read.
   void read_without_end() noexcept;
-  /// Has a quarter of the page cache outlive the commits of other connections; before set_cache().
+  /// Keeps a quarter of the page cache across commits of other connections. Call before
+  /// set_cache().
   void outlive_commits() noexcept { outlives_commits_ = true; }
-  /// The page cache's size, about; what is too much goes at once. Outside of statements.
+  /// Sets the approximate size of the page cache and drops what is too much at once. Call while no
+  /// statement runs.
   void set_cache(std::size_t bytes) noexcept;
-  /// Forgets what it has of the files: they are read next. Outside of transactions.
+  /// Drops all cached pages, so that the next reads go to the files. Call outside transactions.
   void drop_pages() noexcept;
 
-  /// Locks are waited for until then; without a deadline for the target's busy_timeout.
+  /// How long to wait for locks; without a deadline, the target's busy_timeout.
   void set_deadline(std::optional<store::Deadline> deadline) noexcept { deadline_ = deadline; }
   [[nodiscard]] std::optional<store::Deadline> deadline() const noexcept { return deadline_; }
   [[nodiscard]] Traffic* traffic() const noexcept { return traffic_; }
 
-  /// Counts the commits of other connections this one has noticed.
+  /// Changes when this connection notices commits of other connections.
   [[nodiscard]] unsigned data_version() const noexcept;
 
   [[nodiscard]] Fault fault(int code) const;
-  /// Throws the error for SQLite's answer to the last call.
+  /// Throws the error for the result code of the last call.
   [[noreturn]] void fail(int code);
   [[nodiscard]] bool suspect() const noexcept { return suspect_; }
-  /// Throws what has ended the last wait from outside, should that be why it was busy.
+  /// If an interrupt ended the last wait, throws the exception of that interrupt.
   void rethrow_interrupt();
-  /// For the next one to use it.
+  /// Call before another user gets the connection.
   void forget_interrupt() noexcept { interrupt_ = nullptr; }
 
-  /// While one lives, statements of this connection can be ended from outside: SQLITE_INTERRUPT.
+  /// While one exists, an interrupt can end this connection's statements (SQLITE_INTERRUPT).
   class LongWork {
    public:
     explicit LongWork(Connection& connection);
@@ -108,8 +109,8 @@ class Connection {
     base::InterruptPoll poll_;
   };
 
-  /// While one lives, renaming a table leaves views and triggers that name it as they are, the
-  /// program's own, also those that are out of date.
+  /// While one exists, renaming a table does not change the program's views and triggers that name
+  /// it, and does not fail because of broken ones.
   class RenamesAlone {
    public:
     explicit RenamesAlone(Connection& connection) : connection_(connection) {
@@ -132,7 +133,7 @@ class Connection {
     return slot;
   }
 
-  /// Of the page cache, for what outlives commits.
+  /// The part of the page cache that is kept across commits.
   [[nodiscard]] std::size_t inner_bytes() const noexcept {
     return outlives_commits_ ? cache_kib_ / 4 * 1024 : 0;
   }
@@ -143,8 +144,8 @@ class Connection {
   std::optional<store::Deadline> deadline_;
   store::Deadline waiting_until_{};
   base::InterruptPoll poll_;
-  std::exception_ptr interrupt_;  // what has ended a wait or a statement, not yet thrown
-  std::size_t cache_kib_ = 0;     // as set; 0: not yet
+  std::exception_ptr interrupt_;  // what ended a wait or a statement; not thrown yet
+  std::size_t cache_kib_ = 0;     // as set; 0: not set yet
   bool outlives_commits_ = false;
   bool suspect_ = false;
   sqlite3* handle_ = nullptr;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// A pool of connections, opened when first needed and lent out one lease at a time, the last
-// returned first, so that few stay warm and the others are closed when they have been idle for
-// long. The readers are one pool; the writer is a pool of one.
+// A pool of connections. Connections are opened when first needed and lent out by lease. The last
+// one returned is lent first, so few stay in use and the others are closed after some idle time.
+// The readers are one pool; the writer is a pool of one.
 //
-// Always holds: a connection is in exactly one place: idle here, or with its lease. Nobody who has
-// a lease waits for another: a thread that holds one gets a connection beyond the limit where
-// there is no other, so leases cannot wait for each other. After a fork the child's pool is
-// empty: the parent's connections, idle or lent, are leaked there, neither used nor closed.
+// Always holds: a connection is either idle in the pool or with its lease. A thread that holds a
+// lease never waits for another one: if none is free it gets a connection beyond the limit, so
+// leases cannot deadlock. After a fork the child's pool is empty: the parent's connections are
+// leaked there, neither used nor closed.
 //
-// Any thread may lease; a lease moves between threads but is used by one at a time.
+// Any thread may lease. A lease may move between threads, but only one uses it at a time.
 #pragma once
 
 #include <condition_variable>
@@ -38,7 +38,7 @@ class Lease {
   Lease& operator=(Lease&&) = delete;
   ~Lease();
 
-  /// Whether this process leased it, rather than the parent it was forked from.
+  /// Whether this process made the lease, not the parent that it was forked from.
   [[nodiscard]] bool ours() const noexcept { return generation_ == base::fork_generation(); }
 
   Connection& operator*() const noexcept { return *connection_; }
@@ -55,25 +55,25 @@ class Lease {
 };
 
 struct PoolSettings {
-  std::string name;                      ///< of the file, for messages
+  std::string name;                      ///< file name, for messages
   std::string role;                      ///< "read" or "write"
-  int limit = 1;                         ///< connections at a time
-  std::chrono::milliseconds keep_alive;  ///< idle for so long, a connection is closed
-  std::string remedy;                    ///< what to do where none comes free
+  int limit = 1;                         ///< how many connections at most
+  std::chrono::milliseconds keep_alive;  ///< a connection that is idle for longer is closed
+  std::string remedy;                    ///< advice in the BusyError if none becomes free
 };
 
-/// A pool at one moment.
+/// The figures of a pool at one moment.
 struct PoolFigures {
   int limit = 0;
   int open = 0;
   int active = 0;  ///< lent out
   int idle = 0;
-  int waiting = 0;                     ///< threads that wait for one
-  std::uint64_t leases = 0;            ///< so far
-  std::uint64_t timeouts = 0;          ///< waits that ended without one
-  std::chrono::milliseconds oldest{};  ///< how long the one lent out longest has been
-  std::string oldest_holder{};         ///< "thread 4711, for a snapshot"; empty: none is
-  Histogram wait{};                    ///< of those who found none
+  int waiting = 0;                     ///< threads that wait for a connection
+  std::uint64_t leases = 0;            ///< total so far
+  std::uint64_t timeouts = 0;          ///< waits that ended without a connection
+  std::chrono::milliseconds oldest{};  ///< age of the oldest current lease
+  std::string oldest_holder{};         ///< "thread 4711, for a snapshot"; empty: no lease
+  Histogram wait{};                    ///< wait times of those who found none free
   Histogram held{};
 };
 
@@ -84,26 +84,29 @@ class Pool final : private base::ForkGuard {
   Pool(Opener opener, PoolSettings settings);
   ~Pool();
 
-  /// A connection of the caller's own. BusyError when none is free until the deadline, which says
-  /// who has had one longest. `purpose` says what for, as in "a snapshot"; a literal.
+  /// Leases a connection for the caller alone. BusyError if none is free until the deadline; it
+  /// names the holder of the oldest lease. `purpose` says what it is for, as in "a snapshot"; must
+  /// be a literal.
   Lease lease(store::Deadline deadline, const char* purpose);
   Lease lease(std::chrono::milliseconds patience, const char* purpose);
 
-  /// Closes the idle connections, and the others when they come back; lends none any more:
+  /// Closes idle connections now and lent ones when they come back. Later lease() calls throw
   /// ClosedError.
   void close() noexcept;
-  /// Has what runs on those lent out fail soon.
+  /// Makes the statements that run on lent connections fail soon.
   void interrupt() noexcept;
-  /// Once closed: whether all are, by then. Does not wait for those of this thread.
+  /// Call after close(): waits until all connections are closed; false at the deadline. Does not
+  /// wait for leases of the calling thread.
   bool wait_until_closed(store::Deadline until) noexcept;
-  /// Closes those that have been idle for keep_alive, but for the last one; when it is worth asking
-  /// again.
+  /// Closes the connections that have been idle for keep_alive, except the last one. Returns when
+  /// to call again.
   std::optional<store::Deadline> close_idle(store::Deadline now);
-  /// Has `wake` called when close_idle() will have something to do. Before the first lease.
+  /// Sets the function that is called when close_idle() will have work. Call before the first
+  /// lease.
   void when_idle(std::function<void(store::Deadline)> wake) { wake_ = std::move(wake); }
 
-  /// Divides so many bytes of page cache among the open connections, from now on: those in use get
-  /// their part when they come back. None has more than `most`.
+  /// From now on divides `bytes` of page cache among the open connections; a lent one gets its part
+  /// when it comes back. No connection gets more than `most`.
   void bound_caches(std::size_t bytes, std::size_t most);
 
   [[nodiscard]] PoolFigures figures() const;
@@ -111,13 +114,13 @@ class Pool final : private base::ForkGuard {
  private:
   friend class Lease;
 
-  /// A connection, and who has it.
+  /// A connection and its user.
   struct Member {
     std::unique_ptr<Connection> connection;
     bool lent = true;
     std::int64_t thread = 0;
     const char* purpose = "";
-    store::Deadline since{};  // when it was lent, or came back
+    store::Deadline since{};  // when it was lent or returned
   };
 
   void give_back(Connection* connection) noexcept;
@@ -125,7 +128,7 @@ class Pool final : private base::ForkGuard {
   Lease take(const char* purpose, const Until& until);
   void wait_for_one(std::unique_lock<std::mutex>& lock, store::Deadline deadline);
   Lease open(std::uint64_t generation, const char* purpose);
-  // Under mutex_:
+  // Called with mutex_ held:
   [[nodiscard]] std::size_t cache_share() const noexcept;
   void share_caches() noexcept;
   [[nodiscard]] const Member* longest_held() const noexcept;
@@ -135,18 +138,18 @@ class Pool final : private base::ForkGuard {
 
   void child_after_fork() noexcept override;
 
-  /// What the mutex guards. A child of a fork gets a new one: its parent's condition
-  /// variable may have waiters that do not exist in the child.
+  /// What the mutex guards. The child of a fork gets a new one: the condition variable may have
+  /// waiters that do not exist in the child.
   struct State {
-    std::vector<Member> members;    // those being opened are not here yet
-    std::vector<Connection*> idle;  // the last one returned is the last
-    int open = 0;                   // members, and those being opened
+    std::vector<Member> members;    // without those that are just being opened
+    std::vector<Connection*> idle;  // the last one returned is at the end
+    int open = 0;                   // members, plus those being opened
     int waiting = 0;
-    std::size_t cache_bytes = 0;  // of all; 0: every connection as it was opened
-    std::size_t cache_most = 0;   // of one
+    std::size_t cache_bytes = 0;  // for all together; 0: connections keep their initial size
+    std::size_t cache_most = 0;   // for one connection
     std::uint64_t leases = 0;
     std::uint64_t timeouts = 0;
-    bool woken = false;  // close_idle() will come
+    bool woken = false;  // close_idle() is scheduled
     bool closed = false;
     std::condition_variable returned;
   };

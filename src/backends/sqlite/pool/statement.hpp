@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// A prepared statement, and the two ways to run one: execute() for those without rows, a
-// Cursor for those with.
+// A prepared statement. execute() runs one without rows, a Cursor one with rows.
 //
-// Always holds: a Cursor leaves its statement reset, so a read outside a transaction holds
-// SQLite's read lock no longer than the Cursor lives. Text and blobs are bound by reference
-// and must outlive the run.
+// Always holds: a Cursor resets its statement at its end, so a read outside a transaction holds
+// SQLite's read lock only as long as the Cursor lives. Text and blobs are bound by reference and
+// must outlive the run.
 //
-// Belongs to its connection and goes wherever that goes; one thread at a time.
+// Belongs to its connection; one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +19,14 @@ namespace graven::sqlite {
 
 class Connection;
 
-/// Of SQLite's storage classes, in words: "an integer", "a text".
+/// The name of one of SQLite's storage classes: "an integer", "a text".
 const char* type_name(int type) noexcept;
 
 class Statement {
  public:
   Statement() = default;
   Statement(Connection& connection, std::string_view sql);
-  /// Takes one that is prepared.
+  /// Takes a statement that is already prepared.
   Statement(Connection& connection, sqlite3_stmt* handle) noexcept
       : handle_(handle), owner_(&connection) {}
   Statement(Statement&& other) noexcept : handle_(other.handle_), owner_(other.owner_) {
@@ -44,10 +43,10 @@ class Statement {
   void bind_real(int index, double value) { sqlite3_bind_double(handle_, index, value); }
   void bind_text(int index, std::string_view text);
   void bind_blob(int index, std::string_view bytes);
-  /// An empty body is NULL.
+  /// Binds NULL for an empty body.
   void bind_body(int index, std::string_view body);
 
-  /// Runs a statement that gives no rows, or whose rows nobody wants.
+  /// Runs the statement and ignores any rows.
   void execute();
   /// The same, but returns SQLite's extended result code instead of throwing.
   int try_execute() noexcept;
@@ -57,7 +56,7 @@ class Statement {
   Connection* owner_ = nullptr;
 };
 
-/// One run of a statement with rows.
+/// One run of a statement that has rows.
 class Cursor {
  public:
   explicit Cursor(Statement& statement) noexcept : statement_(statement) {}
@@ -76,19 +75,19 @@ class Cursor {
   [[nodiscard]] std::int64_t integer(int column) const {
     return sqlite3_column_int64(statement_.handle(), column);
   }
-  /// An integer of graven's own: CorruptionError for whatever else something has put there.
+  /// An integer that graven wrote; CorruptionError if the column holds anything else.
   [[nodiscard]] std::int64_t own_integer(int column) const {
     if (type(column) != SQLITE_INTEGER) refuse(column, "an integer");
     return integer(column);
   }
-  /// A name or key of graven's own, which is UTF-8.
+  /// A name or key that graven wrote, in UTF-8; CorruptionError for anything else.
   void own_text(int column, std::string& out) const;
-  /// A body of graven's own, bytes or NULL.
+  /// A body that graven wrote, bytes or NULL; CorruptionError for anything else.
   void own_body(int column, std::string& out) const {
     if (type(column) != SQLITE_BLOB && type(column) != SQLITE_NULL) refuse(column, "bytes");
     bytes(column, out);
   }
-  /// Throws CorruptionError: the column should be `wanted`.
+  /// Throws CorruptionError, which says that the column should be `wanted`.
   [[noreturn]] void refuse(int column, const char* wanted) const;
   [[nodiscard]] double real(int column) const {
     return sqlite3_column_double(statement_.handle(), column);

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The file format's identity: its numbers, making a new store, and telling whether a file is
-// one this build can use. docs/format/sqlite.md describes the format itself.
+// The file format: its version numbers, creating a new store, and deciding whether this build can
+// use a file. docs/format/sqlite.md describes the format itself.
 //
-// Always holds: the tables, the application id and the meta rows of a store are made in one
-// transaction, so no process ever sees a part of them.
-// Stores of format 1 are brought to this one by the first opening that may write; an opening that
-// may not reads them as they are.
+// Always holds: one transaction creates the tables, the application id and the meta rows of a
+// store, so no process ever sees only a part of them. The first opening that may write converts a
+// store of format 1 to the current format; a read-only opening reads it as it is.
 //
 // Any thread, with a connection of its own.
 #pragma once
@@ -20,10 +19,10 @@ namespace graven::sqlite {
 
 inline constexpr std::uint32_t kApplicationId = 0x6772766e;  // "grvn"
 inline constexpr std::int64_t kFormatVersion = 2;
-inline constexpr std::int64_t kOldestReader = 2;  // formats a reader must know to read ours
+inline constexpr std::int64_t kOldestReader = 2;  // the oldest format whose readers can read ours
 
-/// The row of `meta` that a backup has, so that what has no seal although it had one is told from
-/// what never had one. It goes when the file is opened for writing.
+/// The row of `meta` that a backup has. It distinguishes a file that lost its seal from one that
+/// never had a seal. Opening the file for writing removes the row.
 inline constexpr const char* kSealed = "sealed";
 
 struct Format {
@@ -32,22 +31,22 @@ struct Format {
   bool sealed = false;
 };
 
-/// The tables of a store, nothing in them.
+/// Creates the tables of a store, empty.
 void create_tables(Connection& connection);
 
-/// Makes an empty or blank file a store, unless it is one or another process has just made it
-/// one, and puts it into WAL mode.
+/// Turns an empty file or blank database into a store and switches it to WAL mode, unless it is a
+/// store already or another process has just created it.
 void create_store(Connection& connection);
 
-/// Writes or erases the row that says that there is a seal.
+/// Writes or removes the row that says that the file has a seal.
 void mark_sealed(Connection& connection, bool sealed);
 
-/// Reads the meta table of a store, which it is known to be (check_header(), create_store());
-/// ForeignFileError for a format this build cannot read, or cannot write.
+/// Reads the meta table. The file must be a store (check_header(), create_store()).
+/// ForeignFileError for a format that this build cannot read or write.
 Format read_format(Connection& connection, bool read_only);
 
-/// Makes a store of an older format one of this, in one transaction, unless another process has.
-/// `before_commit` is called with the write lock held.
+/// Converts a store of an older format to this one in one transaction, unless another process has.
+/// Calls `before_commit` with the write lock held.
 void upgrade(Connection& connection, base::FunctionRef<void()> before_commit);
 
 }  // namespace graven::sqlite

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What SQLite can mend of a store: its schema, its indexes, rows that are no records.
-// In the lane, with no transaction open on the connection.
+// Repairs what SQLite knows of a store: its schema, its indexes, and rows that are not valid
+// records. Call with the writer lock (Lane) held and no transaction open on the connection.
 #pragma once
 
 #include <vector>
@@ -12,7 +12,7 @@
 
 namespace graven::sqlite {
 
-/// In one transaction of its own, in which `before_commit` is called first; tells what could not be
+/// Repairs in one transaction and calls `before_commit` first in it. Returns what could not be
 /// kept.
 std::vector<store::Backend::Loss> mend(Connection& connection, store::Deadline deadline,
                                        base::FunctionRef<void()> before_commit);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Rows of graven's tables that hold what no record can: a text or NULL where an integer belongs,
-// a key that is no UTF-8, a value of another kind than its row says, a large value that belongs to
-// no item, an item whose large value or whose row of expiry is missing, a row of expiry that is of
-// no map. SQLite itself allows all of it.
+// Finds and repairs rows of graven's tables that SQLite allows but no record can have: a text or
+// NULL instead of an integer, a key that is not UTF-8, a value of another kind than its row says, a
+// large value without its item, an item without its large value or expiry row, an expiry row
+// without a map.
 //
 // One thread at a time, as the connection.
 #pragma once
@@ -16,11 +16,11 @@
 
 namespace graven::sqlite {
 
-/// A line for each such row, the first some hundred of each table.
+/// Adds a line for each such row, about the first hundred of each table.
 void check_rows(Connection& connection, std::vector<std::string>& problems);
 
-/// Makes records of them, inside a transaction: a row without a key goes, in others what fits
-/// least is put instead. Tells what could not be kept.
+/// Makes valid records of them, inside a transaction. A row without a key is deleted; in other rows
+/// invalid values are replaced. Reports what could not be kept.
 void mend_rows(Connection& connection, std::vector<store::Backend::Loss>& lost);
 
 }  // namespace graven::sqlite

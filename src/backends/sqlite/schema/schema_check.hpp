@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The schema of a store as it is against the one that graven makes: tables and indexes that are
-// missing or another, and triggers, indexes and views that something else has put on graven's
-// names. What belongs to the program's own tables (write_connection()) is none of graven's
-// business.
+// Compares the schema of a store with graven's: tables and indexes that are missing or different,
+// and triggers, indexes and views that another program has created on graven's tables or with
+// graven's names. Ignores everything that belongs to the program's own tables (write_connection()).
 //
-// Graven's own statements never run a trigger and never read a view (RawStatements::authorize), so
-// what is found here does no harm before it is mended.
+// Graven's own statements never run a trigger or read a view (RawStatements::authorize), so such
+// additions do no harm before they are removed.
 //
 // One thread at a time, as the connection.
 #pragma once
@@ -19,11 +18,11 @@
 
 namespace graven::sqlite {
 
-/// A line for each thing that is not as it should be.
+/// One line for each problem.
 std::vector<std::string> schema_problems(Connection& connection);
 
-/// Makes the schema graven's again, inside a transaction: rows of a table that was another are
-/// kept as far as they fit. Tells what could not be kept.
+/// Restores graven's schema, inside a transaction. Rows of a table with a different definition are
+/// kept if they fit. Reports what could not be kept.
 void mend_schema(Connection& connection, std::vector<store::Backend::Loss>& lost);
 
 }  // namespace graven::sqlite

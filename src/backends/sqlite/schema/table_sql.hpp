@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The SQL of the spaces' tables, written from store::schema(). Column order everywhere: the key's
-// columns, version, integers, body, each where the schema has it; parameters in the same order. A
-// value that is NULL may be in the table beside, where it is read from.
+// Generates the SQL statements of the spaces' tables from store::schema(). The order of columns and
+// parameters is always: columns of the key, version, integers, body; each only if the schema has
+// it. If a value is NULL it may be in the overflow table (here called "beside"), and the SELECT
+// statements read it from there.
 //
 // Pure functions; any thread.
 #pragma once
@@ -18,42 +19,43 @@ namespace graven::sqlite {
 std::string create_table(store::Space space);
 
 std::string load_sql(store::Space space);
-/// A node, after whether anything is to be reclaimed.
+/// First column: whether anything is to be reclaimed; then the node.
 std::string load_node_sql();
 std::string put_sql(store::Space space);
-/// Tables::kRowsTogether rows of one `a`, which is parameter 1, then the columns after it of each.
+/// Puts Tables::kRowsTogether rows of one `a`. Parameter 1 is `a`, then the other columns of each
+/// row.
 std::string put_rows_sql(store::Space space);
-/// Tables::kRowsTogether new rows, all columns of each in turn.
+/// Inserts Tables::kRowsTogether rows; all columns of each row in turn.
 std::string insert_rows_sql(store::Space space);
 std::string erase_sql(store::Space space);
-/// The first rows of one `a`. Parameters: a, how many.
+/// Deletes the first rows of one `a`. Parameters: a, limit.
 std::string erase_first_sql(store::Space space);
-/// Changes nothing where the row that is there has its value beside.
+/// Changes nothing if the present row has its value in the overflow table.
 std::string put_unless_beside_sql(store::Space space);
-/// Gives a row that says whether the value of the one erased is beside.
+/// Deletes a row and returns whether its value is in the overflow table.
 std::string erase_telling_sql(store::Space space);
-/// Of the table beside.
+/// Statements on the overflow table.
 std::string put_beside_sql(store::Space space);
 std::string erase_beside_sql(store::Space space);
 std::string any_beside_sql(store::Space space);
 
-/// Rows of a stretch. Parameters: kId from, to; kPair a, from, to; kName (a,) after; then limit,
-/// but for run_sql().
+/// Rows of a range. Parameters: kId from, to; kPair a, from, to; kName (a,) after; then limit,
+/// except for run_sql().
 std::string scan_sql(store::Space space);
 std::string scan_reverse_sql(store::Space space);
-std::string scan_named_sql(store::Space space);  // `after` itself too
+std::string scan_named_sql(store::Space space);  // includes `after` itself
 std::string run_sql(store::Space space);
-/// Rows of many `a`. Parameters: a, from or after, a_to; then limit.
+/// Rows of a range of `a`. Parameters: a, from or after, a_to; then limit.
 std::string scan_all_sql(store::Space space);
 std::string scan_all_named_sql(store::Space space);
 
-/// What the schema of a store of format 1 has for kExpiry.
+/// The schema of kExpiry in a store of format 1.
 inline constexpr std::string_view kOldExpiry =
     "CREATE TABLE expiry (time INTEGER NOT NULL, item TEXT NOT NULL, PRIMARY KEY (time, item)) "
     "WITHOUT ROWID";
-/// The rows of kExpiry, unordered, as the table of that name has them in a store of format 1.
+/// The rows of kExpiry from a format 1 table, unordered.
 std::string old_expiry_sql(const std::string& table);
-/// scan_sql() of them.
+/// scan_sql() for a format 1 table.
 std::string scan_old_expiry_sql(store::Space space);
 
 }  // namespace graven::sqlite

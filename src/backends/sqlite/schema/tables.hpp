@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The spaces as SQLite tables: reads and writes by one connection's prepared statements. A space
-// keyed by an id is a rowid table, the others are WITHOUT ROWID; values of items too large for that
-// are in a table beside. docs/format/sqlite.md shows the result.
+// Reads and writes the spaces as SQLite tables, with prepared statements of one connection. A space
+// keyed by an id is a rowid table; the others are WITHOUT ROWID. Values of items that are too large
+// for that are in an overflow table ("beside"). docs/format/sqlite.md shows the tables.
 //
-// Always holds: every statement is reset before a call returns, so outside a transaction no
-// call leaves a read lock behind. What is in the table beside belongs to a row whose value is NULL.
+// Always holds: every statement is reset before a call returns, so outside a transaction no call
+// leaves a read lock behind. A row of the overflow table belongs to a row whose value is NULL.
 //
 // Belongs to its connection; one thread at a time.
 #pragma once
@@ -25,40 +25,41 @@
 
 namespace graven::sqlite {
 
-/// Whether a value of an item of that store::ValueKind may be of that storage class of SQLite's.
+/// Whether an item of this store::ValueKind may be stored in this SQLite storage class.
 bool holds_value(int kind, int type) noexcept;
 
 class Tables {
  public:
   explicit Tables(Connection& connection) noexcept : connection_(connection) {}
-  /// The store is of format 1, and only read.
+  /// The store has format 1 and is only read.
   void expect_old_format() noexcept { old_format_ = true; }
   [[nodiscard]] bool old_format() const noexcept { return old_format_; }
 
   std::optional<store::Record> load(const store::Key& key);
-  /// Nothing where there is no such node; `reclaiming` is set only where there is one.
+  /// Nothing if there is no such node; `reclaiming` is only set if there is one.
   std::optional<store::Record> load_node(std::int64_t id, bool& reclaiming);
   void load_many(std::span<const store::Key> keys,
                  const std::function<void(std::size_t, store::Record*)>& each);
   std::vector<store::Row> scan(const store::Range& range, std::size_t limit);
   bool reclaiming();
-  /// Of any owner.
+  /// Orphans of any lease owner.
   bool any_orphans();
   std::uint64_t count_items(std::int64_t map);
 
   void put(const store::Key& key, const store::Record& record);
-  /// Puts the first kRowsTogether of the changes by one statement, which costs less;
-  /// false, having done nothing, if they are not small items of one map. Not an empty span.
+  /// Puts the first kRowsTogether changes with one statement, which costs less. Returns false and
+  /// does nothing if they are not small items of one map. `changes` must not be empty.
   bool put_rows(std::span<const store::Change> changes);
-  /// Puts rows that are most likely new; what is there after all is replaced.
+  /// Inserts rows that are probably new; replaces a row that exists.
   void insert(const store::NewRows& rows);
-  static constexpr std::size_t kRowsTogether = 32;  // by one statement
+  static constexpr std::size_t kRowsTogether = 32;  // rows per statement
   void erase(const store::Key& key);
   std::size_t erase_first(store::Space space, std::int64_t a, std::size_t limit);
 
-  /// A transaction of this connection, begun in the state of that data version, was committed.
+  /// Call after a commit of this connection. `begun_in`: its data version when the transaction
+  /// began.
   void committed(unsigned begun_in) noexcept;
-  /// Something written by this connection was taken back.
+  /// Call after a rollback, also to a savepoint.
   void rolled_back() noexcept { beside_.reset(); }
 
   /// Finalizes every statement.
@@ -72,10 +73,10 @@ class Tables {
     Statement erase_first;
     Statement scan;
     Statement scan_reverse;
-    Statement scan_named;  // with the empty name
-    Statement scan_all;    // of many `a`
+    Statement scan_named;  // includes the empty name
+    Statement scan_all;    // over many `a`
     Statement scan_all_named;
-    Statement run;  // load_many: a stretch of keys in order
+    Statement run;  // load_many: consecutive keys in order
     Statement put_rows;
     Statement insert_rows;
     Statement put_unless_beside;
@@ -107,8 +108,8 @@ class Tables {
   Statement reclaiming_;
   Statement any_orphans_;
   Statement count_items_;
-  /// Whether something may be beside, in the state of the connection's data version; its own puts,
-  /// commits and rollbacks are followed.
+  /// Whether the overflow table may have rows, for one data version of the connection. The
+  /// connection's own puts, commits and rollbacks keep it up to date.
   struct Beside {
     unsigned state;
     bool any;

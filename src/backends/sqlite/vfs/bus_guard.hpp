@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Keeps a mapped file that another program cuts off from killing the process. Reading a mapping
-// behind the end of its file is a SIGBUS; for a range that is guarded here the handler lays zeros
-// over it and remembers that it was lost. Whoever has the range asks lost() and refuses to go on.
+// Protects the process when another program truncates a file that it has mapped. Reading a mapping
+// beyond the end of its file raises SIGBUS and would kill the process. For a guarded range, the
+// signal handler maps zeros over the range and records that it was lost. The user of the range asks
+// lost() and stops with an error.
 //
-// Always holds: a fault anywhere else, and a signal that somebody sends, goes to the handler that
-// was there before, as if this one were not (faulthandler, a sanitizer, the program's own). Where
-// another handler has been set since, the next guard() puts this one before it. The handler takes
-// no lock and allocates nothing.
+// Always holds: any other fault, and a SIGBUS that some process sends, goes to the handler that was
+// installed before, as if this one did not exist (faulthandler, a sanitizer, the program's own). If
+// the program has installed another handler since, the next GuardedRange puts this one in front of
+// it again. The handler takes no lock and allocates nothing.
 //
-// Any thread. A range lives as long as what it guards is mapped.
+// Any thread. A range must live as long as its mapping.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,8 @@ namespace graven::sqlite {
 class GuardedRange {
  public:
   GuardedRange() = default;
-  /// Ranges that begin at the same address are one. (Where there are very many, none is guarded.)
+  /// Ranges that start at the same address share one entry. The table has 4096 entries; if it is
+  /// full, the range is not guarded.
   GuardedRange(const volatile void* from, std::size_t bytes);
   GuardedRange(GuardedRange&& other) noexcept : slot_(std::exchange(other.slot_, -1)) {}
   GuardedRange& operator=(GuardedRange&& other) noexcept {
@@ -29,7 +31,7 @@ class GuardedRange {
   }
   ~GuardedRange();
 
-  /// Whether the file was cut off under it.
+  /// Whether the file was truncated under the range.
   [[nodiscard]] bool lost() const noexcept;
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// SQLite's result codes as graven's errors: which class, and a message that names the file,
-// says what the system said, and what to do. The one place that knows both.
+// Translates SQLite's result codes into graven's errors. It chooses the class and writes a message
+// that names the file, gives the system's reason and says what to do. No other file does this.
 //
 // Pure functions; any thread.
 #pragma once
@@ -10,11 +10,11 @@
 
 namespace graven::sqlite {
 
-/// What SQLite said about a failed call.
+/// SQLite's description of a failed call.
 struct Fault {
   int code = 0;         ///< extended result code
-  int system = 0;       ///< errno, where the operating system refused something
-  std::string message;  ///< SQLite's own words
+  int system = 0;       ///< errno, if the operating system refused a call
+  std::string message;  ///< SQLite's message
 
   [[nodiscard]] int primary() const noexcept { return code & 0xff; }
 };
@@ -22,11 +22,11 @@ struct Fault {
 /// Throws the error that `fault` means for the file `path`.
 [[noreturn]] void throw_fault(const Fault& fault, const std::string& path);
 
-/// UnavailableError where a call failed with this errno because no more files can be open: then
-/// what is wrong is not the file, which could not be looked at.
+/// Throws UnavailableError if this errno says that no more files can be opened. In that case
+/// nothing is wrong with the file itself.
 void refuse_if_out_of_files(int error, const std::string& path);
 
-/// "disk I/O error (Input/output error)": SQLite's words and the system's.
+/// SQLite's message with the system's, as in "disk I/O error (Input/output error)".
 std::string describe(const Fault& fault);
 
 }  // namespace graven::sqlite

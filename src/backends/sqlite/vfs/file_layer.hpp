@@ -1,34 +1,35 @@
 // SPDX-License-Identifier: MIT
 //
-// A file layer (SQLite VFS) that gathers what a commit writes to the WAL. SQLite writes each
-// frame with two calls, 24 bytes and a page; this layer keeps them in memory and writes a
-// commit's frames with one, which halves the system time of a small commit.
+// Graven's SQLite VFS (file layer), on top of any other VFS.
 //
-// Always holds: what is gathered is in the file before SQLite can publish, sync, read or
-// truncate it: only frames behind everything written so far are gathered, and they are written
-// out with the last page of a commit (its frame header says that it is the last), when the
-// buffer is full, and before any other call on the file. An error of that write is the error
-// of SQLite's own write. Whatever is left when the write lock is given up belongs to a
-// transaction that was rolled back, and is dropped: a moment later those bytes of the file are
-// another connection's.
+// It writes each commit to the WAL with one call. SQLite makes two calls for each frame, a header
+// of 24 bytes and a page; this layer buffers them. That halves the system time of a small commit.
+// Always holds: buffered frames are in the file before SQLite can publish, sync, read or truncate
+// the WAL. The layer buffers only frames beyond everything written so far. It writes them with the
+// last page of a commit (marked in its frame header), when the buffer is full, and before any other
+// call on the file. If that write fails, SQLite's own write fails with the same error. Frames that
+// are left when the write lock is released belong to a transaction that was rolled back; they are
+// dropped, because another connection may use that part of the file next.
 //
-// Where commits are synced it makes a WAL longer by 120 KiB of zeros at a time, for each sync of a
-// file that has become longer is two writes. They end it for a recovery, as its end would.
+// If commits are synced, it extends the WAL by 120 KiB of zeros at a time, because syncing a file
+// that has grown costs two disk writes. Recovery stops at the zeros, as at the end of the file.
 //
-// It also spares readers the moving of marks. A reader locks a mark of how far the WAL goes, so
-// that no checkpoint passes it, and first moves one to the WAL's end, with two locks of the file,
-// after each commit. Here it does with a mark that is less than 64 frames behind, as SQLite has
-// readers do when all marks are in use: a checkpoint meanwhile leaves those frames to the next.
+// It lets readers skip moving a read mark. A reader locks a read mark, which says how much of the
+// WAL it reads, so that no checkpoint goes beyond it. After each commit SQLite first moves a mark
+// to the end of the WAL, which takes two file locks. This layer makes it use a mark that is less
+// than 64 frames behind, as SQLite does when all marks are in use. A checkpoint during that read
+// leaves those frames to the next one.
 //
-// And it keeps copies of a reader's inner pages (page_copies.hpp). SQLite drops its page cache with
-// each commit of another connection, though what it then reads again is what it was: the database
-// file changes with checkpoints only, and frames of the WAL not before it begins anew.
+// It keeps copies of the inner B-tree pages that a reader uses (page_copies.hpp). SQLite drops its
+// page cache after each commit of another connection, although most pages have not changed: only
+// checkpoints change the database file, and a frame of the WAL does not change before the WAL
+// starts over.
 //
-// And it looks whether the files are still the store's (store_files.hpp): when it is asked to, and
-// by itself before anything is moved from the WAL into the database or the WAL is taken away. Where
-// they are not, it is as if somebody else were at it.
+// It checks that the files are still the store's (store_files.hpp): on request, and by itself
+// before a checkpoint and before the WAL is removed. If they are not, SQLite gets a busy or an I/O
+// error.
 //
-// The layer beneath may be any. Any thread, as SQLite uses a file: one at a time.
+// Any thread, but one at a time for each file, as SQLite does.
 #pragma once
 
 #include <cstddef>
@@ -43,45 +44,48 @@
 
 namespace graven::sqlite {
 
-/// The name of the layer over the one called `beneath` (empty: SQLite's default); registered at
-/// the first call. UsageError when there is no layer of that name.
+/// The name of the layer on top of the VFS `beneath` (empty: SQLite's default). The first call
+/// registers it. UsageError if there is no such VFS.
 const std::string& file_layer_over(const std::string& beneath);
 
-/// Has a connection keep copies of inner pages, up to so many bytes: what it reads again after
-/// commits of others. Those there are go. Its own thread, outside of transactions.
+/// Lets a connection keep up to `bytes` of copies of inner pages, and drops the present copies.
+/// Call from the connection's thread, outside transactions.
 void keep_inner_pages(sqlite3* connection, std::size_t bytes) noexcept;
 
-/// Has `call(context)` called by the connection's own thread just before each release of the WAL's
-/// write lock, commit or not, and before a checkpoint cuts the WAL to nothing; and `taken` just
-/// after the lock was taken; nullptr: no longer. The connection was opened over such a layer.
+/// The connection's thread will call `call(context)` just before each release of the WAL's write
+/// lock, after a commit or a rollback, and before a checkpoint truncates the WAL to nothing. It
+/// will call `taken(context)` just after taking the lock. nullptr ends that. The connection must
+/// have been opened through this layer.
 void before_write_unlock(sqlite3* connection, void (*call)(void*), void* context,
                          void (*taken)(void*) = nullptr);
 
 struct Looked {
-  bool anew = false;    ///< not a moment ago
-  std::string found{};  ///< what happened to them, or empty
+  bool anew = false;    ///< false: the last look was a moment ago, so there was no new one
+  std::string found{};  ///< what happened to the files, or empty
 };
-/// Looks whether the files are still the store's, unless that was done a moment ago. With the write
-/// lock held.
+/// Checks whether the files are still the store's, unless that was done within the last
+/// millisecond. Call with the write lock held.
 Looked look_at_files(sqlite3* connection);
-/// The same for a commit that was just published.
+/// The same after a commit was published; empty if all is well. It looks again unless no name in
+/// the folder has changed since the last look.
 std::string look_after_commit(sqlite3* connection);
-/// Has the looks to come know a stamp that was just committed, which spares them a search.
+/// Tells later looks about a stamp that was just committed, so that they need not search the WAL.
 void know_stamp(sqlite3* connection, const Stamp& stamp) noexcept;
-/// The file that the connection has open as its database; nothing where that cannot be told.
+/// The main file that the connection has open; nothing if that is unknown.
 std::optional<Identity> main_file_of(sqlite3* connection);
-/// Whether the connection's WAL index was cut off by another program.
+/// Whether another program truncated the connection's WAL index.
 bool index_is_lost(sqlite3* connection) noexcept;
 
-/// The connection's WAL index, mapped; nullptr where it is not.
+/// The connection's mapped WAL index, or nullptr.
 const volatile std::uint32_t* wal_index_of(sqlite3* connection) noexcept;
-/// Whether the WAL is the one of the index that others have in use. For a connection that has not
-/// read yet; true also where nobody has one, or it cannot be told just now. UnavailableError where
-/// no more files can be open.
+/// Whether the WAL belongs to the WAL index that other connections use. Call before the
+/// connection's first read. Also true if no other connection uses an index, or if it cannot be
+/// determined now. UnavailableError if no more files can be opened.
 bool index_fits_wal(sqlite3* connection);
-/// Whether the main file has the stamp already that the connection's open transaction sees.
+/// Whether a checkpoint has already moved the stamp that the connection's open transaction sees to
+/// the main file.
 bool newest_stamp_is_moved(sqlite3* connection);
-/// Whether the next commit may begin the WAL anew. With the write lock held.
+/// Whether the next commit may start the WAL over. Call with the write lock held.
 bool may_begin_wal(sqlite3* connection) noexcept;
 
 }  // namespace graven::sqlite

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Locks that belong to an open file description, so that a process that opens and closes the file
-// somewhere else does not lose them; and whether a file is still the one of its name.
+// Open-file-description locks, which a process does not lose when it opens and closes the file
+// elsewhere; and a test whether an open file is still the one that its name leads to. Pure system
+// calls; any thread.
 #pragma once
 
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 
 namespace graven::sqlite {
 
-/// Of `length` bytes from `offset` on; 0: to the end of all offsets.
+/// A lock on `length` bytes from `offset`; length 0: up to the end of all offsets.
 inline struct flock file_lock(short type, off_t offset, off_t length) noexcept {
   struct flock lock {};
   lock.l_type = type;
@@ -22,7 +23,7 @@ inline struct flock file_lock(short type, off_t offset, off_t length) noexcept {
   return lock;
 }
 
-/// Waits for nobody; false, and errno, when it is not to be had.
+/// Does not wait; false with errno if the lock is not available.
 inline bool set_lock(int descriptor, struct flock lock) noexcept {
   int result = 0;
   do {
@@ -31,7 +32,7 @@ inline bool set_lock(int descriptor, struct flock lock) noexcept {
   return result == 0;
 }
 
-/// Where `path` is a symbolic link it is another file.
+/// False also if `path` is now a symbolic link.
 inline bool still_in_place(int descriptor, const std::string& path) noexcept {
   struct stat open_file {};
   struct stat named {};

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// A descriptor whose locks are this process's alone. They belong to its open file description, of
-// which the child of a fork has a copy: it would hold them when the parent is long gone.
+// A descriptor whose locks must end with this process. The locks belong to the open file
+// description. The child of a fork has a copy of it and would hold the locks after the parent has
+// ended, so the child closes its copy.
 //
-// Made and ended by one thread; not while a mutex is held that is taken around fork().
+// One thread makes and destroys it, and not while holding a mutex that is also taken around fork().
 #pragma once
 
 #include <unistd.h>
@@ -16,7 +17,7 @@ namespace graven::sqlite {
 
 class OwnDescriptor final : private base::ForkGuard {
  public:
-  /// Takes it, as open() gave it, before anything is locked over it.
+  /// Takes the descriptor from open(), before anything is locked through it.
   explicit OwnDescriptor(int descriptor) : descriptor_(descriptor) {}
   OwnDescriptor(const OwnDescriptor&) = delete;
   OwnDescriptor& operator=(const OwnDescriptor&) = delete;
@@ -24,7 +25,7 @@ class OwnDescriptor final : private base::ForkGuard {
     if (descriptor_ >= 0) close_sparing(descriptor_);
   }
 
-  /// Negative where there is none: it could not be opened, or is a parent's.
+  /// Negative if there is none: open() failed, or it belonged to the parent process.
   [[nodiscard]] int get() const noexcept { return descriptor_; }
 
  private:

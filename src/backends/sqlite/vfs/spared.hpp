@@ -1,33 +1,34 @@
 // SPDX-License-Identifier: MIT
 //
-// Closing files of a store without harm to others. A POSIX lock goes with *any* descriptor of its
-// process on the file, so our close() would drop those that another SQLite in this process holds:
-// another program would then write into its open transaction. A descriptor is spared while there
-// are such locks: it stays open, is given to whoever opens the same file again, and is closed by
-// the first close_sparing() that finds the locks gone.
+// Closes files of a store without dropping another library's locks. When a process closes *any*
+// descriptor of a file, it loses all its POSIX locks on that file. So graven's close() would drop
+// the locks of another SQLite in this process, and another program could then write in the middle
+// of its transaction. While there are such locks, the descriptor stays open ("spared"). The next
+// open_sparing() of the same file gets it; otherwise the first close_sparing() that finds no such
+// lock closes it.
 //
-// Always holds: no more descriptors are spared for a file than it had open at a time.
+// Always holds: a file has at most as many spared descriptors as it once had open at the same time.
 //
-// What another library locks between the look and the close (some microseconds) is dropped all the
-// same; no order of calls can help that.
+// Not covered: a lock that another library takes in the few microseconds between the check and
+// close() is lost.
 //
-// Any thread; also around fork(), whose child closes them: it has no POSIX locks to lose.
+// Any thread. The child of a fork closes the spared descriptors: it has no POSIX locks to lose.
 #pragma once
 
 namespace graven::sqlite {
 
-/// close(), now or later; its answer. Over `ask`, another descriptor on the file, it looks for
-/// locks: those of ask's own open file description are not in the way.
+/// Closes now or later; returns what close() would. `ask` is another descriptor of the same file,
+/// through which it looks for locks; locks of its own open file description do not count.
 int close_sparing(int descriptor, int ask) noexcept;
 inline int close_sparing(int descriptor) noexcept { return close_sparing(descriptor, descriptor); }
 
-/// open(), or a spared descriptor on that file.
+/// Like open(), but prefers a spared descriptor of that file.
 int open_sparing(const char* path, int flags, int mode) noexcept;
 
-/// How many there are; for tests.
+/// The number of spared descriptors; for tests.
 int spared_descriptors() noexcept;
 
-/// Has the child of a fork close them. Once, before the first close_sparing().
+/// Lets the child of a fork close them. Call once, before the first close_sparing().
 void guard_spared_against_fork();
 
 }  // namespace graven::sqlite

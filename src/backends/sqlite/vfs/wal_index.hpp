@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// A look at the header of the WAL index, the store's mark: 48 bytes of the -shm file that every
-// process maps and every commit rewrites before it returns (SQLite's "WAL-mode File Format",
-// https://sqlite.org/walformat.html). SQLite itself drops its page cache by comparing it.
+// Reads the state version (Mark) of a store: the header of the WAL index, 48 bytes of the -shm
+// file. Every process maps it and every commit rewrites it before it returns (SQLite's "WAL-mode
+// File Format", https://sqlite.org/walformat.html). SQLite compares it too, to decide when to drop
+// its page cache.
 //
-// Always holds: until let_go() a connection of its own has the store open and has read
-// from it, so the last connection of another process to close cannot remove the file under the
-// mapping. The mapping was asked of SQLite, never made over a descriptor of ours: closing that
-// would drop another SQLite's locks. It can be read only.
+// Always holds: until let_go() a connection of this object has the store open and has read from it.
+// So the file cannot be removed under the mapping when another process closes the store's last
+// other connection. The mapping comes from SQLite, not from a descriptor of ours: closing that
+// would drop the locks of another SQLite in this process. It is read-only.
 //
 // Any thread, once made.
 #pragma once
@@ -22,21 +23,22 @@ namespace graven::sqlite {
 
 class WalIndex {
  public:
-  /// The header as `pin` sees it, or nothing where it cannot be watched (no shared memory).
+  /// Maps the header through the connection `pin`. Returns nothing if that is impossible (no shared
+  /// memory).
   static std::unique_ptr<WalIndex> watch(std::unique_ptr<Connection> pin);
   WalIndex(const WalIndex&) = delete;
   WalIndex& operator=(const WalIndex&) = delete;
   ~WalIndex();
 
   [[nodiscard]] const store::MarkWords& words() const noexcept { return *words_; }
-  /// Closes its connection. The words stay readable, and say what they said last or newer.
+  /// Closes the connection. The words stay readable; they keep the last value or a newer one.
   void let_go() noexcept { pin_.reset(); }
 
-  /// Whether the mark is whole and stands for one state only: not so that of an index just
-  /// recovered from an empty WAL, as at the first open after a clean close.
+  /// Whether the state version is complete and stands for one state only. False for an index that
+  /// was just rebuilt from an empty WAL, as at the first open after a clean close.
   [[nodiscard]] static bool distinctive(const store::Mark& mark) noexcept;
 
-  /// Counts commits; other changes of the header (a WAL started over) leave it alone.
+  /// The commit counter. Other changes of the header (the WAL starts over) do not change it.
   [[nodiscard]] static std::uint32_t commits(const store::Mark& mark) noexcept;
 
  private:
