@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Checkpoints, timed and counted. Any thread.
+// Checkpoints: running and timing them, and when commits start them. See traffic.hpp. Any thread.
 #include "backends/sqlite/traffic.hpp"
 
 #include <chrono>
@@ -13,7 +13,7 @@
 namespace graven::sqlite {
 namespace {
 
-// How long a commit that starts the WAL over waits for writers and readers of other states.
+// How long a commit that starts the WAL over waits for writers, and for readers of other states.
 constexpr std::chrono::milliseconds kForTheLock{2};
 constexpr std::chrono::microseconds kPause{200};
 
@@ -45,8 +45,8 @@ Traffic::Checkpointed Traffic::checkpoint(sqlite3* connection, int mode, store::
       std::this_thread::sleep_for(kPause);
     }
   }
-  // After a truncation both are 0; -1: it was not to be had at all. Some are left to whoever writes
-  // meanwhile.
+  // After a truncation both numbers are 0; -1 if the checkpoint could not start. A few pages may
+  // remain because others write meanwhile.
   constexpr int few = 1000;
   if (done.code != SQLITE_OK || done.in_wal - done.moved > few) {
     counts.add(Event::kIncompleteCheckpoint);
@@ -80,7 +80,7 @@ void Traffic::after_commit(Connection& committed, std::int64_t pages) {
     start_over_at_ = asks ? checkpoint_at_ * kPatience : checkpoint_at_;
   }
   if (pages >= start_over_at_) {
-    // Readers of old states may keep it from succeeding: not again at once.
+    // Readers of old states may prevent it, so do not try again at once.
     start_over_at_ = pages + checkpoint_at_ / kPatience;
     start_over(committed);
     grown_.store(true);
@@ -93,10 +93,11 @@ void Traffic::after_commit(Connection& committed, std::int64_t pages) {
 }
 
 void Traffic::start_over(Connection& connection) {
-  // SQLite would not wait for the one that another thread is at, and the WAL would grow.
+  // SQLite does not wait for a checkpoint of another thread, and the WAL would grow.
   while (is_checkpointing()) std::this_thread::sleep_for(kPause);
-  // With the write lock in hand: else another process's next commit is put behind what is here, and
-  // the WAL goes on. As with SQLite's automatic one what goes wrong is no failure of the commit.
+  // RESTART holds the write lock: otherwise another process could append its next commit, and the
+  // WAL would not start over. As with SQLite's automatic checkpoint, an error here does not fail
+  // the commit.
   const base::Uninterrupted committed_already;
   const auto deadline = connection.deadline();
   connection.set_deadline(std::chrono::steady_clock::now() + kForTheLock);

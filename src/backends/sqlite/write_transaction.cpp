@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Applying and committing.
+// Applies changes and commits them.
 //
-// When COMMIT fails, its frames may be in the WAL whole, unseen: SQLite publishes a commit in
-// the shared index last, so this process and the others do not see it, but after a crash of
-// all of them recovery would read the frames and the commit would come back from the dead. So
-// settle() looks, under the write lock, whether the commit is there; if not, it writes and
-// commits a *fence* (the clock, advanced) over the lost frames. A fence changes the checksum
-// that every later frame depends on, so none of them can be valid again.
+// When COMMIT fails, all its frames may still be in the WAL. SQLite publishes a commit in the
+// shared WAL index last, so no process sees it; but after a crash of all of them, recovery would
+// read the frames and the failed commit would appear. So settle() checks, under the write lock,
+// whether the commit is there. If not, it commits a *fence* (the clock record, advanced) over those
+// frames. The fence changes the checksum that all later frames depend on, so none of the old frames
+// can become valid again.
 //
 // One thread at a time.
 #include "backends/sqlite/write_transaction.hpp"
@@ -72,19 +72,19 @@ void SqliteTransaction::before_unlock(void* context) {
   auto& self = *static_cast<SqliteTransaction*>(context);
   before_write_unlock((*self.lease_)->handle(), nullptr, nullptr);
   const store::Mark now = store::read_mark(*self.live_.load());
-  // The header also changes when the WAL is started over, which a failed commit may have done.
+  // A failed commit may also have started the WAL over, which changes the header too.
   const bool committed = WalIndex::commits(now) != self.commits_;
   if (committed) self.look();
   self.released_(committed && self.in_place_.value_or(true) ? &now : nullptr);
 }
 
-/// Once the commit is published: whoever opens the store from now on sees it, if the files are
-/// still the store's; before the cache has it.
+/// Called between publishing the commit and putting it into the cache: checks that the files are
+/// still the store's, so that whoever opens the store now sees the commit.
 void SqliteTransaction::look() {
   try {
     in_place_ = standing_.published(**lease_);
   } catch (const std::bad_alloc&) {
-    // SQLite's frames are above. It is looked again when they are not.
+    // No exception may pass through SQLite's frames. commit() repeats the look.
   }
 }
 
@@ -128,7 +128,7 @@ std::uint64_t SqliteTransaction::count_items(std::int64_t map) {
 
 namespace {
 
-/// Rows that have all been fetched: what wrote them must not still be running at a COMMIT.
+/// Rows that are all fetched at once: a statement that writes must not be running at COMMIT.
 class FetchedRows final : public store::SqlRows {
  public:
   explicit FetchedRows(RawRun& run) : columns_(run.columns()), writes_(run.writes()) {
@@ -277,7 +277,7 @@ void SqliteTransaction::commit(std::uint64_t id) {
   const Fault why = connection.fault(code);
   if (connection.in_transaction()) connection.try_execute("ROLLBACK");
   connection.tables().rolled_back();
-  data_version_ = connection.data_version();  // our own commit moved it, if it is there
+  data_version_ = connection.data_version();  // our commit changed it, if it succeeded
   before_write_unlock(connection.handle(), nullptr, nullptr);
   const Lease lease = std::move(*lease_);
   lease_.reset();
@@ -289,8 +289,8 @@ SqliteTransaction::Outcome SqliteTransaction::look_for(Connection& connection, s
   if (!clocked_) return look_for_items(connection);
   if (clock < id) return Outcome::kNotThere;
   if (clock == id && connection.data_version() == data_version_) return Outcome::kThere;
-  // Others have committed since, so the clock may be theirs, even with our id, if ours is not
-  // there. What became of our records tells: versions only grow.
+  // Others have committed since. If our commit is not there, the clock may be theirs, even with our
+  // id. So look at the versions of our records: versions only grow.
   Tables& tables = connection.tables();
   for (std::size_t i = 0; i < traces_.size(); ++i) {
     const Trace& trace = traces_[i];
@@ -309,8 +309,8 @@ SqliteTransaction::Outcome SqliteTransaction::look_for(Connection& connection, s
   return Outcome::kUnknown;
 }
 
-/// Of a commit that the clock tells nothing of. Where all is as it would have left it, it is as
-/// good as there; but a counter may have come to its value by somebody else's addition.
+/// For a commit without the clock record. If all records are as it would have left them, it counts
+/// as there. Counters are not proof: another commit may have led to the same value.
 SqliteTransaction::Outcome SqliteTransaction::look_for_items(Connection& connection) const {
   const bool alone = connection.data_version() == data_version_;
   bool any = false;
@@ -326,8 +326,8 @@ SqliteTransaction::Outcome SqliteTransaction::look_for_items(Connection& connect
 }
 
 void SqliteTransaction::settle(Connection& connection, std::uint64_t id, const Fault& why) {
-  // A full disk is reported while frames are written, so the last one, which makes them a
-  // commit, is not whole: there is nothing to fence off, and nothing to write it with.
+  // SQLite reports a full disk while it writes frames, so the last frame, which makes them a
+  // commit, is incomplete. There is nothing to fence off, and no space for it.
   const bool full = why.primary() == SQLITE_FULL;
   const base::Uninterrupted until_it_is_known;
   Outcome outcome = Outcome::kUnknown;
@@ -339,7 +339,7 @@ void SqliteTransaction::settle(Connection& connection, std::uint64_t id, const F
     Record clock = tables.load(store::clock_key()).value_or(Record{});
     outcome = look_for(connection, id, clock.version);
     if (outcome == Outcome::kNotThere && !full) {
-      outcome = Outcome::kUnknown;  // until the fence stands
+      outcome = Outcome::kUnknown;  // until the fence is committed
       clock.integers[0] = std::max(clock.integers[0], static_cast<std::int64_t>(id)) + 1;
       clock.version = static_cast<std::uint64_t>(clock.integers[0]);
       tables.put(store::clock_key(), clock);

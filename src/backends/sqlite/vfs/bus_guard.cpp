@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The handler and its table. See bus_guard.hpp.
+// The SIGBUS handler and its table of ranges. See bus_guard.hpp.
 #include "backends/sqlite/vfs/bus_guard.hpp"
 
 #include <array>
@@ -26,7 +26,7 @@ struct Slot {
   int users = 0;
 };
 
-/// A handler that was there before; each time ours is put before another there is one more.
+/// A handler that was installed before; one more each time ours is put in front of another.
 struct Before {
   struct sigaction action {};
   Before* older = nullptr;
@@ -34,27 +34,29 @@ struct Before {
 
 constexpr int kSlots = 4096;
 std::array<Slot, kSlots> slots;
-std::atomic<int> in_use{0};  // no slot from there on is
+std::atomic<int> in_use{0};  // slots from this one on are unused
 std::atomic<Before*> before{nullptr};
 
-/// The last call of ours on this thread that has passed a signal on. The handler it went to may
-/// raise the signal again, or be ours once more through another copy of the library: then the one
-/// before that is due. It may also never return (siglongjmp), and leave what is here behind.
+/// The last call of our handler on this thread that passed a signal on. The next handler may raise
+/// the signal again, or may lead back to ours (through another copy of this library): then the
+/// older handler after it must get the signal. The next handler may also never return (siglongjmp)
+/// and leave this record behind.
 struct Passing {
-  std::uintptr_t frame = 0;  // of that call; 0: none
+  std::uintptr_t frame = 0;  // stack frame of that call; 0: none
   const siginfo_t* info = nullptr;
   int depth = 0;
 };
 GRAVEN_NEAR_TLS constinit thread_local Passing passing;
 
-/// Whether this call comes out of the handler that the last one went to. A fault is a new one each
-/// time, handed on if it has the same `info`; from the same place the system calls with the same
-/// frame, so that what was left behind is not taken for it.
+/// Whether this call comes from inside the handler that last got the signal: it is deeper on the
+/// stack, and passes on the same `info` or a signal that was sent. A new fault at the same place
+/// has the same frame, so a record left behind by siglongjmp() does not count.
 bool nested(std::uintptr_t frame, const siginfo_t* info) noexcept {
   return frame < passing.frame && (info == passing.info || info->si_code <= 0);
 }
 
-/// SQLite's mutex for applications: free in the child of a fork, whoever held it before.
+/// SQLite's application mutex: in the child of a fork it is free, even if it was held in the
+/// parent.
 class Locked {
  public:
   Locked() : mutex_(sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP2)) { sqlite3_mutex_enter(mutex_); }
@@ -81,7 +83,7 @@ bool lay_zeros(std::uintptr_t address) noexcept {
   return false;
 }
 
-/// What happens by default: at once if the signal was sent, else when the access is made again.
+/// The default action: at once for a signal that was sent, else when the access is repeated.
 void die(int signal, const siginfo_t* info) noexcept {
   struct sigaction none {};
   none.sa_handler = SIG_DFL;
@@ -100,7 +102,7 @@ void pass_on(int signal, siginfo_t* info, void* context, std::uintptr_t frame) n
   } else if (due->action.sa_handler == SIG_DFL) {
     die(signal, info);
   } else if (due->action.sa_handler == SIG_IGN) {
-    if (info->si_code > 0) die(signal, info);  // the kernel does not let a fault be ignored
+    if (info->si_code > 0) die(signal, info);  // the kernel does not let a process ignore a fault
   } else {
     due->action.sa_handler(signal);
   }

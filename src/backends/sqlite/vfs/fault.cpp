@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The table behind fault.hpp. Pure functions; any thread.
+// The mapping of fault.hpp. Pure functions; any thread.
 #include "backends/sqlite/vfs/fault.hpp"
 
 #include <graven/error.hpp>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The layer is a copy of the one beneath with an xOpen of its own. A WAL gets an object with
-// the buffer, a database one that knows its WAL, since the locks of a WAL are taken through the
-// database's file; each lies before the file object of the layer beneath. Other files are the
-// layer beneath's alone. The format of frames is SQLite's "WAL File Format"
+// The layer copies the VFS beneath it and has its own xOpen. A WAL file gets an object with a
+// buffer. A database file gets an object that knows its WAL, because the locks of a WAL are taken
+// through the database file. SQLite's object for the file beneath follows it in the same memory.
+// Other files go directly to the VFS beneath. The frame format is SQLite's "WAL File Format"
 // (https://sqlite.org/fileformat2.html#walformat).
 //
-// One thread at a time per connection, as SQLite promises a file layer.
+// One thread at a time per connection, as SQLite promises to a VFS.
 #include "backends/sqlite/vfs/file_layer.hpp"
 
 #include <graven/error.hpp>
@@ -35,78 +35,78 @@ namespace {
 
 constexpr std::size_t kCapacity = (std::size_t{128} << 10U) - 1;  // no write can be longer
 constexpr int kFrameHeader = 24;
-constexpr int kAhead = 120 << 10;  // bytes a WAL is made longer by
+constexpr int kAhead = 120 << 10;  // bytes by which a WAL is extended
 constexpr sqlite3_int64 kWalHeader = 32;
 
-// The locks of a WAL: who writes, who moves it into the database, who recovers it; then those of
-// readers, one for each mark they have of how far they read, the first of none of it.
+// The locks of a WAL: writer, checkpoint, recovery; then one for each read mark. A read mark says
+// how much of the WAL its readers use; the first one means none of it.
 constexpr int kWriteLock = 0;
 constexpr int kCheckpointLock = 1;
 constexpr int kFirstReader = 3;
 constexpr std::uint32_t kReaders = 5;
-// The index, in 32-bit words.
+// The WAL index, in 32-bit words.
 constexpr std::size_t kFrames = 4;
 constexpr std::size_t kSalts = 8;
 constexpr std::size_t kBackfilled = 24;
 constexpr std::size_t kMarks = 25;
 constexpr std::size_t kAttempted = 32;
-/// How far a mark may be behind the WAL's end to do.
+/// A reader uses an existing mark if it is at most this far behind the end of the WAL.
 constexpr std::uint32_t kRecent = 64;  // frames
 
 struct Layer {
-  sqlite3_vfs vfs;  // first: SQLite hands it back to xOpen
+  sqlite3_vfs vfs;  // first: SQLite passes it back to xOpen
   sqlite3_vfs* beneath;
   std::string name;
 };
 
-/// What both kinds begin with.
+/// The start of both kinds of file objects.
 struct File {
-  sqlite3_file base;  // first: this is what SQLite holds
+  sqlite3_file base;  // first: SQLite's file object
   sqlite3_file* beneath;
 };
 
 struct WalFile;
 
-/// A database file; passes nearly everything on.
+/// A database file. Passes most calls on.
 struct DatabaseFile : File {
   WalFile* wal = nullptr;  // while it is open
   void (*before_unlock)(void*) = nullptr;
   void (*lock_taken)(void*) = nullptr;
   void* context = nullptr;
-  const volatile std::uint32_t* index = nullptr;  // of the WAL, while it is mapped
-  unsigned locks = 0;                             // that this connection holds alone, by bits
-  int mark = -1;                 // of readers, that this connection holds; 0: it reads no WAL
-  std::uint32_t backfilled = 0;  // frames, when it took that
+  const volatile std::uint32_t* index = nullptr;  // the WAL index, while mapped
+  unsigned locks = 0;                             // bits: the locks held exclusively
+  int mark = -1;                                  // the read mark held; 0: reads no WAL; -1: none
+  std::uint32_t backfilled = 0;                   // frames moved when the mark was taken
   std::unique_ptr<PageCopies> copies = nullptr;
   std::string path{};
-  std::unique_ptr<StoreFiles> files = nullptr;  // made when it is looked at them
+  std::unique_ptr<StoreFiles> files = nullptr;  // made by the first look
   std::vector<GuardedRange> guarded{};          // the index, by regions
 
   [[nodiscard]] bool index_lost() const noexcept {
     return std::any_of(guarded.begin(), guarded.end(),
                        [](const GuardedRange& range) { return range.lost(); });
   }
-  /// What is looked at, with all that takes made.
+  /// The open files; makes `files` if necessary.
   OpenFiles open_files();
-  /// What happened to the files; empty: nothing.
+  /// Returns what happened to the files, or empty.
   std::string look(const Stamp& newest = {});
-  /// Whether nothing did, as far as can be told.
+  /// Whether the files are the store's; false if unknown.
   bool in_place() noexcept;
-  bool moves = false;  // pages of the WAL to here, having looked
+  bool moves = false;  // a checkpoint writes here and has looked
 
-  // A word of the index is read as others change it.
+  // Reads a word of the index, which others may be changing.
   [[nodiscard, gnu::no_sanitize("thread")]] std::uint32_t word(std::size_t i) const noexcept {
     return index == nullptr ? 0 : index[i];
   }
 
-  /// What a reader's copies of pages depend on; nothing where it is to read the files.
+  /// What copies of pages depend on; nothing if the files must be read. Only checkpoints change the
+  /// database file; a frame of the WAL stays until the WAL starts over.
   [[nodiscard]] std::optional<PageCopies::State> state() const noexcept {
-    // Without a mark others may begin the WAL anew meanwhile.
+    // Without a mark, others may start the WAL over meanwhile.
     if (!copies || mark <= 0) return std::nullopt;
     const std::uint32_t now = word(kBackfilled);
     if (now != backfilled) return std::nullopt;
-    // Nothing moved, though it was tried: so it is while that goes on, and after a recovery, which
-    // forgets what was.
+    // A checkpoint is still running, or recovery has reset the count of moved frames.
     if (now == 0 && word(kAttempted) != 0) return std::nullopt;
     const std::uint64_t salts = std::uint64_t{word(kSalts)} << 32U | word(kSalts + 1);
     if (salts == 0) return std::nullopt;
@@ -120,15 +120,18 @@ void unmap_index(DatabaseFile& self) noexcept {
   self.guarded.clear();
 }
 
-/// A WAL file with what was written to it and not yet passed on.
+/// A WAL file and its buffer of frames. Only frames beyond everything written so far are buffered.
+/// They are written with the last page of a commit (its frame header says so), when the buffer is
+/// full, and before any other call on the file. Frames left when the write lock is released were
+/// rolled back and are dropped: another connection may write there next.
 struct WalFile : File {
   DatabaseFile* database;
   std::vector<unsigned char> gathered;
-  sqlite3_int64 start = 0;   // where `gathered` belongs
-  sqlite3_int64 end = 0;     // behind everything this transaction wrote
-  sqlite3_int64 length = 0;  // that the file is known to have
-  bool last_frame = false;   // the header gathered last is that of a commit's last frame
-  bool complete = false;     // a commit is written; until the write lock is given up
+  sqlite3_int64 start = 0;   // offset of `gathered` in the file
+  sqlite3_int64 end = 0;     // behind everything that this transaction wrote
+  sqlite3_int64 length = 0;  // known length of the file
+  bool last_frame = false;   // the last header was that of a commit's last frame
+  bool complete = false;     // a commit is written; reset with the write lock
 
   int flush() {
     if (gathered.empty()) return SQLITE_OK;
@@ -145,13 +148,13 @@ struct WalFile : File {
     complete = false;
   }
 
-  /// Makes the file larger, once a commit that is to be synced has: the syncs of those that follow
-  /// have no new length to write down. Nobody else writes here meanwhile.
+  /// Extends the file by zeros after a commit that grew it and will be synced, so that later syncs
+  /// need not write a new length. Recovery stops at the zeros. Called with the write lock held.
   void grow_ahead() noexcept {
     static std::array<unsigned char, kAhead> zeros;
     if (!complete || end <= length) return;
     if (beneath->pMethods->xFileSize(beneath, &length) != SQLITE_OK || length > end) return;
-    // It may fail: nothing depends on it.
+    // May fail: nothing depends on it.
     if (beneath->pMethods->xWrite(beneath, zeros.data(), kAhead, end) == SQLITE_OK) {
       length = end + kAhead;
     }
@@ -160,9 +163,9 @@ struct WalFile : File {
   int write(const unsigned char* data, int size, sqlite3_int64 offset) {
     const auto bytes = static_cast<std::size_t>(size);
     if (offset < end || offset < kWalHeader || bytes > kCapacity) {
-      // The WAL's header; or a frame is changed in place: SQLite may do that last of all.
+      // The WAL's header, or a frame that SQLite rewrites at the end of a commit.
       if (const int code = flush(); code != SQLITE_OK) return code;
-      if (offset == 0) length = 0;  // others may have cut it
+      if (offset == 0) length = 0;  // others may have truncated it
       end = std::max(end, offset + size);
       return beneath->pMethods->xWrite(beneath, data, size, offset);
     }
@@ -173,7 +176,7 @@ struct WalFile : File {
     }
     const bool header = size == kFrameHeader;
     const bool completes = !header && last_frame;
-    // Bytes 4 to 7 of a frame header: the size of the database after a commit, else zero.
+    // Bytes 4-7 of a frame header: the database size in a commit's last frame, else zero.
     last_frame = header && std::any_of(data + 4, data + 8, [](unsigned char b) { return b != 0; });
     gathered.insert(gathered.end(), data, data + size);
     end = offset + size;
@@ -204,14 +207,14 @@ WalFile& wal(sqlite3_file* file) { return *reinterpret_cast<WalFile*>(file); }
 
 using Methods = sqlite3_io_methods;
 
-/// Calls a method of the file beneath a file of either kind.
+/// Calls a method of the file beneath; for both kinds of files.
 template <auto Method, class... Arguments>
 auto pass_on(sqlite3_file* file, Arguments... arguments) {
   sqlite3_file* beneath = reinterpret_cast<File*>(file)->beneath;
   return (beneath->pMethods->*Method)(beneath, arguments...);
 }
 
-/// Calls a method of the file beneath, once everything gathered is there.
+/// Calls a method of the file beneath after writing the buffered frames.
 template <auto Method, class... Arguments>
 int after_flush(sqlite3_file* file, Arguments... arguments) {
   WalFile& self = wal(file);
@@ -229,7 +232,7 @@ int sync_wal(sqlite3_file* file, int flags) {
 int truncate_wal(sqlite3_file* file, sqlite3_int64 size) {
   WalFile& self = wal(file);
   self.length = 0;
-  // A checkpoint does that with the mark changed already, and it takes a while.
+  // Callback first: the state version (Mark) has changed already, and truncating takes a while.
   const DatabaseFile* holder = self.database;
   const bool writes = holder != nullptr && (holder->locks & (1U << unsigned{kWriteLock})) != 0;
   if (size == 0 && writes && holder->before_unlock != nullptr) {
@@ -238,8 +241,8 @@ int truncate_wal(sqlite3_file* file, sqlite3_int64 size) {
   return after_flush<&Methods::xTruncate>(file, size);
 }
 
-// Under an index that was lost no frame is found: what is read is an old state of the database, and
-// what is made of it must not get into the WAL.
+// If the index was lost, SQLite finds no frames and reads an old state of the database. Nothing
+// based on that may get into the WAL.
 
 int write_wal(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) {
   const DatabaseFile* holder = wal(file).database;
@@ -255,7 +258,7 @@ int close_wal(sqlite3_file* file) {
   WalFile& self = wal(file);
   if (self.database != nullptr) {
     self.database->wal = nullptr;
-    self.database->files.reset();  // it has another one next
+    self.database->files.reset();  // the next WAL may be another file
   }
   const int code = self.beneath->pMethods->xClose(self.beneath);
   self.~WalFile();
@@ -271,7 +274,7 @@ int close_database(sqlite3_file* file) {
   return code;
 }
 
-/// Reads a page, or from its copy.
+/// Reads a page from the file or from its copy.
 int read_page(DatabaseFile& database, const PageCopies::Place& place, sqlite3_file* beneath,
               void* into) {
   const auto read = [&] {
@@ -301,10 +304,10 @@ int read_database(sqlite3_file* file, void* into, int size, sqlite3_int64 offset
   const int code =
       read_page(self, {false, offset, static_cast<std::size_t>(size)}, self.beneath, into);
   if (code != SQLITE_IOERR_SHORT_READ || offset == 0) return code;
-  // Behind the file's end SQLite takes zeros for a page; but not for a part of one.
+  // SQLite reads a page beyond the end of the file as zeros; that is wrong for a partial page.
   sqlite3_int64 length = 0;
   const int sized = self.beneath->pMethods->xFileSize(self.beneath, &length);
-  // Should it have grown meanwhile, that is no part of one either.
+  // If the file has grown meanwhile, the page is not partial.
   const bool part = length > offset && length < offset + size;
   return sized == SQLITE_OK && part ? SQLITE_CORRUPT : code;
 }
@@ -315,7 +318,7 @@ int read_wal(sqlite3_file* file, void* into, int size, sqlite3_int64 offset) {
   const sqlite3_int64 before = offset - kWalHeader - kFrameHeader;
   const sqlite3_int64 frame = size + kFrameHeader;
   const bool page = PageCopies::is_page_size(size) && before >= 0 && before % frame == 0;
-  // What lies behind the last commit may yet be written over.
+  // Frames behind the last commit may still be overwritten.
   if (!page || self.database == nullptr || before / frame >= self.database->word(kFrames)) {
     return self.beneath->pMethods->xRead(self.beneath, into, size, offset);
   }
@@ -343,7 +346,7 @@ int unmap_shared_memory(sqlite3_file* file, int remove) {
   return pass_on<&Methods::xShmUnmap>(file, remove);
 }
 
-/// In WAL mode only checkpoints write here, in the order of pages: the first write is the stamp.
+/// In WAL mode only checkpoints write here, in page order: the page with the stamp comes first.
 int write_database(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) {
   DatabaseFile& self = database(file);
   if (self.wal != nullptr) {
@@ -355,8 +358,8 @@ int write_database(sqlite3_file* file, const void* data, int size, sqlite3_int64
   return self.beneath->pMethods->xWrite(self.beneath, data, size, offset);
 }
 
-/// Before the last connection closes it asks for that, to move the WAL into the database and take
-/// WAL and index away by their names.
+/// When the last connection closes it takes the exclusive lock, moves the WAL into the database and
+/// removes WAL and index by name.
 int lock_database(sqlite3_file* file, int level) {
   DatabaseFile& self = database(file);
   self.moves = false;
@@ -367,8 +370,8 @@ int lock_database(sqlite3_file* file, int level) {
   return SQLITE_BUSY;
 }
 
-/// Whether there is a mark a reader can do with. Others change them meanwhile: SQLite checks what
-/// it goes by once it has locked it.
+/// Whether a read mark is recent enough to use. SQLite checks it again after locking it. A
+/// checkpoint meanwhile leaves the frames after that mark to the next one.
 bool has_recent_mark(const DatabaseFile& self) noexcept {
   if (self.index == nullptr) return false;
   const std::uint32_t end = self.word(kFrames);
@@ -383,7 +386,7 @@ int lock_shared_memory(sqlite3_file* file, int offset, int count, int flags) {
   DatabaseFile& self = database(file);
   const bool alone = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
   const bool takes = (flags & SQLITE_SHM_LOCK) != 0;
-  // Only a reader who wants to move a mark to the WAL's end asks for one so. It goes without.
+  // Only a reader that wants to move a mark asks for this; if busy, it uses a mark as it is.
   const bool moves_mark = takes && alone && count == 1 && offset > kFirstReader && self.locks == 0;
   if (moves_mark && has_recent_mark(self)) return SQLITE_BUSY;
 
@@ -427,7 +430,7 @@ constexpr Methods wal_methods() {
   return m;
 }
 
-/// The table for a database over a file whose own table has `version`.
+/// The method table for a database file; `version` is that of the table beneath.
 constexpr Methods database_methods(int version) {
   Methods m{};
   m.iVersion = version;
@@ -489,7 +492,7 @@ int open_file(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int f
 
 const std::string& file_layer_over(const std::string& beneath) {
   static auto* layers = new std::map<std::string, std::unique_ptr<Layer>>;  // SQLite keeps them
-  // SQLite's mutex for applications: free in the child of a fork, whoever held it before.
+  // SQLite's application mutex: free in the child of a fork, even if the parent held it.
   sqlite3_initialize();
   const std::unique_ptr<sqlite3_mutex, void (*)(sqlite3_mutex*)> lock(
       sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1), sqlite3_mutex_leave);
@@ -556,7 +559,7 @@ void know_stamp(sqlite3* connection, const Stamp& stamp) noexcept {
   try {
     if (const auto& files = database_of(connection).files) files->expect(stamp.epoch());
   } catch (const std::bad_alloc&) {
-    // Then they search.
+    // Then the looks search the WAL.
   }
 }
 

@@ -1,33 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// Graven's SQLite VFS (file layer), on top of any other VFS.
+// Graven's SQLite VFS (file layer), on top of any other VFS. It
+// * writes each commit to the WAL with one call instead of two for each frame, which halves the
+//   system time of a small commit;
+// * extends a WAL whose commits are synced by 120 KiB at a time, because syncing a file that has
+//   grown costs two disk writes;
+// * lets a reader use a recent read mark instead of moving one, which takes two file locks;
+// * keeps a reader's inner B-tree pages across commits of other connections (page_copies.hpp);
+// * checks that the files are still the store's (store_files.hpp), on request and before a
+//   checkpoint or the removal of the WAL; if they are not, SQLite gets a busy or an I/O error.
 //
-// It writes each commit to the WAL with one call. SQLite makes two calls for each frame, a header
-// of 24 bytes and a page; this layer buffers them. That halves the system time of a small commit.
-// Always holds: buffered frames are in the file before SQLite can publish, sync, read or truncate
-// the WAL. The layer buffers only frames beyond everything written so far. It writes them with the
-// last page of a commit (marked in its frame header), when the buffer is full, and before any other
-// call on the file. If that write fails, SQLite's own write fails with the same error. Frames that
-// are left when the write lock is released belong to a transaction that was rolled back; they are
-// dropped, because another connection may use that part of the file next.
-//
-// If commits are synced, it extends the WAL by 120 KiB of zeros at a time, because syncing a file
-// that has grown costs two disk writes. Recovery stops at the zeros, as at the end of the file.
-//
-// It lets readers skip moving a read mark. A reader locks a read mark, which says how much of the
-// WAL it reads, so that no checkpoint goes beyond it. After each commit SQLite first moves a mark
-// to the end of the WAL, which takes two file locks. This layer makes it use a mark that is less
-// than 64 frames behind, as SQLite does when all marks are in use. A checkpoint during that read
-// leaves those frames to the next one.
-//
-// It keeps copies of the inner B-tree pages that a reader uses (page_copies.hpp). SQLite drops its
-// page cache after each commit of another connection, although most pages have not changed: only
-// checkpoints change the database file, and a frame of the WAL does not change before the WAL
-// starts over.
-//
-// It checks that the files are still the store's (store_files.hpp): on request, and by itself
-// before a checkpoint and before the WAL is removed. If they are not, SQLite gets a busy or an I/O
-// error.
+// Always holds: the frames of a commit are in the file before SQLite can publish, sync, read or
+// truncate the WAL. If writing them fails, SQLite's own write fails with that error.
 //
 // Any thread, but one at a time for each file, as SQLite does.
 #pragma once

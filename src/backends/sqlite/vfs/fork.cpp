@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The guard that quiets SQLite around fork(), for as long as the process lives.
-// Any thread; the handlers run in the thread that forks.
+// Holds SQLite's mutexes during fork(). The guard exists as long as the process. Any thread; the
+// handlers run in the thread that forks.
 #include "backends/sqlite/vfs/fork.hpp"
 
 #include <graven/error.hpp>
@@ -48,8 +48,8 @@ class SqliteGuard final : private base::ForkGuard {
 }  // namespace
 
 void guard_sqlite_against_fork() {
-  // Never destroyed: a thread may fork while the process exits. The mutexes exist only once
-  // SQLite is initialised.
+  // Never destroyed: a thread may fork while the process exits. SQLite must be initialised first,
+  // because only then its mutexes exist.
   static const auto* guard = [] {
     sqlite3_initialize();
     return new SqliteGuard;

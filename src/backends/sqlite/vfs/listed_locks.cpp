@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Reading the lists of listed_locks.hpp, line by line. Any thread.
+// Parses the kernel's lists line by line. See listed_locks.hpp. Any thread.
 #include "backends/sqlite/vfs/listed_locks.hpp"
 
 #include <cerrno>
@@ -33,7 +33,7 @@ std::optional<ListedLock> listed_lock(const std::string& line) {
   std::istringstream fields(line);
   std::string number, kind, advisory, type, file, end;
   ListedLock lock;
-  // Of one that is waited for the kind is "->".
+  // For a lock that is only waited for, the kind is "->".
   if (!(fields >> number >> kind) || (kind != "POSIX" && kind != "OFDLCK")) return std::nullopt;
   if (!(fields >> advisory >> type >> lock.process >> file >> lock.first >> end)) {
     return std::nullopt;

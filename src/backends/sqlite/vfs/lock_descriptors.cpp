@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The three system calls, and which lock descriptor a descriptor of SQLite's has. That is found
-// without a mutex, in a table by number: a commit asks six times.
+// Replaces SQLite's open, fcntl and close. See lock_descriptors.hpp. A table, by descriptor number,
+// leads from SQLite's descriptor to the lock descriptor of its inode. Lookups take no mutex: a
+// commit makes six.
+//
+// Any thread.
 #include "backends/sqlite/vfs/lock_descriptors.hpp"
 
 #include <graven/error.hpp>
@@ -30,22 +33,22 @@
 namespace graven::sqlite {
 namespace {
 
-/// An inode that SQLite has open and has locked, or asked about.
+/// An inode that SQLite has open and whose locks it has used.
 struct Inode {
   dev_t device;
   ino_t number;
   int lock_descriptor;
-  bool writable;  // else it can hold shared locks only
-  int users;      // descriptors of SQLite's
+  bool writable;  // else only shared locks are possible
+  int users;      // number of SQLite's descriptors
   Inode* next;
 };
 
-/// For descriptors up to 2^24, of which Linux allows 2^20 unless told; a higher one cannot lock.
+/// Descriptors up to 2^24 (Linux allows 2^20 by default); higher ones cannot lock.
 constexpr int kBlock = 4096;
 using Block = std::array<std::atomic<Inode*>, kBlock>;
 constinit std::array<std::atomic<Block*>, kBlock> table;
 
-constinit Inode* inodes = nullptr;  // Locks' mutex, as are new entries of the table
+constinit Inode* inodes = nullptr;  // guarded by Locks' mutex, like new table entries
 
 class Locks final : private base::ForkGuard {
  public:
@@ -69,7 +72,7 @@ class Locks final : private base::ForkGuard {
   base::ForkEnrolment enrolment_{*this};
 };
 
-/// The place of a descriptor in the table, if it has one.
+/// The table entry of a descriptor, or nullptr.
 std::atomic<Inode*>* slot_of(int descriptor) noexcept {
   if (descriptor < 0 || descriptor / kBlock >= kBlock) return nullptr;
   Block* block =
@@ -77,7 +80,7 @@ std::atomic<Inode*>* slot_of(int descriptor) noexcept {
   return block == nullptr ? nullptr : &(*block)[static_cast<std::size_t>(descriptor % kBlock)];
 }
 
-/// The same, made if need be. With the mutex.
+/// The same; creates the entry if necessary. With the mutex held.
 std::atomic<Inode*>* make_slot(int descriptor) noexcept {
   if (std::atomic<Inode*>* slot = slot_of(descriptor)) return slot;
   if (descriptor < 0 || descriptor / kBlock >= kBlock) {
@@ -97,15 +100,16 @@ bool writable(int descriptor) noexcept {
   return (::fcntl(descriptor, F_GETFL) & O_ACCMODE) == O_RDWR;
 }
 
-/// A description of its own of the same file, whatever it is now called. Where there is no /proc,
-/// or the file's mode says less than its descriptor may, the one there is has to do: all of this
-/// file says then holds but in the child of a fork, in which the parent's locks live on.
+/// Opens the same file again, whatever its name is now, for an open file description of its own. If
+/// there is no /proc, or the file's mode does not allow it, duplicates the descriptor instead. Then
+/// everything in lock_descriptors.hpp holds except in the child of a fork, where the parent's locks
+/// stay.
 int open_again(int descriptor) noexcept {
   std::array<char, 40> path{};
   std::snprintf(path.data(), path.size(), "/proc/self/fd/%d", descriptor);
   int made = open_sparing(path.data(), O_RDWR | O_CLOEXEC, 0);
   if (made < 0 && !writable(descriptor)) made = open_sparing(path.data(), O_RDONLY | O_CLOEXEC, 0);
-  constexpr int kLeast = 3;  // as SQLite: what is printed by mistake must not end up in a file
+  constexpr int kLeast = 3;  // as in SQLite: output to 0, 1, 2 must not hit a file
   if (made < 0 && errno != EMFILE && errno != ENFILE && errno != ENOMEM) {
     return ::fcntl(descriptor, F_DUPFD_CLOEXEC, kLeast);
   }
@@ -115,7 +119,7 @@ int open_again(int descriptor) noexcept {
   return high;
 }
 
-/// The entry of a file, new or old, with one user more. With the mutex.
+/// The entry of a file, with one more user; creates it if necessary. With the mutex held.
 Inode* use_inode(int descriptor) noexcept {
   struct stat file {};
   if (::fstat(descriptor, &file) != 0) return nullptr;
@@ -150,10 +154,10 @@ Inode* inode_of(int descriptor) noexcept {
   return inode;
 }
 
-/// The file could only be read when its lock descriptor was made, and now there is a descriptor
-/// that may write: the locks, all shared, are taken over another.
+/// When the lock descriptor was opened, the file was only readable; now SQLite has a writable
+/// descriptor. Opens a new lock descriptor and takes the locks, all shared, again through it.
 bool make_writable(Inode& inode, int descriptor) {
-  // Without the list they would be lost.
+  // Without the list of locks, they would be lost.
   if (!writable(descriptor) || ::access("/proc/self/fdinfo", R_OK) != 0) return false;
   const int made = open_again(descriptor);
   if (made < 0) return false;
@@ -173,7 +177,7 @@ bool make_writable(Inode& inode, int descriptor) {
   const int old = std::exchange(inode.lock_descriptor, taken ? made : inode.lock_descriptor);
   if (taken) inode.writable = true;
   const int unwanted = taken ? old : made;
-  set_lock(unwanted, file_lock(F_UNLCK, 0, 0));  // not only by the close that may come later
+  set_lock(unwanted, file_lock(F_UNLCK, 0, 0));  // now: the close may come later
   close_sparing(unwanted, inode.lock_descriptor);
   return taken;
 }
@@ -192,7 +196,7 @@ int set_or_get(int descriptor, int command, struct flock& lock) noexcept {
     }
     if (!inode->writable) return -1;
   }
-  lock.l_pid = 0;  // SQLite leaves it as it was, and the system then refuses the call
+  lock.l_pid = 0;  // SQLite does not set it, and the kernel requires 0
   return ::fcntl(inode->lock_descriptor, command, &lock);
 }
 
@@ -222,14 +226,14 @@ int graven_unix_fcntl(int descriptor, int command, ...) {
 
 int graven_unix_close(int descriptor) {
   std::atomic<Inode*>* slot = slot_of(descriptor);
-  // Out of the table before the number can be another file's.
+  // Remove it from the table before the number can be reused for another file.
   Inode* inode = slot == nullptr ? nullptr : slot->exchange(nullptr);
   if (inode == nullptr) return close_sparing(descriptor);
   const std::scoped_lock lock(Locks::get().mutex);
   const int result = close_sparing(descriptor, inode->lock_descriptor);
   if (--inode->users > 0) return result;
-  // What SQLite has not given up goes with the last descriptor. Not only by the close that may
-  // come later.
+  // With the last descriptor, locks that SQLite has not released end. Unlock now, because the close
+  // may come later.
   set_lock(inode->lock_descriptor, file_lock(F_UNLCK, 0, 0));
   close_sparing(inode->lock_descriptor);
   Inode** at = &inodes;

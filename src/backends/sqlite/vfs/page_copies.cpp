@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The two-way sets; their pages lie in one piece of memory, which the kernel gives page by page as
-// they are first used. One thread at a time.
+// The two-way sets. All pages are in one block of memory, which the kernel provides page by page
+// when first used. One thread at a time.
 #include "backends/sqlite/vfs/page_copies.hpp"
 
 #include <bit>
@@ -12,7 +12,7 @@
 namespace graven::sqlite {
 namespace {
 
-/// No two pages have the same: no page begins in the middle of another.
+/// Unique for each place: no page starts in the middle of another.
 std::uint64_t name_of(const PageCopies::Place& place) noexcept {
   return static_cast<std::uint64_t>(place.offset) << 1U | (place.wal ? 1U : 0U);
 }
@@ -85,7 +85,7 @@ bool PageCopies::make_room(std::size_t page_size) noexcept {
   pages_.reset();
   if (sets == 0) return false;
   try {
-    // Not set to zero: memory is taken as pages come.
+    // Not zeroed, so memory is only used as pages come.
     pages_ = std::make_unique_for_overwrite<unsigned char[]>(sets * 2 * page_size);
     sets_.resize(sets);
   } catch (const std::bad_alloc&) {

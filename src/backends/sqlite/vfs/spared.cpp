@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The list of spared.hpp. Nothing else is locked under its mutex.
+// The list of spared descriptors (spared.hpp). No other mutex is taken while holding its mutex.
 //
-// Whether there are such locks: F_OFD_GETLK tells one lock that is in the way. None: so no. One of
-// this process: yes. Else it may hide another on the same bytes, and the list of locks taken
-// through each descriptor of this process on the file is read.
+// How it finds POSIX locks of this process: F_OFD_GETLK returns one lock that conflicts. If it
+// returns none, there are none. If it returns one of this process, there are. If it returns another
+// lock, that may hide one of this process on the same bytes; then it reads the list of locks of
+// each descriptor that this process has on the file.
+//
+// Any thread.
 #include "backends/sqlite/vfs/spared.hpp"
 
 #include <algorithm>
@@ -37,8 +40,8 @@ struct Spared {
   }
 };
 
-constinit std::vector<Spared> spared;    // List's mutex
-constinit std::atomic<int> how_many{0};  // the size of that
+constinit std::vector<Spared> spared;    // guarded by List's mutex
+constinit std::atomic<int> how_many{0};  // the size of `spared`
 
 class List final : private base::ForkGuard {
  public:
@@ -70,7 +73,7 @@ bool process_has_locks(const struct stat& file) {
   }
   while (const dirent* entry = ::readdir(entries.get())) {
     struct stat info {};
-    const int descriptor = std::atoi(entry->d_name);  // "." and "..": 0, which is looked at twice
+    const int descriptor = std::atoi(entry->d_name);  // "." and ".." give 0, checked twice
     if (::fstat(descriptor, &info) != 0) continue;
     if (info.st_dev != file.st_dev || info.st_ino != file.st_ino) continue;
     const bool none = each_lock_through("self", std::to_string(descriptor),
@@ -88,12 +91,12 @@ bool would_drop_locks(int ask) noexcept {
   if (::fstat(ask, &file) != 0) return false;
   try {
     return process_has_locks(file);
-  } catch (...) {  // no memory, or no descriptor to look with: it costs a descriptor
+  } catch (...) {  // no memory or no descriptor: assume locks
     return true;
   }
 }
 
-/// Puts it on the list. Without memory for that it stays open all the same.
+/// Adds it to the list. If there is no memory for that, the descriptor just stays open.
 void spare(int descriptor) noexcept {
   struct stat file {};
   if (::fstat(descriptor, &file) != 0) return;
@@ -104,7 +107,7 @@ void spare(int descriptor) noexcept {
   }
 }
 
-/// Closes those that no lock depends on any more.
+/// Closes those whose file has no such locks any more.
 void close_spared() noexcept {
   std::erase_if(spared, [](const Spared& one) {
     if (would_drop_locks(one.descriptor)) return false;
@@ -114,13 +117,13 @@ void close_spared() noexcept {
   how_many = static_cast<int>(spared.size());
 }
 
-/// A descriptor of the list on what `path` names, opened as `flags` say, or -1.
+/// A descriptor of the list for the file `path` that was opened with `flags`, or -1.
 int take(const char* path, int flags) noexcept {
   struct stat file {};
   const bool there =
       (flags & O_NOFOLLOW) != 0 ? ::lstat(path, &file) == 0 : ::stat(path, &file) == 0;
   if (!there || (flags & (O_EXCL | O_TRUNC)) != 0) return -1;
-  constexpr int kStandard = 2;  // SQLite has no use for those up to here
+  constexpr int kStandard = 2;  // SQLite does not use 0, 1 or 2
   const auto at = std::find_if(spared.begin(), spared.end(), [&](const Spared& one) {
     return one.of(file) && one.descriptor > kStandard &&
            (::fcntl(one.descriptor, F_GETFL) & O_ACCMODE) == (flags & O_ACCMODE);

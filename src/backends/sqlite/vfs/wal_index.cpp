@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Mapping and reading the header. Its fields, as 32-bit words in the machine's order: iVersion,
-// unused, iChange, (isInit, bigEndCksum, szPage), mxFrame, nPage, aFrameCksum[2], aSalt[2],
-// aCksum[2].
+// Maps and reads the header of the WAL index. Its fields, as 32-bit words in the machine's byte
+// order: iVersion, unused, iChange, (isInit, bigEndCksum, szPage), mxFrame, nPage, aFrameCksum[2],
+// aSalt[2], aCksum[2].
+//
+// Any thread, once made.
 #include "backends/sqlite/vfs/wal_index.hpp"
 
 #include <sys/mman.h>
@@ -14,14 +16,14 @@ namespace graven::sqlite {
 namespace {
 
 constexpr std::uint32_t kVersion = 3007000;
-constexpr int kRegion = 32768;  // what SQLite maps at a time
+constexpr int kRegion = 32768;  // the size of SQLite's mappings
 constexpr std::size_t kMapped = 4096;
 
 std::uint32_t field(const store::Mark& mark, std::size_t i) noexcept {
   return static_cast<std::uint32_t>(mark.words[i / 2] >> (32 * (i % 2)));
 }
 
-/// SQLite's own mapping of the index's first region.
+/// SQLite's mapping of the first region of the index.
 volatile void* region_of(sqlite3* handle) {
   sqlite3_file* file = nullptr;
   if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
@@ -39,10 +41,10 @@ std::unique_ptr<WalIndex> WalIndex::watch(std::unique_ptr<Connection> pin) {
   if (pin->text("PRAGMA journal_mode") != "wal" || pin->text("PRAGMA locking_mode") != "normal") {
     return nullptr;
   }
-  pin->integer("SELECT count(*) FROM main.prefix");  // opening alone does not hold the file
+  pin->integer("SELECT count(*) FROM main.prefix");  // opening alone does not lock the file
   volatile void* region = region_of(pin->handle());
   if (region == nullptr) return nullptr;
-  // A second mapping of the same pages, by a size of zero; ours to protect and to keep.
+  // With an old size of zero, mremap() maps the same pages a second time. That mapping is ours.
   void* mapped = ::mremap(const_cast<void*>(region), 0, kMapped, MREMAP_MAYMOVE);
   if (mapped == MAP_FAILED) return nullptr;
   if (::mprotect(mapped, kMapped, PROT_READ) != 0) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The list of all locks first. Where it has one of an open file description, the descriptors of
-// this process and then of the others are gone through. Any thread.
+// First reads the kernel's list of all locks. If it has an open-file-description lock on the file,
+// searches the descriptors of this process and then of the other processes for its holder. Any
+// thread.
 #include "backends/sqlite/vfs/wal_lock.hpp"
 
 #include <graven/error.hpp>
@@ -25,7 +26,7 @@ namespace {
 /// SQLite's WAL_WRITE_LOCK in the -shm (https://sqlite.org/walformat.html, "WAL locks").
 constexpr long kWriteLockByte = 120;
 
-/// Calls `see` with the name of each entry that begins with a digit, until it says false.
+/// Calls `see` with the name of each entry that begins with a digit, until it returns false.
 bool each_number(const std::string& folder, const std::function<bool(const std::string&)>& see) {
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
   if (!entries) return true;
@@ -36,8 +37,8 @@ bool each_number(const std::string& folder, const std::function<bool(const std::
   return true;
 }
 
-/// Calls `see` with each lock on these bytes of a file and its process, until it says false; with 0
-/// where the process cannot be told. UnavailableError where the lists cannot be read just now.
+/// Calls `see` with each lock on these bytes of a file and its process, until it returns false; the
+/// process is 0 if unknown. UnavailableError if the lists cannot be read now.
 void each_listed_holder(const std::string& path, long first, long last,
                         const std::function<bool(const ListedLock&, long process)>& see) {
   struct stat info {};
@@ -72,7 +73,7 @@ void each_listed_holder(const std::string& path, long first, long last,
   if (all && !found) see(*described, 0);
 }
 
-/// The same; what cannot be read is taken for a lock, nobody knows whose.
+/// The same; if the lists cannot be read, reports a lock of an unknown process.
 void each_holder(const std::string& path, long first, long last,
                  const std::function<bool(const ListedLock&, long process)>& see) {
   try {
