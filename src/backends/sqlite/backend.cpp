@@ -2,10 +2,13 @@
 //
 // Opening, reading and writing. See sqlite_backend.hpp.
 //
-// Checkpoints: a commit that leaves 4,000 pages or more in the WAL asks the store's housekeeper for
-// one, which waits for nobody and which no writer waits for (traffic.hpp), and maintain() truncates
-// a WAL that has outgrown kLargeWal because readers were in the way. The next commit after a
-// complete checkpoint starts the WAL over and cuts the file to what ordinary writing uses of it.
+// Checkpoints: a commit that leaves `checkpoint_pages` (4,000) or more pages in the WAL asks the
+// store's housekeeper thread for one. It waits for nobody, and no writer waits for it
+// (traffic.hpp). If readers have made the WAL very large (kLargeWal in upkeep.cpp), maintain()
+// truncates it. The next commit after a complete checkpoint starts the WAL over and shortens the
+// file to the size that normal writing needs.
+//
+// Any thread.
 #include "backends/sqlite/sqlite_backend.hpp"
 
 #include <graven/error.hpp>
@@ -51,11 +54,11 @@ constexpr auto kMarkPatience = std::chrono::milliseconds(100);
 constexpr auto kLastReads = std::chrono::seconds(1);
 constexpr auto kAskAgain = std::chrono::microseconds(200);
 
-/// Tells caches, this process's too, that what a connection does to the mark while it has the
-/// write lock changes no record.
+/// Tells the caches of all processes that a change of the state version (Mark) under this
+/// connection's write lock changes no record.
 class Unchanged {
  public:
-  /// Either may be null: then nobody is told.
+  /// If one is null, nobody is told.
   Unchanged(Connection& connection, const store::MarkWords* live, ChangeRing* ring)
       : connection_(connection.handle()), live_(live), ring_(ring) {
     if (live == nullptr || ring == nullptr) return;
@@ -119,7 +122,7 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
     make();
     header = require_own_files(target_);
   }
-  if (!file_.exists) {  // made here, or by another process meanwhile
+  if (!file_.exists) {  // created here or by another process
     file_ = check_path(target_, options_.read_only, options_.allow_network_file_system);
   }
   if (options_.read_only) {
@@ -129,12 +132,12 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
                              "for writing once");
     }
     identity_ = file_.identity();
-    // With a WAL the end may be there yet.
+    // With a WAL, the missing pages may be in it.
     cut_ = header.cut && file_state(target_.path + "-wal").size == 0;
     immutable_ = options_.immutable || (header.ready && needs_immutable(target_));
     if (immutable_) source_.verify = [this] { require_unchanged(); };
   } else if (header.empty || header.blank || !header.ready) {
-    create();  // also finishes what a crash has interrupted
+    create();  // also completes what a crash interrupted
   } else {
     identity_ = file_.identity();
   }
@@ -162,24 +165,25 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
   if (format_.sealed && !options_.read_only) unseal();
 }
 
-/// What is written is no backup any more.
+/// Removes the backup's seal row: a file that is written is no backup any more.
 void SqliteBackend::unseal() {
   try {
     const Lease lease = writer_.lease(options_.busy_timeout, "opening the store");
     static_cast<void>(commit_stamp(*lease));
     mark_sealed(*lease, false);
   } catch (const BusyError&) {
-    // Who writes has done it, on opening.
+    // The process that writes has done it when it opened the store.
   }
 }
 
 SqliteBackend::~SqliteBackend() {
-  // In the child of a fork it is the parent's, connection and all.
+  // In the child of a fork, the index and its connection are the parent's: leak them.
   if (wal_index_generation_ != base::fork_generation()) static_cast<void>(wal_index_.release());
   close();
 }
 
-/// With no transaction open: the last connection's close is a checkpoint too.
+/// Writes a new stamp before the last connection closes, because that close is a checkpoint too.
+/// Call with no transaction open.
 void SqliteBackend::stamp_last() noexcept {
   if (generation_ != base::fork_generation() || !standing_.has_written() || standing_.lost()) {
     return;
@@ -187,14 +191,15 @@ void SqliteBackend::stamp_last() noexcept {
   try {
     const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "closing");
     lease->set_deadline(std::chrono::steady_clock::now());
-    traffic_.checkpoint_at(Traffic::kNever);  // the housekeeper has gone
+    traffic_.checkpoint_at(Traffic::kNever);  // no housekeeper any more
     if (!may_begin_wal(lease->handle())) static_cast<void>(commit_stamp(*lease));
   } catch (const std::exception&) {
-    // Somebody else writes, or it cannot be opened any more.
+    // Another process writes, or the file cannot be opened any more.
   }
 }
 
-/// A new store, made elsewhere and then given its name: so a -journal is never a store's.
+/// Creates a new store under another name and then renames it, so that a -journal beside the
+/// store's name never belongs to it.
 void SqliteBackend::make() {
   PartialFile file(target_);
   {
@@ -205,11 +210,11 @@ void SqliteBackend::make() {
   }
   file.stamp();
   file.sync();
-  // Where somebody else was first, his is the store.
+  // If another process was first, its store is used.
   static_cast<void>(file.put_if_absent());
 }
 
-/// Of a file that was there and empty.
+/// Makes a store of an existing empty file.
 void SqliteBackend::create() {
   {
     const Lease lease = writer_.lease(options_.busy_timeout, "making the store");
@@ -220,8 +225,8 @@ void SqliteBackend::create() {
 }
 
 std::unique_ptr<Connection> SqliteBackend::open_reader() {
-  // Where the store may be written the last connection to close tidies up the WAL, which it
-  // needs write access for even when it was for reading.
+  // If the store may be written, even a connection for reading needs write access: the last one to
+  // close moves the WAL into the file.
   const int flags = immutable_           ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
                     : options_.read_only ? SQLITE_OPEN_READONLY
                                          : SQLITE_OPEN_READWRITE;
@@ -244,7 +249,8 @@ std::unique_ptr<Connection> SqliteBackend::open_writer() {
   require_own_index(target_, *connection);
   connection->set_cache(options_.cache_bytes / kWriterPart);
   traffic_.checkpoint_after_commits(*connection);
-  // What commits use all the time is not cut off to be made again.
+  // Keeps the part of the WAL file that commits use all the time, instead of truncating and growing
+  // it.
   const std::int64_t kept =
       std::max(kLeastWalKept, options_.checkpoint_pages * Traffic::kPatience * kPageInWal);
   connection->execute(("PRAGMA journal_size_limit = " + std::to_string(kept)).c_str());
@@ -253,13 +259,13 @@ std::unique_ptr<Connection> SqliteBackend::open_writer() {
   return connection;
 }
 
-/// What an import changes for as long as it runs. With the writer leased.
+/// Settings that differ during a bulk import. Call with the writer leased.
 void SqliteBackend::prepare_writer() noexcept {
   const bool never = bulk_bytes_.load() != 0 || options_.checkpoint_pages == 0;
   traffic_.checkpoint_at(never ? Traffic::kNever : options_.checkpoint_pages);
 }
 
-/// What holds for readers and the writer.
+/// Settings for readers and the writer.
 void SqliteBackend::configure(Connection& connection) const {
   constexpr std::array<const char*, 3> kSynchronous{
       "PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"};
@@ -306,7 +312,7 @@ std::optional<Record> SqliteBackend::read_node(std::int64_t id, bool& reclaiming
   Tables& tables = lease->tables();
   auto record = tables.load_node(id, reclaiming);
   if (!record) {
-    // Rare: two statements, so a transaction around them.
+    // A rare case. It needs two statements, so it uses a transaction.
     lease->begin().execute();
     try {
       reclaiming = tables.reclaiming();
@@ -339,7 +345,7 @@ const store::MarkWords* SqliteBackend::live_mark() {
   return live_mark_.load();
 }
 
-/// A commit for its own sake: the mark of a WAL that is still empty can come again over other data.
+/// Commits only to change the state version: that of an empty WAL can recur with other data.
 void SqliteBackend::leave_blank_mark() {
   if (options_.read_only) return;
   try {
@@ -348,16 +354,16 @@ void SqliteBackend::leave_blank_mark() {
     if (kWritesStamps) {
       static_cast<void>(commit_stamp(*lease));
     } else {
-      // It has to change something, or SQLite writes nothing.
+      // Without a change SQLite writes nothing.
       lease->try_execute(
           "INSERT OR REPLACE INTO main.meta (key, value) VALUES ('opening', random())");
     }
   } catch (const BusyError&) {
-    // Somebody writes, which is as good.
+    // Another process writes, which changes it too.
   }
 }
 
-/// A commit that changes no record. SQLite's code.
+/// Commits something that changes no record. Returns SQLite's code.
 int SqliteBackend::commit_unchanged(Connection& connection, base::FunctionRef<int()> body) {
   const Unchanged told(connection, live_mark_.load(), ring_in_use_.load(std::memory_order_acquire));
   int code = connection.try_execute("BEGIN IMMEDIATE");
@@ -373,8 +379,8 @@ int SqliteBackend::commit_unchanged(Connection& connection, base::FunctionRef<in
   return code;
 }
 
-/// A commit of a new stamp and nothing else, of which the others are told that it is. False when
-/// the write lock is not to be had in time.
+/// Commits only a new stamp and tells the caches that no record changed. False if the write lock is
+/// not available in time.
 bool SqliteBackend::commit_stamp(Connection& connection) noexcept {
   if (!kWritesStamps) return true;
   Stamp stamp;
@@ -389,8 +395,8 @@ bool SqliteBackend::commit_stamp(Connection& connection) noexcept {
   return code == SQLITE_OK;
 }
 
-/// A checkpoint leaves the main file with a stamp that no earlier state of it has. Where the newest
-/// was not moved yet, because a reader is in the way, say, that is such a one.
+/// After a checkpoint the main file must have a stamp that no earlier state of it had. If the
+/// newest stamp was not moved to it yet (a reader may have been in the way), that one will do.
 void SqliteBackend::stamp_before_checkpoint(Connection& writer) {
   if (!kWritesStamps) return;
   bool due = false;
@@ -403,10 +409,10 @@ void SqliteBackend::stamp_before_checkpoint(Connection& writer) {
   if (due) static_cast<void>(commit_stamp(writer));
 }
 
-/// One that somebody else is at is waited for until then, writers and readers for so long.
+/// Waits until `until` for another running checkpoint, and for `patience` for writers and readers.
 Traffic::Checkpointed SqliteBackend::checkpoint(Connection& writer, int mode, store::Deadline until,
                                                 std::chrono::nanoseconds patience) {
-  std::optional<Unchanged> told;  // cutting the WAL off changes the mark
+  std::optional<Unchanged> told;  // truncating the WAL changes the state version
   return traffic_.checkpoint(writer.handle(), mode, until, [&] {
     told.reset();
     writer.set_deadline(
@@ -416,7 +422,7 @@ Traffic::Checkpointed SqliteBackend::checkpoint(Connection& writer, int mode, st
   });
 }
 
-/// The stamp of a store that has none, from before there were any.
+/// Adds a stamp to a store from before there were stamps.
 void SqliteBackend::mark_file() noexcept {
   try {
     const Lease lease = writer_.lease(std::chrono::steady_clock::now(), "opening the store");
@@ -425,7 +431,7 @@ void SqliteBackend::mark_file() noexcept {
       traffic_.checkpoint(lease->handle(), SQLITE_CHECKPOINT_TRUNCATE);
     }
   } catch (const std::exception&) {
-    // In use elsewhere: the next to open it alone does it.
+    // In use elsewhere: the next process that opens it alone does it.
   }
 }
 
@@ -441,7 +447,7 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
   }
   require_writable();
   Lease lease = writer_.lease(deadline, "a transaction");
-  require_writable();  // who had the writer may have found out
+  require_writable();  // the last user of the writer may have found out
   if (!owners_.join_writers()) throw_claimed();
   prepare_writer();
   lease->set_deadline(deadline);
@@ -461,7 +467,7 @@ std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline de
   return std::make_unique<SqliteTransaction>(target_.name, std::move(lease), standing_, live_mark_);
 }
 
-/// UnavailableError where what is committed next might be lost, or come on top of what is.
+/// UnavailableError if the next commit might be lost, or might follow one with unknown outcome.
 void SqliteBackend::require_writable() const {
   standing_.require();
   if (standing_.doubtful() && !claimed_.load()) {
@@ -488,7 +494,7 @@ void SqliteBackend::claim() {
   for (base::InterruptPoll poll; !owners_.claim(); poll()) {
     const Owners::OnlyWriter writer = owners_.only_writer();
     if (writer.this_copy && std::chrono::steady_clock::now() < until) {
-      // One that is no longer used here and is about to end.
+      // A store of this process that is just being closed.
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       continue;
     }
@@ -510,7 +516,7 @@ void SqliteBackend::close() noexcept {
     const bool ended = reads_.end_all();
     const auto now = std::chrono::steady_clock::now();
     if ((readers_.wait_until_closed(now + kAskAgain) && ended) || now >= until) break;
-    readers_.interrupt();  // what they begin next, too
+    readers_.interrupt();  // also what they begin next
   }
   writer_.wait_until_closed(until);
   {

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// The ring of change_ring.hpp: the file's life first (as that of owners.cpp: who gets the lock
-// for itself alone unlinks it), then entries, then sleeping.
+// Implements the invalidation log (ChangeRing): first the life of the file (as in owners.cpp, a
+// process unlinks it while holding its exclusive lock), then entries, then waiting.
 //
-// Always holds: the counter is advanced before its entry is written, so a publisher that dies
-// spoils one number, and the next one goes on behind it. An entry counts as whole only if its
-// state says so before and after it was copied and the checksum fits the copy.
+// Always holds: the counter advances before its entry is written. So if a publisher dies, one
+// number is lost and the next entry follows it. An entry is valid only if its state says "complete"
+// before and after it was copied and the checksum matches the copy.
 //
-// What several processes write is read and written as atomic words. Words of an entry are stored
-// with release and loaded with acquire, which keeps them between the two looks at the state; it
-// costs nothing on x86, and ThreadSanitizer understands it as it does no fence.
+// Memory shared by processes is read and written as atomic words. The words of an entry are stored
+// with release and loaded with acquire order, which keeps them between the two reads of the state.
+// That costs nothing on x86, and ThreadSanitizer understands it, unlike fences.
+//
+// Any thread.
 #include "backends/sqlite/change_ring.hpp"
 
 #include <algorithm>
@@ -38,7 +40,7 @@ using std::chrono::steady_clock;
 using store::Mark;
 
 struct ChangeRing::Slot {
-  std::atomic<std::uint64_t> state;  // 2n + 1 while entry n is written, 2n + 2 when it is whole
+  std::atomic<std::uint64_t> state;  // entry n: 2n + 1 while written, 2n + 2 when complete
   std::atomic<std::uint64_t> checksum;
   store::MarkWords before;
   store::MarkWords after;
@@ -50,12 +52,12 @@ struct ChangeRing::Slot {
 struct ChangeRing::Shared {
   std::atomic<std::uint64_t> magic;
   std::atomic<std::uint64_t> layout;
-  alignas(64) std::atomic<std::uint64_t> head;  // entries begun since the file was made
-  alignas(64) std::atomic<std::uint32_t> bell;  // even numbers; + 1: somebody sleeps
+  alignas(64) std::atomic<std::uint64_t> head;  // entries begun since the file was created
+  alignas(64) std::atomic<std::uint32_t> bell;  // even numbers; + 1: somebody waits
   alignas(4096) std::array<Slot, kEntries> slots;
 };
 
-/// A copy of a slot, its words in the order of the checksum.
+/// A copy of a slot, with the words in the order of the checksum.
 struct ChangeRing::Entry {
   std::uint64_t state;
   Mark before;
@@ -76,16 +78,16 @@ namespace {
 constexpr std::uint64_t kMagic = 0x676e69726e767267;                              // "grvnring"
 constexpr std::uint64_t kLayout = 2 | std::uint64_t{ChangeRing::kEntries} << 32;  // version 2
 constexpr off_t kFileSize = 4096 + ChangeRing::kEntries * 384;
-constexpr std::uint64_t kEverything = UINT64_MAX;  // as a count
-constexpr std::uint32_t kSleeping = 1;             // in the bell
+constexpr std::uint64_t kEverything = UINT64_MAX;  // a count: too many changes
+constexpr std::uint32_t kSleeping = 1;             // bit of `bell`
 
 constexpr std::uint64_t whole_state(std::uint64_t number) { return 2 * number + 2; }
 
-/// How long follow() waits for an entry. From the new mark to its entry a publisher needs some
-/// microseconds, and whoever reads all the time nearly always comes in between.
+/// How long follow() waits for an entry. A publisher needs some microseconds between changing the
+/// state version and completing the entry, and a busy reader often looks in between.
 constexpr std::chrono::microseconds kPatience{50};
 
-/// Where the bell cannot be rung for us, how often to look.
+/// How often to look if this process cannot be woken through the file.
 constexpr std::chrono::milliseconds kLook{5};
 
 constexpr int kAttempts = 100;
@@ -94,8 +96,8 @@ constexpr int kOpenFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 
 // --- The file
 
-/// Opens or makes the file; whoever may use the database may use it. Not through a symbolic link,
-/// which could lead to a file of somebody else's.
+/// Opens or creates the file, with the same access rights as the database. Does not follow a
+/// symbolic link, which could lead to another user's file.
 int open_file(const std::string& path, const std::string& database, bool read_only) {
   int descriptor = ::open(path.c_str(), O_RDWR | kOpenFlags);
   if (descriptor >= 0) return descriptor;
@@ -112,8 +114,8 @@ int open_file(const std::string& path, const std::string& database, bool read_on
 
 enum class Content {
   kRing,
-  kUnmade,    // nobody has finished making it
-  kOutdated,  // a ring of another layout
+  kUnmade,    // not completely created yet
+  kOutdated,  // an invalidation log of another layout
   kForeign
 };
 
@@ -130,7 +132,8 @@ Content content_of(int descriptor) {
   return blank && info.st_size <= kFileSize ? Content::kUnmade : Content::kForeign;
 }
 
-/// All of it, lest a store into the mapping find the disk full. Zeros are an empty ring.
+/// Allocates the whole file, so that writing to the mapping never finds the disk full. Zeros are an
+/// empty log.
 bool allocate(int descriptor) {
   int error = 0;
   do {
@@ -139,7 +142,7 @@ bool allocate(int descriptor) {
   return error == 0;
 }
 
-// --- Sleeping
+// --- Waiting
 
 long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value,
            const struct timespec* until) noexcept {
@@ -147,7 +150,7 @@ long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value,
                    nullptr, FUTEX_BITSET_MATCH_ANY);
 }
 
-/// Until woken or the time has come, if the word has that value.
+/// Sleeps until woken or until the time, if `word` has that value.
 void sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t value, bool own_process,
               steady_clock::time_point until) noexcept {
   const auto since_boot = until.time_since_epoch();
@@ -167,8 +170,8 @@ ChangeRing::ChangeRing(const std::string& database, bool read_only,
       read_only_(read_only),
       longest_sleep_(longest_sleep) {}
 
-/// Under the mutex from the first descriptor on, so that no fork comes between it and its place
-/// in this object.
+/// Holds the mutex from opening the descriptor on, so that no fork comes between that and storing
+/// it.
 bool ChangeRing::attach() {
   const std::scoped_lock lock(mutex_);
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
@@ -186,7 +189,7 @@ ChangeRing::Attempt ChangeRing::try_to_attach() {
   if (descriptor_ < 0) return errno == EEXIST ? Attempt::kAgain : Attempt::kHopeless;
   if (!set_lock(descriptor_, file_lock(F_RDLCK, 0, 1))) {
     if (errno != EAGAIN && errno != EACCES) return Attempt::kHopeless;
-    ::usleep(100);  // its last user just takes it away
+    ::usleep(100);  // its last user is just removing it
     return Attempt::kAgain;
   }
   if (!still_in_place(descriptor_, path_)) return Attempt::kAgain;
@@ -207,7 +210,7 @@ ChangeRing::Attempt ChangeRing::try_to_attach() {
 bool ChangeRing::map(bool unmade) {
   static_assert(sizeof(Shared) == kFileSize && offsetof(Shared, slots) == 4096);
   static_assert(sizeof(Slot) == 384 && sizeof(Entry) == sizeof(Slot) - sizeof(Slot::checksum));
-  // A reader that may write publishes nothing, but says that it sleeps.
+  // A reader that may write publishes nothing, but it announces that it waits.
   writable_ = (::fcntl(descriptor_, F_GETFL) & O_ACCMODE) == O_RDWR;
   const int protection = writable_ ? PROT_READ | PROT_WRITE : PROT_READ;
   void* mapped = ::mmap(nullptr, kFileSize, protection, MAP_SHARED, descriptor_, 0);
@@ -215,7 +218,7 @@ bool ChangeRing::map(bool unmade) {
   shared_ = static_cast<Shared*>(mapped);
   guarded_ = GuardedRange(mapped, kFileSize);
   if (unmade) {
-    // Several may do so at once: they store the same.
+    // Several processes may do this at the same time; they store the same values.
     shared_->layout.store(kLayout, std::memory_order_relaxed);
     shared_->magic.store(kMagic, std::memory_order_release);
   }
@@ -223,7 +226,7 @@ bool ChangeRing::map(bool unmade) {
   return true;
 }
 
-/// Whoever comes now waits for the close, finds the file gone and starts a new one.
+/// A process that comes now waits for the close, finds the file gone and creates a new one.
 bool ChangeRing::remove_if_unused() noexcept {
   return set_lock(descriptor_, file_lock(F_WRLCK, 0, 1)) && still_in_place(descriptor_, path_) &&
          ::unlink(path_.c_str()) == 0;
@@ -246,7 +249,7 @@ void ChangeRing::close() noexcept {
 }
 
 void ChangeRing::child_after_fork() noexcept {
-  // The parent's lock lives as long as any copy of the descriptor.
+  // The parent's lock lasts as long as any copy of the descriptor.
   if (descriptor_ >= 0) ::close(descriptor_);
   descriptor_ = -1;
   if (shared_ != nullptr) ::munmap(shared_, kFileSize);
@@ -305,20 +308,20 @@ ChangeRing::Found ChangeRing::read(std::uint64_t number, Entry& entry) const noe
   return same && checksum == entry.checksum() ? Found::kWhole : Found::kNever;
 }
 
-/// A glance, to be confirmed by read().
+/// A quick look at an entry; read() must confirm it.
 bool ChangeRing::glance(std::uint64_t number, const Mark& mark, bool after) const noexcept {
   const Slot& slot = shared_->slots[number % kEntries];
   return slot.state.load(std::memory_order_acquire) == whole_state(number) &&
          store::read_mark(after ? slot.after : slot.before) == mark;
 }
 
-/// The number of the entry that leads away from a mark; else of the one that may yet turn out
-/// to be it.
+/// The number of the entry that starts at state version `from`; otherwise of the entry that may
+/// still turn out to be it.
 std::uint64_t ChangeRing::find(const Mark& from) const noexcept {
   const std::uint64_t expected = next_.load(std::memory_order_relaxed);
   if (glance(expected, from, false)) return expected;
   const std::uint64_t end = head();
-  // Asked before the search, during which it will be whole.
+  // Asked before the search, because the entry may be completed during the search.
   const bool writing = expected < end && shared_->slots[(end - 1) % kEntries].state.load(
                                              std::memory_order_acquire) < whole_state(end - 1);
   const std::uint64_t oldest = end - std::min<std::uint64_t>(end, kEntries);
@@ -334,7 +337,7 @@ bool ChangeRing::follow(const Mark& from, const Mark& to, Each each) {
   std::uint64_t number = find(from);
   std::optional<steady_clock::time_point> patience;
   while (reached != to) {
-    // If the newest entry leads to the mark already, there is none to wait for.
+    // If the newest entry already leads to `to`, no further entry will come.
     const std::uint64_t end = head();
     const bool told = end > 0 && glance(end - 1, to, true);
     Entry entry;
@@ -355,9 +358,10 @@ bool ChangeRing::follow(const Mark& from, const Mark& to, Each each) {
   return reached == to;
 }
 
-// --- Sleeping
+// --- Waiting
 
-/// Counts and calls in one step, so that one who slept and was killed costs one call.
+/// Counts and takes the waiting bit in one step, so that a waiter that was killed costs only one
+/// system call.
 void ChangeRing::ring_the_bell() noexcept {
   std::atomic<std::uint32_t>& bell = shared_->bell;
   std::uint32_t value = bell.load(std::memory_order_relaxed);
@@ -384,7 +388,7 @@ bool ChangeRing::wait(std::uint32_t ticket, steady_clock::time_point until) noex
       sleep_on(calls_, calls, true, std::min(until, now + kLook));
       continue;
     }
-    // Whoever rings clears the bit, so it can only be missing from the number waited for.
+    // Waking clears the bit, so only this number can lack it.
     std::uint32_t rung = ticket;
     const bool set =
         shared_->bell.compare_exchange_strong(rung, ticket | kSleeping, std::memory_order_acq_rel);

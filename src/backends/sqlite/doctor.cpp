@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The examinations of <graven/doctor.hpp>, one function each. Locks are read from /proc: a
-// descriptor of ours on the store, once closed, would drop what another SQLite of this process
-// has locked there.
+// The examinations of <graven/doctor.hpp>, one function each. Locks are read from /proc: closing a
+// descriptor of ours on the store would drop the locks that another SQLite of this process has on
+// it.
 //
 // Any thread.
 #include "backends/sqlite/doctor.hpp"
@@ -69,7 +69,7 @@ std::string names_of(const std::set<long>& processes) {
   return text;
 }
 
-/// The WAL-reset bug, as cmake/sqlite.cmake knows it.
+/// Whether this SQLite version has the WAL-reset bug; the same rule as in cmake/sqlite.cmake.
 bool vulnerable(int version) {
   return version < 3051003 && version != 3044006 && version != 3050007;
 }
@@ -163,7 +163,7 @@ void Examination::free_pages() {
   const std::uint64_t free = number(36);
   const std::uint64_t page = number(16) >> 16U == 1 ? 65536 : number(16) >> 16U;
   const std::uint64_t size = file_state(target_.path).size;
-  // With a WAL the end of the file may be there yet.
+  // With a WAL, the end of the file may be in it.
   if (size < pages * page && file_state(target_.path + "-wal").size == 0) {
     add(Severity::kError, "file_cut",
         target_.name + " has " + std::to_string(size) + " bytes of the " +

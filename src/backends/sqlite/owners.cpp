@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The locks of owners.hpp. Any thread: everything is under the mutex.
+// Leases: the locks of owners.hpp. Any thread: the mutex guards everything.
 #include "backends/sqlite/owners.hpp"
 
 #include <graven/error.hpp>
@@ -24,7 +24,8 @@ namespace {
 
 constexpr std::int64_t kOwnersEnd = INT64_MAX;
 
-/// What the only writer says of itself: its process, and where in memory its copy of graven lies.
+/// What the exclusive writer writes about itself: its process id, and an address in its copy of
+/// graven.
 using Writer = std::array<char, 48>;  // the first bytes of the file
 Writer this_writer() noexcept {
   static const char here = 0;
@@ -52,8 +53,8 @@ void Owners::close() noexcept {
   held_.clear();
   writing_ = F_UNLCK;
   if (descriptor_ < 0) return;
-  // Once every byte is ours nobody holds one; whoever comes now waits for the close, finds
-  // the file gone and starts a new one.
+  // Holding every byte means that nobody else holds one. A process that comes now waits for the
+  // close, finds the file gone and creates a new one.
   if (set_lock(descriptor_, file_lock(F_WRLCK, 0, 0)) && still_in_place(descriptor_, path_)) {
     ::unlink(path_.c_str());
   }
@@ -70,7 +71,7 @@ bool Owners::lock_all_again() noexcept {
   return still_in_place(descriptor_, path_);
 }
 
-/// Locks a byte, in the file that is in its place. False when another process has it.
+/// Locks a byte in the file that currently has the name. False if another holder has it.
 bool Owners::take(short type, std::int64_t offset) {
   if (closed_) throw ClosedError("the store of " + path_ + " was closed; open it again");
   for (int attempt = 0; attempt < 10000; ++attempt) {
@@ -84,8 +85,8 @@ bool Owners::take(short type, std::int64_t offset) {
     }
     if (still_in_place(descriptor_, path_)) {
       if (errno != EAGAIN && errno != EACCES) fail(path_, "locked");
-      // Another process closes its store just now and holds every byte for a moment. If it is
-      // the one byte that is taken, it is not ours to have.
+      // Another process may be closing its store and hold every byte for a moment. After that, the
+      // byte itself is taken.
       if (attempt > 100) return false;
       ::usleep(100);
       continue;
@@ -109,18 +110,18 @@ void Owners::hold(std::int64_t owner) {
 
 std::size_t Owners::count() {
   const std::scoped_lock lock(mutex_);
-  // Asked over a descriptor of its own: others' locks, and so also this object's, are in its way.
+  // A separate descriptor, because a descriptor does not see conflicts with its own locks.
   const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return held_.size();
   std::size_t count = 0;
-  // The one lock that is told is any one in the range: what is before and after it is asked too.
+  // The kernel returns any one lock in a range, so ask for the ranges before and after it too.
   std::vector<std::pair<std::int64_t, std::int64_t>> ranges{{kWriters + 1, kOwnersEnd}};
   while (!ranges.empty()) {
     const auto [from, to] = ranges.back();
     ranges.pop_back();
     struct flock found = file_lock(F_WRLCK, from, to - from);
     if (::fcntl(descriptor, F_OFD_GETLK, &found) != 0 || found.l_type == F_UNLCK) continue;
-    if (found.l_len == 0) break;  // somebody closes his store just now and holds every byte
+    if (found.l_len == 0) break;  // a store is just being closed
     ++count;
     if (found.l_start > from) ranges.emplace_back(from, found.l_start);
     if (found.l_start + found.l_len < to) ranges.emplace_back(found.l_start + found.l_len, to);
@@ -143,7 +144,7 @@ bool Owners::claim() {
   if (!take(F_WRLCK, kWriters)) return false;
   writing_ = F_WRLCK;
   const Writer writer = this_writer();
-  // For messages only: if it fails, they will not name this process.
+  // For messages only: if it fails, they do not name this process.
   static_cast<void>(::pwrite(descriptor_, writer.data(), writer.size(), 0) != 0);
   return true;
 }
@@ -184,7 +185,7 @@ Owners::Stay Owners::stay() {
     displaced_ = false;
     return Stay::kMadeAnew;
   }
-  // The numbers first: they are held also where another has byte 0.
+  // First the numbers: they are held even if another process has byte 0.
   const bool taken = held_.empty() ? take(writing_, kWriters) : take(F_WRLCK, *held_.begin());
   return taken ? Stay::kMadeAnew : Stay::kTaken;
 }
@@ -199,7 +200,7 @@ bool Owners::alive(std::int64_t owner) {
   if (held_.contains(owner)) return true;
   int descriptor = descriptor_;
   if (descriptor < 0) {
-    // Not kept: without a lock of ours in it the file may be unlinked at any time.
+    // Not kept: without a lock of ours in it, the file may be unlinked at any time.
     descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
       if (errno == ENOENT) return false;
@@ -216,7 +217,7 @@ bool Owners::alive(std::int64_t owner) {
 }
 
 void Owners::child_after_fork() noexcept {
-  // The parent's locks live as long as any copy of the descriptor.
+  // The parent's locks last as long as any copy of the descriptor.
   if (descriptor_ >= 0) ::close(descriptor_);
   descriptor_ = -1;
   held_.clear();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The authorizer, the cache of statements, and running one. See raw_sql.hpp.
+//
+// One thread at a time.
 #include "backends/sqlite/raw_sql.hpp"
 
 #include <algorithm>
@@ -21,7 +23,7 @@ using store::SqlValue;
 
 constexpr std::size_t kKept = 32;
 
-/// Whether a table is graven's, or SQLite's own.
+/// Whether a table belongs to graven or to SQLite.
 bool protected_table(std::string_view table) {
   if (table.starts_with("sqlite_") || table == "meta") return true;
   for (std::size_t i = 0; i < store::kSpaceCount; ++i) {
@@ -32,7 +34,7 @@ bool protected_table(std::string_view table) {
   return false;
 }
 
-/// Pragmas that tell something and, without an argument, set nothing.
+/// Pragmas that only report and, without an argument, change nothing.
 bool harmless_pragma(std::string_view name) {
   static constexpr std::array kHarmless{"table_info",       "table_xinfo",     "table_list",
                                         "index_list",       "index_info",      "index_xinfo",
@@ -68,7 +70,7 @@ int RawStatements::authorize(int action, const char* first, const char* second,
     case SQLITE_INSERT:
     case SQLITE_UPDATE:
     case SQLITE_DELETE:
-      // The schema table is written by every CREATE; SQLite itself lets nobody else do it.
+      // Every CREATE writes the schema table; SQLite itself refuses any other write to it.
       if (table == "sqlite_master" || table == "sqlite_temp_master") return SQLITE_OK;
       if (table == "sqlite_sequence") return SQLITE_OK;
       [[fallthrough]];
@@ -161,7 +163,7 @@ void RawStatements::trim() noexcept {
   }
 }
 
-// --- A run
+// --- One run
 
 RawRun::RawRun(Connection& connection, std::string_view sql, const store::SqlParameters& parameters)
     : connection_(connection), entry_(&connection.raw().acquire(sql)), parameters_(parameters) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Beginning, ending, and ending what has been open for too long. See read_transaction.hpp.
+// Begins and ends read transactions, and ends those that are open too long. See
+// read_transaction.hpp.
 #include "backends/sqlite/read_transaction.hpp"
 
 #include <graven/error.hpp>
@@ -14,7 +15,7 @@
 namespace graven::sqlite {
 
 namespace {
-// One in use just then is asked again.
+// If the oldest one is in use, try again after this.
 constexpr auto kAgain = std::chrono::milliseconds(20);
 
 [[noreturn]] void throw_closed(const std::string& name) {
@@ -85,7 +86,7 @@ Connection& ReadTransaction::connection() {
 
 void ReadTransaction::begin() {
   Lease lease = source_.readers.lease(source_.patience, purpose_);
-  static_cast<void>(lease->commit());  // prepared now, so that the end cannot fail on it
+  static_cast<void>(lease->commit());  // prepared now, so that end() cannot fail on it
   lease->begin().execute();
   source_.reads.add(*this);
   lease_.emplace(std::move(lease));
@@ -94,9 +95,9 @@ void ReadTransaction::begin() {
 void ReadTransaction::end() noexcept {
   if (!lease_ || !lease_->ours()) return;
   Connection& connection = **lease_;
-  connection.raw().release_all();  // one that runs would keep the state
+  connection.raw().release_all();  // a running one would keep the state
   if (connection.in_transaction()) {
-    // Neither prepares anything: both statements ran or were prepared with the first use.
+    // Nothing is prepared here: both statements were prepared with the first use.
     if (connection.commit().try_execute() != SQLITE_OK) connection.try_execute("ROLLBACK");
   }
   lease_.reset();

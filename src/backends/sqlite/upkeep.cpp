@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Keeping the file in order, and telling about it. See sqlite_backend.hpp.
+// Maintenance, checks, copies and statistics. See sqlite_backend.hpp. Any thread; tend() by one.
 #include <graven/error.hpp>
 
 #include <algorithm>
@@ -23,11 +23,11 @@ namespace graven::sqlite {
 namespace {
 
 constexpr std::uint64_t kLargeWal = std::uint64_t{16} << 20;
-constexpr std::uint64_t kAnySeal = 2048;  // behind the last page
+constexpr std::uint64_t kAnySeal = 2048;  // a seal may follow the last page
 constexpr auto kReadersPatience = std::chrono::milliseconds(1000);
 constexpr auto kBetweenSlices = std::chrono::microseconds(300);
 constexpr std::int64_t kVacuumSlice = 1024;
-// A WAL that nobody has written to for so long is cut off.
+// A WAL that nobody has written to for this long is truncated.
 constexpr auto kIdle = std::chrono::milliseconds(1000);
 
 }  // namespace
@@ -48,7 +48,7 @@ std::string SqliteBackend::maintain() {
   return obstacle.empty() ? readers : obstacle;
 }
 
-/// Has SQLite learn what its tables hold, unless somebody writes.
+/// Lets SQLite update its statistics about the tables, unless another process writes.
 void SqliteBackend::optimize(Connection& connection, const char* pragma) {
   const int code = commit_unchanged(connection, [&] {
     standing_.before_commit(connection);
@@ -59,8 +59,8 @@ void SqliteBackend::optimize(Connection& connection, const char* pragma) {
   if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) connection.fail(code);
 }
 
-/// Cuts off the pages that are free. Others, of this process too, have their turn between two
-/// slices.
+/// Gives free pages back to the file system, in slices. Between two slices other writers get the
+/// write lock. Returns what prevented it, or empty.
 std::string SqliteBackend::give_back_pages() {
   for (std::int64_t before = INT64_MAX;;) {
     const auto deadline = std::chrono::steady_clock::now() + options_.busy_timeout;
@@ -87,7 +87,8 @@ std::string SqliteBackend::give_back_pages() {
   }
 }
 
-/// Moves the WAL into the file where it is large, or the file has pages behind its end.
+/// Moves the WAL into the file if the WAL is large, or if the file has pages beyond its end.
+/// Returns what prevented it, or empty.
 std::string SqliteBackend::empty_wal() {
   const auto deadline = std::chrono::steady_clock::now() + options_.busy_timeout;
   const Lease lease = writer_.lease(deadline, "maintenance");
@@ -112,7 +113,8 @@ std::string SqliteBackend::empty_wal() {
   return who_reads();
 }
 
-/// Who keeps the WAL from being moved into the file, as far as his lock is still there.
+/// Names the readers that keep the WAL from being moved into the file, if their locks are still
+/// there.
 std::string SqliteBackend::who_reads() const {
   std::string who;
   const auto add = [&who](const std::string& one) { who += (who.empty() ? "" : ", and ") + one; };
@@ -136,7 +138,7 @@ std::string SqliteBackend::who_reads() const {
          "; once that has ended, maintenance gives back the rest";
 }
 
-// While an import runs the writer has three quarters of its cache: readers read what was there.
+// During a bulk import the writer gets three quarters of the cache bound, since readers need less.
 void SqliteBackend::bound_caches() noexcept {
   const std::size_t bulk = bulk_bytes_.load();
   const std::size_t all = bulk != 0 ? bulk : page_cache_bytes_.load();
@@ -166,9 +168,9 @@ bool SqliteBackend::end_bulk(store::Deadline deadline) {
   if (standing_.doubtful() || standing_.lost()) return false;
   connection.set_deadline(deadline);
   const Connection::LongWork long_work(connection);
-  // Of all tables, as none has been asked for by this connection.
+  // All tables, since this connection has not queried any.
   optimize(connection, "PRAGMA optimize = 0x10002");
-  // Writers wait as long as readers are waited for.
+  // Writers wait here as long as this waits for readers.
   const auto done = checkpoint(connection, SQLITE_CHECKPOINT_TRUNCATE, deadline, kReadersPatience);
   connection.rethrow_interrupt();
   return done.all();
@@ -177,7 +179,7 @@ bool SqliteBackend::end_bulk(store::Deadline deadline) {
 void SqliteBackend::when_due(std::function<void(store::Deadline)> wake) {
   reads_.when_due(wake);
   readers_.when_idle(wake);
-  // Commits that wait for the disk would only wait longer beside another thread's syncs.
+  // If commits wait for the disk, the syncs of another thread would only make them slower.
   traffic_.asks = !commits_are_slow();
   traffic_.wake = [wake = std::move(wake)] { wake(std::chrono::steady_clock::now()); };
 }
@@ -193,7 +195,7 @@ std::optional<store::Deadline> SqliteBackend::tend() {
       const Lease lease = readers_.lease(now, "a checkpoint");
       traffic_.checkpoint(lease->handle());
     } catch (const Error&) {
-      // All readers are lent, or the file is gone: commits do it, or tell of it.
+      // All readers are lent, or the file is gone: a later commit does it or reports it.
     }
     wal_idle_at_ = now + kIdle;
   }
@@ -205,8 +207,8 @@ std::optional<store::Deadline> SqliteBackend::tend() {
   return next;
 }
 
-/// While commits follow one another the WAL keeps the size that they use of it, which is not made
-/// anew each time; once there has been none for a while, it is cut off. When to look again.
+/// While commits follow one another, the WAL file keeps the size that they need, so that it need
+/// not grow again. After a while without commits, it is truncated. Returns when to look again.
 std::optional<store::Deadline> SqliteBackend::cut_idle_wal(store::Deadline now) {
   const std::uint64_t commits = traffic_.commits();
   if (std::exchange(commits_seen_, commits) != commits) return now + kIdle;
@@ -221,7 +223,7 @@ std::optional<store::Deadline> SqliteBackend::cut_idle_wal(store::Deadline now) 
         checkpoint(*lease, SQLITE_CHECKPOINT_TRUNCATE, now, std::chrono::nanoseconds(0));
     if (done.code == SQLITE_OK) return std::nullopt;
   } catch (const Error&) {
-    // Somebody writes after all.
+    // Another process writes after all.
   }
   return now + kIdle;
 }
@@ -232,9 +234,9 @@ void SqliteBackend::sync() {
   standing_.require();
   const Lease lease =
       writer_.lease(std::chrono::steady_clock::now() + options_.busy_timeout, "a sync");
-  standing_.require();  // who had the writer may have found out
-  // The WAL has all that is not in the database yet. At synchronous=off even what a checkpoint
-  // moved there may not be on the disk.
+  standing_.require();  // the last user of the writer may have found out
+  // The WAL has everything that is not in the database file yet. With synchronous=off, even pages
+  // that a checkpoint has moved there may not be on the disk.
   lease->integer("SELECT count(*) FROM main.prefix");  // opens the WAL
   for (const int which : {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER}) {
     sqlite3_file* file = nullptr;
@@ -249,7 +251,7 @@ void SqliteBackend::sync() {
 std::vector<std::string> SqliteBackend::check() {
   refuse_after_fork(generation_, target_.name);
   const Lease lease = readers_.lease(options_.busy_timeout, "a check");
-  lease->drop_pages();  // what is on the disk counts
+  lease->drop_pages();  // reads the file itself
   std::vector<std::string> problems;
   if (cut_) problems.emplace_back("the file is shorter than it says it is: its end is missing");
   const Connection::LongWork long_work(*lease);
@@ -284,7 +286,7 @@ std::vector<store::Backend::Loss> SqliteBackend::mend() {
 
 void SqliteBackend::copy_to(const std::string& path, const store::Copying& how) {
   refuse_after_fork(generation_, target_.name);
-  const auto source = open_reader();  // not of the pool: it may take long
+  const auto source = open_reader();  // not from the pool: it may take long
   store::Copying steps = how;
   steps.progress = [&](std::uint64_t done, std::uint64_t total) {
     if (closed_.load()) throw ClosedError(target_.name + " was closed while it was being copied");
@@ -298,7 +300,7 @@ std::uint64_t SqliteBackend::size_on_disk() const {
   return file_state(target_.path).size + file_state(target_.path + "-wal").size;
 }
 
-/// CorruptionError where the file itself, not what is cached of it, begins like none of SQLite's.
+/// CorruptionError if the file itself, not the cache, does not begin like a SQLite database.
 void check_beginning(const Connection& connection, const std::string& name) {
   sqlite3_file* file = nullptr;
   sqlite3_file_control(connection.handle(), "main", SQLITE_FCNTL_FILE_POINTER, &file);
@@ -306,13 +308,13 @@ void check_beginning(const Connection& connection, const std::string& name) {
   constexpr std::string_view kMagic("SQLite format 3", 16);
   std::array<char, kMagic.size()> found{};
   const int code = file->pMethods->xRead(file, found.data(), found.size(), 0);
-  if (code == SQLITE_IOERR_SHORT_READ) return;  // new: all of it is in the WAL
+  if (code == SQLITE_IOERR_SHORT_READ) return;  // new: everything is in the WAL
   if (code != SQLITE_OK || std::string_view(found.data(), found.size()) != kMagic) {
     throw CorruptionError(name + " does not begin as a SQLite database does: run 'graven check'");
   }
 }
 
-/// What the pools tell of themselves.
+/// The pool's figures as public statistics.
 PoolStats pool_stats(const char* name, const Pool& pool) {
   PoolFigures figures = pool.figures();
   return {.name = name,
@@ -345,9 +347,9 @@ store::BackendStats SqliteBackend::stats() {
     (void)lease->integer(
         "SELECT count(*) FROM (SELECT id FROM main.node ORDER BY id DESC LIMIT 1)");
   } catch (const BusyError&) {
-    // Every connection is in use, or the file is locked just now: who only looks does not wait.
+    // Every connection is in use, or the file is locked: statistics do not wait.
   } catch (const Error&) {
-    stats.file.readable = false;  // what is known of it otherwise is wanted all the more
+    stats.file.readable = false;  // the other figures are needed all the more
   }
   stats.reads = traffic_.reads.snapshot();
   stats.checkpoints = {traffic_.counts.sum(Traffic::Event::kIncompleteCheckpoint),

@@ -7,8 +7,8 @@ namespace graven::sqlite {
 
 namespace {
 
-/// Rows of a read transaction. Once that has been ended from outside its connection is another's,
-/// and the statement with it.
+/// Rows of a read transaction. After another thread has ended the transaction, its connection and
+/// this statement belong to someone else.
 class ViewRows final : public store::SqlRows {
  public:
   ViewRows(ReadTransaction& read, std::unique_ptr<RawRun> run)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// SQLite's online backup, a step at a time. One thread at a time.
+// Runs SQLite's online backup step by step. One thread at a time.
 #include "backends/sqlite/backup/copy.hpp"
 
 #include <memory>
@@ -11,11 +11,11 @@ namespace graven::sqlite {
 
 void copy_store(Connection& source, const Target& copy, const store::Copying& how) {
   Connection target(copy, copy.path, SQLITE_OPEN_READWRITE);
-  // Nobody sees it before it is whole and synced.
+  // Nobody uses the copy before it is complete and synced.
   target.execute("PRAGMA synchronous = OFF");
   target.execute("PRAGMA journal_mode = MEMORY");
   source.begin().execute();
-  source.integer("SELECT count(*) FROM main.sqlite_schema");  // here the transaction sees its state
+  source.integer("SELECT count(*) FROM main.sqlite_schema");  // the transaction's state
   {
     const std::unique_ptr<sqlite3_backup, int (*)(sqlite3_backup*)> backup(
         sqlite3_backup_init(target.handle(), "main", source.handle(), "main"),
@@ -24,7 +24,8 @@ void copy_store(Connection& source, const Target& copy, const store::Copying& ho
     for (base::InterruptPoll poll;; poll()) {
       const int code = sqlite3_backup_step(backup.get(), how.pages_per_step);
       if (code != SQLITE_OK && code != SQLITE_DONE) {
-        // Which of the two failed SQLite does not say; what the disk lacks, the copy's lacks.
+        // SQLite does not say which of the two files failed. Except for damage, it is more likely
+        // the copy.
         throw_fault({.code = code, .system = 0, .message = {}},
                     (code & 0xff) == SQLITE_CORRUPT ? source.name() : copy.name);
       }

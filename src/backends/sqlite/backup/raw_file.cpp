@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The calls of SQLite's file layer behind raw_file.hpp. One thread at a time.
+// Calls SQLite's VFS for raw_file.hpp. One thread at a time.
 #include "backends/sqlite/backup/raw_file.hpp"
 
 #include <graven/error.hpp>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Putting a whole file in its place, where a store may be.
+// Puts a complete file in its place, where a store may be.
 //
-// Always holds: no file that belonged to another store (-wal, -journal, -changes) is beside the
-// new one, not even for a moment: SQLite would play it into it. No store has two names, also not
-// for a moment. Where nothing of the store that is replaced is beside it, its name leads to it or
-// to the new one at every moment; where its WAL goes with it, there is a moment without either.
+// Always holds: the -wal, -journal or -changes of the old store is never beside the new one,
+// because SQLite would play it into the new one. A store never has two names. If the old store has
+// no WAL or journal beside it, its name leads at every moment to the old or the new store. If its
+// WAL goes with it, there is a moment with neither.
 //
 // One thread at a time.
 #include <graven/error.hpp>
@@ -38,9 +38,9 @@ constexpr std::array kWithout{"-shm", "-changes"};
                          "; check the permissions of its folder and the disk");
 }
 
-/// SQLite's lock on a database, taken for ourselves alone. Who has a store open holds a part of it
-/// all the time. An open-file-description lock, so it is in the way of this process's own
-/// connections too.
+/// Takes SQLite's lock on a database exclusively. A process that has the store open holds a part of
+/// that lock all the time. It is an open-file-description lock, so it also conflicts with
+/// connections of this process.
 class SoleUse {
  public:
   explicit SoleUse(const Target& target)
@@ -57,7 +57,7 @@ class SoleUse {
   }
 
  private:
-  // PENDING_BYTE, RESERVED_BYTE and the SHARED range.
+  // SQLite's PENDING_BYTE, RESERVED_BYTE and SHARED range.
   static constexpr off_t kFirst = 0x40000000;
   static constexpr off_t kLast = kFirst + 511;
 
@@ -71,12 +71,12 @@ bool content_beside(const std::string& path) {
   return false;
 }
 
-/// Brings what is beside a store into it, as SQLite's last connection does. Of a damaged one it
-/// stays where it is.
+/// Moves the WAL or journal of a store into it, as SQLite's last connection does. If the store is
+/// damaged, they stay.
 void settle(const Target& target) {
   if (!content_beside(target.path)) return;
   try {
-    // Over the layer, which moves nothing into a file that the WAL is not for.
+    // Through graven's VFS, which moves nothing into a file that the WAL does not belong to.
     Target over = target;
     over.vfs = file_layer_over(target.vfs);
     Connection connection(over, over.path, SQLITE_OPEN_READWRITE);
@@ -90,15 +90,15 @@ void move(const std::string& from, const std::string& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) fail_at(from, "moved");
 }
 
-/// renameat2(), which old file systems lack.
+/// Calls renameat2(), which old file systems lack.
 bool rename_as(const std::string& from, const std::string& to, unsigned how) {
   return ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), how) == 0;
 }
 
-/// Puts what is there out of the way, with what is beside it.
+/// Moves the old store away, with its WAL or journal.
 void move_away(const std::string& path, const std::string& kept) {
   if (kept.empty()) {
-    // What could not be brought into it is a part of it: neither is left without the other.
+    // What could not be moved into the store is a part of it: remove both.
     if (::unlink(path.c_str()) != 0) fail_at(path, "removed");
     return;
   }
@@ -123,10 +123,10 @@ void sync_folder(const std::string& path) {
                    "(--overwrite on the command line)");
 }
 
-/// False where something is there.
+/// False if the target exists.
 bool place_new(const std::string& from, const Target& target) {
   if (rename_as(from, target.path, RENAME_NOREPLACE)) return true;
-  if (errno == EINVAL) {  // a file system without it
+  if (errno == EINVAL) {  // not supported by the file system
     if (::link(from.c_str(), target.path.c_str()) == 0) {
       ::unlink(from.c_str());
       return true;
@@ -160,7 +160,7 @@ std::string PartialFile::put_in_place(Mode mode) {
   const std::string& path = target_.path;
   std::string kept;
   const bool exists = file_state(path).exists;
-  // What another has put there since is not replaced unless that was asked for.
+  // If another process has created the target meanwhile, replaces it only if that was requested.
   if (mode == Mode::kNew || !exists) {
     if (exists) throw_exists(target_);
     for (const char* suffix : kWithout) ::unlink((path + suffix).c_str());
@@ -184,10 +184,10 @@ std::string PartialFile::put_in_place(Mode mode) {
   return kept;
 }
 
-/// Gives it the place of a store that nothing is beside, and that the name `kept`.
+/// Exchanges places with a store that has no WAL beside it; the old store gets the name `kept`.
 void PartialFile::exchange(const std::string& kept) {
   const std::string& path = target_.path;
-  // Not under a name that is swept away: the store that is replaced has it next.
+  // Not a name of a partial file, which others may remove: the old store has this name next.
   const std::string between = replaced_name(path, file_state(partial_.path).inode);
   if (rename_as(partial_.path, between, RENAME_NOREPLACE)) {
     partial_.path = between;
@@ -197,7 +197,7 @@ void PartialFile::exchange(const std::string& kept) {
       return;
     }
   }
-  // A file system that cannot do so.
+  // The file system does not support the exchange.
   move(path, kept);
   if (::rename(partial_.path.c_str(), path.c_str()) == 0) return;
   const int error = errno;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Partial files, seals, and copying a sealed file. Putting it in its place: replace.cpp.
-// One thread at a time.
+// Partial files, seals, and copying a sealed file. replace.cpp puts a file in its place. One thread
+// at a time.
 #include "backends/sqlite/backup/whole_file.hpp"
 
 #include <graven/error.hpp>
@@ -48,7 +48,7 @@ struct Seal {
 };
 static_assert(sizeof(Seal) == 32 && kMagic.size() == 16);
 
-/// Of a file in steps of kStep.
+/// A hash of a file, computed in steps of kStep bytes.
 class FileHash {
  public:
   explicit FileHash(std::uint64_t size) noexcept : hash_(size) {}
@@ -66,7 +66,7 @@ std::string random_name() {
   return text.data();
 }
 
-/// Takes away the partial files of a target that no process is making any more.
+/// Removes the partial files of a target that no process is writing any more.
 void remove_abandoned(const std::string& target) {
   const auto slash = target.rfind('/');
   const std::string folder = target.substr(0, slash + 1);
@@ -113,7 +113,7 @@ PartialFile::PartialFile(const Target& target) : target_(target), partial_(targe
     partial_.path = target.path + suffix;
     descriptor_.emplace(::open(partial_.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (descriptor_->get() < 0) fail("made");
-    // Until it is locked, whoever else makes a file for this target may take it for abandoned.
+    // Before it is locked, another process with the same target may remove it as abandoned.
     const bool locked = ::flock(descriptor_->get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
     if (locked && file_state(partial_.path).exists) return;
     ::unlink(partial_.path.c_str());
@@ -168,7 +168,7 @@ void PartialFile::stamp() {
 }
 
 bool PartialFile::says_sealed() const {
-  // Nothing may be made beside it, nor be changed.
+  // Opens it immutable: nothing may be created beside it or changed.
   Connection connection(partial_, immutable_uri(partial_.path),
                         SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
   return read_format(connection, true).sealed;
@@ -192,7 +192,7 @@ void PartialFile::seal() {
   base::InterruptPoll poll;
   for (std::uint64_t at = 0; at < seal.size; poll()) {
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(kStep, seal.size - at));
-    // A short read would only shift the steps that the hash is made of.
+    // Fill the step even after short reads, because the hash depends on the step boundaries.
     std::size_t have = 0;
     while (have < wanted) {
       const ssize_t count = ::pread(descriptor_->get(), step.data() + have, wanted - have,

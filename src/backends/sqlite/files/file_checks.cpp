@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The refusals of file_checks.hpp. Any thread.
+// The checks of file_checks.hpp. Any thread.
 #include "backends/sqlite/files/file_checks.hpp"
 
 #include <graven/error.hpp>
@@ -39,8 +39,8 @@ struct NamedType {
   std::string_view name;
 };
 
-// statfs(2) and linux/magic.h. Cluster file systems are here too: several machines may write,
-// and the shared memory of a WAL is shared by one machine only.
+// Types from statfs(2) and linux/magic.h. Cluster file systems are included: several machines may
+// write there, but the shared memory of a WAL works on one machine only.
 constexpr std::array<NamedType, 14> kNetworkTypes{{
     {0x6969, "NFS"},
     {0x517B, "SMB"},
@@ -59,13 +59,13 @@ constexpr std::array<NamedType, 14> kNetworkTypes{{
 }};
 constexpr std::uint64_t kFuse = 0x65735546;
 
-// FUSE carries local file systems too (ntfs-3g, gocryptfs, mergerfs), so only known names.
+// FUSE also carries local file systems (ntfs-3g, gocryptfs, mergerfs), so only these names count.
 constexpr std::array<std::string_view, 17> kNetworkFuse{
     "sshfs",     "s3fs",      "rclone", "gcsfuse",   "goofys",    "mount-s3",
     "blobfuse2", "glusterfs", "ceph",   "davfs",     "curlftpfs", "smbnetfs",
     "juicefs",   "mfs",       "beegfs", "seaweedfs", "cvmfs2"};
 
-/// The type /proc/self/mountinfo gives for the mount that a device belongs to.
+/// The file system type that /proc/self/mountinfo gives for a device.
 std::string mounted_as(std::uint64_t device) {
   std::ifstream mounts("/proc/self/mountinfo");
   std::string wanted = std::to_string(::major(device));
@@ -145,7 +145,7 @@ std::string resolve(const std::string& name) {
   if (std::string found = real(name); !found.empty()) return found;
   const int error = errno;
   if (name.back() == '/') throw UsageError(name + " names a folder; give the path of a file");
-  // The file may be yet to be made; its folder must be there.
+  // The file need not exist yet, but its folder must.
   std::array<char, PATH_MAX> link{};
   if (const auto length = ::readlink(name.c_str(), link.data(), link.size()); length > 0) {
     throw UnavailableError(name + " is a link to " +
@@ -212,7 +212,7 @@ Header check_header(const Target& target, const FileState& file) {
   if (!file.exists || file.size == 0) return header;
   header.empty = false;
 
-  constexpr int kSize = 108;  // the header and the start of the root page of the table list
+  constexpr int kSize = 108;  // the header, and the start of the schema table's root page
   std::array<unsigned char, kSize> bytes{};
   RawFile(target).read(bytes.data(), kSize, 0);
 
@@ -229,11 +229,11 @@ Header check_header(const Target& target, const FileState& file) {
   header.wal = bytes[18] == 2 && bytes[19] == 2;
   header.ready = header.wal && !journal;
   header.application = number(68);
-  // Page 1 holds the list of tables; a leaf without cells lists none.
+  // Page 1 is the schema table; a leaf page without cells means no tables.
   const bool no_tables = bytes[100] == 0x0d && bytes[103] == 0 && bytes[104] == 0;
   header.blank = header.application == 0 && no_tables;
   if (header.application != kApplicationId && !header.blank) {
-    // With a rollback journal what is here is a part of something; SQLite decides.
+    // With a rollback journal the header may be half a transaction; SQLite decides.
     if (header.application != 0 || !journal) {
       throw ForeignFileError(target.name +
                              " is a SQLite database of another program; graven leaves it alone. "

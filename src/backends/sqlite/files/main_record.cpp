@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The note. See main_record.hpp. Any thread.
+// Writes and compares the record of main_record.hpp. Any thread.
 #include "backends/sqlite/files/main_record.hpp"
 
 #include <array>
@@ -19,9 +19,9 @@ namespace graven::sqlite {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x316e69616d767267;  // "grvmain1"
-constexpr ::off_t kRecordAt = 64;                     // in -owners, behind the writer's process
+constexpr ::off_t kRecordAt = 64;                     // in -owners, after the writer's process id
 
-// Words of the index.
+// Offsets in the index, in 32-bit words.
 constexpr std::size_t kSalts = 8;
 constexpr std::size_t kBackfilled = 24;
 constexpr std::size_t kAttempted = 32;
@@ -30,14 +30,14 @@ constexpr std::size_t kWords = 33;
 struct Record {
   std::uint64_t magic;
   std::uint64_t boot;
-  std::uint64_t owners;  // inodes
+  std::uint64_t owners;  // inode numbers
   std::uint64_t index;
   std::uint64_t device;  // of the main file
   std::uint64_t inode;
   std::uint64_t size;
   std::int64_t changed;  // nanoseconds
   std::uint32_t salts[2];
-  std::uint32_t attempted;  // frames that checkpoints have tried to move
+  std::uint32_t attempted;  // frames that checkpoints tried to move
   std::uint32_t zero;
   std::uint64_t checksum;
 
@@ -47,7 +47,7 @@ struct Record {
 };
 static_assert(sizeof(Record) == 88);
 
-/// Of the system, the same until it is started again.
+/// A hash of the boot id: the same until the system restarts.
 std::uint64_t this_boot() {
   static const std::uint64_t boot = [] {
     std::ifstream file("/proc/sys/kernel/random/boot_id");
@@ -69,7 +69,7 @@ struct Index {
   }
 };
 
-// Others change it.
+// Other processes change the index meanwhile.
 [[gnu::no_sanitize("thread")]] Index read_index(const volatile std::uint32_t* words) {
   return {{words[kSalts], words[kSalts + 1]}, words[kBackfilled], words[kAttempted]};
 }
@@ -126,7 +126,7 @@ void note_main_file(int owners, const std::string& path, Identity main,
   record.salts[1] = after.salts[1];
   record.attempted = after.attempted;
   record.checksum = record.sum();
-  // If it fails, there is none, or one that says nothing.
+  // If it fails, there is no record, or one with a wrong checksum.
   static_cast<void>(::pwrite(owners, &record, sizeof record, kRecordAt) != 0);
 }
 
@@ -147,7 +147,7 @@ bool main_file_was_replaced(const std::string& path) {
     return false;
   }
   if (noted.device != now.device || noted.inode != now.inode) return true;
-  // Checkpoints change the rest.
+  // Checkpoints change the size and time.
   const Descriptor shared(path + "-shm");
   std::array<std::uint32_t, kWords> words{};
   if (noted.index != now.index || !shared.read(words.data(), sizeof words, 0)) return false;

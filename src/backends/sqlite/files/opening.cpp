@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The rules of opening.hpp. Any thread.
+// The checks of opening.hpp. Any thread.
 #include "backends/sqlite/files/opening.hpp"
 
 #include <graven/error.hpp>
@@ -22,20 +22,20 @@
 namespace graven::sqlite {
 namespace {
 
-// What is wrong stays wrong for so long; what others just do does not.
+// A real problem lasts for all attempts; what others are just doing does not.
 constexpr int kAttempts = 20;
 constexpr auto kPause = std::chrono::microseconds(500);
-// Who is about to make the index may be kept from running for longer than that.
+// A process that is about to create the index may not get to run for longer than that.
 constexpr auto kIndexPatience = std::chrono::seconds(2);
 
-// SQLite's locks: who has the index mapped has that byte of it, and all that time a part of this
-// range of the database.
+// SQLite's locks: a process that has mapped the index holds that byte of it, and all that time also
+// a part of this range of the database.
 constexpr long kIndexInUse = 128;
 constexpr long kDatabaseInUse = 0x40000000;
 constexpr long kDatabaseInUseEnd = kDatabaseInUse + 511;
-constexpr long kReaders = kDatabaseInUse + 2;  // from there on
+constexpr long kReaders = kDatabaseInUse + 2;  // from this byte on
 
-/// Whether some process has a lock there; not sure where a file system tells devices differently.
+/// Whether some process has a lock there. kPerhaps: the kernel lists another device than stat().
 enum class Locked : std::uint8_t { kNo, kPerhaps, kYes };
 
 Locked locked(const std::string& path, long first, long last) {
@@ -54,7 +54,7 @@ std::string missing(const Target& target, const Header& header) {
   return target.name + (header.exists ? " is empty" : " does not exist");
 }
 
-/// What is wrong; empty: nothing.
+/// Describes the problem, or returns empty.
 std::string objection(const Target& target, const Header& header) {
   const std::string& path = target.path;
   const std::string& name = target.name;
@@ -92,8 +92,8 @@ std::string objection(const Target& target, const Header& header) {
   return {};
 }
 
-/// Whether somebody reads the database through a WAL index that is not beside it: whoever reads it
-/// in WAL mode has one, but for who is alone (and has a writer's lock).
+/// Whether a process reads the database through a WAL index that is not beside it. Every reader in
+/// WAL mode has an index, except one with exclusive use (which holds a write lock).
 bool is_read_elsewhere(const Target& target, const Header& header) {
   struct stat info {};
   if (!header.wal || file_state(target.path + "-shm").exists ||
@@ -108,7 +108,7 @@ bool is_read_elsewhere(const Target& target, const Header& header) {
   return found;
 }
 
-/// The names a file has in its folder.
+/// The names of a file in its folder, for the message.
 std::string names_in_folder(const std::string& path, const struct stat& file) {
   const std::string folder = path.substr(0, path.rfind('/') + 1);
   std::string names;

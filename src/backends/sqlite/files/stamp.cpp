@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Reading and writing the stamp. See stamp.hpp.
+// Reads and writes stamps. See stamp.hpp. Any thread, with a connection of its own.
 #include "backends/sqlite/files/stamp.hpp"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See standing.hpp. Whoever has the writer's connection.
+// The checks around each commit (standing.hpp). Used with the writer's connection.
 #include "backends/sqlite/files/standing.hpp"
 
 #include <graven/error.hpp>
@@ -22,7 +22,8 @@ void Standing::require() const {
 }
 
 void Standing::before_commit(Connection& connection) {
-  // Whoever writes without a pause is not told at once; but before its commit is acknowledged.
+  // While commits follow one another closely, this look is skipped; the look after the commit is
+  // not.
   const Looked looked = look_at_files(connection.handle());
   if (!looked.found.empty()) {
     throw UnavailableError(looked.found + " while " + name_ + " was open; nothing was changed; " +
@@ -30,7 +31,7 @@ void Standing::before_commit(Connection& connection) {
   }
   const Owners::Stay stayed =
       looked.anew || owners_.displaced() ? owners_.stay() : Owners::Stay::kInPlace;
-  if (stayed == Owners::Stay::kMadeAnew) main_moved();  // the note is lost
+  if (stayed == Owners::Stay::kMadeAnew) main_moved();  // the record of the main file is lost
   if (stayed == Owners::Stay::kTaken) {
     throw BusyError(name_ + "-owners was deleted while " + name_ +
                     " was open, and another process has opened the store since and is its only "

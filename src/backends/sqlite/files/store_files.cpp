@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The look. See store_files.hpp.
-// One thread at a time.
+// The checks of store_files.hpp. One thread at a time.
 #include "backends/sqlite/files/store_files.hpp"
 
 #include <algorithm>
@@ -22,16 +21,16 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// Changes that the folder does not show (hard links elsewhere, a folder that is moved, a copy into
-// a file) are found that much later at most.
+// Maximum delay for finding changes that the folder's time does not show: hard links elsewhere, a
+// moved folder, a copy into one of the files.
 constexpr auto kRecent = std::chrono::milliseconds(1);
-// A folder's time may stay the same over two changes within the kernel's tick.
+// Two changes within one tick of the kernel's clock may leave the same folder time.
 constexpr std::int64_t kTick = 20'000'000;  // ns
 
-constexpr std::size_t kFrames = 4;  // of the index, in words, as file_layer.cpp has them
+constexpr std::size_t kFrames = 4;  // words of the index, as in file_layer.cpp
 constexpr std::size_t kSalts = 8;
 constexpr ::off_t kIndexSize = 32768;
-// Without the write lock it may only look wrong.
+// Without the write lock, files may look wrong for a moment.
 constexpr int kTries = 4;
 constexpr ::useconds_t kPause = 200;
 
@@ -39,7 +38,7 @@ std::int64_t nanoseconds(const struct timespec& time) {
   return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
 }
 
-/// Of SQLite's own; -1 where it cannot be told.
+/// The descriptor of SQLite's file; -1 if unknown.
 int descriptor_of(sqlite3_file* file, bool index) {
 #ifdef GRAVEN_SQLITE_SYSTEM
   static_cast<void>(file);
@@ -51,7 +50,7 @@ int descriptor_of(sqlite3_file* file, bool index) {
 }
 
 bool read(sqlite3_file* file, unsigned char* into, std::size_t size, ::off_t from) {
-  // Not through the layer: where it maps the file, one that was cut off would be a SIGBUS.
+  // Not through the VFS: it may have mapped the file, and reading a truncated mapping is a SIGBUS.
   if (const int descriptor = descriptor_of(file, false); descriptor >= 0) {
     return ::pread(descriptor, into, size, from) == static_cast<ssize_t>(size);
   }
@@ -93,7 +92,7 @@ std::string StoreFiles::name(Which which) const {
   return path_ + kSuffixes[which];
 }
 
-/// Of what SQLite has open; where that cannot be told, of what had the name at the first look.
+/// The inode that SQLite has open; if that is unknown, the one that had the name at the first look.
 std::optional<Identity>& StoreFiles::identity(Which which, const OpenFiles& open) {
   std::optional<Identity>& known = identities_[which];
   if (known) return known;
@@ -122,7 +121,7 @@ std::string StoreFiles::look_at_names(const OpenFiles& open) {
   return open.index_lost ? name(kIndex) + " was cut off" : std::string();
 }
 
-/// By its epoch.
+/// Checks the main file by its epoch.
 bool StoreFiles::is_main(const OpenFiles& open, const Stamp& newest) {
   constexpr ::off_t kPageSize = 16;
   const std::array<std::uint32_t, 2> salts{word(open, kSalts), word(open, kSalts + 1)};
@@ -142,7 +141,8 @@ bool StoreFiles::is_main(const OpenFiles& open, const Stamp& newest) {
     }
     const Epoch epoch = stamp.epoch();
     if (std::find(epochs_.begin(), epochs_.end(), epoch) != epochs_.end()) return true;
-    // The newest stamp of the WAL, or the one before: one of the WAL's too, or what it began with.
+    // The newest stamp of the WAL or the one before: that is one of the WAL's too, or what it began
+    // with.
     if (newest.present() && (epoch == newest.epoch() || epoch == newest.before())) {
       epochs_.push_back(epoch);
       return true;
@@ -152,15 +152,15 @@ bool StoreFiles::is_main(const OpenFiles& open, const Stamp& newest) {
       return read(open.wal, into, bytes, from);
     };
     const WalOwner owner = wal_owner(read_wal, page == 1 ? 65536 : page, epoch);
-    if (owner == WalOwner::kAnother) continue;  // or a checkpoint was writing the page just then
+    if (owner == WalOwner::kAnother) continue;  // or a checkpoint was writing the page
     if (owner == WalOwner::kThis) epochs_.push_back(epoch);
     any_epoch_ = owner == WalOwner::kUnknown;
-    return true;  // also where nothing is in the WAL
+    return true;  // also if the WAL has no commit
   }
   return false;
 }
 
-/// By its salts.
+/// Checks the WAL by its salts.
 bool StoreFiles::is_wal(const OpenFiles& open) const {
   constexpr ::off_t kSaltsInFile = 16;
   for (int tries = 0; tries < kTries; ++tries) {
@@ -178,7 +178,7 @@ bool StoreFiles::is_wal(const OpenFiles& open) const {
 
 std::string StoreFiles::look(const OpenFiles& open, const Stamp& newest) {
   struct stat info {};
-  // Before the look: what changes meanwhile is seen by the next.
+  // Taken before the look: the next look will notice changes that happen during this one.
   seen_ = folder_ >= 0 && ::fstat(folder_, &info) == 0 ? info.st_mtim : timespec{};
   const steady_clock::time_point begun = steady_clock::now();
   looked_ = {};

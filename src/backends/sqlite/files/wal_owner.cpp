@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Reading a WAL as SQLite's "WAL File Format" (https://sqlite.org/fileformat2.html#walformat) has
-// it: a header of 32 bytes, frames of 24 bytes and a page, each with the header's salts and the
-// checksum of all before it; a frame that ends a commit has the size of the database.
-// Any thread.
+// Reads a WAL according to SQLite's "WAL File Format"
+// (https://sqlite.org/fileformat2.html#walformat): a header of 32 bytes, then frames of 24 bytes
+// and a page. Each frame has the header's salts and a checksum over everything before it. The last
+// frame of a commit has the size of the database. Any thread.
 #include "backends/sqlite/files/wal_owner.hpp"
 
 #include <algorithm>
@@ -23,14 +23,14 @@ namespace {
 
 constexpr std::size_t kHeader = 32;
 constexpr std::size_t kFrameHeader = 24;
-constexpr std::uint32_t kMagic = 0x377f0682;  // its last bit: checksums of big-endian words
+constexpr std::uint32_t kMagic = 0x377f0682;  // last bit set: checksums of big-endian words
 
 std::uint32_t big(const unsigned char* at) {
   return std::uint32_t{at[0]} << 24U | std::uint32_t{at[1]} << 16U | std::uint32_t{at[2]} << 8U |
          std::uint32_t{at[3]};
 }
 
-/// Opened by its name.
+/// A WAL opened by its name.
 class NamedWal {
  public:
   explicit NamedWal(const std::string& path)
@@ -63,7 +63,7 @@ class NamedWal {
   int descriptor_;
 };
 
-/// Its header, then frame by frame.
+/// Reads the header, then frame by frame.
 class Frames {
  public:
   explicit Frames(ReadWal read) : read_(read) {
@@ -81,10 +81,10 @@ class Frames {
   }
 
   [[nodiscard]] const std::array<unsigned char, 8>& salts() const noexcept { return salts_; }
-  /// 0: nothing can be read of it.
+  /// 0: the header is not valid.
   [[nodiscard]] std::uint32_t page_size() const noexcept { return page_size_; }
 
-  /// Goes on to the next frame; false behind the last valid one.
+  /// Moves to the next frame; false after the last valid one.
   bool next() {
     if (page_size_ == 0 || !take(frame_.data(), frame_.size())) return false;
     if (!std::equal(salts_.begin(), salts_.end(), frame_.data() + 8) || page() == 0) return false;
@@ -129,11 +129,11 @@ class Frames {
   std::vector<unsigned char> frame_;
 };
 
-// Words of an index.
+// Offsets in the index, in 32-bit words.
 constexpr std::size_t kFrames = 4;
 constexpr std::size_t kSalts = 8;
 
-// Others change it meanwhile.
+// Other processes change the index meanwhile.
 [[gnu::no_sanitize("thread")]] bool fits(const volatile std::uint32_t* index,
                                          const std::string& wal) {
   const std::uint32_t frames = index[kFrames];
@@ -149,9 +149,9 @@ constexpr std::size_t kSalts = 8;
 }  // namespace
 
 bool index_fits(sqlite3_file* database, const std::string& path) {
-  constexpr int kRegion = 32768;  // what SQLite maps at a time
+  constexpr int kRegion = 32768;  // the size of SQLite's mappings
   const sqlite3_io_methods& methods = *database->pMethods;
-  // With a reader's lock: so no last connection takes the WAL away and leaves the index to us.
+  // With a read lock, so that no last connection removes the WAL and leaves the index to us.
   if (methods.iVersion < 2 || methods.xLock(database, SQLITE_LOCK_SHARED) != SQLITE_OK) return true;
   const std::unique_ptr<sqlite3_file, void (*)(sqlite3_file*)> held(
       database, [](sqlite3_file* locked) {
@@ -161,7 +161,7 @@ bool index_fits(sqlite3_file* database, const std::string& path) {
   volatile void* region = nullptr;
   const int code = methods.xShmMap(database, 0, kRegion, 0, &region);
   if (code != SQLITE_OK) refuse_if_out_of_files(errno, path + "-shm");
-  // Where there is none yet SQLite makes it when it reads.
+  // If there is no index yet, SQLite creates it at the first read.
   return region == nullptr ||
          fits(static_cast<const volatile std::uint32_t*>(region), path + "-wal");
 }
@@ -173,9 +173,9 @@ WalOwner wal_owner(const std::string& wal, std::uint32_t page_size, Epoch epoch)
 
 WalOwner wal_owner(ReadWal read, std::uint32_t page_size, Epoch epoch) {
   Frames frames(read);
-  bool any = false;    // commit
-  bool first = true;   // frame of the first page
-  bool found = false;  // the epoch; told once its commit is whole
+  bool any = false;    // any commit
+  bool first = true;   // no frame of page 1 yet
+  bool found = false;  // the epoch; counts when its commit is complete
   bool foreign = false;
   while (frames.next()) {
     if (frames.page() == 1) {

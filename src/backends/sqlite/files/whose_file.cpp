@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// By name, by inode, by content. See whose_file.hpp. Any thread.
+// Recognises files by name, inode and content. See whose_file.hpp. Any thread.
 #include "backends/sqlite/files/whose_file.hpp"
 
 #include <graven/doctor.hpp>
@@ -24,7 +24,8 @@
 namespace graven::sqlite {
 namespace {
 
-/// The path without links; of a file that is not there, of its folder. Empty: there is neither.
+/// The path without symbolic links; if the file does not exist, only of its folder. Empty if
+/// neither exists.
 std::string real_path(const std::string& path) {
   const auto real = [](const std::string& one) {
     const std::unique_ptr<char, decltype(&std::free)> found(::realpath(one.c_str(), nullptr),
@@ -43,7 +44,7 @@ bool regular(const std::string& path, struct stat& info) {
   return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
 }
 
-/// The first bytes of a regular file, zeros where there are none.
+/// The first bytes of a regular file; zeros beyond its end.
 std::array<unsigned char, 100> beginning_of(const std::string& path) {
   std::array<unsigned char, 100> bytes{};
   struct stat info {};
@@ -51,7 +52,7 @@ std::array<unsigned char, 100> beginning_of(const std::string& path) {
   try {
     RawFile({.name = path, .path = path, .vfs = {}}).read(bytes.data(), bytes.size(), 0);
   } catch (const Error&) {
-    // Who may not read it, cannot tell; who may, but cannot, must not take it for another file.
+    // Without read permission the kind is unknown. With it, an error must not mean "another kind".
     if (::faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) == 0) throw;
     bytes = {};
   }
@@ -69,7 +70,7 @@ bool is_store(const std::string& path) {
          big_endian(bytes.data() + 68) == kApplicationId;
 }
 
-/// The store that a name belongs to, if it is there.
+/// The store that a name such as "state.db-wal" belongs to, if that store exists.
 std::optional<StoreFile> by_name(const std::string& path) {
   for (const std::string_view suffix : kBesideStore) {
     if (!path.ends_with(suffix)) continue;
@@ -79,7 +80,7 @@ std::optional<StoreFile> by_name(const std::string& path) {
   return std::nullopt;
 }
 
-/// Another name of a file beside a store, in the same folder.
+/// Whether another name of this inode in the same folder is that of a file beside a store.
 std::optional<StoreFile> by_link(const std::string& path, const struct stat& info) {
   if (info.st_nlink < 2) return std::nullopt;
   const std::string folder = path.substr(0, path.rfind('/') + 1);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Opening, closing and waiting. SQLite's own back-off sleeps longer and longer, and so keeps a
-// waiter from ever being there when the lock is free; asking again every 50-150 microseconds
-// shares a contended store evenly.
-// One thread at a time.
+// Opens and closes connections, and waits for locks. SQLite's own busy handler sleeps longer and
+// longer, so a waiter often misses the moment when the lock is free. Trying again every 50-150
+// microseconds shares a contended store evenly. One thread at a time.
 #include "backends/sqlite/pool/connection.hpp"
 
 #include <graven/error.hpp>
@@ -30,7 +29,7 @@ Connection::Connection(const Target& target, const std::string& location, int fl
       tables_(*this) {
   const int code = sqlite3_open_v2(location.c_str(), &handle_,
                                    flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-                                       SQLITE_OPEN_NOFOLLOW,  // its path was resolved
+                                       SQLITE_OPEN_NOFOLLOW,  // the path is already resolved
                                    target.vfs.empty() ? nullptr : target.vfs.c_str());
   if (code != SQLITE_OK) {
     const Fault why = fault(code);
@@ -40,7 +39,8 @@ Connection::Connection(const Target& target, const std::string& location, int fl
   sqlite3_busy_handler(handle_, on_busy, this);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  // Else a bound LIMIT is planned for, and the statement compiled anew each time it is run.
+  // Otherwise SQLite plans for the value of a bound LIMIT, and compiles the statement again for
+  // each run.
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_ENABLE_QPSG, 1, nullptr);
   sqlite3_set_authorizer(
       handle_,
@@ -52,7 +52,7 @@ Connection::Connection(const Target& target, const std::string& location, int fl
 }
 
 void Connection::read_without_end() noexcept {
-  // SQLite takes the file's size for what there is only where the schema may be written.
+  // SQLite accepts a file shorter than its header says only if the schema may be written.
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1, nullptr);
 }
@@ -63,7 +63,7 @@ Connection::~Connection() {
   for (Statement* statement : {&begin_, &begin_immediate_, &commit_, &rollback_}) {
     *statement = Statement();
   }
-  // An interrupt that met nothing stays for the next statement, and the close is a checkpoint.
+  // An interrupt that met no statement would hit the next one, and the close is a checkpoint.
   if (sqlite3_is_interrupted(handle_) != 0) try_execute("SELECT 1");
   sqlite3_close(handle_);
 }
@@ -116,7 +116,7 @@ Fault Connection::fault(int code) const {
   Fault result;
   result.code = code;
   if (handle_ != nullptr) {
-    // A statement may give the primary code only; the connection remembers the rest.
+    // A statement may return only the primary code; the connection has the extended one.
     if ((sqlite3_extended_errcode(handle_) & 0xff) == (code & 0xff)) {
       result.code = sqlite3_extended_errcode(handle_);
       result.message = sqlite3_errmsg(handle_);
@@ -165,7 +165,7 @@ void Connection::fail(int code) {
 
 template <class Check>
 bool Connection::interrupted(Check&& check) noexcept {
-  if (interrupt_) return true;  // by what only tried, and did not say that it failed
+  if (interrupt_) return true;  // set by a try_ call whose error was ignored
   try {
     check();
     return false;
@@ -176,7 +176,7 @@ bool Connection::interrupted(Check&& check) noexcept {
 }
 
 Connection::LongWork::LongWork(Connection& connection) : connection_(connection) {
-  constexpr int kSteps = 10'000;  // of SQLite's machine: some 100 us
+  constexpr int kSteps = 10'000;  // of SQLite's virtual machine: about 100 us
   sqlite3_progress_handler(
       connection_.handle_, kSteps,
       [](void* self) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Lending and taking back. Connections are opened and closed with the mutex released: both
-// reach the disk, and nobody who forks should wait for that.
-// Any thread.
+// Lends connections and takes them back. Connections are opened and closed without holding the
+// mutex: both may access the disk, and a fork must not wait for that. Any thread.
 #include "backends/sqlite/pool/pool.hpp"
 
 #include <graven/error.hpp>
@@ -23,7 +22,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-/// The calling thread's number, as the system's tools show it.
+/// The thread id, as system tools show it.
 std::int64_t this_thread() noexcept {
   struct Known {
     std::uint64_t generation = UINT64_MAX;
@@ -87,7 +86,7 @@ Lease Pool::take(const char* purpose, const Until& until) {
   return open(generation, purpose);
 }
 
-/// Until one may be there, with the lock; BusyError when the deadline passes first.
+/// Waits, with the lock held, until a connection may be free; BusyError at the deadline.
 void Pool::wait_for_one(std::unique_lock<std::mutex>& lock, store::Deadline deadline) {
   const auto begun = Clock::now();
   if (begun >= deadline) throw_exhausted();
@@ -98,7 +97,7 @@ void Pool::wait_for_one(std::unique_lock<std::mutex>& lock, store::Deadline dead
     });
   } catch (...) {
     --state_->waiting;
-    state_->returned.notify_one();  // it may have been called in vain
+    state_->returned.notify_one();  // a notification may have been lost
     throw;
   }
   waits_.record(Clock::now() - begun);
@@ -110,7 +109,7 @@ Lease Pool::lease(store::Deadline deadline, const char* purpose) {
 }
 
 Lease Pool::lease(milliseconds patience, const char* purpose) {
-  std::optional<store::Deadline> deadline;  // asked only where one has to wait
+  std::optional<store::Deadline> deadline;  // computed only if there is a wait
   return take(purpose, [&] {
     if (!deadline) deadline = Clock::now() + patience;
     return *deadline;
@@ -126,7 +125,7 @@ Lease Pool::open(std::uint64_t generation, const char* purpose) {
     if (const std::size_t share = cache_share(); share != 0) connection->set_cache(share);
     ++state.leases;
     Connection* lent = connection.get();
-    state.idle.reserve(state.members.size() + 1);  // give_back() must not fail
+    state.idle.reserve(state.members.size() + 1);  // so that give_back() cannot fail
     state.members.push_back({std::move(connection), true, this_thread(), purpose, Clock::now()});
     return {*this, lent, generation};
   } catch (...) {
@@ -140,7 +139,7 @@ Lease Pool::open(std::uint64_t generation, const char* purpose) {
 void Pool::give_back(Connection* connection) noexcept {
   connection->forget_interrupt();
   const bool broken = connection->suspect() || connection->in_transaction();
-  std::unique_ptr<Connection> unwanted;  // closed after the mutex is released
+  std::unique_ptr<Connection> unwanted;  // closed after releasing the mutex
   std::optional<store::Deadline> due;
   {
     const std::scoped_lock lock(mutex_);
@@ -170,7 +169,7 @@ void Pool::give_back(Connection* connection) noexcept {
   if (!unwanted) return;
   unwanted.reset();
   const std::scoped_lock lock(mutex_);
-  --state_->open;  // not before: close() counts on its being closed
+  --state_->open;  // only now: wait_until_closed() relies on it
   state_->returned.notify_all();
 }
 
@@ -305,7 +304,7 @@ void Pool::child_after_fork() noexcept {
   fresh->cache_most = state_->cache_most;
   fresh->closed = state_->closed;
   state_.swap(fresh);
-  static_cast<void>(fresh.release());  // leaked on purpose, connections and all
+  static_cast<void>(fresh.release());  // leaked with its connections, on purpose
 }
 
 }  // namespace graven::sqlite

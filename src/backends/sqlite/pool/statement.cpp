@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Preparing, binding and the failing ends of statement.hpp.
-// One thread at a time, as the connection.
+// Preparing, binding, and the error cases of statement.hpp. One thread at a time.
 #include "backends/sqlite/pool/statement.hpp"
 
 #include <utility>
@@ -26,7 +25,7 @@ Statement& Statement::operator=(Statement&& other) noexcept {
 }
 
 void Statement::bind_text(int index, std::string_view text) {
-  // An empty view may have no address, and a null pointer would bind NULL.
+  // An empty view may have a null pointer, which would bind NULL.
   const int code = sqlite3_bind_text64(handle_, index, text.empty() ? "" : text.data(), text.size(),
                                        SQLITE_STATIC, SQLITE_UTF8);
   if (code != SQLITE_OK) owner_->fail(code);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Making and recognising stores. The tables are made in rollback mode and the switch to WAL
-// comes after: so the application id is in the file itself from the first commit on, where a
-// look at its first bytes finds it. A crash between the two is healed by the next open.
-// Any thread, with a connection of its own.
+// Creates and recognises stores. Tables are created in rollback mode; the switch to WAL comes
+// after. So the application id is in the file from the first commit on, and reading its first bytes
+// finds it. After a crash between the two steps the next open completes them. Any thread, with a
+// connection of its own.
 #include "backends/sqlite/schema/format.hpp"
 
 #include <graven/error.hpp>
@@ -40,7 +40,7 @@ void fill_new(Connection& connection) {
 }
 
 void ensure_wal(Connection& connection) {
-  // The switch needs the file to itself, and SQLite does not wait for that by itself.
+  // The switch needs exclusive use of the file, and SQLite does not wait for that itself.
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   for (base::InterruptPoll poll;; poll()) {
     Statement change(connection, "PRAGMA journal_mode = WAL");
@@ -68,7 +68,7 @@ void create_tables(Connection& connection) {
 }
 
 void create_store(Connection& connection) {
-  // A commit writes whole pages: docs/design/records.md has the figures.
+  // Small, because a commit writes whole pages: docs/design/records.md has the measurements.
   connection.execute("PRAGMA page_size = 2048");
   connection.execute("PRAGMA auto_vacuum = INCREMENTAL");
   connection.begin_immediate().execute();
@@ -134,8 +134,8 @@ void upgrade(Connection& connection, base::FunctionRef<void()> before_commit) {
   try {
     before_commit();
     if (connection.integer("SELECT value FROM main.meta WHERE key = 'format'") == 1) {
-      // Rows of expiry were in order of time, of all maps together. A table that is another one is
-      // left as it is: check() tells of it, and repair() makes it anew.
+      // In format 1, expiry rows of all maps were together in order of time. A table with any other
+      // definition stays: check() reports it, and repair() rebuilds it.
       if (connection.text("SELECT sql FROM main.sqlite_schema WHERE name = 'expiry'") ==
           kOldExpiry) {
         connection.execute("ALTER TABLE main.expiry RENAME TO expiry_1");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The schema, the indexes, the rows, in this order: each is read by what follows. See mend.hpp.
-// In the lane.
+// Repairs the schema, then the indexes, then the rows, because each step reads what the steps
+// before it have repaired. Call with the writer lock (Lane) held. See mend.hpp.
 #include "backends/sqlite/schema/mend.hpp"
 
 #include "backends/sqlite/schema/row_check.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One query for each table, which reads types and keys, not bodies. See row_check.hpp.
-// One thread at a time, as the connection.
+// One query per table, which reads types and keys but no bodies. See row_check.hpp. One thread at a
+// time, as the connection.
 #include "backends/sqlite/schema/row_check.hpp"
 
 #include <fmt/format.h>
@@ -19,28 +19,28 @@ using Losses = std::vector<store::Backend::Loss>;
 
 constexpr int kMostOfATable = 200;
 
-/// A column, and the SQL that says whether it is in order.
+/// A column, and an SQL condition for a valid value.
 struct Column {
   std::string name{};
   std::string good{};
-  std::string instead{};  // what is put where it is not; of a key: none, the row goes
+  std::string instead{};  // SQL that replaces an invalid value; of a key: empty, the row goes
 };
 
 struct Table {
   std::string name{};
-  std::string key{};  // SQL that names a row
+  std::string key{};  // SQL that shows the row's key
   std::vector<Column> columns{};
 };
 
 std::string is_integer(std::string_view column) {
   return fmt::format("typeof({}) = 'integer'", column);
 }
-/// One that graven may have given out.
+/// An id that graven may have assigned.
 std::string is_id(std::string_view column, int least) {
   return fmt::format("({} AND {} BETWEEN {} AND {})", is_integer(column), column, least,
                      store::kMostId);
 }
-/// One that expiry has digits for.
+/// A time that fits the digits of an expiry row.
 std::string is_time(std::string_view column) {
   return fmt::format("({} AND {} BETWEEN 0 AND 9999999999999999)", is_integer(column), column);
 }
@@ -68,7 +68,7 @@ Table table_of(const Schema& schema) {
   };
   if (schema.has_version) table.columns.push_back({"version", is_id("version", 0), "0"});
   for (const std::string_view name : schema.integers) {
-    // Of prefixes it is the clock too.
+    // The clock record is in this table too.
     if (schema.table == "prefix" && name == "id") {
       table.columns.push_back({"id", is_id("id", 0), "0"});
     } else if (name == "expires") {
@@ -83,7 +83,7 @@ Table table_of(const Schema& schema) {
   return table;
 }
 
-/// Every table of graven's, but for values of items.
+/// All of graven's tables, except the values of items.
 std::vector<Table> tables() {
   std::vector<Table> all;
   for (std::size_t i = 0; i < store::kSpaceCount; ++i) {
@@ -95,12 +95,13 @@ std::vector<Table> tables() {
   return all;
 }
 
-// Values of items; NULL may be in the table beside, which mend_beside() sees to.
+// Values of items. A NULL value may be in the overflow table; mend_values() handles that.
 constexpr const char* kUnfit = " WHERE NOT (value IS NULL OR graven_holds(kind, value))";
 constexpr const char* kUnfitBeside =
     " FROM main.item_large AS l JOIN main.item AS i ON i.map = l.map AND i.key = l.key "
     "WHERE NOT graven_holds(i.kind, l.value)";
-// The kinds of which every value is NULL in its row only if it is beside; 0 is null itself.
+// A value that is NULL in its row is in the overflow table, unless its kind is 0, which is null
+// itself.
 constexpr const char* kNoItem =
     " FROM main.item_large AS l WHERE NOT EXISTS (SELECT 1 FROM main.item AS i "
     "WHERE i.map = l.map AND i.key = l.key AND i.value IS NULL AND i.kind <> 0)";
@@ -108,8 +109,8 @@ constexpr const char* kNoValue =
     " WHERE value IS NULL AND kind <> 0 AND NOT EXISTS "
     "(SELECT 1 FROM main.item_large AS l WHERE i.map = l.map AND i.key = l.key)";
 
-// Times of items; of format 1 the rows are read otherwise. Keys may contain U+0000, which ends a
-// text for GLOB, but not for ||.
+// Expiry of items; the rows of format 1 are read in another way. A key may contain U+0000, which
+// ends a text for GLOB, but not for ||.
 constexpr const char* kNoTime =
     " FROM main.item AS i WHERE i.expires <> 0 AND NOT EXISTS (SELECT 1 FROM main.expiry AS e "
     "WHERE e.map = i.map AND e.item = printf('%016d:', i.expires) || i.key)";
@@ -130,7 +131,7 @@ void text_function(sqlite3_context* context, int /*count*/, sqlite3_value** valu
 void holds_function(sqlite3_context* context, int /*count*/, sqlite3_value** values) {
   const std::int64_t kind = sqlite3_value_int64(values[0]);
   const bool known = kind >= 0 && kind <= static_cast<int>(store::ValueKind::kJson);
-  // Of an unknown kind anything is bytes.
+  // For an unknown kind, any value counts as bytes.
   bool good =
       holds_value(known ? static_cast<int>(kind) : static_cast<int>(store::ValueKind::kBytes),
                   sqlite3_value_type(values[1]));
@@ -141,7 +142,7 @@ void holds_function(sqlite3_context* context, int /*count*/, sqlite3_value** val
   sqlite3_result_int(context, static_cast<int>(good));
 }
 
-/// The functions that the SQL here uses, for as long as this lives.
+/// Defines the SQL functions that these queries use, while it exists.
 class Functions {
  public:
   explicit Functions(Connection& connection) : connection_(connection) {
@@ -163,7 +164,7 @@ class Functions {
   Connection& connection_;
 };
 
-/// Calls `each` with the columns of each row, as text, until it has enough.
+/// Calls `each` with the columns of each row, as text.
 template <class Each>
 void each_row(Connection& connection, const std::string& sql, Each&& each) {
   Statement statement(connection, sql);
@@ -179,7 +180,7 @@ void each_row(Connection& connection, const std::string& sql, Each&& each) {
 }
 
 std::string shown(std::string text) {
-  // quote() of a long value is long, and of text that is no UTF-8 it is none either.
+  // quote() of a long value is long, and quote() of invalid UTF-8 is invalid too.
   if (base::invalid_utf8(text)) text = "a text that is not valid UTF-8";
   constexpr std::size_t kMost = 100;
   if (text.size() > kMost) text = text.substr(0, text.find_first_of("' ", kMost)).substr(0, kMost);
@@ -234,7 +235,7 @@ std::string item_name(const std::vector<std::string>& row) {
   return fmt::format("map {}, key '{}'", row[0], row[1]);
 }
 
-/// Tells of a map's number and key in each row of the query, and of what else it has.
+/// Reports the map and key of each row of the query, and its third column if it has one.
 void tell_items(Connection& connection, const std::string& sql, const char* what, Losses& lost) {
   each_row(connection, sql, [&](std::vector<std::string>& row) {
     row[1] = shown(row[1]);
@@ -246,7 +247,7 @@ void mend_values(Connection& connection, Losses& lost) {
   const auto tell = [&](const std::string& sql, const char* what) {
     tell_items(connection, sql, what, lost);
   };
-  // What a value is decides, where it is not what its kind says.
+  // If the value does not fit its kind, the value is kept and the kind becomes bytes.
   const std::string bytes = fmt::to_string(static_cast<int>(store::ValueKind::kBytes));
   tell(std::string("SELECT map, key, CAST(value AS BLOB) FROM main.item") + kUnfit,
        "the value is of another kind than it was said to be: it is bytes now");
@@ -270,7 +271,7 @@ void mend_values(Connection& connection, Losses& lost) {
   connection.execute((std::string("UPDATE main.item AS i SET kind = 0") + kNoValue).c_str());
 }
 
-/// Items of a map that is not there keep their times: repair gives them a map.
+/// Items of a missing map keep their expiry rows: repair() creates a map for them.
 void mend_times(Connection& connection, Losses& lost) {
   tell_items(connection, std::string("SELECT map, item") + kStrayTime,
              "a row of expiry that belonged to no map's item", lost);

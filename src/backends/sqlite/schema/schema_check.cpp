@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the schema should be is read from a store made in memory. See schema_check.hpp.
-// One thread at a time, as the connection.
+// Reads what the schema should be from a store that it creates in memory. See schema_check.hpp. One
+// thread at a time, as the connection.
 #include "backends/sqlite/schema/schema_check.hpp"
 
 #include <fmt/format.h>
@@ -25,17 +25,17 @@ struct Object {
   std::string sql{};
 };
 
-/// SQLite's names are the same in both cases.
+/// SQLite's names are not case-sensitive.
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
 }
 
-/// Whether it is a trigger's, which may be called as a table is; the name.
+/// A trigger may have the same name as a table, so a name includes whether it is a trigger's.
 using Name = std::pair<bool, std::string>;
 Name name_of(const Object& one) { return {one.type == "trigger", lower(one.name)}; }
 
-/// Without what SQLite keeps for itself.
+/// Without SQLite's internal objects.
 std::map<Name, Object> objects_of(Connection& connection) {
   std::map<Name, Object> objects;
   Statement statement(connection, "SELECT type, name, tbl_name, sql FROM main.sqlite_schema");
@@ -54,7 +54,7 @@ std::map<Name, Object> objects_of(Connection& connection) {
 }
 
 const std::map<Name, Object>& expected() {
-  // Never destroyed: threads may outlive statics.
+  // Never destroyed: threads may run longer than static objects live.
   static const auto* objects = new const std::map<Name, Object>([] {
     Connection memory({.name = "memory", .path = ":memory:", .vfs = {}},
                       ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY);
@@ -65,9 +65,9 @@ const std::map<Name, Object>& expected() {
 }
 
 struct Differences {
-  std::vector<Object> intruders{};  // on graven's tables, or in their place
+  std::vector<Object> intruders{};  // on graven's tables, or with their names
   std::vector<Object> missing{};
-  std::vector<Object> others{};  // as they should be; what is there is another
+  std::vector<Object> others{};  // as they should be; the present ones differ
 };
 
 Differences differences(Connection& connection) {
@@ -90,7 +90,7 @@ Differences differences(Connection& connection) {
     if (!own && expected().contains({false, lower(one.table)}))
       found.intruders.push_back(std::move(one));
   }
-  // A table goes before its index is made.
+  // Tables first, because their indexes need them.
   const auto tables_first = [](const Object& one, const Object& other) {
     return one.type > other.type;
   };
@@ -149,7 +149,7 @@ std::vector<Column> columns_in_order(Connection& connection, const std::string& 
   return columns;
 }
 
-/// Makes a table anew and fills it from the one that has its name, as far as that has its columns.
+/// Creates the table again and fills it from the present one, using the columns that both have.
 void make_anew(Connection& connection, const Object& wanted,
                std::vector<store::Backend::Loss>& lost) {
   const std::string old = "graven_old_" + wanted.name;
@@ -163,7 +163,7 @@ void make_anew(Connection& connection, const Object& wanted,
   std::string rows;
   for (const Column& column : columns_in_order(connection, wanted.name)) {
     const bool text = column.type == "TEXT";
-    // SQLite takes nothing else for the key of such a table, not even to ignore it.
+    // A rowid table accepts only integers as its key; for others even INSERT OR IGNORE fails.
     if (column.row_id && there.contains(column.name)) {
       rows = " WHERE typeof(" + quoted(column.name) + ") = 'integer'";
     }
@@ -206,8 +206,8 @@ std::vector<std::string> schema_problems(Connection& connection) {
 
 void mend_schema(Connection& connection, std::vector<store::Backend::Loss>& lost) {
   for (const Object& one : differences(connection).intruders) {
-    // SQLite reads no schema that says anything but "table", "index", "view" or "trigger" here.
-    // It may have gone with a table or view that is another intruder.
+    // SQLite rejects a schema with any other type than "table", "index", "view" or "trigger", so
+    // `type` is safe here. The object may be gone already, with its table or view.
     connection.execute(("DROP " + one.type + " IF EXISTS main." + quoted(one.name)).c_str());
     lost.push_back({describe(one) + ", which was not graven's", one.sql});
   }
@@ -216,15 +216,15 @@ void mend_schema(Connection& connection, std::vector<store::Backend::Loss>& lost
     if (one.type == "table") {
       make_anew(connection, one, lost);
     } else {
-      // Unless it went with its table.
+      // It may be gone with its table.
       connection.execute(("DROP INDEX IF EXISTS main." + quoted(one.name)).c_str());
     }
   }
-  // Once more: an index went with its table.
+  // Compare again: indexes may be gone with their tables.
   found = differences(connection);
   for (const Object& one : found.missing) {
     if (one.type == "index") {
-      // What is there twice cannot be in a unique index; what came last counts.
+      // Duplicates cannot be in a unique index; the last row counts.
       connection.execute(("DELETE FROM main." + one.table +
                           " WHERE rowid NOT IN (SELECT max(rowid) FROM main." + one.table +
                           " GROUP BY map, key)")

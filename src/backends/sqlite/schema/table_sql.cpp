@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// SQL from store::schema(). See table_sql.hpp.
+// Generates the SQL from store::schema(). See table_sql.hpp. Pure functions; any thread.
 #include "backends/sqlite/schema/table_sql.hpp"
 
 #include <vector>
@@ -38,11 +38,11 @@ std::string join(const std::vector<std::string>& parts, const char* between) {
   return text;
 }
 
-/// As own statements name it: a TEMP table or view of the same name is nothing to them.
+/// With "main.", so that a TEMP table or view of the same name does not hide the table.
 std::string table_of(const Schema& schema) { return "main." + std::string(schema.table); }
 std::string table_beside(const Schema& schema) { return table_of(schema) + "_large"; }
 
-/// The value columns as they are read: a value that is NULL may be in the table beside.
+/// The value columns in a SELECT: a value that is NULL may be in the overflow table.
 std::vector<std::string> columns_read(const Schema& schema) {
   std::vector<std::string> columns = value_columns(schema);
   if (schema.has_value) {
@@ -69,7 +69,7 @@ std::string columns_or_one(const std::vector<std::string>& columns) {
   return columns.empty() ? "1" : join(columns, ", ");
 }
 
-/// Rows of a stretch. Parameters: kId from, to; kPair a, from, to; kName (a,) after; then limit.
+/// Rows of a range. Parameters: kId from, to; kPair a, from, to; kName (a,) after; then limit.
 std::string stretch_sql(Space space, const char* name_test, bool reverse, bool limited) {
   const Schema& schema = store::schema(space);
   std::vector<std::string> columns = key_columns(schema);
@@ -96,7 +96,7 @@ std::string stretch_sql(Space space, const char* name_test, bool reverse, bool l
   return sql;
 }
 
-/// Rows of many `a`. Parameters: a, from or after, a_to; then limit.
+/// Rows of a range of `a`. Parameters: a, from or after, a_to; then limit.
 std::string span_sql(Space space, const char* test) {
   const Schema& schema = store::schema(space);
   const std::string keys = join(key_columns(schema), ", ");
@@ -125,7 +125,7 @@ std::string put_sql(Space space) {
   return "INSERT OR REPLACE INTO " + row;
 }
 
-/// Rows of one `a`, which is parameter 1, then the columns after it of each row in turn.
+/// Parameter 1 is the rows' `a`, then come the other columns of each row in turn.
 std::string put_rows_sql(Space space) {
   const Schema& schema = store::schema(space);
   std::vector<std::string> columns = key_columns(schema);
@@ -141,8 +141,8 @@ std::string put_rows_sql(Space space) {
          join(rows, "), (") + ")";
 }
 
-/// What fails leaves the rows before it, so that SQLite needs no savepoint for several, but for
-/// those with a rowid, which it may find to be no integer.
+/// OR FAIL keeps the rows before a failing one, so SQLite needs no savepoint for several rows,
+/// except in a rowid table, whose key may turn out not to be an integer.
 std::string insert_rows_sql(Space space) {
   const Schema& schema = store::schema(space);
   std::vector<std::string> columns = key_columns(schema);
@@ -213,7 +213,7 @@ std::string scan_reverse_sql(Space space) { return stretch_sql(space, " > ", tru
 std::string scan_named_sql(Space space) { return stretch_sql(space, " >= ", false, true); }
 std::string run_sql(Space space) { return stretch_sql(space, " >= ", false, false); }
 
-/// Keys in them may contain U+0000, where SQLite's functions of texts end.
+/// Keys may contain U+0000, where SQLite's text functions stop; so this uses blobs.
 std::string old_expiry_sql(const std::string& table) {
   return "SELECT CAST(substr(item, 1, instr(item, ':') - 1) AS INTEGER) AS map, CAST("
          "CAST(printf('%016d:', time) AS BLOB) || substr(CAST(item AS BLOB), instr(item, ':') + 1) "

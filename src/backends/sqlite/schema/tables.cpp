@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Binding, reading, and the loops around them.
-// One thread at a time, as the connection.
+// Binds, reads, and loops over rows. See tables.hpp. One thread at a time, as the connection.
 #include "backends/sqlite/schema/tables.hpp"
 
 #include <algorithm>
@@ -24,15 +23,16 @@ using store::Row;
 using store::Schema;
 using store::Space;
 
-/// Keys closer than this are stepped over rather than looked up again.
+/// If the next key is at most this far away, load_many() steps over the rows between instead of
+/// searching.
 constexpr std::uint64_t kStepOver = 16;
 
-/// Of a key and its value together, in bytes: what is more goes to the table beside. A search
-/// through rows in the order of their keys reads the whole of each that it compares a key with, and
-/// what is longer than 488 bytes does not lie in one place.
+/// Limit of key and value together, in bytes; larger values go to the overflow table. A search
+/// through a table in key order reads the whole row of each key that it compares, and a row longer
+/// than 488 bytes is split over pages.
 constexpr std::size_t kMostInRow = 400;
 
-/// Binds the key's columns from parameter 1 on; returns the next free parameter.
+/// Binds the columns of the key from parameter 1 on; returns the next free parameter.
 int bind_key(Statement& statement, const Schema& schema, const Key& key) {
   int next = 1;
   if (!schema.a.empty()) statement.bind(next++, key.a);
@@ -41,8 +41,8 @@ int bind_key(Statement& statement, const Schema& schema, const Key& key) {
   return next;
 }
 
-// A value is one of SQLite's own, so that SQL can compute with it. Whatever is not what its kind
-// promises (and NaN, which SQLite has no number for) is kept as bytes.
+// A value is stored as a native SQLite value, so that SQL can compute with it. A value that does
+// not fit its kind (and NaN, which SQLite does not have) is stored as bytes.
 
 template <class Number>
 std::optional<Number> as_number(std::string_view body) {
@@ -52,7 +52,7 @@ std::optional<Number> as_number(std::string_view body) {
   return number;
 }
 
-/// The kind; that of bytes for a number that is none.
+/// The kind; kBytes for an unknown number.
 store::ValueKind kind_of(const Record& record) noexcept {
   const std::int64_t kind = record.integers[0];
   const bool known = kind >= 0 && kind <= static_cast<std::int64_t>(store::ValueKind::kJson);
@@ -87,7 +87,7 @@ void bind_value(Statement& statement, int parameter, const Record& record) {
     case store::ValueKind::kJson:
       break;
   }
-  statement.bind_blob(parameter, record.body);  // not NULL: that would mean the table beside
+  statement.bind_blob(parameter, record.body);  // never NULL: that would mean the overflow table
 }
 
 void read_value(const Cursor& cursor, int column, Record& record) {
@@ -110,7 +110,7 @@ void read_value(const Cursor& cursor, int column, Record& record) {
   }
 }
 
-/// Reads the value columns from `column` on.
+/// Reads the columns of the value, from `column` on.
 void read_record(const Cursor& cursor, const Schema& schema, int column, Record& record) {
   if (schema.has_version) record.version = static_cast<std::uint64_t>(cursor.own_integer(column++));
   for (std::size_t i = 0; i < schema.integers.size(); ++i) {
@@ -120,7 +120,7 @@ void read_record(const Cursor& cursor, const Schema& schema, int column, Record&
   if (schema.has_body) cursor.own_body(column, record.body);
 }
 
-/// Reads the key's columns; returns the column after them.
+/// Reads the columns of the key; returns the column after them.
 int read_key(const Cursor& cursor, const Schema& schema, Space space, Key& key) {
   int column = 0;
   key.space = space;
@@ -135,7 +135,7 @@ std::int64_t as_limit(std::size_t limit) {
   return static_cast<std::int64_t>(std::min(limit, kMost));
 }
 
-/// How far a key is behind another in the same stretch, or "far".
+/// The distance between two keys of the same range, or kFar.
 std::uint64_t distance(const Schema& schema, const Key& from, const Key& to) {
   constexpr auto kFar = std::numeric_limits<std::uint64_t>::max();
   switch (schema.shape) {
@@ -155,7 +155,7 @@ std::uint64_t distance(const Schema& schema, const Key& from, const Key& to) {
 bool holds_value(int kind, int type) noexcept {
   using store::ValueKind;
   if (type == SQLITE_NULL) return kind == static_cast<int>(ValueKind::kNull);
-  if (type == SQLITE_BLOB) return true;  // whatever it is, as bytes
+  if (type == SQLITE_BLOB) return true;  // anything may be stored as bytes
   switch (static_cast<ValueKind>(kind)) {
     case ValueKind::kFalse:
     case ValueKind::kTrue:
@@ -361,7 +361,7 @@ void Tables::put(const Key& key, const Record& record) {
   put.execute();
 }
 
-/// False, having done nothing, where the value that is there is beside.
+/// False, and nothing is done, if the present value is in the overflow table.
 bool Tables::put_unless_beside(const Key& key, const Record& record) {
   Statement& put = statement(key.space, &Statements::put_unless_beside, put_unless_beside_sql);
   bind_row(put, key, record, false);
@@ -454,7 +454,7 @@ void Tables::put_beside(const Key& key, const Record& record) {
   if (beside_) beside_->any = true;
 }
 
-/// Whether something may be in the table beside. Many stores have no large value at all.
+/// Whether the overflow table may have rows. Many stores have no large value at all.
 bool Tables::any_beside(Space space) {
   const unsigned state = connection_.data_version();
   if (!beside_ || beside_->state != state) {
@@ -464,8 +464,8 @@ bool Tables::any_beside(Space space) {
   return beside_->any;
 }
 
-/// Commits of this connection move the data version too. What others commit from now on does so
-/// once more, when the next transaction begins.
+/// A commit of this connection changes the data version too. A commit of another connection after
+/// it changes the version again, when the next transaction begins.
 void Tables::committed(unsigned begun_in) noexcept {
   if (beside_ && beside_->state == begun_in) beside_->state = connection_.data_version();
 }

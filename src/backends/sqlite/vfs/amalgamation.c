@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: MIT
 **
-** SQLite's amalgamation, and what fork() needs of its insides (src/backends/sqlite/vfs/fork.hpp
-*says why), as
-** does the look at a store's files (stamp.hpp, store_files.hpp). Compiled only where SQLite is
-** bundled: nothing outside the amalgamation can reach these statics.
+** SQLite's amalgamation, with functions that need its internals: for fork()
+** (src/backends/sqlite/vfs/fork.hpp says why) and for the check of a store's files (stamp.hpp,
+** store_files.hpp). Compiled only if SQLite is bundled: nothing outside the amalgamation can
+** reach these statics.
 **
 ** Always holds: between graven_sqlite_fork_prepare() and _parent() or _child() the calling
 ** thread owns every static mutex of SQLite, so no other thread is inside the inode table, the
 ** page allocator or the random generator while memory is copied.
 **
-** Called by the fork handlers only.
+** The fork functions are called by the fork handlers only, the others by one thread at a time per
+** connection.
 */
 
-/* New database files belong to their owner alone; -wal and -shm copy the database's mode. */
+/* Only its owner may use a new database file; -wal and -shm copy the database's mode. */
 #define SQLITE_DEFAULT_FILE_PERMISSIONS 0600
 
-/* Before the first connection: locks that nobody else's close() drops (lock_descriptors.hpp). */
+/* Runs before the first connection: installs locks that another library's close() does not drop
+** (lock_descriptors.hpp). */
 #define SQLITE_EXTRA_INIT_MUTEXED graven_sqlite_use_lock_descriptors
 
 #include "sqlite3.c"
@@ -25,8 +27,8 @@
 #endif
 
 /*
-** In the order in which they nest: graven registers its file layer under APP1, which asks for
-** MAIN; seeding the generator looks up a layer (PRNG before MAIN); anything may allocate.
+** In the order in which they nest: graven registers its VFS while holding APP1, which takes MAIN;
+** seeding the random generator looks up a VFS (PRNG before MAIN); anything may allocate.
 */
 static const int kForkOrder[] = {
     SQLITE_MUTEX_STATIC_APP1, SQLITE_MUTEX_STATIC_APP2, SQLITE_MUTEX_STATIC_APP3,
@@ -53,20 +55,19 @@ void graven_sqlite_fork_prepare(void) {
 void graven_sqlite_fork_parent(void) { forkLeaveAll(); }
 
 /*
-** The inode table says which locks this process holds; in the child none of it is true. An
-** empty table makes the next connection ask the kernel. The parent's entries, with their
-** descriptors and mutexes (which some thread of the parent may have held), are leaked. The
-** locks are those of the parent's lock descriptors, which the child closes
-** (lock_descriptors.hpp).
+** The inode table says which locks this process holds; the child holds none of them. With an
+** empty table the next connection asks the kernel. The parent's entries are leaked, with their
+** descriptors and mutexes (some thread of the parent may have held those). The locks are those
+** of the parent's lock descriptors, which the child closes (lock_descriptors.hpp).
 */
 void graven_sqlite_fork_child(void) {
   inodeList = 0;
-  wsdPrng.s[0] = 0; /* else parent and child draw the same WAL salts */
+  wsdPrng.s[0] = 0; /* else parent and child get the same WAL salts */
   randomnessPid = 0;
   forkLeaveAll();
 }
 
-/* The stamp of the first page, as the connection's transaction sees it (stamp.hpp). */
+/* Reads the stamp of the first page, as the connection's transaction sees it (stamp.hpp). */
 void graven_sqlite_read_stamp(sqlite3* db, unsigned char* stamp) {
   Btree* tree = db->aDb[0].pBt;
   u32 word;
@@ -79,7 +80,7 @@ void graven_sqlite_read_stamp(sqlite3* db, unsigned char* stamp) {
   sqlite3BtreeLeave(tree);
 }
 
-/* Inside a write transaction. Words 9 to 13 of the header lie at its bytes 72 to 91. */
+/* Call inside a write transaction. Meta words 9 to 13 are bytes 72 to 91 of the file. */
 int graven_sqlite_write_stamp(sqlite3* db, const unsigned char* stamp) {
   Btree* tree = db->aDb[0].pBt;
   int code = SQLITE_OK;
@@ -92,8 +93,8 @@ int graven_sqlite_write_stamp(sqlite3* db, const unsigned char* stamp) {
   return code;
 }
 
-/* The descriptor of a file of the default layer, or of the WAL index that belongs to it; -1: it is
-** of another layer, or has none. */
+/* The descriptor of a file of the default VFS, or of its WAL index; -1 for a file of another VFS,
+** or if there is no index. */
 int graven_sqlite_descriptor(sqlite3_file* file, int index) {
   unixFile* self = (unixFile*)file;
   if (file->pMethods != &posixIoMethods) return -1;
