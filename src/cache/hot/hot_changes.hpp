@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Which entries of a hot table have changed: for those who keep what they made of a value, and want
-// to know at a glance whether it is still the one there. Each key belongs to one of a few thousand
-// stripes, and a change moves its stripe's number; so an entry may seem changed that is not, never
-// the other way round.
+// Stripe versions: tell whether an entry of a hot table has changed. A user who keeps something
+// made from a value compares two stamps to see whether that value is still the one in the table.
+// Each key belongs to one of a few thousand stripes, and every change changes its stripe's number.
+// So an entry may seem changed that is not, never the other way round.
 //
 // Always holds: a stamp taken before a value was read equals a later one only if no entry of the
-// stripe, nor the table, was changed or dropped between. A writer is counted in before its change
-// can be seen and out after it, and while one is in, no stamp is usable: so whoever has seen a
-// change has a stamp from before it refused.
+// stripe was changed or dropped between, nor the whole table. A writer is counted before its change
+// becomes visible until after it is done, and no stamp is usable meanwhile; so a thread that has
+// seen a change cannot get a stamp from before that change.
 //
 // Any thread.
 #pragma once
@@ -26,11 +26,11 @@ class HotChanges {
  public:
   static constexpr std::size_t kStripes = 8192;
 
-  /// How often the stripe, and the table, had changed; both below 2^48.
+  /// How often the stripe and the table have changed; both below 2^48.
   struct Stamp {
     std::uint64_t stripe = 0;
     std::uint64_t table = 0;
-    bool usable = false;  // else something is being changed just now, and nothing may be kept
+    bool usable = false;  // false: a change is in progress, and nothing may be kept
 
     bool operator==(const Stamp&) const = default;
   };
@@ -41,7 +41,7 @@ class HotChanges {
     return {stripe / kChange, table / kChange, ((stripe | table) & kWriters) == 0};
   }
 
-  /// While an entry is changed or dropped; nothing where there are no `changes` to be noted.
+  /// Exists while an entry is changed or dropped; does nothing if there are no `changes`.
   class Entry {
    public:
     Entry(HotChanges* changes, std::uint64_t hash) noexcept
@@ -60,7 +60,7 @@ class HotChanges {
     hot::Word* word_;
   };
 
-  /// While all entries are dropped.
+  /// Exists while all entries are dropped.
   class Table {
    public:
     explicit Table(HotChanges* changes) noexcept : changes_(changes) {
@@ -76,7 +76,7 @@ class HotChanges {
     HotChanges* changes_;
   };
 
-  /// Writers that were under way are not, in this process; no stamp of before is good any more.
+  /// The writers in progress do not exist in this process. No older stamp is valid any more.
   void child_after_fork() noexcept {
     for (hot::Word& stripe : stripes_) stripe.store(0, std::memory_order_relaxed);
     const std::uint64_t table = table_.load(std::memory_order_relaxed) & ~kWriters;
@@ -84,7 +84,7 @@ class HotChanges {
   }
 
  private:
-  // The low bits count the writers under way, the others the changes.
+  // The low bits count the writers in progress, the others the changes.
   static constexpr std::uint64_t kWriter = 1;
   static constexpr std::uint64_t kChange = std::uint64_t{1} << 16U;
   static constexpr std::uint64_t kWriters = kChange - 1;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// What a full segment drops. S3-FIFO without its queues: a key that moves in is on probation;
-// when a tenth of the segment is, a hand goes round over those and drops the first that was
-// not seen since, while those that were become members; else another hand goes round over the
-// members and drops the first that was not seen since it last came by. A scan therefore only
-// ever pushes out itself. A segment remembers the last hashes it dropped on probation ("ghosts",
-// 16 bits of each); such a key, if it comes back, is a member at once.
+// Decides what a full segment drops. It is S3-FIFO without its queues. A new key is on probation.
+// When a tenth of the segment is on probation, a hand passes over these keys: it drops the first
+// that was not seen since it came, and makes members of those that were. Otherwise another hand
+// passes over the members and drops the first that was not seen since the hand last passed. So a
+// scan drops only its own keys. A segment remembers 16 bits of the hashes it last dropped on
+// probation ("ghosts"); if such a key comes back, it is a member at once.
 //
-// Both hands go in an order of places, not of arrival: two bits a line instead of queues, and no
-// worse (docs/design/hot-table.md has the figures: SIEVE and S3-FIFO with queues were the rivals).
-// They go through all groups before they come to another line of the first: each group then has
-// about as many free lines as the next, and a key finds one in its own. In the order of lines all
-// the room would lie behind the hands, and keys from everywhere else far from where they are
-// looked for.
+// Both hands go in order of places, not of arrival: this takes two bits a line instead of queues,
+// and is no worse (docs/design/hot-table.md has the figures; the rivals were SIEVE and S3-FIFO with
+// queues). A hand passes over one line of every group before the next line of the first group. So
+// all groups have about the same number of free lines, and a key finds one in its own group. If the
+// hands went in order of lines, all free lines would be just behind them, far from where keys are
+// looked up.
 //
 // Under the segment's lock.
 #pragma once
@@ -51,7 +51,7 @@ inline void eviction_left(Segment& segment, std::size_t line) {
   --segment.on_probation;
 }
 
-/// One hand, once round. kLines: it found nothing to drop.
+/// One round of one hand. kLines: it found nothing to drop.
 template <class Look>
 std::size_t eviction_sweep(Segment& segment, bool probation, bool hurry, Look& look) {
   const std::uint32_t share = segment.count.load(std::memory_order_relaxed) / 10 + 1;
@@ -72,12 +72,12 @@ std::size_t eviction_sweep(Segment& segment, bool probation, bool hurry, Look& l
   return kLines;
 }
 
-/// Which line to drop next; kLines if none may be. `look(line)` says what to do with one; for
-/// kMarked it has taken the mark away.
+/// Which line to drop next; kLines if none may be dropped. `look(line)` decides about a line;
+/// before it returns kMarked it has cleared the line's seen flag.
 template <class Look>
 std::size_t eviction_pick(Segment& segment, Look&& look) {
-  // A hand may find everything seen the first time round. At last, readers that mark faster
-  // than the hands go are overruled.
+  // A hand may find every line seen in its first round. In the last tries ("hurry") seen lines are
+  // dropped too, in case readers set the flags faster than the hands clear them.
   const bool probation = segment.on_probation > segment.count.load(std::memory_order_relaxed) / 10;
   struct Try {
     bool probation;
@@ -94,7 +94,7 @@ std::size_t eviction_pick(Segment& segment, Look&& look) {
   return kLines;
 }
 
-/// After a drop that eviction decided (an erased key leaves no ghost).
+/// Called after eviction has dropped a key. (An erased key leaves no ghost.)
 inline void eviction_dropped(Segment& segment, std::size_t line, std::uint64_t hash) {
   if (segment.probation.test(line)) ghost_of(segment, hash) = ghost_print(hash);
 }

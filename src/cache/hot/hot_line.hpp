@@ -6,19 +6,19 @@
 //             spare, version (40)
 //   word 1    the key's hash
 //   words 2-7 payload, 48 bytes: the key in words from the front, the value in words from the
-//             back. What is left of a key is in the upper bytes of its word, what is left of a
-//             value in the lower ones, so that they may share one, and neither need be shifted
-//             into place to be compared or copied. A value that does not fit is in a Blob, which
-//             word 7 points to, with the key if that is long too.
+//             back. The last bytes of a key are in the upper bytes of its last word, those of a
+//             value in the lower ones. So both may share a word, and neither needs a shift before
+//             it is compared or copied. A value that does not fit is in a Blob, which word 7
+//             points to; the key is in the Blob too if it is long.
 //
-// Always holds: the version is odd exactly while the payload changes; it never goes back, also
-// not when the line goes to another key, another segment or back to the system. Its upper 24
-// bits are the line's incarnation, another whenever a key moves out. A head of zero is an
-// empty line. A Blob is never changed, and freed by epochs (base/epoch.hpp).
+// Always holds: the version is odd exactly while the payload changes. It never decreases, also when
+// the line goes to another key, to another segment or back to the system. Its upper 24 bits are the
+// line's incarnation, which changes whenever a key moves out. A head of zero is an empty line. A
+// Blob is never changed; it is freed by epochs (base/epoch.hpp).
 //
-// Any thread reads. Whoever set kLocked (see LineLock) writes; the words are stored with
-// release and loaded with acquire, which on x86 are plain moves, so a reader that saw one new
-// word also sees the new head, and no fence is needed.
+// Any thread reads. The thread that set kLocked (see LineLock) writes. Words are stored with
+// release and loaded with acquire, which are plain moves on x86. So a reader that saw one new word
+// also sees the new head, and no fence is needed.
 #pragma once
 
 #include <atomic>
@@ -42,9 +42,10 @@ inline void pause() noexcept {
 #endif
 }
 
-// Where another thread's step would matter most; where any step of another one may come between;
-// where this thread can but wait for another's. Tests built with GRAVEN_RACE_POINTS define them, to
-// stop here now and then, or to run one thread at a time in every order; else they are nothing.
+// race_point(): where a step of another thread would matter most. race_access(): where any step of
+// another thread may come between. race_wait(): where this thread can only wait for another. Tests
+// built with GRAVEN_RACE_POINTS define them, to stop here now and then, or to run one thread at a
+// time in every order; otherwise they do nothing.
 #ifdef GRAVEN_RACE_POINTS
 void race_point() noexcept;
 void race_access(bool changes) noexcept;
@@ -55,7 +56,7 @@ inline void race_access(bool /*changes*/) noexcept {}
 inline void race_wait() noexcept {}
 #endif
 
-/// An atomic word that readers and writers meet at.
+/// An atomic word that readers and writers share.
 class Word {
  public:
   constexpr explicit Word(std::uint64_t word = 0) noexcept : word_(word) {}
@@ -90,7 +91,7 @@ class Word {
   std::atomic<std::uint64_t> word_;
 };
 
-/// For loops that wait for another thread's few instructions: it may have been put to sleep.
+/// For loops that wait for a few instructions of another thread, which may be suspended.
 class Backoff {
  public:
   void wait() noexcept {
@@ -112,7 +113,7 @@ struct alignas(64) Line {
 
 inline constexpr std::size_t kPayloadBytes = 48;
 inline constexpr std::size_t kInlineKeyBytes = 40;  // beside a pointer
-inline constexpr std::size_t kShortBytes = 16;      // a value that is copied at once
+inline constexpr std::size_t kShortBytes = 16;      // a value that is copied with two loads
 inline constexpr std::size_t kPayloadWords = 6;
 
 inline constexpr std::uint64_t kKindMask = 0xff;
@@ -135,12 +136,12 @@ inline std::uint8_t kind_of(std::uint64_t head) { return static_cast<std::uint8_
 inline std::uint32_t incarnation_of(std::uint64_t head) {
   return static_cast<std::uint32_t>(head >> kIncarnationShift);
 }
-/// The version with which a line is empty when its key has moved out.
+/// The head of a line that is empty because its key has moved out: the next incarnation.
 inline std::uint64_t next_incarnation(std::uint64_t head) {
   return ((head >> kIncarnationShift) + 1) << kIncarnationShift;
 }
 
-/// A value too long for its line, with its key if that is.
+/// A value that is too long for its line, and its key if that is long too.
 struct Blob {
   std::uint32_t key_size;  // 0 when the line has the key
   std::uint32_t value_size;
@@ -148,7 +149,7 @@ struct Blob {
 
   [[nodiscard]] std::string_view key() const { return {bytes, key_size}; }
   [[nodiscard]] std::string_view value() const { return {bytes + key_size, value_size}; }
-  /// What it costs, the allocator's share included.
+  /// Bytes that it costs, including the allocator's overhead.
   [[nodiscard]] std::size_t cost() const { return cost(key_size, value_size); }
   static std::size_t cost(std::size_t key_size, std::size_t value_size) {
     return (offsetof(Blob, bytes) + key_size + value_size + 8 + 15) & ~std::size_t{15};
@@ -165,7 +166,7 @@ struct Blob {
   static void free(Blob* blob) { ::operator delete(blob); }
 };
 
-/// Of a word that is not 0.
+/// The word must not be 0.
 inline std::uint32_t lowest_bit(std::uint32_t word) {
   return static_cast<std::uint32_t>(__builtin_ctz(word));
 }
@@ -196,12 +197,12 @@ inline std::uint64_t load_8(const char* at) {
 
 static_assert(std::endian::native == std::endian::little, "words of a line are little-endian");
 
-/// What is looked for.
+/// The key that is looked up.
 struct Needle {
   std::string_view key;
   std::uint64_t hash;
 
-  /// Whether a stable line with this head may hold the key, as far as its length tells.
+  /// Whether a stable line with this head may hold the key, by the key's length.
   [[nodiscard]] bool fits(std::uint64_t head) const {
     const std::uint64_t found = key_code(head);
     return found == kBlobCode ? key.size() > kInlineKeyBytes : found == key.size() + 1;
@@ -225,8 +226,8 @@ inline std::uint64_t different_key(const Line& line, std::string_view key) {
   return different;
 }
 
-/// Copies an inline value, in whole words: `out` has room for kPayloadBytes. At least 16 bytes of
-/// it change.
+/// Copies an inline value in whole words: at least 16 bytes of `out` are written, and `out` has
+/// room for kPayloadBytes.
 [[gnu::always_inline]] inline void copy_value_start(const Line& line, char* out) {
   const std::uint64_t first = load(line, 7);
   race_point();
@@ -273,8 +274,8 @@ struct LineRead {
   std::uint32_t size;
 };
 
-/// Reads a line if it holds the key and the value is inline. kLong: it may be the key, look
-/// again with a pin. `out` has room for kPayloadBytes and may be scribbled on.
+/// Reads a line if it holds the key and the value is inline. kLong: it may hold the key; look again
+/// with a pin. `out` has room for kPayloadBytes; its bytes may change in any case.
 inline LineRead read_line(Line& line, const Needle& needle, char* out) {
   for (Backoff backoff;;) {
     const std::uint64_t head = load(line, 0);
@@ -283,7 +284,7 @@ inline LineRead read_line(Line& line, const Needle& needle, char* out) {
       backoff.wait();
       continue;
     }
-    // What is torn here cannot be the key: a line that holds it has its hash and a fitting
+    // A torn read here cannot hide the key: a line that holds the key has its hash and a fitting
     // head at every moment between two writes.
     if (load(line, 1) != needle.hash || !needle.fits(head)) return {Outcome::kOther, 0, 0};
     const std::uint64_t size = value_code(head);
@@ -297,11 +298,11 @@ inline LineRead read_line(Line& line, const Needle& needle, char* out) {
   }
 }
 
-/// What of a head tells whether a stable line holds an inline key of this size.
+/// The bits of a head that tell whether a stable line holds an inline key of this size.
 inline std::uint64_t head_of_key(std::size_t size) { return (size + 1) << kKeyShift; }
 inline constexpr std::uint64_t kHeadOfKeyMask = kWriting | kCodeMask << kKeyShift;
 
-/// different_key() for any key when the code of its length has been found; quick for 9 to 16 bytes.
+/// different_key() for any key, when the code of its length matches; fast for 9 to 16 bytes.
 [[gnu::always_inline]] inline std::uint64_t different_key_fast(const Line& line,
                                                                std::string_view key) {
   const std::size_t size = key.size();
@@ -310,13 +311,13 @@ inline constexpr std::uint64_t kHeadOfKeyMask = kWriting | kCodeMask << kKeyShif
     return (load(line, 2) ^ load_8(key.data())) |
            ((load(line, 3) ^ load_8(key.data() + size - 8)) >> others);
   }
-  // 62 bytes and more wrap around the code.
+  // The code of a key of 62 bytes or more overflows.
   return size > kPayloadBytes ? 1 : different_key(line, key);
 }
 
-/// read_line() that gives up on anything unusual, with kOther: no branch but those for it when
-/// the key has 9 to 16 bytes and the value up to 16. The key itself is compared, and the hash
-/// therefore is not. `out` has room for kShortBytes at least.
+/// Like read_line(), but returns kOther for anything unusual. If the key has 9 to 16 bytes and the
+/// value up to 16, it branches only for the unusual cases. It compares the key itself, so it need
+/// not compare the hash. `out` has room for kShortBytes at least.
 [[gnu::always_inline]] inline LineRead read_line_once(Line& line, std::string_view key, char* out,
                                                       std::size_t capacity) {
   constexpr LineRead no{Outcome::kOther, 0, 0};
@@ -340,15 +341,15 @@ inline constexpr std::uint64_t kHeadOfKeyMask = kWriting | kCodeMask << kKeyShif
   return {Outcome::kFound, kind_of(head), static_cast<std::uint32_t>(size)};
 }
 
-/// Gives a key's line a short value, if both are inline, were so before and nobody else is at it;
-/// false, and nothing has changed, at anything unusual. The same as LineLock does, in few steps:
-/// one exchange locks the line and begins to write.
+/// Gives a key's line a short value, if the old and the new value and the key are inline and no
+/// other writer has the line. Returns false, with nothing changed, in any other case. It does the
+/// same as LineLock in fewer steps: one exchange locks the line and begins the write.
 [[gnu::always_inline]] inline bool write_line_once(Line& line, std::string_view key,
                                                    std::string_view value, std::uint8_t kind,
                                                    bool dirty) {
   std::uint64_t head = load(line, 0);
   race_point();
-  // The value's two words are then no part of the key.
+  // So the two words of the value are no part of the key.
   if (key.size() > 32 || value.size() > kShortBytes) [[unlikely]]
     return false;
   if (((head ^ head_of_key(key.size())) & (kHeadOfKeyMask | kLocked)) != 0 ||

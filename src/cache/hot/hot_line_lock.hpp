@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The lock of one line, and the one way to change it. While it is held readers see the entry as
-// it was; other writers wait. Short: no user's code runs under it but update()'s functor, which
-// has the segment's lock too.
+// The lock of one line, and the only way to change it. While it is held, readers see the entry as
+// it was, and other writers wait. It is held only briefly: no user's code runs under it except
+// update()'s functor, which also runs under the segment's lock.
 //
-// Always holds: the head is what it was when the lock was taken, marks by readers apart, until
-// write() or empty(), which also unlock. The payload is stored between two heads, the first
-// odd. One thread, the one that made it.
+// Always holds: until write_value(), write_entry() or empty(), which also unlock, the head is what
+// it was when the lock was taken, except for flags set by readers. The payload is stored between
+// two heads, the first of which has an odd version. Used by the one thread that made it.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ class HotTable::LineLock {
         backoff.wait();
         continue;
       }
-      // An unstable hash is another key's, or one's that comes or goes.
+      // A hash that is just being written is of another key, or of a key that is moving in or out.
       if (!needle.fits(head) || hot::load(at, 1) != needle.hash) return false;
       hot::race_point();
       if (!take(at, head)) continue;
@@ -69,7 +69,7 @@ class HotTable::LineLock {
     line_ = nullptr;
   }
 
-  /// Leaves it locked, for adopt().
+  /// Leaves the line locked, for adopt().
   void keep_locked() { line_ = nullptr; }
 
   explicit operator bool() const { return line_ != nullptr; }
@@ -81,7 +81,7 @@ class HotTable::LineLock {
   [[nodiscard]] bool is_long() const { return hot::value_code(head_) == hot::kBlobCode; }
   [[nodiscard]] hot::Blob* blob() const { return is_long() ? hot::blob_of(*line_) : nullptr; }
 
-  /// `buffer` has room for kPayloadBytes; the view is into it or the blob.
+  /// `buffer` has room for kPayloadBytes; the result points into it or into the blob.
   std::string_view value(char* buffer) const {
     if (is_long()) return blob()->value();
     hot::copy_value(*line_, hot::value_code(head_), buffer);
@@ -94,16 +94,16 @@ class HotTable::LineLock {
     return {buffer, size};
   }
 
-  /// Sets the dirty flag alone, and unlocks.
+  /// Sets or clears only the dirty flag, and unlocks.
   void set_dirty(bool dirty) {
     hot::Line& line = *std::exchange(line_, nullptr);
-    // Readers may add their mark between, so no plain store.
+    // Readers may set their flag meanwhile, so this is no plain store.
     if (dirty) line.words[0].fetch_or(hot::kDirty, std::memory_order_relaxed);
     const std::uint64_t gone = hot::kLocked | (dirty ? 0 : hot::kDirty);
     line.words[0].fetch_and(~gone, std::memory_order_release);
   }
 
-  /// Puts the value in the line, or the blob if there is one, with the key as it is; unlocks.
+  /// Stores the value, in the line or in `blob` if given; keeps the key; unlocks.
   void write_value(std::string_view value, hot::Blob* blob, bool key_in_blob, std::uint8_t kind,
                    bool dirty) {
     std::uint64_t head = begin();
@@ -130,7 +130,7 @@ class HotTable::LineLock {
         (head & hot::kSeen) | (dirty ? hot::kDirty : 0));
   }
 
-  /// Puts a whole entry in a line that is empty or holds the key in its blob only; unlocks.
+  /// Stores a whole entry in a line that is empty or has its key only in its blob; unlocks.
   void write_entry(const hot::Needle& needle, std::string_view value, hot::Blob* blob,
                    bool key_in_blob, std::uint8_t kind, std::uint64_t flags) {
     std::uint64_t words[hot::kPayloadWords] = {};
@@ -160,14 +160,14 @@ class HotTable::LineLock {
         blob != nullptr ? hot::kBlobCode : value.size(), kind, flags);
   }
 
-  /// Takes the key out of the line; unlocks.
+  /// Removes the key from the line; unlocks.
   void empty() {
     hot::Line& line = *std::exchange(line_, nullptr);
     line.words[0].store(hot::next_incarnation(head_), std::memory_order_release);
   }
 
-  /// Begins to own a line that nobody else writes: an empty one of a locked segment, or one that
-  /// this thread left locked.
+  /// Takes over a line that no other thread writes: an empty one of a locked segment, or one that
+  /// this thread has left locked.
   void adopt(hot::SegmentRef ref, std::size_t number) {
     ref_ = ref;
     number_ = number;
@@ -191,7 +191,7 @@ class HotTable::LineLock {
     return hot::different_key(*line_, needle.key) == 0;
   }
 
-  /// The head as it was, its version odd by now.
+  /// Makes the version odd; returns the new head.
   std::uint64_t begin() {
     const std::uint64_t head = head_ + hot::kOneVersion;
     line_->words[0].store(head | hot::kLocked, std::memory_order_relaxed);

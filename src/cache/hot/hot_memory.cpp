@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// mmap and madvise behind the pool. The first chunk stays on small pages, so that a small
-// table costs what it uses; the others ask for a huge page each, without which a lookup in a
-// large table would also miss the TLB. Only trim() zeroes memory: it first notes the versions
-// its lines have reached, and the next to take the segment goes on from there.
+// mmap and madvise for the pool. The first chunk stays on small pages, so that a small table costs
+// only what it uses. The others ask for a huge page each; without it a lookup in a large table
+// would also miss the TLB. Only trim() zeroes memory: it first notes the versions that its lines
+// have reached, and take_segment() continues from there.
 #include "cache/hot/hot_memory.hpp"
 
 #include <sys/mman.h>
@@ -95,7 +95,7 @@ void Pool::give_segment(SegmentRef ref) noexcept {
   segment.ghosts.fill(0);
   --chunk_of(ref).in_use;
   --in_use_;
-  free_.push_back(ref);  // never grows: add_chunk() reserved for all there are
+  free_.push_back(ref);  // never grows: add_chunk() has reserved room for all
 }
 
 Directory* Pool::take_directory(int depth) {
@@ -138,7 +138,7 @@ void Pool::trim() noexcept {
     ::madvise(chunk.base + kBodyOffset, kChunkBytes - kBodyOffset, MADV_DONTNEED);
     chunk.resident = false;
   }
-  // The lowest addresses are taken first, so that the others become free.
+  // Segments at the lowest addresses are taken first, so that the other chunks become free.
   std::sort(free_.begin(), free_.end(),
             [](SegmentRef left, SegmentRef right) { return left.groups() > right.groups(); });
 }

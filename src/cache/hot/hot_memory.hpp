@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Where a hot table's segments and directories come from: chunks of 2 MB, cut in 32 segments,
-// on huge pages but for the first. Segments and directories that are given back are used
-// again as what they were; chunks with no segment in use can be returned to the system, of
-// which the address range stays, reading as zeros.
+// Allocates a hot table's segments and directories: chunks of 2 MB, each divided into 32 segments,
+// on huge pages except the first chunk. Returned segments and directories are reused for the same
+// purpose. The memory of chunks without a segment in use can be returned to the system; the address
+// range stays and reads as zeros.
 //
-// Always holds: an address that was handed out stays readable until the pool is destroyed; a
-// line's version never goes back. A segment that is handed out is empty.
+// Always holds: an address that was handed out stays readable until the pool is destroyed; a line's
+// version never decreases; a segment that is handed out is empty.
 //
-// One thread at a time; the table holds its structure mutex.
+// One thread at a time, which holds the table's structure mutex.
 #pragma once
 
 #include <array>
@@ -27,15 +27,15 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// An empty segment. Strong: std::bad_alloc changes nothing.
+  /// An empty segment. Strong guarantee: std::bad_alloc changes nothing.
   SegmentRef take_segment();
-  /// Takes back an empty one. `mutex`, `count` and tags are as in a fresh one.
+  /// Takes back an empty segment whose `mutex`, `count` and tags are as in a new one.
   void give_segment(SegmentRef ref) noexcept;
   Directory* take_directory(int depth);
   void give_directory(Directory* directory) noexcept;
   /// Returns the memory of chunks without a segment in use to the system.
   void trim() noexcept;
-  /// Gives everything back at once, used or not, and begins anew.
+  /// Frees everything at once, used or not, and starts again empty.
   void forget() noexcept;
   [[nodiscard]] std::size_t segments_in_use() const { return in_use_; }
 

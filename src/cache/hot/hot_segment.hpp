@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// What the hot table is made of: segments of 960 lines, found through a directory by the first
+// The parts of the hot table. It has segments of 960 lines, found through a directory by the first
 // bits of a hash (extendible hashing): a segment that fills up splits in two, and nothing else
-// moves. Inside a segment the hash names a group of 15 lines, looked up by tags; a key that
-// finds its group full goes to the next, and each group counts the keys that passed it, so a
-// search knows when to stop and an erased line leaves no mark.
+// moves. Inside a segment the hash names a group of 15 lines, searched by tags. A key that finds
+// its group full goes to the next one. Each group counts the keys that passed it, so a search knows
+// when to stop, and an erased line needs no marker.
 //
-// Always holds: memory that was once lines stays lines, and tags tags, until the table is
-// destroyed: a reader with an old directory finds no key that is not there. A key moves, also
-// inside its segment, only when that splits. Everything in Segment but what is atomic belongs to
-// the holder of its lock; tags are written by it and read by anyone.
+// Always holds: memory that was once lines stays lines, and tags stay tags, until the table is
+// destroyed, so a reader with an old directory finds no key that is not there. A key moves only
+// when its segment splits, also within the segment. Non-atomic members of Segment belong to the
+// holder of its lock; tags are written by that holder and read by any thread.
 #pragma once
 
 #include <array>
@@ -25,11 +25,11 @@ namespace graven::store::hot {
 inline constexpr std::size_t kGroups = 64;
 inline constexpr std::size_t kLinesPerGroup = 15;
 inline constexpr std::size_t kLines = kGroups * kLinesPerGroup;
-/// More than this and a segment splits, or drops something.
+/// A segment with more entries splits, or drops an entry.
 inline constexpr std::size_t kFullSegment = 840;
 inline constexpr int kDeepest = 26;  // bits of a hash that a directory may use
 
-/// A mutex of four bytes: threads spin a little, then sleep.
+/// A mutex of four bytes: threads spin for a short time, then sleep.
 class SmallMutex {
  public:
   void lock() noexcept {
@@ -55,7 +55,7 @@ class SmallMutex {
   }
 
  private:
-  std::atomic<std::uint32_t> state_{0};  // 1: locked, 2: locked and somebody may sleep
+  std::atomic<std::uint32_t> state_{0};  // 1: locked; 2: locked, and a thread may sleep
 };
 
 /// One bit per line.
@@ -65,9 +65,9 @@ class LineSet {
   void reset(std::size_t at) { words_[at / 64] &= ~(1ULL << (at % 64)); }
   [[nodiscard]] bool test(std::size_t at) const { return (words_[at / 64] >> (at % 64) & 1) != 0; }
   void clear() { words_.fill(0); }
-  /// The first member at or behind `from`, else kLines.
+  /// The first member at or after `from`, else kLines.
   [[nodiscard]] std::size_t next(std::size_t from) const { return next(from, 0); }
-  /// The first that is no member.
+  /// The first line at or after `from` that is no member, else kLines.
   [[nodiscard]] std::size_t next_free(std::size_t from) const { return next(from, ~0ULL); }
 
  private:
@@ -85,14 +85,14 @@ class LineSet {
 
 static_assert(kLines % 64 == 0);
 
-/// What writers know about a segment; see hot_eviction.hpp for the last part.
+/// What writers know of a segment; for the last part see hot_eviction.hpp.
 struct Segment {
   SmallMutex mutex;
   std::atomic<std::uint32_t> count{0};
-  std::atomic<std::int64_t> blob_bytes{0};  // also by whoever holds a line's lock
-  int depth = 0;                            // bits of the hash all its keys share
+  std::atomic<std::int64_t> blob_bytes{0};  // also changed with only a line's lock
+  int depth = 0;                            // how many bits of the hash all its keys share
   bool zeroed = false;                      // its lines were given back to the system
-  std::uint64_t floor = 0;                  // then: the versions they had reached
+  std::uint64_t floor = 0;                  // then: a version above all that its lines had
   LineSet used;
   // Eviction:
   LineSet probation;
@@ -102,18 +102,18 @@ struct Segment {
   std::array<std::uint16_t, 512> ghosts{};
 };
 
-/// 16 bytes: the tags of 15 lines and how many keys found them all taken (255: lost count).
+/// 16 bytes: the tags of 15 lines, and how many keys found the group full (255: the count is lost).
 struct Group {
   Word words[2];
 };
 
-// Which bits of a hash are for what: the lower 32 for tags, the 6 above for the group, the upper 26
-// for the directory. The tag of a line is one of the lower four bytes, by its place in the group:
-// so 32 bits, repeated, are compared with all tags of a group at once. The tag of a free line is 0,
-// and where the byte of a hash is 0 the tag is 1.
+// The use of the bits of a hash: the lower 32 for tags, the next 6 for the group, the upper 26 for
+// the directory. The tag of a line is one of the hash's lower four bytes, chosen by the line's
+// place in the group. So 32 bits, repeated, are compared with all tags of a group at once. The tag
+// of a free line is 0; where a hash has the byte 0, the tag is 1.
 inline std::size_t home_group(std::uint64_t hash) { return (hash >> 32) % kGroups; }
 
-/// groups[home_group(hash)] and lines[kLinesPerGroup * home_group(hash) + at], in few steps.
+/// groups[home_group(hash)] and lines[kLinesPerGroup * home_group(hash) + at], in few instructions.
 inline const Group& home_of(const Group* groups, std::uint64_t hash) {
   static_assert(sizeof(Group) == 16 && kGroups == 64);
   return *reinterpret_cast<const Group*>(reinterpret_cast<const char*>(groups) +
@@ -125,7 +125,7 @@ inline Line& home_line(Line* lines, std::uint64_t hash, std::uint32_t at) {
                                   at * std::uint32_t{sizeof(Line)});
 }
 
-/// The tags a hash has in the lines of half a group.
+/// The tags of a hash in the lines of half a group.
 inline std::uint64_t tags_of(std::uint64_t hash) {
   std::uint64_t tags = 0;
   for (int i = 0; i < 8; ++i) {
@@ -135,7 +135,7 @@ inline std::uint64_t tags_of(std::uint64_t hash) {
   return tags;
 }
 
-/// A group as it was a moment ago.
+/// A group's tags as they were a moment ago.
 struct GroupTags {
   std::uint64_t low;
   std::uint64_t high;
@@ -159,12 +159,12 @@ struct GroupTags {
 
   static std::uint32_t zero_bytes(std::uint64_t x) {
     constexpr std::uint64_t low_7 = 0x7f7f7f7f7f7f7f7fULL;
-    const std::uint64_t zero = ~(((x & low_7) + low_7) | x | low_7);  // 0x80 where x has 0
+    const std::uint64_t zero = ~(((x & low_7) + low_7) | x | low_7);  // 0x80 where x has a 0
     return static_cast<std::uint32_t>(((zero >> 7) * 0x0102040810204080ULL) >> 56);
   }
 };
 
-/// Under the segment's lock: the tags a hash has, or 0 for a line that is free.
+/// Under the segment's lock. `tags`: tags_of() a hash, or 0 for a line that is free.
 inline void set_tag(Group* groups, std::size_t line, std::uint64_t tags) {
   const std::size_t at = line % kLinesPerGroup;
   auto& word = groups[line / kLinesPerGroup].words[at / 8];
@@ -173,11 +173,11 @@ inline void set_tag(Group* groups, std::size_t line, std::uint64_t tags) {
   word.store(rest | (tags & bits), std::memory_order_release);
 }
 
-/// Under the segment's lock: a key passed this full group, or one that had is gone.
+/// Under the segment's lock: a key passed this full group, or one that had passed it is gone.
 inline void count_passed(Group& group, bool gone) {
   auto& word = group.words[1];
   const std::uint64_t now = word.load(std::memory_order_relaxed);
-  if ((now >> 56) == 255) return;  // lost count: never stop a search here again
+  if ((now >> 56) == 255) return;  // count lost: searches never stop here again
   constexpr std::uint64_t one = 1ULL << 56;
   word.store(gone ? now - one : now + one, std::memory_order_release);
 }
@@ -193,16 +193,16 @@ inline constexpr std::size_t kChunkBytes = 2U << 20U;
 inline constexpr std::size_t kSegmentsPerChunk = 32;
 inline constexpr std::size_t kTagBytes = kGroups * 16;  // of a segment
 inline constexpr std::size_t kLineBytes = kLines * 64;  // of a segment
-/// Where in a chunk the part begins that may be given back to the system: tags and lines.
+/// The offset in a chunk of the part that may be returned to the system: tags and lines.
 inline constexpr std::size_t kBodyOffset = 64U << 10U;
-/// What a segment costs, its share of the chunk's remainder left out.
+/// What a segment costs, without its part of the chunk's unused rest.
 inline constexpr std::size_t kSegmentBytes = sizeof(Segment) + kTagBytes + kLineBytes;
 
-/// Where a segment is, in one word: in the upper 48 bits the address of its tags, in the lowest 12
-/// how many KB its lines are away from there, between them a version, so that a word may change and
-/// still mean the same. The tags of a chunk's segments are together, at a multiple of their size,
-/// which is another in each chunk: caches place by the lower bits of an address, and the tags are
-/// what they should keep.
+/// The place of a segment in one word. The upper 48 bits are the address of its tags, the lowest 12
+/// the distance to its lines in KB. Between them is a version, so that the word can change and
+/// still mean the same segment. The tags of a chunk's segments lie together, at a multiple of their
+/// size that differs from chunk to chunk: processor caches place data by the lower bits of an
+/// address, and the tags are what they should keep.
 class SegmentRef {
  public:
   SegmentRef() = default;
@@ -217,7 +217,7 @@ class SegmentRef {
     const std::size_t tags = tags_offset + number * kTagBytes;
     word_ = (reinterpret_cast<std::uint64_t>(chunk) + tags) << 16 | ((lines - tags) / 1024 & 0xfff);
   }
-  /// Whether the tags may be there: 32 segments need room for their lines, too.
+  /// Whether the tags may be at this offset: the lines of 32 segments need room too.
   static constexpr bool may_have_tags(std::size_t offset) {
     const std::size_t unused = (offset - kBodyOffset) % kLineBytes;
     return kBodyOffset + unused + kSegmentsPerChunk * (kTagBytes + kLineBytes) <= kChunkBytes;
@@ -243,7 +243,7 @@ class SegmentRef {
     return SegmentRef((word_ & ~0xf000ULL) | ((word_ + 0x1000) & 0xf000));
   }
   explicit operator bool() const { return word_ != 0; }
-  /// Whether it is the same segment, of whatever version.
+  /// Whether it is the same segment, whatever the version.
   bool operator==(const SegmentRef& other) const { return groups() == other.groups(); }
 
  private:
@@ -255,12 +255,12 @@ static_assert(kTagBytes % 1024 == 0 && kLineBytes % 1024 == 0);
 static_assert(kBodyOffset % (kSegmentsPerChunk * kTagBytes) == 0);
 static_assert(SegmentRef::may_have_tags(kBodyOffset));
 
-/// Which segment has the keys whose hashes begin with the same `depth` bits, of which there is at
-/// least one: so one shift finds the entry.
+/// Tells which segment has the keys whose hashes begin with the same `depth` bits. `depth` is at
+/// least 1, so that one shift finds the entry.
 struct Directory {
-  int depth;        // the same for ever; all else may change under a reader that is late
+  int depth;        // never changes; all else may change while a late reader has it
   Word generation;  // see HotTable::generation()
-  Word entries[1];  // and more behind it
+  Word entries[1];  // and more after it
 
   [[nodiscard]] std::size_t size() const { return std::size_t{1} << depth; }
   Word& entry(std::uint64_t hash) { return entries[hash >> (64 - depth)]; }
@@ -270,7 +270,7 @@ struct Directory {
   static std::size_t cost(int depth) { return sizeof(Directory) + (8ULL << depth); }
 };
 
-/// Calls `use` with each segment once: its entries are neighbours.
+/// Calls `use` with each segment once. (The entries of a segment are adjacent.)
 template <class Use>
 void for_each_segment(const Directory* directory, Use&& use, std::size_t from = 0) {
   SegmentRef last;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// One entry at a time: reading what is not inline, and all that writers do with a key.
+// Single entries: reading values that are not inline, and all that writers do with one key.
 //
-// A writer that finds the key locks its line and nothing else. One that does not, or that takes
-// an entry away, locks the segment, and asks again whether the directory still means it: it
-// may have split, or clear() may have thrown it away. Locks are taken in the order limits,
-// segment, structure, limbo; a line's after its segment's and with nothing but limbo after it.
+// A writer that finds the key locks only its line. A writer that does not find it, or that removes
+// an entry, locks the segment, and checks whether it is still the directory's: it may have split,
+// or clear() may have discarded it. Locks are taken in the order limits, segment, structure, limbo;
+// a line's lock is taken after its segment's, and only limbo's after it.
 //
-// A writer that comes late to a segment that clear() threw away works on memory nobody will
-// look at again: it began before clear() did its work, and counts as having come first.
+// A writer that arrives late, in a segment that clear() has discarded, works on memory that nobody
+// reads any more: it began before clear() took effect, so it counts as earlier.
 #include "cache/hot/hot_table.hpp"
 
 #include <algorithm>
@@ -28,8 +28,9 @@ using hot::SegmentRef;
 
 namespace {
 
-/// Under a pin: the blob of a line if that holds the key at one moment, and its head then.
-/// nullptr with a head of 0: it does not; with another: the value is inline.
+/// Called with a pin: the blob of a line, if the line holds the key at one moment, and its head
+/// then. nullptr with a head of 0: it does not hold the key; with another head: the value is
+/// inline.
 Blob* find_blob(Line& line, const Needle& needle, std::uint64_t& head) {
   for (hot::Backoff backoff;;) {
     head = hot::load(line, 0);
@@ -44,7 +45,7 @@ Blob* find_blob(Line& line, const Needle& needle, std::uint64_t& head) {
     const bool inline_key = hot::key_code(head) != hot::kBlobCode;
     const bool same = !inline_key || hot::different_key(line, needle.key) == 0;
     if (((line.words[0].load(std::memory_order_relaxed) ^ head) & ~hot::kFlags) != 0) continue;
-    // From here the blob is known to have been the line's when the pin was there already.
+    // From here on it is known that the line had the blob when the pin was there already.
     if (!same || (!inline_key && blob->key() != needle.key)) break;
     hot::set_seen(line, head);
     return blob;
@@ -61,7 +62,7 @@ HotHit deliver(std::string_view value, std::uint8_t kind, char* out, std::size_t
 
 }  // namespace
 
-/// The first line of a segment that has this hash, by now, or one that never has a key.
+/// The first line of a segment that has this hash at the moment, or one that never has a key.
 Line* HotTable::likely_line(SegmentRef ref, std::uint64_t hash) noexcept {
   std::size_t group = hot::home_group(hash);
   for (std::size_t step = 0; step < hot::kGroups; ++step) {
@@ -125,7 +126,7 @@ bool HotTable::visit_in_place(std::string_view key, std::uint64_t hash,
         return true;
       }
       if (head == 0) return false;
-      found = hot::read_line(line, needle, bytes);  // inline by now
+      found = hot::read_line(line, needle, bytes);  // it has become inline
       if (found.outcome != hot::Outcome::kLong) return found.outcome == hot::Outcome::kFound;
     }
   });
@@ -171,8 +172,8 @@ HotHit HotTable::find_handle_pinned(const HotHandle& handle, char* out,
 }
 
 HotHandle HotTable::handle(std::string_view key, std::uint64_t hash) const {
-  // The directory's, and before the search: if clear() comes between, or is under way, the
-  // handle is void from the start.
+  // The directory's generation, taken before the search: if clear() comes between, or is running,
+  // the handle is void from the start.
   const std::uint64_t generation = this->generation();
   const base::EpochPin pin;
   const Needle needle{key, hash};
@@ -220,7 +221,7 @@ bool HotTable::lock_entry(const Needle& needle, SegmentRef ref, LineLock& lock) 
   return false;
 }
 
-/// Locks the segment of a hash; the generation is that of its directory.
+/// Locks the segment of a hash; `generation` becomes that of its directory.
 SegmentRef HotTable::lock_segment(std::uint64_t hash, std::uint64_t* generation) {
   for (;;) {
     const std::uint64_t root = root_.load(std::memory_order_acquire);
@@ -242,7 +243,7 @@ void HotTable::count_blob(SegmentRef ref, std::int64_t bytes) {
   blob_bytes_.fetch_add(bytes, std::memory_order_relaxed);
 }
 
-/// Frees a blob that no line has any more when no reader can have it either.
+/// Frees a blob that no line has any more, when no reader can have it either.
 void HotTable::retire(Blob* blob, std::uint64_t hash) noexcept {
   if (blob == nullptr) return;
   constexpr std::size_t look_again = 32U << 10U;
@@ -286,7 +287,7 @@ void HotTable::store(LineLock& lock, const Needle& needle, std::string_view valu
   retire(old, needle.hash);
 }
 
-/// Into a locked segment with room, where the key is not.
+/// Inserts a key that is not there into a locked segment with room.
 void HotTable::insert(SegmentRef ref, const Needle& needle, std::string_view value,
                       std::uint8_t kind, bool dirty) {
   Blob* blob = nullptr;
@@ -297,8 +298,8 @@ void HotTable::insert(SegmentRef ref, const Needle& needle, std::string_view val
     count_blob(ref, static_cast<std::int64_t>(blob->cost()));
   }
   const std::size_t line = place(ref, needle.hash);
-  // The tag first. A writer that remembers an older one, of the same key in the same line, may
-  // change the entry as soon as it is there; and must find it again when its call has returned.
+  // The tag first. A writer that remembers an older tag of the same key in the same line may change
+  // the entry as soon as it is there; when its call has returned, its key must be found.
   hot::set_tag(ref.groups(), line, hot::tags_of(needle.hash));
   LineLock lock;
   lock.adopt(ref, line);
@@ -306,7 +307,7 @@ void HotTable::insert(SegmentRef ref, const Needle& needle, std::string_view val
   hot::eviction_entered(ref.segment(), line, needle.hash);
 }
 
-/// Takes a locked entry out of its locked segment.
+/// Removes a locked entry from its locked segment.
 void HotTable::remove(SegmentRef ref, std::size_t line, LineLock& lock) {
   const std::uint64_t hash = lock.hash();
   const HotChanges::Entry change(changes_.get(), hash);
@@ -360,7 +361,7 @@ void HotTable::put(std::string_view key, std::uint64_t hash, std::string_view va
     balance();
 }
 
-/// put(), but looks at one line first.
+/// Like put(), but tries one line first.
 void HotTable::put_at(Line& guess, const HotItem& item, bool dirty) {
   if (write_at_once(guess, item.key, item.hash, item.value, item.kind, dirty)) [[likely]]
     return;
@@ -396,7 +397,7 @@ void HotTable::update(std::string_view key, std::uint64_t hash,
       }
       done = true;
     } else {
-      // Room first: making it may split the segment, and `edit` is asked once.
+      // Makes room first: that may split the segment, and `edit` is called only once.
       if (!make_room(ref, generation, hash)) continue;
       edit(shown);
       if (shown.action == HotEdit::Action::kStore) {

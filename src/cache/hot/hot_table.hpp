@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// The hot table: a bounded cache in memory from keys to values, both bytes. Built for reads: a
-// get takes no lock and writes nothing but a "seen" mark that is not there yet; hot_segment.hpp
+// The hot table: a bounded cache in memory from keys to values, both bytes. It is built for reads:
+// a get takes no lock and writes nothing but a "seen" flag that is not set yet. hot_segment.hpp
 // says how keys are found, hot_line.hpp how an entry is read while others write it.
 //
-// Always holds: one key's operations are linearizable, clear() and eviction included, which
-// erase it. A dirty entry is dropped by erase() and clear() only. What eviction drops has been
-// shown to the sink before it is gone. Readers wait for nobody but a writer that is amid the
-// few stores of that very entry; growing does not stop them.
+// Always holds: operations on one key are linearizable; clear() and eviction count as erasing it.
+// Only erase(), erase_hash() and clear() drop a dirty entry. The sink gets an entry before eviction
+// drops it. A reader waits only for a writer that is storing the words of that very entry; growth
+// does not stop readers.
 //
-// Any thread, all of it, but for construction, destruction and child_after_fork(). A key's hash is
-// the caller's, the same at every call. Sizes are below 4 GiB; keys or values from 48 bytes on
-// together live outside their line and cost a pin (base/epoch.hpp) to read. Functors run inside
-// a call must not use the table.
+// Any thread, except construction, destruction and child_after_fork(). The caller computes a key's
+// hash, the same at every call. Sizes are below 4 GiB. If key and value together have more than 48
+// bytes, they live outside their line and cost a pin (base/epoch.hpp) to read. Functors that run
+// inside a call must not use the table.
 #pragma once
 
 #include <array>
@@ -40,17 +40,17 @@ namespace graven::store {
 
 struct HotLimits {
   std::size_t max_entries = std::numeric_limits<std::size_t>::max();
-  /// Of segments (62 KB each, and one there must be), directory and long values. Memory that
-  /// clear() or growth left behind counts until it is used again.
+  /// Bytes of segments (62 KB each, at least one), directory and long values. Memory left over from
+  /// clear() or growth counts until it is reused.
   std::size_t max_bytes = std::numeric_limits<std::size_t>::max();
 };
 
-/// What eviction drops; the views live for the call.
+/// An entry that eviction drops; the views are valid during the call.
 struct HotEvicted {
   std::string_view key;
   std::string_view value;
   std::uint64_t hash;
-  std::uint64_t generation;  // of the table when the entry was in it
+  std::uint64_t generation;  // of the table when it had the entry
   std::uint8_t kind;
 };
 
@@ -69,7 +69,7 @@ struct HotItem {
 enum class HotState : std::uint8_t {
   kMiss,
   kHit,
-  kStale,  // of a handle: the entry is no longer where it was; look it up by its key
+  kStale,  // of a handle: the entry has moved; look it up by its key
 };
 
 struct HotHit {
@@ -90,53 +90,54 @@ struct HotHandle {
   explicit operator bool() const { return line != nullptr; }
 };
 
-/// What update() shows and takes.
+/// What update() gives to `edit` and takes from it.
 struct HotEdit {
   enum class Action : std::uint8_t { kKeep, kStore, kErase };
 
   std::optional<std::string_view> old;  // nullopt: no such key; kStore inserts it
-  std::uint8_t kind = 0;                // also of what is stored
-  bool dirty = false;                   // also of what is stored
+  std::uint8_t kind = 0;                // in: of `old`; out: of what is stored
+  bool dirty = false;                   // likewise
   Action action = Action::kKeep;
   std::string value;  // for kStore
 };
 
-// Padded on purpose: readers' and writers' words are on lines of their own.
+// Padded on purpose: the words of readers and those of writers are on separate cache lines.
 class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
  public:
-  /// A buffer of this size receives any value that is inline; find() is fastest with it, or, for
-  /// values that fit, with one of kShortBytes.
+  /// A buffer of this size has room for any inline value; find() is fastest with it, or, for values
+  /// that fit, with one of kShortBytes.
   static constexpr std::size_t kInlineBytes = hot::kPayloadBytes;
   static constexpr std::size_t kShortBytes = hot::kShortBytes;
 
-  /// The sink gets each dropped entry before it is gone, in the order of drops per key, with its
-  /// segment locked: other writers of the segment wait, readers don't. It must not throw.
+  /// The sink gets each entry before it is dropped, for one key in the order of drops. Its segment
+  /// is locked: other writers of the segment wait, readers do not. It must not throw.
   using Sink = std::function<void(const HotEvicted&)>;
 
-  /// With `stamped`, stamp() may be asked; changes cost some nanoseconds more.
+  /// With `stamped`, stamp() can be used; changes then cost some nanoseconds more.
   explicit HotTable(HotLimits limits = {}, Sink sink = nullptr, bool stamped = false);
   ~HotTable();
   HotTable(const HotTable&) = delete;
   HotTable& operator=(const HotTable&) = delete;
 
-  /// Copies the value to `out`, cut off at `capacity`; the size in the answer is the whole
-  /// value's. Bytes of `out` behind the value may change. O(1).
+  /// Copies the value to `out`, at most `capacity` bytes; the result has the size of the whole
+  /// value. Bytes of `out` after the value may change. O(1).
   HotHit find(std::string_view key, std::uint64_t hash, char* out, std::size_t capacity) const;
 
-  /// Calls `shown(value, kind)` with the value as it was at one moment, in a copy on the stack or
-  /// pinned in place; a long stay there keeps freed memory waiting. False: no such key.
+  /// Calls `shown(value, kind)` with the value as it was at one moment: a copy on the stack, or in
+  /// place with a pin. While `shown` runs, freed memory is kept. False: no such key.
   template <class Shown>
   bool visit(std::string_view key, std::uint64_t hash, Shown&& shown) const;
 
-  /// The same, faster for values that are long and slower for those that are short.
+  /// The same; faster for long values and slower for short ones.
   bool visit_in_place(std::string_view key, std::uint64_t hash,
                       base::FunctionRef<void(std::string_view, std::uint8_t)> shown) const;
 
-  /// find() for many at once, several times as fast: value i goes to `out + i * stride`, cut off
-  /// at `stride`. `hits` is as long as `keys`. Each key for itself, not one moment for all.
+  /// find() for many keys, several times as fast: value i goes to `out + i * stride`, at most
+  /// `stride` bytes. `hits` is as long as `keys`. Each key is read by itself, not all at one
+  /// moment.
   void find_many(std::span<const HotKey> keys, char* out, std::size_t stride, HotHit* hits) const;
 
-  /// An empty one if there is no such key.
+  /// An empty handle if there is no such key.
   [[nodiscard]] HotHandle handle(std::string_view key, std::uint64_t hash) const;
   /// find() where the entry was last: one cache line, no search.
   HotHit find(const HotHandle& handle, char* out, std::size_t capacity) const;
@@ -146,65 +147,65 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   void find_many(std::span<const HotHandle> handles, char* out, std::size_t stride,
                  HotHit* hits) const;
 
-  /// Inserts or replaces; `dirty` becomes the entry's flag. May drop other entries. O(1), but
-  /// for a split of a segment (some 50 us) each few hundred inserts. std::bad_alloc changes
-  /// nothing.
+  /// Inserts or replaces; `dirty` becomes the entry's flag. May drop other entries. O(1), except
+  /// that every few hundred inserts split a segment (some 50 us). std::bad_alloc changes nothing.
   void put(std::string_view key, std::uint64_t hash, std::string_view value, std::uint8_t kind = 0,
            bool dirty = false);
   void put_many(std::span<const HotItem> items, bool dirty = false);
-  /// For filling from a slower tier: inserts if there is no such key, and, when a generation is
-  /// given, only if clear() has not been called since generation() was asked.
+  /// For filling from a slower tier: inserts if there is no such key, and, if a generation is
+  /// given, only if clear() has not been called since generation() returned it.
   bool put_if_absent(std::string_view key, std::uint64_t hash, std::string_view value,
                      std::uint8_t kind = 0, std::optional<std::uint64_t> generation = std::nullopt);
-  /// Reads, lets `edit` decide and does it, with no other writer of the key between. The segment
-  /// is locked meanwhile; readers see the old value. If `edit` throws, nothing has changed.
+  /// Reads the entry, calls `edit` and does what it decides, with no other writer of the key
+  /// between. The segment is locked meanwhile; readers see the old value. If `edit` throws, nothing
+  /// has changed.
   void update(std::string_view key, std::uint64_t hash, base::FunctionRef<void(HotEdit&)> edit);
   bool erase(std::string_view key, std::uint64_t hash);
-  /// Drops every entry with exactly this hash, dirty or not; false if there was none. For one who
-  /// knows that a key has changed, but only its hash.
+  /// Drops every entry with exactly this hash, dirty or not; false if there was none. For a caller
+  /// who knows only the hash of a changed key.
   bool erase_hash(std::uint64_t hash);
 
   /// False: no such key.
   bool set_dirty(std::string_view key, std::uint64_t hash);
-  /// Clears the flag if the entry still has this value and kind, which have been written.
+  /// Clears the flag if the entry still has this value and kind, which the caller has written.
   bool clear_dirty(std::string_view key, std::uint64_t hash, std::string_view value,
                    std::uint8_t kind);
   [[nodiscard]] bool is_dirty(std::string_view key, std::uint64_t hash) const;
 
-  /// Drops everything, dirty or not, and shows none of it to the sink. O(1); the memory is used
-  /// again by and by.
+  /// Drops everything, dirty or not, without calling the sink. O(1); the memory is reused
+  /// gradually.
   void clear();
-  /// Grows by one in clear(). A handle, a fill or a dropped entry of an older one is void.
+  /// Grows by one in clear(). Handles, fills and dropped entries of an older generation are void.
   [[nodiscard]] std::uint64_t generation() const;
 
-  /// Taken before a value is read, and usable: as long as it is the same, that value is the one in
-  /// the table (hot_changes.hpp). Never usable in a table that is not stamped.
+  /// Take a stamp before reading a value. If it is usable, the value is still the one in the table
+  /// as long as a new stamp equals it (hot_changes.hpp). Never usable in a table without `stamped`.
   using Stamp = HotChanges::Stamp;
   [[nodiscard]] Stamp stamp(std::uint64_t hash) const noexcept {
     return changes_ == nullptr ? Stamp{} : changes_->stamp(hash);
   }
 
-  /// Calls `shown(key, value, kind, dirty)` for each entry, a segment at a time and without a lock.
-  /// One that is there all the while is shown exactly once; one that comes, goes or changes
-  /// meanwhile may be shown as it was at some moment.
+  /// Calls `shown(key, value, kind, dirty)` for each entry, one segment at a time, without holding
+  /// a lock. An entry that is there all the time is shown exactly once; one that is inserted,
+  /// dropped or changed meanwhile may be shown as it was at some moment.
   void for_each(
       base::FunctionRef<void(std::string_view, std::string_view, std::uint8_t, bool)> shown) const;
 
   [[nodiscard]] std::size_t size() const;   // O(segments)
   [[nodiscard]] std::size_t bytes() const;  // what max_bytes bounds
-  /// How many entries were dropped to keep the bounds, so far.
+  /// How many entries have been dropped so far to keep the bounds.
   [[nodiscard]] std::uint64_t evictions() const noexcept {
     return evictions_.load(std::memory_order_relaxed);
   }
-  /// Of values that were replaced or dropped, and wait for readers to leave.
+  /// Bytes of values that were replaced or dropped and wait until no reader can have them.
   [[nodiscard]] std::size_t retired_bytes() const;
   [[nodiscard]] HotLimits limits() const;
-  /// Lower limits drop entries at once; far lower ones rebuild the table, and memory goes back
-  /// to the system. O(size) then.
+  /// Lower limits drop entries at once. Much lower ones rebuild the table, in O(size), and return
+  /// memory to the system.
   void set_limits(HotLimits limits);
 
-  /// In the child of a fork, for its owner to call (base/fork.hpp): the table is empty, of a new
-  /// generation, and leaks the long values of the parent's.
+  /// Called by its owner in the child of a fork (base/fork.hpp): the table becomes empty, with a
+  /// new generation, and leaks the parent's long values.
   void child_after_fork() noexcept;
 
  private:
@@ -216,14 +217,14 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
     mutable base::ForkLocked<hot::SmallMutex> mutex{base::kForkRankLimbo};
     std::vector<Retired> retired;
     std::size_t bytes = 0;      // of `retired`
-    std::size_t next_look = 0;  // retired bytes at which to look for what may be freed
+    std::size_t next_look = 0;  // retired bytes at which to try to free some
   };
   class LineLock;
   static constexpr std::size_t kLimbos = 8;
 
-  // The root word: in the upper 48 bits the address of a directory's entries; in the lowest 6 by
-  // how much a hash is shifted, so that the entry is one load away; between them how often the
-  // table was rebuilt, so that a reader cannot mistake a directory used again for the one it knows.
+  // The root word. The upper 48 bits are the address of a directory's entries. The lowest 6 say by
+  // how much a hash is shifted, so that the entry is one load away. Between them is the number of
+  // rebuilds, so that a reader does not take a reused directory for the one it knows.
   static hot::Word& entry(std::uint64_t root, std::uint64_t hash) {
     // NOLINTNEXTLINE(performance-no-int-to-ptr)
     return reinterpret_cast<hot::Word*>(root >> 16)[hash >> (root & 63)];
@@ -303,10 +304,10 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
 
   struct Dead {
     hot::Directory* directory;
-    std::size_t next;  // its first entry not yet reclaimed
+    std::size_t next;  // its first entry not reclaimed yet
   };
 
-  // Read by every reader, written seldom.
+  // Read by every reader, seldom written.
   alignas(64) hot::Word root_{0};
   hot::Word generation_{0};
   // Written by writers of long values, by growth and by eviction.
@@ -315,14 +316,14 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   std::atomic<std::uint64_t> evictions_{0};
   std::atomic<std::size_t> max_entries_;
   std::atomic<std::size_t> max_bytes_;
-  std::atomic<std::uint64_t> hand_{0};  // the hash at which balance() goes on
+  std::atomic<std::uint64_t> hand_{0};  // the hash at which balance() continues
   std::array<Limbo, kLimbos> limbos_;
   const Sink sink_;
   const std::unique_ptr<HotChanges> changes_;  // nullptr: not stamped
 
-  // One set_limits() at a time; taken before any other.
+  // One set_limits() at a time; taken before any other lock.
   base::ForkMutex limits_mutex_{base::kForkRankTableLimits};
-  // Taken after a segment's:
+  // Taken after a segment's lock:
   mutable base::ForkMutex structure_mutex_{base::kForkRankTable};
   hot::Pool pool_;
   std::vector<Dead> dead_;
@@ -331,7 +332,7 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
 
 // ---------------------------------------------------------------------------------------------
 
-/// Those of the lines that have this hash, by now, found without a branch on what is in them.
+/// Those of the lines that have this hash at the moment; found without a branch on their contents.
 inline std::uint32_t HotTable::same_hash(const hot::Line* lines, std::size_t group,
                                          std::uint32_t bits, std::uint64_t hash) {
   std::uint32_t same = 0;
@@ -343,8 +344,8 @@ inline std::uint32_t HotTable::same_hash(const hot::Line* lines, std::size_t gro
   return same;
 }
 
-/// Shows `look` each line that may be the key's, until it answers true; again if the key may
-/// have moved meanwhile.
+/// Calls `look` with each line that may have the key, until it returns true. Repeats the search if
+/// the key may have moved meanwhile.
 template <class Look>
 void HotTable::search(std::uint64_t hash, Look&& look) const {
   for (;;) {
@@ -369,7 +370,7 @@ void HotTable::search(std::uint64_t hash, Look&& look) const {
       hot::race_point();
       group = (group + 1) % hot::kGroups;
     }
-    // Whoever moves a key publishes its new place before it empties the old one.
+    // A writer that moves a key publishes its new place before it empties the old one.
     if (root_.load(std::memory_order_acquire) == root &&
         entry.load(std::memory_order_acquire) == word) [[likely]] {
       return;
@@ -377,10 +378,11 @@ void HotTable::search(std::uint64_t hash, Look&& look) const {
   }
 }
 
-/// The line with the key's tag in its first group: nearly always there is one, and, with all that
-/// is rare elsewhere, this is so short that the processor works on several at once. Where several
-/// have the tag, likely_line() compares their hashes: to try them in turn would be to guess, and a
-/// wrong guess is known only when the line has come from memory. May be another key's, or nobody's.
+/// The line with the key's tag in its first group; nearly always there is one. All rare cases are
+/// elsewhere, so this is so short that the processor works on several lookups at once. If several
+/// lines have the tag, likely_line() compares their hashes: trying them in turn would be guessing,
+/// and a wrong guess shows only when its line has arrived from memory. The line may be of another
+/// key, or of none.
 [[gnu::always_inline]] inline hot::Line* HotTable::find_line(std::uint64_t hash) const {
   const std::uint64_t root = root_.load(std::memory_order_acquire);
   const hot::SegmentRef ref(entry(root, hash).load(std::memory_order_acquire));
@@ -420,8 +422,8 @@ bool HotTable::visit(std::string_view key, std::uint64_t hash, Shown&& shown) co
 }
 
 /// kOther: the handle is stale. kLong: look again with a pin. `out` has room for kShortBytes at
-/// least. `generation` is the table's: the line may belong to nobody any more, even in another
-/// process.
+/// least. `generation` is the table's: the line may no longer belong to any table, and in a child
+/// of a fork may not be mapped.
 [[gnu::always_inline]] inline hot::LineRead HotTable::read_handle(const HotHandle& handle,
                                                                   std::uint32_t generation,
                                                                   char* out, std::size_t capacity) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Many at once. A lookup waits for memory twice: for the tags of its group and for its line. In a
-// batch the processor is told of the groups of 64 keys, then of the lines of the 64 before, and
-// then the 64 before those are looked up, so that what they need is there. The line is a guess,
-// checked as always; if the key is not there it is looked up like a single one.
+// Batches. A lookup waits for memory twice: for the tags of its group and for its line. In a batch
+// the groups of 64 keys are prefetched, then the lines of the 64 keys before, and then the 64 keys
+// before those are looked up, when the memory they need has arrived. The line is a guess, which is
+// checked as always; a key that is not there is looked up like a single one.
 //
-// Lines are fetched to the second cache only: a core can wait for more of them there than in the
-// first, nearly twice as many on the machines where this was measured.
+// Lines are prefetched only into the second-level cache: a core can have more such fetches at once
+// than into the first level, nearly twice as many on the machines where this was measured.
 #include <algorithm>
 #include <bit>
 
@@ -21,11 +21,11 @@ namespace {
 
 constexpr std::size_t kBlock = 64;
 
-// Always inline: gcc takes a function that does no more for one without effect, and drops its
-// calls.
+// Always inline: gcc regards a function that does nothing else as one without effect, and drops
+// calls of it.
 [[gnu::always_inline]] inline void prefetch(const void* at) { __builtin_prefetch(at, 0, 2); }
 
-/// Goes on to the group behind the home of a hash, and its lines, where that is full.
+/// If the home group of a hash is full, goes on to the next group and its lines.
 [[gnu::noinline]] std::uint32_t next_group(const hot::Group*& group, Line*& lines,
                                            std::uint64_t hash) {
   if (!hot::GroupTags(*group).passed()) return 0;
@@ -38,7 +38,7 @@ constexpr std::size_t kBlock = 64;
 
 }  // namespace
 
-/// Calls `use(i, line)` for each, when the line where hash_at(i) probably is has been fetched.
+/// Calls `use(i, line)` for each i, after the line where hash_at(i) probably is was prefetched.
 template <class HashAt, class Use>
 [[gnu::always_inline]] inline void HotTable::fetch_and_use(std::size_t count, HashAt&& hash_at,
                                                            Use&& use) const {
@@ -121,7 +121,7 @@ void HotTable::find_many(std::span<const HotHandle> handles, char* out, std::siz
     for (std::size_t i = 0; i < count; ++i) again(i);
     return;
   }
-  // Fetched by blocks, not each one ahead of each look: so many fetches in a row overlap better.
+  // Prefetched in blocks, not one before each read: many fetches in a row overlap better.
   for (std::size_t step = 0; step < count + kBlock; step += kBlock) {
     for (std::size_t i = step; i < std::min(step + kBlock, count); ++i) prefetch(from[i].line);
     if (step == 0) continue;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Room and bounds: how the table grows, drops, is cleared and shrinks.
+// Room and bounds: how the table grows and drops entries.
 //
-// A full segment splits while the bounds allow, else it drops one entry for each that comes.
-// max_entries is shared out over the segments by how much of the hashes they have, so no count
-// of all is kept. max_bytes is compared with one sum of all segments and long values; values
-// that break it push out long ones, segment by segment round the table.
+// A full segment splits while the bounds allow it; otherwise it drops one entry for each new one.
+// max_entries is divided among the segments by their part of the hashes, so no count of all entries
+// is kept. max_bytes is compared with one sum of all segments and long values; values that exceed
+// it make balance() drop long ones, segment by segment.
 //
-// Moving an entry: lock its old line, copy it to a new line that is locked too, publish the
-// directory that has the new one, empty the old, unlock the new. So a reader finds it at every
-// moment, in one place or the other, and what it finds in the old one is still true.
+// An entry moves like this: lock its old line, copy it to a new line that is locked too, publish
+// the directory that has the new line, empty the old line, unlock the new one. So a reader finds
+// the entry at every moment, in one place or the other, and what it finds in the old line is still
+// true.
 #include <algorithm>
 #include <bit>
 #include <stdexcept>
@@ -37,7 +38,7 @@ HotTable::HotTable(HotLimits limits, Sink sink, bool stamped)
 }
 
 HotTable::~HotTable() {
-  // A long value belongs to a line of the directory's segments or of dead ones.
+  // A long value belongs to a line of the directory's segments or of discarded ones.
   const auto free_blobs = [](SegmentRef ref) {
     for (std::size_t at = 0; at < kLines; ++at) {
       const Line& line = ref.lines()[at];
@@ -98,7 +99,7 @@ std::size_t HotTable::place(SegmentRef ref, std::uint64_t hash) {
   }
 }
 
-/// Forgets a line of a locked segment, whose entry is gone already.
+/// Frees a line of a locked segment whose entry is gone already.
 void HotTable::vacate(SegmentRef ref, std::size_t line, std::uint64_t hash) {
   hot::set_tag(ref.groups(), line, 0);
   for (std::size_t group = hot::home_group(hash); group != line / hot::kLinesPerGroup;
@@ -113,7 +114,7 @@ std::size_t HotTable::quota(int depth) const {
   return std::max<std::size_t>(1, max_entries_.load(std::memory_order_relaxed) >> depth);
 }
 
-/// Drops one entry of a locked segment; false if none may be.
+/// Drops one entry of a locked segment; false if none may be dropped.
 bool HotTable::evict(SegmentRef ref, std::uint64_t generation, bool long_only) {
   Segment& segment = ref.segment();
   for (;;) {
@@ -129,7 +130,7 @@ bool HotTable::evict(SegmentRef ref, std::uint64_t generation, bool long_only) {
     if (line == kLines) return false;
     LineLock lock;
     lock.lock(ref, line);
-    if ((lock.head() & hot::kDirty) != 0) continue;  // since a moment ago
+    if ((lock.head() & hot::kDirty) != 0) continue;  // it has become dirty a moment ago
     hot::eviction_dropped(segment, line, lock.hash());
     drop(ref, line, generation, lock);
     return true;
@@ -146,8 +147,8 @@ void HotTable::drop(SegmentRef ref, std::size_t line, std::uint64_t generation, 
   remove(ref, line, lock);
 }
 
-/// Sees to it that a locked segment can take one more. False: it has split, or been thrown away
-/// meanwhile; begin again.
+/// Makes sure that a locked segment has room for one more entry. False: it has split, or was
+/// discarded meanwhile; begin again.
 bool HotTable::make_room(SegmentRef ref, std::uint64_t generation, std::uint64_t hash) {
   Segment& segment = ref.segment();
   for (;;) {
@@ -156,7 +157,7 @@ bool HotTable::make_room(SegmentRef ref, std::uint64_t generation, std::uint64_t
     if (count < std::min(quota, hot::kFullSegment)) return true;
     if (count < quota && split(ref, generation, hash, false)) return false;
     if (evict(ref, generation, false)) continue;
-    // All are dirty, and stay: the bounds give way.
+    // All entries are dirty and stay: the bounds are exceeded.
     if (count < hot::kFullSegment) return true;
     if (split(ref, generation, hash, true)) return false;
     if (count < kLines) return true;
@@ -167,10 +168,10 @@ bool HotTable::make_room(SegmentRef ref, std::uint64_t generation, std::uint64_t
 
 // --------------------------------------------------------------------------------- the structure
 
-/// Under the structure mutex. An empty reference: the bound on bytes forbids it.
+/// Under the structure mutex. An empty reference: the bound on bytes forbids a new segment.
 SegmentRef HotTable::take_segment(bool may_grow) {
   while (reclaim_dead()) {
-    // One is enough, but for the long values that may be in them.
+    // One would be enough if segments had no long values.
     if (bytes() + hot::kSegmentBytes <= max_bytes_.load(std::memory_order_relaxed)) break;
   }
   if (!may_grow && bytes() + hot::kSegmentBytes > max_bytes_.load(std::memory_order_relaxed)) {
@@ -186,14 +187,14 @@ void HotTable::give_segment(SegmentRef ref) {
   fixed_bytes_.fetch_sub(hot::kSegmentBytes, std::memory_order_relaxed);
 }
 
-/// Under the structure mutex: empties one segment that clear() threw away. False: there is none,
+/// Under the structure mutex: empties one segment that clear() has discarded. False: there is none,
 /// or a late writer is in it.
 bool HotTable::reclaim_dead() {
   if (dead_.empty()) return false;
   Dead& dead = dead_.back();
   const SegmentRef ref(dead.directory->entries[dead.next].load(std::memory_order_acquire));
   Segment& segment = ref.segment();
-  // A late writer may hold it and wait for the structure mutex: no waiting here.
+  // A late writer may hold its lock and wait for the structure mutex, so this must not wait.
   if (!segment.mutex.try_lock()) return false;
   for (std::size_t line = segment.used.next(0); line != kLines;
        line = segment.used.next(line + 1)) {
@@ -213,7 +214,7 @@ bool HotTable::reclaim_dead() {
   return true;
 }
 
-/// Under the structure mutex: a directory with one bit more, not yet published.
+/// Under the structure mutex: makes a directory with one bit more, which is not published yet.
 Directory* HotTable::widen(Directory* from) {
   Directory* to = pool_.take_directory(from->depth + 1);
   fixed_bytes_.fetch_add(Directory::cost(to->depth), std::memory_order_relaxed);
@@ -225,14 +226,14 @@ Directory* HotTable::widen(Directory* from) {
   return to;
 }
 
-/// Halves a locked segment. False: the bounds forbid it. True also if clear() came first.
+/// Splits a locked segment. False: the bounds forbid it. Also true if clear() came first.
 bool HotTable::split(SegmentRef ref, std::uint64_t generation, std::uint64_t hash, bool may_grow) {
   std::unique_lock structure(structure_mutex_);
   std::uint64_t root = root_.load(std::memory_order_acquire);
   Directory* all = directory(root);
   if (all->entry(hash).load(std::memory_order_acquire) != ref.word()) return true;
   Segment& segment = ref.segment();
-  // Hashes that are alike would make a huge directory of nearly empty segments.
+  // Many similar hashes would make a huge directory of nearly empty segments.
   const auto reasonable = static_cast<int>(std::bit_width(pool_.segments_in_use())) + 8;
   if (segment.depth >= std::min(hot::kDeepest, reasonable)) return false;
   const SegmentRef other = take_segment(may_grow);
@@ -261,7 +262,7 @@ bool HotTable::split(SegmentRef ref, std::uint64_t generation, std::uint64_t has
     copies[count++] = copy_entry(ref, line, other);
   }
 
-  // The entries of both halves, of which the second is published now.
+  // The directory entries of both halves; the second half is published now.
   Directory* now = wider != nullptr ? wider : all;
   const std::size_t entries = std::size_t{1} << (now->depth - depth);
   const std::size_t first = (hash >> (64 - depth) & ~1ULL) * entries;
@@ -277,7 +278,7 @@ bool HotTable::split(SegmentRef ref, std::uint64_t generation, std::uint64_t has
   hot::race_point();
   for (std::size_t i = 0; i < count; ++i) finish_copy(ref, moved[i], *copies[i]);
 
-  // What had to go to another group when this one was full can come home now.
+  // Entries that went to another group because their own was full move back now.
   count = 0;
   for (std::size_t line = segment.used.next(0); line != kLines;
        line = segment.used.next(line + 1)) {
@@ -289,7 +290,7 @@ bool HotTable::split(SegmentRef ref, std::uint64_t generation, std::uint64_t has
     copies[count++] = copy_entry(ref, line, ref);
   }
   if (count != 0) {
-    // A word that is new, so that who finds a key nowhere looks again.
+    // The word changes, so that a reader who does not find a key searches again.
     const SegmentRef renewed = ref.renewed();
     for (std::size_t i = 0; i < entries; ++i) {
       now->entries[first + i].store(renewed.word(), std::memory_order_release);
@@ -312,7 +313,7 @@ void HotTable::evict_to_quota(SegmentRef ref, std::uint64_t generation) {
 }
 
 /// Locks a line and copies its entry to a line of another locked segment, which stays locked.
-/// Readers find either; finish_copy() follows when the directory means the new one.
+/// Readers may find either. finish_copy() follows when the directory leads to the new one.
 Line* HotTable::copy_entry(SegmentRef from, std::size_t line, SegmentRef to) {
   LineLock source;
   source.lock(from, line);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The table as a whole: its bounds, clear(), changed limits, going over all entries, fork().
+// The table as a whole: its bounds, clear(), changed limits, iteration over all entries, fork().
 //
-// clear() publishes an empty directory and puts the old one on a list, whose segments are
-// emptied one by one when memory is wanted. Much lower limits rebuild: all segments are locked,
-// what fits moves to a new directory, and the old segments go back to the pool at once.
+// clear() publishes an empty directory and puts the old one on a list; the old segments are emptied
+// one by one when memory is needed. Much lower limits rebuild the table: all segments are locked,
+// entries that fit move to a new directory, and the old segments go back to the pool at once.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -23,7 +23,7 @@ using hot::SegmentRef;
 
 namespace {
 
-/// The first hash behind those of a segment; 0 behind the last.
+/// The first hash after those of a segment; 0 after the last.
 std::uint64_t behind(std::uint64_t hash, int depth) {
   const std::uint64_t step = depth == 0 ? 0 : 1ULL << (64 - depth);
   return (hash & ~(step - 1)) + step;
@@ -31,8 +31,8 @@ std::uint64_t behind(std::uint64_t hash, int depth) {
 
 }  // namespace
 
-/// Pushes out long values until max_bytes is kept, but not for ever: where all are dirty it
-/// can't be.
+/// Drops long values until max_bytes is kept. It gives up after some time, because that is
+/// impossible if all of them are dirty.
 void HotTable::balance() {
   for (int visited = 0; over_bytes() && visited < 256; ++visited) {
     {
@@ -68,8 +68,8 @@ void HotTable::start_anew() {
   made->generation.store(generation, std::memory_order_relaxed);
   for (int i = 0; i < 2; ++i) made->entries[i].store(ref.word(), std::memory_order_relaxed);
   fixed_bytes_.fetch_add(Directory::cost(1), std::memory_order_relaxed);
-  // Handles first: one that was still served when a search already finds nothing would show a
-  // value after its end. Nobody can make a handle of the new generation before the root is new.
+  // Handles first: if a handle were still valid when a search finds nothing, it would give a value
+  // after its end. No handle of the new generation can exist before the root is new.
   generation_.store(generation, std::memory_order_release);
   hot::race_point();
   const std::uint64_t old = root_.load(std::memory_order_relaxed);
@@ -88,7 +88,7 @@ void HotTable::set_limits(HotLimits limits) {
     while (reclaim_dead()) {
     }
   }
-  // The depth at which full segments keep both bounds, with long values in proportion.
+  // The depth at which full segments keep both bounds, with a proportional part for long values.
   const double share = static_cast<double>(fixed_bytes_.load(std::memory_order_relaxed)) /
                        static_cast<double>(std::max<std::size_t>(1, bytes()));
   const double for_segments = share * static_cast<double>(limits.max_bytes);
@@ -105,7 +105,7 @@ void HotTable::set_limits(HotLimits limits) {
   const bool too_many = segments > limits.max_entries / 8 ||
                         static_cast<double>(segments * hot::kSegmentBytes) > for_segments;
   if (segments > 1 && too_many) rebuild(depth);
-  // Every segment down to its share.
+  // Reduces every segment to its quota.
   std::uint64_t hash = 0;
   do {
     std::uint64_t generation = 0;
@@ -122,18 +122,18 @@ void HotTable::set_limits(HotLimits limits) {
   pool_.trim();
 }
 
-/// Moves what fits to a new directory of `depth` bits, or more if the dirty entries need it.
+/// Moves what fits to a new directory of `depth` bits, or of more if the dirty entries need it.
 void HotTable::rebuild(int depth) {
   struct Old {
     SegmentRef ref;
-    hot::LineSet left;  // what has not been moved or dropped
+    hot::LineSet left;  // what has not been moved or dropped yet
   };
   struct Move {
     SegmentRef from;
     std::size_t line;
     Line* copy;
   };
-  // Unlocks in any case. Nothing has changed when a reservation throws.
+  // Unlocks in any case. When a reservation throws, nothing has changed.
   struct Locked {
     std::vector<Old> old;
     std::vector<SegmentRef> fresh;
@@ -161,7 +161,7 @@ void HotTable::rebuild(int depth) {
 
   const std::unique_lock structure(structure_mutex_);
   Directory* before = directory(root_.load(std::memory_order_acquire));
-  // clear() meanwhile: there is nothing to move.
+  // clear() came meanwhile: there is nothing to move.
   if (before->generation.load(std::memory_order_relaxed) != generation) return;
   std::vector<Move> moves;
   moves.reserve(entries);
@@ -190,7 +190,8 @@ void HotTable::rebuild(int depth) {
   }
   locked.fresh_locked = true;
 
-  // The dirty ones have to fit, those that were seen may, then the others.
+  // Dirty entries must fit; then those that were seen are moved, then the others, while there is
+  // room.
   const std::size_t room = std::min(quota(depth), hot::kFullSegment);
   for (const std::uint64_t mark : {hot::kDirty, hot::kSeen, std::uint64_t{0}}) {
     for (Old& each : old) {
@@ -214,7 +215,7 @@ void HotTable::rebuild(int depth) {
       const SegmentRef to(all->entry(lock.hash()).load(std::memory_order_acquire));
       if ((lock.head() & hot::kDirty) == 0 || to.segment().count == kLines) {
         drop(each.ref, at, generation, lock);
-      } else {  // dirty since a moment ago
+      } else {  // it has become dirty a moment ago
         lock.unlock();
         moves.push_back({each.ref, at, copy_entry(each.ref, at, to)});
       }
@@ -233,7 +234,7 @@ void HotTable::rebuild(int depth) {
   pool_.give_directory(before);
 }
 
-/// At least `depth`; so many bits that no segment has to take too many entries that must stay.
+/// At least `depth`, and so deep that no segment has to take too many dirty entries.
 int HotTable::depth_for_dirty(int depth, Directory* all) const {
   for (;; ++depth) {
     std::vector<std::size_t> dirty(std::size_t{1} << depth);
@@ -246,7 +247,7 @@ int HotTable::depth_for_dirty(int depth, Directory* all) const {
       }
     });
     if (*std::max_element(dirty.begin(), dirty.end()) <= kLines / 2) return depth;
-    // As deep as it was is deep enough.
+    // The present depth is deep enough in any case.
     if (depth >= all->depth) return depth;
   }
 }
@@ -264,7 +265,7 @@ void HotTable::for_each(
   std::vector<Seen> seen;
   std::uint64_t hash = 0;
   do {
-    // The pin keeps the long ones while they are shown without the lock.
+    // The pin keeps long values while they are shown without the lock.
     const base::EpochPin pin;
     seen.clear();
     seen.reserve(kLines);
@@ -295,8 +296,9 @@ void HotTable::for_each(
 
 void HotTable::child_after_fork() noexcept {
   base::epochs_after_fork();
-  // Writers that do not exist here may have left lines and segments locked: all of it goes. The
-  // long values in it are leaked, for a line amid a change does not say whose they are.
+  // Writers that do not exist here may have left lines and segments locked, so everything is
+  // discarded. Its long values are leaked: a line that was being changed does not tell whose they
+  // are.
   for (Limbo& limbo : limbos_) {
     for (const Retired& retired : limbo.retired) Blob::free(retired.blob);
     limbo.retired.clear();
