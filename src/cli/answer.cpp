@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Documents, complaints, colours. See answer.hpp. The main thread's.
+// JSON answers, error messages, colours. See answer.hpp. Used by the main thread.
 #include "cli/answer.hpp"
 
 #include <graven/error.hpp>

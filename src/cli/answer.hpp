@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// What a verb answers when it is to answer in JSON, and how it complains: one document on standard
-// output, an error as one on standard error. And colours, for people on a terminal only.
+// How a verb answers in JSON (one document on standard output), and how errors are written (one
+// line or JSON document on standard error). Also colours, on a terminal only.
 //
-// The main thread's.
+// Used by the main thread.
 #pragma once
 
 #include <graven/data.hpp>
@@ -14,18 +14,18 @@
 
 namespace graven::cli {
 
-/// A document, on a line of its own, at once.
+/// Writes a document on one line and flushes.
 void answer(const Data& document);
 
-/// A line on standard error; as JSON an object of `code` and `message`.
+/// Writes an error to standard error: one line, or with `json` an object of `code` and `message`.
 void complain(std::string_view code, std::string_view message, bool json);
-/// The code of an error of graven's is its own ("busy", "corruption" …).
+/// The code of a graven error is that of its Errc ("busy", "corruption" …).
 void complain(const std::exception& error, bool json);
 
 enum class Colour { kRed = 31, kGreen = 32, kYellow = 33 };
 
-/// The text in a colour, where the descriptor is a terminal that shows some and NO_COLOR
-/// (no-color.org) is not set.
+/// The text in colour, if the descriptor is a terminal that supports it and NO_COLOR (no-color.org)
+/// is not set; else unchanged.
 std::string coloured(Colour colour, std::string_view text, int descriptor = 1);
 
 }  // namespace graven::cli

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Options and help, with CLI11, which reaches no further than this file and generate.cpp. The
-// main thread's.
+// Options and help. Only this file and generate.cpp use CLI11. Used by the main thread.
 #include "cli/command_line.hpp"
 
 #include <graven/version.hpp>
@@ -43,7 +42,7 @@ constexpr void (*kVerbs[])(Verbs&) = {
     declare_restore, declare_maintenance, declare_doctor, declare_collect, declare_why,
     declare_stats,   declare_top,         declare_watch,  declare_serve};
 
-// CLI11 takes -5 for an option; as a value it goes behind a "--".
+// CLI11 takes -5 for an option, so a negative value of `set` is moved behind "--".
 std::vector<std::string> protect_negative_numbers(std::vector<std::string> arguments) {
   static const std::regex number(R"(-(\d.*|inf|nan))", std::regex::icase);
   if (arguments.empty() || arguments.front() != "set") return arguments;
@@ -59,8 +58,8 @@ std::vector<std::string> protect_negative_numbers(std::vector<std::string> argum
   return arguments;
 }
 
-/// How many letters must be put in, taken out or changed, or neighbours swapped, to make one of the
-/// other.
+/// The number of letters to insert, delete or change, or of neighbours to swap, to turn one word
+/// into the other.
 std::size_t distance(std::string_view from, std::string_view to) {
   std::vector<std::vector<std::size_t>> steps(from.size() + 1,
                                               std::vector<std::size_t>(to.size() + 1));
@@ -87,10 +86,10 @@ bool has_verb(const CLI::App& app, const std::string& verb) {
                      [&](const CLI::App* each) { return each->get_name() == verb; });
 }
 
-/// What to say of a verb that there is not.
+/// The message for an unknown verb.
 std::string unknown_verb(const CLI::App& app, const std::string& verb) {
   std::string nearest;
-  std::size_t least = verb.size() / 3 + 2;  // what is further away is not meant
+  std::size_t least = verb.size() / 3 + 2;  // ignore verbs that are further away
   for (const CLI::App* each : app.get_subcommands({})) {
     const std::string& name = each->get_name();
     const std::size_t far = name.starts_with(verb) ? 0 : distance(verb, name);
@@ -167,7 +166,7 @@ void Verb::where(Where& target) {
 Option Verb::json(bool& target, const char* about) { return flag("--json", target, about); }
 
 Option Verb::json(const char* about) {
-  const std::string text(about);  // const: the description, not a target
+  const std::string text(about);  // const: else CLI11 takes it for a target
   return Option(app_->add_flag("--json", text));
 }
 
@@ -192,7 +191,7 @@ Verb CommandLine::declare(const char* name, const char* about, const char* more,
 }
 
 int CommandLine::run(std::vector<std::string> arguments) {
-  // Not in the help: the build calls it.
+  // Not in the help: for the build.
   if (arguments.size() == 2 && arguments.front() == "--generate") {
     Output out;
     out.put(generate(*app_, arguments.back()));
@@ -209,7 +208,7 @@ int CommandLine::run(std::vector<std::string> arguments) {
     complain("usage", unknown_verb(*app_, arguments.front()), json_);
     return kFailed;
   }
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the end
   try {
     app_->parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {

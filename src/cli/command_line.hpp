@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The command line as a whole: takes what every verb declares, parses the arguments, runs the one
-// verb that was asked for. The main thread's.
+// The command line: collects the verbs' declarations, parses the arguments, and runs the chosen
+// verb. Used by the main thread.
 #pragma once
 
 #include <functional>
@@ -18,9 +18,9 @@ class CommandLine final : public Verbs {
   CommandLine();
   ~CommandLine() override;
 
-  /// Runs what the arguments (without the program's name) ask for. The exit status.
+  /// Runs what the arguments (without the program name) ask for. Returns the exit status.
   int run(std::vector<std::string> arguments);
-  /// Whether answers, and so errors too, are to be JSON.
+  /// Whether answers and errors are written as JSON.
   [[nodiscard]] bool json() const noexcept { return json_; }
 
  protected:

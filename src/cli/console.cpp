@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Descriptors, the progress bar, signals. The main thread's, but for the signal handler, which
-// stores into one flag.
+// Descriptors, the progress bar, signals. Used by the main thread, except the signal handler, which
+// sets one flag.
 #include "cli/console.hpp"
 
 #include <graven/error.hpp>
@@ -41,7 +41,7 @@ void write_all(int descriptor, std::string_view text) {
     if (written >= 0) {
       text.remove_prefix(static_cast<std::size_t>(written));
     } else if (errno != EINTR) {
-      return;  // nobody to tell
+      return;  // no way to report it
     }
   }
 }
@@ -52,7 +52,7 @@ void prepare_descriptors() {
   std::signal(SIGPIPE, SIG_IGN);
   for (int descriptor = 0; descriptor < 3; ++descriptor) {
     if (fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
-    // Opened the wrong way round, so that using it stays the error it was.
+    // In the wrong direction, so that using it is still an error.
     const int opened = ::open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY);
     if (opened >= 0 && opened != descriptor) ::close(opened);
   }
@@ -150,7 +150,7 @@ InterruptGuard::InterruptGuard() : before_{} {
   sigemptyset(&action.sa_mask);
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     sigaction(kSignals[i], nullptr, &before_[i]);
-    // One that is ignored (nohup) stays so.
+    // An ignored signal (nohup) stays ignored.
     if (before_[i].sa_handler != SIG_IGN) sigaction(kSignals[i], &action, nullptr);
   }
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// What stands between a verb and the world: standard output, a progress bar on standard error,
-// and the signals that ask to stop.
+// Standard output, a progress bar on standard error, and the signals that ask a verb to stop.
 //
-// Always holds: output goes out whole or the command fails (a full disk is an error, a reader
-// that went away ends the command by SIGPIPE after the database was closed); a bar is drawn on
-// a terminal only; a signal during guarded work never cuts a transaction in two.
+// Always holds: output is written completely or the command fails. A full disk is an error; if the
+// reader of a pipe is gone, the command closes the database and then ends by SIGPIPE. A progress
+// bar is only drawn on a terminal. A signal during guarded work never interrupts a transaction.
 //
-// Used by the main thread; the signal handler touches one flag.
+// Used by the main thread; the signal handler only sets one flag.
 #pragma once
 
 #include <chrono>
@@ -19,13 +18,13 @@
 
 namespace graven::cli {
 
-/// Standard output has no reader any more.
+/// The reader of standard output is gone.
 class OutputClosed : public std::runtime_error {
  public:
   OutputClosed() : std::runtime_error("standard output was closed") {}
 };
 
-/// A signal asked to stop; what() says how far the work had come.
+/// A signal asked to stop; what() says how much was done.
 class Interrupted : public std::runtime_error {
  public:
   Interrupted(int signal, const std::string& what) : std::runtime_error(what), signal_(signal) {}
@@ -35,11 +34,11 @@ class Interrupted : public std::runtime_error {
   int signal_;
 };
 
-/// Makes sure that descriptors 0, 1 and 2 are taken, so that no database file becomes what this
-/// program prints to, and that a lost reader is an error instead of a sudden end.
+/// Opens descriptors 0, 1 and 2 if they are closed, so that no database file gets one of these
+/// numbers and this program's output. Ignores SIGPIPE, so that a lost reader is an error.
 void prepare_descriptors();
 
-/// A buffered file descriptor; standard output unless told.
+/// Buffered output to a file descriptor; standard output by default.
 class Output {
  public:
   explicit Output(int descriptor = 1, std::string name = "standard output")
@@ -55,7 +54,7 @@ class Output {
     put(text);
     put("\n");
   }
-  /// UnavailableError when it cannot be written, OutputClosed when nobody reads.
+  /// Writes the buffer. UnavailableError if that fails, OutputClosed if the reader is gone.
   void flush();
 
  private:
@@ -65,12 +64,12 @@ class Output {
   std::string buffer_{};
 };
 
-/// A line on standard error.
+/// Writes a line to standard error.
 void note(std::string_view text);
 bool is_terminal(int descriptor);
 
-/// A bar on standard error, drawn over itself ten times a second at most; nothing at all when
-/// that is no terminal or `shown` is false.
+/// A progress bar on standard error, redrawn at most ten times a second. Draws nothing if that is
+/// not a terminal or if `shown` is false.
 class Progress {
  public:
   enum class Unit { kBytes, kItems };
@@ -80,12 +79,12 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void update(std::uint64_t done);
-  /// For a total that becomes known, or changes, on the way (0: unknown).
+  /// For a total that becomes known or changes during the work (0: unknown).
   void update(std::uint64_t done, std::uint64_t total) {
     total_ = total;
     update(done);
   }
-  /// Takes the bar off the screen.
+  /// Removes the bar from the screen.
   void clear();
 
  private:
@@ -114,8 +113,8 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// While one lives, the first SIGINT, SIGTERM or SIGHUP only sets a flag; a second one ends the
-/// process as ever.
+/// While one exists, the first SIGINT, SIGTERM or SIGHUP only sets a flag; the second one ends the
+/// process as usual.
 class InterruptGuard {
  public:
   InterruptGuard();
@@ -123,9 +122,9 @@ class InterruptGuard {
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
-  /// The signal that came, or 0.
+  /// The signal that arrived, or 0.
   [[nodiscard]] static int signal() noexcept;
-  /// Until then or a signal; whether it was the time.
+  /// Sleeps until then or until a signal; true if the time came.
   static bool sleep_until(std::chrono::steady_clock::time_point when);
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Numbers as text. Big integers are quadratic, which kMaxDigits keeps bearable.
+// Converts numbers to and from text. Big integers take quadratic time; kMaxDigits limits that.
 //
 // Pure functions; any thread.
 #include "cli/encoding.hpp"
@@ -57,7 +57,7 @@ std::optional<double> parse_real(std::string_view text) {
   double value = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
   if (result.ec == std::errc{}) return value;
-  // from_chars does not tell too large from too small; strtod does.
+  // from_chars reports too large and too small numbers alike; strtod distinguishes them.
   value = std::strtod(std::string(text).c_str(), nullptr);
   if (std::isinf(value)) return std::nullopt;
   return value;

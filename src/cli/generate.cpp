@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Walks the verbs and options that were declared. What may stand for a value goes by its name:
-// DATABASE, BACKUP, TARGET and FILE are files, PATH and NODE are keys inside the database that is
-// the first argument, which `graven ls` lists. The main thread's.
+// Walks the declared verbs and options. The name of a value decides its completion: DATABASE,
+// BACKUP, TARGET and FILE are files; PATH and NODE are keys of the database in the first argument,
+// as `graven ls` lists them. Used by the main thread.
 #include "cli/generate.hpp"
 
 #include <graven/error.hpp>
@@ -19,8 +19,8 @@ namespace graven::cli {
 namespace {
 
 struct OptionText {
-  std::vector<std::string> names;  // with their dashes; of an argument its name alone
-  std::string value;               // what its value is called; empty: it has none
+  std::vector<std::string> names;  // with their dashes; for an argument just its name
+  std::string value;               // name of the value; empty: takes none
   std::string about;
   bool argument = false;
   bool required = false;
@@ -96,7 +96,7 @@ std::string roff(std::string text) {
   return text;
 }
 
-/// Lines as they are; without an empty one, which groff warns of.
+/// Keeps the line breaks; replaces empty lines, because groff warns about them.
 std::string as_lines(const std::string& text) {
   return ".nf\n" + replaced(roff(text), "\n\n", "\n.sp\n") + "\n.fi\n";
 }
@@ -230,7 +230,7 @@ std::string bash(const CLI::App& app) {
 
 // --- zsh
 
-/// In single quotes, for _arguments and _describe.
+/// For use in single quotes, for _arguments and _describe.
 std::string zsh_text(std::string text) {
   for (const std::string_view special : {"\\", "[", "]", ":"}) {
     text = replaced(std::move(text), special, "\\" + std::string(special));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The man page and the shells' completions, made of the command line itself, so that they have
-// every verb and option there is. The main thread's.
+// Generates the man page and the shell completions from the declared verbs and options, so that
+// none is missing. Used by the main thread.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ class App;
 
 namespace graven::cli {
 
-/// `format` is man, bash or zsh; UsageError for another.
+/// `format`: man, bash or zsh; UsageError for any other.
 std::string generate(const CLI::App& app, std::string_view format);
 
 }  // namespace graven::cli

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Reading with read(2), so that a signal is noticed while waiting for a pipe. One thread.
+// Reads with read(2), so that a signal ends a wait for a pipe. One thread.
 #include "cli/input.hpp"
 
 #include <graven/error.hpp>

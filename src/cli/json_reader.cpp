@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The reader, on simdjson's on-demand interface, which gives the raw text of numbers. Its
-// iterators live on an explicit stack, one frame per open container.
+// The reader uses simdjson's on-demand interface, which gives the raw text of numbers. Its
+// iterators are on an explicit stack, with one frame per open container.
 //
-// The text is parsed inside one pair of brackets of ours: so scalars at the top are ordinary
-// elements, and text after the value shows as a second element or as a stray bracket.
-// Links ({"$link": n}) may come before their label is complete, as in a cycle, so they are
-// placeholders (indexes no arena reaches) until the end of the text.
+// The text is parsed inside an added pair of brackets. So a top-level scalar is an ordinary
+// element, and text after the value appears as a second element or an extra bracket. A link
+// ({"$link": n}) may come before its label is complete, as in a cycle; until the end of the text it
+// is a placeholder, an index that no container has.
 //
 // One thread at a time.
 #include "cli/json_reader.hpp"
@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-// simdjson's extra checks in unoptimised builds assume nesting below 1,024.
+// In unoptimised builds simdjson's extra checks assume nesting below 1,024.
 #define SIMDJSON_DEVELOPMENT_CHECKS 0
 #include <simdjson.h>
 
@@ -30,15 +30,15 @@ namespace {
 namespace ondemand = simdjson::ondemand;
 using simdjson::error_code;
 
-// Containers of one arena stay below this; the k-th link of a text is kFirstLink + k.
+// Indexes of containers are below this; the k-th link of a text is kFirstLink + k.
 constexpr std::uint32_t kFirstLink = 0x8000'0000U;
 
 constexpr std::string_view kPlainHint = "; to take such objects literally, use --plain";
 
 enum class Shape {
   kList,
-  kObject,   // its first key, not seen yet, will decide
-  kLiteral,  // a dict whose keys mean nothing special
+  kObject,   // its first key is not read yet and will decide
+  kLiteral,  // a dict whose keys have no special meaning
   kDict,
   kBytes,    // {"$bytes": "base64"}
   kFloat,    // {"$float": "nan"}
@@ -53,11 +53,11 @@ struct Frame {
   bool started = false;
   ondemand::array_iterator array{};
   ondemand::object_iterator object{};
-  Data::Index index{0};    // of kList, kLiteral and kDict
-  std::string key{};       // of the value being read
-  std::size_t fields = 0;  // of the convention's objects
-  std::int64_t label = 0;  // of kLabel
-  Data::Item result{};     // of the convention's objects
+  Data::Index index{0};    // for kList, kLiteral and kDict
+  std::string key{};       // of the value that is being read
+  std::size_t fields = 0;  // for objects of the convention
+  std::int64_t label = 0;  // for kLabel
+  Data::Item result{};     // for objects of the convention
   std::size_t offset = 0;  // where it starts
 };
 
@@ -73,7 +73,7 @@ struct JsonReader::Parser {
   std::string padded{};  // '[', the text, ']', padding
 };
 
-/// The reading of one text.
+/// Reads one text.
 class JsonReader::Parse {
  public:
   Parse(JsonReader& reader, std::string_view text, Data& data)
@@ -130,15 +130,15 @@ class JsonReader::Parse {
   std::vector<Frame> stack_{};
   std::vector<std::pair<std::int64_t, std::size_t>> links_{};  // label, offset
   std::vector<std::int64_t> new_labels_{};
-  std::vector<Data::Item> values_{};  // at the top: one, when all is well
+  std::vector<Data::Item> values_{};  // top-level values: one, if valid
   std::optional<std::string> entry_key_{};
-  std::size_t at_ = 0;  // offset of the token read last
+  std::size_t at_ = 0;  // offset of the last token
 };
 
 void JsonReader::Parse::fail(error_code error) const {
   std::size_t offset = at_;
   const char* place = nullptr;
-  // There is no document yet when the first stage fails.
+  // If simdjson's first stage fails, there is no document yet.
   if (error != simdjson::UTF8_ERROR && error != simdjson::UNESCAPED_CHARS &&
       error != simdjson::UNCLOSED_STRING && error != simdjson::CAPACITY &&
       error != simdjson::EMPTY && error != simdjson::MEMALLOC &&
@@ -168,7 +168,7 @@ void JsonReader::Parse::fail(error_code error) const {
 }
 
 JsonReader::Result JsonReader::Parse::run() {
-  if (text_.starts_with("\xEF\xBB\xBF")) {  // a byte order mark says nothing in UTF-8
+  if (text_.starts_with("\xEF\xBB\xBF")) {  // a byte order mark has no meaning in UTF-8
     padded_.assign("[   ");
     padded_ += text_.substr(3);
   } else {
@@ -204,13 +204,13 @@ JsonReader::Result JsonReader::Parse::run() {
   }
 }
 
-// Reads the next element of the innermost container; false when there is none.
+// Reads the next element of the innermost container; false if there is none.
 bool JsonReader::Parse::step(Frame& frame) {
   const bool list = frame.shape == Shape::kList || &frame == &stack_.front();
   if (list) {
     if (frame.started) ++frame.array;
     frame.started = true;
-    if (!(frame.array != frame.array)) return false;  // simdjson's way to say "at the end"
+    if (!(frame.array != frame.array)) return false;  // false at the end
     ondemand::value value = take(*frame.array);
     if (stack_.size() == 1 && !values_.empty()) {
       const char* place = nullptr;
@@ -224,7 +224,7 @@ bool JsonReader::Parse::step(Frame& frame) {
   frame.started = true;
   if (!(frame.object != frame.object)) return false;
   ondemand::field field = take(*frame.object);
-  at_ = offset_of(field.key().raw()) - 1;  // of the quote before it
+  at_ = offset_of(field.key().raw()) - 1;  // the quote before the key
   on_key(frame, take(field.unescaped_key()));
   ondemand::value value = std::move(field).value();
   read_value(value);

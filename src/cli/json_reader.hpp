@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// JSON text to Data. Beside plain JSON it understands graven's convention for what JSON lacks
-// (docs/format/json.md): bytes, NaN and infinities, shared and cyclic structures.
+// Reads JSON text into Data. Besides plain JSON it understands graven's convention for what JSON
+// lacks (docs/format/json.md): bytes, NaN and infinities, shared and cyclic structures.
 //
-// Always holds: the whole text is checked (RFC 8259), nesting costs no stack, integers are kept
-// exactly, of equal keys in one object the last counts, and whatever throws has added nothing
-// the caller could reach.
+// Always holds: the whole text is checked (RFC 8259). Nesting does not use the call stack. Integers
+// are kept exactly. If an object has equal keys, the last one counts. After an exception the caller
+// can reach nothing of the text.
 //
-// A reader belongs to one thread; it keeps its buffers from one text to the next.
+// A reader belongs to one thread; it keeps its buffers for the next text.
 #pragma once
 
 #include <graven/data.hpp>
@@ -23,7 +23,7 @@
 
 namespace graven::cli {
 
-/// What is wrong with a text, and the byte at which it was noticed.
+/// What is wrong with a text, and at which byte it was noticed.
 class JsonError : public std::runtime_error {
  public:
   JsonError(const std::string& what, std::size_t offset)
@@ -37,14 +37,14 @@ class JsonError : public std::runtime_error {
 class JsonReader {
  public:
   struct Options {
-    bool plain = false;    ///< take every object literally, as if there were no convention
+    bool plain = false;    ///< take every object literally, without the convention
     bool entries = false;  ///< the text may be an entry of a dict: {"$entry": [key, value]}
   };
   struct Result {
     Data::Item item;
-    std::optional<std::string> entry_key;  ///< set when the text was an entry
+    std::optional<std::string> entry_key;  ///< set if the text was an entry
   };
-  /// What each label stands for.
+  /// The item that each label stands for.
   using Labels = std::unordered_map<std::int64_t, Data::Item>;
 
   explicit JsonReader(Options options);
@@ -52,10 +52,10 @@ class JsonReader {
   JsonReader(const JsonReader&) = delete;
   JsonReader& operator=(const JsonReader&) = delete;
 
-  /// Reads one text; its containers are added to `data`. JsonError when it is not valid.
+  /// Reads one text and adds its containers to `data`. JsonError if it is not valid.
   Result read(std::string_view text, Data& data);
 
-  /// The labels of all texts read so far. A caller that starts another arena replaces the
+  /// The labels of all texts read so far. A caller that continues with another Data replaces the
   /// indexes by handles.
   [[nodiscard]] Labels& labels() noexcept { return labels_; }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Rules that need no parser. Any thread.
+// See json_rules.hpp. Pure functions; any thread.
 #include "cli/json_rules.hpp"
 
 #include <algorithm>
@@ -11,13 +11,12 @@
 namespace graven::cli {
 namespace {
 
-// Duplicate keys in a dict this small are found by comparing each with each.
+// Up to this size, duplicate keys are found by comparing all pairs.
 constexpr std::size_t kFewKeys = 12;
 
 }  // namespace
 
-// The place of what simdjson's first stage only reports as present: a control character in a
-// string, or a string without an end.
+// simdjson's first stage only says that there is such a fault, not where.
 std::size_t string_fault(std::string_view text, bool control) noexcept {
   bool inside = false;
   std::size_t opened = 0;
@@ -37,10 +36,10 @@ std::size_t string_fault(std::string_view text, bool control) noexcept {
   return opened;
 }
 
-// Of keys that occur twice only the last value stays, at the place of the first.
+// Finds the pairs of equal keys first, then moves values and removes the later entries.
 void drop_duplicate_keys(Data::Container& dict) {
   const std::size_t count = dict.keys.size();
-  std::vector<std::pair<std::size_t, std::size_t>> pairs;  // (earlier, later) of one key
+  std::vector<std::pair<std::size_t, std::size_t>> pairs;  // (earlier, later) with equal keys
   if (count <= kFewKeys) {
     for (std::size_t later = 1; later < count; ++later) {
       for (std::size_t earlier = 0; earlier < later; ++earlier) {

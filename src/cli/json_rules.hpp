@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Rules of JSON and of graven's convention that need no parser: reserved names, equal keys,
-// and where in a text something is. Pure functions; any thread.
+// Rules of JSON and of graven's convention that need no parser: reserved names, equal keys, and
+// positions in a text. Pure functions; any thread.
 #pragma once
 
 #include <cstddef>
@@ -13,18 +13,18 @@
 
 namespace graven::cli {
 
-/// Keys that, first in an object, make it one of the convention's.
+/// Whether an object with this first key belongs to the convention.
 bool is_reserved_key(std::string_view key) noexcept;
 
-/// Of keys that occur twice only the last value stays, at the place of the first.
+/// If a key occurs twice, keeps only the last value, at the position of the first.
 void drop_duplicate_keys(Data::Container& dict);
 
-/// The place of a raw control character inside a string (`control`), or else of the string that
-/// has no end, in a text known to have one.
+/// The offset of a raw control character inside a string (`control`), or of the string that is not
+/// closed. The text must have one.
 std::size_t string_fault(std::string_view text, bool control) noexcept;
 
-/// "line 3, column 7 (byte 41)" of an offset, where the text starts at a line and a byte of its
-/// file (counted from 1 and 0).
+/// An offset as "line 3, column 7 (byte 41)". The text starts at line `first_line` (from 1) and
+/// byte `first_byte` (from 0) of its file.
 std::string position_in(std::string_view text, std::size_t offset, std::uint64_t first_line = 1,
                         std::uint64_t first_byte = 0);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The writer: an explicit stack of open containers and a buffer that goes to the sink in
-// pieces. What is shared is found by one walk beforehand.
+// Uses an explicit stack of open containers, and a buffer that goes to the sink in pieces. One walk
+// before writing finds what is shared.
 //
 // One thread at a time.
 #include "cli/json_writer.hpp"
@@ -145,7 +145,7 @@ void JsonWriter::write(const Data::Item& item) {
       const std::size_t level = frame.level;
       if (at != 0) out_ += ',';
       break_line(level);
-      // In text that is one line to the reader, a space would only take room.
+      // With indentation on, entries that share a line are separated by a space.
       if (at != 0 && indent_ != 0 && level > kIndentedLevels) out_ += ' ';
       if (container.kind == NodeKind::kDict) {
         base::append_json(out_, container.keys[at]);

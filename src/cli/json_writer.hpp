@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Data to JSON text, by the convention of docs/format/json.md: what JsonReader reads back is
-// the same structure, shared parts, cycles, bytes and odd floats included.
+// Writes Data as JSON text, with the convention of docs/format/json.md. JsonReader reads it back as
+// the same structure, including shared parts, cycles, bytes, NaN and infinities.
 //
-// Always holds: a tree of plain values comes out as the JSON one expects; only containers that
-// occur twice carry labels; nesting costs no stack; pretty text stops indenting at a depth, so
-// that deep structures do not grow by the square of it.
+// Always holds: plain trees give plain JSON. Only containers that occur twice have labels. Nesting
+// does not use the call stack. Indentation stops at a depth, so that the text of deep structures
+// does not grow with the square of the depth.
 //
 // A writer belongs to one thread; the Data must outlive it.
 #pragma once
@@ -24,16 +24,16 @@ class JsonWriter {
  public:
   using Sink = std::function<void(std::string_view)>;
 
-  /// `indent` 0 writes on one line. Looks at everything the root reaches to find what is shared.
+  /// `indent` 0: on one line. Walks everything that the root reaches to find what is shared.
   JsonWriter(const Data& data, Sink sink, int indent);
 
-  /// Writes the root; no newline after it.
+  /// Writes the root, without a newline after it.
   void write() { write(data_.root()); }
-  /// Writes one part. Over several calls, what an earlier part wrote is linked, not repeated.
+  /// Writes one part. What an earlier call has written becomes a link.
   void write(const Data::Item& item);
-  /// An entry of a dict as a line of NDJSON: {"$entry": [key, value]}.
+  /// Writes an entry of a dict as a line of NDJSON: {"$entry": [key, value]}.
   void write_entry(std::string_view key, const Data::Item& value);
-  /// Makes label 0 stand for a container that is not written itself.
+  /// Lets label 0 stand for a container that is not written itself.
   void name_target(Data::Index index) { labels_[index.at] = 0; }
 
  private:
@@ -55,8 +55,8 @@ class JsonWriter {
   std::size_t indent_;
   std::string out_{};
   std::vector<Frame> stack_{};
-  // By container: kOnce while nothing says it is shared, kShared until it is written, then its
-  // label.
+  // Per container: kUnseen before the walk meets it, kOnce if met once, kShared if met more often
+  // and not written yet, then its label.
   static constexpr std::int64_t kUnseen = -3;
   static constexpr std::int64_t kOnce = -2;
   static constexpr std::int64_t kShared = -1;
@@ -64,10 +64,10 @@ class JsonWriter {
   std::int64_t last_label_ = 0;
 };
 
-/// The whole as one text.
+/// The root as one text.
 std::string to_json_text(const Data& data, int indent = 0);
 
-/// Adds an item to the list that `list` is.
+/// Appends an item to `list`, whose root must be a list.
 void append(Data& list, const Data& item);
 
 }  // namespace graven::cli

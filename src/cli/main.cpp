@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The graven command: what exceptions become. Everything else is in the verbs, which do not know
-// how they were called.
+// The graven command. Turns exceptions into messages and exit statuses; the verbs do the rest.
 //
 // Single-threaded.
 #include <csignal>

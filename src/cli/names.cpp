@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Names along a path of nodes. Any thread.
+// See names.hpp. Any thread.
 #include "cli/names.hpp"
 
 #include <optional>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// From uids back to names: the keys and indexes along a path of nodes. Any thread.
+// Finds the keys and indexes along a path of nodes that is given as uids. Any thread.
 #pragma once
 
 #include <graven/graven.hpp>
@@ -12,11 +12,11 @@
 
 namespace graven::cli {
 
-/// The key or index of a child in its parent, the first of several; "?" when it was unlinked
-/// meanwhile. Looks through the parent until it is found.
+/// The key or index of a child in its parent, the first if there are several; "?" if it was
+/// unlinked meanwhile. Searches the parent from its start.
 std::string name_in(const Value& parent, const std::string& child_uid);
 
-/// The segments of a path given as uids, root first, as Database::why_alive() gives it.
+/// The segments of a path given as uids from the root, as Database::why_alive() returns it.
 Path name_path(const Database& db, const std::vector<std::string>& uids);
 
 }  // namespace graven::cli

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Opening a database for a verb: who only reads opens it read-only, and a mistyped file name or
-// prefix is an error, not a new, empty database. The main thread's.
+// Opens a database for a verb. A verb that only reads opens it read-only. A mistyped file name or
+// prefix is an error and does not create an empty database. Used by the main thread.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,8 +20,8 @@ namespace graven::cli {
 
 namespace {
 
-/// With %20 and the like as the bytes they stand for; where they are wrong, as it is: no file has
-/// such a name, and no setting such a value.
+/// Decodes %20 and the like. Leaves a wrong escape as it is; then the file or option will not
+/// exist.
 std::string unescaped(std::string_view text) {
   std::string bytes;
   for (std::size_t at = 0; at < text.size(); ++at) {
@@ -38,7 +38,7 @@ std::string unescaped(std::string_view text) {
   return bytes;
 }
 
-/// UsageError for options of a URL that opening it would refuse.
+/// UsageError if opening the URL would refuse its options.
 void check_options(const std::string& url) {
   const std::size_t mark = url.find('?');
   if (url.find("://") == std::string::npos || mark == std::string::npos) return;
@@ -60,7 +60,7 @@ void check_options(const std::string& url) {
 std::string file_of(const std::string& url) {
   for (const std::string_view scheme : {"sqlite:///", "libsql:///"}) {
     if (!url.starts_with(scheme)) continue;
-    // What follows '?' is options, in a URL only: a plain path may contain one.
+    // In a URL, options follow '?'; a plain path may contain '?' itself.
     return unescaped(std::string_view(url).substr(0, url.find('?')).substr(scheme.size()));
   }
   return url.find("://") != std::string::npos || url == ":memory:" ? std::string() : url;
@@ -88,7 +88,7 @@ void require_prefix(const Where& where, const Options& options) {
                              where.prefix, names.empty() ? "none" : names));
 }
 
-/// What a descriptor leads to, if that is a file of a database.
+/// What the descriptor's file is to a database, or empty.
 std::string store_file_at(int descriptor, const std::string& file) {
   struct stat info {};
   if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) return {};
@@ -101,7 +101,7 @@ void require_other_output(const std::string& file) {
   const std::string out = store_file_at(1, file);
   const std::string errors = store_file_at(2, file);
   if (!errors.empty()) {
-    // What is thrown here is not to be written there either.
+    // The message of the exception must not be written into that file either.
     const int other = out.empty() ? ::dup(1) : ::open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (other < 0 || ::dup2(other, 2) < 0) ::close(2);
     if (other >= 0) ::close(other);
@@ -125,7 +125,7 @@ Database open_database(const Where& where, Access access,
   Options options;
   options.slow_operation = slow_operation;
   options.read_only = access == Access::kRead;
-  // A person watches, and a verb is one piece of work: no limit but their patience.
+  // A verb is one piece of work and a user waits for it, so there is practically no time limit.
   options.transaction_limit = std::chrono::hours(24);
   if (access != Access::kCreate) {
     require_file(where.database);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Breadth first, so that a container two paths lead to is read at the shallower one and is left
+// Reads breadth first. So a container that is on two paths is read at the smaller depth, and left
+// out only if every path to it is too long. Any thread.
 // out only where every path to it is too long. Any thread.
 #include "cli/partial.hpp"
 
@@ -102,7 +103,7 @@ std::string describe(const Value& value, std::size_t width) {
   if (value.is<List>()) return fmt::format("[{}]", grouped(value.as_list().size()));
   if (value.is<Bytes>()) return fmt::format("<{} bytes>", grouped(value.get<Bytes>().data.size()));
   if (const auto* text = std::get_if<std::string>(&value.variant())) {
-    // Long texts are cut before they are escaped, so that a huge one costs nothing.
+    // Cut before escaping, so that a huge text costs nothing.
     std::string quoted;
     base::append_json(quoted, cut(text->substr(0, 4 * width), width));
     return quoted;

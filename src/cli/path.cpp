@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The walk along a path, and storing at its end. Every message names the segment that failed and
-// where it failed. Any thread.
+// Follows a path and stores at its end. Every message names the segment that failed and where. Any
+// thread.
 #include "cli/path.hpp"
 
 #include <utility>
@@ -13,7 +13,7 @@
 namespace graven::cli {
 namespace {
 
-// A root that is linked from inside the data is the database's root, not a new dict.
+// If the new data links to its own root, links to the database's root instead of a new dict.
 void link_root(Data& data, const Dict& root) {
   const auto* top = std::get_if<Data::Index>(&data.root());
   if (top == nullptr) return;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// How a verb declares itself: its name, what the help says of it, and its options, each bound to
-// a member of a struct of its own. What parses them stays behind command_line.cpp.
+// How a verb declares itself: its name, its help texts, and its options, each bound to a member of
+// the verb's own struct. Only command_line.cpp knows the parser.
 //
-// Always holds: every verb takes --json; what an argument is called (DATABASE, FILE, PATH …)
-// says also what may stand for it, which completion goes by (generate.cpp).
+// Always holds: every verb takes --json. The name of an argument (DATABASE, FILE, PATH …) also says
+// what its values are; completion uses that (generate.cpp).
 //
-// Used by the main thread, before anything runs.
+// Used by the main thread, before a verb runs.
 #pragma once
 
 #include <concepts>
@@ -24,26 +24,26 @@ class Option;
 
 namespace graven::cli {
 
-/// Which database, and which keyspace in it (empty: "main").
+/// A database and a keyspace in it (empty: "main").
 struct Where {
   std::string database{};
   std::string prefix{};
 };
 
-/// An option or argument that was declared; lives as long as the command line.
+/// A declared option or argument; valid as long as the command line.
 class Option {
  public:
   explicit Option(CLI::Option* option) : option_(option) {}
 
   Option required();
-  /// What the help calls its value.
+  /// The name of its value in the help.
   Option named(const char* value);
   Option between(double least, double most);
   template <std::integral Number>
   Option between(Number least, Number most) {
     return within(static_cast<std::int64_t>(least), static_cast<std::int64_t>(most));
   }
-  /// The target is in seconds, and the value a number with a unit: 30s, 15m, 1h, 1d.
+  /// The value is a number with a unit: 30s, 15m, 1h, 1d. The target is in seconds.
   Option as_time();
   Option excludes(Option other);
   Option needs(Option other);
@@ -59,32 +59,32 @@ class Verb {
   explicit Verb(CLI::App* app) : app_(app) {}
 
   Option flag(const char* names, bool& target, const char* about);
-  /// Names that begin with '-' make an option, another name an argument.
+  /// Names with a leading '-' make an option, other names an argument.
   Option value(const char* names, std::string& target, const char* about);
   Option value(const char* names, int& target, const char* about);
   Option value(const char* names, double& target, const char* about);
   Option value(const char* names, std::uint64_t& target, const char* about);
   Option value(const char* names, std::optional<std::uint64_t>& target, const char* about);
 
-  // What many have alike.
+  // Options that several verbs have.
   Option database(std::string& target, const char* about = "File or URL of the database");
   void where(Where& target);
   Option path(std::string& target, const char* about) { return value("PATH", target, about); }
-  /// Every verb has it: its answer, and its errors, are JSON.
+  /// Every verb has it: answers and errors are JSON.
   Option json(bool& target, const char* about);
-  /// For a verb whose answer is JSON anyway.
+  /// For a verb whose answer is always JSON.
   Option json(const char* about);
 
  private:
   CLI::App* app_;
 };
 
-/// Where verbs declare themselves.
+/// Collects the verbs' declarations.
 class Verbs {
  public:
   virtual ~Verbs() = default;
 
-  /// A verb that `run` carries out, and the options it will be given.
+  /// Adds a verb, which `run` carries out. Returns it with its options, which `run` will get.
   template <class Options>
   std::pair<Verb, Options&> add(const char* name, const char* about, const char* more,
                                 int (*run)(const Options&)) {

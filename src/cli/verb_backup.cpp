@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The verbs that keep a database safe: backup, once or again and again, restore, and
-// maintenance. The main thread's.
+// The verbs backup (once or repeatedly), restore and maintenance. Used by the main thread.
 //
-// Always holds: a scheduled backup deletes only files it could have made itself, named after
-// the store and a moment, and only once the new one is in its place.
+// Always holds: a scheduled backup deletes only files with names that it could have made (the
+// store's name and a time), and only after the new backup is in its place.
 #include <dirent.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -32,7 +31,7 @@
 namespace graven::cli {
 namespace {
 
-// The library has a BackupOptions and a RestoreOptions.
+// Not BackupOptions and RestoreOptions: the library has these names.
 struct BackupVerb {
   Where where{};
   std::string target{};
@@ -84,7 +83,7 @@ void tell(const BackupReport& report, double seconds, bool json) {
   out.flush();
 }
 
-/// What asks to stop in the middle: an exception leaves nothing half done.
+/// Throws if a signal asked to stop; the exception leaves nothing half done.
 void stop_if_asked(const char* what) {
   if (const int signal = InterruptGuard::signal()) {
     throw Interrupted(signal, fmt::format("{} stopped; nothing was changed", what));
@@ -101,7 +100,7 @@ BackupReport back_up(const Database& db, const std::string& target, bool overwri
                             .overwrite = overwrite});
 }
 
-/// "state" of "dir/state.db".
+/// "state" for "dir/state.db".
 std::string stem_of(const std::string& file) {
   std::string name = file.substr(file.rfind('/') + 1);
   const auto dot = name.rfind('.');
@@ -109,8 +108,8 @@ std::string stem_of(const std::string& file) {
   return name;
 }
 
-/// "state-1f6a0c93": other stores have other names, also those called the same in another folder,
-/// on another machine, and copies.
+/// A name such as "state-1f6a0c93". Stores of the same name in another folder or on another
+/// machine, and copies of a store, get other names.
 std::string name_of(const Database& db, const std::string& file) {
   const std::unique_ptr<char, void (*)(void*)> path(::realpath(file.c_str(), nullptr), &std::free);
   std::uint32_t hash = 2166136261U;  // FNV-1a: the same in every release
@@ -122,7 +121,7 @@ std::string name_of(const Database& db, const std::string& file) {
 
 constexpr std::string_view kMoment = "00000000T000000Z";
 
-/// In UTC, so that names sort by time.
+/// The time in UTC, so that names sort by time.
 std::string moment_now() {
   const std::time_t now = std::time(nullptr);
   std::tm utc{};
@@ -131,7 +130,7 @@ std::string moment_now() {
                      utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
 }
 
-/// Whether a name is "<name of the store>-<moment>.db".
+/// Whether a file name is "<name of the store>-<time>.db".
 bool is_scheduled(std::string_view name, const std::string& store) {
   const std::string start = store + "-";
   if (!name.starts_with(start) || !name.ends_with(".db")) return false;
@@ -142,7 +141,7 @@ bool is_scheduled(std::string_view name, const std::string& store) {
       [](char c, char like) { return like == '0' ? c >= '0' && c <= '9' : c == like; });
 }
 
-/// Deletes all but the newest `keep`.
+/// Deletes all scheduled backups except the newest `keep`.
 void retain(const std::string& folder, const std::string& store, std::uint64_t keep, bool json) {
   std::vector<std::string> names;
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
@@ -172,7 +171,7 @@ int run_scheduled(const BackupVerb& options) {
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.every));
   for (Clock::time_point next = Clock::now() + every;; next += every) {
     try {
-      // Opened for each: in between nothing of it is held.
+      // Opened for each backup, so that between two of them nothing is kept open.
       const Database db = open_database(options.where, Access::kRead);
       const Stopwatch watch;
       const std::string store = name_of(db, file);
@@ -181,9 +180,9 @@ int run_scheduled(const BackupVerb& options) {
       tell(report, watch.seconds(), options.json);
       retain(options.target, store, options.keep, options.json);
     } catch (const Interrupted&) {
-      return kDone;  // as asked to
+      return kDone;  // as requested
     } catch (const Error& error) {
-      // The next may work: a disk has room again, a lock is given up.
+      // The next backup may succeed: the disk may have space again, a lock may be released.
       complain(error, options.json);
     }
     next = std::max(next, Clock::now());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The verbs that explain: check proves a database, why names the path that keeps a node. The
-// main thread's.
+// The verbs check, which verifies a database, and why, which shows the path that keeps a node
+// alive. Used by the main thread.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -65,7 +65,7 @@ void print_report(Output& out, const std::string& name, const CheckReport& repor
   }
 }
 
-// A uid: prefix, colon, D or L, 26 characters of a ULID.
+// Whether a text looks like a uid: prefix, colon, D or L, 26 characters of a ULID.
 bool looks_like_uid(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || colon == 0 || text.size() != colon + 28) return false;
@@ -89,7 +89,7 @@ Value find_node(const Database& db, const std::string& name) {
 }
 
 int run_check(const CheckOptions& options) {
-  // Not by a Database, which needs a prefix: that may be what is damaged.
+  // Does not open a Database: that needs its prefix, which may be damaged.
   const std::string file = require_named_file(options.where.database);
   require_file(options.where.database);
   CheckReport report;

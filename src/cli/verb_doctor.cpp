@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// doctor: what examine() finds around a database, each with what to do. The main thread's.
+// The verb doctor: prints what examine() finds around a database, with advice. Used by the main
+// thread.
 #include <algorithm>
 #include <array>
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// load: JSON in one transaction, or NDJSON in batches of lines with a transaction each. So the
-// database holds all of a JSON text or nothing, and of NDJSON a whole number of batches,
-// whatever ends the command: an error in a line, a signal, a crash.
+// The verb load: JSON in one transaction, or NDJSON in batches of lines with one transaction each.
+// So whatever ends the command (an error in a line, a signal, a crash), the database has all of a
+// JSON text or nothing, and of NDJSON a whole number of batches.
 //
-// Structures shared between lines are kept by handles from one batch to the next: labelled
-// containers are made first, on their own, and filled afterwards. The main thread's.
+// Structures that lines share are kept as handles from one batch to the next: labelled containers
+// are created first, as nodes of their own, and filled afterwards. Used by the main thread.
 #include <algorithm>
 #include <unordered_map>
 #include <utility>
@@ -42,7 +42,7 @@ bool has_ndjson_name(std::string_view name) {
   return name.ends_with(".ndjson") || name.ends_with(".jsonl");
 }
 
-// What lines link to when they link to the container they go into.
+// The label by which lines link to the container that they are loaded into.
 constexpr std::int64_t kTargetLabel = 0;
 
 Data::Item as_item(const Value& value) {
@@ -110,7 +110,7 @@ void load_json(const LoadOptions& options) {
   tell(options, path, bytes, std::nullopt, watch.seconds());
 }
 
-/// NDJSON into one container.
+/// Loads NDJSON into one container.
 class LineLoader {
  public:
   LineLoader(const LoadOptions& options, Input& input)
@@ -125,9 +125,9 @@ class LineLoader {
  private:
   struct Batch {
     Data data{};
-    std::vector<std::string> keys{};  // of entries; empty for items of a list
+    std::vector<std::string> keys{};  // of entries; empty for list items
     std::vector<Data::Item> items{};
-    std::uint64_t bytes = 0;  // of the input, up to and with its last line
+    std::uint64_t bytes = 0;  // of the input, including its last line
   };
 
   bool read_batch(Batch& batch);
@@ -146,10 +146,10 @@ class LineLoader {
   Progress progress_;
   std::optional<Database> db_{};
   std::optional<Value> target_{};
-  std::uint64_t line_ = 0;        // the line read last, from 1
+  std::uint64_t line_ = 0;        // number of the last line read, from 1
   std::uint64_t line_start_ = 0;  // its first byte
-  std::uint64_t values_ = 0;      // in whole batches
-  std::uint64_t lines_done_ = 0;  // lines of the input in whole batches
+  std::uint64_t values_ = 0;      // in complete batches
+  std::uint64_t lines_done_ = 0;  // lines of the input in complete batches
   std::uint64_t bytes_done_ = 0;
 };
 
@@ -165,8 +165,8 @@ std::string LineLoader::so_far() const {
 void LineLoader::run() {
   const Stopwatch watch;
   Batch batch;
-  // The first batch is read before anything is opened: its errors leave no empty database. So
-  // links to the target have no handle to become yet, but a container that stands for it.
+  // Reads the first batch before opening the database, so that an error in it leaves no empty
+  // database. Until then links to the target go to a container that stands for it.
   reader_.labels()[kTargetLabel] = batch.data.add(NodeKind::kDict);
   while (read_batch(batch)) {
     commit(batch);
@@ -182,7 +182,7 @@ void LineLoader::run() {
   tell(options_, path_, bytes_done_, values_, watch.seconds());
 }
 
-// Reads up to a batch of lines; false when there is none, or when asked to stop.
+// Reads up to one batch of lines; false if there are none, or if a signal asked to stop.
 bool LineLoader::read_batch(Batch& batch) {
   const std::uint64_t limit = std::max<std::uint64_t>(options_.batch, 1);
   line_start_ = input_.position();
@@ -215,7 +215,7 @@ void LineLoader::read_line(std::string_view line, Batch& batch) {
   }
 }
 
-// The field that --key names, which stays in its object.
+// The value of the field named by --key; the field also stays in the object.
 std::string LineLoader::take_key(Batch& batch, const Data::Item& item) const {
   const auto* index = std::get_if<Data::Index>(&item);
   if (index != nullptr && batch.data.container(*index).kind == NodeKind::kDict) {
@@ -230,7 +230,7 @@ std::string LineLoader::take_key(Batch& batch, const Data::Item& item) const {
   throw JsonError(fmt::format("no object with text or an integer under '{}'", options_.key), 0);
 }
 
-// Finds or makes the container that the lines go into.
+// Finds or creates the container for the lines.
 void LineLoader::prepare_target(bool entries) {
   const Dict root = db_->root();
   Value value;
@@ -250,7 +250,7 @@ void LineLoader::prepare_target(bool entries) {
   target_ = value;
 }
 
-// For no lines at all: a dict or list that is there will do, whichever it is.
+// For input without lines: accepts an existing dict or list.
 void LineLoader::make_target() {
   db_ = open_database(options_.where, access_to(path_, options_.parents));
   db_->transaction([&] {
@@ -263,8 +263,8 @@ void LineLoader::make_target() {
   });
 }
 
-// Turns this batch's labelled containers into nodes of their own, so that later lines can link
-// them, and puts their handles wherever the batch refers to them.
+// Creates nodes for this batch's labelled containers, so that later lines can link to them, and
+// replaces references to them in the batch by handles.
 void LineLoader::share_labelled(Batch& batch) {
   std::unordered_map<std::uint32_t, Data::Item> handles;
   std::vector<Data::Index> fresh;
@@ -315,7 +315,7 @@ void LineLoader::commit(Batch& batch) {
     const Data::Index top = batch.data.add(entries ? NodeKind::kDict : NodeKind::kList);
     Data::Container& container = batch.data.container(top);
     if (entries) {
-      // Of equal keys the last counts, as if the lines had come one by one.
+      // If a key occurs twice, the last line counts, as if each line were loaded by itself.
       std::unordered_map<std::string, std::size_t> places;
       for (std::size_t at = 0; at < batch.keys.size(); ++at) {
         const auto [place, added] = places.try_emplace(batch.keys[at], container.items.size());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The verbs that look: get, ls, dump. Each reads one consistent state. The main thread's.
+// The verbs get, ls and dump. Each reads one consistent state. Used by the main thread.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -97,7 +97,7 @@ std::string random_digits() {
   return fmt::format("{:08x}{:08x}", random() & 0xffffffffU, random() & 0xffffffffU);
 }
 
-/// Takes away what dumps to this file that were killed have left: what one is at work on is locked.
+/// Removes what killed dumps to this file have left; the file of a running dump is locked.
 void remove_abandoned(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::string folder = slash == std::string::npos ? "./" : path.substr(0, slash + 1);
@@ -119,9 +119,9 @@ void remove_abandoned(const std::string& path) {
   }
 }
 
-// The file a dump goes to: complete under its name, or not there at all. What is a file of a
-// database is never written, whatever it is called here. Until it is complete it has a name that
-// nothing had, as a backup has.
+// The output file of a dump. It appears under its name when it is complete; until then it has a new
+// temporary name, as a backup has. A file that belongs to a database is never overwritten, whatever
+// its name here.
 class DumpFile {
  public:
   DumpFile(std::string path, const std::string& database, bool overwrite)
@@ -130,7 +130,7 @@ class DumpFile {
     struct stat info {};
     const bool there = ::stat(path_.c_str(), &info) == 0;
     if (there && S_ISDIR(info.st_mode)) throw UsageError(path_ + " is a folder");
-    if (there && !S_ISREG(info.st_mode)) {  // a device or pipe is written as it is
+    if (there && !S_ISREG(info.st_mode)) {  // a device or pipe is written directly
       descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
       if (descriptor_ < 0) fail("open");
       return;
@@ -139,7 +139,7 @@ class DumpFile {
     if (const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path_.c_str(), nullptr),
                                                                &std::free);
         real) {
-      path_ = real.get();  // what a link leads to, not the link
+      path_ = real.get();  // write to the link's target, keep the link
     }
     remove_abandoned(path_);
     for (;;) {
@@ -147,7 +147,7 @@ class DumpFile {
       descriptor_ =
           ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
       if (descriptor_ < 0) fail("create");
-      // Until it is locked, another dump to this file may take it for abandoned.
+      // Before it is locked, another dump to this file may remove it as abandoned.
       const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
       if (locked && ::lstat(temporary_.c_str(), &info) == 0) return;
       ::unlink(temporary_.c_str());
@@ -183,13 +183,13 @@ class DumpFile {
     throw UsageError(
         fmt::format("{} is {}, which a dump would destroy; give another name", path, what));
   }
-  /// Others may have made it since, which is replaced only if that was asked for.
+  /// If another process has created the file meanwhile, it is replaced only with --overwrite.
   [[nodiscard]] bool give_name() const {
     if (overwrite_) return ::rename(temporary_.c_str(), path_.c_str()) == 0;
     if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) == 0) {
       return true;
     }
-    // A file system without that has links.
+    // The file system does not support that; a hard link does the same.
     if (errno != EINVAL || ::link(temporary_.c_str(), path_.c_str()) != 0) return false;
     ::unlink(temporary_.c_str());
     return true;
@@ -206,7 +206,7 @@ class DumpFile {
   int descriptor_ = -1;
 };
 
-/// Tells what a dump does not have.
+/// Reports what the dump lacks.
 void tell_left_out(const std::vector<Repaired>& left_out, bool json) {
   constexpr std::size_t kMost = 100;
   for (std::size_t i = 0; i < std::min(kMost, left_out.size()); ++i) {
@@ -307,7 +307,7 @@ int run_ls(const LsOptions& options) {
 int run_dump(const DumpOptions& options) {
   const Database db = open_database(options.where, Access::kRead);
   const Path path = parse_path(options.path);
-  // The snapshot ends here: writing to a slow reader must not keep the state alive.
+  // The snapshot ends before writing: a slow reader of the output must not keep it open.
   std::vector<Repaired> left_out;
   const Data data = [&] {
     const Snapshot snapshot = db.snapshot();

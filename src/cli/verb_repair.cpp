@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// repair: what check finds, put right as far as it can be, with a copy of the file beside it
-// first. The main thread's.
+// The verb repair: repairs what check finds, as far as possible. First makes a copy of the file
+// beside it. Used by the main thread.
 #include <fmt/format.h>
 
 #include "cli/console.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The verbs that watch: stats shows how a file stands, top shows how it moves, serve tells both
-// over HTTP. They open it read-only. The main thread's.
+// The verbs stats (the current figures), top (how they change) and serve (both over HTTP). They
+// open the database read-only. Used by the main thread.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -47,13 +47,13 @@ struct ServeOptions {
 
 using Clock = std::chrono::steady_clock;
 
-/// What has happened to the file since the look before.
+/// The changes of the file since the last look.
 struct Moved {
   double seconds = 0;
   std::uint64_t commits = 0;
 };
 
-/// A count that starts anew with the file's first opening.
+/// The growth of a count that restarts at 0 when the file is opened for the first time again.
 std::uint64_t grown(std::uint64_t before, std::uint64_t now) {
   return now >= before ? now - before : now;
 }
@@ -125,7 +125,7 @@ int run_top(const TopOptions& options) {
   const auto interval =
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.interval));
   for (std::uint64_t look = 1;; ++look) {
-    (void)db.prefixes();  // a read, to be timed where it goes to the file
+    (void)db.prefixes();  // a read, so that reads are timed
     const Stats stats = db.stats();
     const auto now = Clock::now();
     Moved moved;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// tree: an outline of the graph, a line per entry, cut in depth and width; what was shown before
-// is named by its path instead of being shown again, so cycles end. The main thread's.
+// The verb tree: an outline of the graph, one line per entry, limited in depth and width. A node
+// that was already shown appears as a reference to its path, so cycles end. Used by the main
+// thread.
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -26,7 +27,7 @@ struct TreeOptions {
   bool json = false;
 };
 
-// One open container: its children still to come, and how their lines begin.
+// An open container: its remaining children, and the indentation of their lines.
 struct Level {
   std::shared_ptr<graph::DictCursor> dict{};
   std::shared_ptr<graph::ListCursor> list{};
@@ -50,7 +51,7 @@ bool next(Level& level, std::string& key, Value& value) {
   return level.list->next(value);
 }
 
-/// A line of the outline as JSON.
+/// One line of the outline as JSON.
 Data as_data(const Path& path, const Value& value) {
   if (node_of(value) == nullptr) {
     return Data::dict({{"path", exact_path(path)}, {"value", Data(value)}});
@@ -129,7 +130,7 @@ int run_tree(const TreeOptions& options) {
     }
     if (descend) {
       std::string indent = level.indent + (last ? "   " : "│  ");
-      levels.push_back(level_of(value, std::move(indent)));  // `level` ends here
+      levels.push_back(level_of(value, std::move(indent)));  // invalidates `level`
     } else {
       path.pop_back();
     }

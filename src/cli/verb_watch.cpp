@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// watch: a line for each change of a place in a database, whoever commits it, until a signal, a
-// count or a time. The main thread's.
+// The verb watch: prints a line for each change of a place in a database, by any process, until a
+// signal, a count or a time limit. Used by the main thread.
 //
-// Always holds: a line is out before the next change is waited for; a reader that has gone ends
-// the command also while nothing changes.
+// Always holds: a line is written before it waits for the next change. If the reader of the output
+// is gone, the command ends even if nothing changes.
 #include <poll.h>
 
 #include <algorithm>
@@ -81,7 +81,7 @@ int run_watch(const WatchOptions& options) {
     try {
       out.line(options.json ? as_json(*change) : shown(*change));
     } catch (const CollectedError&) {
-      continue;  // changed again meanwhile: that is told next
+      continue;  // changed again meanwhile: reported next
     }
     out.flush();
     if (++seen == options.count) break;

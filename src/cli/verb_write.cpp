@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The small verbs that change something, each in one transaction: set, del, collect. The main
-// thread's.
+// The verbs set, del and collect, each one transaction. Used by the main thread.
 #include <unistd.h>
 
 #include <array>
@@ -87,7 +86,7 @@ Data parse_value(const SetOptions& options) {
 }
 
 int run_set(const SetOptions& options) {
-  Data data = parse_value(options);  // before anything is opened or made
+  Data data = parse_value(options);  // before opening or creating anything
   const Path path = parse_path(options.path);
   const Database db = open_database(options.where, access_to(path, options.parents));
   store(db, path, std::move(data), options.parents);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The verbs of the command line, and what they share: statuses, and opening a database. Each
-// declares its options beside its code; command_line.cpp calls the declarations, and main.cpp
+// The verbs of the command line and what they share: exit statuses, and opening a database. Each
+// verb declares its options next to its code; command_line.cpp calls the declarations, and main.cpp
 // turns exceptions into messages.
 //
-// Statuses: 0 done, 1 nothing there (or check found problems), 2 wrong usage or an error, which
-// is an exception here.
+// Exit statuses: 0 done, 1 nothing there (or check found problems), 2 wrong usage or an error (an
+// exception here), 3 a dump without what is damaged.
 //
 // Called from the main thread, one verb per process.
 #pragma once
@@ -27,25 +27,25 @@ inline constexpr int kIncomplete = 3;  // a dump without what is damaged
 
 enum class Access {
   kRead,    // changes nothing, not even the store's bookkeeping
-  kChange,  // the database must be there
-  kCreate,  // a new one is made when it is not
+  kChange,  // the database must exist
+  kCreate,  // creates the database if it does not exist
 };
 
-/// UnavailableError when it must be there and is not; NotFound for a prefix that must.
+/// UnavailableError if the database must exist and does not; NotFound for a missing prefix.
 Database open_database(const Where& where, Access access,
                        std::chrono::milliseconds slow_operation = std::chrono::milliseconds(0));
-/// UnavailableError where a URL names a file that is not there.
+/// UnavailableError if the URL names a file that does not exist.
 void require_file(const std::string& database);
-/// The file of a URL; empty where it names none.
+/// The file that a URL names; empty if none.
 std::string file_of(const std::string& url);
-/// The same for a verb that works on the file without opening a database by the URL: UsageError
-/// where it names none, for options that opening would refuse, and as require_other_output().
+/// The same for a verb that uses the file without opening the URL. UsageError if the URL names no
+/// file or has options that opening would refuse; also throws like require_other_output().
 std::string require_named_file(const std::string& database);
-/// UsageError where what is printed would go into a file of a database, which that would destroy.
-/// `file`: one whose files are recognised wherever they are linked.
+/// UsageError if standard output or standard error is a file of a database, which the output would
+/// destroy. `file`: a database whose files are recognised under any name.
 void require_other_output(const std::string& file = {});
 
-/// For storing at a path: a new database cannot have what lies on the way to a long one.
+/// Access for storing at a path: a new database cannot contain the parents of a longer path.
 inline Access access_to(const std::vector<std::string>& path, bool parents) {
   return path.size() <= 1 || parents ? Access::kCreate : Access::kChange;
 }

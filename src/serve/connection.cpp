@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Reading and writing without blocking, with poll() for the waiting. One thread at a time.
+// Reads and writes without blocking; waits with poll(). One thread at a time.
 #include "serve/connection.hpp"
 
 #include <graven/error.hpp>
@@ -20,10 +20,10 @@ namespace graven::console {
 namespace {
 
 constexpr std::size_t kLongestHead = 8192;
-constexpr std::size_t kLongestLine = 2048;  // the parser goes through some with regular expressions
+constexpr std::size_t kLongestLine = 2048;  // the parser uses regular expressions on a line
 constexpr auto kTick = std::chrono::milliseconds(50);
 constexpr auto kLinger = std::chrono::milliseconds(200);
-constexpr int kDrained = 64;  // reads of what nobody wants any more
+constexpr int kDrained = 64;  // reads of data that is ignored
 
 std::string last_tls_error() {
   const unsigned long code = ERR_get_error();
@@ -78,7 +78,7 @@ bool Connection::wait(short events) {
   return false;
 }
 
-/// After a call of TLS that did not do what it should: whether to call again.
+/// After a TLS call that did not succeed: waits if it needs that; whether to call again.
 bool Connection::tls_waits(int result) {
   switch (SSL_get_error(tls_.get(), result)) {
     case SSL_ERROR_WANT_READ:
@@ -122,7 +122,7 @@ Connection::Head Connection::read_head(std::string& head) {
   head.clear();
   if (tls_ && !shake_hands()) return Head::kGone;
   std::array<char, 4096> bytes;
-  std::size_t line = 0;  // where the last one that was begun begins
+  std::size_t line = 0;  // start of the current line
   for (;;) {
     const long got = receive(bytes.data(), bytes.size());
     if (got <= 0) return Head::kGone;
@@ -164,7 +164,7 @@ bool Connection::write(std::string_view bytes) {
 void Connection::finish() {
   if (tls_ && !broken_) SSL_shutdown(tls_.get());
   ::shutdown(socket_, SHUT_WR);
-  // Closed with something unread, TCP would take back what the client has not read yet.
+  // If unread data is left at close, TCP drops what the client has not read yet.
   pollfd unread{socket_, POLLIN, 0};
   if (::poll(&unread, 1, 0) <= 0) return;
   const auto until = Clock::now() + kLinger;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One client's connection, plain or with TLS: nothing on it takes longer than a deadline.
+// The connection of one HTTP client, plain or with TLS. Nothing on it takes longer than its
+// deadline.
 //
 // One thread at a time.
 #pragma once
@@ -15,10 +16,10 @@
 
 namespace graven::console {
 
-/// A certificate and its key, as connections use them. Any thread.
+/// A certificate and its private key, shared by connections. Any thread.
 class Tls {
  public:
-  /// UsageError where the files do not hold them.
+  /// UsageError if the files do not contain them.
   Tls(const std::string& certificate, const std::string& key);
   [[nodiscard]] SSL_CTX* context() const noexcept { return context_.get(); }
 
@@ -29,26 +30,26 @@ class Tls {
 class Connection {
  public:
   using Clock = std::chrono::steady_clock;
-  /// Asked now and then while the client is waited for: whether to give up on it.
+  /// Asked every 50 ms while waiting for the client; true ends the connection.
   using GiveUp = std::function<bool(Clock::duration waited)>;
 
-  /// Takes the socket, which is closed in the end.
+  /// Takes the socket and closes it in the end.
   Connection(int socket, const Tls* tls, Clock::duration patience, GiveUp give_up);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   enum class Head { kWhole, kTooLarge, kGone };
-  /// Reads a request up to the empty line that ends its header; what may follow stays unread.
+  /// Reads a request up to the empty line after its header; does not read its body.
   Head read_head(std::string& head);
   bool write(std::string_view bytes);
-  /// Ends it so that the client gets what was written, also where it is still sending.
+  /// Ends the connection so that the client gets what was written, even if it is still sending.
   void finish();
 
  private:
   bool wait(short events);
   bool shake_hands();
-  /// Bytes, 0 at the end, or -1.
+  /// Number of bytes; 0 at the end, -1 on errors.
   long receive(char* into, std::size_t size);
   bool tls_waits(int result);
 

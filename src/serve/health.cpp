@@ -17,7 +17,7 @@
 namespace graven::console {
 namespace {
 
-/// What `found` says, or that it failed.
+/// Runs `found`, which fills in the result; an exception makes the check fail.
 template <class Found>
 Check check(const char* name, const Found& found) {
   try {
@@ -44,7 +44,7 @@ std::vector<Check> check_readiness(const Database& db, const std::string& path,
     result.what = result.ok ? "open" : "closed";
   }));
   checks.push_back(check("read", [&](Check& result) {
-    const Snapshot now = db.snapshot();  // never from memory
+    const Snapshot now = db.snapshot();  // a snapshot always reads the file
     if (db.prefix_in_use(db.prefix())) {
       result.what =
           fmt::format("{} entries in the root of the prefix '{}'", now.root().size(), db.prefix());

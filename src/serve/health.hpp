@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Whether a store is fit for work: what /readyz answers. Each check says what it found.
+// Whether a store can serve requests: the answer of /readyz. Each check says what it found.
 //
 // Any thread.
 #pragma once
@@ -15,7 +15,7 @@ namespace graven::console {
 
 struct Limits {
   std::uint64_t most_wal = std::uint64_t{256} << 20U;    ///< bytes
-  std::uint64_t least_free = std::uint64_t{100} << 20U;  ///< bytes, on the file's disk
+  std::uint64_t least_free = std::uint64_t{100} << 20U;  ///< bytes, on the disk of the file
   bool expect_writable = false;
 };
 
@@ -25,7 +25,7 @@ struct Check {
   std::string what;
 };
 
-/// In the order of a reader's interest; none of them writes or waits for a writer.
+/// The checks, most interesting first. None writes or waits for a writer.
 std::vector<Check> check_readiness(const Database& db, const std::string& path,
                                    const Limits& limits);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// cpp-httplib listens, parses requests and writes responses; connections are read here, and paths
-// compared here, for its own ways of both have no limits.
+// cpp-httplib listens, parses requests and writes responses. Reading connections and comparing
+// paths is done here, because cpp-httplib has no limits for them. See http.hpp for threads.
 #include "serve/http.hpp"
 
 #include <graven/error.hpp>
@@ -32,13 +32,14 @@ namespace {
 constexpr std::size_t kWorkers = 32;
 constexpr std::size_t kMostQueued = 256;
 constexpr int kBacklog = 256;
-constexpr auto kPatience = std::chrono::seconds(5);                 // with a client, in all
-constexpr auto kPatienceInAQueue = std::chrono::milliseconds(100);  // where others wait
+constexpr auto kPatience = std::chrono::seconds(5);                 // with a client, in total
+constexpr auto kPatienceInAQueue = std::chrono::milliseconds(100);  // if others wait
 
-/// Set in the thread that accepts while it turns a connection away.
+/// Set in the accepting thread while it rejects a connection.
 thread_local bool turning_away = false;
 
-/// Threads for connections. When too many wait, the accepting thread turns the next away.
+/// Threads for connections. If too many connections wait, the accepting thread rejects the next
+/// one.
 class Workers final : public httplib::TaskQueue {
  public:
   explicit Workers(std::atomic<std::size_t>& queued) : queued_(queued) {
@@ -87,12 +88,13 @@ class Workers final : public httplib::TaskQueue {
   std::atomic<std::size_t>& queued_;
   std::mutex mutex_;
   std::condition_variable ready_;
-  std::deque<std::function<void()>> jobs_;  // mutex_
-  bool ending_ = false;                     // mutex_
+  std::deque<std::function<void()>> jobs_;  // guarded by mutex_
+  bool ending_ = false;                     // guarded by mutex_
   std::vector<std::thread> threads_;
 };
 
-/// A request that has been read, for cpp-httplib to parse, and where its response goes.
+/// A request that was read completely, for cpp-httplib to parse; and the connection for the
+/// response.
 class Exchange final : public httplib::Stream {
  public:
   Exchange(std::string request, Connection& connection)
@@ -143,13 +145,13 @@ bool is_loopback(const std::string& host) {
 
 namespace {
 
-/// The host of a Host header, without port and brackets.
+/// The host in a Host header, without port and brackets.
 std::string host_of(const std::string& value) {
   if (value.starts_with('[')) return value.substr(1, value.find(']') - 1);
   return value.substr(0, value.find(':'));
 }
 
-/// In a time that tells nothing of either.
+/// Compares in a time that does not depend on the contents.
 bool same_secret(const std::string& a, const std::string& b) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> of_a{};
   std::array<unsigned char, SHA256_DIGEST_LENGTH> of_b{};
@@ -177,7 +179,7 @@ class Http::Server final : public httplib::Server {
       answer(request, response);
       return HandlerResponse::Handled;
     });
-    // Not as cpp-httplib would have it: a port that two may share answers for either by turns.
+    // cpp-httplib would let two servers share the port, and then either would answer.
     set_socket_options([](socket_t socket) {
       const int yes = 1;
       ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
@@ -200,7 +202,7 @@ class Http::Server final : public httplib::Server {
       throw UsageError("cannot listen on " + where + ": " +
                        (why != 0 ? std::strerror(why) : "it is no address of this machine"));
     }
-    ::listen(svr_sock_, kBacklog);  // again: cpp-httplib lets five wait, and the next for a second
+    ::listen(svr_sock_, kBacklog);  // again: cpp-httplib's backlog is only 5
   }
 
   [[nodiscard]] int port() const noexcept { return port_; }
@@ -255,7 +257,7 @@ class Http::Server final : public httplib::Server {
       return plain(405, "only GET and HEAD here\n");
     }
     if (options_.token.empty()) {
-      // A page in somebody's browser may have its name resolved to this address.
+      // DNS rebinding: a page in a browser may resolve its own name to this address.
       const std::string host = host_of(request.get_header_value("Host"));
       if (!host.empty() && !is_loopback(host)) return plain(421, "not served under that name\n");
     } else if (request.path != "/healthz" && !authorised(request)) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// A small HTTP server for monitoring: GET and HEAD of a few fixed paths, one request a connection.
+// A small HTTP server for monitoring: GET and HEAD of a few fixed paths, one request per
+// connection.
 //
-// Always holds: a request is read whole, within limits of size and time, before anything else
-// happens, so clients that are slow, or send too much, cost a thread for seconds at most and a
-// tenth of one where others wait; with a token nothing but /healthz is told without it, and
-// without one only a loopback address is served, to requests that name it.
+// Always holds: a request is read completely, with limits of size and time, before it is handled.
+// So a client that is slow or sends too much occupies a thread for 5 seconds at most, or 0.1
+// seconds if others wait. With a token, only /healthz answers without it. Without a token, only a
+// loopback address is served, and only requests whose Host header names one.
 //
 // run() in one thread; stop() from any. The handler is called from several threads.
 #pragma once
@@ -18,10 +19,10 @@ namespace graven::console {
 
 struct HttpOptions {
   std::string host = "127.0.0.1";
-  int port = 9464;         ///< 0: any that is free
-  std::string token{};     ///< empty: none is asked for, on a loopback address only
+  int port = 9464;         ///< 0: any free port
+  std::string token{};     ///< empty: no token is needed; only on a loopback address
   std::string tls_cert{};  ///< a file with the certificate chain, PEM; empty: no TLS
-  std::string tls_key{};   ///< the file with its key
+  std::string tls_key{};   ///< a file with its private key, PEM
 };
 
 struct Answer {
@@ -30,23 +31,23 @@ struct Answer {
   std::string body{};
 };
 
-/// Whether only this machine reaches an address, given as --host is.
+/// Whether only this machine can reach an address given as --host.
 bool is_loopback(const std::string& host);
 
 class Http {
  public:
-  /// Answers a path; `verbose` where the query says so. Status 404 for an unknown one.
+  /// Answers a path; `verbose` is the query parameter. Status 404 for an unknown path.
   using Handler = std::function<Answer(const std::string& path, bool verbose)>;
 
-  /// Listens at once. UsageError for an address that would need a token, and for a port,
-  /// certificate or key that cannot be used.
+  /// Starts to listen. UsageError if the address needs a token, or if the port, certificate or key
+  /// cannot be used.
   Http(HttpOptions options, Handler handler);
   ~Http();
   Http(const Http&) = delete;
   Http& operator=(const Http&) = delete;
 
   [[nodiscard]] int port() const noexcept;
-  /// Serves until stop().
+  /// Serves until stop() is called.
   void run();
   void stop();
 

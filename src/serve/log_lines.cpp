@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The sink of <graven/log.hpp> that spdlog writes for. Any thread.
+// A log sink (<graven/log.hpp>) that writes with spdlog. Any thread.
 #include "serve/log_lines.hpp"
 
 #include <graven/error.hpp>
@@ -45,7 +45,7 @@ LogLevel parse(const std::string& text) {
 LogLines::LogLines(const std::string& level) : level_(parse(level)) {
   const auto logger =
       std::make_shared<spdlog::logger>("graven", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_level(spdlog::level::trace);  // what comes is wanted
+  logger->set_level(spdlog::level::trace);  // graven's level filters already
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   logger->flush_on(spdlog::level::trace);
   sink_ = [logger](const LogRecord& record) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// graven's log as lines on standard error, as long as this lives: time, level, event, key=value.
+// While one exists, writes graven's log to standard error, one line per event: time, level, event,
+// key=value.
 //
-// Made and destroyed by the main thread; lines come from any.
+// Made and destroyed by the main thread; any thread may log.
 #pragma once
 
 #include <string>
@@ -14,10 +15,11 @@ namespace graven::console {
 
 class LogLines {
  public:
-  /// From "debug", "info", "warning", "error" on; "off": nothing. UsageError for another.
+  /// `level`: the lowest level to write, "debug", "info", "warning" or "error"; "off": none.
+  /// UsageError for any other.
   explicit LogLines(const std::string& level);
   ~LogLines();
-  /// A line of this program's own, if warnings are wanted.
+  /// Writes a warning of this program's own, if the level includes warnings.
   void warn(std::string_view event, std::string what) const;
   LogLines(const LogLines&) = delete;
   LogLines& operator=(const LogLines&) = delete;

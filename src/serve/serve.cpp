@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The paths, and the life of the server. serve() on the main thread, answers on the server's.
+// The paths and the life of the server. serve() runs on the main thread, answers on the server's
+// threads.
 #include "serve/serve.hpp"
 
 #include <graven/error.hpp>
@@ -49,8 +50,8 @@ Answer answer_to(const std::string& path, bool verbose, const Database& db,
   return {.status = 404, .body = "there are /metrics, /healthz, /readyz and /status\n"};
 }
 
-/// SIGINT, SIGTERM and SIGHUP are for wait() as long as this lives; threads started meanwhile
-/// never get them. One that is ignored (nohup) stays so.
+/// While one exists, only wait() gets SIGINT, SIGTERM and SIGHUP: threads started meanwhile inherit
+/// the blocked signals. A signal that was ignored (nohup) stays ignored.
 class EndSignals {
  public:
   EndSignals() {
@@ -67,7 +68,7 @@ class EndSignals {
   ~EndSignals() {
     const timespec at_once{};
     while (sigtimedwait(&signals_, nullptr, &at_once) > 0) {
-      // Asked twice: it has ended already.
+      // A repeated request to end; it has ended already.
     }
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
@@ -78,7 +79,7 @@ class EndSignals {
     int signal = 0;
     sigwait(&signals_, &signal);
   }
-  /// Ends wait() from another thread.
+  /// Makes wait() return; from another thread.
   void raise() const { pthread_kill(waiter_, SIGTERM); }
 
  private:
@@ -120,7 +121,7 @@ void serve(const ServeOptions& options, const std::function<Database()>& open) {
   const bool by_itself = ended;
   asked = true;
   while (!ended) {
-    server.stop();  // of no effect before it has begun
+    server.stop();  // no effect before run() has started
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   serving.join();

@@ -2,8 +2,8 @@
 //
 // `graven serve`: metrics and health of a database over HTTP, until a signal ends it.
 //
-// Called from the main thread before any other thread is started: the signals that end it are
-// blocked in all of them.
+// Call from the main thread before any other thread is started: it blocks the signals that end it,
+// and threads started later inherit that.
 #pragma once
 
 #include <graven/database.hpp>
@@ -17,17 +17,17 @@
 namespace graven::console {
 
 struct ServeOptions {
-  std::string path{};  ///< of the file; empty where there is none
+  std::string path{};  ///< the database file; empty: none
   HttpOptions http{};
-  std::string token_file{};  ///< what is in it, without white space around it, is the token
+  std::string token_file{};  ///< its content, without surrounding white space, is the token
   Limits limits{};
   std::string log_level = "warning";
-  /// Told the URL once requests are accepted.
+  /// Called with the URL as soon as requests are accepted.
   std::function<void(const std::string&)> listening{};
 };
 
-/// Opens by `open` what it serves. Returns after SIGTERM, and after SIGINT or SIGHUP where those
-/// are not ignored.
+/// Serves the database that `open` opens. Returns after SIGTERM; also after SIGINT or SIGHUP,
+/// unless they are ignored.
 void serve(const ServeOptions& options, const std::function<Database()>& open);
 
 }  // namespace graven::console

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The figures under their names in <graven/stats.hpp>. Pure; any thread.
+// The figures, with their names in <graven/stats.hpp>. Pure functions; any thread.
 #include "serve/status.hpp"
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@
 namespace graven::console {
 namespace {
 
-/// Writes one object; ends it when it goes.
+/// Writes one JSON object; the destructor ends it.
 class Object {
  public:
   explicit Object(std::string& json) : json_(json) { json_ += '{'; }
@@ -51,7 +51,7 @@ class Object {
       inner.put_fields(value);
     }
   }
-  // A histogram's buckets are for /metrics.
+  // Histogram buckets are only in /metrics.
   void put(std::string_view, const std::vector<Histogram::Bucket>&) {}
   template <class T>
   void put_fields(const T& of) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Stats as JSON, for programs, and as lines, for people. Pure; any thread.
+// Statistics as JSON for programs and as text for people. Pure functions; any thread.
 #pragma once
 
 #include <graven/stats.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Looks at what it has opened, so that nobody can put something else in its place in between, and
-// reads no more of it than a token can have: a device may have no end.
+// Checks the file that it has opened, so that nobody can replace it between check and read. Reads
+// at most the longest token: a device may have no end. The main thread's.
 #include "serve/token.hpp"
 
 #include <graven/error.hpp>
@@ -21,7 +21,7 @@ namespace graven::console {
 namespace {
 
 constexpr std::size_t kShortest = 16;
-constexpr std::size_t kLongest = 4096;  // the white space around it included
+constexpr std::size_t kLongest = 4096;  // including surrounding white space
 
 /// An open file.
 class Source {
@@ -39,7 +39,7 @@ class Source {
     if (::fstat(descriptor_, &status) != 0) fail();
     return status;
   }
-  /// Its first bytes.
+  /// The first bytes.
   [[nodiscard]] std::string read(std::size_t most) const {
     std::string text;
     std::array<char, 512> bytes;
@@ -67,7 +67,7 @@ std::string read_token(const std::string& file, const LogLines& log) {
   if (file.empty()) return {};
   const Source source(file);
   const struct stat status = source.status();
-  // A pipe, as of a shell's <(…), is nobody else's.
+  // A pipe, such as a shell's <(…), cannot be opened by others.
   const mode_t mode = S_ISREG(status.st_mode) ? status.st_mode : 0;
   if ((mode & (S_IWGRP | S_IWOTH)) != 0) {
     throw UsageError("others can write the token file " + file +

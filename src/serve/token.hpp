@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The token file of `graven serve`. The main thread's.
+// Reads the token file of `graven serve`. Called by the main thread.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace graven::console {
 
-/// What is in a file, without the white space around it; nothing for no file. UsageError for what
-/// is no token, and for a file that others can write; a warning for one that they can read.
+/// The content of the file, without surrounding white space; empty if `file` is empty. UsageError
+/// if it is not a token or if others can write the file; logs a warning if others can read it.
 std::string read_token(const std::string& file, const LogLines& log);
 
 }  // namespace graven::console
