@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Over the system's futex. A sleeper counts itself before the kernel compares the ticket, and who
-// rings looks for sleepers after the ring: one of the two sees the other.
+// Uses the system's futex. A sleeper counts itself before the kernel compares the ticket, and
+// ring() looks for sleepers after it has changed the number: so one of the two sees the other.
 #include "base/bell.hpp"
 
 #include <linux/futex.h>

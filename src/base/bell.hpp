@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// A bell that threads sleep by: who takes a ticket, finds nothing to do and waits with it is woken
-// by the next ring, however soon that comes. As std::atomic's wait(), but for a time too.
+// A bell on which threads sleep. A thread takes a ticket, finds nothing to do, and waits with the
+// ticket: the next ring after the ticket wakes it, however soon it comes. Like std::atomic's
+// wait(), but also with a time limit.
 //
-// Any thread. Ringing is a system call only while somebody sleeps.
+// Any thread. ring() is a system call only while a thread sleeps.
 #pragma once
 
 #include <atomic>
@@ -17,7 +18,7 @@ class Bell {
   [[nodiscard]] std::uint32_t ticket() const noexcept {
     return rings_.load(std::memory_order_acquire);
   }
-  /// Until it rings after the ticket was taken. It may return early.
+  /// Waits until a ring after the ticket was taken. It may return early.
   void wait(std::uint32_t ticket) noexcept;
   void wait_for(std::uint32_t ticket, std::chrono::nanoseconds most) noexcept;
   void ring() noexcept;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// The counter, the list of threads' records, and why it works. Let a writer unlink and stamp
-// with r, and let the counter go to r+1 or more before the records are looked at.
+// The counter, the list of threads' records, and the proof. Let a writer unlink memory and get the
+// stamp r, and let the counter reach r+1 or more before the records are read.
 //
-//  * A reader that announced e > r loaded a counter that had passed r, and the stamp was a
-//    read-modify-write before that: the unlinking happened before its reads.
+//  * A reader that announced e > r has loaded a counter beyond r. The writer's stamp was a
+//    read-modify-write before that, so the unlinking happened before the reader's reads.
 //  * A reader whose announcement the scan did not see stored it later in the single order of
-//    seq_cst operations, hence its second look at the counter sees the advance: same end.
+//    seq_cst operations. So its second load of the counter sees the advance, with the same result.
 //  * Every other reader is seen, with e <= r, and keeps the memory.
 //
-// Records are pushed on a list and never taken off: any thread, no lock.
+// Records are pushed on a list and never removed: any thread, no lock.
 #include "base/epoch.hpp"
 
 #include "base/of_thread.hpp"
@@ -39,7 +39,7 @@ EpochRecord* unused_record() {
   return made;
 }
 
-/// A thread's claim on a record, given up when it ends.
+/// A thread's ownership of a record; it ends with the thread.
 struct RecordClaim {
   RecordClaim() { record_of_thread = unused_record(); }
   ~RecordClaim() {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Epochs: when may memory be freed that readers reach without a lock? A reader holds an
-// EpochPin while it looks; a writer unlinks, asks epoch_of_retirement() for a stamp, and may
-// free once the stamp is below oldest_pinned_epoch().
+// Epochs tell when memory may be freed that readers reach without a lock. A reader holds an
+// EpochPin while it reads. A writer unlinks the memory, gets a stamp from epoch_of_retirement(),
+// and may free it once the stamp is below oldest_pinned_epoch().
 //
-// Always holds: what was reachable when a pin was taken, or later, is not freed before the pin
-// goes. A pin is one exchange and one load on a cache line of the thread's own; nothing is
-// allocated but a thread's first time. Only atomics, no fences, so ThreadSanitizer can follow.
+// Always holds: what was reachable when a pin was taken, or later, is not freed before that pin is
+// released. A pin is one exchange and one load on a cache line of the thread's own; only a thread's
+// first pin allocates. Only atomics are used, no fences, so ThreadSanitizer can follow.
 //
-// Any thread. Pins nest. After fork() the child forgets the pins of threads it does not have.
+// Any thread. Pins nest. After fork() the child forgets the pins of threads that it does not have.
 #pragma once
 
 #include <atomic>
@@ -18,17 +18,17 @@
 
 namespace graven::base {
 
-/// One per thread that ever pinned; recycled when the thread ends, never freed.
+/// One for each thread that has ever pinned; reused when the thread ends, never freed.
 struct alignas(64) EpochRecord {
   std::atomic<std::uint64_t> epoch{0};  // 0: not pinned
   std::atomic<bool> taken{true};
-  std::uint32_t depth = 0;  // the owner's alone
+  std::uint32_t depth = 0;  // used by its thread only
   EpochRecord* next = nullptr;
 };
 
-/// This thread's; null until it pins for the first time.
+/// The record of this thread; null until its first pin.
 GRAVEN_NEAR_TLS extern constinit thread_local EpochRecord* record_of_thread;
-/// The number of the present epoch.
+/// The number of the current epoch.
 extern std::atomic<std::uint64_t> epoch_counter;
 
 class EpochPin {
@@ -56,10 +56,10 @@ class EpochPin {
 /// The stamp for something that has just been unlinked.
 std::uint64_t epoch_of_retirement() noexcept;
 
-/// Begins a new epoch; whatever carries a smaller stamp than the answer may be freed.
+/// Begins a new epoch. Whatever has a stamp below the returned number may be freed.
 std::uint64_t oldest_pinned_epoch() noexcept;
 
-/// In the child of a fork(), by the only thread there is.
+/// Called in the child of a fork(), by its only thread.
 void epochs_after_fork() noexcept;
 
 }  // namespace graven::base

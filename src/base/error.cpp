@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The stable names of error codes, as logs, metrics and the Python package show them.
-// A name never changes, like the number it stands for. Every error that is made is counted, for
-// stats(). Any thread.
+// The stable names of error codes, as logs, metrics and the Python package show them. A name never
+// changes, nor does its number. Every Error that is constructed is counted, for stats(). Any
+// thread.
 #include <graven/error.hpp>
 
 #include <array>
@@ -14,7 +14,7 @@
 namespace graven {
 namespace {
 
-constexpr std::size_t kCodes = 16;  // with 0, for what is none of Errc
+constexpr std::size_t kCodes = 16;  // 0 is for codes that are not in Errc
 constinit std::array<std::atomic<std::uint64_t>, kCodes> counts{};
 
 }  // namespace

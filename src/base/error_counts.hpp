@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How many errors of each code this process has made since it started, in order of the codes. Any
-// thread.
+// How many errors of each code this process has constructed since it started, in order of the
+// codes. Any thread.
 #pragma once
 
 #include <vector>

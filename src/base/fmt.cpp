@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// fmt's own code, compiled once. Its header-only mode would compile it again in every file
-// that formats a message, which makes the build more than twice as long.
+// Compiles fmt's own code once. In header-only mode every file that formats a message would compile
+// it again, and the build would take more than twice as long.
 //
-// In namespace fmt::graven_v9 (cmake/dependencies.cmake says so to every file), so that it
-// cannot clash with the fmt of a program that graven is linked into.
+// It is in namespace fmt::graven_v9 (set for every file by cmake/dependencies.cmake), so that it
+// cannot clash with the fmt of a program that links graven.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE

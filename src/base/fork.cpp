@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The registry behind fork.hpp: one pthread_atfork for the whole library, the
-// guards by rank, and the generation counter. The list's own mutex is held from
-// prepare to after, so no guard comes or goes while the process forks.
+// The registry behind fork.hpp: one pthread_atfork for the whole library, the guards by rank, and
+// the generation counter. The list's own mutex is held from prepare() to parent() or child(), so no
+// guard is added or removed while the process forks.
 #include "base/fork.hpp"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// FunctionRef: a callable passed down a call, not kept. Two words, no allocation, unlike
-// std::function; the callable must outlive the call it is passed to.
+// FunctionRef: a reference to a callable that a function takes as an argument and does not keep.
+// Two words and no allocation, unlike std::function; the callable must outlive the call.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,7 @@ class FunctionRef<Result(Args...)> {
   template <class F>
   requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef> &&
            std::is_invocable_r_v<Result, F&, Args...>)
-      FunctionRef(F&& callable)  // NOLINT(google-explicit-constructor): it is what it is for
+      FunctionRef(F&& callable)  // NOLINT(google-explicit-constructor): conversion is its purpose
       : object_(const_cast<void*>(static_cast<const void*>(std::addressof(callable)))),
         call_([](void* object, Args... args) -> Result {
           return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);

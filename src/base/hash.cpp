@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// XXH3, compiled into this file alone: the header-only build keeps its symbols private, so
-// a program that brings another xxhash meets no second definition. Any thread.
+// XXH3, compiled only into this file: in the header-only build its symbols are private, so they do
+// not clash with another xxhash in the program. Any thread.
 #include "base/hash.hpp"
 
 #define XXH_INLINE_ALL

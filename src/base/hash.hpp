@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The one hash function: XXH3 (https://xxhash.com), 64 bits, seeded. Stored slots depend on
-// it, so it is part of the file format. Pure; any thread.
+// The one hash function: XXH3 (https://xxhash.com), 64 bits, seeded. Stored slots depend on it, so
+// it is part of the file format. Pure; any thread.
 //
-// Keys of 4 to 16 bytes are hashed inline, as XXH3 does it: a call would cost as much again.
+// Keys of 4 to 16 bytes are hashed inline, with XXH3's algorithm: a call would double the cost.
 #pragma once
 
 #include <bit>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The housekeeper's loop: sleep until something is due, run the chore unlocked, note when it
-// wants to run again.
+// The housekeeper's loop: sleeps until something is due, runs the chore without the mutex, and
+// notes when it wants to run again.
 #include "base/housekeeper.hpp"
 
 #include <pthread.h>
@@ -20,8 +20,8 @@ void Housekeeper::wake(Deadline when) {
   if (state_->due && *state_->due <= when) return;
   state_->due = when;
   if (!state_->thread.joinable()) {
-    // Signals are the program's business: none is delivered to this thread, but for those of what
-    // it does itself, which would kill where they are blocked.
+    // Signals are for the program's own threads, so all are blocked here, except those that this
+    // thread may cause itself; blocked, they would kill the process.
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -66,7 +66,7 @@ void Housekeeper::child_after_fork() noexcept {
   const State* inherited = state_.release();
   state_ = std::make_unique<State>();
   state_->stopping = inherited->stopping;
-  // `inherited` is leaked with its thread and condition variable: they are the parent's.
+  // `inherited` is leaked, because its thread and condition variable are the parent's.
 }
 
 }  // namespace graven::base

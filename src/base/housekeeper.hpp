@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The housekeeper: one thread per store for what must happen "soon" without anyone calling:
-// collecting nodes whose last handle has gone, reclaiming large pieces in slices, rolling
-// back a transaction that outlived its limit. It is started when there is first something to
-// do and sleeps until then.
+// The housekeeper: one thread per store for work that is due without a caller, such as collecting
+// nodes whose last handle has gone, reclaiming large pieces in slices, and rolling back a
+// transaction past its limit. The thread starts when there is first something to do, and sleeps
+// until it is due.
 //
-// Always holds: the chore runs on this thread only and never after stop() has returned. In a
-// forked child there is no thread; it is started anew when wanted.
+// Always holds: the chore runs on this thread only, and never after stop() has returned. A forked
+// child has no such thread; it is started again when needed.
 //
 // wake() and stop() from any thread (stop() not from the chore itself).
 #pragma once
@@ -26,17 +26,17 @@ namespace graven::base {
 
 class Housekeeper : private ForkGuard {
  public:
-  /// `chore` does what is due and says when it wants to run again without being woken.
+  /// `chore` does what is due and returns when it wants to run again without wake().
   explicit Housekeeper(std::function<std::optional<Deadline>()> chore);
   ~Housekeeper() { stop(); }
 
-  /// Has the chore run no later than `when`.
+  /// Makes the chore run at `when` or earlier.
   void wake(Deadline when);
   void stop() noexcept;
 
  protected:
   struct State {
-    std::condition_variable changed;  // the thread waits for it, and who may wait for the chore
+    std::condition_variable changed;  // the thread waits on it, and those who wait for the chore
     std::optional<Deadline> due;
     bool stopping = false;
     std::thread thread;

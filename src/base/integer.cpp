@@ -52,7 +52,7 @@ Integer Integer::from_decimal(std::string_view digits) {
   result.negative_ = digits.starts_with('-');
   if (result.negative_) digits.remove_prefix(1);
   while (!digits.empty()) {
-    // The odd ones come first, so that all others multiply by the same power of ten.
+    // The remainder comes first, so that all later steps multiply by the same power of ten.
     const std::size_t odd = digits.size() % kAtATime;
     const std::size_t size = odd == 0 ? kAtATime : odd;
     std::uint64_t carry = 0;
@@ -87,7 +87,7 @@ Integer Integer::operator-() const {
 
 Integer operator+(const Integer& left, const Integer& right) {
   const bool swapped = Integer::less(left.limbs_, right.limbs_);
-  Integer result = swapped ? right : left;  // the larger magnitude, whose sign the sum has
+  Integer result = swapped ? right : left;  // the larger magnitude; the sum has its sign
   const Integer& other = swapped ? left : right;
   const bool add = left.negative_ == right.negative_;
   std::uint64_t carry = 0;

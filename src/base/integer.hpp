@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Integers of any size: sums, and the ways they are written. Stored ones are hexadecimal
-// (graven::BigInt); a sum of two of 64 bits that leaves them must be one of those.
+// Integers of any size: sums, and conversion to and from text. Stored ones are hexadecimal
+// (graven::BigInt). A sum of two 64-bit integers that does not fit 64 bits becomes one of these.
 //
-// Always holds: no leading zero limb; zero is not negative.
-// Plain values; any thread.
+// Always holds: no leading zero limb; zero is not negative. Plain values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -15,23 +14,23 @@
 
 namespace graven::base {
 
-/// Whether it is written as BigInt::hex: lower-case digits, '-' before them if it is negative.
+/// Whether it has the form of BigInt::hex: lower-case digits, after a '-' if it is negative.
 bool is_hex(std::string_view text) noexcept;
 
 class Integer {
  public:
   explicit Integer(std::int64_t value);
-  /// Of BigInt::hex.
+  /// From the form of BigInt::hex.
   explicit Integer(std::string_view hex);
-  /// Of decimal digits, a '-' before them if it is negative. Quadratic.
+  /// From decimal digits, after a '-' if it is negative. Quadratic.
   static Integer from_decimal(std::string_view digits);
 
   [[nodiscard]] Integer operator-() const;
   friend Integer operator+(const Integer& left, const Integer& right);
 
-  /// Nothing where it does not fit.
+  /// Nothing if it does not fit.
   [[nodiscard]] std::optional<std::int64_t> to_int64() const noexcept;
-  /// The nearest; infinite where there is none.
+  /// The nearest double; infinite if it is too large.
   [[nodiscard]] double to_double() const;
   [[nodiscard]] std::string to_hex() const;
   /// Quadratic.
@@ -39,7 +38,7 @@ class Integer {
 
  private:
   Integer() = default;
-  using Limbs = std::vector<std::uint64_t>;  // of base 2^64, the lowest first
+  using Limbs = std::vector<std::uint64_t>;  // in base 2^64, the lowest first
 
   void normalise() noexcept;
   static bool less(const Limbs& left, const Limbs& right) noexcept;

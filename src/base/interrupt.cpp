@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Who has a say in a thread's waits. See interrupt.hpp. What has a say may use graven, as a handler
-// of a signal in Python may, as long as it does not wait.
+// The checks that may end a thread's waits. See interrupt.hpp. A check may use graven, as a signal
+// handler in Python may, as long as it does not wait.
 #include "base/interrupt.hpp"
 
 #include <atomic>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Waits that can be ended from outside; see <graven/interrupt.hpp>. Every loop that waits for
-// another thread, another process or the disk goes round by one of these.
+// another thread, another process or the disk uses one of these.
 //
-// Always holds: a check is called without a lock that others wait for, because it may wait itself
-// (Python's takes the GIL). In a thread that can have no check called a wait is one sleep.
+// Always holds: a check is called without any lock that others wait for, because it may wait itself
+// (Python's takes the GIL). In a thread for which no check is set, a wait is one sleep.
 #pragma once
 
 #include <algorithm>
@@ -16,10 +16,11 @@
 
 namespace graven::base {
 
-/// When a wait gives up.
+/// The time at which a wait gives up.
 using Deadline = std::chrono::steady_clock::time_point;
 
-/// What a Cancellation ends a wait by. It is not lost where it comes too late: it ends the next.
+/// Thrown by a wait that a Cancellation ends. A cancellation that comes too late is not lost: it
+/// ends the next wait.
 class Cancelled final : public AbortedError {
  public:
   using AbortedError::AbortedError;
@@ -31,11 +32,11 @@ inline constexpr std::chrono::milliseconds kInterruptSlice{50};
 /// Whether this thread's waits may be ended.
 [[nodiscard]] bool interruptible() noexcept;
 
-/// Calls what has a say. It may throw.
+/// Calls the checks. They may throw.
 void check_interrupt();
 
-/// While one lives, this thread's waits are not ended: for what must come to its end, and where an
-/// exception could not be told.
+/// While one lives, this thread's waits cannot be interrupted: for operations that must be
+/// completed, or where an exception could not be reported.
 class Uninterrupted {
  public:
   Uninterrupted() noexcept;
@@ -44,7 +45,7 @@ class Uninterrupted {
   Uninterrupted& operator=(const Uninterrupted&) = delete;
 };
 
-/// For a loop that goes round often: checks when it is time to.
+/// For a loop with many short rounds: calls the checks every kInterruptSlice.
 class InterruptPoll {
  public:
   using Clock = std::chrono::steady_clock;
@@ -54,7 +55,7 @@ class InterruptPoll {
     next_ = now + kInterruptSlice;
     check_interrupt();
   }
-  /// The same where looking at the clock each time would be too much.
+  /// The same, where reading the clock in each round would cost too much.
   void now_and_then() {
     if ((++calls_ & 0x3ffU) == 0) (*this)();
   }
@@ -64,14 +65,14 @@ class InterruptPoll {
   unsigned calls_ = 0;
 };
 
-/// How long to sleep at most, should one want to until `deadline`.
+/// When a sleep until `deadline` must end at the latest, to check for interrupts.
 inline Deadline interrupt_slice(Deadline deadline) {
   if (!interruptible()) return deadline;
   return std::min(deadline, std::chrono::steady_clock::now() + kInterruptSlice);
 }
 
-/// Waits until `ready()`; false when the deadline passes first. With the lock, which is held again
-/// when this returns or throws, and not while a check is called.
+/// Waits until `ready()`; false if the deadline passes first. Called with the lock, which is held
+/// again when this returns or throws, but not while a check is called.
 template <class Ready>
 bool wait_until(std::unique_lock<std::mutex>& lock, std::condition_variable& changed,
                 Deadline deadline, Ready&& ready) {
@@ -94,8 +95,8 @@ void sleep_until(Deadline time);
 /// Locks a mutex that may be held for long.
 [[nodiscard]] inline std::unique_lock<std::timed_mutex> lock(std::timed_mutex& mutex) {
   std::unique_lock held(mutex, std::defer_lock);
-  // By the system's clock: gcc 12's ThreadSanitizer does not know the lock call with the steady
-  // one. A clock that is set back makes one slice longer, no more.
+  // Uses the system clock: gcc 12's ThreadSanitizer does not know the lock call with the steady
+  // clock. Setting the system clock back makes one slice longer, no more.
   while (!held.try_lock_until(std::chrono::system_clock::now() + kInterruptSlice)) {
     check_interrupt();
   }

@@ -3,9 +3,9 @@
 // The codec of jsonb.hpp: headers and containers. Scalars are in jsonb_text.cpp and
 // jsonb_number.cpp.
 //
-// Always holds: no byte outside the view that was passed in is read, whatever it claims;
-// sizes are compared with what is left before a pointer moves. Nothing here recurses, so
-// depth is no matter, and only text() and splice() allocate (and what grows `out`).
+// Always holds: no byte outside the given view is read, whatever it claims; sizes are compared with
+// what is left before a pointer moves. Nothing here recurses, so depth does not matter. Only text()
+// and splice() allocate (and whatever grows `out`).
 //
 // Pure functions over caller's bytes; any thread.
 #include "base/jsonb.hpp"

@@ -4,10 +4,10 @@
 // (https://sqlite.org/jsonb.html): every element is a header (type nibble, payload size) and
 // a payload; containers hold their children back to back, an object's keys before its values.
 //
-// Always holds: what the put_* functions write is what SQLite's own jsonb() accepts, with
-// headers of minimal size. Reading takes every element type SQLite can write, also those we
-// never write (a user may have edited a body with jsonb_set()), and throws CorruptionError
-// for bytes that do not fit, never reading past them.
+// Always holds: SQLite's own jsonb() accepts what the put_* functions write; headers have minimal
+// size. Reading accepts every element type that SQLite can write, also those that graven never
+// writes (a user may have edited a body with jsonb_set()). Malformed bytes throw CorruptionError;
+// nothing past the end of the bytes is read.
 //
 // Pure functions over caller's bytes; any thread.
 #pragma once
@@ -36,7 +36,7 @@ enum class Type : std::uint8_t {
   kObject = 12,
 };
 
-/// One element, as a window on the bytes it was read from.
+/// One element, as a view of the bytes it was read from.
 struct Element {
   Type type = Type::kNull;
   std::string_view whole;  // header and payload
@@ -54,7 +54,7 @@ Element parse_any(std::string_view bytes);
 
 /// The element at the start of `bytes` (more may follow it).
 inline Element parse(std::string_view bytes) {
-  // In line only what most elements are: payloads below 256 bytes under a minimal header.
+  // Inline only for the most frequent elements: payloads below 256 bytes with a minimal header.
   const char* const at = bytes.data();
   if (bytes.size() > 1) {
     const unsigned first = static_cast<unsigned char>(at[0]);
@@ -88,7 +88,7 @@ class Cursor {
 /// The number of children (an object's keys and values each count).
 std::size_t count(const Element& container);
 
-/// The value under a key of an object, or nothing. The key is compared decoded.
+/// The value under a key of an object, or nothing. Keys are compared in decoded form.
 std::optional<Element> find(const Element& object, std::string_view key);
 
 /// The i-th child of an array (must exist: CorruptionError otherwise).

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the parts of the JSONB codec share: jsonb.cpp (headers and containers), jsonb_text.cpp
-// and jsonb_number.cpp (the scalars). Nobody else includes this.
+// Shared by the parts of the JSONB codec: jsonb.cpp (headers and containers), jsonb_text.cpp and
+// jsonb_number.cpp (scalars). No other file includes this.
 //
 // Pure functions over caller's bytes; any thread.
 #pragma once

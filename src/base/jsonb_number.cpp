@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The numbers of jsonb.hpp, which JSONB keeps as text: decimal, and what JSON5 adds
-// (hexadecimal integers, a point without digits on one side). Conversions are std::to_chars
-// and std::from_chars: exact, and no locale's business.
+// The numbers of jsonb.hpp, which JSONB keeps as text: decimal, and what JSON5 adds (hexadecimal
+// integers, a decimal point without digits on one side). Conversions use std::to_chars and
+// std::from_chars, which are exact and independent of the locale.
 //
 // Pure functions over caller's bytes; any thread.
 #include <graven/error.hpp>
@@ -41,7 +41,7 @@ std::string_view hex_digits(std::string_view payload, bool& negative) {
   return digits;
 }
 
-/// What became of a number too large or too small for a double: from_chars does not say.
+/// The result for a number too large or too small for a double; from_chars does not tell which.
 double beyond_range(std::string_view number) {
   const bool negative = number.starts_with('-');
   const std::size_t mark = number.find_first_of("eE");
@@ -64,7 +64,7 @@ double beyond_range(std::string_view number) {
   return negative ? -magnitude : magnitude;
 }
 
-/// The number that 8 to 19 digits are, the way ids are written; false for anything else. Eight
+/// The number with these 8 to 19 digits (ids have so many); false for anything else. Reads eight
 /// digits at a time: https://lemire.me/blog/2022/01/21/swar-explained-parsing-eight-digits/
 bool long_decimal(std::string_view digits, std::int64_t& number) noexcept {
   if (std::endian::native == std::endian::big || digits.size() < 8 || digits.size() > 19) {
@@ -147,9 +147,9 @@ void put_int(std::string& out, std::int64_t value) {
 
 namespace {
 
-/// What shortest_digits() writes, where that is a number of at most two decimals and eleven digits
-/// (prices, percentages), in less time; else nullptr. So few digits are those of no other number,
-/// so they are the shortest; only of zeros at the end an exponent is made.
+/// A faster shortest_digits() for numbers with at most two decimals and eleven digits (such as
+/// prices and percentages); nullptr for others. So few digits belong to no other number, so they
+/// are the shortest form; shortest_digits() writes an exponent only for zeros at the end.
 char* hundredths(char* at, double finite) noexcept {
   constexpr double kMost = 1e9;
   constexpr double kMostWhole = 1e5;
@@ -167,7 +167,8 @@ char* hundredths(char* at, double finite) noexcept {
   return at;
 }
 
-/// The shortest that is read as the same number, and as no integer: to `at`, of 26 bytes.
+/// Writes to `at` (26 bytes) the shortest text that is read as the same number and not as an
+/// integer.
 char* shortest_digits(char* at, double finite) noexcept {
   char* end = std::to_chars(at, at + 24, finite).ptr;  // "-2.2250738585072014e-308"
   const std::string_view written(at, static_cast<std::size_t>(end - at));

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// How scalars lie in JSONB, in the bodies of nodes and in the nested values of maps alike. Most are
-// elements of their own. What JSON lacks is an escape, an object of one key: a mark (none in nodes,
-// "$" in maps) and a letter. {"b": base64} is bytes, {"i": hex} an integer beyond 64 bits,
-// {"f": "nan"|"inf"|"-inf"} a float.
+// How scalars are encoded in JSONB, in bodies of nodes and in nested values of maps. Most are
+// elements of their own. What JSON lacks is an escape: an object with one key, which is a mark
+// (none in nodes, "$" in maps) and a letter. {"b": base64} is bytes, {"i": hex} an integer beyond
+// 64 bits, {"f": "nan"|"inf"|"-inf"} a float.
 //
-// Always holds: what put_scalar() writes, scalar() or escaped() give back unchanged. The two
-// read into any variant that has the alternatives std::nullptr_t, bool, std::int64_t, BigInt,
-// double, std::string and Bytes.
+// Always holds: scalar() or escaped() give back exactly what put_scalar() wrote. Both can read into
+// any variant that has the alternatives std::nullptr_t, bool, std::int64_t, BigInt, double,
+// std::string and Bytes.
 //
 // Pure functions; any thread.
 #pragma once
@@ -28,7 +28,7 @@
 
 namespace graven::jsonb {
 
-/// The value of an element that is neither an array nor an object; CorruptionError for those.
+/// The value of an element; CorruptionError for an array or object.
 template <class To>
 To scalar(const Element& element) {
   switch (element.type) {
@@ -50,8 +50,8 @@ To scalar(const Element& element) {
   }
 }
 
-/// What an escape stands for, by the letter of its key and its value; CorruptionError that says
-/// `otherwise` where it is none.
+/// The value of an escape with this letter in its key and this value; CorruptionError with the
+/// message `otherwise` if it is not valid.
 template <class To>
 To escaped(char letter, const Element& value, const char* otherwise) {
   const bool known = letter == 'b' || letter == 'i' || letter == 'f';

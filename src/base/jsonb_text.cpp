@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The texts of jsonb.hpp: which class a text is written as, and the escapes of those that
-// JSON text brought in. Escapes are taken as SQLite's json_valid(x, 8) takes them, but a lone
-// surrogate is damage, for no UTF-8 can stand for it.
+// The texts of jsonb.hpp: which type a text is written as, and the escapes in texts that came from
+// JSON. Escapes are accepted as SQLite's json_valid(x, 8) accepts them; but a lone surrogate is
+// damage, because no UTF-8 stands for it.
 //
 // Pure functions over caller's bytes; any thread.
 #include <algorithm>
@@ -85,7 +85,7 @@ void decode_unicode(std::string_view rest, Escape& escape) {
   encode(code, escape);
 }
 
-/// The escapes only JSON5 has, the character after the backslash being `rest[1]`.
+/// The escapes that only JSON5 has; the character after the backslash is `rest[1]`.
 void decode_json5(std::string_view rest, Escape& escape) {
   switch (rest[1]) {
     case '\'':
@@ -100,7 +100,7 @@ void decode_json5(std::string_view rest, Escape& escape) {
       encode(hex(rest.substr(2, 2)), escape);
       escape.consumed = 4;
       return;
-    case '\n':  // a line continued: nothing
+    case '\n':  // a continued line: adds nothing
       return;
     case '\r':
       escape.consumed = rest.size() > 2 && rest[2] == '\n' ? 3 : 2;
@@ -150,7 +150,7 @@ Escape decode_escape(std::string_view rest, bool json5) {
   return escape;
 }
 
-/// Hands the decoded payload of kTextJ or kText5 to `take`, piece by piece, until it says no.
+/// Calls `take` with each piece of the decoded payload of kTextJ or kText5, until it returns false.
 template <class Take>
 bool decode_pieces(std::string_view rest, bool json5, Take take) {
   while (!rest.empty()) {
@@ -165,10 +165,10 @@ bool decode_pieces(std::string_view rest, bool json5, Take take) {
   return true;
 }
 
-/// Whether text can be stored as kText: nothing in it that JSON escapes.
+/// Whether the text can be stored as kText: it has nothing that JSON escapes.
 bool needs_no_escape(std::string_view text) {
-  // The classic word tests: a byte of `word` below n, or equal to c, lights a high bit. A
-  // carry may light more, never fewer, and exactly() decides those words.
+  // The classic word tests: a byte of `word` below n, or equal to c, sets a high bit. Carries may
+  // set more bits, never fewer, and exactly() decides those words.
   const auto suspicious = [](std::uint64_t word) {
     const std::uint64_t quote = word ^ kOnes * '"';
     const std::uint64_t backslash = word ^ kOnes * '\\';
@@ -193,7 +193,7 @@ bool needs_no_escape(std::string_view text) {
     return suspicious(word) == 0 || exactly(text);
   }
   for (std::size_t i = 0; i < size; i += 8) {
-    const std::size_t from = std::min(i, size - 8);  // the last ones with some of those before
+    const std::size_t from = std::min(i, size - 8);  // the last eight may overlap the ones before
     if (suspicious(load(at + from, std::uint64_t{})) != 0 && !exactly(text.substr(from, 8))) {
       return false;
     }

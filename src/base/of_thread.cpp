@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Slots, and the end of a thread. See of_thread.hpp.
+// Slots, and what happens when a thread ends. See of_thread.hpp.
 #include "base/of_thread.hpp"
 
 #include <array>
@@ -29,7 +29,7 @@ struct Ending {
       if (object == nullptr) continue;
       objects_of_thread[slot] = nullptr;
       destroyers[slot].load(std::memory_order_relaxed)(object);
-      slot = kSlots;  // from the last again
+      slot = kSlots;  // start again from the last slot
     }
     delete[] objects_of_thread;
     objects_of_thread = nullptr;
@@ -40,7 +40,7 @@ struct Ending {
 
 std::size_t take_thread_slot(void (*destroy)(void*)) noexcept {
   const std::size_t slot = taken.fetch_add(1, std::memory_order_relaxed);
-  if (slot >= kSlots) std::abort();  // there are as many in the source, in every run
+  if (slot >= kSlots) std::abort();  // cannot happen: the source uses fewer slots
   destroyers[slot].store(destroy, std::memory_order_relaxed);
   return slot;
 }
@@ -48,7 +48,7 @@ std::size_t take_thread_slot(void (*destroy)(void*)) noexcept {
 void keep_for_thread(std::size_t slot, void* object) {
   if (objects_of_thread == nullptr) {
     objects_of_thread = new void* [kSlots] {};
-    // Where the thread is past its end, what is made now stays.
+    // If the thread is past its end, an object made now is leaked.
     thread_local const Ending ending;
     static_cast<void>(ending);
   }

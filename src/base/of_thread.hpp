@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// of_thread<T>(), an object that each thread has for itself: what thread_local would give, on the
-// heap. A shared library's thread_local variables lie in every thread's static block if any of them
-// is to be reached without a call (near_tls.hpp), and of that block glibc keeps some hundred bytes
-// for all libraries loaded late. So only words are there, one of them the place of these objects.
+// of_thread<T>(): an object for each thread, like a thread_local one, but on the heap. If any
+// thread_local variable of a shared library is to be reached without a call (near_tls.hpp), all of
+// them are in every thread's static TLS block, of which glibc reserves only some hundred bytes for
+// all libraries loaded late. So graven has only a few words there; one of them points to these
+// objects.
 //
-// Always holds: an object is made when its thread first asks, and destroyed when the thread ends,
-// the last made first, unless another has asked for it meanwhile; then once more.
+// Always holds: an object is constructed when its thread first asks for it, and destroyed when the
+// thread ends, the one with the last slot first. If a destructor asks for an object again, that one
+// is destroyed too.
 //
-// Any thread. The main thread's end with the process.
+// Any thread. The main thread's objects are destroyed when the process ends.
 #pragma once
 
 #include <cstddef>
@@ -17,14 +19,14 @@
 
 namespace graven::base {
 
-/// This thread's objects by slot; null until it asks for the first.
+/// This thread's objects by slot; null until the thread asks for its first object.
 GRAVEN_NEAR_TLS extern constinit thread_local void** objects_of_thread;
 
-/// A slot for objects that `destroy` ends. There are a few dozen.
+/// Takes a slot for objects that `destroy` destroys. There are 32 slots.
 std::size_t take_thread_slot(void (*destroy)(void*)) noexcept;
 void keep_for_thread(std::size_t slot, void* object);
 
-/// T stands for the one use of it: no two callers that mean different objects share it.
+/// Use a separate T for each purpose: two callers with the same T share one object.
 template <class T>
 T& of_thread() {
   static const std::size_t slot =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Finds the segment of the program, or of the shared library, that this very function is in.
+// Finds the segment of the program, or of the shared library, that contains this code.
 #include "base/own_code.hpp"
 
 #include <cstddef>
@@ -16,7 +16,7 @@ namespace {
 constexpr int MADV_POPULATE_READ = 22;  // include/uapi/asm-generic/mman-common.h of Linux 5.14
 #endif
 
-/// For dl_iterate_phdr: 1, which ends it, once the segment was found.
+/// For dl_iterate_phdr: returns 1, which ends the iteration, once the segment was found.
 int map_if_ours(dl_phdr_info* object, std::size_t, void*) noexcept {
   const auto here = reinterpret_cast<std::uintptr_t>(&map_if_ours);
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));

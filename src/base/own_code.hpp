@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The machine code this library was loaded with.
-// Any thread.
+// The machine code that this library was loaded with. Any thread.
 #pragma once
 
 namespace graven::base {
 
-/// Maps all of it into the process at once. What is not yet there is mapped where it is first run,
-/// 64 KiB and some microseconds at a time. Does nothing where the system cannot (Linux
-/// before 5.14).
+/// Maps all of it into the process at once. Otherwise each part is mapped when it first runs, 64
+/// KiB and some microseconds at a time. Does nothing where the system cannot do this (Linux before
+/// 5.14).
 void map_own_code() noexcept;
 
 }  // namespace graven::base

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // The encodings of text.hpp. UTF-8 is checked against table 3-7 of the Unicode standard
-// ("Well-Formed UTF-8 Byte Sequences"). base64 and ULIDs are read strictly: base64 has one
-// spelling for each string of bytes (no missing padding, no stray bits, no white space), and
-// a ULID is its 26 characters in either case, as its specification says.
+// ("Well-Formed UTF-8 Byte Sequences"). base64 and ULIDs are read strictly: each string of bytes
+// has one base64 form (no missing padding, no stray bits, no white space), and a ULID is its 26
+// characters in either case, as its specification says.
 //
 // Pure functions; any thread.
 #include "base/text.hpp"
@@ -77,7 +77,7 @@ std::optional<std::size_t> invalid_utf8(std::string_view bytes) noexcept {
         continue;
       }
     } else if (size >= 8) {
-      std::uint64_t last = 0;  // some of them for the second time
+      std::uint64_t last = 0;  // some of these bytes are checked twice
       std::memcpy(&last, begin + size - 8, 8);
       if ((last & kHighBits) == 0) return std::nullopt;
     }
@@ -85,7 +85,7 @@ std::optional<std::size_t> invalid_utf8(std::string_view bytes) noexcept {
       ++i;
       continue;
     }
-    // Text beyond ASCII comes in runs; stay here until the run ends.
+    // Text beyond ASCII comes in runs, so stay here until the run ends.
     do {
       const std::size_t length = sequence(begin + i, size - i);
       if (length == 0) return i;

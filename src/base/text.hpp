@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Small encodings of text: UTF-8 validity, texts between quotes, base64, the floats that JSON
-// lacks, Crockford's base32 for ULIDs. The programs above the library use them too.
+// Small encodings of text: UTF-8 validity, quoted texts, base64, the floats that JSON lacks,
+// Crockford's base32 for ULIDs. The programs above the library use them too.
 //
 // Pure functions; any thread.
 #pragma once
@@ -14,21 +14,21 @@
 
 namespace graven::base {
 
-/// The offset of the first byte that is not part of valid UTF-8 (surrogates and overlong
-/// forms are not), or nothing when all of it is. ASCII runs are checked eight bytes at a time.
+/// The offset of the first byte that is not part of valid UTF-8, or nothing if all of it is valid.
+/// Surrogates and overlong forms are invalid. ASCII runs are checked eight bytes at a time.
 std::optional<std::size_t> invalid_utf8(std::string_view bytes) noexcept;
 
 /// How a text is written between quotes.
 struct Quoting {
-  char quote;  // escaped by a backslash, as the backslash is
-  /// Characters that are escaped by a letter, each followed by it.
+  char quote;  // escaped by a backslash, like the backslash itself
+  /// Characters that are escaped by a letter, each followed by that letter.
   std::string_view letters;
-  /// What stands behind the backslash of any other escape, before two hexadecimal digits.
+  /// For any other escape: what comes between the backslash and two hexadecimal digits.
   std::string_view hex;
 };
 
-/// Appends a text, quotes included. `special` tells of a byte whether it must be escaped; the quote
-/// and the backslash always are.
+/// Appends a text with its quotes. `special` tells whether a byte must be escaped; the quote and
+/// the backslash always are.
 template <class Special>
 void append_quoted(std::string& out, std::string_view text, const Quoting& as, Special special) {
   constexpr std::string_view kHex = "0123456789abcdef";
@@ -71,7 +71,8 @@ std::optional<std::string> from_base64(std::string_view text);
 std::string_view name_of_odd(double number) noexcept;
 std::optional<double> odd_float(std::string_view name) noexcept;
 
-/// Whether it can name a prefix or a map: 1 to 200 bytes of UTF-8 without control characters.
+/// Whether the text can be the name of a prefix or map: 1 to 200 bytes of UTF-8 without control
+/// characters.
 bool is_name(std::string_view text) noexcept;
 
 /// A ULID's 26 characters (https://github.com/ulid/spec): 128 bits, high word first.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Who has which line. In the child of a fork the lines of threads that are not there stay taken.
+// Which thread has which line. In the child of a fork the lines of other threads stay taken.
 #include "observe/hit_counter.hpp"
 
 #include <bit>
@@ -13,16 +13,16 @@ GRAVEN_NEAR_TLS constinit thread_local std::uint32_t line_of_thread = 0;
 
 namespace {
 
-std::atomic<std::uint64_t> taken{1};  // a bit for each line; the shared one is nobody's
+std::atomic<std::uint64_t> taken{1};  // a bit for each line; nobody owns the shared one
 
-/// A thread's claim on a line, given up when it ends.
+/// A thread's ownership of a line; it ends with the thread.
 class LineClaim {
  public:
   LineClaim() noexcept {
     std::uint64_t before = taken.load(std::memory_order_relaxed);
     while (~before != 0) {
       const auto line = static_cast<std::uint32_t>(std::countr_one(before));
-      // Acquire and release: what the one before has added is seen and added to.
+      // Acquire and release: this thread sees the counts of the previous owner and adds to them.
       if (taken.compare_exchange_weak(before, before | std::uint64_t{1} << line,
                                       std::memory_order_acquire, std::memory_order_relaxed)) {
         line_of_thread = line;
@@ -43,7 +43,7 @@ class LineClaim {
 
 std::uint32_t claim_line() noexcept {
   static_assert(HitCounter::kLines == 64);
-  of_thread<LineClaim>();  // once in a thread's life, also if there was nothing to be had
+  of_thread<LineClaim>();  // once in a thread's life, also if no line was free
   return line_of_thread;
 }
 

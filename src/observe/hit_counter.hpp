@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// A counter for what happens some ten million times a second in each thread: a thread adds to a
-// line of memory that is its own as long as it lives, without a locked instruction. When there
-// are more threads than lines, the others share one, with locked instructions.
+// A counter for events that happen some ten million times a second in each thread. A thread adds to
+// a cache line that is its own while it lives, without a locked instruction. If there are more
+// threads than lines, the other threads share one line, with locked instructions.
 //
-// Always holds: the sum is exact, of some moment while it is asked for. A line belongs to the
-// same thread in every counter; who ends hands it on with what is in it.
+// Always holds: sum() is exact for some moment during the call. A thread has the same line in every
+// counter; when it ends, the line goes to another thread with the counts in it.
 //
 // Any thread.
 #pragma once
@@ -19,11 +19,11 @@
 
 namespace graven::base {
 
-/// Which line of a counter is this thread's alone; 0: none, or none yet.
+/// The line that only this thread uses in every counter; 0: none, or none yet.
 GRAVEN_NEAR_TLS extern constinit thread_local std::uint32_t line_of_thread;
-/// Takes one, once in a thread's life; 0 where there is none to be had.
+/// Takes a line, once in a thread's life; 0 if none is free.
 std::uint32_t claim_line() noexcept;
-/// This thread's line, or 0, which is everybody's.
+/// This thread's line, or 0, the shared one.
 inline std::uint32_t own_line() noexcept {
   const std::uint32_t line = line_of_thread;
   return line != 0 ? line : claim_line();
@@ -56,7 +56,7 @@ class HitCounter {
   }
   void add_without_line(std::uint64_t number) noexcept;
 
-  std::array<Line, kLines> lines_;  // the first is shared
+  std::array<Line, kLines> lines_;  // the first one is shared
 };
 
 }  // namespace graven::base

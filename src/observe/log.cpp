@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The one sink, and how a record reads on a line. Any thread.
+// The one sink, and how a record is written as a line. Any thread.
 #include "observe/log.hpp"
 
 #include <fmt/format.h>
@@ -22,7 +22,7 @@ constinit std::atomic<LogLevel> log_level{LogLevel::kOff};
 
 namespace {
 
-/// Made when a sink is first set: enrolling for forks is not for threads that hold locks.
+/// Created when a sink is first set, because threads that hold locks must not enrol for fork().
 class Listener final {
  public:
   static Listener& get() {
@@ -69,7 +69,7 @@ void log(LogLevel level, std::string_view event, std::initializer_list<LogField>
       (*sink)({level, event, {fields.begin(), fields.size()}});
     }
   } catch (...) {
-    // A sink that throws, or no memory: whoever is at work here must not fail for that.
+    // The sink has thrown, or there is no memory: the operation that logs must not fail for that.
   }
 }
 
@@ -82,7 +82,7 @@ void log_slow(std::string_view operation, std::string_view store, std::chrono::n
          {"store", std::string(store)},
          std::move(detail)});
   } catch (...) {
-    // No memory to say it with.
+    // No memory to log it.
   }
 }
 
@@ -95,11 +95,11 @@ void log_failure(std::string_view event, std::string_view what, std::string_view
     } catch (const std::exception& error) {
       said = error.what();
     } catch (...) {
-      // Nothing that could be said of it.
+      // It is no std::exception, so there is no text.
     }
     log(LogLevel::kError, event, {{"error", std::move(said)}, {what, std::string(name)}});
   } catch (...) {
-    // No memory to say it with.
+    // No memory to log it.
   }
 }
 

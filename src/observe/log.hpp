@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Saying something to the sink of <graven/log.hpp>, and timing operations that say so themselves
-// when they are slow. Nothing is put into words before somebody listens.
+// Sends records to the sink of <graven/log.hpp>, and times operations that are logged when they are
+// slow. No text is built when nobody listens.
 //
-// Always holds: log() never throws and takes no lock but a leaf of its own, so it may be called
-// anywhere, also with the lane held or inside a callback of SQLite's. Any thread.
+// Always holds: log() never throws and takes no lock except a leaf lock of its own. So it may be
+// called anywhere, also while holding the writer lock (Lane) or inside a callback of SQLite. Any
+// thread.
 #pragma once
 
 #include <atomic>
@@ -18,7 +19,7 @@
 
 namespace graven::base {
 
-/// What the sink wants; kOff without one.
+/// The lowest level that the sink wants; kOff without a sink.
 extern std::atomic<LogLevel> log_level;
 
 inline bool logged(LogLevel level) noexcept {
@@ -26,11 +27,11 @@ inline bool logged(LogLevel level) noexcept {
 }
 void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) noexcept;
 
-/// From which time on an operation is slow.
+/// The time from which on an operation counts as slow.
 class SlowLimit {
  public:
   void set(std::chrono::nanoseconds limit) noexcept { limit_ = limit.count(); }
-  /// Never without a limit.
+  /// Always false without a limit.
   [[nodiscard]] bool exceeded(std::chrono::nanoseconds took) const noexcept {
     const std::int64_t limit = limit_.load(std::memory_order_relaxed);
     return limit != 0 && took.count() >= limit;
@@ -43,8 +44,8 @@ class SlowLimit {
 void log_slow(std::string_view operation, std::string_view store, std::chrono::nanoseconds took,
               LogField detail) noexcept;
 
-/// Times an operation from construction to destruction. `detail()` gives the field that says what
-/// it was about; it is called if that was slow.
+/// Times an operation from construction to destruction. If it was slow, `detail()` is called for
+/// the log field that says what it did.
 template <class Detail>
 class Timed {
  public:
@@ -61,7 +62,7 @@ class Timed {
     try {
       log_slow(operation_, store_, took, detail_());
     } catch (...) {
-      // No memory to say it with.
+      // No memory to log it.
     }
   }
   Timed(const Timed&) = delete;

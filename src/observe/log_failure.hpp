@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Logging what went wrong in the background, where nobody is there to be told. Any thread.
+// Logs failures in the background, where no caller gets the error. Any thread.
 #pragma once
 
 #include <string_view>
 
 namespace graven::base {
 
-/// Inside a handler: logs the exception that is being handled as an error. `what` is a field's
-/// name, as "store" or "map", `name` whose.
+/// Called in a catch block: logs the current exception as an error. `what` is the name of a field,
+/// such as "store" or "map"; `name` is its value.
 void log_failure(std::string_view event, std::string_view what, std::string_view name) noexcept;
 
 }  // namespace graven::base

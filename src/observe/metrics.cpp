@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Where a time belongs, and what percentiles the buckets give. Any thread.
+// The bucket of a time, and percentiles from buckets. Any thread.
 #include "observe/metrics.hpp"
 
 #include <algorithm>
@@ -11,12 +11,12 @@
 namespace graven::base {
 namespace {
 
-constexpr std::uint64_t kUnit = 64;  // nanoseconds: nothing is told apart below
+constexpr std::uint64_t kUnit = 64;  // nanoseconds: smaller differences are not measured
 constexpr std::uint64_t kSplit = 8;  // buckets to each power of two
 constexpr unsigned kSplitBits = 3;
 constexpr double kNanosecond = 1e-9;
 
-// The bounds that a snapshot shows: 1024 ns and its multiples by powers of four.
+// The bounds that a snapshot shows: 1024 ns, and multiples of it by powers of four.
 constexpr std::size_t kShown = 14;
 constexpr std::uint64_t kLeastShown = 1024;
 
@@ -24,8 +24,8 @@ static_assert(1U << kSplitBits == kSplit);
 
 }  // namespace
 
-// A bucket's bounds are (lower, upper], for that is what a Prometheus `le` means; so a time of
-// exactly 64 ns is in the first one.
+// A bucket's bounds are (lower, upper], as Prometheus defines `le`; so a time of exactly 64 ns is
+// in the first one.
 std::size_t Latency::bucket_of(std::uint64_t nanoseconds) noexcept {
   const std::uint64_t units = nanoseconds == 0 ? 0 : (nanoseconds - 1) / kUnit;
   if (units < kSplit) return static_cast<std::size_t>(units);

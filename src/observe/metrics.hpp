@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Counters and histograms that are always on. A thread counts in a line of memory of its own
-// (hit_counter.hpp says whose is whose), without a locked instruction. A histogram is for what
-// takes a microsecond or more: threads share eight stripes of it, each with an atomic
-// addition that as a rule nobody contends for. A stripe is made when it is first counted in: a
-// store has dozens of histograms, and most threads few to count in.
+// Counters and histograms that are always on. A thread counts in a cache line of its own
+// (hit_counter.hpp), without a locked instruction. A histogram is for operations of a microsecond
+// or more: threads share its eight stripes, each with an atomic addition that seldom has
+// contention. A stripe is allocated when it is first used: a store has dozens of histograms, and
+// most are used by few threads.
 //
-// Buckets are log-linear: eight to each power of two, from 64 ns to 137 s, so a percentile is
-// never an eighth too high, whatever was measured.
+// Buckets are log-linear: eight for each power of two, from 64 ns to 137 s. So a percentile is
+// never more than an eighth too high.
 //
-// Always holds: nothing is lost and nothing counted twice; a snapshot's count is the sum of its
-// buckets (but for a stripe there is no memory for). No lock. Any thread.
+// Always holds: nothing is lost or counted twice; a snapshot's count is the sum of its buckets.
+// (But a stripe for which there is no memory does not count.) No lock. Any thread.
 #pragma once
 
 #include <array>
@@ -25,7 +25,7 @@
 
 namespace graven::base {
 
-/// `kCount` counters side by side, in the order of an enum.
+/// `kCount` counters, in the order of an enum.
 template <class Which, std::size_t kCount>
 class Counters {
  public:
@@ -50,10 +50,10 @@ class Counters {
   struct alignas(64) Line {
     std::array<std::atomic<std::uint64_t>, kCount> counts{};
   };
-  std::array<Line, HitCounter::kLines> lines_{};  // the first is shared
+  std::array<Line, HitCounter::kLines> lines_{};  // the first one is shared
 };
 
-/// How long something takes.
+/// A histogram of how long something takes.
 class Latency {
  public:
   Latency() = default;
@@ -65,7 +65,7 @@ class Latency {
   [[nodiscard]] Histogram snapshot() const;
 
   static constexpr std::size_t kBuckets = 240;
-  /// The bucket of a time, and the longest time in a bucket; nanoseconds.
+  /// The bucket of a time, and the longest time in a bucket; in nanoseconds.
   static std::size_t bucket_of(std::uint64_t nanoseconds) noexcept;
   static std::uint64_t longest_in(std::size_t bucket) noexcept;
 
@@ -76,7 +76,7 @@ class Latency {
     std::atomic<std::uint64_t> sum{0};
     std::atomic<std::uint64_t> max{0};
   };
-  /// The calling thread's; nullptr where there is no memory.
+  /// The calling thread's stripe; nullptr if there is no memory.
   Stripe* own_stripe() noexcept;
 
   std::array<std::atomic<Stripe*>, kStripes> stripes_{};

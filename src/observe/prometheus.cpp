@@ -10,8 +10,8 @@
 namespace graven::base {
 namespace {
 
-/// A label value; HELP texts, which are literals, need none of it. The format is UTF-8: of what is
-/// not, a path perhaps, other bytes are shown as \xff.
+/// Appends a label value. (HELP texts are literals and need no escapes.) The format is UTF-8; if a
+/// value is not (a path, perhaps), its bytes beyond ASCII are written as \xff.
 void append_label(std::string& text, std::string_view value) {
   const bool foreign = invalid_utf8(value).has_value();
   append_quoted(text, value, {'"', "\nn", "\\x"}, [foreign](unsigned char byte) {

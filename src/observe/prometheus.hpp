@@ -2,8 +2,8 @@
 //
 // Prometheus' text exposition format (version 0.0.4): families of samples with HELP and TYPE.
 //
-// Always holds: a family's samples stand together, below its header; names are the caller's
-// literals, label values are escaped here. One thread at a time.
+// Always holds: a family's samples are together, below its header. Names are literals of the
+// caller; label values are escaped here. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,10 @@ class Exposition {
  public:
   using Labels = std::vector<std::pair<std::string_view, std::string_view>>;
 
-  /// Every sample gets these labels first.
+  /// Every sample begins with these labels.
   explicit Exposition(Labels labels) : labels_(std::move(labels)) {}
 
-  /// Of one sample each:
+  /// Families of one sample each:
   void counter(std::string_view name, std::string_view help, std::uint64_t value) {
     family(name, help, "counter");
     sample(name, {}, value);
@@ -38,7 +38,7 @@ class Exposition {
     sample(name, {}, value);
   }
 
-  /// A family of several: its header, then its samples.
+  /// A family of several samples: its header, then each sample.
   void family(std::string_view name, std::string_view help, std::string_view type);
   void sample(std::string_view name, const Labels& labels, std::uint64_t value);
   void sample(std::string_view name, const Labels& labels, double value);
