@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Map: changing what is under a key by what is there. Any thread.
+// Map's methods that change an item depending on its current value. Any thread.
 #include <graven/map.hpp>
 
 #include <fmt/format.h>
@@ -20,7 +20,7 @@ using Action = Core::Edit::Action;
 
 namespace {
 
-/// What update_with() saw under a key.
+/// The value that update_with() read under a key.
 class Seen {
  public:
   Seen(Core& core, std::string_view key) {
@@ -47,7 +47,7 @@ class Seen {
 
 Data Map::setdefault(Text key, const Data& value) const {
   Core& core = session_->core();
-  const Item item = map::make_item(key, value);  // checked also where it is not needed
+  const Item item = map::make_item(key, value);  // checks the value even if it is not needed
   if (auto found = get(key)) return *std::move(found);
   std::optional<Data> result;
   core.edit(key, [&](const Item* old) -> Core::Edit {
@@ -75,7 +75,7 @@ bool Map::add(Text key, const Data& value, std::optional<std::chrono::millisecon
 Data Map::incr(Text key, const Data& by, const Data& initial,
                std::optional<std::chrono::milliseconds> ttl) const {
   Core& core = session_->core();
-  Item made = map::sum(key, initial, by);  // checks as well
+  Item made = map::sum(key, initial, by);  // also checks both numbers
   made.expires = map::expiry_of(ttl);
   Item result;
   core.edit(key, [&](const Item* old) -> Core::Edit {
@@ -103,9 +103,9 @@ Data Map::update_with(Text key, const std::function<Data(const Data&)>& function
   return replace(key, function, &initial);
 }
 
-/// Nothing is locked while the function runs: it may take its time, and use the map. So what it was
-/// given is compared with what is there when its result is stored, and if that is something else it
-/// runs again; in the end alone, where others can be kept out.
+/// No lock is held while the function runs: it may be slow, and may use the map. When its result is
+/// stored, the current value is compared with the one the function got; if they differ, it runs
+/// again. After a few tries it runs inside Core::alone(), which keeps other writers out if it can.
 Data Map::replace(Key key, const std::function<Data(const Data&)>& function,
                   const Data* initial) const {
   constexpr int kTries = 3;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How items lie in the hot table, and what needs no knowledge of what is below. Any thread.
+// Encodes items for the hot table, and implements the parts of Core that do not depend on the
+// layers below it. Any thread.
 #include "map/core.hpp"
 
 #include <fmt/format.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// A map's inside: what all its ways of keeping items have in common. Every item looked at is kept
-// in a hot table (so is the fact that there is none); below it are, in StoredMap, the store, and in
-// PendingMap what has not been flushed, then the store.
+// The core of a map: the common part of its implementations. Every item that is read is kept in a
+// hot table (also the fact that a key has no item). Below the hot table, a StoredMap has the store;
+// a PendingMap has the unflushed items and then the store.
 //
-// Always holds: what the hot table has of a key is what a read from below would give, but while a
-// write of this process to that very key is under way, which may be seen before or after. An
-// item whose time has come is never shown, whether it has been swept yet or not.
+// Always holds: the hot table has the same item for a key as a read from below would give. Only
+// while this process writes that key, a reader may see the old or the new item. An expired item is
+// never shown, even if it is not erased yet.
 //
 // Shared by all handles of this process on the map. Any thread.
 #pragma once
@@ -58,10 +58,10 @@ struct Write {
   std::optional<Item> item;
 };
 
-/// Of writes to the same key keeps the last, and orders them by key.
+/// Keeps only the last of several writes to the same key, and sorts the writes by key.
 void keep_last(std::vector<Write>& writes);
 
-/// The items this process remembers.
+/// The items that this process keeps in memory and in the warm file.
 class HotItems {
  public:
   HotItems(std::size_t capacity, store::Tiers::WarmPlace warm, bool stamped)
@@ -74,16 +74,15 @@ class HotItems {
 
   enum class Found : std::uint8_t { kUnknown, kMissing, kShown };
 
-  /// Shows the value, if the key is known to have one.
+  /// Calls `shown` with the value, if the key is known to have one.
   template <class Shown>
   Found show(std::string_view key, std::uint64_t hash, Shown&& shown) const {
     return show(key, hash, shown, [] {});
   }
-  /// The same. Calls `rare` where it will not be there for
-  /// ever, or is known not to be there.
+  /// The same. Also calls `rare` if the item expires some time, or is known to be missing.
   template <class Shown, class Rare>
   Found show(std::string_view key, std::uint64_t hash, Shown&& shown, Rare&& rare) const {
-    // It waits for both tables at once, where it may be in either.
+    // The item may be in either table, so prefetch from both at once.
     if (tiers_.warm()) [[unlikely]]
       tiers_.expect_warm(hash);
     auto found = Found::kUnknown;
@@ -98,10 +97,10 @@ class HotItems {
     });
     return found;
   }
-  /// The same as an item; expired ones too.
+  /// The same, but returns the item, also an expired one. Outer optional: whether it is known.
   [[nodiscard]] std::optional<std::optional<Item>> find(std::string_view key,
                                                         std::uint64_t hash) const;
-  /// show() for many, several times as fast; the places of those not known go into `unknown`.
+  /// show() for many keys, several times as fast. Appends the indexes of unknown keys to `unknown`.
   void show_many(std::span<const std::string_view> keys,
                  base::FunctionRef<void(std::size_t, const MapValue*)> shown,
                  std::vector<std::size_t>& unknown) const;
@@ -112,10 +111,11 @@ class HotItems {
     return tiers_.hot().stamp(hash);
   }
 
-  /// Whether there is one, expired or not, if known.
+  /// Whether the key has an item, expired or not; nothing if that is not known.
   [[nodiscard]] std::optional<bool> has(std::string_view key, std::uint64_t hash) const;
 
-  /// What the warm file has; to be promoted by put(…, true) if nothing was put meanwhile.
+  /// The item in the warm file. To promote it to the hot table, call put(…, true), which keeps an
+  /// item that was put meanwhile.
   std::optional<Item> find_warm(std::string_view key, std::uint64_t hash);
 
   [[nodiscard]] store::Tiers& tiers() noexcept { return tiers_; }
@@ -141,21 +141,21 @@ class HotItems {
   store::Tiers tiers_;
 };
 
-/// The items in order of their keys, some at a time. One thread at a time.
+/// Reads the items in key order, some at a time. One thread at a time.
 class Scan {
  public:
   virtual ~Scan() = default;
-  /// The next few, none of them expired; false when that were all.
+  /// The next items, none of them expired; false if there are no more.
   virtual bool next(std::vector<std::pair<std::string, Item>>& items) = 0;
 };
 
 class Core;
 
-/// That its thread is iterating over a map.
+/// Registers that the current thread iterates over a map.
 class Iterating {
  public:
   explicit Iterating(Core& core);
-  /// UsageError once the thread has added keys.
+  /// UsageError if the thread added keys meanwhile.
   void require_none_added() const;
 
  private:
@@ -165,7 +165,7 @@ class Iterating {
 
 class Core {
  public:
-  /// What edit() decides.
+  /// What the function passed to edit() decides.
   struct Edit {
     enum class Action : std::uint8_t { kKeep, kPut, kErase } action = Action::kKeep;
     Item item{};
@@ -177,7 +177,7 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  /// Shows the value under the key; false when there is none.
+  /// Calls `shown` with the value of the key; false if there is none.
   template <class F>
   bool read(std::string_view key, F&& shown) {
     const std::uint64_t hash = HotItems::hash(key);
@@ -190,7 +190,7 @@ class Core {
     }
     return read_below(key, hash, shown);
   }
-  /// The same, if it can be told without waiting for the store.
+  /// The same, if the value is in the hot table. Never waits for the store.
   template <class F>
   HotItems::Found peek(std::string_view key, F&& shown) {
     if (!fresh()) return HotItems::Found::kUnknown;
@@ -199,7 +199,8 @@ class Core {
     return found;
   }
   using Stamp = store::HotChanges::Stamp;
-  /// The same, and a stamp: usable if what was shown is the value as long as unchanged().
+  /// The same, and sets a stripe version (stamp). While it is usable and unchanged() is true, the
+  /// value that was shown is still the current one.
   template <class F>
   HotItems::Found peek(std::string_view key, std::uint64_t hash, Stamp& stamp, F&& shown) {
     stamp = {};
@@ -212,43 +213,47 @@ class Core {
     if (lasting) stamp = before;
     return found;
   }
-  /// Counts as a read when it is true.
+  /// Whether the key's value is surely the same as when peek() set `stamp`. If true, this counts as
+  /// a read.
   bool unchanged(std::uint64_t hash, const Stamp& stamp) {
     if (!fresh() || !stamp.usable || hot_.stamp(hash) != stamp) return false;
     hits_.add();
     return true;
   }
-  /// A number of the state the hot table is in, see Map::state().
+  /// A number that identifies the state of the hot table; see Map::state().
   virtual std::optional<std::uint64_t> state() = 0;
-  /// Shows what is there of many keys, of one state: `shown(i, value)`, with nullptr where there is
-  /// nothing; each once, in any order, or, after shown(SIZE_MAX, nullptr), all over again.
+  /// Reads many keys from one state. Calls `shown(i, value)` once for each key, in any order, with
+  /// nullptr if there is no item. A call shown(SIZE_MAX, nullptr) means: discard everything shown
+  /// before; all keys follow again.
   virtual void read_many(std::span<const std::string_view> keys,
                          base::FunctionRef<void(std::size_t, const MapValue*)> shown) = 0;
-  /// The same, if it can be told without waiting for the store: what was shown counts if true.
+  /// The same from the hot table only; never waits for the store. Use what was shown only if this
+  /// returns true.
   virtual bool peek_many(std::span<const std::string_view> keys,
                          base::FunctionRef<void(std::size_t, const MapValue*)> shown) = 0;
 
-  /// All of them in one step; of a key that comes twice the last counts. Takes the writes apart.
+  /// Does all writes in one atomic step. If a key occurs twice, the last write counts. Moves from
+  /// the elements of `writes`.
   virtual void write(std::span<Write> writes) = 0;
-  /// One of them, if that can be done without waiting; else false.
+  /// Does one write if that is possible without waiting; else returns false.
   virtual bool try_write(std::string_view, Item&) { return false; }
-  /// Reads the item and does what `decide` says, with no other write between. `decide` must not
-  /// use the map, and may be called again.
+  /// Reads the item and does what `decide` returns, with no other write in between. `decide` must
+  /// not use the map, and may be called several times.
   virtual void edit(std::string_view key, Decide decide) = 0;
-  /// Erases those that are there, in one step; how many.
+  /// Erases the existing ones of these keys in one atomic step; returns how many.
   virtual std::size_t erase_many(std::span<const std::string_view> keys) = 0;
   virtual void clear() = 0;
-  /// Runs `body`, which may use the map and anything else, while others wait to write, where that
-  /// can be arranged; its writes are one step then, undone if it throws.
+  /// Runs `body`, which may use the map. If the implementation supports it, other writers wait
+  /// meanwhile, and the writes of `body` are one atomic step, undone if it throws.
   virtual void alone(base::FunctionRef<void()> body) { body(); }
 
   virtual std::uint64_t size() = 0;
-  /// From the first key on.
+  /// A scan from the first key on.
   virtual std::unique_ptr<Scan> scan() = 0;
 
   virtual void flush() = 0;
   virtual void sync() = 0;
-  /// Flushes and ends it, for all.
+  /// Flushes the map and closes it for all handles.
   virtual void close() = 0;
   [[nodiscard]] virtual MapStats stats() const;
 
@@ -258,7 +263,7 @@ class Core {
   [[nodiscard]] bool in_transaction() const noexcept {
     return transactions_ != nullptr && transactions_->in_transaction();
   }
-  /// In a forked child: it is the parent's alone.
+  /// True in a forked child if only the parent may use the map.
   [[nodiscard]] bool abandoned() const noexcept {
     return abandoned_.load(std::memory_order_relaxed);
   }
@@ -272,18 +277,18 @@ class Core {
         name_(options.name),
         persist_(options.persist) {}
 
-  /// Whether the hot table may be asked now, by this thread.
+  /// Whether this thread may use the hot table now.
   [[nodiscard]] bool fresh() {
     return barred_.load(std::memory_order_acquire) == 0 &&
            (cache_ == nullptr || (cache_->current() && !transactions_->in_transaction()));
   }
   virtual bool read_below(std::string_view key, std::uint64_t hash, Shown shown) = 0;
-  /// Counts a read of the store.
+  /// Counts one read of the store.
   void count_stored(bool found) noexcept {
     (found ? store_hits_ : store_misses_).fetch_add(1, std::memory_order_relaxed);
   }
-  /// Of every write, before it: an iteration of its own thread ends where keys are added, or it
-  /// might never.
+  /// To be called before every write. An iteration of the same thread throws if keys were added,
+  /// because otherwise it might never end.
   void note_added(std::span<const Write> writes) {
     if (iterations_.any()) [[unlikely]]
       look_for_added(writes);
@@ -293,7 +298,7 @@ class Core {
     if (iterations_.any()) [[unlikely]]
       look_for_added(key);
   }
-  /// ClosedError or, in a forked child where it cannot go on, UsageError.
+  /// Throws ClosedError if closed; UsageError in a forked child that cannot use the map.
   void require_open() const;
   void end() noexcept {
     barred_.fetch_or(kEnded);
@@ -301,10 +306,10 @@ class Core {
   }
 
   HotItems hot_;
-  store::Cache* const cache_;         // whose word counts for the hot table; nullptr: nobody's
-  store::Store* const transactions_;  // in which a thread's transaction hides what is in there
-  // Why the hot table may not be asked: kEnded, and a number for each change of several keys that
-  // is under way, so that nobody sees one of them changed and then another one not.
+  store::Cache* const cache_;         // tells if the hot table is current; nullptr: it always is
+  store::Store* const transactions_;  // a thread in its transaction must not use the hot table
+  // Not 0 while the hot table must not be used: kEnded after the end, plus the number of multi-key
+  // changes in progress, so that no reader sees only a part of such a change.
   static constexpr std::uint32_t kEnded = std::uint32_t{1} << 31U;
   std::atomic<std::uint32_t> barred_{0};
   std::atomic<bool> closed_{false};
@@ -312,7 +317,7 @@ class Core {
   std::atomic<std::uint64_t> misses_{0};
   std::atomic<std::uint64_t> store_hits_{0};
   std::atomic<std::uint64_t> store_misses_{0};
-  base::HitCounter hits_;  // of the hot table, missing keys that it knows included
+  base::HitCounter hits_;  // hits of the hot table, including keys known to be missing
 
  private:
   void look_for_added(std::span<const Write> writes);
@@ -320,13 +325,14 @@ class Core {
 
   friend class Session;
   friend class Iterating;
-  store::Iterations iterations_;  // of the one container there is
+  store::Iterations iterations_;  // over this map, the only container (number 0)
   std::atomic<int> users_{0};
   const std::string name_;
   const Persist persist_;
 };
 
-/// What one Map and its copies share: an opening of a core. The last one to be closed closes it.
+/// What one Map and its copies share: one opening of a core. The last session to be closed closes
+/// the core.
 class Session {
  public:
   explicit Session(std::shared_ptr<Core> core);
@@ -351,12 +357,13 @@ class Session {
   std::atomic<bool> closed_{false};
 };
 
-/// The map of that name in the store, opened, or made where there is none; the same core for all
-/// who ask in this process. UsageError when it is open in another mode.
+/// Opens the map of that name in the store; creates it if there is none. All openings in this
+/// process share one core. UsageError if the map is open in another mode.
 std::shared_ptr<Session> open(std::shared_ptr<store::Store> store, const MapOptions& options);
-/// Flushes the lazy maps that this process has open on the store of that identity.
+/// Flushes the lazy maps that this process has open on the store with this identity.
 void flush_lazy(const std::string& store);
-/// One in memory only. `place`: the absolute path that it was given for a name, or nothing.
+/// Opens a map that exists in memory only. `place`: the absolute path that was given as its name,
+/// or empty.
 std::shared_ptr<Session> open_in_memory(const MapOptions& options, std::string place);
 
 }  // namespace graven::map

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See items.hpp. Any thread.
+// Makes items and calculates with numbers. See items.hpp. Any thread.
 #include "map/items.hpp"
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@ namespace {
 
 using base::Integer;
 
-/// The number as an integer, or nothing: it is a float.
+/// The number as an integer; nothing if it is a float.
 std::optional<Integer> integer_of(std::string_view key, const Data& number, const char* what) {
   const Data::Item& item = number.root();
   if (const auto* small = std::get_if<std::int64_t>(&item)) return Integer(*small);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Items of what callers give, checked, and back.
+// Converts a caller's values to items, with checks, and items back to values.
 //
-// Errors: those of encode() and check_scalar(), BadValueError for a time to live that is none.
-// Pure functions but for the clock; any thread.
+// Errors: those of encode() and check_scalar(); BadValueError for an impossible time to live.
+// Pure functions except that they read the clock; any thread.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,7 @@ namespace graven::map {
 
 using TimeToLive = std::optional<std::chrono::milliseconds>;
 
-/// When what lives so long from now on is gone.
+/// The time at which an item with this time to live expires, counted from now.
 Expiry expiry_of(TimeToLive ttl);
 
 Item make_item(std::string_view key, const Data& value, TimeToLive ttl = std::nullopt);
@@ -25,11 +25,11 @@ Item make_item(const MapEntry& entry, TimeToLive ttl = std::nullopt);
 
 inline Data to_data(const Item& item) { return decode(item.kind, item.bytes); }
 
-/// The item of a number and what is added to it: exact where both are integers, else a float; when
-/// it expires is left to the caller. WrongTypeError, which names the key, for what is no number;
-/// LimitError for an integer that is too large to add a float to.
+/// The item with the sum of two numbers: exact if both are integers, else a float. The caller sets
+/// the expiry. WrongTypeError, which names the key, for a value that is no number; LimitError for
+/// an integer that is too large to add to a float.
 Item sum(std::string_view key, const Data& number, const Data& by);
-/// The same number below zero. The same errors.
+/// The number with the opposite sign. The same errors.
 Data negative(std::string_view key, const Data& number);
 
 }  // namespace graven::map

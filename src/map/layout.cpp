@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The records of maps. See layout.hpp.
+// Keys and records of maps, items and expiries. See layout.hpp.
 #include "map/layout.hpp"
 
 #include <unistd.h>
@@ -48,12 +48,12 @@ Item to_item(Record record) {
 
 namespace {
 
-// In kExpiry an item is named by its time, in so many digits that names are in order of times, a
-// colon, and its key.
+// The name of a kExpiry record: the time, with so many digits that names sort by time; a colon; and
+// the item's key.
 constexpr std::size_t kTimeDigits = 16;
 constexpr std::size_t kDueAtATime = 64;
 
-/// What a record of kExpiry says; one that is not as it should be was to expire long ago.
+/// Decodes the key of a kExpiry record; a malformed one counts as expired long ago.
 Due due_of(Key record) {
   const std::string_view name = record.name;
   Due due{.time = 0, .key = std::string(name.substr(std::min(name.size(), kTimeDigits + 1)))};
@@ -136,7 +136,7 @@ std::int64_t open_id(store::Store& store, const std::string& name, const store::
           id = record->integers[0];
           return;
         }
-        // A small number: it stands in every item's row.
+        // A small number, because every item's row contains it.
         id = 1;
         store::each_row(work, {.space = Space::kMap}, 256, [&](const Row& row) {
           if (row.record.integers[0] > store::kMostMaps) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Map: the public face of a session and its core; and the sessions of this process. Any thread.
+// Map: the public class over a session and its core. Also keeps the list of open cores of this
+// process. Any thread.
 #include <graven/map.hpp>
 
 #include <fmt/format.h>
@@ -25,7 +26,7 @@ namespace graven {
 namespace map {
 namespace {
 
-/// The cores that are open over stores, by store and name.
+/// The open cores of maps in stores, by store and name.
 class Cores final {
  public:
   // Never destroyed: maps may outlive static destruction.
@@ -35,10 +36,11 @@ class Cores final {
   }
 
   std::shared_ptr<Core> share(std::shared_ptr<store::Store> store, const MapOptions& options) {
-    // One opening at a time, or two would both take the map over.
+    // One opening at a time; otherwise two openings could both take the map's lease.
     const auto opening = base::lock(*opening_);
     const std::pair<store::Store*, std::string> key{store.get(), options.name};
-    // Not to go under the lock, which a fork takes while no guard may leave.
+    // Declared before the lock, so that the core is not destroyed under it: fork() takes this lock
+    // and then no ForkGuard may be removed.
     std::shared_ptr<Core> core;
     {
       const std::scoped_lock lock(mutex_);
@@ -64,16 +66,16 @@ class Cores final {
     return core;
   }
 
-  /// Those that are lazy, on whichever opening of that store.
+  /// The lazy maps of a store, in all openings of that store.
   std::vector<std::shared_ptr<Core>> lazy(const std::string& store) {
-    std::vector<std::shared_ptr<Core>> all;  // not to go under the lock either
+    std::vector<std::shared_ptr<Core>> all;  // so that no core is destroyed under the lock
     std::vector<std::shared_ptr<Core>> found;
     const std::scoped_lock lock(mutex_);
     all.reserve(cores_.size());
     found.reserve(cores_.size());
     for (const auto& [key, weak] : cores_) {
       std::shared_ptr<Core> core = weak.lock();
-      if (!core) continue;  // else its store is there too
+      if (!core) continue;  // if the core exists, so does its store
       if (core->persist() == Persist::kLazy && key.first->backend().identity() == store) {
         found.push_back(core);
       }
@@ -103,7 +105,7 @@ void flush_lazy(const std::string& store) {
     try {
       core->flush();
     } catch (const ClosedError&) {
-      // By another thread just now, which flushed it.
+      // Another thread has just closed the map, and so flushed it.
     }
   }
 }
@@ -130,7 +132,8 @@ Session::~Session() {
 void Session::close() {
   if (closed_.exchange(true)) return;
   if (core_->users_.fetch_sub(1) != 1) {
-    // Another one has it open; what was written through this one is to be in the file all the same.
+    // Another session has the map open. What was written through this one must still be in the
+    // file now.
     if (!core_->abandoned()) core_->flush();
     return;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Map::metrics(): the figures of stats() in Prometheus' text format. Any thread.
+// Map::metrics(): the numbers of stats() in Prometheus' text format. Any thread.
 #include <graven/map.hpp>
 
 #include "observe/prometheus.hpp"

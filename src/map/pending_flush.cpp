@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Cuts, their commits, and what the background does. See pending_map.hpp. Order of locks:
-// flush_mutex_, shards in order, timed_mutex_, then the flusher's.
+// Flush barriers (cuts), their commits, and the background work of a pending map. See
+// pending_map.hpp. Lock order: flush_mutex_, the shards in order, timed_mutex_, then the flusher's.
 #include <unistd.h>
 #include <fmt/format.h>
 
@@ -28,13 +28,13 @@ constexpr std::size_t kChangesAtATime = 512;
 constexpr std::size_t kErasedAtATime = 1000;
 constexpr auto kForever = std::chrono::hours(24 * 365);
 
-/// An entry, and the first bytes in which its key may differ from others, as a number.
+/// An entry, with 8 bytes of its key as a number: those after the prefix that all keys share.
 struct Flushed {
   std::uint64_t prefix;
   const PendingEntry* entry;
 };
 
-/// In order of the keys the tree's pages are come to one after the other.
+/// Sorts by key, so that the pages of SQLite's tree are visited one after the other.
 void sort_by_key(std::vector<Flushed>& entries) {
   if (entries.empty()) return;
   std::string_view shared = entries.front().entry->key;
@@ -56,7 +56,7 @@ void sort_by_key(std::vector<Flushed>& entries) {
 }
 }  // namespace
 
-/// Makes this process the map's owner.
+/// Makes this process the map's owner: takes the lease.
 void PendingMap::take_over() {
   store_->write(
       [&](Work& work) {
@@ -84,12 +84,12 @@ void PendingMap::give_up() noexcept {
         },
         limits_);
   } catch (const Error&) {
-    // The end of the process says the same.
+    // When this process has ended, others see that its lease is void.
   }
 }
 
-/// What is written here could neither be rolled back nor committed with a transaction of the thread
-/// on the same file, and would be taken for a part of it.
+/// UsageError if the thread has a transaction open on the same file: a write to this map could not
+/// be committed or rolled back with it, but would look like a part of it.
 void PendingMap::refuse_in_transaction() const {
   if (store::open_in_thread == 0) [[likely]]
     return;
@@ -104,8 +104,8 @@ void PendingMap::refuse_in_transaction() const {
       name(), store_ ? "lazy" : "in memory"));
 }
 
-/// Whether a write may go on: it waits while too much is pending, and throws what a flush in the
-/// background has met.
+/// To be called before a write. Waits while too much is pending, and throws the error of a failed
+/// background flush.
 void PendingMap::before_write() {
   require_open();
   refuse_in_transaction();
@@ -114,8 +114,8 @@ void PendingMap::before_write() {
   require_open();
 }
 
-/// What is pending becomes what is being flushed, which must be nothing before; false when there
-/// was nothing pending.
+/// Makes a flush barrier: the pending writes become the ones being flushed, of which there must be
+/// none before. False if nothing was pending.
 bool PendingMap::cut() {
   const auto locks = lock_shards(all_shards());
   bool any = false;
@@ -146,7 +146,7 @@ void PendingMap::commit_cut() {
     swept.swap(swept_);
   }
   if (entries.empty() && swept.empty()) return;
-  // A cut of a few entries says little.
+  // A few entries say little about the order of keys.
   if (bytes >= kRisingFlushedEarly) {
     flusher_.bound_early(rising ? kRisingFlushedEarly : kFlushedEarly);
   }
@@ -194,11 +194,11 @@ void PendingMap::commit_cut() {
 
 void PendingMap::flush_all() {
   const auto flush = base::lock(flush_mutex_);
-  commit_cut();  // what an earlier flush failed to commit
+  commit_cut();  // commits what an earlier flush failed to commit
   if (cut()) commit_cut();
 }
 
-/// For the background: if it fails, the next turn tries again.
+/// For the background thread: if it fails, the next turn tries again.
 void PendingMap::flush_store() {
   try {
     store_->flush();
@@ -230,7 +230,7 @@ void PendingMap::close() {
   if (abandoned_.load()) return end();
   flush();
   {
-    // Writes under way have their shard's mutex; from here on there are none.
+    // A write in progress holds its shard's mutex, so after this block there is none.
     const auto locks = lock_shards(all_shards());
     end();
   }
@@ -260,7 +260,7 @@ std::optional<store::Deadline> PendingMap::chore() {
   return flusher_.later();
 }
 
-/// Erases what has expired.
+/// Erases expired items.
 void PendingMap::erase_due() {
   for (;;) {
     std::vector<std::pair<Expiry, std::string>> due;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Opening a pending map and writing to it. Reading is in pending_reads.cpp, flushing in
+// Opens a pending map and writes to it. Reading is in pending_reads.cpp, flushing in
 // pending_flush.cpp, counting in pending_size.cpp.
 #include "map/pending_map.hpp"
 
@@ -19,12 +19,12 @@ using store::Row;
 
 namespace {
 
-// Of an entry beside its bytes: its place and its slots of the index.
+// Memory of an entry besides its bytes: its place in a chunk and its slots of the index.
 constexpr std::size_t kEntryOverhead = sizeof(PendingEntry) + 16;
 
 }  // namespace
 
-/// Bytes a pending write occupies, about.
+/// The approximate number of bytes that a pending write occupies.
 std::size_t PendingMap::weight(const PendingEntry& entry) noexcept {
   return kEntryOverhead + entry.key.size() + (entry.item ? entry.item->bytes.size() : 0);
 }
@@ -63,7 +63,7 @@ PendingMap::~PendingMap() {
   try {
     PendingMap::close();
   } catch (const std::exception&) {
-    // Who wants to know closes it; there is nobody to tell here.
+    // A destructor cannot report errors. A program that wants them calls close().
   }
   flusher_.stop();
   if (!closed() && store_ && !abandoned_.load()) give_up();
@@ -90,7 +90,7 @@ std::optional<Item> PendingMap::stored(std::string_view key) const {
   return to_item(*std::move(record));
 }
 
-/// The item, expired or not.
+/// The current item, expired or not. Under the shard's mutex.
 std::optional<Item> PendingMap::find(Shard& shard, std::string_view key, std::uint64_t hash) {
   if (const auto known = hot_.find(key, hash)) return *known;
   if (const PendingEntry* entry = unflushed(shard, key, hash)) return entry->item;
@@ -100,7 +100,8 @@ std::optional<Item> PendingMap::find(Shard& shard, std::string_view key, std::ui
 
 // --- Writing
 
-/// Puts the item, or its absence, on top. Under the shard's mutex, its version odd.
+/// Makes the item (or its absence) the pending write of the key. To be called under the shard's
+/// mutex, while its version is odd.
 void PendingMap::set(Shard& shard, std::string key, std::uint64_t hash, std::optional<Item> item) {
   Batch& batch = shard.pending;
   PendingEntry* entry = batch.entries.find(key, hash);
@@ -253,7 +254,7 @@ void PendingMap::clear() {
 
 void PendingMap::child_after_fork() noexcept {
   if (!store_) return;
-  barred_.fetch_or(kEnded);  // what is pending is the parent's to write
+  barred_.fetch_or(kEnded);  // only the parent may flush what is pending
   abandoned_ = true;
 }
 

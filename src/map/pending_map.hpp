@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// A map whose writes wait in memory: lazily, until a flush commits them, or for ever, with no store
-// below. A flush takes a *cut*: at one moment what is pending becomes what is being flushed, and
-// is committed in one transaction; so what the file has is a state the map once had, batches
-// whole, and if one write returned before another began and the other is in the file, so is it.
+// A map that keeps its writes in memory: a lazy map until a flush commits them, a map without a
+// store always. A flush makes a *flush barrier* (cut): at one moment all pending writes become the
+// ones being flushed, which are committed in one transaction. So the file always has a state that
+// the map once had: batches are complete, and if the file has a write, it also has every write that
+// returned before that one began.
 //
-// Always holds: an item is the one pending, else the one being flushed, else the one stored; the
-// hot table remembers any of them, and is not asked while several keys change. What is being
-// flushed is forgotten after its commit, and tried again if that fails. A shard's `version` is odd
-// while it changes: whoever found it even and unchanged around several reads has read one state. A
-// lazy map is its store's owner of that map: nobody else writes it.
+// Always holds: the current item of a key is the pending one, else the one being flushed, else the
+// stored one. The hot table may have it too, and is not used while several keys change together.
+// Flushed writes are dropped after their commit; if the commit fails, the next flush repeats it. A
+// shard's `version` is odd while the shard changes: a reader that finds it even and unchanged
+// around several reads has read one state. A lazy map holds the lease of the map: no other process
+// writes it.
 //
 // Any thread.
 #pragma once
@@ -34,7 +36,8 @@ namespace graven::map {
 
 class PendingMap final : public Core, private base::ForkGuard {
  public:
-  /// Without a store: in memory only; `place` says what file it is beside, for its name's sake.
+  /// If `store` is null, the map is in memory only; `place` is then the absolute path given as its
+  /// name, or empty.
   PendingMap(std::shared_ptr<store::Store> store, const MapOptions& options,
              std::string place = {});
   ~PendingMap() override;
@@ -57,8 +60,8 @@ class PendingMap final : public Core, private base::ForkGuard {
   [[nodiscard]] MapStats stats() const override;
 
  private:
-  /// Writes, and by how much they change the number of items: known of all entries but `unknown`,
-  /// or, if not even that, not `exact`.
+  /// Writes, and by how much they change the number of items. `difference` counts all entries
+  /// except `unknown` ones; if not `exact`, it must be counted again.
   struct Batch {
     PendingTable entries;
     std::int64_t difference = 0;
@@ -69,15 +72,16 @@ class PendingMap final : public Core, private base::ForkGuard {
     mutable base::ForkMutex mutex{base::kForkRankMapShard};
     std::atomic<std::uint64_t> version{0};
     Batch pending;
-    Batch flushing;  // entries come and go by the flush only
+    Batch flushing;  // only the flush adds and removes entries
   };
   static constexpr std::size_t kShards = 32;
-  static constexpr std::size_t kRowsAtATime = 256;  // of the store's
-  /// So many bytes are flushed before the interval is over: many together, so that pages are
-  /// written less often; of keys that come in order a cut needs no more than pays for its commit.
+  static constexpr std::size_t kRowsAtATime = 256;  // rows read from the store at once
+  /// This many pending bytes are flushed before the interval is over. Many together, so that each
+  /// page is written less often. Less if keys come in order, because then pages are written once
+  /// anyway, and a flush only needs to be worth its commit.
   static constexpr std::size_t kFlushedEarly = std::size_t{4} << 20U;
   static constexpr std::size_t kRisingFlushedEarly = std::size_t{1} << 20U;
-  /// Makes the version of shards odd for as long as they change, by one key or several.
+  /// Makes the versions of shards odd while they change. `several`: several keys change together.
   class Changing {
    public:
     Changing(PendingMap& map, std::uint64_t which, bool several = false)
@@ -111,7 +115,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   static std::uint64_t all_shards() noexcept { return (std::uint64_t{1} << kShards) - 1; }
   static std::uint64_t shards_of(std::span<const std::string_view> keys);
   [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_shards(std::uint64_t which);
-  /// Under the shard's mutex, as the next three.
+  // The next four need the shard's mutex.
   static const PendingEntry* unflushed(const Shard& shard, std::string_view key,
                                        std::uint64_t hash) noexcept;
   std::optional<Item> find(Shard& shard, std::string_view key, std::uint64_t hash);
@@ -139,24 +143,24 @@ class PendingMap final : public Core, private base::ForkGuard {
   std::optional<store::Use> use_;              // until it is closed
   const store::Limits limits_;
   const std::int64_t id_;
-  const std::string place_;  // where there is no store
+  const std::string place_;  // if there is no store
   std::int64_t owner_ = 0;
 
   std::array<Shard, kShards> shards_;
-  std::atomic<std::uint64_t> cuts_{0};  // committed: what was read of the store before may be old
+  std::atomic<std::uint64_t> cuts_{0};  // commits of flushes; earlier reads of the store may be old
 
   std::timed_mutex flush_mutex_;               // one flush at a time; taken before any shard's
   std::optional<std::uint64_t> stored_count_;  // items in the store; under every shard's mutex
-  std::atomic<bool> counting_{false};          // somebody asks for the size
+  std::atomic<bool> counting_{false};          // size() was called: keep the count known
 
-  // Commits in the store since the background had that flush, which a lazy one needs.
+  // Whether there were commits since the background last flushed the store (if it is lazy too).
   std::atomic<bool> committed_{false};
   std::atomic<std::uint64_t> flushes_{0};
 
   base::ForkMutex timed_mutex_{base::kForkRankMapTimes};
   using Times = std::set<std::pair<Expiry, std::string>>;
-  Times timed_;  // when which may expire; timed_mutex_
-  Times swept_;  // those done with that the store may still have; timed_mutex_
+  Times timed_;  // when which key may expire; timed_mutex_
+  Times swept_;  // handled ones whose kExpiry records may still be in the store; timed_mutex_
   std::atomic<bool> any_timed_{false};
 
   store::Flusher flusher_;

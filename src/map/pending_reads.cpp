@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Reading a pending map: one item, several of one state, and all of them.
+// Reads a pending map: one item, several items of one state, or all items. See pending_map.hpp.
 #include <algorithm>
 #include <utility>
 
@@ -25,7 +25,7 @@ bool PendingMap::read_below(std::string_view key, std::uint64_t hash, Shown show
   std::uint64_t cuts = 0;
   const auto from_memory = [&] {
     const std::scoped_lock lock(shard.mutex);
-    if (auto known = hot_.find(key, hash)) {  // it was not to be asked, while several keys changed
+    if (auto known = hot_.find(key, hash)) {  // not used before if several keys were changing
       hits_.add();
       item = *std::move(known);
       return true;
@@ -46,7 +46,7 @@ bool PendingMap::read_below(std::string_view key, std::uint64_t hash, Shown show
     item = stored(key);
     count_stored(item.has_value());
     const std::scoped_lock lock(shard.mutex);
-    // Kept unless it may have been overwritten since, and even flushed.
+    // Keep it only if it was surely not overwritten (and perhaps flushed) meanwhile.
     if (unflushed(shard, key, hash) == nullptr && cuts_.load() == cuts)
       hot_.put(key, hash, item, true);
   }
@@ -55,12 +55,12 @@ bool PendingMap::read_below(std::string_view key, std::uint64_t hash, Shown show
   return true;
 }
 
-/// The versions of the shards of some keys, to tell whether what was read of them is one state.
+/// The versions of some shards, to find out whether several reads were of one state.
 class PendingMap::Versions {
  public:
   Versions(const PendingMap& map, std::uint64_t which) : map_(map), which_(which) {}
 
-  /// False while one of them changes.
+  /// Notes the versions. False while one of the shards changes.
   bool note() {
     bool even = true;
     for (std::size_t i = 0; i < kShards; ++i) {
@@ -92,7 +92,7 @@ std::uint64_t PendingMap::shards_of(std::span<const std::string_view> keys) {
   return which;
 }
 
-/// Versions only grow, so their sum is the same while all of them are.
+/// The sum of all shard versions. Versions only grow, so if the sum is the same, all of them are.
 std::optional<std::uint64_t> PendingMap::state() {
   if (!fresh()) return std::nullopt;
   std::atomic_thread_fence(std::memory_order_acquire);
@@ -152,8 +152,8 @@ void PendingMap::read_many(std::span<const std::string_view> keys,
   read(true);
 }
 
-/// Rows of the store and the keys that were unflushed at the beginning, merged; each item as it is
-/// when it is come to.
+/// Merges the rows of the store with the keys that were unflushed at the beginning. Each item is
+/// the current one when the scan reaches it.
 class PendingMap::Items final : public Scan {
  public:
   explicit Items(PendingMap& map) : map_(map), below_(items_of(map.id_)) {
@@ -196,8 +196,8 @@ class PendingMap::Items final : public Scan {
   }
 
  private:
-  /// Replaces the stored item by the unflushed one; reads the stored one if it was not given, or
-  /// may have been read before a flush changed it.
+  /// Replaces the stored item by the unflushed one, if there is one. Otherwise reads the stored
+  /// item again if it was not given, or if a flush committed after it was read.
   void newest(const std::string& key, std::optional<Item>& item) {
     {
       const std::uint64_t hash = HotItems::hash(key);
@@ -214,7 +214,7 @@ class PendingMap::Items final : public Scan {
   PendingMap& map_;
   std::vector<std::string> keys_;
   std::size_t at_ = 0;
-  std::uint64_t cuts_ = 0;  // committed before the rows were read
+  std::uint64_t cuts_ = 0;  // PendingMap::cuts_ before the rows were read
   store::Batches below_;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How many items a pending map has: those in the store, and by how much each batch changes that.
-// See pending_map.hpp.
+// Counts the items of a pending map: those in the store, and by how much each batch changes their
+// number. See pending_map.hpp.
 #include <algorithm>
 
 #include "base/interrupt.hpp"
@@ -9,8 +9,8 @@
 
 namespace graven::map {
 
-/// Finds out what was in the store under the keys where that is not known. `above_stored` is
-/// what is being flushed, for what is pending on top of it.
+/// For entries that do not know it, finds out whether the state below has an item. `above_stored`:
+/// the entries being flushed, if `batch` is the pending one on top of them.
 void PendingMap::resolve(Batch& batch, const PendingTable* above_stored) {
   const auto look = [&](PendingEntry& entry) {
     if (!entry.stored) {
@@ -52,7 +52,7 @@ std::uint64_t PendingMap::size() {
     const auto locks = lock_shards(all_shards());
     if (stored_count_ && !flushing_unknown()) return sum();
   }
-  // While nothing is being committed the store says what is in it.
+  // flush_mutex_ keeps commits of this map away while the store counts its items.
   const auto flush = base::lock(flush_mutex_);
   const auto locks = lock_shards(all_shards());
   counting_ = true;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What waits to be flushed, by key: entries in the order in which they came, in chunks that stay
-// where they are, and an index of them.
+// The pending writes of a shard, by key: entries in the order of their arrival, in chunks that do
+// not move, and an index of them.
 //
-// Always holds: a slot of the index is the number of an entry counted from 1 with the upper half of
-// the key's hash, or kErased. An erased entry has no key in the index; its place
-// is used again.
+// Always holds: a slot of the index has the number of an entry (counted from 1) together with the
+// upper half of the key's hash, or is kErased. An erased entry is not in the index; its place is
+// used again.
 //
 // One thread at a time, or several that only read.
 #pragma once
@@ -25,7 +25,7 @@
 
 namespace graven::map {
 
-/// What is stored under a key is to become.
+/// A pending write: the item to store under a key, or nothing to erase it.
 struct PendingEntry {
   std::string key{};
   std::uint64_t hash = 0;
@@ -39,7 +39,7 @@ class PendingTable {
   [[nodiscard]] std::size_t size() const noexcept { return made_ - free_.size(); }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
 
-  /// The entry of a key, or nullptr. It stays where it is until it is erased.
+  /// The entry of a key, or nullptr. The pointer is valid until the entry is erased.
   [[nodiscard]] PendingEntry* find(std::string_view key, std::uint64_t hash) const noexcept {
     const std::uint64_t* slot = index_.find(hash, [&](std::uint64_t one) {
       return (one ^ hash) >> 32U == 0 && one != kErased && at_number(one).key == key;
@@ -47,10 +47,10 @@ class PendingTable {
     return slot != nullptr ? &at_number(*slot) : nullptr;
   }
 
-  /// Has the processor fetch what find() begins with.
+  /// Prefetches the memory that find() reads first.
   void expect(std::uint64_t hash) const noexcept { index_.expect(hash); }
 
-  /// A new entry for a key that has none.
+  /// Adds an entry for a key that has none.
   PendingEntry& add(std::string key, std::uint64_t hash) {
     if ((used_ + 1) * 4 > index_.size() * 3) rebuild();
     std::uint32_t number = 0;
@@ -69,7 +69,7 @@ class PendingTable {
     return entry;
   }
 
-  /// Takes an entry out.
+  /// Erases an entry.
   void erase(PendingEntry& entry) {
     std::uint64_t& slot = *index_.place(
         entry.hash, [&](std::uint64_t one) { return one != kErased && &at_number(one) == &entry; });
@@ -79,7 +79,8 @@ class PendingTable {
     entry.erased = true;
   }
 
-  /// Every entry, in the order in which they came.
+  /// Calls `each` for every entry, in the order of their places (the order of arrival, if nothing
+  /// was erased).
   template <class Each>
   void each(Each&& each) const {
     for (std::size_t i = 0; i < made_; ++i) {
@@ -116,7 +117,7 @@ class PendingTable {
   std::vector<std::uint32_t> free_;  // numbers of erased entries
   base::OpenTable<std::uint64_t> index_;
   std::size_t made_ = 0;  // entries ever given a place
-  std::size_t used_ = 0;  // slots that are not 0
+  std::size_t used_ = 0;  // slots that are not 0 (erased ones too)
 };
 
 }  // namespace graven::map

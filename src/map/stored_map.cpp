@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads below the hot table, and writes as mutations of the store. See stored_map.hpp.
+// Reads below the hot table, and writes that are mutations of the store. See stored_map.hpp.
 #include "map/stored_map.hpp"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ constexpr std::size_t kRowsAtATime = 256;
 constexpr std::size_t kSweptAtATime = 1000;
 constexpr auto kSweepEvery = std::chrono::seconds(1);
 constexpr std::size_t kCountedOneByOne =
-    1000;  // more writes at once leave the count to be taken anew
+    1000;  // after more writes at once, the items must be counted again
 
 std::optional<Item> to_item_if(std::optional<Record> record) {
   if (!record) return std::nullopt;
@@ -58,7 +58,7 @@ StoredMap::~StoredMap() { StoredMap::close(); }
 void StoredMap::close() {
   if (closed()) return;
   end();
-  store_->end_of(this);  // a function that alone() has called for may be under way
+  store_->end_of(this);  // a function called by alone() may still run
   sweeper_.stop();
   store_->cache().leave(id_);
   hot_.tiers().close();
@@ -101,7 +101,7 @@ bool StoredMap::read_below(std::string_view key, std::uint64_t hash, Shown shown
   return true;
 }
 
-/// One read in sixteen: what is read again and again moves up soon, and what is not costs nothing.
+/// True for one read in sixteen: items that are read often are promoted soon, others cost nothing.
 bool StoredMap::worth_promoting() noexcept {
   struct Reads {
     unsigned count = 0;
@@ -109,7 +109,7 @@ bool StoredMap::worth_promoting() noexcept {
   return ++base::of_thread<Reads>().count % 16 == 0;
 }
 
-/// Finds the item in the warm file and moves it up.
+/// Finds the item in the warm file and copies it to the hot table.
 bool StoredMap::promote(std::string_view key, std::uint64_t hash, std::optional<Item>& item) {
   return hot_.tiers().warm() && store_->cache().promote(
                                     hash,
@@ -139,8 +139,9 @@ void StoredMap::read_many(std::span<const std::string_view> keys,
       })) {
     return;
   }
-  // What is in the hot table is of one state if the cache's sequence does not move meanwhile; what
-  // is not comes from a view, which is of the same state if the mark has not moved either.
+  // Items from the hot table are of one state if the cache's sequence does not change meanwhile.
+  // The rest comes from a view; it is of the same state if the state version (mark) did not change
+  // either.
   store::Cache& cache = store_->cache();
   const auto keys_of = [&](std::span<const std::size_t> which) {
     std::vector<Key> wanted;
@@ -198,7 +199,7 @@ bool StoredMap::peek_many(std::span<const std::string_view> keys,
   return true;
 }
 
-/// Chunks of rows, each of the newest state.
+/// Reads rows in chunks; each chunk is of the newest state.
 class StoredMap::Rows final : public Scan {
  public:
   explicit Rows(StoredMap& map) : map_(map) {}
@@ -346,13 +347,14 @@ void StoredMap::alone(base::FunctionRef<void()> body) {
 
 // --- Counting
 
-/// Whether the number of items is known and worth keeping up.
+/// Whether the number of items is known; only then commits update it.
 bool StoredMap::counted() {
   const std::scoped_lock lock(count_mutex_);
   return count_.has_value();
 }
 
-/// What a commit will change about the count; nothing where that is not known. In the lane.
+/// Notes by how much the current commit changes the count; nothing if that is not known. To be
+/// called under the writer lock (Lane).
 void StoredMap::count_by(const Work& work, std::optional<std::int64_t> difference) {
   if (work.empty()) return;
   const std::scoped_lock lock(count_mutex_);
@@ -360,7 +362,7 @@ void StoredMap::count_by(const Work& work, std::optional<std::int64_t> differenc
     changing_ = work.commit_id();
     difference_ = 0;
   }
-  // What part of a transaction a savepoint takes back is not followed.
+  // Inside a transaction, a savepoint may be rolled back, which is not tracked here.
   if (!difference || !difference_ || store_->in_transaction()) {
     difference_.reset();
   } else {
@@ -415,7 +417,7 @@ void StoredMap::note_timed() {
   sweeper_.wake(std::chrono::steady_clock::now() + kSweepEvery);
 }
 
-/// Erases what has expired; how much is still there because the store is read-only.
+/// Erases expired items. Returns how many are still in the store because it is read-only.
 std::uint64_t StoredMap::erase_due() {
   if (store_->backend().read_only()) {
     const std::unique_ptr<View> view = store_->backend().view();
@@ -455,12 +457,12 @@ std::optional<store::Deadline> StoredMap::sweep() noexcept {
       return std::nullopt;
     }
   } catch (const Error&) {
-    // Another time; nobody sees what has expired meanwhile.
+    // Try again later; expired items are not shown meanwhile.
   }
   return std::chrono::steady_clock::now() + kSweepEvery;
 }
 
-// --- The hot table as a part of the store's cache
+// --- ItemCache: the hot table as a part of the store's cache
 
 std::optional<std::optional<Record>> StoredMap::look(const Key& key) {
   const auto found = hot_.find(key.name, HotItems::hash(key.name));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// A map whose writes are in the store's files when they return (so it flushes a lazy store). Its
-// hot table is part of the store's cache: the same mark says whether it is of the newest state, and
-// commits of this process are published into it (cache/cache.hpp). Inside a transaction of the
-// thread, reads and writes are the transaction's.
+// A map whose writes are in the store's files when they return (if the store is lazy, each write
+// flushes it). The hot table is part of the store's cache: the same state version (Mark) says
+// whether it is current, and commits of this process update it (cache/cache.hpp). In a thread's
+// open transaction, reads and writes use the transaction.
 //
-// Always holds: before a write of this map is committed, the write lock held, no living process
+// Always holds: when a write of this map is committed, with the write lock held, no living process
 // has the map open lazily.
 //
 // Any thread.
@@ -78,8 +78,8 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   const std::int64_t id_;
 
   base::ForkMutex count_mutex_{base::kForkRankMapCount};
-  // The number of items, expired ones too, in the state the cache has at that sequence; and by how
-  // much the commit under way will change it. count_mutex_.
+  // The number of items, also expired ones, in the cache's state count_sequence_; and by how much
+  // the current commit will change it. count_mutex_.
   std::optional<std::uint64_t> count_;
   std::uint64_t count_sequence_ = 0;
   std::uint64_t changing_ = 0;  // the commit's id

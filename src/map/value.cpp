@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The codec of value.hpp. Recursion is bounded by kMaxDepth. Any thread.
+// Encodes and decodes values; see value.hpp. Recursion is bounded by kMaxDepth. Any thread.
 #include "map/value.hpp"
 
 #include <fmt/format.h>
@@ -20,7 +20,7 @@ namespace {
 using jsonb::Element;
 using jsonb::Type;
 
-constexpr std::string_view kMark = "$";  // of escapes, before their letter
+constexpr std::string_view kMark = "$";  // begins the key of an escape
 
 void check_size(std::size_t size, std::string_view key) {
   if (size > kMaxValue) {
@@ -128,7 +128,7 @@ class Encoder {
 
   const Data& data_;
   std::string_view key_;
-  std::vector<bool> open_;  // containers on the way down to here
+  std::vector<bool> open_;  // the containers on the path from the root to the current one
   int depth_ = 0;
 };
 
@@ -171,7 +171,7 @@ class Decoder {
     return index;
   }
 
-  /// What an object of one key "$…" stands for.
+  /// The value of an escape: an object whose only key is "$…".
   static std::optional<Data::Item> escape(Element object) {
     jsonb::Cursor cursor(object.payload);
     if (cursor.done()) return std::nullopt;
