@@ -36,7 +36,7 @@ enum class Space : std::uint8_t {
   kCounter,  // (prefix, name): value
   kMap,      // (name): id, owner and process of the one that writes it lazily
   kItem,     // (map, key): kind, time to expire; body = the value
-  kExpiry,   // (map, time and key): an item that expires at that time
+  kExpiry,   // (map, time and key): an item that was to expire then, perhaps outdated
 };
 inline constexpr std::size_t kSpaceCount = 12;
 
@@ -74,9 +74,9 @@ enum class ValueKind : std::uint8_t {
   kNull = 0,    // none
   kFalse = 1,   // none
   kTrue = 2,    // none
-  kInt = 3,     // 8, the machine's order
+  kInt = 3,     // 8, native byte order
   kBigInt = 4,  // hexadecimal digits, as in graven::BigInt
-  kReal = 5,    // 8, IEEE 754, the machine's order
+  kReal = 5,    // 8, IEEE 754, native byte order
   kText = 6,    // UTF-8
   kBytes = 7,
   kJson = 8,  // JSONB

@@ -6,7 +6,7 @@
 // commits.
 //
 // Always holds: what was committed after the follower was constructed, or after wait() last
-// returned true, is not missed. It may report a change without need.
+// returned a change, is not missed. It may report a change without need.
 //
 // wait() from one thread at a time, stop() from any. The store outlives it.
 #pragma once

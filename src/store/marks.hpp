@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Verified nodes (Marks): a set of ids that takes eight to sixteen bytes for each, so that a
-// million lookups stay in few cache lines. Used by one thread at a time.
+// Verified nodes (Marks): a compact set of ids, 16 to 32 bytes for each, because it is asked
+// millions of times. Used by one thread at a time.
 #pragma once
 
 #include <cstddef>

@@ -213,7 +213,7 @@ const std::optional<Record>& Work::clean(const Key& key) {
   return clean_.emplace(key, std::move(record)).first->second;
 }
 
-/// The same in bulk writing, from the working set.
+/// The same in bulk writing, from working_set_.
 const std::optional<Record>& Work::from_working_set(const Key& key) {
   if (!WorkingSet::keeps(key.space)) {
     shown_ = load_apart(key);

@@ -11,11 +11,11 @@
 //
 // Many records written at once lie in sorted runs, under mutation_, until the mutation ends.
 // Waiting pairs (new edges and slots) wait until the transaction ends, or until something asks for
-// what cannot be answered from them. In bulk writing, changes of records wait in the working set
-// (WorkingSet).
+// what cannot be answered from them. In bulk writing, changes of records wait in the read-ahead and
+// write-back buffer (WorkingSet).
 //
 // Always holds: load() and scan() show these layers, a later one over an earlier: records below,
-// the working set's changes, waiting pairs, done_, the runs, mutation_. No key is in both the runs
+// that buffer's changes, waiting pairs, done_, the runs, mutation_. No key is in both the runs
 // and mutation_; no waiting pair is in any other layer. Used by one thread at a time.
 #pragma once
 

@@ -191,7 +191,7 @@ void Work::apply(Waiting& waiting, std::size_t count) {
   }
 }
 
-/// Applies the changes that wait in the working set.
+/// Applies the changes that wait in working_set_.
 void Work::write_deferred() {
   try {
     working_set_.write_deferred([this](std::vector<Change> changes) { apply(std::move(changes)); });
@@ -320,7 +320,7 @@ void Work::spill() {
   apply_waiting();
 }
 
-/// Keeps a change of an ended mutation in the working set, if it may wait there.
+/// Keeps a change of an ended mutation in working_set_, if it may wait there.
 bool Work::defer(const Key& key, const std::optional<Record>& record) {
   if (bulk_bytes_ == 0 || !record || done_.contains(key) || !working_set_.defer(key, *record)) {
     return false;

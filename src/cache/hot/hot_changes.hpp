@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Stripe versions: tell whether an entry of a hot table has changed. A user who keeps something
-// made from a value compares two stamps to see whether that value is still the one in the table.
+// Stripe versions (Stamp): tell whether an entry of a hot table has changed. A user who keeps
+// something made from a value compares two of them to see whether the table still has that value.
 // Each key belongs to one of a few thousand stripes, and every change changes its stripe's number.
 // So an entry may seem changed that is not, never the other way round.
 //
 // Always holds: a stamp taken before a value was read equals a later one only if no entry of the
 // stripe was changed or dropped between, nor the whole table. A writer is counted before its change
-// becomes visible until after it is done, and no stamp is usable meanwhile; so a thread that has
-// seen a change cannot get a stamp from before that change.
+// becomes visible until after it is done, and no stamp is usable meanwhile. So a thread that has
+// seen a change finds that older stamps no longer match.
 //
 // Any thread.
 #pragma once

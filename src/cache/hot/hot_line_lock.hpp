@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The lock of one line, and the only way to change it. While it is held, readers see the entry as
-// it was, and other writers wait. It is held only briefly: no user's code runs under it except
-// update()'s functor, which also runs under the segment's lock.
+// The lock of one line, and the only way to change it besides write_line_once(). While it is held,
+// readers see the entry as it was, and other writers wait. It is held only briefly: no user's code
+// runs under it except update()'s functor and the sink, which also run under the segment's lock.
 //
 // Always holds: until write_value(), write_entry() or empty(), which also unlock, the head is what
 // it was when the lock was taken, except for flags set by readers. The payload is stored between

@@ -5,9 +5,9 @@
 // says how keys are found, hot_line.hpp how an entry is read while others write it.
 //
 // Always holds: operations on one key are linearizable; clear() and eviction count as erasing it.
-// Only erase(), erase_hash() and clear() drop a dirty entry. The sink gets an entry before eviction
-// drops it. A reader waits only for a writer that is storing the words of that very entry; growth
-// does not stop readers.
+// Eviction never drops a dirty entry, and gives the sink an entry before it drops it. A reader
+// waits only for a writer that is storing the words of that very entry; growth does not stop
+// readers.
 //
 // Any thread, except construction, destruction and child_after_fork(). The caller computes a key's
 // hash, the same at every call. Sizes are below 4 GiB. If key and value together have more than 48
