@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Numbers in the command line's JSON: integers of any size (graven::BigInt, from decimal), floats
-// as the shortest text.
+// Numbers in the command line's JSON: decimal integers of any size (graven::BigInt holds large ones
+// in hexadecimal), floats as the shortest text.
 //
 // Always holds: the parse_* functions read what format_real() and graven::to_decimal() write back
 // to exactly the same value.

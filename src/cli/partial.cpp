@@ -2,7 +2,6 @@
 //
 // Reads breadth first. So a container that is on two paths is read at the smaller depth, and left
 // out only if every path to it is too long. Any thread.
-// out only where every path to it is too long. Any thread.
 #include "cli/partial.hpp"
 
 #include <deque>

@@ -34,8 +34,8 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
   static constexpr std::size_t kEntries = 1024;  // how many commits the log remembers
   static constexpr std::chrono::milliseconds kLongestSleep{50};
 
-  /// Opens no file yet: call attach() before any other function. At most one object per database
-  /// and process, except in the child of a fork.
+  /// Opens no file yet: call attach() before any other function. In the child of a fork, call it
+  /// again.
   ChangeRing(const std::string& database, bool read_only,
              std::chrono::milliseconds longest_sleep = kLongestSleep);
   /// Opens the file and creates it if necessary; false if that is impossible. A read-only store

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Begins and ends read transactions, and ends those that are open too long. See
-// read_transaction.hpp.
+// read_transaction.hpp, also for threads.
 #include "backends/sqlite/read_transaction.hpp"
 
 #include <graven/error.hpp>

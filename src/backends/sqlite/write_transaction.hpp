@@ -78,7 +78,7 @@ class SqliteTransaction final : public store::WriteTransaction {
   const std::atomic<const store::MarkWords*>& live_;  // the state version; nullptr: not watched
   std::uint32_t commits_ = 0;  // the commit counter when the write lock was taken
   std::function<void(const store::Mark*)> released_;
-  unsigned data_version_;                // differs after commits of other connections
+  unsigned data_version_;                // at the start; other commits change it
   std::string failed_;                   // why apply() failed; empty: it did not
   std::vector<std::size_t> savepoints_;  // number of traces at each savepoint
   std::vector<Trace> traces_;            // the first changes of versioned spaces or of items

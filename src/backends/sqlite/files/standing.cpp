@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The checks around each commit (standing.hpp). Used with the writer's connection.
+// The checks around each commit (standing.hpp). One thread at a time: the one that has the writer's
+// connection.
 #include "backends/sqlite/files/standing.hpp"
 
 #include <graven/error.hpp>

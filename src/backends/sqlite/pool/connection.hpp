@@ -79,12 +79,12 @@ class Connection {
   /// Drops all cached pages, so that the next reads go to the files. Call outside transactions.
   void drop_pages() noexcept;
 
-  /// How long to wait for locks; without a deadline, the target's busy_timeout.
+  /// Until when to wait for locks; without a deadline, for the target's busy_timeout.
   void set_deadline(std::optional<store::Deadline> deadline) noexcept { deadline_ = deadline; }
   [[nodiscard]] std::optional<store::Deadline> deadline() const noexcept { return deadline_; }
   [[nodiscard]] Traffic* traffic() const noexcept { return traffic_; }
 
-  /// Changes when this connection notices commits of other connections.
+  /// Changes with this connection's commits, and when it notices commits of other connections.
   [[nodiscard]] unsigned data_version() const noexcept;
 
   [[nodiscard]] Fault fault(int code) const;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Repairs the schema, then the indexes, then the rows, because each step reads what the steps
-// before it have repaired. Call with the writer lock (Lane) held. See mend.hpp.
+// before it have repaired. Call with the writer lock (Lane) held, from one thread at a time. See
+// mend.hpp.
 #include "backends/sqlite/schema/mend.hpp"
 
 #include "backends/sqlite/schema/row_check.hpp"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Repairs what SQLite knows of a store: its schema, its indexes, and rows that are not valid
-// records. Call with the writer lock (Lane) held and no transaction open on the connection.
+// records. Call with the writer lock (Lane) held, from one thread at a time, with no transaction
+// open on the connection.
 #pragma once
 
 #include <vector>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The SIGBUS handler and its table of ranges. See bus_guard.hpp.
+// The SIGBUS handler and its table of ranges. See bus_guard.hpp. Any thread; the handler runs in
+// the thread that made the access.
 #include "backends/sqlite/vfs/bus_guard.hpp"
 
 #include <array>
