@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The housekeeper: one thread per store for work that is due without a caller, such as collecting
-// nodes whose last handle has gone, reclaiming large pieces in slices, and rolling back a
-// transaction past its limit. The thread starts when there is first something to do, and sleeps
-// until it is due.
+// A background thread for work that is due without a caller. A store has one: it collects nodes
+// whose last handle has gone, reclaims large pieces in slices, and rolls back a transaction past
+// its limit. A Flusher is another. The thread starts when there is first something to do, and
+// sleeps until it is due.
 //
 // Always holds: the chore runs on this thread only, and never after stop() has returned. A forked
 // child has no such thread; it is started again when needed.

@@ -104,9 +104,9 @@ class Work final : public View {
 
   void put(const Key& key, Record record);
   void erase(const Key& key);
-  /// Puts and erases many records, each key once, without reading them. kMany or more of them, or
-  /// any number outside of a mutation, bypass the overlays: they go to the sink at the end of the
-  /// mutation. An error after that fails the whole transaction.
+  /// Puts and erases many records, each key once, without reading them. kMany or more of them (in
+  /// bulk writing kManyInBulk), or any number outside of a mutation, bypass the overlays: they go
+  /// to the sink at the end of the mutation. An error after that fails the whole transaction.
   void write_many(std::vector<Change> changes);
   static constexpr std::size_t kMany = 1024;
   static constexpr std::size_t kManyInBulk = 64;

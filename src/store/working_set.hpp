@@ -82,7 +82,7 @@ class WorkingSet {
     std::optional<Batches> ahead{};  // once it has begun: what is still to be read
     std::size_t read_ahead = 0;
     std::size_t misses = 0;
-    std::size_t used = 0;     // how many of the rows read ahead
+    std::size_t used = 0;     // rows read ahead that were used
     std::size_t outside = 0;  // misses before `from`, and after the end
     std::int64_t from_outside = INT64_MAX;
   };
