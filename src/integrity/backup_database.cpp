@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Database::backup() and restore(): what they refuse, and in which order a file is made, proved
-// and put in its place. How it is copied is the backend's business.
+// Database::backup() and restore(): check their arguments, make a copy, check it, and then put it
+// in place. The backend does the copying.
 //
 // Any thread.
 #include <fmt/format.h>
@@ -30,7 +30,7 @@ namespace {
 using sqlite::PartialFile;
 using sqlite::Target;
 
-/// What a message says of a copy, which goes, said of what it was made of.
+/// Replaces in a message the name of the copy, which will be deleted, by the name of its source.
 std::string said_of(std::string_view of, const PartialFile& copy, std::string text) {
   const std::string& name = copy.as_target().path;
   for (std::size_t at = 0; (at = text.find(name, at)) != std::string::npos; at += of.size()) {
@@ -46,7 +46,7 @@ CheckReport check_copy(const PartialFile& copy) {
   return graph::check(*backend, map::prove, {});
 }
 
-/// Reads back what is to be put in place.
+/// Checks a copy before it is put in place.
 BackupReport prove(const PartialFile& copy, std::string_view of) {
   const CheckReport found = [&] {
     try {
@@ -73,7 +73,8 @@ BackupReport prove(const PartialFile& copy, std::string_view of) {
   return report;
 }
 
-/// A file that is not there is made by opening it, which is no remedy for a backup.
+/// Throws if the backup does not exist. (The error of opening would advise to create the file,
+/// which does not help here.)
 void require_backup(const std::string& name) {
   struct stat info {};
   if (name.empty() || ::stat(name.c_str(), &info) == 0 || errno != ENOENT) return;

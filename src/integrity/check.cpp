@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // check(): what it proves, pass by pass.
-//  - Prefixes: each has a root that is a dict, a root of that prefix, and no other's.
-//  - Contents (check_values.cpp, check_lists.cpp): every body is valid JSONB of values that
+//  - Prefixes: each has its own root, which is a dict of that prefix.
+//  - Contents (check_values.cpp, check_lists.cpp): every body is valid JSONB with values that
 //    graven writes; entries, slots and header of a large dict agree; the pages of a large list
-//    are one tree with right counts; large values are there and used once.
+//    are one tree with correct counts; each large value exists and is used once.
 //  - The graph (check_links.cpp): links lead to nodes of their kind and prefix; links and
-//    back-references agree both ways; chains of anchors end well; something reaches every node.
+//    back-references agree in both directions; chains of anchors end in a root, an orphan or a
+//    node pending deletion; every node is reachable.
 //  - Bookkeeping: orphans, counters, the clock; and the backend's own structure.
-// All of it on one view, so writers that go on meanwhile change nothing. Reads only.
+// All passes use one view, so other writers have no influence. Reads only.
 #include "integrity/check.hpp"
 
 #include <fmt/format.h>
@@ -138,7 +139,7 @@ CheckReport check(store::Backend& backend, ItemProof prove_item,
   try {
     checking::inspect(all, [&](std::int64_t owner) { return backend.owner_alive(owner); });
   } catch (const CorruptionError& error) {
-    // The backend itself could not read on; what it thinks of its structure comes below.
+    // The backend could not read further. backend.check(), below, checks its structure.
     all.problem(error.what());
   }
   for (std::string& line : backend.check()) all.problem(std::move(line));

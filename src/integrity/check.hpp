@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// check(): the proof that a store is whole, on one consistent view, while others write.
-// What it looks for is listed in check.cpp. Reads only; any thread.
+// check(): proves that a store is undamaged, on one consistent view, while others may write.
+// check.cpp lists what it checks. Always holds: it reads only. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace graven::graph {
 
-/// Proves the value of a map's item, of which the graph knows nothing: CorruptionError where it
-/// cannot be read.
+/// Checks the value of a map's item, because the graph does not know the format of maps.
+/// CorruptionError if the value cannot be read.
 using ItemProof = void (*)(std::int64_t kind, std::string_view body);
 
 CheckReport check(store::Backend& backend, ItemProof prove_item,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Database::check() and check() of a file: the graph's check, which proves the values of maps by
-// what reads them. The file's needs no prefix, which may be what is damaged.
+// Database::check(), and check() of a file: run the graph's check, and check the values of maps
+// with the code that reads them. check() of a file needs no prefix, because prefixes may be
+// damaged.
 //
 // Any thread.
 #include <string>

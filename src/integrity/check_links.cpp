@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The passes of check() over the graph itself. Links and back-references are merged in the
-// order (child, parent), each the other's proof; then anchors are followed up, and links down
-// from the roots, from what handles hold, and from what waits to be reclaimed.
+// The passes of check() over the graph. Links and back-references are read in the order (child,
+// parent) and compared. Then anchors are followed up, and links are followed down from the roots,
+// from nodes that handles hold, and from nodes pending deletion.
 //
-// What is being reclaimed may have links to nodes that are gone already: a slice takes away
-// whole nodes, the top first. Nothing else may. One thread at a time.
+// Always holds: only nodes pending deletion, and what hangs on them, may have links to missing
+// nodes: reclaiming removes a node after what hangs on it. One thread at a time.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,10 +23,11 @@ namespace {
 using store::Row;
 using store::Space;
 
-/// What reaches a node; the first that does counts.
+/// From where a node is reachable; the first way that is found counts.
 enum class Reach : std::uint8_t { kNothing, kRoot, kHandle, kLeftover, kUnsound };
 
-/// Links down, in one array: the children of node i are targets[starts[i]] … targets[starts[i+1]].
+/// All links in one array: the children of node i are targets[starts[i]] up to, but not including,
+/// targets[starts[i+1]].
 struct Downwards {
   std::vector<std::uint64_t> starts;
   std::vector<std::uint32_t> targets;
@@ -56,7 +57,7 @@ class Graph {
  private:
   // --- Links and back-references
 
-  /// Walks children, links and edge records side by side.
+  /// Merges children, links and edge records, all sorted by child.
   void merge_links() {
     Stream edges(all_.view, Space::kEdge);
     std::size_t link = 0;
@@ -78,7 +79,8 @@ class Graph {
                              all_.named(row.key.a), all_.named(row.key.b)));
   }
 
-  /// The links to one node, from `link` on, and its edge records; returns the next link.
+  /// Compares the links to one node, from `link` on, with its edge records. Returns the first link
+  /// to another node.
   std::size_t merge_node(std::uint32_t child, std::size_t link, Stream& edges) {
     const NodeInfo& node = nodes_[child];
     bool anchor_links = false;
@@ -141,7 +143,8 @@ class Graph {
     }
   }
 
-  /// Edge records of a child before `parent`, or all that are left: nothing links for them.
+  /// Reports the edge records of a child before `parent` (or all that are left), which have no
+  /// links.
   void leftovers_before(std::uint32_t child, Stream& edges, std::optional<NodeId> parent) {
     const NodeId id = nodes_[child].id;
     for (Row* row; (row = edges.peek()) != nullptr && row->key.a == id; edges.pop()) {
@@ -168,7 +171,7 @@ class Graph {
 
   // --- Reachability
 
-  /// Makes down_ of links_, which are in the order of their children.
+  /// Builds down_ from links_, which are sorted by child.
   void index_links() {
     down_.starts.assign(nodes_.size() + 1, 0);
     for (const LinkInfo& link : links_) ++down_.starts[link.parent + 1];
@@ -186,7 +189,7 @@ class Graph {
     links_.shrink_to_fit();
   }
 
-  /// Everything that links lead to from a node, and nothing reached before.
+  /// Marks all nodes that are reachable from a node and not marked yet; returns how many.
   std::uint64_t spread(std::uint32_t from, Reach reach) {
     if (reach_[from] != Reach::kNothing) return 0;
     std::uint64_t count = 0;
@@ -223,7 +226,7 @@ class Graph {
     }
   }
 
-  /// The doomed, and what dead processes held.
+  /// Marks nodes pending deletion, nodes that dead processes held, and what those reach.
   void reach_from_leftovers() {
     for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
       if (nodes_[node].anchor <= 0 && nodes_[node].listed) {
@@ -240,7 +243,7 @@ class Graph {
 
   // --- Anchors
 
-  /// Every chain of anchors must end somewhere. (That each anchor is a parent was seen above.)
+  /// Checks that every chain of anchors ends. (merge_links() checked that each anchor is a parent.)
   void follow_anchors() {
     enum class Walk : std::uint8_t { kNew, kOnThis, kDone };
     std::vector<Walk> walks(nodes_.size(), Walk::kNew);
@@ -261,7 +264,7 @@ class Graph {
     for (std::uint32_t node = 0; node < nodes_.size(); ++node) inspect_end(node);
   }
 
-  /// A node that is no chain's middle must be accounted for.
+  /// A node at the end of a chain must be a root or be listed as an orphan.
   void inspect_end(std::uint32_t node) {
     const NodeInfo& info = nodes_[node];
     if (info.anchored() || info.listed) return;
@@ -278,7 +281,7 @@ class Graph {
     }
   }
 
-  /// Each piece that nothing reaches is reported once, at its top.
+  /// Reports unreachable nodes: each connected piece once, with its top node.
   void find_unreached() {
     for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
       if (reach_[node] != Reach::kNothing) continue;
@@ -319,7 +322,7 @@ class Graph {
   std::vector<Reach> reach_;
   std::vector<std::uint32_t> queue_;
   std::set<NodeId> roots_;
-  std::map<std::int64_t, bool> owners_;  // whether they live
+  std::map<std::int64_t, bool> owners_;  // whether these processes still run
 };
 
 }  // namespace

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The passes of check() over pages and large values: each large list is a tree of pages of
-// one depth whose counts are right at every level, and each page and each large value is
-// used exactly once, by the node its record names.
+// The passes of check() over pages and large values. They check that each large list is a tree of
+// pages with equal depth and correct counts, and that each page and each large value is used
+// exactly once, by the node that its record names.
 //
-// A tree is walked level by level, a level's pages in the order of their ids, so damage that
-// makes pages point at each other ends like any other tree. One thread at a time.
+// A tree is read level by level, and the pages of a level in the order of their ids. So the walk
+// ends even if damaged pages link each other. One thread at a time.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ using store::Record;
 using store::Row;
 using store::Space;
 
-/// A page as the level above it names it.
+/// A page and its item count, as the level above states them.
 struct PageUse {
   NodeId page;
   std::int64_t count;
@@ -87,7 +87,7 @@ class LargeLists {
     while (!level.empty()) level = inspect_level(node, std::move(level), --depth);
   }
 
-  /// Looks at the pages of one level; gives back those of the next.
+  /// Checks the pages of one level; returns the pages of the next.
   std::vector<PageUse> inspect_level(std::uint32_t node, std::vector<PageUse> level,
                                      std::int64_t depth) {
     std::sort(level.begin(), level.end());
@@ -170,7 +170,7 @@ class LargeLists {
     return pages;
   }
 
-  /// Pages that no list named.
+  /// Reports pages that no list uses.
   void find_strays() {
     auto use = used_.begin();
     Stream stream(all_.view, Space::kPage);
@@ -197,7 +197,7 @@ class LargeLists {
   std::vector<NodeId> used_;
 };
 
-/// Where large values and their uses disagree.
+/// Compares large values with their uses.
 class Blobs {
  public:
   explicit Blobs(Inspection& all) : all_(all), uses_(all.blobs) {}

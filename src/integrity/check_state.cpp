@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The report, progress, and reading whole spaces. See check_state.hpp.
+// Writes the report, reports progress, and reads whole spaces. See check_state.hpp.
 #include "integrity/check_state.hpp"
 
 #include <fmt/format.h>
@@ -32,7 +32,7 @@ void Stream::fetch() {
   if (rest_.ended()) return;
   std::size_t bytes = 0;
   for (const Row& row : batch_) bytes += row.record.body.size();
-  // Bodies may be long: the next batch is to fit in memory however long they are.
+  // Bodies may be long: limit the next batch so that it fits in memory.
   limit_ = std::clamp<std::size_t>(kBatchBytes / (bytes / limit_ + 1), 1, kBatch);
 }
 
@@ -50,7 +50,7 @@ std::string Inspection::uid(NodeId id, std::int64_t prefix, NodeKind kind) const
   for (const PrefixInfo& known : prefixes) {
     if (known.id == prefix) return uid_of(known.name, constant_, id, kind);
   }
-  return uid_of("?", constant_, id, kind);  // of a prefix that was deleted
+  return uid_of("?", constant_, id, kind);  // the prefix was deleted
 }
 
 void Inspection::add(std::string node, std::string what) {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What the passes of check() share: the view, what they learned of nodes, links and large
-// values, and the report. Each pass reads one or two spaces from end to end in key order and
-// leaves sorted vectors behind, so that memory grows with nodes and links only, and nothing
-// recurses.
+// The state that the passes of check() share: the view, what they found about nodes, links and
+// large values, and the report. Each pass reads one or two spaces completely in key order and
+// leaves sorted vectors. So memory grows only with the number of nodes and links. Nothing recurses.
 //
-// Always holds: `nodes` is sorted by id; whatever a pass finds wrong is in `report`, and damage
-// never ends a pass that can go on. One thread at a time.
+// Always holds: `nodes` is sorted by id; every problem that a pass finds is in `report`; damage
+// does not end a pass if it can continue. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +34,7 @@ struct NodeInfo {
   std::int64_t links = 0;
   std::int64_t prefix = 0;
   Layout layout = Layout::kDict;
-  bool listed = false;  // an orphan record names it rightly
+  bool listed = false;  // an orphan record names it, and its anchor agrees
 
   [[nodiscard]] bool known_layout() const noexcept {
     return layout >= Layout::kDict && layout <= Layout::kLargeList;
@@ -48,7 +47,7 @@ struct NodeInfo {
   [[nodiscard]] bool anchored() const noexcept { return anchor > 0 && anchor != id; }
 };
 
-/// One link as it was read; parents and nodes are named by their place in `nodes`.
+/// One link as it was read. `parent` is an index in `nodes`.
 struct LinkInfo {
   NodeId child;
   std::uint32_t parent;
@@ -70,12 +69,12 @@ struct PrefixInfo {
 
 inline constexpr std::uint32_t kNoNode = std::numeric_limits<std::uint32_t>::max();
 
-/// Reads one whole space in key order, a batch at a time.
+/// Reads one whole space in key order, in batches.
 class Stream {
  public:
   Stream(store::View& view, store::Space space) : view_(view), rest_(store::whole(space)) {}
 
-  /// The record the stream stands at, or nullptr at the end.
+  /// The current record, or nullptr at the end.
   store::Row* peek();
   void pop() noexcept { ++at_; }
 
@@ -102,12 +101,11 @@ class Inspection {
   std::vector<LinkInfo> links;  // sorted by (child, parent) in the pass over the links
   std::vector<BlobUse> blobs;
   CheckReport report;
-  // For who repairs: the places of nodes that a problem was noted of, and records that belong to
-  // nothing.
+  // For repair(): indexes of nodes with problems, and stray records, which belong to nothing.
   std::set<std::uint32_t> damaged;
   std::vector<store::Key> strays;
 
-  /// The place of a node in `nodes`, or kNoNode.
+  /// The index of a node in `nodes`, or kNoNode.
   [[nodiscard]] std::uint32_t find(NodeId id) const noexcept;
 
   void problem(std::string what) { add({}, std::move(what)); }
@@ -115,19 +113,19 @@ class Inspection {
     damaged.insert(node);
     add(uid(nodes[node].id, nodes[node].prefix, nodes[node].kind()), std::move(what));
   }
-  /// A node's uid, also of one that is not there.
+  /// The uid of a node, which may be missing.
   [[nodiscard]] std::string uid(NodeId id, std::int64_t prefix, NodeKind kind) const;
   [[nodiscard]] std::string uid(std::uint32_t node) const {
     return uid(nodes[node].id, nodes[node].prefix, nodes[node].kind());
   }
 
-  /// The uid of a node that something names, there or not; of one that is not, the kind is a guess.
+  /// The uid of a node that some record names. If the node is missing, `kind` is only a guess.
   [[nodiscard]] std::string named(NodeId id, NodeKind kind = NodeKind::kDict) const {
     const std::uint32_t place = find(id);
     return place == kNoNode ? uid(id, 0, kind) : uid(place);
   }
 
-  /// Counts records looked at, and tells of them now and then.
+  /// Counts records that were read, and reports progress from time to time.
   void looked(std::uint64_t records = 1) {
     done_ += records;
     poll_.now_and_then();
@@ -135,10 +133,10 @@ class Inspection {
   }
   void finish();
 
-  /// What is wrong with the value of a map's item, or nothing.
+  /// The problem with the value of a map's item, or an empty text.
   [[nodiscard]] std::string item_problem(const store::Record& item) const;
 
-  /// Something that carries an id given out, or a version, and so must not be ahead of the clock.
+  /// Notes an id or a version that was read: none may be greater than the clock.
   void saw_id(std::int64_t id) noexcept { greatest_ = std::max(greatest_, id); }
   void saw_version(std::uint64_t version) noexcept {
     greatest_ = std::max(greatest_, static_cast<std::int64_t>(version));
@@ -162,10 +160,10 @@ class Inspection {
   std::int64_t greatest_ = 0;
 };
 
-/// The integer that an element is; CorruptionError that says `otherwise` for any other.
+/// The value of an integer element; CorruptionError with the text `otherwise` if it is none.
 std::int64_t integer_of(jsonb::Element element, const char* otherwise);
 
-// The passes, in this order; inspect() is all of them.
+// The passes, in this order; inspect() runs all of them.
 void inspect(Inspection& all, base::FunctionRef<bool(std::int64_t owner)> alive);
 void inspect_prefixes(Inspection& all);
 void inspect_nodes(Inspection& all);
@@ -174,15 +172,15 @@ void inspect_large_dicts(Inspection& all);
 void inspect_large_lists(Inspection& all);
 void inspect_blobs(Inspection& all);
 void inspect_orphans(Inspection& all);
-/// Links, back-references, anchors, and what reaches what. `alive` says whether a process
-/// that holds nodes still runs.
+/// Checks links, back-references, anchors and reachability. `alive` says whether a process that
+/// holds nodes still runs.
 void inspect_links(Inspection& all, base::FunctionRef<bool(std::int64_t owner)> alive);
 void inspect_counters(Inspection& all);
 void inspect_maps(Inspection& all);
 void inspect_clock(Inspection& all);
 
-/// Looks at one stored value; notes the link or the large value it is. `where` completes a
-/// sentence that says where it stands.
+/// Checks one stored value; notes it if it is a link or a large value. `where` gives its place, for
+/// messages.
 void inspect_element(Inspection& all, std::uint32_t node, jsonb::Element element,
                      base::FunctionRef<std::string()> where);
 

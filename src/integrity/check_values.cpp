@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The passes of check() over contents: every stored value is what the format allows, keys are
-// distinct, and the entries, slots and header of each large dict tell the same story. What
-// they meet of links and large values is noted for the passes that follow.
+// The passes of check() over contents. They check that every stored value is allowed by the format,
+// that keys are distinct, and that the entries, slots and header of each large dict agree. They
+// note links and large values for later passes.
 //
-// Entries and slots are read in lockstep, one node after another; of one dict its slots'
-// hashes and positions are kept at a time. One thread at a time.
+// Entries and slots are read together, one node after another; only the hashes and positions of
+// one dict are in memory at a time. One thread at a time.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ void require_utf8(std::string_view text) {
   if (base::invalid_utf8(text)) throw CorruptionError("a text is not valid UTF-8");
 }
 
-/// The bytes of a text element, decoded into `decoded` where it holds escapes.
+/// The bytes of a text element; uses `decoded` for them if the text has escapes.
 std::string_view text_of(Element element, std::string& decoded) {
   if (element.type == Type::kText || element.type == Type::kTextRaw) {
     require_utf8(element.payload);
@@ -42,7 +42,7 @@ std::int64_t id_of(Element element) {
   return integer_of(element, "a link or large value has no id");
 }
 
-/// Whether it is what an integer beyond 64 bits is written as.
+/// Whether it is a correct encoding of an integer beyond 64 bits.
 bool is_big_integer(std::string_view hex) {
   const std::size_t sign = hex.starts_with('-') ? 1 : 0;
   return base::is_hex(hex) && hex.size() - sign >= 16 && hex[sign] != '0';
@@ -97,7 +97,7 @@ void inspect_scalar(Element element) {
   }
 }
 
-/// Reads bodies of nodes, with buffers that are used again.
+/// Checks bodies of nodes; reuses its buffers.
 class Bodies {
  public:
   explicit Bodies(Inspection& all) : all_(all) {}
@@ -162,7 +162,7 @@ class Bodies {
 
 // --- Large dicts
 
-/// That a slot of this hash names this position.
+/// A slot with this hash has this position.
 struct Mark {
   std::int64_t hash;
   std::int64_t position;
@@ -184,7 +184,7 @@ class LargeDicts {
   }
 
  private:
-  /// Entries and slots before a node, or to the end, belong to no large dict.
+  /// Reports entries and slots before a node (or up to the end): they belong to no large dict.
   void skip_to(std::optional<NodeId> next) {
     for (Stream* stream : {&entries_, &slots_}) {
       NodeId last = 0;
@@ -341,7 +341,7 @@ class LargeDicts {
                                      slot.hash, slot.position));
   }
 
-  /// Keys can only be equal where their hashes are.
+  /// Reports keys that occur twice. Only keys with equal hashes are compared.
   void find_duplicates(std::uint32_t node) {
     for (std::size_t start = 0; start < wanted_.size();) {
       std::size_t end = start + 1;
@@ -357,7 +357,7 @@ class LargeDicts {
       const auto entry = all_.view.load(
           {.space = Space::kEntry, .a = all_.nodes[node].id, .b = wanted_[at].position});
       if (!entry) continue;
-      jsonb::Cursor cursor(jsonb::parse(entry->body).payload);  // it was read well before
+      jsonb::Cursor cursor(jsonb::parse(entry->body).payload);  // was checked before
       keys.push_back(jsonb::text(cursor.next()));
     }
     std::sort(keys.begin(), keys.end());
@@ -369,9 +369,9 @@ class LargeDicts {
   Inspection& all_;
   Stream entries_;
   Stream slots_;
-  std::vector<Mark> wanted_;             // what the entries of the dict at hand ask for
-  std::vector<Mark> found_;              // what its slots say
-  std::vector<std::int64_t> positions_;  // of its entries, once asked for
+  std::vector<Mark> wanted_;             // what the slots of the current dict should contain
+  std::vector<Mark> found_;              // what they do contain
+  std::vector<std::int64_t> positions_;  // of its entries, if they were needed
   std::optional<std::string> header_;
   std::int64_t count_ = 0;
   std::int64_t last_ = 0;

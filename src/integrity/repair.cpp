@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The rounds of a repair, and its smaller parts: prefixes, records of nothing, maps, the clock.
+// The rounds of a repair, and its smaller parts: prefixes, stray records, maps, the clock.
 // One thread at a time.
 #include "integrity/repair.hpp"
 
@@ -23,7 +23,7 @@ using store::Space;
 
 namespace {
 
-/// What is mended may bring more to light; of this many layers at the most.
+/// A repair may reveal more damage, so there are several rounds, but at most this many.
 constexpr int kMostRounds = 24;
 
 Key prefix_key(const std::string& name) { return {.space = Space::kPrefix, .name = name}; }
@@ -44,7 +44,7 @@ std::string empty_body() {
   return body;
 }
 
-/// Every prefix gets a root of its own, a dict, and a number of its own.
+/// Makes sure that every prefix has its own root, which is a dict, and its own number.
 void mend_prefixes(Mending& mending, Inspection& all) {
   std::set<std::int64_t> ids;
   std::set<NodeId> roots;
@@ -101,11 +101,11 @@ std::string describe_stray(const Inspection& all, const Key& key, const Record& 
       return fmt::format("the counter '{}' = {} of prefix number {}, which does not exist",
                          key.name, record.integers[0], key.a);
     default:
-      return {};  // nothing but bookkeeping
+      return {};  // only bookkeeping, no data
   }
 }
 
-/// Takes records away that belong to nothing.
+/// Erases stray records, which belong to nothing.
 void sweep(Mending& mending, Inspection& all) {
   for (const Key& key : all.strays) {
     const std::optional<Record> record = mending.work.load(key);
@@ -120,7 +120,7 @@ void sweep(Mending& mending, Inspection& all) {
   all.strays.clear();
 }
 
-/// Gives the items of a map another number.
+/// Moves the items of a map to another map number.
 std::int64_t move_items(store::Work& work, std::int64_t from, std::int64_t to) {
   for (const Space space : {Space::kItem, Space::kExpiry}) {
     store::each_row(work, {.space = space, .a = from, .include_empty_name = true}, 256,
@@ -133,7 +133,7 @@ std::int64_t move_items(store::Work& work, std::int64_t from, std::int64_t to) {
   return to;
 }
 
-/// Every map gets a number of its own, every item a map and a kind.
+/// Makes sure that every map has its own number, and every item a map and a valid kind.
 void mend_maps(Mending& mending, Inspection& all) {
   std::set<std::int64_t> numbers;
   std::vector<Row> same;
@@ -239,7 +239,7 @@ void repair(store::Work& work, store::Ids& ids, std::uint64_t store_constant,
     checking::inspect_maps(all);
     repairing::mend_maps(mending, all);
     if (mending.changed) continue;
-    // The clock goes ahead of all that was given out; the work writes it.
+    // Set the clock after all ids that were given out; the work writes it.
     if (all.greatest() < store::kMostId) static_cast<void>(ids.next(all.greatest() + 1));
     const std::int64_t last = work.next_id(store::Space::kNode);
     store::Record clock = work.load(store::clock_key()).value_or(store::Record{});

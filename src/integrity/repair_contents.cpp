@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Contents of damaged containers: whatever can be read of them is read, one entry at a time, and
-// the container is written anew as if it had just been made. A value that cannot be read leaves
-// null in its place, so that keys and positions stay; a key that cannot be read takes its entry
-// with it. Text that is no text is kept as bytes.
+// Repairs the contents of damaged containers. Reads what can be read, one entry at a time, and
+// writes the container again like a new one. A value that cannot be read becomes null, so that keys
+// and positions stay. An entry whose key cannot be read is lost. Text that is not valid UTF-8 is
+// kept as bytes.
 //
 // One thread at a time.
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ using store::Record;
 using store::Row;
 using store::Space;
 
-/// Calls `each` for every record of one `a` in a space of pairs.
+/// Calls `each` for every record of a space whose keys (a, b) begin with `a`.
 void each_pair(store::View& view, Space space, std::int64_t a, base::FunctionRef<void(Row&)> each) {
   store::each_row(view, {.space = space, .a = a}, 256, each);
 }
@@ -47,7 +47,7 @@ std::string null_element() {
   return out;
 }
 
-/// Reads one damaged node after another.
+/// Repairs damaged nodes, one after another.
 class Salvage {
  public:
   Salvage(Mending& mending, Inspection& all) : mending_(mending), all_(all), work_(mending.work) {}
@@ -76,7 +76,7 @@ class Salvage {
     mending_.lost(uid_, std::move(what), bytes);
   }
 
-  /// Of a node whose record does not say what it is.
+  /// Guesses the layout of a node whose record does not say it.
   void guess_layout() {
     node_.layout = Layout::kDict;
     bool entries = false;
@@ -93,7 +93,7 @@ class Salvage {
         if (cursor.next().type == Type::kArray) node_.layout = Layout::kLargeList;
       }
     } catch (const CorruptionError&) {
-      return;  // whatever it was, nothing of it can be read
+      return;  // nothing of it can be read
     }
   }
 
@@ -179,8 +179,8 @@ class Salvage {
     items_.push_back(sane(element, [&] { return fmt::format("item {}", items_.size()); }));
   }
 
-  /// The tree from its header down, as far as it can be followed; where it cannot, the pages
-  /// that say they belong here come behind it, in the order they were made.
+  /// Reads the tree from its header down, as far as possible. If a part cannot be followed, appends
+  /// the other pages that belong to this list, in the order in which they were made.
   void read_tree() {
     std::set<NodeId> own;
     checking::Stream pages(work_, Space::kPage);
@@ -224,7 +224,7 @@ class Salvage {
     for (const NodeId page : visited) work_.erase({.space = Space::kPage, .a = page});
   }
 
-  /// Whether an array is [page, count, page, count …]; of pages in `own`, where that is given.
+  /// Whether an array is [page, count, page, count …]; if `own` is given, all pages must be in it.
   static bool children_of(Element array, const std::set<NodeId>* own, std::vector<NodeId>& pages) {
     try {
       for (jsonb::Cursor cursor(array.payload); !cursor.done();) {
@@ -242,7 +242,7 @@ class Salvage {
     return !pages.empty();
   }
 
-  /// Adds the items below a page, in order; whether all was there.
+  /// Adds the items below a page, in order; returns whether nothing was missing.
   bool follow(NodeId top, const std::set<NodeId>& own, std::set<NodeId>& visited) {
     bool whole = true;
     std::vector<NodeId> ahead{top};
@@ -279,9 +279,9 @@ class Salvage {
     return whole;
   }
 
-  // --- Both
+  // --- Dicts and lists
 
-  /// Reads a body of its node's kind, with `one` for each entry or item.
+  /// Reads the body of a small container; calls `one` for each entry or item.
   void read_small(base::FunctionRef<void(jsonb::Cursor&)> one) {
     const bool dict = node_.layout == Layout::kDict;
     Element body;
@@ -297,7 +297,7 @@ class Salvage {
     if (body.whole.size() < node_.body.size()) {
       lost("bytes behind its contents", std::string_view(node_.body).substr(body.whole.size()));
     }
-    const std::string bytes(body.payload);  // node_ may change under the elements
+    const std::string bytes(body.payload);  // a copy, because node_ may change meanwhile
     jsonb::Cursor cursor(bytes);
     try {
       while (!cursor.done()) one(cursor);
@@ -306,7 +306,7 @@ class Salvage {
     }
   }
 
-  /// The element, if it is one that graven writes, or what it is replaced by.
+  /// The element, if it is one that graven writes; else its replacement.
   std::string sane(Element element, base::FunctionRef<std::string()> where) {
     if (element.type == Type::kText || element.type == Type::kTextRaw) {
       if (base::invalid_utf8(element.payload)) {
@@ -329,7 +329,7 @@ class Salvage {
     return std::string(element.whole);
   }
 
-  /// A large value is used once, and says by whom.
+  /// Makes sure that a large value is used once, by the node that its record names.
   std::string own_blob(Element element, const checking::BlobUse& use,
                        base::FunctionRef<std::string()> where) {
     const Key key{.space = Space::kBlob, .a = use.blob};
@@ -347,7 +347,7 @@ class Salvage {
     if (!again && text == use.text && record->integers[0] == node_.id) {
       return std::string(element.whole);
     }
-    // A copy, for another node may use it too.
+    // Make a copy, because another node may use the same value.
     mending_.superseded.insert(use.blob);
     std::string copy;
     put_scalar(copy, text ? Data::Item(record->body) : Data::Item(Bytes{record->body}), 1, node_.id,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Database::repair(): looks, copies the file aside, mends what the store derives and then the
-// graph, and looks again.
+// Database::repair(): checks the store, copies the file, rebuilds SQLite's structure (reindex),
+// repairs the graph, and checks again.
 //
-// Always holds: nothing is changed before the copy is on the disk; the schema with its rows, and
-// then the graph, are mended in a transaction each, which a crash leaves undone or done. What the
-// first of them has lost is told whatever becomes of the second. Any thread.
+// Always holds: nothing is changed before the copy is on the disk. The schema with its rows, and
+// then the graph, are repaired in one transaction each, so after a crash each is done or not done.
+// Losses of the first transaction are reported even if the second one fails. Any thread.
 #include <fmt/format.h>
 
 #include <graven/database.hpp>
@@ -32,7 +32,7 @@ namespace {
 using sqlite::PartialFile;
 using sqlite::Target;
 
-/// A copy of a file as it is, under the first name that is free.
+/// Copies the file as it is, to the first unused name.
 std::string copy_aside(store::Backend& backend) {
   const std::string file = backend.file();
   std::string path = file + ".before-repair";
@@ -58,10 +58,10 @@ std::string copy_aside(store::Backend& backend) {
   }
 }
 
-/// What rolls a dry run back.
+/// Thrown to roll back a dry run.
 struct DryRun {};
 
-/// For whoever gets no report any more.
+/// Logs losses if repair() throws, because then there is no report.
 void log_losses(const std::string& store, const std::vector<Repaired>& lost) {
   for (const Repaired& one : lost) {
     base::log(LogLevel::kWarning, "repair_unfinished", {{"lost", one.what}, {"store", store}});
@@ -87,7 +87,7 @@ RepairReport Database::repair(const RepairOptions& options) const {
     report.backup = copy_aside(backend);
   }
   const std::vector<std::string> structure = backend.check();
-  std::vector<Repaired> lost;  // by what is done, whether the graph can be mended or not
+  std::vector<Repaired> lost;  // in the first transaction, even if the second one fails
   try {
     if (!structure.empty() && !options.dry_run) {
       for (auto& [what, bytes] : backend.mend()) {
@@ -106,7 +106,7 @@ RepairReport Database::repair(const RepairOptions& options) const {
   } catch (const DryRun&) {
     for (const std::string& line : structure) report.left.push_back({{}, line, {}});
   } catch (const CorruptionError& error) {
-    // The store cannot be read to its end, so nothing more was mended.
+    // The store cannot be read completely, so the graph was not repaired.
     report.mended.clear();
     report.lost.clear();
     report.left.push_back({{}, error.what(), {}});

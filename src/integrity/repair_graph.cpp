@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The graph, made to agree with its links: prefixes of nodes, links that lead nowhere, anchors,
-// back-references. What nothing reaches is taken away; a root that no prefix names gets one.
+// Changes the graph to agree with its links: prefixes of nodes, links to missing nodes, anchors,
+// back-references. Removes unreachable nodes. A root without a prefix gets a new prefix.
 //
-// An anchor that is a parent, on a chain that ends well, stays; the others are found from the
-// sound ones downwards, so no new chain can come back to itself. One thread at a time.
+// An anchor is kept if it is a parent and its chain ends in a root or a listed orphan. The other
+// anchors are chosen downwards from those nodes, so no chain gets a cycle. One thread at a time.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -52,7 +52,7 @@ class Graph {
   }
 
  private:
-  // --- Links as edges between places
+  // --- Links as edges between indexes of nodes_
 
   void gather_edges() {
     std::sort(all_.links.begin(), all_.links.end(), [](const LinkInfo& a, const LinkInfo& b) {
@@ -84,7 +84,8 @@ class Graph {
     std::int64_t prefix;
   };
 
-  /// Nodes that say they are of the prefix first; those that only a link puts there afterwards.
+  /// Marks what is reachable from `from`. First follows links to nodes whose record names the same
+  /// prefix; links to other nodes afterwards.
   void spread(std::vector<Step> from, Reach how) {
     std::vector<Step> others;
     while (!from.empty()) {
@@ -120,7 +121,7 @@ class Graph {
       if (root != kNoNode) seeds.push_back({root, prefix.id});
       roots_.insert(prefix.root);
     }
-    // At once, so that each prefix keeps what says it is of it.
+    // All prefixes at once, so that each one keeps the nodes whose records name it.
     spread(std::move(seeds), Reach::kRoot);
     for (const bool living : {true, false}) {
       seeds.clear();
@@ -160,7 +161,7 @@ class Graph {
   // --- Links
 
   void mend_links() {
-    std::map<std::uint32_t, std::map<NodeId, std::optional<NodeKind>>> bad;  // nothing: no node
+    std::map<std::uint32_t, std::map<NodeId, std::optional<NodeKind>>> bad;  // nothing: make null
     for (const LinkInfo& link : all_.links) {
       const std::uint32_t child = all_.find(link.child);
       if (child == kNoNode) {
@@ -305,7 +306,7 @@ class Graph {
   std::vector<std::vector<std::uint32_t>> down_;
   std::vector<std::vector<std::uint32_t>> up_;
   std::vector<Reach> reach_;
-  std::vector<std::int64_t> claim_;  // the prefix that reaches it
+  std::vector<std::int64_t> claim_;  // the prefix from which each node is reachable
   std::set<NodeId> roots_;
   std::vector<NodeId> anchors_;
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What the parts of repair() share: the work, and what they say of what they do. A repair goes in
-// rounds, each a look at everything as check() has it and then the first part that finds something
-// to do, so a part can rely on what those before it put in order.
+// What the parts of repair() share: the work, and the report of what they did. A repair runs in
+// rounds. Each round inspects everything as check() does, and then runs the parts in order until
+// one of them changes something. So a part can rely on what the parts before it have repaired.
 //
 // One thread at a time.
 #pragma once
@@ -30,10 +30,10 @@ class Mending {
   Mending(store::Work& to, RepairReport& report) : work(to), report_(report) {}
 
   store::Work& work;
-  bool changed = false;         // in this round
-  std::set<NodeId> superseded;  // large values that were copied: what is left of them is no loss
+  bool changed = false;         // something was changed in this round
+  std::set<NodeId> superseded;  // large values that were copied: erasing the old one loses nothing
 
-  /// Of something kept in a way check() did not speak of.
+  /// Reports data that was kept in another form or place, and that check() did not report.
   void kept(std::string node, std::string what) {
     changed = true;
     add(report_.mended, {std::move(node), std::move(what), {}});
@@ -54,17 +54,18 @@ class Mending {
   RepairReport& report_;
 };
 
-/// Reads what can be read of the nodes in `all.damaged`, and writes it anew.
+/// Reads what can be read of the nodes in `all.damaged`, and writes them again.
 void mend_contents(Mending& mending, Inspection& all);
-/// Replaces each link of a sound container for which `other` gives an element.
+/// Replaces each link of an undamaged container for which `other` returns an element.
 void replace_links(Mending& mending, const NodeInfo& node,
                    base::FunctionRef<std::optional<std::string>(Link)> other);
-/// Anchors, back-references, reachability: `all` has seen contents and orphans.
+/// Repairs anchors, back-references and reachability. The passes over contents and orphans must
+/// have run on `all`.
 void mend_graph(Mending& mending, Inspection& all, base::FunctionRef<bool(std::int64_t)> alive);
 
-/// A prefix of a name that is free, for a root that none has.
+/// Makes a prefix with an unused name for a root that no prefix has.
 void make_prefix(Mending& mending, Inspection& all, NodeId root, std::int64_t id);
-/// A number that no prefix and no node has.
+/// A prefix number that no prefix and no node has.
 std::int64_t free_prefix_id(const Inspection& all);
 
 }  // namespace graven::graph::repairing
