@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// URLs, and the table of the stores this process has open. The only file that knows every
-// backend. Opening a store that is open already (the same file, by whatever name) gives the
-// same Store, so that all handles of a process count when it collects.
+// Opens stores by URL, and keeps the table of the stores that this process has open. This is the
+// only file that knows every backend.
 //
-// Any thread; the table has one lock.
+// Always holds: openings of the same file (under any name), with the same settings read_only and
+// synchronous, share one Store. So the collector sees all handles of the process. Any thread; the
+// table has one lock.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,7 +39,7 @@ constexpr std::string_view kSqlite = "sqlite://";
 constexpr std::string_view kLibsql = "libsql://";
 constexpr std::string_view kMemory = "memory://";
 
-/// A store, and that somebody is about to use it.
+/// A store, registered as in use.
 struct Opened {
   std::shared_ptr<store::Store> store;
   store::Use use;
@@ -48,10 +49,11 @@ struct Opened {
       : Opened(std::make_shared<store::Store>(std::move(backend))) {}
 };
 
-/// What is opened: a database, or a map, which takes the store as this process has it.
+/// What is opened: a database or a map. A map also accepts a store that this process has open as a
+/// lazy one.
 enum class Kind : std::uint8_t { kDatabase, kMap };
 
-/// The open stores, by identity and settings that cannot be shared.
+/// The open stores, by identity and by those settings in which openings that share must agree.
 class Table final : private base::ForkGuard {
  public:
   // Never destroyed: handles may outlive static destruction.
@@ -62,13 +64,13 @@ class Table final : private base::ForkGuard {
 
   Opened share(std::unique_ptr<store::Backend> backend, const Options& options, Kind kind) {
     const Place place{backend->identity(), options.read_only, options.synchronous};
-    // One opening at a time, or two would both claim the store.
+    // One opening at a time; otherwise two openings could both take the store's lease.
     const auto opening = base::lock(*opening_);
     if (std::optional<Opened> open = find(place, options.persist, kind, backend->name())) {
       return *std::move(open);
     }
-    // Made, and if another was first forgotten, without the lock: a fork takes it while no
-    // guard may enrol.
+    // Make the store (and destroy one that is not needed) without the lock: fork() takes the lock,
+    // and then no ForkGuard may be added.
     const bool lazy = options.persist == Persist::kLazy;
     if (lazy) {
       backend = memory::over(std::move(backend), {.flush_interval = options.flush_interval,
@@ -83,7 +85,8 @@ class Table final : private base::ForkGuard {
 
  private:
   void child_after_fork() noexcept override {
-    std::erase_if(stores_, [](const auto& entry) { return entry.second.lazy; });  // the parent's
+    // Lazy stores remain the parent's.
+    std::erase_if(stores_, [](const auto& entry) { return entry.second.lazy; });
   }
 
   struct Place {
@@ -98,7 +101,8 @@ class Table final : private base::ForkGuard {
     bool of_map = false;  // a map was the first to open it
   };
 
-  /// The store to share, with another user; UsageError where one in use is in the way.
+  /// The open store to share, if any, with one more user. UsageError if a store in use prevents
+  /// this opening.
   std::optional<Opened> find(const Place& place, Persist persist, Kind kind,
                              const std::string& name) {
     struct Open {
@@ -120,7 +124,7 @@ class Table final : private base::ForkGuard {
     const bool lazy = persist == Persist::kLazy;
     for (const auto& [where, store, is_lazy, of_map] : open) {
       if (!store || !(is_lazy || lazy || where == place)) continue;
-      // A lazy store has ended with its last user; another one is claimed anew.
+      // A lazy store ends with its last user; the next opening takes the lease again.
       if (is_lazy != lazy && !store->used()) continue;
       try {
         Opened opened(store);
@@ -155,7 +159,7 @@ class Table final : private base::ForkGuard {
                   redacted(url), why));
 }
 
-/// Whether a setting's name says that its value is nobody's business.
+/// Whether the name of a setting says that its value is secret.
 bool is_secret(std::string_view name) {
   std::string letters;
   for (std::size_t i = 0; i < name.size(); ++i) {
@@ -196,7 +200,7 @@ std::string percent_decoded(std::string_view text, std::string_view url) {
   return out;
 }
 
-/// Takes ?name=value&… off the end of a URL and into the options.
+/// Moves ?name=value&… from the end of a URL into the options; returns the rest.
 std::string_view take_query(std::string_view end, Options& options, std::string_view url) {
   const std::size_t mark = end.find('?');
   if (mark == std::string_view::npos) return end;
@@ -247,8 +251,8 @@ Opened open_file(const std::string& path, const Options& options, Kind kind) {
   return Opened(memory::open(path));
 }
 
-/// Whether a URL is one of SQLite's names for a database in memory, which no file shall get by
-/// accident, or graven's.
+/// Whether a URL is a name of SQLite or graven for a database in memory. No file must get such a
+/// name by accident.
 bool names_memory(std::string_view url) noexcept {
   return url == "memory://" || url == ":memory:" || url == "sqlite:///:memory:";
 }
@@ -260,7 +264,7 @@ Opened open_memory(std::string_view url, Options& options) {
   return Opened(memory::open("memory://"));
 }
 
-/// The store at a URL; settings the URL carries go into `options`.
+/// Opens the store at a URL; sets options from the URL.
 Opened open_store(std::string_view url, Options& options, Kind kind) {
   if (url.empty()) throw_bad_url(url, "the path is empty");
   if (url.starts_with(kMemory)) {
@@ -290,7 +294,7 @@ Opened open_store(std::string_view url, Options& options, Kind kind) {
   return open_file(std::string(url), options, kind);
 }
 
-/// The file whose path a map in memory was given for a name; nothing for memory://.
+/// The absolute path that was given as the name of a map in memory; empty for memory://.
 std::string place_of(std::string_view url) {
   if (url.starts_with("memory://") || names_memory(url)) return {};
   for (const std::string_view scheme : {"sqlite:///", "libsql:///"}) {
@@ -339,14 +343,14 @@ Database::Database(Text url, const Options& options) {
   scope_ = graph::make_live_scope(std::make_shared<graph::Session>(opened.store, settings));
 }
 
-// What may be no password is hidden too, rather than shown what may be one.
+// If in doubt whether a part is a password, hides it.
 std::string redacted(Text url) {
   constexpr std::string_view kHidden = "***";
   std::string text(url);
   if (const std::size_t colon = text.find("://"); colon != std::string::npos) {
     const std::size_t host = colon + 3;
     const std::string_view scheme = std::string_view(text).substr(0, host);
-    // A password may hold any character that should have been escaped, an '@' too.
+    // A password may contain unescaped characters, even '@', so search for the last '@'.
     const std::size_t at = text.rfind('@');
     const bool file = (scheme == kSqlite || scheme == kLibsql) && text[host] == '/';
     if (at != std::string::npos && at >= host && !file) text.replace(host, at - host, kHidden);
@@ -381,7 +385,7 @@ void prepare() {
 Map::Map(Text url, const MapOptions& options) {
   if (options.hot_capacity == 0) throw UsageError("hot_capacity must be at least 1");
   if (options.flush_interval.count() <= 0) throw UsageError("flush_interval must be positive");
-  constexpr std::size_t kLeastWarm = std::size_t{64} << 10U;  // that is any use
+  constexpr std::size_t kLeastWarm = std::size_t{64} << 10U;  // a smaller file would be useless
   if (options.warm_bytes != 0 && options.warm_bytes < kLeastWarm) {
     throw UsageError(fmt::format("warm_bytes must be 0 (none) or at least {}", kLeastWarm));
   }

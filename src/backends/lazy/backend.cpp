@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The newest state, scans, marks, fork(). See store.hpp.
+// The store itself: opening, reads of the newest state, scans, the writer's turn, fork(). See
+// store.hpp.
 #include "backends/lazy/backend.hpp"
 
 #include <graven/error.hpp>
@@ -85,7 +86,8 @@ const store::MarkWords* Store::live_mark() {
 
 // --- Reading
 
-/// Only the flusher changes what is below, and only to what is here: whatever is not here is there.
+/// Only the flusher changes the store below, and only to values that are here. So the current
+/// record of a key without a version here is in the store below.
 std::optional<Record> Store::load(const Key& key) {
   require_own();
   {
@@ -108,13 +110,14 @@ std::optional<Record> Store::load_node(std::int64_t id, bool& reclaiming) {
     }
     if (!below_) return std::nullopt;
     std::optional<Record> record = below_->load(key);
-    // It is of some state since; the answer is of the same one if it was the answer all the while.
+    // `record` is of some state since then. If `reclaiming` did not change meanwhile, both are of
+    // that state.
     const std::scoped_lock lock(mutex_);
     if (reclaimings_ == changes) return record;
   }
 }
 
-/// Pages of what is below, each with what lies over it.
+/// Reads the store below in pages and merges each page with the versions and the overlay.
 std::vector<Row> Store::scan(const Range& range, std::size_t limit, Commit commit,
                              const Overlay& overlay, store::View* below) {
   const auto page_below = [below](const Range& rest, std::size_t count) {
@@ -155,7 +158,7 @@ std::unique_ptr<store::WriteTransaction> Store::begin(store::Deadline deadline) 
   return std::make_unique<Transaction>(*this);
 }
 
-// --- What the store below knows
+// --- Calls forwarded to the store below
 
 void Store::hold_owner(std::int64_t owner) {
   require_own();
@@ -202,7 +205,7 @@ void Store::child_after_fork() noexcept {
   versions_.forget_views();
   owners_.clear();
   writing_ = false;
-  if (below_) abandoned_ = true;  // what is pending is the parent's to flush
+  if (below_) abandoned_ = true;  // only the parent may flush what is pending
 }
 
 std::unique_ptr<store::Backend> open(std::string name) {

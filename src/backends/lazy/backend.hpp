@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory backend: a store that lives and dies with the object, or one that is ahead of
-// another: what is committed is kept here until a flush commits it to the store below, everything
-// up to a cut in one transaction. So the store below always has a state this one once had, and
-// nobody waits for it. docs/design/persist.md.
+// The memory backend. Either a store that exists only as long as the object, or a lazy store over
+// another one: commits are kept here until a flush commits them to the store below. A flush writes
+// everything up to a flush barrier (cut) in one transaction. So the store below always has a state
+// that this store once had, and commits do not wait for it. See docs/design/persist.md.
 //
-// Always holds: a version is kept exactly as long as some view can see it, or it is not below.
+// Always holds: a version is kept while some view can see it or while it is not in the store below.
 //
-// Any thread may call a Backend. After a fork the child has its own copy of what was committed
-// in memory alone; a store over another stays the parent's, as views and transactions do.
+// Any thread may call a Backend. After a fork, the child has its own copy of a store in memory
+// only. A lazy store, all views and all transactions remain the parent's.
 #pragma once
 
 #include <chrono>
@@ -20,7 +20,7 @@
 
 namespace graven::memory {
 
-/// A new, empty store. `name` is for messages only: two opens are two stores.
+/// A new, empty store in memory. `name` is for messages only: each call makes another store.
 std::unique_ptr<store::Backend> open(std::string name);
 
 struct Options {
@@ -29,9 +29,9 @@ struct Options {
   std::chrono::milliseconds patience{30'000};           ///< of a flush with the store below
 };
 
-/// A store ahead of `below`, of which nobody else may be a writer: BusyError where somebody is.
-/// flush() says what goes wrong; what goes wrong in the background the next begin() says, once,
-/// and nothing is lost: the next flush has it all. Its end flushes.
+/// A lazy store over `below`. Takes the exclusive-writer lease: BusyError if another process writes
+/// that store. flush() throws its errors. The error of a background flush is thrown once, by the
+/// next begin(); nothing is lost, since the next flush writes everything. The destructor flushes.
 std::unique_ptr<store::Backend> over(std::unique_ptr<store::Backend> below,
                                      const Options& options = {});
 

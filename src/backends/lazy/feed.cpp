@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See feed.hpp.
+// Publishes and reads the log, and waits for commits. See feed.hpp.
 #include "backends/lazy/feed.hpp"
 
 #include <new>

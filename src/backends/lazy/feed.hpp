@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The change feed of a store that only this process writes: the last commits, in memory, and a
-// condition to sleep on. Every commit notifies, told or not; what was not told is a gap.
+// The invalidation log (ChangeFeed) of a store that only this process writes: the changes of the
+// last commits, in memory, and a condition variable to wait for more.
 //
-// Any thread. A forked child has the past, and none of the sleepers.
+// Always holds: every commit wakes waiting threads, even if its changes were not published; then
+// the log has a gap. Any thread. A forked child keeps the log, but not the waiting threads.
 #pragma once
 
 #include <condition_variable>
@@ -22,10 +23,10 @@ class Feed final : public store::ChangeFeed, private base::ForkGuard {
  public:
   static constexpr std::size_t kRemembered = 1024;
 
-  /// Wakes who sleeps: there was a commit.
+  /// Wakes waiting threads after a commit.
   void notify() noexcept;
 
-  // store::ChangeFeed; the first word of a mark counts the commits.
+  // store::ChangeFeed; the first word of a state version (Mark) is the number of commits.
   void publish(const store::Mark& before, const store::Mark& after, Hashes hashes,
                std::uint64_t flags) noexcept override;
   bool follow(const store::Mark& from, const store::Mark& to, Each each) override;
@@ -48,7 +49,7 @@ class Feed final : public store::ChangeFeed, private base::ForkGuard {
     std::vector<Told> told{kRemembered};  // each at `after` modulo the size
   };
   mutable base::ForkMutex mutex_{base::kForkRankHousekeeper};
-  // mutex_; leaked in a forked child: threads of the parent may be waiting in it
+  // Guarded by mutex_. Leaked in a forked child, because the parent's threads may be waiting in it.
   std::unique_ptr<State> state_ = std::make_unique<State>();
   base::ForkEnrolment enrolment_{*this};
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Flushing: a cut, a copy of what was changed up to it, in chunks, into one transaction below.
-// See store.hpp.
+// A flush makes a flush barrier (cut) and copies all changes up to it, in chunks, into one
+// transaction of the store below. See store.hpp.
 #include <graven/error.hpp>
 
 #include <algorithm>
@@ -19,13 +19,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Copied at a time, and forgotten at a time, so that nobody waits long for the mutex.
+// Limits for one chunk that is copied or dropped, so that no thread waits long for the mutex.
 constexpr std::size_t kChanges = 4096;
 constexpr std::size_t kBytes = std::size_t{4} << 20U;
 
 }  // namespace
 
-/// Before a write: waits while too much is pending, and tells what a flush in the background met.
+/// To be called before a write. Waits while too much is pending, and throws the error of a failed
+/// background flush.
 void Store::wait_for_room(store::Deadline deadline) {
   if (!below_) return;
   const bool room = flusher_.wait_until_ready(deadline);
@@ -53,7 +54,7 @@ void Store::sync() {
   if (below_) below_->sync();
 }
 
-/// Commits below all that has been committed here.
+/// Commits everything that was committed here to the store below.
 void Store::flush_all() {
   const auto flush = base::lock(flush_mutex_);
   Commit cut = 0;
@@ -96,7 +97,7 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
     versions_.drop_duplicates();
     count = versions_.flushing();
   }
-  const store::MarkWords* live = below_->live_mark();  // which is what makes a change feed
+  const store::MarkWords* live = below_->live_mark();  // also creates the invalidation log
   const std::unique_ptr<store::WriteTransaction> writes =
       below_->begin(Clock::now() + options_.patience);
   store::Touched touched;
@@ -122,8 +123,8 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
     }
     apply(changes);
   }
-  // A commit that failed may have left its mark on the clock below, by which commits are told
-  // apart: this one needs a number of its own.
+  // A failed commit may have changed the clock below, which identifies commits. So this commit
+  // needs a number of its own.
   if (doubtful_ && clock && clock->version >= id) {
     id = clock->version + 1;
     Record later = writes->load(store::clock_key()).value_or(*clock);
@@ -135,7 +136,7 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
   writes->commit(id);
 }
 
-/// Tells processes that read the store below what a flush has changed.
+/// Publishes what a flush changed to processes that read the store below.
 void Store::announce(const store::Mark& before, const store::Mark& after,
                      const store::Touched& touched) noexcept {
   store::ChangeFeed* feed = below_->changes();
@@ -144,7 +145,7 @@ void Store::announce(const store::Mark& before, const store::Mark& after,
     const store::Told told = touched.told(store::ChangeFeed::kMost);
     feed->publish(before, after, told.hashes, told.flags());
   } catch (const std::bad_alloc&) {
-    // Untold, everything may have changed.
+    // The log has a gap now, so readers assume that everything changed.
   }
 }
 
@@ -158,7 +159,7 @@ void Store::close() noexcept {
   if (below_ && !abandoned_) below_->close();
 }
 
-/// The last flush, when there is nobody left to tell but the log.
+/// The last flush. Its error can only be logged.
 void Store::finish() noexcept {
   if (!below_ || abandoned_) return;
   const base::Uninterrupted to_the_end;

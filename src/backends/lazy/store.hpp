@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory backend's inside: the store, its views, its transactions.
+// The classes of the memory backend: the store, its views, its transactions.
 //
-// Order of locks: flush_mutex_, then mutex_, then the flusher's and the feed's. The store below is
-// never called under mutex_. The mark and the records change together under mutex_; a commit
-// tells whoever wants to know (when_released) after that and before another can begin, as
-// docs/design/coherence.md wants it.
+// Lock order: flush_mutex_, then mutex_, then the flusher's and the feed's. The store below is
+// never called under mutex_.
+//
+// Always holds: the state version (Mark) and the records change together under mutex_. After that,
+// and before another commit can begin, a commit calls its when_released() function, as
+// docs/design/coherence.md requires.
 #pragma once
 
 #include <atomic>
@@ -93,7 +95,7 @@ class Store final : public store::Backend, private base::ForkGuard {
   friend class Snapshot;
   friend class Transaction;
 
-  /// ClosedError after close(), UsageError in a forked child whose parent has a store below.
+  /// ClosedError after close(); UsageError in a forked child if the store is lazy.
   void require_own() const;
   void wait_for_room(store::Deadline deadline);
   std::vector<Row> scan(const Range& range, std::size_t limit, Commit commit,
@@ -117,16 +119,16 @@ class Store final : public store::Backend, private base::ForkGuard {
   const std::string name_;
   std::string identity_;
   std::uint64_t constant_ = 0;
-  std::atomic<bool> abandoned_{false};  // in a forked child, over a store of the parent's
+  std::atomic<bool> abandoned_{false};  // in a forked child, if the store is lazy
   std::atomic<bool> closed_{false};
 
   base::ForkMutex mutex_{base::kForkRankPool};
   // Guarded by mutex_:
   Versions versions_;
   bool writing_ = false;
-  std::set<std::int64_t> owners_;  // where there is no store below
+  std::set<std::int64_t> owners_;  // if there is no store below
   bool reclaiming_ = false;        // the newest state has a kOrphan of owner 0
-  std::uint64_t reclaimings_ = 0;  // times that changed
+  std::uint64_t reclaimings_ = 0;  // how often reclaiming_ changed
   std::uint64_t newest_id_ = 0;    // of the newest commit
 
   store::MarkWords mark_{};
@@ -142,7 +144,7 @@ class Store final : public store::Backend, private base::ForkGuard {
   base::ForkEnrolment enrolment_{*this};
 };
 
-/// What a view over another store needs of that: one state of it, from when it is first asked for.
+/// A view of one state of the store below, begun by the first view() call.
 class Below {
  public:
   explicit Below(Store& store) : store_(store) {}
@@ -150,10 +152,11 @@ class Below {
   Below& operator=(const Below&) = delete;
   ~Below();
 
-  /// nullptr: there is none. Without the store's mutex.
+  /// Begins the view if needed; nullptr if there is no store below. To be called without the
+  /// store's mutex.
   store::View* view();
   [[nodiscard]] store::View* begun() const noexcept { return view_.get(); }
-  /// In a forked child: it is the parent's.
+  /// To be called in a forked child, where the pinned version is the parent's.
   void abandon() noexcept;
 
  private:
@@ -162,7 +165,7 @@ class Below {
   std::optional<Commit> leaning_;
 };
 
-/// A view: takes its snapshot with the first read, like every backend's.
+/// A view. Its first read fixes the state, as in every backend.
 class Snapshot final : public store::View {
  public:
   explicit Snapshot(Store& store);
@@ -184,7 +187,7 @@ class Snapshot final : public store::View {
   std::optional<Commit> commit_;
 };
 
-/// The one write: nobody else commits, so what is newest stays so.
+/// The write transaction. There is only one at a time, so the newest state does not change.
 class Transaction final : public store::WriteTransaction {
  public:
   explicit Transaction(Store& store);
@@ -207,7 +210,7 @@ class Transaction final : public store::WriteTransaction {
   }
 
  private:
-  /// What a change has replaced in the overlay: nothing, or a record or its absence.
+  /// What a change replaced in the overlay: nothing, or an earlier change (a record or erasure).
   struct Undo {
     Key key;
     std::optional<std::optional<Record>> before;
@@ -223,7 +226,7 @@ class Transaction final : public store::WriteTransaction {
   Below below_;
   Overlay overlay_;
   std::vector<Undo> undo_;               // since the first savepoint
-  std::vector<std::size_t> savepoints_;  // for each, how long undo_ was
+  std::vector<std::size_t> savepoints_;  // the size of undo_ at each savepoint
   std::function<void(const store::Mark*)> released_;
   bool open_ = true;
 };

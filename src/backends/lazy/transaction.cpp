@@ -2,9 +2,10 @@
 //
 // Views and transactions. See store.hpp.
 //
-// Why a view takes its number last: what is below may move on while its state there is being
-// fixed, up to a cut that is no newer than the newest commit. With the number taken before, a
-// key first changed between the two would be seen through what is below.
+// A view takes its commit number after it has fixed its state of the store below. That state may
+// change until it is fixed, but only up to a flush barrier, which is never newer than the newest
+// commit. If the view took its number first, a key that first changed in between would show a newer
+// record from the store below.
 #include <graven/error.hpp>
 
 #include <utility>
@@ -14,7 +15,7 @@
 namespace graven::memory {
 namespace {
 
-/// The record as the space keeps it: fields its schema lacks come back empty.
+/// The record as its space stores it: fields that its schema lacks are empty.
 Record stored(const Key& key, Record record) {
   const store::Schema& schema = store::schema(key.space);
   if (!schema.has_version) record.version = 0;
@@ -129,7 +130,8 @@ Transaction::~Transaction() {
   }
 }
 
-/// Frees the write lock, once it is told what became of the transaction.
+/// Calls the function of when_released() with the result of the transaction, then releases the
+/// write lock.
 void Transaction::end(const store::Mark* after) noexcept {
   open_ = false;
   if (released_) released_(after);
@@ -169,7 +171,8 @@ std::optional<Record> Transaction::load(const Key& key) {
 void Transaction::load_many(std::span<const Key> keys,
                             const std::function<void(std::size_t, Record*)>& each) {
   require_own();
-  // Before looking here: what is forgotten here from now on is in it, or kept for it.
+  // Begin the view below before reading versions: a version that is dropped from now on is in that
+  // view.
   store::View* below = below_.view();
   const auto known = [this](const Key& key) -> Known {
     if (const auto changed = overlay_.find(key); changed != overlay_.end()) {
@@ -230,7 +233,8 @@ void Transaction::release(int depth) {
   if (savepoints_.empty()) undo_.clear();
 }
 
-/// Whether something waits to be reclaimed afterwards, if the transaction has to do with that.
+/// Whether there are nodes pending deletion after this transaction; nothing if it does not change
+/// that.
 std::optional<bool> Transaction::reclaiming_after() {
   const auto first = overlay_.lower_bound({.space = store::Space::kOrphan, .a = 0, .b = INT64_MIN});
   if (first == overlay_.end() || first->first.space != store::Space::kOrphan ||
@@ -246,7 +250,7 @@ void Transaction::commit(std::uint64_t id) {
   store::Mark after;
   {
     const std::scoped_lock lock(store_.mutex_);
-    if (store_.closed_.load()) {  // the last flush may have been
+    if (store_.closed_.load()) {  // the last flush may be over
       throw ClosedError("nothing was committed to " + store_.name_ +
                         ", which was closed meanwhile");
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See versions.hpp.
+// Keeps, drops and flushes versions. See versions.hpp.
 #include "backends/lazy/versions.hpp"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 namespace graven::memory {
 namespace {
 
-constexpr std::size_t kOverhead = 256;  // of an entry beside its bytes
+constexpr std::size_t kOverhead = 256;  // bytes of an entry besides its key and body, about
 
 }  // namespace
 
@@ -50,7 +50,7 @@ void Versions::forget_views() noexcept {
   prune();
 }
 
-// --- Writing and forgetting
+// --- Writing and dropping
 
 std::size_t Versions::weight(const Key& key, const std::optional<Record>& record) {
   return kOverhead + key.name.size() + (record ? record->body.size() : 0);
@@ -69,7 +69,7 @@ void Versions::put(const Key& key, std::optional<Record> record) {
     }
     dirty_bytes_ += weight(key, record);
   }
-  // A version that came after every view is seen by nobody once there is a newer one.
+  // A version that is newer than every view can be replaced: no view sees it.
   if (!fresh && entry.versions.back().commit > latest_view()) {
     entry.versions.back() = {newest_, std::move(record)};
   } else {
@@ -78,10 +78,10 @@ void Versions::put(const Key& key, std::optional<Record> record) {
   wait_for_views(node);
 }
 
-/// Queues the entry, if something of it goes when all views have come so far.
+/// Queues the entry, if a part of it can be dropped when all views have reached some commit.
 void Versions::wait_for_views(Node node) {
   Entry& entry = node->second;
-  if (entry.superseded) return;  // looked at again when its turn comes
+  if (entry.superseded) return;  // already queued; prune() calls this again
   const std::vector<Version>& versions = entry.versions;
   if (versions.size() > 1) {
     superseded_.emplace(versions[1].commit, node);
@@ -121,11 +121,12 @@ void Versions::prune() {
   }
 }
 
-/// Forgets an entry whose newest version is below, or queues it for that. After prune(): what
-/// every view leans on, every view sees, so it has no older version.
+/// Drops an entry whose newest version is in the store below, or queues it for that. To be called
+/// after prune(): then a version that is old enough for every pinned version is also visible to
+/// every view, so the entry has no older version.
 void Versions::settle(Node node) {
   Entry& entry = node->second;
-  if (entry.listed > 0 || entry.settled) return;  // it is come to again
+  if (entry.listed > 0 || entry.settled) return;  // this is called again later
   const Commit newest = entry.versions.back().commit;
   if (newest <= held_below()) {
     assert(!entry.superseded);

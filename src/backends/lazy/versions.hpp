@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// The versions of records: for each key, in commit order, the number of the commit and the record,
-// or nothing where that commit erased it. A reader at commit n sees the last version not after n.
-// Over another store ("below") a key without a version is as it is there, and what has been
-// flushed there is forgotten here in time.
+// The versions of records. Each key has a list in commit order: the number of the commit, and the
+// record, or nothing if that commit erased it. A reader at commit n sees the last version that is
+// not after n. In a lazy store, a key without a version has its record in the store below, and
+// flushed versions are dropped here after some time.
 //
 // Always holds: a version that a view sees is kept, and so is every version after `flushed()`. A
-// view over a store below leans on a number: the state below it holds all commits up to there,
-// perhaps more, so a flushed version is forgotten only when no view leans on an earlier number.
-// Forgetting costs what was changed, never what there is: an entry waits in one of two queues
-// for the moment when something of it may go.
+// view over a store below has a pinned version ("leans on" it): its state below has all commits up
+// to that number, perhaps more. A flushed version is dropped only when no view has pinned an
+// earlier number. The cost of dropping depends on the number of changes, not on the number of
+// records: an entry waits in one of two queues until something of it can be dropped.
 //
-// Guarded by the store's mutex, but for sort_flushing().
+// Guarded by the store's mutex, except sort_flushing().
 #pragma once
 
 #include <algorithm>
@@ -43,47 +43,48 @@ class Versions {
   [[nodiscard]] Commit newest() const noexcept { return newest_; }
   [[nodiscard]] Commit flushed() const noexcept { return flushed_; }
 
-  /// What the key is at a commit; nullptr: it has no version here.
+  /// The version of a key at a commit; nullptr if it has none here.
   [[nodiscard]] const std::optional<Record>* find(const Key& key, Commit commit) const;
 
-  /// Adds to `rows`, up to the limit, what is in a range up to and including `until` (nullptr: to
-  /// its end): the overlay over the versions at a commit over a page of what is below.
+  /// Appends the rows of a range up to and including `until` (nullptr: to its end) to `rows`, up to
+  /// the limit. Merges three layers: the overlay, then the versions at a commit, then `page`, rows
+  /// of the store below.
   void merge(const Range& range, const Key* until, Commit commit, const Overlay& overlay,
              std::span<Row> page, std::size_t limit, std::vector<Row>& rows) const;
 
-  // Views: what they see, and what their state below holds at least.
+  // Register views: the commit that a view sees, and the version it has pinned below.
   void see(Commit commit) { views_.insert(commit); }
   void unsee(Commit commit);
   void lean(Commit commit) { leaning_.insert(commit); }
   void unlean(Commit commit);
   void forget_views() noexcept;
 
-  /// The next commit: its changes by put(), then prune().
+  /// Begins the next commit: then call put() for its changes, and prune().
   void begin_commit() noexcept { ++newest_; }
   void put(const Key& key, std::optional<Record> record);
-  /// Forgets what nobody can see any more.
+  /// Drops versions that no view can see any more.
   void prune();
 
   // Flushing, by one thread at a time.
-  /// Everything up to now is what is being flushed; false when that is nothing.
+  /// Makes a flush barrier: everything up to now is being flushed. False if there is nothing.
   bool cut();
-  /// Puts it in order of the keys. Without the store's mutex, for keys never change and what is
-  /// being flushed stays; then, with it, drop_duplicates().
+  /// Sorts what is being flushed by key. Needs no mutex, because keys never change and entries
+  /// being flushed stay. After it, call drop_duplicates() with the mutex.
   void sort_flushing();
   void drop_duplicates();
   [[nodiscard]] std::size_t flushing() const noexcept { return flushing_.size(); }
-  /// The i-th of what is being flushed, as it is at the cut.
+  /// The i-th entry being flushed, as it is at the flush barrier.
   [[nodiscard]] store::Change flushing(std::size_t i, Commit cut) const;
-  /// The store below has it. How many bytes that was.
+  /// To be called when the store below has everything. Returns how many bytes that was.
   std::size_t flushed(Commit cut) noexcept;
-  /// Forgets up to `most` of what has been flushed; whether there is more.
+  /// Drops up to `most` flushed entries; returns whether there are more.
   bool forget_flushed(std::size_t most);
 
-  /// Bytes that are not flushed, about.
+  /// The approximate number of bytes that are not flushed.
   [[nodiscard]] std::size_t pending_bytes() const noexcept {
     return dirty_bytes_ + flushing_bytes_;
   }
-  /// Whether anything was changed since the last cut.
+  /// Whether anything was changed since the last flush barrier.
   [[nodiscard]] bool dirty() const noexcept { return !dirty_.empty(); }
 
  private:
@@ -93,10 +94,10 @@ class Versions {
   };
   struct Entry {
     std::vector<Version> versions{};  // never empty
-    std::uint64_t epoch = 0;          // in which it was last changed
-    std::uint8_t listed = 0;          // times in dirty_ and flushing_
-    bool superseded = false;          // in superseded_
-    bool settled = false;             // in settled_
+    std::uint64_t epoch = 0;          // epoch_ when it was last changed
+    std::uint8_t listed = 0;          // how often it is in dirty_ and flushing_
+    bool superseded = false;          // it is in superseded_
+    bool settled = false;             // it is in settled_
   };
   using Table = std::map<Key, Entry>;
   using Node = Table::iterator;
@@ -118,15 +119,15 @@ class Versions {
   std::multiset<Commit> views_;
   std::multiset<Commit> leaning_;
 
-  // By the commit that all views must have come to: entries whose oldest version then goes; and
-  // entries that then go altogether, for they are below.
+  // Two queues, by the commit that all views must have reached: entries whose oldest version can be
+  // dropped then, and entries that can be dropped completely because the store below has them.
   std::multimap<Commit, Node> superseded_;
   std::multimap<Commit, Node> settled_;
 
-  std::uint64_t epoch_ = 1;  // cuts, and one
-  std::vector<Node> dirty_;  // changed since the last cut
+  std::uint64_t epoch_ = 1;  // number of flush barriers + 1
+  std::vector<Node> dirty_;  // changed since the last flush barrier
   std::size_t dirty_bytes_ = 0;
-  std::vector<Node> flushing_;  // changed before it, and not known to be below
+  std::vector<Node> flushing_;  // changed before it, and perhaps not in the store below
   std::size_t flushing_bytes_ = 0;
   bool failed_before_ = false;  // flushing_ may have an entry twice
 };
