@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// What calls take as keys, names, indexes and numbers. C++ converts nearly everything into nearly
-// everything: a literal 0 into a key, 'a' into an index, 2.5 into 2. These classes take what is
-// meant and nothing else; the rest is refused by the compiler, in one line that says so:
+// The types of arguments: keys, names, indexes and numbers. C++ has many implicit conversions: a
+// literal 0 becomes a key, 'a' becomes an index, 2.5 becomes 2. These classes accept only the types
+// that make sense; the compiler refuses all others with one line:
 //
 //     dict[0]        use of deleted function … requires GravenWantsTextNot<T> [with T = int]
 //     list.at(2.5)   use of deleted function … requires GravenWantsAnIndexNot<T> [with T = double]
 //
-// A Text is a view, like std::string_view: what it shows must live as long as the call. Values.
+// A Text is a view, like std::string_view: its characters must live as long as the call. All are
+// value types.
 #pragma once
 
 #include <concepts>
@@ -24,16 +25,16 @@ namespace detail {
 template <class T, class... U>
 concept OneOf = (std::same_as<T, U> || ...);
 
-/// Integers of up to 64 bits. A character is none: 'a' may mean a text as well.
+/// Integers of up to 64 bits. Character types are excluded: 'a' could mean a text.
 template <class T>
 concept Integer = std::integral<T> && sizeof(T) <= sizeof(std::int64_t) &&
                   !OneOf<T, bool, char, wchar_t, char8_t, char16_t, char32_t>;
 
-/// Classes that convert to std::string_view: std::string, std::string_view, others' texts.
+/// Classes that convert to std::string_view: std::string, std::string_view, other string classes.
 template <class T>
 concept TextClass = std::is_class_v<T> && std::convertible_to<const T&, std::string_view>;
 
-/// Literals, const char* and char*, which end with a NUL.
+/// Literals, const char* and char*; they end with a NUL.
 template <class T>
 concept CText = std::same_as < std::remove_const_t<std::remove_pointer_t<std::decay_t<T>>>,
 char > &&std::is_pointer_v<std::decay_t<T>>;
@@ -42,7 +43,7 @@ char > &&std::is_pointer_v<std::decay_t<T>>;
 [[noreturn]] void throw_negative_count();
 [[noreturn]] void throw_large_addend();
 
-/// For assertions about what must not be instantiated.
+/// False for every type: for assertions in code that must not be instantiated.
 template <class>
 inline constexpr bool kNever = false;
 
@@ -60,8 +61,8 @@ concept GravenWantsACountNot = !detail::Integer<T>;
 template <class T>
 concept GravenWantsAnIntegerNot = !detail::Integer<T>;
 
-/// A key, a name or a path as an argument: a std::string, a std::string_view, a literal, or a class
-/// that converts to std::string_view. UsageError for a null pointer.
+/// A key, a name or a path: from a std::string, a std::string_view, a literal, or a class that
+/// converts to std::string_view. UsageError for a null pointer.
 class Text : public std::string_view {
  public:
   constexpr Text() noexcept = default;
@@ -79,7 +80,7 @@ class Text : public std::string_view {
   }
 };
 
-/// An index as an argument: of any integer type, negative ones count from the end.
+/// An index, from any integer type; a negative one counts from the end.
 class ListIndex {
  public:
   template <detail::Integer T>
@@ -92,10 +93,10 @@ class ListIndex {
   constexpr operator std::int64_t() const noexcept { return index_; }
 
  private:
-  std::int64_t index_;  // one too large for it is in no list either
+  std::int64_t index_;  // no list has an item with a larger index
 };
 
-/// How many, as an argument: of any integer type. UsageError for a negative number.
+/// A count, from any integer type. UsageError for a negative number.
 class Count {
  public:
   template <detail::Integer T>
@@ -111,7 +112,7 @@ class Count {
   std::uint64_t count_;
 };
 
-/// What is added to a counter, as an argument: of any integer type. LimitError for one beyond
+/// The number to add to a counter, from any integer type. LimitError if it does not fit
 /// std::int64_t.
 class Addend {
  public:

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Backups: a whole store in one file, made while programs work with the store
-// (Database::backup), and put back in a store's place (restore). docs/operations.md says which
-// file to keep where, and what a restored store means for those who remember uids.
+// Backups: Database::backup() writes a whole store into one file while programs use the store;
+// restore() puts such a file in a store's place. docs/operations.md says what to keep where, and
+// what a restore means for programs that remember uids.
 //
-// Always holds: a file is in its place only when it is whole, read back and on the disk; until
-// then, and after any failure, what was there before is there unchanged. A backup ends with a
-// seal, a hash of all before it, so restore() tells every altered byte, also where the seal itself
-// was cut off or is no longer at the end. A store that is no backup has none: what restore() then
-// proves is that its contents are sound, not that they are what they were.
+// Always holds: a file gets its final name only when it is whole, read back and on the disk; until
+// then, and after any failure, what was there before is unchanged. A backup ends with a seal, a
+// hash of all bytes before it, so restore() notices every changed byte, also if the seal was cut
+// off or something was appended. A store that is not a backup has no seal: restore() then checks
+// that its contents are sound, but cannot know whether they were changed.
 //
 // Any thread.
 #pragma once
@@ -23,40 +23,43 @@
 namespace graven {
 
 struct BackupOptions {
-  /// Called between steps, with pages; what it throws ends the backup. Reading back follows.
+  /// Called between steps, with numbers of pages, before the copy is read back. An exception from
+  /// it ends the backup.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress{};
   int pages_per_step = 1024;
-  /// Between two steps, to leave the disk to others. The WAL grows for as long as a backup takes.
+  /// The pause between two steps, which leaves the disk to others. The WAL grows while a backup
+  /// copies.
   std::chrono::milliseconds pause{0};
-  /// Replace a file that is there. One that some process has open is never replaced.
+  /// Replaces an existing file. A file that a process has open as a store is never replaced.
   bool overwrite = false;
   bool allow_network_file_system = false;
 };
 
-/// What a backup or a restored store holds.
+/// The contents of a backup or a restored store.
 struct BackupReport {
   std::string path{};  ///< absolute
   std::uint64_t bytes = 0;
   std::uint64_t nodes = 0;  ///< dicts and lists, in every prefix
   std::uint64_t links = 0;
-  std::string replaced{};  ///< of restore(): where the store that was there is now; empty: gone
-  /// Of restore(): whether a seal proved that not a byte was altered since the backup was made.
+  std::string replaced{};  ///< of restore(): where the replaced store is now; empty: deleted
+  /// Of restore(): whether a seal proved that no byte was changed since the backup was made.
   bool sealed = false;
 };
 
 struct RestoreOptions {
-  /// Called now and then, with bytes; what it throws ends the restore. Reading back follows.
+  /// Called now and then, with numbers of bytes, before the file is read back. An exception from it
+  /// ends the restore.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress{};
-  /// Keep the store that is there as `<path>.before-restore`.
+  /// Keeps the replaced store as `<path>.before-restore`.
   bool keep_replaced = true;
   bool allow_network_file_system = false;
 };
 
-/// Puts a backup in the place of the store at `path`, which need not exist; the backup stays as it
-/// is. CorruptionError where it is not whole, ForeignFileError where it is not graven's or too
-/// new, BusyError while any process has the store open (this one has until it has closed the last
-/// Database and Map on it), UsageError where `<path>.before-restore` exists already; nothing is
-/// changed then.
+/// Puts a copy of a backup in the place of the store at `path`, which need not exist.
+/// CorruptionError if the backup is not whole, ForeignFileError if it is not graven's or of a newer
+/// format, BusyError while any process has the store open (this process has it open until it has
+/// closed its last Database and Map on it), UsageError if `<path>.before-restore` exists. After an
+/// error nothing is changed.
 BackupReport restore(Text backup, Text path, const RestoreOptions& options = {});
 
 }  // namespace graven

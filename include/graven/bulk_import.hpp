@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A bulk import: for as long as it lives the store is set up for one large piece of writing, which
-// is done in phases, a transaction each.
+// A bulk import: while it lives, the store is set up for writing much data. The writing is done in
+// phases; each phase is one transaction.
 //
 //     graven::BulkImport import(db);
 //     import.phase("people", [&] {
@@ -10,12 +10,12 @@
 //     });
 //     import.finish();
 //
-// The page cache is raised, automatic checkpoints are off and transactions may take as long as
-// they need. Nothing of that is kept in the file: it ends with the import, or the process. At the
-// end the WAL is moved into the database and cut to nothing, and the planner's statistics are
-// made anew. Readers see the state before a phase until it is committed, and wait for nothing.
+// The page cache is larger, automatic checkpoints are off and transactions have no time limit.
+// These settings are not kept in the file: they end with the import, or the process. At the end a
+// checkpoint empties the WAL, and the planner's statistics are renewed. Readers see the state
+// before a phase until it is committed, and do not wait.
 //
-// Phases belong to the thread that begins them; advance() is called there, abort() from any.
+// A phase belongs to the thread that begins it, which also calls advance(). abort(): any thread.
 #pragma once
 
 #include <chrono>
@@ -33,11 +33,12 @@
 namespace graven {
 
 struct BulkOptions {
-  /// MiB of page cache while it lasts; from 1 on. A phase keeps records in up to half as much
-  /// again.
+  /// MiB of page cache during the import; at least 1. A phase keeps records in up to half as much
+  /// memory in addition.
   std::size_t cache_mb = 512;
-  /// Called by advance(), at most every 50 ms and at the end of a phase: the phase, how much of it
-  /// is done, and of how much (0: unknown). On the phase's thread; what it throws passes through.
+  /// Called by advance(), at most every 50 ms, and at the end of a phase, on the phase's thread:
+  /// the name of the phase, how much of it is done, and the total (0: unknown). Its exceptions pass
+  /// through.
   std::function<void(std::string_view phase, std::uint64_t done, std::uint64_t total)> progress{};
 };
 
@@ -48,21 +49,21 @@ class BulkImport {
   explicit BulkImport(const Database& database, BulkOptions options = {});
   BulkImport(BulkImport&&) noexcept;
   BulkImport& operator=(BulkImport&&) = delete;
-  /// finish(), but for its errors; at once where an exception is on its way.
+  /// Calls finish() and ignores its errors; during stack unwinding it waits 100 ms at most.
   ~BulkImport();
 
   /// Runs `body` in one transaction without a time limit: committed when it returns, rolled back
   /// when it throws. AbortedError, without calling it, once abort() was called.
   void phase(Text name, const std::function<void()>& body) const;
-  /// The same in halves, for bindings.
+  /// The two halves of phase(), for bindings.
   void begin_phase(Text name) const;
   void end_phase(bool commit) const;
 
-  /// Between two whole steps of a phase: reports progress. False once abort() was called: the phase
-  /// is to return, so that what it has done is committed.
+  /// Called between two steps of a phase: reports progress. False once abort() was called: the
+  /// phase should then return, so that what it has done is committed.
   [[nodiscard]] bool advance(std::uint64_t done, std::uint64_t total = 0) const;
 
-  /// Asks for the end. From any thread, any time.
+  /// Asks the import to end. Any thread, any time.
   void abort() const noexcept;
   [[nodiscard]] bool aborted() const noexcept;
 
@@ -70,14 +71,14 @@ class BulkImport {
     std::string name;
     double seconds = 0;
     bool committed = false;
-    std::uint64_t done = 0;  ///< as advance() was told last
+    std::uint64_t done = 0;  ///< the last value that advance() got
   };
-  /// Those that have ended, in order.
+  /// The phases that have ended, in order.
   [[nodiscard]] std::vector<Phase> phases() const;
 
-  /// Restores the settings, empties the WAL, makes statistics. Idempotent; also what a failed phase
-  /// left open is rolled back. False where the WAL could not be emptied because of readers,
-  /// waited for a second at most, or of writers until busy_timeout, or `patience`: maintenance().
+  /// Restores the settings, empties the WAL, renews the statistics, and rolls back an open phase.
+  /// Idempotent. False if readers or writers kept the WAL from being emptied: it waits a second at
+  /// most for readers, and busy_timeout or `patience` for writers. Then call maintenance() later.
   bool finish(std::optional<std::chrono::milliseconds> patience = std::nullopt) const;
 
  private:

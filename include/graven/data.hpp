@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Plain data: nested dicts, lists and scalars in memory, detached from any store. It is what
-// one assigns and what materialize() returns.
+// Plain data: nested dicts, lists and scalars in memory, independent of any store. Programs assign
+// it, and materialize() returns it.
 //
-// The containers of one Data live in one arena and refer to each other by index, so shared
-// parts and cycles are as easy as trees, nothing recurses, and copying copies everything.
-// A Data may hold handles (Dict, List): assigning it links them, without a copy.
+// The containers of one Data are in one arena and refer to each other by index. So parts may be
+// shared and form cycles, nothing recurses, and a copy copies everything.
+// A Data may hold handles (Dict, List): assigning it to a store links their nodes without a copy.
 //
-// A plain value type: no thread-safety beyond that of std::vector.
+// A value type: as thread-safe as std::vector.
 #pragma once
 
 #include <concepts>
@@ -26,14 +26,14 @@ namespace graven {
 
 namespace detail {
 
-/// The reference that a std::vector<bool> gives is a bool.
+/// The reference type of std::vector<bool>; it is stored as a bool.
 using BoolPlace = std::vector<bool>::reference;
 
 template <class T>
 concept StoredAlone =
     Scalar<T> || TextClass<T> || CText<T> || OneOf<T, Value, Ref, Data> || OneOf<T, BoolPlace>;
 
-/// A class of the program's own that says by `operator graven::Data() const` what it is.
+/// A class of the program that has `operator graven::Data() const`.
 template <class T>
 concept ConvertsItself = std::is_class_v<T> && requires(const T& value) {
   value.operator Data();
@@ -48,7 +48,7 @@ concept Range = std::is_class_v<T> && requires(const T& range, decltype(range.be
 template <Range T>
 using Element = std::remove_cvref_t<decltype(*std::declval<const T&>().begin())>;
 
-/// Each key once.
+/// A map in which each key occurs once.
 template <class T>
 concept MapRange = Range<T> && requires(const T& map, const typename T::key_type& key) {
   map.at(key);
@@ -63,9 +63,9 @@ constexpr bool storable() {
     return !GravenWantsTextNot<typename T::key_type> && storable<typename T::mapped_type>();
   } else if constexpr (Range<T>) {
     if constexpr (std::same_as<Element<T>, T>) {
-      return false;  // a path of files consists of paths
+      return false;  // a std::filesystem::path is a range of paths
     } else {
-      // Bytes or small numbers? Say Bytes, or give them as int.
+      // It could mean bytes or small numbers: convert to Bytes, or to int.
       return !std::same_as<Element<T>, unsigned char> && storable<Element<T>>();
     }
   } else {
@@ -78,28 +78,28 @@ concept StoredRange = !StoredAlone<T> && !ConvertsItself<T> && Range<T> && stora
 
 }  // namespace detail
 
-/// Pointers, arrays, functions, enumerations, characters, wide texts, long double, ranges of
-/// unsigned char, maps with keys that are no text: none of them says what is to be stored. Convert
-/// to what is meant.
+/// Types that graven cannot store because their meaning is not clear: pointers, arrays, functions,
+/// enumerations, characters, wide texts, long double, ranges of unsigned char, maps whose keys are
+/// not text. Convert them first.
 template <class T>
 concept GravenCannotStore = !detail::storable<T>();
 
 /// A null, a bool, a number, a text, Bytes, a dict, a list, or a handle.
 ///
-/// What converts to it: nullptr, bool, float, double, integers of up to 64 bits, std::string and
-/// what converts to std::string_view, const char*, Bytes, BigInt, Value, Ref, Dict and List; ranges
-/// of such (a list), maps of such with text as keys (a dict); and a class that has an
-/// `operator graven::Data() const`. Nothing else compiles.
+/// These types convert to it: nullptr, bool, float, double, integers of up to 64 bits, std::string
+/// and classes that convert to std::string_view, const char*, Bytes, BigInt, Value, Ref, Dict and
+/// List; ranges of these (a list), maps of these with text keys (a dict); and a class that has
+/// `operator graven::Data() const`. Other types do not compile.
 ///
 /// What braces mean:
 ///
 ///   {{"name", "Ada"}, {"age", 36}}    a dict: each element is in braces itself, a text and a value
-///   {1, "two", {3, 4}}, {"x"}         a list, where not all elements are such pairs
-///   {data}                            that Data itself, where it is the only element
+///   {1, "two", {3, 4}}, {"x"}         a list, if not all elements are such pairs
+///   {data}                            that Data itself, if it is the only element
 ///   {}                                null
 ///
-/// What is written decides, not the values: a Data that holds a text is no key. Where the rule is
-/// not what is meant, say Data::dict() or Data::list(): Data::list({data}) is a list of one.
+/// The written form decides, not the values: a Data that holds a text is not a key. To say which
+/// one is meant, use Data::dict() or Data::list(): Data::list({data}) is a list of one item.
 class Data {
  public:
   /// A reference to a container of the same arena.
@@ -154,7 +154,7 @@ class Data {
   }
   ~Data() = default;
 
-  // The arena, for those who build or walk large structures.
+  // The arena, for code that builds or walks large structures.
   Index add(NodeKind kind);
   [[nodiscard]] Container& container(Index index) & { return containers_[index.at]; }
   [[nodiscard]] const Container& container(Index index) const& { return containers_[index.at]; }
@@ -163,7 +163,7 @@ class Data {
   [[nodiscard]] const Item& root() const& noexcept { return root_; }
   [[nodiscard]] Item root() && noexcept { return std::move(root_); }
   void set_root(Item root) { root_ = std::move(root); }
-  /// Takes another's containers into this arena; returns what its root is called here.
+  /// Moves the containers of another Data into this arena; returns its root as an Item of this one.
   Item adopt(Data other);
 
   // Reading.
@@ -171,7 +171,7 @@ class Data {
   [[nodiscard]] bool is_list() const noexcept;
   /// Entries of a dict or items of a list; WrongTypeError for a scalar.
   [[nodiscard]] std::size_t size() const;
-  /// A copy of a part, with everything it reaches. KeyNotFound, IndexOutOfRange, WrongTypeError.
+  /// A copy of a child, with everything it reaches. KeyNotFound, IndexOutOfRange, WrongTypeError.
   [[nodiscard]] Data at(Text key) const;
   template <detail::Integer T>
   [[nodiscard]] Data at(T index) const {
@@ -182,17 +182,17 @@ class Data {
   [[nodiscard]] T get() const {
     return scalar().get<T>();
   }
-  /// The root as a Value; WrongTypeError when it is a plain container.
+  /// The root as a Value; WrongTypeError if it is a plain container.
   [[nodiscard]] Value scalar() const;
 
-  /// By content, through shared parts and cycles; the order of a dict's keys does not matter.
-  /// Handles compare by identity.
+  /// Compares the contents, also through shared parts and cycles; the order of a dict's keys does
+  /// not matter. Handles compare by identity.
   friend bool operator==(const Data& left, const Data& right);
 
  private:
   [[nodiscard]] Data item_at(ListIndex index) const;
   [[nodiscard]] Data part(const Item& item) const;
-  /// Become an empty container, and get one item more.
+  /// become() makes this an empty container; append() adds an item.
   void become(NodeKind kind) { root_ = add(kind); }
   void append(Data item);
   void append(std::string_view key, Data item);
@@ -201,8 +201,7 @@ class Data {
   Item root_;
 };
 
-/// An element of braces, and how it was written. Made where braces are converted to a Data, and
-/// good for nothing else.
+/// An element of braces, and how it was written. Only used while braces are converted to a Data.
 class Data::Braced {
  public:
   Braced(std::initializer_list<Braced> elements);
@@ -226,7 +225,7 @@ class Data::Braced {
   friend class Data;
   enum class Written : std::uint8_t { kOther, kText, kData, kPair };
 
-  // An initializer_list has constant elements, which are nobody else's: they are moved from.
+  // The elements of an initializer_list are const, but nobody else uses them: they are moved from.
   mutable Data data_;
   Written written_ = Written::kOther;
 };
@@ -242,9 +241,9 @@ Data::Data(const T& range) : root_(nullptr) {
   }
 }
 
-/// A place below a dict or a list: what `db["a"]["b"]` is before it is read or assigned. It keeps
-/// where it begins alive, not what lies on the way, and goes the way anew each time it is used:
-/// KeyNotFound, IndexOutOfRange or WrongTypeError where it leads nowhere.
+/// A path below a dict or a list: the type of `db["a"]["b"]` before it is read or assigned. It
+/// keeps its first container alive, not those on the path, and follows the path each time it is
+/// used: KeyNotFound, IndexOutOfRange or WrongTypeError if the path leads to nothing.
 class Ref {
  public:
   Ref(const Dict& dict, Text key) : from_(FromNode(dict.pin())) { step(key); }
@@ -254,8 +253,9 @@ class Ref {
     step(key);
   }
 
-  /// Stores the data at this place; another place's value is copied or linked. A place that has a
-  /// name does not take another place, for that looks like making the name stand for it.
+  /// Stores the data at this place. Assigning another Ref stores that place's value: a scalar is
+  /// copied, a dict or list is linked. A Ref variable cannot be assigned another Ref, because that
+  /// would look like making the variable stand for the other place.
   const Ref& operator=(const Data& value) const;
   const Ref& operator=(std::initializer_list<Data::Braced> elements) const {
     return *this = Data(elements);
@@ -273,10 +273,10 @@ class Ref {
   Ref(Ref&&) = default;
   ~Ref() = default;
 
-  /// The value here: KeyNotFound or IndexOutOfRange when there is none.
+  /// The value at this place; KeyNotFound or IndexOutOfRange if there is none.
   [[nodiscard]] Value value() const;
   operator Value() const { return value(); }
-  /// The value here as T, see Value::get(); errors name the path.
+  /// The value as T, see Value::get(); errors name the path.
   template <class T>
   [[nodiscard]] T get() const {
     return detail::get<T>(value(), this);
@@ -284,12 +284,12 @@ class Ref {
   [[nodiscard]] Dict as_dict() const { return get<Dict>(); }
   [[nodiscard]] List as_list() const { return get<List>(); }
   [[nodiscard]] Data materialize() const;
-  /// False too where a dict or list on the way is missing.
+  /// Whether there is a value; false also if a dict or list on the path is missing.
   [[nodiscard]] bool exists() const;
-  /// Removes what is here; false when there is nothing.
+  /// Removes the value; false if there is none.
   bool erase() const;
 
-  /// A step further down.
+  /// A Ref one step further down.
   [[nodiscard]] Ref operator[](Text key) const& { return Ref(*this)[key]; }
   [[nodiscard]] Ref operator[](Text key) && {
     step(key);
@@ -305,7 +305,7 @@ class Ref {
     return std::move(*this);
   }
 
-  /// The way here from where it begins, as parse_path() takes it, to be shown.
+  /// The path from the first container, as parse_path() takes it, for messages.
   [[nodiscard]] std::string path() const;
 
  private:
@@ -336,7 +336,7 @@ class Ref {
   using FromNode = detail::Held<const graph::Pin>;
   using FromRoot = detail::Held<graph::Scope>;
   std::variant<FromNode, FromRoot> from_;
-  std::string steps_;  // short ways without an allocation
+  std::string steps_;  // a short path needs no allocation
 };
 
 template <detail::Integer T>
@@ -385,14 +385,14 @@ class List::Iterator {
 
 namespace graph {
 
-/// Steps through a dict; next() gives false at the end. Not for use by two threads at once.
+/// Iterates over a dict; next() returns false at the end. One thread at a time.
 class DictCursor {
  public:
   virtual ~DictCursor() = default;
   virtual bool next(std::string& key, Value& value) = 0;
 };
 
-/// Steps through a list.
+/// Iterates over a list; next() returns false at the end. One thread at a time.
 class ListCursor {
  public:
   virtual ~ListCursor() = default;

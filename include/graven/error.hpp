@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The errors graven throws. One hierarchy under graven::Error; every error carries a
-// stable code (Errc) and a message that says what happened, to which key or file, and
-// what to do about it. Subclasses exist only where a caller can react differently.
+// The errors that graven throws: one hierarchy under graven::Error. Every error has a stable code
+// (Errc) and a message that says what happened, to which key or file, and what to do about it.
+// Subclasses exist only where a caller can react differently.
 //
-// Whatever throws has changed nothing: a mutation is done whole or not at all. The one
-// exception is CommitUnknownError, which exists to say so.
+// A call that throws has changed nothing: a mutation takes effect as a whole or not at all. The
+// only exception is CommitUnknownError: then the change may be stored or not.
 //
 // Errors are values: any thread may catch, copy and keep them.
 #pragma once
@@ -17,27 +17,27 @@
 
 namespace graven {
 
-/// Stable identities of errors; the numbers never change meaning.
+/// Stable codes of errors; the numbers never change their meaning.
 enum class Errc : std::uint16_t {
-  kUsage = 1,        ///< the call itself is wrong here (a write in a snapshot, a bad option)
+  kUsage = 1,        ///< the call is not allowed here (a write in a snapshot, a bad option)
   kWrongType = 2,    ///< a value or key of a type graven does not store, or a dict used as a list
   kBadValue = 3,     ///< the type is right, the value is not (a lone surrogate, a key too long)
   kKeyNotFound = 4,  ///< the key is not in the container
-  kIndexOutOfRange = 5,  ///< the index is not in the list
-  kConflict = 6,         ///< something a transactor read was changed by someone else
-  kBusy = 7,             ///< the store's write lock was not to be had in time
-  kUnavailable = 8,      ///< the store cannot be reached or written (full disk, I/O error)
-  kCommitUnknown = 9,    ///< a commit failed and it could not be found out whether it is durable
-  kCorruption = 10,      ///< what is stored contradicts itself
-  kCollected = 11,       ///< the node a handle stands for is gone
-  kClosed = 12,          ///< the database was closed
-  kForeign = 13,         ///< the file is not graven's, or of a newer format
-  kLimit = 14,           ///< a documented limit would be exceeded
-  kTransactionExpired = 15,  ///< a transaction outlived its time limit and was rolled back
-  kAborted = 16,             ///< a bulk import was asked to end
+  kIndexOutOfRange = 5,      ///< the index is not in the list
+  kConflict = 6,             ///< something a transactor read was changed by someone else
+  kBusy = 7,                 ///< the store's write lock was not free in time
+  kUnavailable = 8,          ///< the store cannot be reached or written (full disk, I/O error)
+  kCommitUnknown = 9,        ///< a commit failed and it is not known whether it is durable
+  kCorruption = 10,          ///< the stored data contradicts itself
+  kCollected = 11,           ///< the node of a handle was collected
+  kClosed = 12,              ///< the database was closed
+  kForeign = 13,             ///< the file is not graven's, or of a newer format
+  kLimit = 14,               ///< a documented limit would be exceeded
+  kTransactionExpired = 15,  ///< a transaction exceeded its time limit and was rolled back
+  kAborted = 16,             ///< a bulk import or a wait was asked to end
 };
 
-/// The stable name of a code, as "kBusy" -> "busy".
+/// The stable name of a code: "busy" for kBusy.
 std::string_view name(Errc code) noexcept;
 
 /// The root of the hierarchy. Derives from std::runtime_error: what() is the message, UTF-8.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// graven: a program's dicts and lists, alive on disk. The one header to include.
+// graven keeps a program's dicts and lists in a file. This header includes all others.
 #pragma once
 
 #include <graven/argument.hpp>       // IWYU pragma: export

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Integers beyond 64 bits, which graven keeps as hexadecimal digits (BigInt), as people read them.
+// Decimal text of integers beyond 64 bits, which graven stores as hexadecimal digits (BigInt).
 //
 // Pure functions; any thread.
 #pragma once
@@ -11,8 +11,7 @@
 
 namespace graven {
 
-/// Its decimal digits, after a '-' when negative. Takes time in proportion to the square of their
-/// number.
+/// The decimal digits, after a '-' if negative. The time grows with the square of their number.
 std::string to_decimal(const BigInt& integer);
 
 }  // namespace graven

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// What graven has to say while nobody asks: a flush in the background that failed, a transaction
-// that was rolled back for its age, an operation slower than Options::slow_operation.
+// The log: events that no call returns, such as a failed flush in the background, a transaction
+// that was rolled back after its time limit, an operation slower than Options::slow_operation.
 //
-// A library has no business on its host's standard error, so nothing is said until a sink is set.
-// One sink serves the whole process. It is called by whichever thread has something to say, which
-// may hold locks of graven's: it must return soon, must not throw, and must not use graven. After
-// a fork the child has it too.
+// graven writes nothing to standard error: nothing is logged until the program sets a sink. One
+// sink serves the whole process. Any thread of graven or of the program may call it, also while it
+// holds locks of graven: the sink must return soon, must not throw, and must not use graven. After
+// a fork the child has the sink too.
 //
 // Any thread.
 #pragma once
@@ -29,22 +29,22 @@ struct LogField {
   std::string value{};
 };
 
-/// Lives as long as the call it is given to.
+/// Valid during the call that it is passed to.
 struct LogRecord {
   LogLevel level = LogLevel::kInfo;
-  std::string_view event{};  ///< what happened, as "slow_operation"; see docs/operations.md
+  std::string_view event{};  ///< such as "slow_operation"; see docs/operations.md
   std::span<const LogField> fields{};
 };
 
-/// One line: the event, then key=value, quoted where need be.
+/// One line: the event, then key=value pairs, quoted if needed.
 std::string to_string(const LogRecord& record);
 
 using LogSink = std::function<void(const LogRecord&)>;
 
-/// From now on `sink` gets what is of that level or worse; an empty one: nobody. A call of the
-/// one before may still be under way in another thread.
+/// Sets the sink, which gets records of `level` and above; an empty one switches logging off. A
+/// call of the previous sink may still run in another thread.
 void set_log_sink(LogSink sink, LogLevel level = LogLevel::kWarning);
-/// Of the sink that is set.
+/// Changes the level of the current sink.
 void set_log_level(LogLevel level) noexcept;
 
 }  // namespace graven

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// graven::Data to and from nlohmann::json (3.9 or later), for programs that use both. Optional:
-// <graven/graven.hpp> does not include it, and only programs that do need that library.
+// Converts graven::Data to and from nlohmann::json (3.9 or later). Optional: <graven/graven.hpp>
+// does not include this header, and only programs that include it need that library.
 //
 //   db["config"] = graven::to_data(nlohmann::json::parse(text));
 //   nlohmann::json config = graven::to_json(db["config"].materialize());
 //
-// object <-> dict (order as the json type keeps it: sorted, or inserted for ordered_json),
-// array <-> list, binary <-> Bytes (its subtype is dropped), number_float <-> float (NaN and
-// infinities included; json writes them as null in text), the rest as one expects.
+// object <-> dict (in the order of the json type: sorted, or inserted for ordered_json),
+// array <-> list, binary <-> Bytes (its subtype is dropped), number_float <-> float (also NaN and
+// infinities; json writes them as null in text); null, booleans, integers and text as they are.
 //
 // Nothing here recurses or keeps state; any thread.
 #pragma once
@@ -83,9 +83,8 @@ template <class Json = nlohmann::json>
   return data;
 }
 
-/// Plain data as json; shared parts are repeated. UsageError for what json cannot hold: a
-/// cycle, a handle (materialize() it first), an integer beyond 64 bits (one that fits
-/// std::uint64_t is well).
+/// Plain data as json; shared parts are repeated. UsageError for what json cannot hold: a cycle, a
+/// handle (materialize() it first), an integer beyond std::int64_t and std::uint64_t.
 template <class Json = nlohmann::json>
 [[nodiscard]] Json to_json(const Data& data) {
   struct Frame {
@@ -132,7 +131,7 @@ template <class Json = nlohmann::json>
     const bool list = data.container(*index).kind == NodeKind::kList;
     to = list ? Json::array() : Json::object();
     if (list) {
-      // All at once: frames point at elements.
+      // The final size at once, because frames point at elements.
       to.template get_ref<typename Json::array_t&>().resize(data.container(*index).items.size());
     }
     stack.push_back({*index, &to, 0});

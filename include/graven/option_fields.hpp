@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The options of opening, declared once: those of <graven/database.hpp> and <graven/map.hpp> by
-// name. URLs, the environment, Python's keyword arguments and help, and docs/options.md follow from
-// it. What both structures have is an option of both; the default is the value of a new one.
+// The options of Options and MapOptions by name, declared once. URLs, the environment, Python's
+// keyword arguments and help, and docs/options.md are derived from this. A member that both
+// structures have is an option of both; the default is the value in a new structure.
 //
 //     graven::each_option(options, [&](const OptionField& field, auto& value) { ... });
 //
-// A value is a bool, an integer, a std::string, a std::chrono::milliseconds, which is given in
-// seconds, or an enumeration, which is given by name.
+// A value is a bool, an integer, a std::string, a std::chrono::milliseconds (as text: in seconds),
+// or an enumeration (as text: by name).
 #pragma once
 
 #include <array>
@@ -25,14 +25,14 @@ struct OptionField {
   const char* name;
   const char* help;
   const char* unit = "";  ///< of an integer
-  /// What an integer may be.
+  /// The range of an integer.
   std::int64_t least = 0;
   std::int64_t most = std::numeric_limits<std::int64_t>::max();
-  const char* variable = "";  ///< of the environment, which other programs know too
+  const char* variable = "";  ///< the environment variable, a name that other programs use too
   bool of_file = false;       ///< the first Database that a process opens on a file decides
 };
 
-/// What the enumerators of an option are called, in their order.
+/// The names of the enumerators of an option, in their order.
 template <class Enumeration>
 inline constexpr std::array<std::string_view, 0> kOptionNames{};
 template <>
@@ -51,7 +51,7 @@ constexpr std::string_view option_name(Enumeration value) noexcept {
   return kOptionNames<Enumeration>[static_cast<std::size_t>(value)];
 }
 
-/// What a time may be.
+/// The largest time, in seconds.
 inline constexpr double kMostSeconds = 1e9;
 
 #define GRAVEN_OPTION(member, about, ...) \

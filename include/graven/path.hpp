@@ -3,11 +3,11 @@
 // Paths inside a database, as text: tasks/T1/status, or with a leading slash as in JSON Pointer
 // (RFC 6901): /tasks/T1/status. The empty path is the root.
 //
-// In a segment ~1 stands for '/', ~0 for '~', and ~xHH for the character of that hexadecimal
-// code, for control characters a shell or a terminal cannot take. A segment is a key where it
-// meets a dict and an index where it meets a list (-1 is the last item).
+// In a segment ~1 stands for '/', ~0 for '~', and ~xHH for the character with that hexadecimal
+// code (for control characters, which shells and terminals do not accept). A segment is a key in a
+// dict and an index in a list (-1 is the last item).
 //
-// Always holds: format_path() of what parse_path() gave parses to the same. Any thread.
+// Always holds: parse_path(format_path(path)) is the same path. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -23,14 +23,15 @@ namespace graven {
 
 using Path = std::vector<std::string>;
 
-/// UsageError when an escape is wrong.
+/// The segments of a path. UsageError if an escape is wrong.
 Path parse_path(Text text);
+/// The segment with its escapes.
 std::string format_segment(Text segment);
-/// Of the first `count` segments; "the root" for none.
+/// The text of the first `count` segments; "the root" if that is none.
 std::string format_path(const Path& path, std::size_t count);
 inline std::string format_path(const Path& path) { return format_path(path, path.size()); }
 
-/// The index a segment means in a list, or nothing when it is no number.
+/// The segment as an index of a list, or nothing if it is not a number.
 std::optional<std::int64_t> parse_index(Text segment);
 
 }  // namespace graven

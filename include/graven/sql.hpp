@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// SQL on the store's file: for tables of the program's own beside graven's, and for looking at
-// graven's, which can only be read (docs/format/sqlite.md has them).
+// SQL on the store's file: for the program's own tables, and for reading graven's tables, which SQL
+// cannot change (docs/format/sqlite.md describes them).
 //
 //     auto sql = db.write_connection();  // one transaction, with what is written to the graph
 //     sql.execute("CREATE TABLE IF NOT EXISTS audit (at INTEGER, what TEXT)");
@@ -9,8 +9,8 @@
 //     db["state"] = "begun";
 //     sql.commit();
 //
-// A connection and its cursors belong to the thread that made them. UsageError on stores without
-// SQL: in memory, and lazy ones.
+// A connection and its cursors belong to the thread that made them. Stores in memory and lazy
+// stores have no SQL: UsageError.
 #pragma once
 
 #include <cstddef>
@@ -37,6 +37,7 @@ class SqlCursor {
  public:
   /// The next row; nothing after the last.
   [[nodiscard]] std::optional<std::vector<Value>> next();
+  /// All remaining rows.
   [[nodiscard]] std::vector<std::vector<Value>> all();
   [[nodiscard]] const std::vector<std::string>& columns() const&;
   [[nodiscard]] std::vector<std::string> columns() && { return columns(); }
@@ -53,16 +54,16 @@ class SqlCursor {
 
 class SqlConnection {
  public:
-  /// Runs one statement. Values for its parameters: null, bool, integers, floats, texts, Bytes, in
-  /// order or by name. BadValueError for SQL that is wrong, a constraint that is broken, and values
-  /// that do not fit; UsageError for what graven keeps to itself (its tables, transactions,
+  /// Runs one statement. Its parameters are null, bool, integers, floats, texts or Bytes, given in
+  /// order or by name. BadValueError for wrong SQL, a broken constraint, and values that do not
+  /// fit; UsageError for statements that only graven may run (writing its tables, transactions,
   /// pragmas).
   SqlCursor execute(Text sql, const std::vector<Data>& values = {}) const;
   SqlCursor execute_named(Text sql, const std::vector<std::pair<std::string, Data>>& values) const;
 
-  /// Of write_connection(): commits, and ends it.
+  /// Of write_connection(): commits, and closes the connection.
   void commit() const;
-  /// Ends it; what a write_connection() has not committed is rolled back.
+  /// Closes the connection; what a write_connection() has not committed is rolled back.
   void close() const noexcept;
 
   explicit SqlConnection(std::shared_ptr<graph::SqlSession> session)

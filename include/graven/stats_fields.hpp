@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The fields of <graven/stats.hpp> by name, for what passes them on: JSON, a dict, a line of text.
+// The fields of <graven/stats.hpp> by name, for code that converts them: to JSON, a dict, text.
 //
 //     graven::each_field(db.stats(), [&](std::string_view name, const auto& value) { ... });
 //
 // A value is a number, a bool, a std::string, a std::chrono::milliseconds, a vector of
-// Histogram::Bucket or ErrorCount, or one of the structures, of which each_field() is called again.
+// Histogram::Bucket or ErrorCount, or one of the structures, for which each_field() can be called.
 #pragma once
 
 #include <graven/stats.hpp>

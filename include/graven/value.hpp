@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// What a field or an item can be: a scalar, or a handle on a stored dict or list.
+// The values of fields and items: a scalar, or a handle on a stored dict or list.
 //
-// Handles (Node, Dict, List) are small values: copy them freely. A handle keeps its node:
-// while one lives in this process, a node unlinked by this process stays readable and can be
-// linked again. The last handle gone, an unreachable node is collected within a second. Other
-// processes do not know of it: what they unlink is gone, and its handle's next use is a
-// CollectedError that names the uid. Only the first use of a handle then takes what has been put in
-// the node's place, so that `db["a"]["b"][0]` is the old or the new value and never half a way.
+// Handles (Node, Dict, List) are small values that can be copied freely. While a process has a
+// handle on a node, a node that this process unlinks stays readable and can be linked again. After
+// the last handle has ended, an unreachable node is collected within a second. Other processes do
+// not know of handles: a node that they unlink is collected, and the next use of its handle throws
+// CollectedError, which names the uid. The first use of a handle is different: if the node is gone,
+// the handle follows its path again and takes the node that is there now. So `db["a"]["b"][0]` is
+// the old or the new value, never an error between them.
 //
 // A handle that was moved from can be assigned to and destroyed; any other use is a UsageError.
 //
-// Thread-safety: different handles may be used from different threads at once, also when
-// they stand for the same node; one handle object is like a std::shared_ptr.
+// Thread-safety: different handle objects may be used from different threads at once, also if they
+// stand for the same node; one handle object is like a std::shared_ptr.
 #pragma once
 
 #include <cstddef>
@@ -58,29 +59,29 @@ struct BigInt {
 
 enum class NodeKind : std::uint8_t { kDict, kList };
 
-/// What Dict and List have in common: identity, parents, and the way back to plain data.
+/// What Dict and List have in common: identity, parents, and conversion to plain data.
 class Node {
  public:
-  /// "prefix:D<ULID>" or "prefix:L<ULID>": the same in every process, never given out again.
+  /// "prefix:D<ULID>" or "prefix:L<ULID>": the same in every process, and never used again.
   [[nodiscard]] std::string uid() const;
   [[nodiscard]] NodeKind kind() const;
 
-  /// The number of distinct parents (a root has none).
+  /// The number of different parents (a root has none).
   [[nodiscard]] std::size_t refcount() const;
-  /// The uid of every parent, and how many times it links here.
+  /// The uid of every parent, and how many times it links to this node.
   [[nodiscard]] std::map<std::string, std::int64_t> backrefs() const;
 
-  /// Everything reachable from here as plain, detached data, from one consistent state. Shared
-  /// parts stay shared, cycles stay cycles; there is no limit of depth.
+  /// A copy of everything reachable from this node as plain data, from one state. Shared parts stay
+  /// shared and cycles stay cycles; the depth is not limited.
   [[nodiscard]] Data materialize() const;
 
-  /// A one-line summary that starts with '@' and never expands children.
+  /// A summary in one line that starts with '@' and does not show the contents of children.
   [[nodiscard]] std::string repr() const;
 
   /// Whether the contents are equal, by value and through cycles (== compares identity).
   [[nodiscard]] bool equals(const Node& other) const;
 
-  /// Whether the node is still there: false once collected.
+  /// Whether the node still exists: false once it was collected.
   [[nodiscard]] bool exists() const;
 
   /// Same node of the same store.
@@ -94,11 +95,12 @@ class Node {
   detail::Held<const graph::Pin> pin_;
 };
 
-/// A stored dict: text keys in insertion order. Every mutation is one atomic, durable step.
+/// A stored dict: text keys in insertion order. Every mutation is atomic, and one commit unless it
+/// is part of a transaction.
 ///
-/// Errors of any call: CollectedError when the node is gone, ClosedError after close(),
-/// BusyError, UnavailableError; of writes also WrongTypeError and BadValueError, which name the
-/// path to the value that cannot be stored, and LimitError.
+/// Any call may throw: CollectedError if the node was collected, ClosedError after close(),
+/// BusyError, UnavailableError; a write also WrongTypeError and BadValueError, which name the path
+/// to the value that cannot be stored, and LimitError.
 class Dict : public Node {
  public:
   using Node::Node;
@@ -111,43 +113,44 @@ class Dict : public Node {
   [[nodiscard]] Value at(Text key) const;
   /// The value under a key, or nothing.
   [[nodiscard]] std::optional<Value> get(Text key) const;
-  /// get(), if the answer is in memory: false where it takes the store, and so perhaps a wait.
+  /// get() without waiting: false if the answer is not in memory, and then `value` is empty.
   [[nodiscard]] bool peek(Text key, std::optional<Value>& value) const;
 
   /// `dict["a"]["b"] = …`: a place to read from or assign to.
   [[nodiscard]] Ref operator[](Text key) const;
 
-  /// Assigns; a new key goes to the end, an old one keeps its place.
+  /// Sets a key; a new key goes to the end, an old one keeps its position.
   void set(Text key, const Data& value) const;
-  /// The value there, or `value` after storing it, in one step.
+  /// The value of the key; if it is missing, stores `value` and returns it. Atomic.
   Value setdefault(Text key, const Data& value) const;
-  /// Sets many keys in one step. `entries` must be a dict.
+  /// Sets many keys atomically. `entries` must be a dict.
   void update(const Data& entries) const;
 
-  /// Removes; false when the key is not there.
+  /// Removes a key; false if it is missing.
   bool erase(Text key) const;
-  /// Removes and returns; nothing when the key is not there.
+  /// Removes a key and returns its value; nothing if it is missing.
   std::optional<Value> pop(Text key) const;
-  /// Removes and returns the newest entry; nothing when empty.
+  /// Removes and returns the newest entry; nothing if the dict is empty.
   std::optional<std::pair<std::string, Value>> popitem() const;
   void clear() const;
 
-  /// The keys, oldest first, from one consistent state.
+  /// The keys, oldest first, from one state.
   [[nodiscard]] std::vector<std::string> keys() const;
 
   class Iterator;
-  /// Iteration over (key, value), oldest first, of one consistent state: what other threads and
-  /// processes change meanwhile is not seen. UsageError when the iterating thread itself changes
-  /// the size. A dict or list among the values that somebody has unlinked since is CollectedError
-  /// when it is used; of a Snapshot's dict never.
+  /// Iterates over (key, value), oldest first, of one state: changes by other threads and processes
+  /// are not seen. UsageError if the iterating thread itself changes the size. A value that is a
+  /// dict or list may have been unlinked since: using it then throws CollectedError (not for a dict
+  /// of a Snapshot).
   [[nodiscard]] Iterator begin() const;
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
-  /// The same as an object that is asked step by step (newest first with `reverse`).
+  /// The same iteration as an object (newest first with `reverse`).
   [[nodiscard]] std::shared_ptr<graph::DictCursor> cursor(bool reverse = false) const;
 };
 
-/// A stored list. A ListIndex counts from 0, and from the end where it is negative.
-/// Reading and writing at any place of a long list costs a few small records.
+/// A stored list. A ListIndex counts from 0; a negative one counts from the end.
+/// Reading or writing at any position of a long list costs a few small records. Mutations and
+/// errors: as for Dict.
 class List : public Node {
  public:
   using Node::Node;
@@ -155,57 +158,58 @@ class List : public Node {
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] bool empty() const { return size() == 0; }
 
-  /// IndexOutOfRange when there is no such item.
+  /// The item; IndexOutOfRange if there is none.
   [[nodiscard]] Value at(ListIndex index) const;
-  /// The value there, if it is and the answer is in memory; else nothing, and at() says why.
+  /// at() without waiting: nothing if the answer is not in memory or there is no such item.
   [[nodiscard]] std::optional<Value> peek(ListIndex index) const;
   [[nodiscard]] Ref operator[](ListIndex index) const;
-  /// `count` items from `start` on, cut at the end, of one consistent state; past either end means
-  /// at that end.
+  /// `count` items from `start` on, or fewer at the end of the list, from one state. A start past
+  /// either end means that end.
   [[nodiscard]] std::vector<Value> slice(ListIndex start, Count count) const;
 
   void set(ListIndex index, const Data& value) const;
   void push_back(const Data& value) const;
   /// Appends every item of `items`, which must be a list.
   void extend(const Data& items) const;
-  /// Inserts before `index`; past either end means at that end, as in Python.
+  /// Inserts before `index`; an index past either end means that end, as in Python.
   void insert(ListIndex index, const Data& value) const;
+  /// Removes an item; IndexOutOfRange if there is none.
   void erase(ListIndex index) const;
-  /// Removes and returns; IndexOutOfRange when there is no such item.
+  /// Removes and returns an item; IndexOutOfRange if there is none.
   Value pop(ListIndex index = -1) const;
   void clear() const;
   void reverse() const;
 
-  /// Replaces what slice() gives with the items of `items`, a list, in one step.
+  /// Replaces the items that slice() returns with those of `items`, a list, atomically.
   void splice(ListIndex start, Count count, const Data& items) const;
-  /// The list made anew of its own items: the i-th becomes what was at order[i]. Items may be
-  /// left out or repeated. IndexOutOfRange when an index is not there.
+  /// Rearranges the list: the new i-th item is the old one at order[i]. Items may be left out or
+  /// repeated. IndexOutOfRange if an index is too large.
   void rearrange(const std::vector<std::size_t>& order) const;
-  /// Assigns to several places in one step: places[i] gets the i-th item of `items`, a list.
+  /// Sets several items atomically: places[i] gets the i-th item of `items`, a list.
   void set_many(const std::vector<std::size_t>& places, const Data& items) const;
 
   class Iterator;
   [[nodiscard]] Iterator begin() const;
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
-  /// Items from first to last, of one consistent state, but for what the iterating thread itself
-  /// changes meanwhile, which is seen, as of Python's lists.
+  /// Iterates from first to last (or in `reverse`) over one state; only changes that the iterating
+  /// thread itself makes meanwhile are seen, as with Python's lists.
   [[nodiscard]] std::shared_ptr<graph::ListCursor> cursor(bool reverse = false) const;
 };
 
 namespace detail {
 
-/// What is stored as a bool, an integer or a float. Not long double, which has more digits than are
-/// stored.
+/// Types that are stored as a bool, an integer or a float. Not long double, which has more digits
+/// than are stored.
 template <class T>
 concept Number = Integer<T> || OneOf<T, bool, float, double>;
 
-/// What is stored as it is, and all that Value::get() gives.
+/// Types that are stored as they are, and that Value::get() can return.
 template <class T>
 concept Scalar = Number<T> || OneOf<T, std::nullptr_t, std::string, Bytes, BigInt, Dict, List>;
 
 BigInt big(std::uint64_t value);
 
-/// A number as one of the alternatives of a variant like Value::Variant.
+/// Converts a number to an alternative of a variant like Value::Variant.
 template <class Variant, Number T>
 Variant from_number(T value) {
   if constexpr (std::same_as<T, bool>) {
@@ -222,14 +226,14 @@ Variant from_number(T value) {
 using ScalarVariant = std::variant<std::nullptr_t, bool, std::int64_t, BigInt, double, std::string,
                                    Bytes, Dict, List>;
 
-/// What is neither converted to a Value nor one.
+/// Types that are not a Value and do not convert to one.
 template <class T>
 concept NoValue = !Scalar<T> && !TextClass<T> && !CText<T> && !OneOf<T, Value, Ref, ScalarVariant>;
 
 }  // namespace detail
 
-/// Pointers, enumerations, characters, wide texts, long double, functions and the like: none of
-/// them says what is to be stored. Convert to what is meant.
+/// Types that graven cannot store because their meaning is not clear: pointers, enumerations,
+/// characters, wide texts, long double, functions and the like. Convert them first.
 template <class T>
 concept GravenCannotKeep = detail::NoValue<T>;
 
@@ -262,27 +266,27 @@ class Value {
   template <class T>
   [[nodiscard]] bool is() const noexcept;
 
-  /// The value as T: bool, an integer of up to 64 bits or a float (LimitError when it does not
-  /// fit), double (integers too, rounded), std::string, Bytes, BigInt, Dict or List. WrongTypeError
-  /// otherwise.
+  /// The value as T: bool, an integer of up to 64 bits or a float (LimitError if it does not fit),
+  /// double (also from an integer, rounded), std::string, Bytes, BigInt, Dict or List.
+  /// WrongTypeError if the value is of another type.
   template <class T>
   [[nodiscard]] T get() const;
 
   [[nodiscard]] Dict as_dict() const;
   [[nodiscard]] List as_list() const;
 
-  /// A step down, when this is a dict or a list.
+  /// The place one step down, if this is a dict or a list.
   [[nodiscard]] Ref operator[](Text key) const;
   template <detail::Integer T>
   [[nodiscard]] Ref operator[](T index) const;
 
-  /// The name of the type as in messages: "null", "bool", "int", "float", "str", "bytes" …
+  /// The name of the type in messages: "null", "bool", "int", "float", "str", "bytes" …
   [[nodiscard]] std::string_view type_name() const noexcept;
 
   [[nodiscard]] const Variant& variant() const& noexcept { return variant_; }
   [[nodiscard]] Variant variant() && noexcept { return std::move(variant_); }
 
-  /// Scalars by value (1 == 1.0, as in Python), handles by identity.
+  /// Compares scalars by value (1 == 1.0, as in Python), handles by identity.
   friend bool operator==(const Value& left, const Value& right) noexcept;
 
  private:

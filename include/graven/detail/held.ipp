@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What a handle stands for: a shared_ptr that is never null where it is used. A handle that was
-// moved from stands for nothing, and says so (UsageError) when it is used.
+// The pointer inside a handle: a shared_ptr whose use is a UsageError if it is null, that is, if
+// the handle was moved from.
 //
 // Included by the headers that declare handles only. As thread-safe as a std::shared_ptr.
 #pragma once
@@ -27,7 +27,7 @@ class Held {
   operator const std::shared_ptr<T>&() const { return shared(); }
   T& operator*() const { return *shared(); }
   T* operator->() const { return shared().get(); }
-  /// Null when it was moved from.
+  /// Null if it was moved from.
   [[nodiscard]] T* get() const noexcept { return held_.get(); }
 
  private:

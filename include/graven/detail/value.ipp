@@ -10,7 +10,7 @@
 namespace graven {
 namespace detail {
 
-/// What get<T>() was asked for, in words.
+/// The type that get<T>() was asked for, for messages.
 struct Wanted {
   std::string_view type;   // "int"
   std::string_view exact;  // "std::int8_t"
@@ -37,12 +37,12 @@ constexpr Wanted wanted() {
   return {"null", "std::nullptr_t"};
 }
 
-/// WrongTypeError or, for a number that T cannot hold, LimitError; names the place if there is one.
+/// Throws WrongTypeError or, for a number that T cannot hold, LimitError, with the path if known.
 [[noreturn]] void refuse(const Value& value, Wanted wanted, const Ref* place = nullptr);
 
 /// A BigInt of up to 64 bits without a sign.
 std::optional<std::uint64_t> to_unsigned(const BigInt& value);
-/// The nearest double; an infinity past the largest.
+/// The nearest double; an infinity if the number is too large.
 double to_double(const BigInt& value);
 
 template <class T>
