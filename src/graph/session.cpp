@@ -121,7 +121,7 @@ TransactionStep::TransactionStep(std::shared_ptr<Session> session)
 
 TransactionStep::TransactionStep(std::shared_ptr<Session> session, const store::Limits& limits)
     : session_(std::move(session)), step_(session_->heap().store().begin(limits, session_.get())) {
-  static_cast<void>(session_->heap());  // ClosedError if close() came before this step was there
+  static_cast<void>(session_->heap());  // ClosedError if close() ran before this step began
 }
 
 void Session::open_prefix() {

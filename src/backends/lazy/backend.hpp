@@ -5,7 +5,8 @@
 // everything up to a flush barrier (cut) in one transaction. So the store below always has a state
 // that this store once had, and commits do not wait for it. See docs/design/persist.md.
 //
-// Always holds: a version is kept while some view can see it or while it is not in the store below.
+// Always holds: a version is kept while some view can see it, and the newest version of a record
+// also until it is in the store below.
 //
 // Any thread may call a Backend. After a fork, the child has its own copy of a store in memory
 // only. A lazy store, all views and all transactions remain the parent's.

@@ -5,11 +5,12 @@
 // not after n. In a lazy store, a key without a version has its record in the store below, and
 // flushed versions are dropped here after some time.
 //
-// Always holds: a version that a view sees is kept, and so is every version after `flushed()`. A
-// view over a store below has a pinned version ("leans on" it): its state below has all commits up
-// to that number, perhaps more. A flushed version is dropped only when no view has pinned an
-// earlier number. The cost of dropping depends on the number of changes, not on the number of
-// records: an entry waits in one of two queues until something of it can be dropped.
+// Always holds: a version that a view sees is kept (a flush registers as a view of its barrier),
+// and the newest version of a key is kept until it is flushed. A view over a store below has a
+// pinned version ("leans on" it): its state below has all commits up to that number, perhaps more.
+// A flushed version is dropped only when no view has pinned an earlier number. The cost of dropping
+// depends on the number of changes, not on the number of records: an entry waits in one of two
+// queues until something of it can be dropped.
 //
 // Guarded by the store's mutex, except sort_flushing().
 #pragma once

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Edits small dicts in their JSONB body and large dicts by entry and slot records, and converts a
-// small dict to a large one (never back, except when emptied). See dict_content.hpp for what
-// always holds.
+// small dict to a large one. A large dict stays large, until drain() empties it. See
+// dict_content.hpp for what always holds.
 #include "graph/node/dict_content.hpp"
 
 #include <algorithm>

@@ -44,7 +44,7 @@ std::int64_t id_of(const Element& value) {
 }
 
 void put_id_escape(std::string& out, char tag, std::int64_t id) {
-  // Built with one append for speed: large structures consist mostly of links.
+  // Written in one pass, without open() and close(), because large structures are mostly links.
   std::array<char, 24> digits;
   const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), id).ptr;
   const auto size = static_cast<std::size_t>(end - digits.data());
