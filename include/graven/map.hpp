@@ -161,8 +161,8 @@ class Map {
   /// stripe.
   [[nodiscard]] static std::uint64_t hash(Text key) noexcept;
   static constexpr std::size_t kNeighbourhoods = 8192;
-  /// peek() that also returns the stripe version. If that is usable, the value stays current as long
-  /// as unchanged() returns true. For programs that cache something made of the value.
+  /// peek() that also returns the stripe version. If that is usable, the value stays current as
+  /// long as unchanged() returns true. For programs that cache something made of the value.
   template <class Shown>
   std::optional<bool> peek(Text key, std::uint64_t hash, MapStamp& stamp, Shown&& shown) const {
     return peek_stamped(key, hash, stamp, call<Shown>, address(shown));
