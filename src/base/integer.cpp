@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include <graven/error.hpp>
 #include <graven/integer.hpp>
 
 namespace graven {
@@ -26,6 +27,12 @@ bool is_hex(std::string_view text) noexcept {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
   });
+}
+
+void require_hex(std::string_view text, std::string_view place) {
+  if (is_hex(text)) return;
+  throw BadValueError(fmt::format(
+      "the BigInt at {} is written '{}': give lower-case hexadecimal digits", place, text));
 }
 
 Integer::Integer(std::int64_t value)

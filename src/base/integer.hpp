@@ -16,6 +16,8 @@ namespace graven::base {
 
 /// Whether it has the form of BigInt::hex: lower-case digits, after a '-' if it is negative.
 bool is_hex(std::string_view text) noexcept;
+/// BadValueError, which names the `place`, for a BigInt of other digits.
+void require_hex(std::string_view text, std::string_view place);
 
 class Integer {
  public:

@@ -12,6 +12,7 @@
 
 #include <graven/error.hpp>
 
+#include "base/integer.hpp"
 #include "base/jsonb_scalar.hpp"
 
 namespace graven::map {
@@ -54,6 +55,7 @@ class Encoder {
             out.assign(reinterpret_cast<const char*>(&value), sizeof value);
             return std::is_same_v<T, double> ? ValueKind::kReal : ValueKind::kInt;
           } else if constexpr (std::is_same_v<T, BigInt>) {
+            check_integer(value.hex);
             out = value.hex;
             return ValueKind::kBigInt;
           } else if constexpr (std::is_same_v<T, std::string>) {
@@ -85,6 +87,9 @@ class Encoder {
   }
   void check_size(std::size_t size) const { map::check_size(size, key_); }
   void check_text(std::string_view text) const { map::check_text(text, key_); }
+  void check_integer(std::string_view hex) const {
+    if (!base::is_hex(hex)) base::require_hex(hex, shown(key_));
+  }
 
   void put(const Data::Item& item, std::string& out) {
     std::visit([&](const auto& value) { put_one(value, out); }, item);
@@ -96,6 +101,7 @@ class Encoder {
     } else {
       if constexpr (std::is_same_v<T, std::string>) check_text(value);
       if constexpr (std::is_same_v<T, Bytes>) check_size(value.data.size());
+      if constexpr (std::is_same_v<T, BigInt>) check_integer(value.hex);
       jsonb::put_scalar(out, value, kMark);
     }
   }

@@ -70,6 +70,8 @@ TEST(MapValue, WhatIsRefused) {
   EXPECT_THROW(map::encode("\xff", "key", bytes), BadValueError);
   EXPECT_THROW(map::encode(Data::dict({{"\xc0", 1}}), "key", bytes), BadValueError);
   EXPECT_THROW(map::encode(Data::list({"\xed\xa0\x80"}), "key", bytes), BadValueError);
+  EXPECT_THROW(map::encode(BigInt{"FFFFFFFFFFFFFFFF"}, "key", bytes), BadValueError);
+  EXPECT_THROW(map::encode(Data::list({BigInt{}}), "key", bytes), BadValueError);
   Data cycle;
   const Data::Index index = cycle.add(NodeKind::kList);
   cycle.container(index).items.emplace_back(index);

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/hash.hpp"
+#include "base/integer.hpp"
 #include "base/text.hpp"
 #include "graph/collector/links.hpp"
 #include "graph/collector/reclaim.hpp"
@@ -84,6 +85,8 @@ void check_item(const Scope& scope, const Item& item, auto&& where) {
       throw LimitError(fmt::format("the bytes at {} are {} long; the limit is {}", where(),
                                    bytes->data.size(), kMaxText));
     }
+  } else if (const auto* integer = std::get_if<BigInt>(&item)) {
+    if (!base::is_hex(integer->hex)) base::require_hex(integer->hex, where());
   } else if (const Pin* pin = handle_in(item)) {
     if (&pin->scope() == &scope) return;
     if (!pin->scope().live()) {

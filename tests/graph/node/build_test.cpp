@@ -136,6 +136,11 @@ TEST_P(Building, TextThatIsNoUtf8NamesThePath) {
   expect_refused<BadValueError>(db, {{"a", Data::dict({{"\xff", 1}})}}, "['x']['a']");
 }
 
+TEST_P(Building, IntegersHaveDigits) {
+  expect_refused<BadValueError>(db, BigInt{"FFFFFFFFFFFFFFFF"}, "['x']");
+  expect_refused<BadValueError>(db, {{"a", {1, BigInt{}}}}, "['x']['a'][1]");
+}
+
 TEST_P(Building, KeysAreDistinctAndNotTooLong) {
   expect_refused<BadValueError>(db, Data::dict({{"a", 1}, {"b", 2}, {"a", 3}}), "['x']");
   Data many = Data::dict();
