@@ -13,7 +13,7 @@
 namespace graven::store {
 namespace {
 
-constexpr std::size_t kKeptOfARead = 32;
+constexpr std::size_t kKeptOfARead = 2048;
 
 }  // namespace
 
@@ -65,11 +65,11 @@ void CachedView::load_many(std::span<const Key> keys,
   load_layers(keys, each, known, [this](std::span<const Key> missing, const auto& found) {
     from_below([&](View& view) {
       view.load_many(missing, [&](std::size_t i, Record* record) {
-        if (missing.size() <= kKeptOfARead) {
-          cache_.fill(before_, missing[i],
-                      record != nullptr ? std::optional<Record>(*record) : std::nullopt);
-        }
-        found(i, record);
+        if (missing.size() > kKeptOfARead) return found(i, record);
+        std::optional<Record> kept;
+        if (record != nullptr) kept = std::move(*record);
+        cache_.fill(before_, missing[i], kept);
+        found(i, kept ? &*kept : nullptr);
       });
       return true;
     });

@@ -241,8 +241,12 @@ void PendingMap::clear() {
     }
   }
   if (store_) {
-    store::each_row(*store_->backend().view(), items_of(id_), kRowsAtATime,
-                    [&](Row& row) { keys.push_back(std::move(row.key.name)); });
+    // A view for each batch: all of it may take longer than a view may last.
+    for (store::Batches batches(items_of(id_)); !batches.ended();) {
+      for (Row& row : batches.next(*store_->backend().view(), kRowsAtATime)) {
+        keys.push_back(std::move(row.key.name));
+      }
+    }
   }
   for (std::string& key : keys) {
     const std::uint64_t hash = HotItems::hash(key);

@@ -27,7 +27,7 @@ void Flusher::flushed(std::size_t bytes) {
 
 bool Flusher::wait_until_ready(Deadline deadline) {
   if (ready()) return true;
-  if (!failed_) Housekeeper::wake(std::chrono::steady_clock::now());
+  if (pending() > limit_) Housekeeper::wake(std::chrono::steady_clock::now());
   std::unique_lock<std::mutex> lock(mutex_);
   const bool in_time = base::wait_until(lock, state_->changed, deadline,
                                         [this] { return ready() || failed_ || state_->stopping; });

@@ -131,8 +131,19 @@ TEST_F(TripsTest, Trees) {
   open()["tree"] = tree(10, 3);  // 1,111 dicts
   const Database db = warm();
   EXPECT_EQ(trips([&] { (void)db["tree"].materialize(); }), (Trips{4, 0, 0, 0}));
-  EXPECT_EQ(trips([&] { (void)db["tree"].materialize(); }), (Trips{2, 0, 0, 0}));  // in memory
-  EXPECT_EQ(trips([&] { db.root().erase("tree"); }), (Trips{8, 1, 1, 1}));
+  EXPECT_EQ(trips([&] { (void)db["tree"].materialize(); }), (Trips{0, 0, 0, 0}));  // in memory
+  EXPECT_EQ(trips([&] { db.root().erase("tree"); }), (Trips{6, 1, 1, 1}));
+}
+
+TEST_F(TripsTest, DictsMadeOneAfterTheOther) {
+  {
+    const Database db = open();
+    db["tasks"] = Data::dict();
+    for (int i = 0; i < 200; ++i) db["tasks"].as_dict().set(std::to_string(i), {{"n", i}});
+  }
+  const Database db = warm();
+  EXPECT_LE(trips([&] { (void)db["tasks"].materialize(); }).reads, 6U);
+  EXPECT_EQ(trips([&] { (void)db["tasks"].materialize(); }).reads, 1U);  // entries of a large dict
 }
 
 TEST_F(TripsTest, Maps) {

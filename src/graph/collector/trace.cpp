@@ -28,7 +28,8 @@ using store::View;
 
 constexpr std::size_t kEdgeBatch = 1024;
 constexpr std::size_t kFirstEdges = 64;  // of a node
-constexpr std::size_t kUpAtOnce = 256;   // nodes
+constexpr std::size_t kNextParents = 8;
+constexpr std::size_t kUpAtOnce = 256;  // nodes
 constexpr std::size_t kRunsAtOnce = 64;
 
 enum class Fate : std::uint8_t { kRooted, kAdrift, kUnknown };
@@ -106,8 +107,8 @@ class Tracer {
   }
 
   /// Reads the chains of anchors that begin at these nodes, one level of all chains at a time.
-  void climb(std::vector<NodeId> level, std::size_t limit) {
-    for (std::size_t read = 0; level.size() > 1 && read < limit; read += level.size()) {
+  void climb(std::vector<NodeId> level, std::size_t& steps, std::size_t limit) {
+    for (; level.size() > 1 && steps < limit; steps += level.size()) {
       std::erase_if(level, [&](NodeId id) { return fates_.contains(id); });
       std::sort(level.begin(), level.end());
       level.erase(std::unique(level.begin(), level.end()), level.end());
@@ -141,7 +142,7 @@ class Tracer {
         edges[i].assign(std::move_iterator(rows.begin()), std::move_iterator(rows.end()));
         if (!rows.empty()) first_parents.push_back(edges[i].front().key.b);
       });
-      climb(std::move(first_parents), limit);
+      climb(std::move(first_parents), steps, limit);
       for (std::size_t i = 0; i < piece.size(); ++i) {
         if (!anchor_found(piece[i], std::move(edges[i]), steps, limit, settled)) {
           left.push_back(piece[i]);
@@ -157,10 +158,12 @@ class Tracer {
                     bool& settled) {
     for (std::optional<Range> range = Range{.space = Space::kEdge, .a = id};;) {
       for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (i == 1) {  // the first parent did not help: read the others together
+        if (i == 1 || i == kNextParents +
+                               1) {  // the parents so far did not help: read the next ones together
+          const std::size_t end = i == 1 ? std::min(rows.size(), kNextParents + 1) : rows.size();
           std::vector<NodeId> parents;
-          for (const Row& row : rows) parents.push_back(row.key.b);
-          climb(std::move(parents), limit);
+          for (std::size_t next = i; next < end; ++next) parents.push_back(rows[next].key.b);
+          climb(std::move(parents), steps, limit);
         }
         const NodeId parent = rows[i].key.b;
         switch (fate_of(parent, steps, limit)) {
