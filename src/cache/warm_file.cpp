@@ -199,11 +199,13 @@ bool WarmFile::put_back(std::string_view key, std::uint64_t hash, std::string_vi
   if (idle()) return false;
   catch_up(shard);
   if (const std::uint64_t* entry = look_up(shard, hash); entry != nullptr) {
-    const char* record = place(shard, *entry & ((1ULL << position_bits_) - 1));
+    const std::uint64_t position = *entry & ((1ULL << position_bits_) - 1);
+    const char* record = place(shard, position);
     Header header;
     std::memcpy(&header, record, sizeof header);
     const char* content = record + sizeof header;
-    if (header.value_size == value.size() &&
+    const std::size_t room = (ring_units_ - position % ring_units_) * kUnit;
+    if (sizeof header + key.size() + value.size() <= room && header.value_size == value.size() &&
         header.key_size_and_kind == (static_cast<std::uint32_t>(key.size()) << 8 | kind) &&
         std::string_view(content, key.size()) == key &&
         std::string_view(content + key.size(), value.size()) == value) {
