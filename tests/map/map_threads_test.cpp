@@ -212,7 +212,7 @@ TEST_P(MapThreads, WritersShareCommitsAndFailApart) {
   EXPECT_EQ(map.size(), 240U);
 }
 
-TEST_P(MapThreads, ForksAmidWrites) {
+TEST_P(MapThreads, AChildForkedAmidWritesGoesOn) {
   GRAVEN_FORKS_AMID_THREADS();
   const Map map = open(1000);
   map.set("there", 7);
