@@ -88,7 +88,9 @@ inline RandomDamage random_damage(Random& random, const Records& sound,
       continue;
     }
     if (random.one_in(5)) {
-      (random.one_in(2) ? key.a : key.b) += static_cast<std::int64_t>(random.below(5)) - 2;
+      std::int64_t& part = random.one_in(2) ? key.a : key.b;
+      const auto by = static_cast<std::int64_t>(random.below(5)) - 2;
+      if (__builtin_add_overflow(part, by, &part)) part = 0;  // ids lie at both ends of the range
       const store::Schema& schema = store::schema(key.space);
       if (schema.a.empty()) key.a = 0;
       if (schema.shape != store::KeyShape::kPair) key.b = 0;
