@@ -49,14 +49,14 @@ class Hot : public Policy {
     std::memcpy(bytes, &key, sizeof key);
     const std::string_view view(bytes, sizeof bytes);
     const std::uint64_t hash = graven::base::hash(view, 1);
-    char out[graven::store::HotTable::kInlineBytes];
+    char out[graven::cache::HotTable::kInlineBytes];
     if (table_.find(view, hash, out, sizeof out)) return true;
     table_.put_if_absent(view, hash, "value");
     return false;
   }
 
  private:
-  graven::store::HotTable table_;
+  graven::cache::HotTable table_;
 };
 
 class Lru : public Policy {

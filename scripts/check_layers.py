@@ -75,8 +75,8 @@ SYSTEM = re.compile(
 )
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 BACKEND_NAMED = re.compile(
-    r"\b(sqlite|redis|memory|postgres)::"
-    r"|\bnamespace\s+(?:graven::)?(sqlite|redis|memory|postgres)\b"
+    r"\b(lazy|memory|postgres|redis|sqlite)::"
+    r"|\bnamespace\s+(?:graven::)?(lazy|memory|postgres|redis|sqlite)\b"
 )
 COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
 

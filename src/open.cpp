@@ -45,7 +45,7 @@ struct Opened {
   store::Use use;
 
   explicit Opened(std::shared_ptr<store::Store> of) : store(std::move(of)), use(store) {}
-  explicit Opened(std::unique_ptr<store::Backend> backend)
+  explicit Opened(std::unique_ptr<port::Backend> backend)
       : Opened(std::make_shared<store::Store>(std::move(backend))) {}
 };
 
@@ -62,7 +62,7 @@ class Table final : private base::ForkGuard {
     return *table;
   }
 
-  Opened share(std::unique_ptr<store::Backend> backend, const Options& options, Kind kind) {
+  Opened share(std::unique_ptr<port::Backend> backend, const Options& options, Kind kind) {
     const Place place{backend->identity(), options.read_only, options.synchronous};
     // One opening at a time; otherwise two openings could both take the store's lease.
     const auto opening = base::lock(*opening_);
@@ -73,9 +73,9 @@ class Table final : private base::ForkGuard {
     // and then no ForkGuard may be added.
     const bool lazy = options.persist == Persist::kLazy;
     if (lazy) {
-      backend = memory::over(std::move(backend), {.flush_interval = options.flush_interval,
-                                                  .pending_limit = options.pending_limit,
-                                                  .patience = options.busy_timeout});
+      backend = lazy::over(std::move(backend), {.flush_interval = options.flush_interval,
+                                                .pending_limit = options.pending_limit,
+                                                .patience = options.busy_timeout});
     }
     Opened opened(std::move(backend));
     const std::scoped_lock lock(mutex_);
@@ -248,7 +248,7 @@ Opened open_file(const std::string& path, const Options& options, Kind kind) {
     throw_bad_url(path, "a store in memory is always a new one");
   }
   if (options.persist == Persist::kLazy) return open_sqlite(path, options, kind);
-  return Opened(memory::open(path));
+  return Opened(lazy::open(path));
 }
 
 /// Whether a URL is a name of SQLite or graven for a database in memory. No file must get such a
@@ -261,7 +261,7 @@ Opened open_memory(std::string_view url, Options& options) {
   if (options.read_only) throw_bad_url(url, "a new memory store cannot be read-only");
   if (!options.create) throw_bad_url(url, "a store in memory is always a new one");
   check_options(options);
-  return Opened(memory::open("memory://"));
+  return Opened(lazy::open("memory://"));
 }
 
 /// Opens the store at a URL; sets options from the URL.

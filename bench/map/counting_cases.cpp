@@ -15,7 +15,7 @@ std::vector<Contestant> counted_map_hit(const Terms& terms, const std::string& f
   const Map map(folder + "/map.db");
   fill(map, terms.entries, 12);
   const auto keys = std::make_shared<const Keys>(0, terms.entries, Order::kRandom);
-  const auto counter = std::make_shared<base::HitCounter>();
+  const auto counter = std::make_shared<observe::HitCounter>();
   const std::size_t count = terms.count;
   const auto turn = [=](const auto& also) {
     const auto read = [&](std::size_t number) {
@@ -36,7 +36,7 @@ std::vector<Contestant> counted_map_hit(const Terms& terms, const std::string& f
 std::vector<Contestant> counted_graph_hit(const Terms& terms, const std::string& folder) {
   const Database db(folder + "/graph.db");
   db["a"] = 7;
-  const auto counter = std::make_shared<base::HitCounter>();
+  const auto counter = std::make_shared<observe::HitCounter>();
   const std::size_t count = terms.count;
   const auto turn = [=](const auto& also) {
     const auto read = [&](std::size_t number) {

@@ -26,11 +26,11 @@ namespace graven::bench {
 
 namespace {
 
-using store::HotHandle;
-using store::HotHit;
-using store::HotItem;
-using store::HotKey;
-using store::HotTable;
+using cache::HotHandle;
+using cache::HotHit;
+using cache::HotItem;
+using cache::HotKey;
+using cache::HotTable;
 
 constexpr std::size_t kValueSize = 12;
 constexpr std::size_t kQueries = std::size_t{1} << 20U;

@@ -15,7 +15,12 @@
 #include "base/of_thread.hpp"
 #include "cache/cached_record.hpp"
 
-namespace graven::store {
+namespace graven::cache {
+
+using port::Encoded;
+using port::Space;
+using port::Told;
+
 namespace {
 
 constexpr int kSpins = 64;                 // of readers that wait for a commit to be published
@@ -38,7 +43,7 @@ std::optional<std::optional<Record>> Cache::look(const Key& key) {
   tiers->hot().visit(encoded.view(), encoded.hash(),
                      [&](std::string_view value, std::uint8_t kind) {
                        found.emplace();
-                       if (kind == kPresent) *found = decode(schema(key.space), value);
+                       if (kind == kPresent) *found = decode(port::schema(key.space), value);
                      });
   if (found) {
     hits_.add();
@@ -51,7 +56,7 @@ std::optional<std::optional<Record>> Cache::look(const Key& key) {
   const bool promoted = promote(
       encoded.hash(), [&] { return tiers->find_warm(encoded.view(), encoded.hash(), bytes, kind); },
       [&] { tiers->hot().put_if_absent(encoded.view(), encoded.hash(), bytes, kind); });
-  if (promoted) found.emplace(decode(schema(key.space), bytes));
+  if (promoted) found.emplace(decode(port::schema(key.space), bytes));
   return found;
 }
 
@@ -71,7 +76,7 @@ bool Cache::show_node(std::int64_t id, Shown shown) {
 }
 
 bool Cache::show(const Key& key, Shown shown) {
-  const std::size_t integers = schema(key.space).integers.size() * sizeof(std::int64_t);
+  const std::size_t integers = port::schema(key.space).integers.size() * sizeof(std::int64_t);
   const Encoded encoded(key);
   bool there = false;
   tiers_.load(std::memory_order_acquire)
@@ -95,8 +100,8 @@ bool Cache::catch_up() {
   if (own_.load(std::memory_order_acquire)) return true;
   const std::scoped_lock lock(mutex_);  // also waits while a commit is published
   if (own_.load(std::memory_order_acquire)) return true;
-  const Mark mark = read_mark(*live);
-  if (mark == read_mark(tag_)) return true;
+  const Mark mark = port::read_mark(*live);
+  if (mark == port::read_mark(tag_)) return true;
   if (!backend_.distinctive(mark)) return false;
   follow(mark);
   return true;
@@ -105,13 +110,13 @@ bool Cache::catch_up() {
 /// Other processes have committed: drops what they changed, if the log tells, else everything.
 /// Under mutex_.
 void Cache::follow(const Mark& mark) {
-  ChangeFeed* feed = backend_.changes();
-  const Mark tag = read_mark(tag_);
+  port::ChangeFeed* feed = backend_.changes();
+  const Mark tag = port::read_mark(tag_);
   std::vector<std::uint64_t> scopes;
-  Spaces spaces = 0;
+  port::Spaces spaces = 0;
   bool doomed = false;
   hashes_.clear();
-  const auto collect = [&](ChangeFeed::Hashes hashes, std::uint64_t flags) {
+  const auto collect = [&](port::ChangeFeed::Hashes hashes, std::uint64_t flags) {
     const auto singles =
         hashes.end() - static_cast<std::ptrdiff_t>(std::min(hashes.size(), Told::scopes_of(flags)));
     hashes_.insert(hashes_.end(), hashes.begin(), singles);
@@ -133,37 +138,37 @@ void Cache::follow(const Mark& mark) {
   }
   if (!scopes.empty() || spaces != 0) forget_scopes(std::move(scopes), spaces);
   if (doomed) unsettle_nodes();
-  write_mark(tag_, mark);
+  port::write_mark(tag_, mark);
   follows_.fetch_add(1, std::memory_order_relaxed);
 }
 
 /// Drops everything that is in the scopes and the spaces. O(size of the table), unless only maps
 /// are concerned. Under mutex_.
-void Cache::forget_scopes(std::vector<std::uint64_t> scopes, Spaces spaces) {
+void Cache::forget_scopes(std::vector<std::uint64_t> scopes, port::Spaces spaces) {
   std::sort(scopes.begin(), scopes.end());
   const auto in_scopes = [&scopes](std::uint64_t scope) {
     return std::binary_search(scopes.begin(), scopes.end(), scope);
   };
-  const bool all_items = (spaces & bit(Space::kItem)) != 0;
+  const bool all_items = (spaces & port::bit(Space::kItem)) != 0;
   for (const Joined& map : joined_) {
-    if (all_items || in_scopes(map_hash(map.map))) map.items->drop();
+    if (all_items || in_scopes(port::map_hash(map.map))) map.items->drop();
   }
-  spaces &= ~bit(Space::kItem);
+  spaces &= ~port::bit(Space::kItem);
   Tiers* tiers = tiers_.load(std::memory_order_relaxed);
   if (tiers != nullptr &&
-      (spaces != 0 || !std::all_of(scopes.begin(), scopes.end(), is_map_hash))) {
+      (spaces != 0 || !std::all_of(scopes.begin(), scopes.end(), port::is_map_hash))) {
     if (tiers->warm()) {
       tiers->clear();  // the warm file knows records by their hashes only
     } else {
       std::vector<std::uint64_t> found;
       tiers->hot().for_each([&](std::string_view key, std::string_view value, auto kind, bool) {
-        const Decoded decoded(key);
-        bool drop = (spaces & bit(decoded.space)) != 0;
+        const port::Decoded decoded(key);
+        bool drop = (spaces & port::bit(decoded.space)) != 0;
         if (decoded.space == Space::kEntry || decoded.space == Space::kSlot) {
-          drop = drop || in_scopes(container_hash(decoded.a));
+          drop = drop || in_scopes(port::container_hash(decoded.a));
         } else if (decoded.space == Space::kPage && kind == kPresent) {
-          const Record record = decode(schema(Space::kPage), value);
-          drop = drop || in_scopes(container_hash(record.integers[0]));
+          const Record record = decode(port::schema(Space::kPage), value);
+          drop = drop || in_scopes(port::container_hash(record.integers[0]));
         }
         if (drop) found.push_back(decoded.hash);
       });
@@ -180,7 +185,7 @@ void Cache::start_over(const Mark& mark) {
   for (const Joined& map : joined_) map.items->drop();
   changes_.note_all();
   unsettle_nodes();
-  write_mark(tag_, mark);
+  port::write_mark(tag_, mark);
 }
 
 void Cache::close() noexcept {
@@ -241,11 +246,11 @@ void Cache::fill(const Before& before, const Key& key, const std::optional<Recor
   // What was read may be newer than the table, so the table catches up first, or keeps nothing.
   if (!before.known || !current()) return;
   const std::scoped_lock lock(mutex_);
-  const Mark mark = read_mark(*live_.load(std::memory_order_acquire));
-  const Mark tag = read_mark(tag_);
+  const Mark mark = port::read_mark(*live_.load(std::memory_order_acquire));
+  const Mark tag = port::read_mark(tag_);
   const bool own = own_.load(std::memory_order_acquire);
   if (barred_ || (mark != tag && (!own || backend_.commit_between(tag, mark)))) return;
-  if (changes_.unchanged(change_hash(key), before.changes)) put_if_absent(key, record);
+  if (changes_.unchanged(port::change_hash(key), before.changes)) put_if_absent(key, record);
   if (reclaiming && before.changes >= unsettled_) {
     quiet_.store(!*reclaiming, std::memory_order_release);
   }
@@ -283,7 +288,7 @@ void Cache::put_if_absent(const Key& key, const std::optional<Record>& record) {
   };
   std::string& bytes = base::of_thread<Body>().bytes;
   bytes.clear();
-  if (record) encode(schema(key.space), *record, bytes);
+  if (record) encode(port::schema(key.space), *record, bytes);
   tiers->hot().put_if_absent(encoded.view(), encoded.hash(), bytes, record ? kPresent : kAbsent);
 }
 
@@ -336,8 +341,8 @@ void Cache::leave(std::int64_t map) noexcept {
 void Cache::settle() noexcept {
   const MarkWords* live = live_.load(std::memory_order_acquire);
   if (live == nullptr) return;
-  for (int spins = 0; own_.load(std::memory_order_acquire) && !same_mark(*live, tag_) &&
-                      backend_.commit_between(read_mark(tag_), read_mark(*live));
+  for (int spins = 0; own_.load(std::memory_order_acquire) && !port::same_mark(*live, tag_) &&
+                      backend_.commit_between(port::read_mark(tag_), port::read_mark(*live));
        ++spins) {
     if (spins > kSpins) std::this_thread::yield();
     if (spins > 2 * kSpins) {
@@ -376,8 +381,8 @@ void Cache::child_after_fork() noexcept {
   new (&laid_bytes_) std::string;
   changes_.note_all();
   unsettle_nodes();
-  write_mark(tag_, {});
+  port::write_mark(tag_, {});
   sequence_.fetch_add(1);
 }
 
-}  // namespace graven::store
+}  // namespace graven::cache

@@ -43,7 +43,17 @@
 #include "port/mark.hpp"
 #include "port/touched.hpp"
 
-namespace graven::store {
+namespace graven::cache {
+
+using port::Backend;
+using port::Change;
+using port::Key;
+using port::Mark;
+using port::MarkWords;
+using port::Record;
+using port::Row;
+using port::Touched;
+using port::View;
 
 /// Keeps the items of one map in a table of its own, under the cache's protocol.
 class ItemCache {
@@ -110,7 +120,7 @@ class Cache final : private base::ForkGuard {
   /// Whether the table has the newest state; catches up with other processes' commits if needed.
   bool current() {
     const MarkWords* live = live_.load(std::memory_order_acquire);
-    if (live != nullptr && same_mark(*live, tag_)) [[likely]]
+    if (live != nullptr && port::same_mark(*live, tag_)) [[likely]]
       return true;
     return catch_up();
   }
@@ -181,7 +191,7 @@ class Cache final : private base::ForkGuard {
   /// Whether the table certainly has the newest state.
   [[nodiscard]] bool strictly_current() const noexcept {
     const MarkWords* live = live_.load(std::memory_order_acquire);
-    return live != nullptr && same_mark(*live, tag_);
+    return live != nullptr && port::same_mark(*live, tag_);
   }
 
   // Commits of this process; called by one thread at a time.
@@ -212,7 +222,7 @@ class Cache final : private base::ForkGuard {
                const Mark& after) noexcept;
   void publish_each(const std::vector<Change>& changes);
   void forget_ahead(const Touched& touched);
-  void forget_scopes(std::vector<std::uint64_t> scopes, Spaces spaces);
+  void forget_scopes(std::vector<std::uint64_t> scopes, port::Spaces spaces);
   void put_if_absent(const Key& key, const std::optional<Record>& record);
   void forget(const Key& key);
   /// A change as the table stores it: in laid_bytes_ the key from `key` on, then the record.
@@ -258,7 +268,7 @@ class Cache final : private base::ForkGuard {
   Share::Part part_;              // joined by the thread that made owned_
   base::ForkMutex joined_mutex_{base::kForkRankJoined};
   std::vector<Joined> joined_;  // joined_mutex_
-  base::HitCounter hits_;
+  observe::HitCounter hits_;
   std::atomic<std::uint64_t> misses_{0};
   std::atomic<std::uint64_t> drops_{0};
   std::atomic<std::uint64_t> follows_{0};
@@ -316,8 +326,8 @@ class CachedView final : public View {
   std::optional<Record> load(const Key& key) override;
   void load_many(std::span<const Key> keys,
                  const std::function<void(std::size_t, Record*)>& each) override;
-  std::vector<Row> scan(const Range& range, std::size_t limit) override;
-  void read(std::span<const ReadOp> ops,
+  std::vector<Row> scan(const port::Range& range, std::size_t limit) override;
+  void read(std::span<const port::ReadOp> ops,
             base::FunctionRef<void(std::size_t, std::span<Row>)> each) override;
 
   [[nodiscard]] bool holds() const noexcept {
@@ -340,4 +350,4 @@ class CachedView final : public View {
   std::unique_ptr<View> below_;
 };
 
-}  // namespace graven::store
+}  // namespace graven::cache

@@ -11,7 +11,11 @@
 #include "cache/cache.hpp"
 #include "cache/cached_record.hpp"
 
-namespace graven::store {
+namespace graven::cache {
+
+using port::ChangeFeed;
+using port::Space;
+
 namespace {
 
 constexpr std::size_t kKeptOfACommit = 32;
@@ -22,8 +26,8 @@ bool Cache::begin_own() {
   const MarkWords* live = live_.load(std::memory_order_acquire);
   if (live == nullptr) return false;
   const std::scoped_lock lock(mutex_);
-  const Mark mark = read_mark(*live);
-  if (mark != read_mark(tag_)) {
+  const Mark mark = port::read_mark(*live);
+  if (mark != port::read_mark(tag_)) {
     if (!backend_.distinctive(mark)) return false;
     follow(mark);
   }
@@ -73,17 +77,17 @@ void Cache::prepare_own(const std::vector<Change>* changes, const Touched* touch
   for (const auto& [key, record] : *changes) {
     LaidOut& laid = laid_out_.emplace_back();
     if (key.space == Space::kItem) {
-      laid.hash = item_hash(key.name);
+      laid.hash = port::item_hash(key.name);
       continue;
     }
-    const Encoded encoded(key);
+    const port::Encoded encoded(key);
     laid.hash = encoded.hash();
     laid.key = laid_bytes_.size();
     laid_bytes_ += encoded.view();
     laid.value = laid_bytes_.size();
-    laid.fits = record ? cached(key.space) && record->body.size() <= kLongestRecord
+    laid.fits = record ? port::cached(key.space) && record->body.size() <= kLongestRecord
                        : keeps_absence(key.space);
-    if (record && laid.fits) encode(schema(key.space), *record, laid_bytes_);
+    if (record && laid.fits) encode(port::schema(key.space), *record, laid_bytes_);
     laid.end = laid_bytes_.size();
   }
 }
@@ -98,20 +102,20 @@ void Cache::announce(const std::vector<Change>* changes, const Touched* touched,
   const auto add = [&](std::uint64_t hash) {
     if (count < hashes.size() && (count == 0 || hashes[count - 1] != hash)) hashes[count++] = hash;
   };
-  Told told;
+  port::Told told;
   if (changes == nullptr) {
     count = hashes.size();
   } else {
     std::int64_t container = 0;  // changes come in order of their keys
     for (const Change& change : *changes) {
       const Key& key = change.key;
-      if (!cached(key.space)) continue;
-      add(change_hash(key));
+      if (!port::cached(key.space)) continue;
+      add(port::change_hash(key));
       if (key.space == Space::kOrphan && key.a == 0) told.doomed = true;
       std::int64_t node = 0;
       if (key.space == Space::kEntry) node = key.a;
       if (key.space == Space::kPage && change.record) node = change.record->integers[0];
-      if (node != 0 && node != container) add(container_hash(container = node));
+      if (node != 0 && node != container) add(port::container_hash(container = node));
     }
   }
   if (count <= ChangeFeed::kMost || (changes == nullptr && touched == nullptr)) {
@@ -140,7 +144,7 @@ void Cache::end_own(const std::vector<Change>* changes, const Mark* after,
     own_.store(false, std::memory_order_release);
     return;
   }
-  const Mark before = read_mark(tag_);
+  const Mark before = port::read_mark(tag_);
   // Readers of this process wait since the commit became visible, so they are served first.
   publish(changes, touched, *after);
   own_.store(false, std::memory_order_release);
@@ -170,7 +174,7 @@ void Cache::publish(const std::vector<Change>* changes, const Touched* touched,
       map.items->committed(sequence_.load(std::memory_order_relaxed), map.touched);
       map.touched = false;
     }
-    write_mark(tag_, after);
+    port::write_mark(tag_, after);
   } catch (const std::bad_alloc&) {
     start_over(after);
   }
@@ -189,8 +193,8 @@ void Cache::publish_each(const std::vector<Change>& changes) {
     if (key.space == Space::kItem) {
       if (Joined* map = joined(key.a)) map->touched = true;
     }
-    changes_.note(laid_out ? laid_out_[i].hash : change_hash(key));  // as in follow()
+    changes_.note(laid_out ? laid_out_[i].hash : port::change_hash(key));  // as in follow()
   }
 }
 
-}  // namespace graven::store
+}  // namespace graven::cache

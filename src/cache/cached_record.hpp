@@ -16,7 +16,10 @@
 #include "port/record.hpp"
 #include "port/touched.hpp"
 
-namespace graven::store {
+namespace graven::cache {
+
+using port::Record;
+using port::Schema;
 
 // The kind of a table entry.
 inline constexpr std::uint8_t kPresent = 0;
@@ -47,8 +50,8 @@ inline Record decode(const Schema& shape, std::string_view bytes) {
 }
 
 /// Whether the absence of such a record is kept.
-inline bool keeps_absence(Space space) noexcept {
-  return cached(space) && schema(space).shape != KeyShape::kId;
+inline bool keeps_absence(port::Space space) noexcept {
+  return port::cached(space) && port::schema(space).shape != port::KeyShape::kId;
 }
 
-}  // namespace graven::store
+}  // namespace graven::cache

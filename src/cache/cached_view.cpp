@@ -10,7 +10,7 @@
 #include "cache/cache.hpp"
 #include "port/merge.hpp"
 
-namespace graven::store {
+namespace graven::cache {
 namespace {
 
 constexpr std::size_t kKeptOfARead = 2048;
@@ -58,11 +58,11 @@ std::optional<Record> CachedView::load(const Key& key) {
 void CachedView::load_many(std::span<const Key> keys,
                            const std::function<void(std::size_t, Record*)>& each) {
   const auto known = [this](const Key& key) {
-    Known found = usable_ ? cache_.look(key) : std::nullopt;
+    port::Known found = usable_ ? cache_.look(key) : std::nullopt;
     cached_ = cached_ || found;
     return found;
   };
-  load_layers(keys, each, known, [this](std::span<const Key> missing, const auto& found) {
+  port::load_layers(keys, each, known, [this](std::span<const Key> missing, const auto& found) {
     from_below([&](View& view) {
       view.load_many(missing, [&](std::size_t i, Record* record) {
         if (missing.size() > kKeptOfARead) return found(i, record);
@@ -76,9 +76,9 @@ void CachedView::load_many(std::span<const Key> keys,
   });
 }
 
-void CachedView::read(std::span<const ReadOp> ops,
+void CachedView::read(std::span<const port::ReadOp> ops,
                       base::FunctionRef<void(std::size_t, std::span<Row>)> each) {
-  std::vector<ReadOp> missing;
+  std::vector<port::ReadOp> missing;
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < ops.size(); ++i) {
     std::optional<std::optional<Record>> found;
@@ -100,8 +100,8 @@ void CachedView::read(std::span<const ReadOp> ops,
   });
 }
 
-std::vector<Row> CachedView::scan(const Range& range, std::size_t limit) {
+std::vector<Row> CachedView::scan(const port::Range& range, std::size_t limit) {
   return from_below([&](View& view) { return view.scan(range, limit); });
 }
 
-}  // namespace graven::store
+}  // namespace graven::cache

@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace graven::store {
+namespace graven::cache {
 
 class RecentChanges {
  public:
@@ -47,4 +47,4 @@ class RecentChanges {
   std::atomic<std::uint64_t> count_{0};
 };
 
-}  // namespace graven::store
+}  // namespace graven::cache

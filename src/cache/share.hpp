@@ -19,7 +19,7 @@
 
 #include "base/fork.hpp"
 
-namespace graven::store {
+namespace graven::cache {
 
 class Share final {
  public:
@@ -77,4 +77,4 @@ class Share final {
   std::list<Set> parts_;
 };
 
-}  // namespace graven::store
+}  // namespace graven::cache

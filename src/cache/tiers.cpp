@@ -8,7 +8,7 @@
 
 #include <utility>
 
-namespace graven::store {
+namespace graven::cache {
 
 Tiers::Tiers(HotLimits limits, WarmPlace place, std::uint8_t missing, bool stamped)
     : place_(std::move(place)),
@@ -100,4 +100,4 @@ WarmFile::Stats Tiers::warm_stats() const {
   return warm != nullptr ? warm->stats() : WarmFile::Stats{};
 }
 
-}  // namespace graven::store
+}  // namespace graven::cache

@@ -23,7 +23,7 @@
 #include "cache/hot/hot_table.hpp"
 #include "cache/warm_file.hpp"
 
-namespace graven::store {
+namespace graven::cache {
 
 class Tiers final : private base::ForkGuard {
  public:
@@ -80,4 +80,4 @@ class Tiers final : private base::ForkGuard {
   base::ForkEnrolment enrolment_{*this};
 };
 
-}  // namespace graven::store
+}  // namespace graven::cache

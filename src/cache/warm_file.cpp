@@ -35,7 +35,7 @@
 
 #include "base/hash.hpp"
 
-namespace graven::store {
+namespace graven::cache {
 namespace {
 
 constexpr std::uint64_t kUnit = 8;
@@ -437,4 +437,4 @@ void WarmFile::child_after_fork() noexcept {
   ::close(file_);  // otherwise the child would keep the disk space after the parent ends
 }
 
-}  // namespace graven::store
+}  // namespace graven::cache

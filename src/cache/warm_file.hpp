@@ -25,7 +25,7 @@
 #include <string>
 #include <string_view>
 
-namespace graven::store {
+namespace graven::cache {
 
 class WarmFile {
  public:
@@ -125,4 +125,4 @@ class WarmFile {
   std::atomic<bool> idle_{false};
 };
 
-}  // namespace graven::store
+}  // namespace graven::cache

@@ -97,9 +97,9 @@ std::string screen_of(const Stats& stats, const Moved& moved) {
       "  a read      {:>12}   from the file, median of this command's\n\n"
       "Ctrl-C ends\n",
       kClear, stats.file.name, clock_time(), rate, stats.file.commits,
-      console::shown_bytes(stats.file.size_bytes), console::shown_bytes(stats.file.wal_bytes),
+      serve::shown_bytes(stats.file.size_bytes), serve::shown_bytes(stats.file.wal_bytes),
       stats.file.free_pages, stats.file.page_bytes, stats.process.owners,
-      console::shown_time(stats.reads.p50));
+      serve::shown_time(stats.reads.p50));
 }
 
 int run_stats(const StatsOptions& options) {
@@ -107,9 +107,9 @@ int run_stats(const StatsOptions& options) {
   const Stats stats = db.stats();
   Output out;
   if (options.json) {
-    out.line(console::to_json(stats, db.connection_stats()));
+    out.line(serve::to_json(stats, db.connection_stats()));
   } else {
-    out.put(console::to_text(stats, db.connection_stats()));
+    out.put(serve::to_text(stats, db.connection_stats()));
   }
   out.flush();
   return kDone;
@@ -148,7 +148,7 @@ int run_top(const TopOptions& options) {
 }
 
 int run_serve(const ServeOptions& options) {
-  console::ServeOptions serving;
+  serve::ServeOptions serving;
   serving.path = file_of(options.where.database);
   serving.http = {.host = options.host,
                   .port = options.port,
@@ -166,7 +166,7 @@ int run_serve(const ServeOptions& options) {
     out.line(url);
     out.flush();
   };
-  console::serve(serving, [&] {
+  serve::serve(serving, [&] {
     return open_database(options.where, Access::kRead, std::chrono::milliseconds(options.slow_ms));
   });
   return kDone;

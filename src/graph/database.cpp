@@ -24,7 +24,7 @@ namespace graven {
 using graph::NodeId;
 using graph::NodeRecord;
 using graph::Session;
-using store::View;
+using port::View;
 using store::Work;
 
 Dict Database::root() const {
@@ -146,7 +146,7 @@ Database Database::with_prefix(Text prefix) const {
 
 std::string Database::new_prefix() const {
   std::string name;
-  scope_->read([&](store::View& view) { name = graph::free_prefix_name(view); });
+  scope_->read([&](port::View& view) { name = graph::free_prefix_name(view); });
   return name;
 }
 

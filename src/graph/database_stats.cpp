@@ -12,10 +12,10 @@
 namespace graven {
 namespace {
 
-using base::Exposition;
+using observe::Exposition;
 using store::Event;
 
-CacheStats cache_stats(const store::Cache::Stats& cache) {
+CacheStats cache_stats(const cache::Cache::Stats& cache) {
   return {.hits = cache.hits,
           .misses = cache.misses,
           .warm_hits = cache.warm_hits,
@@ -27,7 +27,7 @@ CacheStats cache_stats(const store::Cache::Stats& cache) {
           .warm_entries = cache.warm_entries};
 }
 
-Stats collect_stats(graph::Heap& heap, store::BackendStats&& below) {
+Stats collect_stats(graph::Heap& heap, port::BackendStats&& below) {
   store::Store& store = heap.store();
   const store::Activity& activity = store.activity();
   const auto count = [&](Event event) { return activity.counts.sum(event); };
@@ -180,7 +180,7 @@ std::vector<PoolStats> Database::connection_stats() const {
 
 std::string Database::metrics() const {
   graph::Heap& heap = scope_->session().heap();
-  store::BackendStats below = heap.backend().stats();
+  port::BackendStats below = heap.backend().stats();
   const std::vector<PoolStats> pools = std::move(below.pools);
   const Stats stats = collect_stats(heap, std::move(below));
   Exposition out(Exposition::Labels{{"store", stats.file.name}});

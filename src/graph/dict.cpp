@@ -16,7 +16,7 @@ namespace graven {
 
 using graph::Decoder;
 using graph::NodeRecord;
-using store::View;
+using port::View;
 using store::Work;
 namespace content = graph::dict_content;
 

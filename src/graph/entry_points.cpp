@@ -13,9 +13,9 @@
 namespace graven::graph {
 namespace {
 
-using store::Key;
-using store::Record;
-using store::Space;
+using port::Key;
+using port::Record;
+using port::Space;
 
 Key counter_key(const Session& session, std::string_view counter) {
   return {.space = Space::kCounter, .a = session.prefix_id(), .name = std::string(counter)};
@@ -44,7 +44,7 @@ std::optional<Value> find_by_uid(const std::shared_ptr<Scope>& scope, std::strin
 
 std::int64_t count(Scope& scope, std::string_view counter) {
   std::int64_t value = 0;
-  scope.read([&](store::View& view) {
+  scope.read([&](port::View& view) {
     const std::optional<Record> record = view.load(counter_key(scope.session(), counter));
     value = record ? record->integers[0] : 0;
   });

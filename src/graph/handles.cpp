@@ -45,7 +45,7 @@ Value Decoder::handle(NodeId id, NodeKind kind) {
   return Value(List(std::move(pin)));
 }
 
-Value Decoder::value(const jsonb::Element& element, store::View& view) {
+Value Decoder::value(const jsonb::Element& element, port::View& view) {
   return finish(read(element, view));
 }
 
@@ -143,7 +143,7 @@ bool Node::exists() const {
 std::size_t Node::refcount() const {
   std::size_t count = 0;
   graph::using_pin(*pin_, [&] {
-    pin_->scope().read([&](store::View& view) {
+    pin_->scope().read([&](port::View& view) {
       count = graph::parents_of(view, graph::load_node(view, *pin_)).size();
     });
   });
@@ -153,7 +153,7 @@ std::size_t Node::refcount() const {
 std::map<std::string, std::int64_t> Node::backrefs() const {
   std::map<std::string, std::int64_t> result;
   graph::using_pin(*pin_, [&] {
-    pin_->scope().read([&](store::View& view) {
+    pin_->scope().read([&](port::View& view) {
       result.clear();
       for (const graph::Parent& parent : graph::parents_of(view, graph::load_node(view, *pin_))) {
         const graph::NodeRecord node = graph::load_node(view, parent.id);
@@ -169,7 +169,7 @@ Data Node::materialize() const {
   graph::using_pin(*pin_, [&] {
     (void)graph::current(*pin_);  // also decides whether the node is alive
     pin_->scope().read(
-        [&](store::View& view) { data = graph::materialize(view, pin_->id(), pin_->kind()); });
+        [&](port::View& view) { data = graph::materialize(view, pin_->id(), pin_->kind()); });
   });
   return data;
 }
@@ -178,7 +178,7 @@ Data salvage(const Node& node, std::vector<Repaired>& left_out) {
   Data data;
   const graph::Pin& pin = *node.pin();
   graph::using_pin(pin, [&] {
-    pin.scope().read([&](store::View& view) {
+    pin.scope().read([&](port::View& view) {
       left_out.clear();
       const auto tell = [&](graph::NodeId id, NodeKind kind, std::string what) {
         left_out.push_back({graph::uid_of(pin.scope().session(), id, kind), std::move(what), {}});

@@ -36,8 +36,8 @@ class Decoder {
   void at(std::string_view key) { step_ = {.key = key, .by_key = true}; }
   void at(std::int64_t index) { step_ = {.index = index}; }
 
-  Value value(const jsonb::Element& element, store::View& view);
-  Value value(std::string_view element, store::View& view) {
+  Value value(const jsonb::Element& element, port::View& view);
+  Value value(std::string_view element, port::View& view) {
     return value(jsonb::parse(element), view);
   }
   /// `element` must not be a blob.
@@ -152,7 +152,7 @@ std::int64_t clear(store::Work& work, NodeRecord& node);
 /// The node's current record; CollectedError if the node is gone.
 NodeRecord current(const Pin& pin);
 /// The same in a view.
-inline NodeRecord load_node(store::View& view, const Pin& pin) {
+inline NodeRecord load_node(port::View& view, const Pin& pin) {
   return load_node(view, pin.id(), pin.kind());
 }
 

@@ -17,7 +17,7 @@ namespace graven {
 
 using graph::Decoder;
 using graph::NodeRecord;
-using store::View;
+using port::View;
 using store::Work;
 namespace content = graph::list_content;
 

@@ -13,11 +13,11 @@
 namespace graven::graph {
 namespace {
 
-using store::Key;
-using store::Record;
-using store::Row;
-using store::Space;
-using store::View;
+using port::Key;
+using port::Record;
+using port::Row;
+using port::Space;
+using port::View;
 using store::Work;
 
 Key prefix_key(std::string_view name) {
@@ -25,8 +25,8 @@ Key prefix_key(std::string_view name) {
 }
 
 void erase_counters(Work& work, std::int64_t prefix) {
-  store::each_row(work, {.space = Space::kCounter, .a = prefix, .include_empty_name = true}, 256,
-                  [&](const Row& row) { work.erase(row.key); });
+  port::each_row(work, {.space = Space::kCounter, .a = prefix, .include_empty_name = true}, 256,
+                 [&](const Row& row) { work.erase(row.key); });
 }
 
 }  // namespace
@@ -35,8 +35,8 @@ std::vector<std::string> prefix_names(Scope& scope) {
   std::vector<std::string> names;
   scope.read([&](View& view) {
     names.clear();
-    store::each_row(view, {.space = Space::kPrefix}, 256,
-                    [&](const Row& row) { names.push_back(row.key.name); });
+    port::each_row(view, {.space = Space::kPrefix}, 256,
+                   [&](const Row& row) { names.push_back(row.key.name); });
   });
   return names;
 }

@@ -90,7 +90,7 @@ Memo& memo_of(std::string_view way) noexcept {
 /// Follows `step` and all steps after it from a node. Returns the scalar there, if `glance` has
 /// every record on the path.
 template <class Steps>
-std::optional<Value> look(store::Glance& glance, std::uint64_t cache, NodeId from, Steps step) {
+std::optional<Value> look(cache::Glance& glance, std::uint64_t cache, NodeId from, Steps step) {
   NodeId at = from;
   Memo* memo = nullptr;
   if (!step.last()) {
@@ -117,7 +117,7 @@ std::optional<Value> look(store::Glance& glance, std::uint64_t cache, NodeId fro
       }
     };
     bool large = false;
-    const bool known = glance.show(graph::node_key(at), [&](const store::RecordView& node) {
+    const bool known = glance.show(graph::node_key(at), [&](const cache::RecordView& node) {
       const Layout layout = graph::layout_of(node);
       large = layout == Layout::kLargeDict;
       if (layout == Layout::kDict && step.key() != nullptr) {
@@ -150,11 +150,11 @@ std::optional<Value> look(store::Glance& glance, std::uint64_t cache, NodeId fro
 std::optional<Value> Ref::glance() const {
   const auto* pin = std::get_if<FromNode>(&from_);
   Scope& scope = pin != nullptr ? (*pin)->scope() : *std::get<FromRoot>(from_);
-  store::Cache* cache = scope.cache();
+  cache::Cache* cache = scope.cache();
   if (cache == nullptr) return std::nullopt;
   const NodeId from = pin != nullptr ? (*pin)->id() : scope.session().root();
-  for (int tries = 0; tries < store::kTriesInMemory; ++tries) {
-    store::Glance glance(*cache);
+  for (int tries = 0; tries < cache::kTriesInMemory; ++tries) {
+    cache::Glance glance(*cache);
     if (std::optional<Value> seen = look(glance, cache->number(), from, Steps(steps_))) return seen;
     if (!glance.undone()) break;
   }

@@ -17,7 +17,7 @@ namespace graven {
 namespace graph {
 namespace {
 
-using store::View;
+using port::View;
 
 /// An integer with at most this many hexadecimal digits is shown in decimal; Python refuses to
 /// parse much longer ones.
@@ -126,7 +126,7 @@ std::string Node::repr() const {
   std::string out;
   graph::using_pin(*pin_, [&] {
     (void)graph::current(*pin_);  // also decides whether the node is alive
-    pin_->scope().read([&](store::View& view) {
+    pin_->scope().read([&](port::View& view) {
       out = graph::Summary(view, pin_->scope().session()).of(graph::load_node(view, *pin_));
     });
   });

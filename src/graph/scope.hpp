@@ -119,7 +119,7 @@ class Scope : public std::enable_shared_from_this<Scope> {
   /// The node's current record: the cheapest read. Nothing if the node is gone.
   virtual std::optional<NodeRecord> node(NodeId id) {
     std::optional<NodeRecord> found;
-    read([&](store::View& view) { found = find_node(view, id); });
+    read([&](port::View& view) { found = find_node(view, id); });
     return found;
   }
   /// Calls `shown` with the newest node's layout and body in place; they are valid during the call
@@ -130,14 +130,14 @@ class Scope : public std::enable_shared_from_this<Scope> {
     return false;
   }
   /// The cache, if this scope reads the newest state; else nullptr.
-  virtual store::Cache* cache() { return nullptr; }
+  virtual cache::Cache* cache() { return nullptr; }
   /// Runs `body` over one consistent state.
-  virtual void read(base::FunctionRef<void(store::View&)> body) = 0;
+  virtual void read(base::FunctionRef<void(port::View&)> body) = 0;
   /// Runs `body` as one atomic mutation. UsageError if the scope is read-only.
   virtual void write(base::FunctionRef<void(store::Work&)> body) = 0;
   /// A view of one state to iterate over, for as long as it lives. Nothing if the scope itself is
   /// one state: then iterate with repeated read() calls.
-  virtual std::unique_ptr<store::View> lasting_view() = 0;
+  virtual std::unique_ptr<port::View> lasting_view() = 0;
   /// See Heap::collections(); constant if no collection can change what this scope reads.
   virtual std::uint64_t collections() = 0;
 

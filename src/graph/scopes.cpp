@@ -13,8 +13,8 @@
 namespace graven::graph {
 namespace {
 
-using store::Record;
-using store::View;
+using port::Record;
+using port::View;
 using store::Work;
 
 class LiveScope final : public Scope {
@@ -30,8 +30,8 @@ class LiveScope final : public Scope {
         })) {
       return found;
     }
-    store::Cache& cache = heap.store().cache();
-    const store::Key key = node_key(id);
+    cache::Cache& cache = heap.store().cache();
+    const port::Key key = node_key(id);
     if (auto known = cache.find_node(key)) {
       if (!*known) return std::nullopt;
       return to_node(id, std::move(**known));
@@ -51,10 +51,10 @@ class LiveScope final : public Scope {
     store::Store& store = session().heap().store();
     if (store.in_transaction()) return false;
     return store.cache().show_node(
-        id, [&](const store::RecordView& record) { shown(layout_of(record), record.body); });
+        id, [&](const cache::RecordView& record) { shown(layout_of(record), record.body); });
   }
 
-  store::Cache* cache() override {
+  cache::Cache* cache() override {
     store::Store& store = session().heap().store();
     return store.in_transaction() ? nullptr : &store.cache();
   }
@@ -62,8 +62,8 @@ class LiveScope final : public Scope {
   void read(base::FunctionRef<void(View&)> body) override {
     Heap& heap = session().heap();
     if (heap.store().with_current([&](Work& work) { body(work); })) return;
-    for (int tries = 0; tries < store::kTriesInMemory; ++tries) {
-      store::CachedView view(heap.store().cache(), heap.backend());
+    for (int tries = 0; tries < cache::kTriesInMemory; ++tries) {
+      cache::CachedView view(heap.store().cache(), heap.backend());
       try {
         body(view);
         if (view.holds()) return;
@@ -104,7 +104,7 @@ class SnapshotScope final : public Scope {
  public:
   explicit SnapshotScope(std::shared_ptr<Session> session)
       : Scope(std::move(session), false), view_(this->session().heap().backend().view()) {
-    view_->load(store::clock_key());  // the first read fixes the state
+    view_->load(port::clock_key());  // the first read fixes the state
   }
 
   void read(base::FunctionRef<void(View&)> body) override {
@@ -178,9 +178,9 @@ class OptimisticScope final : public TransactorScope {
 
   void watch_prefix() override {
     with_work([&](Work& work) {
-      work.load({.space = store::Space::kPrefix, .name = session().prefix()});
+      work.load({.space = port::Space::kPrefix, .name = session().prefix()});
       // A change of a counter does not change the prefix's version, so read all counters too.
-      work.scan({.space = store::Space::kCounter, .a = session().prefix_id()}, SIZE_MAX);
+      work.scan({.space = port::Space::kCounter, .a = session().prefix_id()}, SIZE_MAX);
     });
   }
 

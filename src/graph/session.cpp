@@ -14,11 +14,11 @@
 namespace graven::graph {
 namespace {
 
-using store::Key;
-using store::Record;
-using store::Row;
-using store::Space;
-using store::View;
+using port::Key;
+using port::Record;
+using port::Row;
+using port::Space;
+using port::View;
 using store::Work;
 
 constexpr std::string_view kDefaultPrefix = "main";
@@ -27,7 +27,7 @@ Key prefix_key(const std::string& name) { return {.space = Space::kPrefix, .name
 
 bool has_prefix_id(View& view, std::int64_t id) {
   bool found = false;
-  store::each_row(view, {.space = Space::kPrefix}, 256, [&](const Row& row) {
+  port::each_row(view, {.space = Space::kPrefix}, 256, [&](const Row& row) {
     found = row.record.integers[0] == id;
     return !found;
   });
@@ -125,7 +125,7 @@ TransactionStep::TransactionStep(std::shared_ptr<Session> session, const store::
 }
 
 void Session::open_prefix() {
-  store::Backend& backend = heap_->backend();
+  port::Backend& backend = heap_->backend();
   const auto adopt = [&](const Record& record) {
     const std::scoped_lock lock(adopting_);
     prefix_id_.store(record.integers[0]);

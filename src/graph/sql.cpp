@@ -15,10 +15,10 @@
 namespace graven {
 namespace graph {
 
-using store::SqlParameters;
-using store::SqlRow;
-using store::SqlRows;
-using store::SqlValue;
+using port::SqlParameters;
+using port::SqlRow;
+using port::SqlRows;
+using port::SqlValue;
 
 namespace {
 
@@ -108,7 +108,7 @@ namespace {
 /// Rows, with the view from which they are read.
 class WithView final : public SqlRows {
  public:
-  WithView(std::shared_ptr<store::View> view, std::unique_ptr<SqlRows> rows)
+  WithView(std::shared_ptr<port::View> view, std::unique_ptr<SqlRows> rows)
       : view_(std::move(view)), rows_(std::move(rows)) {}
   [[nodiscard]] const std::vector<std::string>& columns() const override {
     return rows_->columns();
@@ -121,7 +121,7 @@ class WithView final : public SqlRows {
   [[nodiscard]] bool writes() const override { return rows_->writes(); }
 
  private:
-  std::shared_ptr<store::View> view_;
+  std::shared_ptr<port::View> view_;
   std::unique_ptr<SqlRows> rows_;
 };
 
@@ -140,7 +140,7 @@ class Reading final : public SqlSession {
   }
 
  private:
-  std::shared_ptr<store::View> view_;
+  std::shared_ptr<port::View> view_;
 };
 
 /// The thread's own transaction: a new one, or a savepoint in an open one.
@@ -178,7 +178,7 @@ class Apart final : public SqlSession {
     std::unique_ptr<SqlRows> rows;
     const auto in_work = [&](store::Work& work) { rows = work.sql(sql, parameters); };
     if (store.with_current(in_work)) return rows;
-    std::shared_ptr<store::View> view = store.backend().view();
+    std::shared_ptr<port::View> view = store.backend().view();
     rows = view->sql(sql, parameters);
     if (!rows->writes()) return std::make_unique<WithView>(std::move(view), std::move(rows));
     rows.reset();
@@ -206,7 +206,7 @@ std::int64_t SqlCursor::changes() const { return run_->rows().changes(); }
 std::int64_t SqlCursor::last_rowid() const { return run_->rows().last_rowid(); }
 
 SqlCursor SqlConnection::execute(Text sql, const std::vector<Data>& values) const {
-  store::SqlParameters parameters;
+  port::SqlParameters parameters;
   for (const Data& value : values) {
     parameters.positional.push_back(graph::to_sql(value, parameters.positional.size()));
   }
@@ -215,7 +215,7 @@ SqlCursor SqlConnection::execute(Text sql, const std::vector<Data>& values) cons
 
 SqlCursor SqlConnection::execute_named(
     Text sql, const std::vector<std::pair<std::string, Data>>& values) const {
-  store::SqlParameters parameters;
+  port::SqlParameters parameters;
   for (const auto& [name, value] : values) {
     parameters.named.emplace_back(name, graph::to_sql(value, parameters.named.size()));
   }

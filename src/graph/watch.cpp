@@ -63,8 +63,8 @@ struct Look {
 
 void add_interest(Look& look, const Node& node) {
   const NodeId id = node.pin()->id();
-  look.interests.push_back(store::record_hash({.space = store::Space::kNode, .a = id}));
-  look.interests.push_back(store::container_hash(id));
+  look.interests.push_back(port::record_hash({.space = port::Space::kNode, .a = id}));
+  look.interests.push_back(port::container_hash(id));
 }
 
 /// One step down the path; nothing if there is no such value.

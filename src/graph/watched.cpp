@@ -14,18 +14,18 @@
 namespace graven::graph {
 namespace {
 
-using store::Record;
-using store::Space;
-using store::View;
+using port::Record;
+using port::Space;
+using port::View;
 
 constexpr std::size_t kBatch = 256;
 constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15ULL;
 
-store::Key entry_key(NodeId node, std::int64_t position) {
+port::Key entry_key(NodeId node, std::int64_t position) {
   return {.space = Space::kEntry, .a = node, .b = position};
 }
 std::uint64_t page_hash(NodeId page) {
-  return store::record_hash({.space = Space::kPage, .a = page});
+  return port::record_hash({.space = Space::kPage, .a = page});
 }
 
 std::uint64_t power(std::uint64_t base, std::size_t exponent) noexcept {
@@ -211,7 +211,7 @@ void Watched::remember(NodeId id, Look look) {
   const auto forget_key = [&](const std::string& key) {
     const auto entry = entries_.find(key);
     if (entry == entries_.end()) return;
-    keys_.erase(store::record_hash(entry_key(id, entry->second.position)));
+    keys_.erase(port::record_hash(entry_key(id, entry->second.position)));
     entries_.erase(entry);
   };
   if (look.whole) {
@@ -226,7 +226,7 @@ void Watched::remember(NodeId id, Look look) {
     forget_key(key);
     const auto at = entries_.emplace(key, entry).first;
     if (look.layout == Layout::kLargeDict) {
-      keys_.emplace(store::record_hash(entry_key(id, entry.position)), &at->first);
+      keys_.emplace(port::record_hash(entry_key(id, entry.position)), &at->first);
     }
   }
 }

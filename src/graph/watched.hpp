@@ -27,7 +27,7 @@
 namespace graven::graph {
 
 /// The hash of an element: of its content, or of the id of the node it links.
-std::uint64_t print_of(const jsonb::Element& element, store::View& view);
+std::uint64_t print_of(const jsonb::Element& element, port::View& view);
 
 /// The hash of a sequence of items. The hashes of two adjacent sequences combine to the hash of
 /// both together.
@@ -74,18 +74,18 @@ class Watched {
   };
 
   [[nodiscard]] bool in_part(const NodeRecord& node, const store::Changed* changed) const;
-  void look_at_dict(Look& look, const NodeRecord& node, store::View& view, Decoder& decoder) const;
-  void see_from(Look& look, const NodeRecord& node, std::int64_t from, store::View& view,
+  void look_at_dict(Look& look, const NodeRecord& node, port::View& view, Decoder& decoder) const;
+  void see_from(Look& look, const NodeRecord& node, std::int64_t from, port::View& view,
                 Decoder& decoder) const;
   void look_at_entries(Look& look, const NodeRecord& node, const store::Changed& changed,
-                       store::View& view, Decoder& decoder) const;
+                       port::View& view, Decoder& decoder) const;
   void see(Look& look, std::string key, std::int64_t position, std::string_view element,
-           store::View& view, Decoder& decoder) const;
+           port::View& view, Decoder& decoder) const;
   void look_at_list(Look& look, const NodeRecord& node, const store::Changed* changed,
-                    store::View& view) const;
+                    port::View& view) const;
   ItemsPrint look_at_page(Look& look, NodeId page, std::int64_t level, std::uint64_t parent,
                           const std::unordered_map<std::uint64_t, bool>& outdated,
-                          store::View& view) const;
+                          port::View& view) const;
   void remember(NodeId id, Look look);
 
   bool known_ = false;

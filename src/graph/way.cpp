@@ -36,7 +36,7 @@ void Way::go(const Step& step) {
   append(what, bytes);
 }
 
-std::optional<Link> Way::follow(store::View& view, NodeId root) const {
+std::optional<Link> Way::follow(port::View& view, NodeId root) const {
   Link at{.id = from_ == kRoot ? root : from_, .kind = NodeKind::kDict};
   for (std::string_view rest = steps(); !rest.empty();) {
     std::uint32_t size = 0;
@@ -81,7 +81,7 @@ bool Pin::find_again(NodeId lost) const {
     const std::uint64_t before = scope_->collections();
     if (before % 2 != 0) continue;
     std::optional<Link> link;
-    scope_->read([&](store::View& view) { link = way_.follow(view, scope_->session().root()); });
+    scope_->read([&](port::View& view) { link = way_.follow(view, scope_->session().root()); });
     if (!move_to(link, lost)) return false;
     // As in reading(): the node may have been collected before it was pinned.
     if (scope_->collections() == before) return true;

@@ -46,7 +46,7 @@ class Way {
   void go(const Step& step);
 
   /// The dict or list that the path leads to in this state, if any.
-  [[nodiscard]] std::optional<Link> follow(store::View& view, NodeId root) const;
+  [[nodiscard]] std::optional<Link> follow(port::View& view, NodeId root) const;
 
  private:
   static constexpr std::size_t kLongest = 256;  // bytes of a path with several steps

@@ -43,7 +43,7 @@ CheckReport check_copy(const PartialFile& copy) {
   const auto backend =
       sqlite::open(copy.as_target().path,
                    {.read_only = true, .allow_network_file_system = true, .immutable = true});
-  return graph::check(*backend, map::prove, {});
+  return integrity::check(*backend, map::prove, {});
 }
 
 /// Checks a copy before it is put in place.
@@ -90,7 +90,7 @@ Target target_at(std::string_view path) {
 
 BackupReport Database::backup(Text path, const BackupOptions& options) const {
   graph::Heap& heap = scope_->session().heap();
-  store::Backend& backend = heap.backend();
+  port::Backend& backend = heap.backend();
   if (heap.store().in_transaction()) {
     throw UsageError("backup() inside a transaction, which it could not see: call it after");
   }

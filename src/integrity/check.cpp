@@ -19,12 +19,12 @@
 
 #include "integrity/check_state.hpp"
 
-namespace graven::graph {
+namespace graven::integrity {
 namespace checking {
 
-using store::Record;
-using store::Row;
-using store::Space;
+using port::Record;
+using port::Row;
+using port::Space;
 
 void inspect_prefixes(Inspection& all) {
   Stream stream(all.view, Space::kPrefix);
@@ -85,7 +85,7 @@ void inspect_maps(Inspection& all) {
     all.looked();
     all.saw_version(row->record.version);
     const std::int64_t id = row->record.integers[0];
-    if (id < 1 || id > store::kMostMaps) {
+    if (id < 1 || id > port::kMostMaps) {
       all.problem(fmt::format("the map '{}' has the number {}, which is none", row->key.name, id));
     }
     if (std::find(maps.begin(), maps.end(), id) != maps.end()) {
@@ -107,9 +107,9 @@ void inspect_maps(Inspection& all) {
 }
 
 void inspect_clock(Inspection& all) {
-  const std::optional<Record> clock = all.view.load(store::clock_key());
+  const std::optional<Record> clock = all.view.load(port::clock_key());
   const std::int64_t last = clock ? clock->integers[0] : 0;
-  if (last < 0 || last > store::kMostId) all.problem(fmt::format("the clock stands at {}", last));
+  if (last < 0 || last > port::kMostId) all.problem(fmt::format("the clock stands at {}", last));
   if (all.greatest() > last) {
     all.problem(fmt::format("the clock stands at {}, behind {}, which was given out already", last,
                             all.greatest()));
@@ -132,9 +132,9 @@ void inspect(Inspection& all, base::FunctionRef<bool(std::int64_t)> alive) {
 
 }  // namespace checking
 
-CheckReport check(store::Backend& backend, ItemProof prove_item,
+CheckReport check(port::Backend& backend, ItemProof prove_item,
                   const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  const std::unique_ptr<store::View> view = backend.view();
+  const std::unique_ptr<port::View> view = backend.view();
   checking::Inspection all(backend.store_constant(), *view, progress, prove_item);
   try {
     checking::inspect(all, [&](std::int64_t owner) { return backend.owner_alive(owner); });
@@ -147,4 +147,4 @@ CheckReport check(store::Backend& backend, ItemProof prove_item,
   return std::move(all.report);
 }
 
-}  // namespace graven::graph
+}  // namespace graven::integrity

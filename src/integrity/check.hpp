@@ -12,13 +12,13 @@
 
 #include "port/backend.hpp"
 
-namespace graven::graph {
+namespace graven::integrity {
 
 /// Checks the value of a map's item, because the graph does not know the format of maps.
 /// CorruptionError if the value cannot be read.
 using ItemProof = void (*)(std::int64_t kind, std::string_view body);
 
-CheckReport check(store::Backend& backend, ItemProof prove_item,
+CheckReport check(port::Backend& backend, ItemProof prove_item,
                   const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
-}  // namespace graven::graph
+}  // namespace graven::integrity

@@ -21,13 +21,13 @@ namespace graven {
 
 CheckReport Database::check(
     const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
-  return graph::check(scope_->session().heap().backend(), map::prove, progress);
+  return integrity::check(scope_->session().heap().backend(), map::prove, progress);
 }
 
 CheckReport check(std::string_view path,
                   const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const auto backend = sqlite::open(std::string(path), {.read_only = true});
-  return graph::check(*backend, map::prove, progress);
+  return integrity::check(*backend, map::prove, progress);
 }
 
 }  // namespace graven

@@ -17,11 +17,11 @@
 
 #include "integrity/check_state.hpp"
 
-namespace graven::graph::checking {
+namespace graven::integrity::checking {
 namespace {
 
-using store::Row;
-using store::Space;
+using port::Row;
+using port::Space;
 
 /// From where a node is reachable; the first way that is found counts.
 enum class Reach : std::uint8_t { kNothing, kRoot, kHandle, kLeftover, kUnsound };
@@ -268,7 +268,7 @@ class Graph {
   void inspect_end(std::uint32_t node) {
     const NodeInfo& info = nodes_[node];
     if (info.anchored() || info.listed) return;
-    if (info.anchor == kNobody) {
+    if (info.anchor == graph::kNobody) {
       all_.problem(node, "it has no anchor and is not on the list of what is to be reclaimed");
       spread(node, Reach::kUnsound);
     } else if (info.anchor < 0) {
@@ -354,4 +354,4 @@ void inspect_links(Inspection& all, base::FunctionRef<bool(std::int64_t)> alive)
   Graph(all, alive).inspect();
 }
 
-}  // namespace graven::graph::checking
+}  // namespace graven::integrity::checking

@@ -16,15 +16,16 @@
 #include "graph/node/list_tree.hpp"
 #include "integrity/check_state.hpp"
 
-namespace graven::graph::checking {
+namespace graven::integrity::checking {
 namespace {
 
+using graph::NodeRecord;
 using jsonb::Element;
 using jsonb::Type;
-using store::Key;
-using store::Record;
-using store::Row;
-using store::Space;
+using port::Key;
+using port::Record;
+using port::Row;
+using port::Space;
 
 /// A page and its item count, as the level above states them.
 struct PageUse {
@@ -52,7 +53,7 @@ class LargeLists {
     std::vector<PageUse> level;
     std::int64_t depth = 0;
     try {
-      const std::optional<NodeRecord> record = find_raw_node(all_.view, all_.nodes[node].id);
+      const std::optional<NodeRecord> record = graph::find_raw_node(all_.view, all_.nodes[node].id);
       if (!record) return;
       const Element header = jsonb::parse(record->body);
       if (header.type != Type::kArray) throw CorruptionError("it is no array");
@@ -60,7 +61,7 @@ class LargeLists {
       depth = number(cursor.next());
       const std::int64_t in_pages = number(cursor.next());
       level = children(cursor.next());
-      if (depth < 1 || depth > list_tree::kMostLevels) {
+      if (depth < 1 || depth > graph::list_tree::kMostLevels) {
         throw CorruptionError(fmt::format("it claims {} levels of pages", depth));
       }
       std::int64_t counted = 0;
@@ -80,7 +81,7 @@ class LargeLists {
         });
       }
     } catch (const CorruptionError& error) {
-      all_.problem(node, fmt::format("its header is damaged: {}", cause_of(error)));
+      all_.problem(node, fmt::format("its header is damaged: {}", graph::cause_of(error)));
       return;
     }
     if (level.empty()) all_.problem(node, "its header names no page");
@@ -144,7 +145,7 @@ class LargeLists {
         }
       }
     } catch (const CorruptionError& error) {
-      all_.problem(node, fmt::format("page {} is damaged: {}", use.page, cause_of(error)));
+      all_.problem(node, fmt::format("page {} is damaged: {}", use.page, graph::cause_of(error)));
       return;
     }
     if (found != use.count) {
@@ -269,4 +270,4 @@ void inspect_large_lists(Inspection& all) { LargeLists(all).inspect(); }
 
 void inspect_blobs(Inspection& all) { Blobs(all).inspect(); }
 
-}  // namespace graven::graph::checking
+}  // namespace graven::integrity::checking

@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <utility>
 
-namespace graven::graph::checking {
+namespace graven::integrity::checking {
 
-using store::Row;
+using port::Row;
 
 namespace {
 
@@ -48,9 +48,9 @@ std::uint32_t Inspection::find(NodeId id) const noexcept {
 
 std::string Inspection::uid(NodeId id, std::int64_t prefix, NodeKind kind) const {
   for (const PrefixInfo& known : prefixes) {
-    if (known.id == prefix) return uid_of(known.name, constant_, id, kind);
+    if (known.id == prefix) return graph::uid_of(known.name, constant_, id, kind);
   }
-  return uid_of("?", constant_, id, kind);  // the prefix was deleted
+  return graph::uid_of("?", constant_, id, kind);  // the prefix was deleted
 }
 
 void Inspection::add(std::string node, std::string what) {
@@ -74,15 +74,15 @@ void Inspection::finish() {
   tell(done_);
 }
 
-std::string Inspection::item_problem(const store::Record& item) const {
+std::string Inspection::item_problem(const port::Record& item) const {
   const std::int64_t kind = item.integers[0];
-  if (kind < 0 || kind > static_cast<std::int64_t>(store::ValueKind::kJson)) {
+  if (kind < 0 || kind > static_cast<std::int64_t>(port::ValueKind::kJson)) {
     return fmt::format("has the unknown kind {}", kind);
   }
   try {
     if (prove_item_ != nullptr) prove_item_(kind, item.body);
   } catch (const CorruptionError& error) {
-    return fmt::format("is damaged: {}", cause_of(error));
+    return fmt::format("is damaged: {}", graph::cause_of(error));
   }
   return {};
 }
@@ -95,4 +95,4 @@ std::int64_t integer_of(jsonb::Element element, const char* otherwise) {
   return *number;
 }
 
-}  // namespace graven::graph::checking
+}  // namespace graven::integrity::checking

@@ -26,7 +26,10 @@
 #include "integrity/check.hpp"
 #include "port/scan.hpp"
 
-namespace graven::graph::checking {
+namespace graven::integrity::checking {
+
+using graph::Layout;
+using graph::NodeId;
 
 struct NodeInfo {
   NodeId id = 0;
@@ -72,18 +75,18 @@ inline constexpr std::uint32_t kNoNode = std::numeric_limits<std::uint32_t>::max
 /// Reads one whole space in key order, in batches.
 class Stream {
  public:
-  Stream(store::View& view, store::Space space) : view_(view), rest_(store::whole(space)) {}
+  Stream(port::View& view, port::Space space) : view_(view), rest_(port::whole(space)) {}
 
   /// The current record, or nullptr at the end.
-  store::Row* peek();
+  port::Row* peek();
   void pop() noexcept { ++at_; }
 
  private:
   void fetch();
 
-  store::View& view_;
-  store::Batches rest_;
-  std::vector<store::Row> batch_;
+  port::View& view_;
+  port::Batches rest_;
+  std::vector<port::Row> batch_;
   std::size_t at_ = 0;
   std::size_t limit_ = 256;
 };
@@ -91,11 +94,11 @@ class Stream {
 class Inspection {
  public:
   using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
-  Inspection(std::uint64_t store_constant, store::View& state, const Progress& progress,
+  Inspection(std::uint64_t store_constant, port::View& state, const Progress& progress,
              ItemProof prove_item = nullptr)
       : view(state), constant_(store_constant), progress_(progress), prove_item_(prove_item) {}
 
-  store::View& view;
+  port::View& view;
   std::vector<PrefixInfo> prefixes;
   std::vector<NodeInfo> nodes;  // by id
   std::vector<LinkInfo> links;  // sorted by (child, parent) in the pass over the links
@@ -103,7 +106,7 @@ class Inspection {
   CheckReport report;
   // For repair(): indexes of nodes with problems, and stray records, which belong to nothing.
   std::set<std::uint32_t> damaged;
-  std::vector<store::Key> strays;
+  std::vector<port::Key> strays;
 
   /// The index of a node in `nodes`, or kNoNode.
   [[nodiscard]] std::uint32_t find(NodeId id) const noexcept;
@@ -134,7 +137,7 @@ class Inspection {
   void finish();
 
   /// The problem with the value of a map's item, or an empty text.
-  [[nodiscard]] std::string item_problem(const store::Record& item) const;
+  [[nodiscard]] std::string item_problem(const port::Record& item) const;
 
   /// Notes an id or a version that was read: none may be greater than the clock.
   void saw_id(std::int64_t id) noexcept { greatest_ = std::max(greatest_, id); }
@@ -184,4 +187,4 @@ void inspect_clock(Inspection& all);
 void inspect_element(Inspection& all, std::uint32_t node, jsonb::Element element,
                      base::FunctionRef<std::string()> where);
 
-}  // namespace graven::graph::checking
+}  // namespace graven::integrity::checking

@@ -16,13 +16,14 @@
 #include "graph/node/dict_content.hpp"
 #include "integrity/check_state.hpp"
 
-namespace graven::graph::checking {
+namespace graven::integrity::checking {
 namespace {
 
+using graph::NodeRecord;
 using jsonb::Element;
 using jsonb::Type;
-using store::Row;
-using store::Space;
+using port::Row;
+using port::Space;
 
 void require_utf8(std::string_view text) {
   if (base::invalid_utf8(text)) throw CorruptionError("a text is not valid UTF-8");
@@ -93,7 +94,7 @@ void inspect_scalar(Element element) {
   if (element.is_text()) {
     static_cast<void>(text_of(element, decoded));
   } else {
-    static_cast<void>(jsonb::scalar<Stored>(element));
+    static_cast<void>(jsonb::scalar<graph::Stored>(element));
   }
 }
 
@@ -125,7 +126,7 @@ class Bodies {
         inspect_list(node, container);
       }
     } catch (const CorruptionError& error) {
-      all_.problem(node, fmt::format("its body is damaged: {}", cause_of(error)));
+      all_.problem(node, fmt::format("its body is damaged: {}", graph::cause_of(error)));
     }
   }
 
@@ -217,7 +218,8 @@ class LargeDicts {
   void inspect_dict(std::uint32_t node) {
     read_entries(node);
     read_slots(node);
-    if (all_.nodes[node].anchor == kNobody && all_.nodes[node].links == kCondemned) return;
+    if (all_.nodes[node].anchor == graph::kNobody && all_.nodes[node].links == graph::kCondemned)
+      return;
     compare_header(node);
     std::sort(wanted_.begin(), wanted_.end());
     std::sort(found_.begin(), found_.end());
@@ -234,7 +236,7 @@ class LargeDicts {
       all_.looked();
       all_.saw_version(row->record.version);
       const std::int64_t position = row->key.b;
-      if (position == dict_content::kHeaderPosition) {
+      if (position == graph::dict_content::kHeaderPosition) {
         header_ = std::move(row->record.body);
         continue;
       }
@@ -250,12 +252,12 @@ class LargeDicts {
         jsonb::Cursor cursor(pair.payload);
         std::string decoded;
         const std::string_view key = text_of(cursor.next(), decoded);
-        wanted_.push_back({dict_content::slot_of(id, key), position});
+        wanted_.push_back({graph::dict_content::slot_of(id, key), position});
         const Element element = cursor.next();
         if (!cursor.done()) throw CorruptionError("it holds more than a key and a value");
         inspect_element(all_, node, element, place);
       } catch (const CorruptionError& error) {
-        all_.problem(node, fmt::format("{} is damaged: {}", place(), cause_of(error)));
+        all_.problem(node, fmt::format("{} is damaged: {}", place(), graph::cause_of(error)));
       }
     }
   }
@@ -275,8 +277,8 @@ class LargeDicts {
           found_.push_back({hash, id_of(cursor.next())});
         }
       } catch (const CorruptionError& error) {
-        all_.problem(node,
-                     fmt::format("the slot of hash {:x} is damaged: {}", hash, cause_of(error)));
+        all_.problem(node, fmt::format("the slot of hash {:x} is damaged: {}", hash,
+                                       graph::cause_of(error)));
       }
     }
   }
@@ -295,7 +297,7 @@ class LargeDicts {
       count = id_of(cursor.next());
       next = id_of(cursor.next());
     } catch (const CorruptionError& error) {
-      all_.problem(node, fmt::format("its header is damaged: {}", cause_of(error)));
+      all_.problem(node, fmt::format("its header is damaged: {}", graph::cause_of(error)));
       return;
     }
     if (count != count_) {
@@ -304,7 +306,7 @@ class LargeDicts {
     if (count_ > 0 && last_ >= next) {
       all_.problem(node, fmt::format("an entry has position {}, the next to be given out is {}",
                                      last_, next));
-    } else if (next < count || next > dict_content::kHeaderPosition / 2) {
+    } else if (next < count || next > graph::dict_content::kHeaderPosition / 2) {
       all_.problem(node, fmt::format("its header says that the next position is {}", next));
     }
   }
@@ -388,7 +390,7 @@ void inspect_element(Inspection& all, std::uint32_t node, Element element,
       inspect_scalar(element);
     }
   } catch (const CorruptionError& error) {
-    all.problem(node, fmt::format("{} is damaged: {}", where(), cause_of(error)));
+    all.problem(node, fmt::format("{} is damaged: {}", where(), graph::cause_of(error)));
   }
 }
 
@@ -399,7 +401,7 @@ void inspect_nodes(Inspection& all) {
     all.looked();
     all.saw_id(row->key.a);
     all.saw_version(row->record.version);
-    NodeRecord node = to_raw_node(row->key.a, std::move(row->record));
+    NodeRecord node = graph::to_raw_node(row->key.a, std::move(row->record));
     all.nodes.push_back({.id = node.id,
                          .anchor = node.anchor,
                          .links = node.links,
@@ -418,4 +420,4 @@ void inspect_nodes(Inspection& all) {
 
 void inspect_large_dicts(Inspection& all) { LargeDicts(all).inspect(); }
 
-}  // namespace graven::graph::checking
+}  // namespace graven::integrity::checking

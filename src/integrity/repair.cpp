@@ -13,13 +13,14 @@
 #include "integrity/repair_state.hpp"
 #include "port/scan.hpp"
 
-namespace graven::graph {
+namespace graven::integrity {
 namespace repairing {
 
-using store::Key;
-using store::Record;
-using store::Row;
-using store::Space;
+using graph::NodeRecord;
+using port::Key;
+using port::Record;
+using port::Row;
+using port::Space;
 
 namespace {
 
@@ -34,7 +35,7 @@ NodeId make_root(Mending& mending, NodeId id, std::int64_t prefix, std::string b
   root.prefix = prefix;
   root.anchor = id;
   root.body = std::move(body);
-  save(mending.work, std::move(root));
+  graph::save(mending.work, std::move(root));
   return id;
 }
 
@@ -50,7 +51,7 @@ void mend_prefixes(Mending& mending, Inspection& all) {
   std::set<NodeId> roots;
   for (checking::PrefixInfo& prefix : all.prefixes) {
     const checking::PrefixInfo before = prefix;
-    if (prefix.id < 1 || prefix.id > store::kMostId || !ids.insert(prefix.id).second) {
+    if (prefix.id < 1 || prefix.id > port::kMostId || !ids.insert(prefix.id).second) {
       prefix.id = free_prefix_id(all);
       ids.insert(prefix.id);
     }
@@ -69,7 +70,7 @@ void mend_prefixes(Mending& mending, Inspection& all) {
       std::string body;
       const std::size_t mark = jsonb::open(body);
       jsonb::put_text(body, "recovered");
-      put_link(body, {.id = prefix.root, .kind = NodeKind::kList});
+      graph::put_link(body, {.id = prefix.root, .kind = NodeKind::kList});
       jsonb::close(body, jsonb::Type::kObject, mark);
       prefix.root = make_root(mending, mending.work.next_id(Space::kNode), prefix.id, body);
       mending.kept({}, fmt::format("the prefix '{}' had a list for a root: it is under the key "
@@ -123,12 +124,12 @@ void sweep(Mending& mending, Inspection& all) {
 /// Moves the items of a map to another map number.
 std::int64_t move_items(store::Work& work, std::int64_t from, std::int64_t to) {
   for (const Space space : {Space::kItem, Space::kExpiry}) {
-    store::each_row(work, {.space = space, .a = from, .include_empty_name = true}, 256,
-                    [&](Row& row) {
-                      work.erase(row.key);
-                      row.key.a = to;
-                      work.put(std::move(row.key), std::move(row.record));
-                    });
+    port::each_row(work, {.space = space, .a = from, .include_empty_name = true}, 256,
+                   [&](Row& row) {
+                     work.erase(row.key);
+                     row.key.a = to;
+                     work.put(std::move(row.key), std::move(row.record));
+                   });
   }
   return to;
 }
@@ -142,7 +143,7 @@ void mend_maps(Mending& mending, Inspection& all) {
   for (Row* row; (row = maps.peek()) != nullptr; maps.pop()) {
     names.insert(row->key.name);
     const std::int64_t number = row->record.integers[0];
-    const bool one = number > 0 && number <= store::kMostMaps;
+    const bool one = number > 0 && number <= port::kMostMaps;
     if (!one || !numbers.insert(number).second) same.push_back(*row);
   }
   const auto free_number = [&] {
@@ -158,7 +159,7 @@ void mend_maps(Mending& mending, Inspection& all) {
     if (!all.item_problem(row->record).empty()) odd.push_back(*row);
   }
   for (std::int64_t number : nameless) {
-    if (number < 1 || number > store::kMostMaps) {
+    if (number < 1 || number > port::kMostMaps) {
       const std::int64_t moved = move_items(mending.work, number, free_number());
       for (Row& row : odd) {
         if (row.key.a == number) row.key.a = moved;
@@ -180,7 +181,7 @@ void mend_maps(Mending& mending, Inspection& all) {
     mending.work.put(row.key, std::move(row.record));
   }
   for (Row& row : odd) {
-    row.record.integers[0] = static_cast<std::int64_t>(store::ValueKind::kBytes);
+    row.record.integers[0] = static_cast<std::int64_t>(port::ValueKind::kBytes);
     mending.kept({}, fmt::format("the item '{}' of map number {} could not be read: it is bytes "
                                  "now",
                                  row.key.name, row.key.a));
@@ -240,11 +241,11 @@ void repair(store::Work& work, store::Ids& ids, std::uint64_t store_constant,
     repairing::mend_maps(mending, all);
     if (mending.changed) continue;
     // Set the clock after all ids that were given out; the work writes it.
-    if (all.greatest() < store::kMostId) static_cast<void>(ids.next(all.greatest() + 1));
-    const std::int64_t last = work.next_id(store::Space::kNode);
-    store::Record clock = work.load(store::clock_key()).value_or(store::Record{});
+    if (all.greatest() < port::kMostId) static_cast<void>(ids.next(all.greatest() + 1));
+    const std::int64_t last = work.next_id(port::Space::kNode);
+    port::Record clock = work.load(port::clock_key()).value_or(port::Record{});
     clock.integers[0] = last;
-    work.put(store::clock_key(), std::move(clock));
+    work.put(port::clock_key(), std::move(clock));
     break;
   }
   Inspection after(store_constant, work, progress, prove_item);
@@ -255,4 +256,4 @@ void repair(store::Work& work, store::Ids& ids, std::uint64_t store_constant,
   }
 }
 
-}  // namespace graven::graph
+}  // namespace graven::integrity

@@ -16,7 +16,7 @@
 #include "integrity/check.hpp"
 #include "store/work.hpp"
 
-namespace graven::graph {
+namespace graven::integrity {
 
 /// Adds to the report what was lost, what was kept in another form, and which problems are left.
 /// The caller, which knows the problems found before, adds the other repaired ones to `mended`.
@@ -26,4 +26,4 @@ void repair(store::Work& work, store::Ids& ids, std::uint64_t store_constant,
             const std::function<void(std::uint64_t, std::uint64_t)>& progress,
             RepairReport& report);
 
-}  // namespace graven::graph
+}  // namespace graven::integrity

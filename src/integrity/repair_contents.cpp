@@ -18,19 +18,21 @@
 #include "integrity/repair_state.hpp"
 #include "port/scan.hpp"
 
-namespace graven::graph::repairing {
+namespace graven::integrity::repairing {
 namespace {
 
+using graph::Layout;
+using graph::NodeRecord;
 using jsonb::Element;
 using jsonb::Type;
-using store::Key;
-using store::Record;
-using store::Row;
-using store::Space;
+using port::Key;
+using port::Record;
+using port::Row;
+using port::Space;
 
 /// Calls `each` for every record of a space whose keys (a, b) begin with `a`.
-void each_pair(store::View& view, Space space, std::int64_t a, base::FunctionRef<void(Row&)> each) {
-  store::each_row(view, {.space = space, .a = a}, 256, each);
+void each_pair(port::View& view, Space space, std::int64_t a, base::FunctionRef<void(Row&)> each) {
+  port::each_row(view, {.space = space, .a = a}, 256, each);
 }
 
 std::string array_of(const std::vector<std::string>& elements) {
@@ -53,7 +55,7 @@ class Salvage {
   Salvage(Mending& mending, Inspection& all) : mending_(mending), all_(all), work_(mending.work) {}
 
   void mend(std::uint32_t place) {
-    std::optional<NodeRecord> found = find_raw_node(work_, all_.nodes[place].id);
+    std::optional<NodeRecord> found = graph::find_raw_node(work_, all_.nodes[place].id);
     if (!found) return;
     node_ = *std::move(found);
     uid_ = all_.uid(place);
@@ -108,7 +110,7 @@ class Salvage {
       });
     } else {
       each_pair(work_, Space::kEntry, node_.id, [&](Row& row) {
-        if (row.key.b != dict_content::kHeaderPosition) read_entry(row);
+        if (row.key.b != graph::dict_content::kHeaderPosition) read_entry(row);
       });
       each_pair(work_, Space::kEntry, node_.id, [&](Row& row) { work_.erase(row.key); });
       each_pair(work_, Space::kSlot, node_.id, [&](Row& row) { work_.erase(row.key); });
@@ -116,7 +118,7 @@ class Salvage {
     jsonb::close(object_, Type::kObject, mark);
     node_.layout = Layout::kDict;
     node_.body.clear();
-    dict_content::fill(work_, node_, std::move(object_));
+    graph::dict_content::fill(work_, node_, std::move(object_));
   }
 
   void read_entry(const Row& row) {
@@ -172,7 +174,7 @@ class Salvage {
     }
     node_.layout = Layout::kList;
     node_.body.clear();
-    list_content::fill(work_, node_, array_of(items_));
+    graph::list_content::fill(work_, node_, array_of(items_));
   }
 
   void add_item(Element element) {
@@ -312,7 +314,8 @@ class Salvage {
       if (base::invalid_utf8(element.payload)) {
         mending_.kept(uid_, fmt::format("{} was no valid text: it is bytes now", where()));
         std::string bytes;
-        put_scalar(bytes, Bytes{std::string(element.payload)}, kLargeInNode, node_.id, work_);
+        graph::put_scalar(bytes, Bytes{std::string(element.payload)}, graph::kLargeInNode, node_.id,
+                          work_);
         return bytes;
       }
       return std::string(element.whole);
@@ -350,8 +353,8 @@ class Salvage {
     // Make a copy, because another node may use the same value.
     mending_.superseded.insert(use.blob);
     std::string copy;
-    put_scalar(copy, text ? Data::Item(record->body) : Data::Item(Bytes{record->body}), 1, node_.id,
-               work_);
+    graph::put_scalar(copy, text ? Data::Item(record->body) : Data::Item(Bytes{record->body}), 1,
+                      node_.id, work_);
     return copy;
   }
 
@@ -376,28 +379,29 @@ void mend_contents(Mending& mending, Inspection& all) {
 
 void replace_links(Mending& mending, const NodeInfo& info,
                    base::FunctionRef<std::optional<std::string>(Link)> other) {
-  std::optional<NodeRecord> node = find_node(mending.work, info.id);
+  std::optional<NodeRecord> node = graph::find_node(mending.work, info.id);
   if (!node) return;
   const auto replaced = [&](std::string_view element) -> std::optional<std::string> {
-    const std::optional<Link> link = link_of(jsonb::parse(element));
+    const std::optional<Link> link = graph::link_of(jsonb::parse(element));
     return link ? other(*link) : std::nullopt;
   };
   if (node->kind() == NodeKind::kList) {
-    const std::vector<std::string> items = list_content::items(mending.work, *node, 0, SIZE_MAX);
+    const std::vector<std::string> items =
+        graph::list_content::items(mending.work, *node, 0, SIZE_MAX);
     for (std::size_t i = 0; i < items.size(); ++i) {
       if (const auto element = replaced(items[i])) {
-        list_content::set(mending.work, *node, i, *element);
+        graph::list_content::set(mending.work, *node, i, *element);
       }
     }
   } else {
-    for (const dict_content::Entry& entry :
-         dict_content::entries(mending.work, *node, dict_content::kFirst, SIZE_MAX)) {
+    for (const graph::dict_content::Entry& entry :
+         graph::dict_content::entries(mending.work, *node, graph::dict_content::kFirst, SIZE_MAX)) {
       if (const auto element = replaced(entry.element)) {
-        dict_content::put(mending.work, *node, entry.key, *element);
+        graph::dict_content::put(mending.work, *node, entry.key, *element);
       }
     }
   }
   mending.changed = true;
 }
 
-}  // namespace graven::graph::repairing
+}  // namespace graven::integrity::repairing

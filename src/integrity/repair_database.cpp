@@ -33,7 +33,7 @@ using sqlite::PartialFile;
 using sqlite::Target;
 
 /// Copies the file as it is, to the first unused name.
-std::string copy_aside(store::Backend& backend) {
+std::string copy_aside(port::Backend& backend) {
   const std::string file = backend.file();
   std::string path = file + ".before-repair";
   for (int number = 1;; ++number) {
@@ -64,7 +64,7 @@ struct DryRun {};
 /// Logs losses if repair() throws, because then there is no report.
 void log_losses(const std::string& store, const std::vector<Repaired>& lost) {
   for (const Repaired& one : lost) {
-    base::log(LogLevel::kWarning, "repair_unfinished", {{"lost", one.what}, {"store", store}});
+    observe::log(LogLevel::kWarning, "repair_unfinished", {{"lost", one.what}, {"store", store}});
   }
 }
 
@@ -72,7 +72,7 @@ void log_losses(const std::string& store, const std::vector<Repaired>& lost) {
 
 RepairReport Database::repair(const RepairOptions& options) const {
   graph::Heap& heap = scope_->session().heap();
-  store::Backend& backend = heap.backend();
+  port::Backend& backend = heap.backend();
   if (heap.store().in_transaction()) {
     throw UsageError("repair() inside a transaction: call it before or after");
   }
@@ -81,7 +81,7 @@ RepairReport Database::repair(const RepairOptions& options) const {
   }
   RepairReport report;
   report.dry_run = options.dry_run;
-  const CheckReport before = graph::check(backend, map::prove, options.progress);
+  const CheckReport before = integrity::check(backend, map::prove, options.progress);
   if (before.ok()) return report;
   if (options.backup && !options.dry_run && !backend.file().empty()) {
     report.backup = copy_aside(backend);
@@ -96,7 +96,7 @@ RepairReport Database::repair(const RepairOptions& options) const {
     }
     heap.store().write_apart(
         [&](store::Work& work) {
-          graph::repair(
+          integrity::repair(
               work, heap.store().ids(), backend.store_constant(),
               [&](std::int64_t owner) { return backend.owner_alive(owner); }, map::prove,
               options.progress, report);
@@ -118,7 +118,7 @@ RepairReport Database::repair(const RepairOptions& options) const {
                      std::make_move_iterator(lost.end()));
   if (!options.dry_run) {
     report.left.clear();
-    for (Problem& problem : graph::check(backend, map::prove, {}).problems) {
+    for (Problem& problem : integrity::check(backend, map::prove, {}).problems) {
       report.left.push_back({std::move(problem.node), std::move(problem.what), {}});
     }
   }

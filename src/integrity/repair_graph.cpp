@@ -14,14 +14,15 @@
 
 #include "integrity/repair_state.hpp"
 
-namespace graven::graph::repairing {
+namespace graven::integrity::repairing {
 namespace {
 
 using checking::LinkInfo;
 using checking::Stream;
-using store::Record;
-using store::Row;
-using store::Space;
+using graph::NodeRecord;
+using port::Record;
+using port::Row;
+using port::Space;
 
 enum class Reach : std::uint8_t { kNothing, kRoot, kHandle, kLeftover };
 
@@ -139,10 +140,10 @@ class Graph {
         const bool taken = std::any_of(
             all_.prefixes.begin(), all_.prefixes.end(),
             [&](const checking::PrefixInfo& prefix) { return prefix.id == info.prefix; });
-        const bool usable = !taken && info.prefix > 0 && info.prefix <= store::kMostId;
+        const bool usable = !taken && info.prefix > 0 && info.prefix <= port::kMostId;
         make_prefix(mending_, all_, info.id, usable ? info.prefix : free_prefix_id(all_));
       } else if (info.anchor < 0 && info.anchor > INT64_MIN && alive_(-info.anchor)) {
-        work_.put(orphan_key(-info.anchor, info.id), Record{});
+        work_.put(graph::orphan_key(-info.anchor, info.id), Record{});
         mending_.kept(all_.uid(node), "a running process holds it: it is listed as held again");
       }
     }
@@ -151,8 +152,8 @@ class Graph {
   void collect_unreached() {
     for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
       if (reach_[node] != Reach::kNothing) continue;
-      const std::optional<Record> record = work_.load(node_key(nodes_[node].id));
-      work_.erase(node_key(nodes_[node].id));
+      const std::optional<Record> record = work_.load(graph::node_key(nodes_[node].id));
+      work_.erase(graph::node_key(nodes_[node].id));
       mending_.lost(all_.uid(node), "nothing reached it: no root, no handle",
                     record ? std::string_view(record->body) : std::string_view());
     }
@@ -181,7 +182,7 @@ class Graph {
         if (found == targets.end() || found->second == link.kind) return std::nullopt;
         std::string element;
         if (found->second) {
-          put_link(element, {.id = link.id, .kind = *found->second});
+          graph::put_link(element, {.id = link.id, .kind = *found->second});
         } else {
           jsonb::put_null(element);
           mending_.lost(uid, fmt::format("a link to {}, which {}: it is null now",
@@ -264,11 +265,11 @@ class Graph {
     if (info.anchor == anchors_[place] && info.links == links && info.prefix == claim_[place]) {
       return;
     }
-    NodeRecord node = load_node(work_, info.id);
+    NodeRecord node = graph::load_node(work_, info.id);
     node.anchor = anchors_[place];
     node.links = links;
     node.prefix = claim_[place];
-    save(work_, std::move(node));
+    graph::save(work_, std::move(node));
     mending_.changed = true;
   }
 
@@ -289,7 +290,7 @@ class Graph {
       const Row* row = stored.peek();
       const bool there = row != nullptr && row->key.a == child && row->key.b == parent;
       if (!there || row->record.integers[0] != edge.count) {
-        work_.put(edge_key(child, parent), Record{.integers = {edge.count}});
+        work_.put(graph::edge_key(child, parent), Record{.integers = {edge.count}});
         mending_.changed = true;
       }
       if (there) stored.pop();
@@ -317,4 +318,4 @@ void mend_graph(Mending& mending, Inspection& all, base::FunctionRef<bool(std::i
   Graph(mending, all, alive).mend();
 }
 
-}  // namespace graven::graph::repairing
+}  // namespace graven::integrity::repairing

@@ -19,11 +19,13 @@
 #include "integrity/check_state.hpp"
 #include "store/work.hpp"
 
-namespace graven::graph::repairing {
+namespace graven::integrity::repairing {
 
 using checking::Inspection;
 using checking::kNoNode;
 using checking::NodeInfo;
+using graph::Link;
+using graph::NodeId;
 
 class Mending {
  public:
@@ -68,4 +70,4 @@ void make_prefix(Mending& mending, Inspection& all, NodeId root, std::int64_t id
 /// A prefix number that no prefix and no node has.
 std::int64_t free_prefix_id(const Inspection& all);
 
-}  // namespace graven::graph::repairing
+}  // namespace graven::integrity::repairing

@@ -74,9 +74,9 @@ void HotItems::show_many(std::span<const std::string_view> keys,
                          base::FunctionRef<void(std::size_t, const MapValue*)> shown,
                          std::vector<std::size_t>& unknown) const {
   constexpr std::size_t kBlock = 64;
-  constexpr std::size_t kStride = store::HotTable::kInlineBytes;
-  std::array<store::HotKey, kBlock> wanted;
-  std::array<store::HotHit, kBlock> hits;
+  constexpr std::size_t kStride = cache::HotTable::kInlineBytes;
+  std::array<cache::HotKey, kBlock> wanted;
+  std::array<cache::HotHit, kBlock> hits;
   std::array<char, kBlock * kStride> bytes;
   for (std::size_t begin = 0; begin < keys.size(); begin += kBlock) {
     const std::size_t count = std::min(kBlock, keys.size() - begin);
@@ -164,7 +164,7 @@ MapStats Core::stats() const {
   MapStats stats;
   stats.hot_entries = hot_.tiers().hot().size();
   stats.hot_bytes = hot_.tiers().hot().bytes();
-  const store::WarmFile::Stats warm = hot_.tiers().warm_stats();
+  const cache::WarmFile::Stats warm = hot_.tiers().warm_stats();
   stats.warm_entries = warm.entries;
   stats.warm_bytes = warm.bytes;
   stats.warm_hits = warm.hits;

@@ -64,13 +64,13 @@ void keep_last(std::vector<Write>& writes);
 /// The items that this process keeps in memory and in the warm file.
 class HotItems {
  public:
-  HotItems(std::size_t capacity, store::Tiers::WarmPlace warm, bool stamped)
+  HotItems(std::size_t capacity, cache::Tiers::WarmPlace warm, bool stamped)
       : capacity_(capacity),
         tiers_({.max_entries = capacity}, std::move(warm), kMissing, stamped) {}
 
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
-  static std::uint64_t hash(std::string_view key) noexcept { return store::item_hash(key); }
+  static std::uint64_t hash(std::string_view key) noexcept { return port::item_hash(key); }
 
   enum class Found : std::uint8_t { kUnknown, kMissing, kShown };
 
@@ -107,7 +107,7 @@ class HotItems {
   void put(std::string_view key, std::uint64_t hash, const std::optional<Item>& item,
            bool only_if_absent);
   void forget(std::string_view key, std::uint64_t hash) { tiers_.forget(key, hash); }
-  [[nodiscard]] store::HotChanges::Stamp stamp(std::uint64_t hash) const noexcept {
+  [[nodiscard]] cache::HotChanges::Stamp stamp(std::uint64_t hash) const noexcept {
     return tiers_.hot().stamp(hash);
   }
 
@@ -118,8 +118,8 @@ class HotItems {
   /// item that was put meanwhile.
   std::optional<Item> find_warm(std::string_view key, std::uint64_t hash);
 
-  [[nodiscard]] store::Tiers& tiers() noexcept { return tiers_; }
-  [[nodiscard]] const store::Tiers& tiers() const noexcept { return tiers_; }
+  [[nodiscard]] cache::Tiers& tiers() noexcept { return tiers_; }
+  [[nodiscard]] const cache::Tiers& tiers() const noexcept { return tiers_; }
 
  private:
   static constexpr auto kLastKind = static_cast<std::uint8_t>(ValueKind::kJson);
@@ -138,7 +138,7 @@ class HotItems {
   static Item unpack(std::uint8_t kind, std::string_view bytes);
 
   const std::size_t capacity_;
-  store::Tiers tiers_;
+  cache::Tiers tiers_;
 };
 
 /// Reads the items in key order, some at a time. One thread at a time.
@@ -198,7 +198,7 @@ class Core {
     if (found != HotItems::Found::kUnknown) hits_.add();
     return found;
   }
-  using Stamp = store::HotChanges::Stamp;
+  using Stamp = cache::HotChanges::Stamp;
   /// The same, and sets a stripe version (stamp). While it is usable and unchanged() is true, the
   /// value that was shown is still the current one.
   template <class F>
@@ -269,7 +269,7 @@ class Core {
   }
 
  protected:
-  Core(const MapOptions& options, store::Tiers::WarmPlace warm, store::Cache* cache,
+  Core(const MapOptions& options, cache::Tiers::WarmPlace warm, cache::Cache* cache,
        store::Store* transactions)
       : hot_(options.hot_capacity, std::move(warm), options.stamps),
         cache_(cache),
@@ -306,7 +306,7 @@ class Core {
   }
 
   HotItems hot_;
-  store::Cache* const cache_;         // tells if the hot table is current; nullptr: it always is
+  cache::Cache* const cache_;         // tells if the hot table is current; nullptr: it always is
   store::Store* const transactions_;  // a thread in its transaction must not use the hot table
   // Not 0 while the hot table must not be used: kEnded after the end, plus the number of multi-key
   // changes in progress, so that no reader sees only a part of such a change.
@@ -317,7 +317,7 @@ class Core {
   std::atomic<std::uint64_t> misses_{0};
   std::atomic<std::uint64_t> store_hits_{0};
   std::atomic<std::uint64_t> store_misses_{0};
-  base::HitCounter hits_;  // hits of the hot table, including keys known to be missing
+  observe::HitCounter hits_;  // hits of the hot table, including keys known to be missing
 
  private:
   void look_for_added(std::span<const Write> writes);

@@ -17,10 +17,10 @@
 
 namespace graven::map {
 
-using store::Key;
-using store::Record;
-using store::Row;
-using store::Space;
+using port::Key;
+using port::Record;
+using port::Row;
+using port::Space;
 
 Key map_key(std::string_view name) { return {.space = Space::kMap, .name = std::string(name)}; }
 
@@ -71,7 +71,7 @@ Key expiry_key(std::int64_t map, Expiry time, std::string_view key) {
 }
 
 void append_changes(std::int64_t map, std::string_view key, const std::optional<Item>& item,
-                    std::vector<store::Change>& changes) {
+                    std::vector<port::Change>& changes) {
   if (!item) {
     changes.push_back({item_key(map, key), std::nullopt});
     return;
@@ -82,21 +82,19 @@ void append_changes(std::int64_t map, std::string_view key, const std::optional<
   }
 }
 
-std::vector<Due> due(store::View& view, std::int64_t map, Expiry time, std::size_t limit) {
+std::vector<Due> due(port::View& view, std::int64_t map, Expiry time, std::size_t limit) {
   std::vector<Due> found;
-  store::each_row(view, {.space = Space::kExpiry, .a = map, .include_empty_name = true},
-                  std::min(limit, kDueAtATime), [&](Row& row) {
-                    Due one = due_of(std::move(row.key));
-                    if (one.time > time) return false;
-                    found.push_back(std::move(one));
-                    return found.size() < limit;
-                  });
+  port::each_row(view, {.space = Space::kExpiry, .a = map, .include_empty_name = true},
+                 std::min(limit, kDueAtATime), [&](Row& row) {
+                   Due one = due_of(std::move(row.key));
+                   if (one.time > time) return false;
+                   found.push_back(std::move(one));
+                   return found.size() < limit;
+                 });
   return found;
 }
 
-bool any_timed(store::View& view, std::int64_t map) {
-  return !due(view, map, INT64_MAX, 1).empty();
-}
+bool any_timed(port::View& view, std::int64_t map) { return !due(view, map, INT64_MAX, 1).empty(); }
 
 void require_no_lazy_owner(store::Work& work, store::Store& store, const std::string& name,
                            std::int64_t self) {
@@ -138,8 +136,8 @@ std::int64_t open_id(store::Store& store, const std::string& name, const store::
         }
         // A small number, because every item's row contains it.
         id = 1;
-        store::each_row(work, {.space = Space::kMap}, 256, [&](const Row& row) {
-          if (row.record.integers[0] > store::kMostMaps) {
+        port::each_row(work, {.space = Space::kMap}, 256, [&](const Row& row) {
+          if (row.record.integers[0] > port::kMostMaps) {
             throw CorruptionError(fmt::format(
                 "the map '{}' of {} has the number {}, which graven did not give it; `graven "
                 "check` tells all",
@@ -147,9 +145,9 @@ std::int64_t open_id(store::Store& store, const std::string& name, const store::
           }
           id = std::max(id, row.record.integers[0] + 1);
         });
-        if (id > store::kMostMaps) {
+        if (id > port::kMostMaps) {
           throw LimitError(fmt::format("{} has no number left for another map, as one has {}",
-                                       store.backend().name(), store::kMostMaps));
+                                       store.backend().name(), port::kMostMaps));
         }
         Record record;
         record.integers[0] = id;

@@ -18,32 +18,32 @@
 
 namespace graven::map {
 
-store::Key map_key(std::string_view name);
-store::Key item_key(std::int64_t map, std::string_view key);
+port::Key map_key(std::string_view name);
+port::Key item_key(std::int64_t map, std::string_view key);
 /// The range of all items of a map.
-inline store::Range items_of(std::int64_t map) {
-  return {.space = store::Space::kItem, .a = map, .include_empty_name = true};
+inline port::Range items_of(std::int64_t map) {
+  return {.space = port::Space::kItem, .a = map, .include_empty_name = true};
 }
-store::Record to_record(const Item& item);
-Item to_item(store::Record record);
+port::Record to_record(const Item& item);
+Item to_item(port::Record record);
 
-store::Key expiry_key(std::int64_t map, Expiry time, std::string_view key);
+port::Key expiry_key(std::int64_t map, Expiry time, std::string_view key);
 
 /// Appends the changes that store the item under the key, or erase it.
 void append_changes(std::int64_t map, std::string_view key, const std::optional<Item>& item,
-                    std::vector<store::Change>& changes);
+                    std::vector<port::Change>& changes);
 
 /// A key of a map whose item was to expire at a time, and the record that says so.
 struct Due {
-  store::Key record{};
+  port::Key record{};
   Expiry time = 0;
   std::string key{};
 };
 /// The entries of a map that were to expire by `time`, the earliest first, at most `limit`. Reads
 /// no records of other maps.
-std::vector<Due> due(store::View& view, std::int64_t map, Expiry time, std::size_t limit);
+std::vector<Due> due(port::View& view, std::int64_t map, Expiry time, std::size_t limit);
 /// Whether the map has any kExpiry record.
-bool any_timed(store::View& view, std::int64_t map);
+bool any_timed(port::View& view, std::int64_t map);
 
 /// BusyError if a living process other than the owner `self` has the map open lazily. To be called
 /// with the write lock held.

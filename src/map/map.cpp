@@ -125,7 +125,7 @@ Session::~Session() {
   try {
     close();
   } catch (...) {
-    base::log_failure("flush_failed", "map", name());
+    observe::log_failure("flush_failed", "map", name());
   }
 }
 
@@ -189,7 +189,7 @@ using map::Core;
 using map::Item;
 using map::Write;
 
-Data MapValue::to_data() const { return map::decode(static_cast<store::ValueKind>(kind), bytes); }
+Data MapValue::to_data() const { return map::decode(static_cast<port::ValueKind>(kind), bytes); }
 
 bool Map::show(Key key, ShowOne shown, void* callable) const {
   return session_->core().read(key, [&](const MapValue& value) { shown(callable, value); });
@@ -217,7 +217,7 @@ std::optional<bool> Map::peek_stamped(Key key, std::uint64_t hash, MapStamp& sta
 }
 
 bool Map::unchanged(std::uint64_t hash, const MapStamp& stamp) const {
-  static_assert(kNeighbourhoods == store::HotChanges::kStripes);
+  static_assert(kNeighbourhoods == cache::HotChanges::kStripes);
   return session_->core().unchanged(hash, {stamp.neighbours, stamp.map, stamp.usable});
 }
 

@@ -9,7 +9,7 @@ namespace graven {
 
 std::string Map::metrics() const {
   const MapStats stats = this->stats();
-  base::Exposition out(base::Exposition::Labels{{"map", name()}});
+  observe::Exposition out(observe::Exposition::Labels{{"map", name()}});
   out.gauge("graven_map_hot_entries", "Keys known in memory.", stats.hot_entries);
   out.gauge("graven_map_hot_bytes", "Bytes they take.", stats.hot_bytes);
   out.counter("graven_map_hot_hits_total", "Reads answered from memory.", stats.hot_hits);

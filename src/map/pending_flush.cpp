@@ -18,8 +18,8 @@
 
 namespace graven::map {
 
-using store::Change;
-using store::Record;
+using port::Change;
+using port::Record;
 using store::Work;
 using Clock = std::chrono::steady_clock;
 
@@ -61,7 +61,7 @@ void PendingMap::take_over() {
   store_->write(
       [&](Work& work) {
         require_no_lazy_owner(work, *store_, name(), 0);
-        owner_ = work.next_id(store::Space::kMap);
+        owner_ = work.next_id(port::Space::kMap);
         store_->backend().hold_owner(owner_);
         Record record = *work.load(map_key(name()));
         record.integers[1] = owner_;
@@ -251,7 +251,7 @@ void PendingMap::close() {
   use_->end();
 }
 
-std::optional<store::Deadline> PendingMap::chore() {
+std::optional<base::Deadline> PendingMap::chore() {
   if (closed()) return std::nullopt;
   if (any_timed_.load()) erase_due();
   if (!store_) return any_timed_.load() ? std::optional(flusher_.later()) : std::nullopt;

@@ -14,8 +14,8 @@
 
 namespace graven::map {
 
-using store::Record;
-using store::Row;
+using port::Record;
+using port::Row;
 
 namespace {
 
@@ -242,7 +242,7 @@ void PendingMap::clear() {
   }
   if (store_) {
     // A view for each batch: all of it may take longer than a view may last.
-    for (store::Batches batches(items_of(id_)); !batches.ended();) {
+    for (port::Batches batches(items_of(id_)); !batches.ended();) {
       for (Row& row : batches.next(*store_->backend().view(), kRowsAtATime)) {
         keys.push_back(std::move(row.key.name));
       }

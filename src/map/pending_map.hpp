@@ -131,7 +131,7 @@ class PendingMap final : public Core, private base::ForkGuard {
   void flush_store();
   bool cut();
   void commit_cut();
-  std::optional<store::Deadline> chore();
+  std::optional<base::Deadline> chore();
   void erase_due();
   void take_over();
   void give_up() noexcept;
@@ -163,9 +163,9 @@ class PendingMap final : public Core, private base::ForkGuard {
   Times swept_;  // handled ones whose kExpiry records may still be in the store; timed_mutex_
   std::atomic<bool> any_timed_{false};
 
-  store::Flusher flusher_;
-  store::Share::Part table_part_;
-  store::Share::Part pending_part_;
+  port::Flusher flusher_;
+  cache::Share::Part table_part_;
+  cache::Share::Part pending_part_;
   base::ForkEnrolment enrolment_{*this};
 };
 

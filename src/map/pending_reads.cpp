@@ -10,7 +10,7 @@
 
 namespace graven::map {
 
-using store::Row;
+using port::Row;
 
 namespace {
 
@@ -215,7 +215,7 @@ class PendingMap::Items final : public Scan {
   std::vector<std::string> keys_;
   std::size_t at_ = 0;
   std::uint64_t cuts_ = 0;  // PendingMap::cuts_ before the rows were read
-  store::Batches below_;
+  port::Batches below_;
 };
 
 std::unique_ptr<Scan> PendingMap::scan() {

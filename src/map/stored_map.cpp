@@ -15,12 +15,12 @@
 
 namespace graven::map {
 
-using store::Change;
-using store::Key;
-using store::Record;
-using store::Row;
-using store::Space;
-using store::View;
+using port::Change;
+using port::Key;
+using port::Record;
+using port::Row;
+using port::Space;
+using port::View;
 using store::Work;
 
 namespace {
@@ -89,7 +89,7 @@ bool StoredMap::read_below(std::string_view key, std::uint64_t hash, Shown shown
   }
   const Key record_key = item_key(id_, key);
   if (!store_->with_current([&](Work& work) { item = to_item_if(work.load(record_key)); })) {
-    store::Cache& cache = store_->cache();
+    cache::Cache& cache = store_->cache();
     if (in_passing || !cache.current() || !promote(key, hash, item)) {
       std::optional<Record> record = cache.read_through(record_key);
       count_stored(record.has_value());
@@ -142,7 +142,7 @@ void StoredMap::read_many(std::span<const std::string_view> keys,
   // Items from the hot table are of one state if the cache's sequence does not change meanwhile.
   // The rest comes from a view; it is of the same state if the state version (mark) did not change
   // either.
-  store::Cache& cache = store_->cache();
+  cache::Cache& cache = store_->cache();
   const auto keys_of = [&](std::span<const std::size_t> which) {
     std::vector<Key> wanted;
     wanted.reserve(which.size());
@@ -154,7 +154,7 @@ void StoredMap::read_many(std::span<const std::string_view> keys,
     hot_.show_many(keys, shown, missing);
     if (missing.empty() && cache.sequence() == *sequence) return hits_.add(keys.size());
     if (cache.sequence() == *sequence) {
-      const store::Cache::Before before = cache.before();
+      const cache::Cache::Before before = cache.before();
       const std::unique_ptr<View> view = store_->backend().view();
       const std::vector<Key> wanted = keys_of(missing);
       std::vector<std::optional<Record>> records(wanted.size());
@@ -226,7 +226,7 @@ class StoredMap::Rows final : public Scan {
 
  private:
   StoredMap& map_;
-  store::Batches rest_{items_of(map_.id_)};
+  port::Batches rest_{items_of(map_.id_)};
 };
 
 std::unique_ptr<Scan> StoredMap::scan() {
@@ -328,7 +328,7 @@ void StoredMap::clear() {
   mutate([&](Work& work) {
     std::vector<Change> changes;
     const auto erase = [&] { work.write_many(std::exchange(changes, {})); };
-    store::each_row(work, items_of(id_), kRowsAtATime, [&](Row& row) {
+    port::each_row(work, items_of(id_), kRowsAtATime, [&](Row& row) {
       changes.push_back({std::move(row.key), std::nullopt});
       if (changes.size() == kRowsAtATime) erase();
     });
@@ -380,7 +380,7 @@ void StoredMap::committed(std::uint64_t sequence, bool touched) {
 
 std::uint64_t StoredMap::size() {
   require_open();
-  store::Cache& cache = store_->cache();
+  cache::Cache& cache = store_->cache();
   for (;;) {
     const std::uint64_t expired = timed_.load() ? erase_due() : 0;
     std::uint64_t count = 0;
@@ -449,7 +449,7 @@ std::uint64_t StoredMap::erase_due() {
   }
 }
 
-std::optional<store::Deadline> StoredMap::sweep() noexcept {
+std::optional<base::Deadline> StoredMap::sweep() noexcept {
   try {
     erase_due();
     if (!any_timed(*store_->backend().view(), id_)) {

@@ -25,7 +25,7 @@
 
 namespace graven::map {
 
-class StoredMap final : public Core, private store::ItemCache, private base::ForkGuard {
+class StoredMap final : public Core, private cache::ItemCache, private base::ForkGuard {
  public:
   StoredMap(std::shared_ptr<store::Store> store, const MapOptions& options);
   ~StoredMap() override;
@@ -50,11 +50,11 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   class Rows;
   bool read_below(std::string_view key, std::uint64_t hash, Shown shown) override;
 
-  // store::ItemCache
-  std::optional<std::optional<store::Record>> look(const store::Key& key) override;
-  void put(const store::Key& key, const std::optional<store::Record>& record,
+  // cache::ItemCache
+  std::optional<std::optional<port::Record>> look(const port::Key& key) override;
+  void put(const port::Key& key, const std::optional<port::Record>& record,
            bool only_if_absent) override;
-  void forget(const store::Key& key) override;
+  void forget(const port::Key& key) override;
   void forget_hash(std::uint64_t hash) override { hot_.tiers().forget_hash(hash); }
   void drop() override { hot_.tiers().clear(); }
   void committed(std::uint64_t sequence, bool touched) override;
@@ -70,7 +70,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
   void count_by(const store::Work& work, std::optional<std::int64_t> difference);
   void note_timed();
   std::uint64_t erase_due();
-  std::optional<store::Deadline> sweep() noexcept;
+  std::optional<base::Deadline> sweep() noexcept;
 
   const std::shared_ptr<store::Store> store_;
   store::Use use_;  // until it is closed
@@ -87,7 +87,7 @@ class StoredMap final : public Core, private store::ItemCache, private base::For
 
   std::atomic<bool> timed_{false};  // items of this map may expire
   base::Housekeeper sweeper_;
-  store::Share::Part table_part_;
+  cache::Share::Part table_part_;
   base::ForkEnrolment enrolment_{*this};
 };
 

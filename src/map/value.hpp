@@ -20,7 +20,7 @@
 
 namespace graven::map {
 
-using store::ValueKind;
+using port::ValueKind;
 
 inline constexpr std::size_t kMaxKey = 65'535;
 inline constexpr std::size_t kMaxValue = std::size_t{512} << 20U;

@@ -7,7 +7,7 @@
 
 #include "base/of_thread.hpp"
 
-namespace graven::base {
+namespace graven::observe {
 
 GRAVEN_NEAR_TLS constinit thread_local std::uint32_t line_of_thread = 0;
 
@@ -43,7 +43,7 @@ class LineClaim {
 
 std::uint32_t claim_line() noexcept {
   static_assert(HitCounter::kLines == 64);
-  of_thread<LineClaim>();  // once in a thread's life, also if no line was free
+  base::of_thread<LineClaim>();  // once in a thread's life, also if no line was free
   return line_of_thread;
 }
 
@@ -53,4 +53,4 @@ void HitCounter::add_without_line(std::uint64_t number) noexcept {
   lines_[0].hits.fetch_add(number, std::memory_order_relaxed);
 }
 
-}  // namespace graven::base
+}  // namespace graven::observe

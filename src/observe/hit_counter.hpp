@@ -17,7 +17,7 @@
 
 #include "base/near_tls.hpp"
 
-namespace graven::base {
+namespace graven::observe {
 
 /// The line that only this thread uses in every counter; 0: none, or none yet.
 GRAVEN_NEAR_TLS extern constinit thread_local std::uint32_t line_of_thread;
@@ -59,4 +59,4 @@ class HitCounter {
   std::array<Line, kLines> lines_;  // the first one is shared
 };
 
-}  // namespace graven::base
+}  // namespace graven::observe

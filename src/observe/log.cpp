@@ -16,7 +16,7 @@
 #include "observe/log_failure.hpp"
 
 namespace graven {
-namespace base {
+namespace observe {
 
 constinit std::atomic<LogLevel> log_level{LogLevel::kOff};
 
@@ -41,7 +41,7 @@ class Listener final {
   }
 
  private:
-  ForkMutex mutex_{kForkRankLog};
+  base::ForkMutex mutex_{base::kForkRankLog};
   std::shared_ptr<const LogSink> sink_;
 };
 
@@ -56,8 +56,8 @@ void append_value(std::string& line, std::string_view value) {
     line += value;
     return;
   }
-  append_quoted(line, value, {'"', "\nn", "x"},
-                [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; });
+  base::append_quoted(line, value, {'"', "\nn", "x"},
+                      [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; });
 }
 
 }  // namespace
@@ -103,7 +103,7 @@ void log_failure(std::string_view event, std::string_view what, std::string_view
   }
 }
 
-}  // namespace base
+}  // namespace observe
 
 std::string_view name(LogLevel level) noexcept {
   switch (level) {
@@ -127,18 +127,18 @@ std::string to_string(const LogRecord& record) {
     line += ' ';
     line += field.key;
     line += '=';
-    base::append_value(line, field.value);
+    observe::append_value(line, field.value);
   }
   return line;
 }
 
 void set_log_sink(LogSink sink, LogLevel level) {
   const bool any = static_cast<bool>(sink);
-  if (!any) base::log_level = LogLevel::kOff;
-  base::Listener::get().set(std::move(sink));
-  if (any) base::log_level = level;
+  if (!any) observe::log_level = LogLevel::kOff;
+  observe::Listener::get().set(std::move(sink));
+  if (any) observe::log_level = level;
 }
 
-void set_log_level(LogLevel level) noexcept { base::log_level = level; }
+void set_log_level(LogLevel level) noexcept { observe::log_level = level; }
 
 }  // namespace graven

@@ -17,7 +17,7 @@
 
 #include "observe/metrics.hpp"
 
-namespace graven::base {
+namespace graven::observe {
 
 /// The lowest level that the sink wants; kOff without a sink.
 extern std::atomic<LogLevel> log_level;
@@ -77,4 +77,4 @@ class Timed {
   Clock::time_point start_ = Clock::now();
 };
 
-}  // namespace graven::base
+}  // namespace graven::observe

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <new>
 
-namespace graven::base {
+namespace graven::observe {
 namespace {
 
 constexpr std::uint64_t kUnit = 64;  // nanoseconds: smaller differences are not measured
@@ -113,4 +113,4 @@ Histogram Latency::snapshot() const {
   return shown;
 }
 
-}  // namespace graven::base
+}  // namespace graven::observe

@@ -23,7 +23,7 @@
 
 #include "observe/hit_counter.hpp"
 
-namespace graven::base {
+namespace graven::observe {
 
 /// `kCount` counters, in the order of an enum.
 template <class Which, std::size_t kCount>
@@ -82,4 +82,4 @@ class Latency {
   std::array<std::atomic<Stripe*>, kStripes> stripes_{};
 };
 
-}  // namespace graven::base
+}  // namespace graven::observe

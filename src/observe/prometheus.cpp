@@ -7,14 +7,14 @@
 
 #include "base/text.hpp"
 
-namespace graven::base {
+namespace graven::observe {
 namespace {
 
 /// Appends a label value. (HELP texts are literals and need no escapes.) The format is UTF-8; if a
 /// value is not (a path, perhaps), its bytes beyond ASCII are written as \xff.
 void append_label(std::string& text, std::string_view value) {
-  const bool foreign = invalid_utf8(value).has_value();
-  append_quoted(text, value, {'"', "\nn", "\\x"}, [foreign](unsigned char byte) {
+  const bool foreign = base::invalid_utf8(value).has_value();
+  base::append_quoted(text, value, {'"', "\nn", "\\x"}, [foreign](unsigned char byte) {
     return byte == '\n' || (foreign && byte >= 0x80);
   });
 }
@@ -64,4 +64,4 @@ void Exposition::put(std::string_view name, std::string_view suffix, const Label
   text_ += '\n';
 }
 
-}  // namespace graven::base
+}  // namespace graven::observe

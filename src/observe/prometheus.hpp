@@ -15,7 +15,7 @@
 
 #include <graven/stats.hpp>
 
-namespace graven::base {
+namespace graven::observe {
 
 class Exposition {
  public:
@@ -54,4 +54,4 @@ class Exposition {
   std::string text_{};
 };
 
-}  // namespace graven::base
+}  // namespace graven::observe

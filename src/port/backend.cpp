@@ -9,7 +9,7 @@
 
 #include "port/scan.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 std::unique_ptr<SqlRows> View::sql(std::string_view, const SqlParameters&) {
   throw UsageError(
@@ -59,4 +59,4 @@ void Backend::copy_to(const std::string& path, const Copying& how) {
                    "`graven dump` writes one as JSON");
 }
 
-}  // namespace graven::store
+}  // namespace graven::port

@@ -33,7 +33,7 @@
 #include "port/record.hpp"
 #include "port/sql.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 using base::Deadline;
 
@@ -272,4 +272,4 @@ class Backend {
   virtual void log_slower_than(std::chrono::nanoseconds limit) { static_cast<void>(limit); }
 };
 
-}  // namespace graven::store
+}  // namespace graven::port

@@ -18,7 +18,7 @@
 #include "base/function_ref.hpp"
 #include "port/mark.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 class ChangeFeed {
  public:
@@ -50,4 +50,4 @@ class ChangeFeed {
   virtual void wake() noexcept = 0;
 };
 
-}  // namespace graven::store
+}  // namespace graven::port

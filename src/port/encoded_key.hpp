@@ -16,7 +16,7 @@
 #include "base/hash.hpp"
 #include "port/record.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 inline constexpr std::uint64_t kRecordSeed = 0x67726176656e;
 
@@ -102,4 +102,4 @@ struct Decoded {
   }
 };
 
-}  // namespace graven::store
+}  // namespace graven::port

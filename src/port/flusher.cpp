@@ -8,7 +8,7 @@
 #include "base/interrupt.hpp"
 #include "observe/log_failure.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 Flusher::Flusher(const char* what, const std::string& name, std::chrono::milliseconds interval,
                  std::size_t limit, std::function<std::optional<Deadline>()> flush)
@@ -59,7 +59,7 @@ std::optional<Deadline> Flusher::turn() noexcept {
     if (again && pending() >= early_from_) return std::chrono::steady_clock::now();
   } catch (...) {
     failures_.fetch_add(1);
-    base::log_failure("flush_failed", what_, name_);
+    observe::log_failure("flush_failed", what_, name_);
     set_error(std::current_exception());
     again = later();
   }
@@ -67,4 +67,4 @@ std::optional<Deadline> Flusher::turn() noexcept {
   return again;
 }
 
-}  // namespace graven::store
+}  // namespace graven::port

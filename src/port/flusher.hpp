@@ -17,7 +17,7 @@
 #include "base/function_ref.hpp"
 #include "base/housekeeper.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 using base::Deadline;
 
@@ -83,4 +83,4 @@ class Flusher final : public base::Housekeeper {
   std::atomic<std::uint64_t> failures_{0};
 };
 
-}  // namespace graven::store
+}  // namespace graven::port

@@ -17,7 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace graven::store {
+namespace graven::port {
 
 struct Mark {
   std::array<std::uint64_t, 6> words{};
@@ -50,4 +50,4 @@ inline bool same_mark(const MarkWords& a, const MarkWords& b) noexcept {
   return ((differ(0) | differ(1)) | (differ(2) | differ(3)) | (differ(4) | differ(5))) == 0;
 }
 
-}  // namespace graven::store
+}  // namespace graven::port

@@ -18,7 +18,7 @@
 
 #include "port/range.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 /// Changes by key: a record, or nothing where it is erased.
 using Overlay = std::map<Key, std::optional<Record>>;
@@ -114,4 +114,4 @@ void load_layers(std::span<const Key> keys, const std::function<void(std::size_t
         [&](std::size_t i, Record* record) { each(places[i], record); });
 }
 
-}  // namespace graven::store
+}  // namespace graven::port

@@ -14,7 +14,7 @@
 
 #include "port/record.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 /// A row of a space whose records have a pair key and one integer.
 struct NewPair {
@@ -104,4 +104,4 @@ class NewRows {
   std::string bytes_;
 };
 
-}  // namespace graven::store
+}  // namespace graven::port

@@ -3,7 +3,7 @@
 // The rest of a range. See range.hpp.
 #include "port/range.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 std::optional<Range> behind(Range range, const Key& key) {
   constexpr auto kLeast = std::numeric_limits<std::int64_t>::min();
@@ -31,4 +31,4 @@ std::optional<Range> behind(Range range, const Key& key) {
   return range;
 }
 
-}  // namespace graven::store
+}  // namespace graven::port

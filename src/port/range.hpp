@@ -14,7 +14,7 @@
 
 #include "port/record.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 /// kPair: the records of one `a` with `from <= b <= to`. If `a_to` is greater than `a`: every
 /// record with `a <= key.a <= a_to`, in order of (a, b); then `from` applies to the first `a` only
@@ -102,4 +102,4 @@ inline bool in_range(const Range& range, const Key& key) noexcept {
 /// The rest of a range after one of its keys, to continue a scan; nothing when no key can follow.
 std::optional<Range> behind(Range range, const Key& key);
 
-}  // namespace graven::store
+}  // namespace graven::port

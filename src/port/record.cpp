@@ -4,7 +4,7 @@
 // thread.
 #include "port/record.hpp"
 
-namespace graven::store {
+namespace graven::port {
 namespace {
 
 constexpr std::array<std::string_view, 2> kPrefixIntegers{"id", "root"};
@@ -36,4 +36,4 @@ constexpr std::array<Schema, kSpaceCount> kSchemas{{
 
 const Schema& schema(Space space) noexcept { return kSchemas[static_cast<std::size_t>(space)]; }
 
-}  // namespace graven::store
+}  // namespace graven::port

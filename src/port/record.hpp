@@ -21,7 +21,7 @@
 #include <string_view>
 #include <vector>
 
-namespace graven::store {
+namespace graven::port {
 
 /// Where a record lives. The order is the order in which a batch is applied.
 enum class Space : std::uint8_t {
@@ -124,4 +124,4 @@ constexpr bool clocked(Space space) noexcept {
   return space != Space::kCounter && space != Space::kItem && space != Space::kExpiry;
 }
 
-}  // namespace graven::store
+}  // namespace graven::port

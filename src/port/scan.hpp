@@ -15,7 +15,7 @@
 
 #include "port/backend.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 /// The batches of a range; each may be read from another view.
 class Batches {
@@ -53,4 +53,4 @@ void each_row(View& view, Range range, std::size_t batch, Each&& each) {
   }
 }
 
-}  // namespace graven::store
+}  // namespace graven::port

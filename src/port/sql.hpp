@@ -16,7 +16,7 @@
 
 #include <graven/value.hpp>
 
-namespace graven::store {
+namespace graven::port {
 
 using SqlValue = std::variant<std::nullptr_t, std::int64_t, double, std::string, Bytes>;
 using SqlRow = std::vector<SqlValue>;
@@ -40,4 +40,4 @@ class SqlRows {
   [[nodiscard]] virtual bool writes() const = 0;
 };
 
-}  // namespace graven::store
+}  // namespace graven::port

@@ -12,7 +12,7 @@
 
 #include "port/encoded_key.hpp"
 
-namespace graven::store {
+namespace graven::port {
 namespace {
 
 constexpr std::uint64_t kContainer = 0x636f6e7461696eULL;  // unlike the hash of any key
@@ -160,4 +160,4 @@ Told Touched::told(std::size_t most) const {
   return told;
 }
 
-}  // namespace graven::store
+}  // namespace graven::port

@@ -21,7 +21,7 @@
 #include "base/hash.hpp"
 #include "port/record.hpp"
 
-namespace graven::store {
+namespace graven::port {
 
 /// The hash of an item of a map in the invalidation log; it does not depend on the map.
 inline std::uint64_t item_hash(std::string_view key) noexcept {
@@ -117,4 +117,4 @@ constexpr bool under_given_id(Space space, std::int64_t a, std::int64_t b,
   }
 }
 
-}  // namespace graven::store
+}  // namespace graven::port

@@ -16,7 +16,7 @@
 #include <array>
 #include <cerrno>
 
-namespace graven::console {
+namespace graven::serve {
 namespace {
 
 constexpr std::size_t kLongestHead = 8192;
@@ -177,4 +177,4 @@ void Connection::finish() {
   }
 }
 
-}  // namespace graven::console
+}  // namespace graven::serve

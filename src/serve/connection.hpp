@@ -14,7 +14,7 @@
 
 #include <openssl/ssl.h>
 
-namespace graven::console {
+namespace graven::serve {
 
 /// A certificate and its private key, shared by connections. Any thread.
 class Tls {
@@ -61,4 +61,4 @@ class Connection {
   bool broken_ = false;
 };
 
-}  // namespace graven::console
+}  // namespace graven::serve

@@ -14,7 +14,7 @@
 
 #include "serve/status.hpp"
 
-namespace graven::console {
+namespace graven::serve {
 namespace {
 
 /// Runs `found`, which fills in the result; an exception makes the check fail.
@@ -82,4 +82,4 @@ std::vector<Check> check_readiness(const Database& db, const std::string& path,
   return checks;
 }
 
-}  // namespace graven::console
+}  // namespace graven::serve

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace graven::console {
+namespace graven::serve {
 
 struct Limits {
   std::uint64_t most_wal = std::uint64_t{256} << 20U;    ///< bytes
@@ -29,4 +29,4 @@ struct Check {
 std::vector<Check> check_readiness(const Database& db, const std::string& path,
                                    const Limits& limits);
 
-}  // namespace graven::console
+}  // namespace graven::serve

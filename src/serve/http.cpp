@@ -26,7 +26,7 @@
 
 #include "serve/connection.hpp"
 
-namespace graven::console {
+namespace graven::serve {
 namespace {
 
 constexpr std::size_t kWorkers = 32;
@@ -296,4 +296,4 @@ int Http::port() const noexcept { return server_->port(); }
 void Http::run() { server_->listen_after_bind(); }
 void Http::stop() { server_->end(); }
 
-}  // namespace graven::console
+}  // namespace graven::serve

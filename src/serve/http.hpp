@@ -15,7 +15,7 @@
 #include <memory>
 #include <string>
 
-namespace graven::console {
+namespace graven::serve {
 
 struct HttpOptions {
   std::string host = "127.0.0.1";
@@ -56,4 +56,4 @@ class Http {
   std::unique_ptr<Server> server_;
 };
 
-}  // namespace graven::console
+}  // namespace graven::serve

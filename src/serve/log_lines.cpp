@@ -12,7 +12,7 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
-namespace graven::console {
+namespace graven::serve {
 namespace {
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
@@ -62,4 +62,4 @@ void LogLines::warn(std::string_view event, std::string what) const {
   sink_({.level = LogLevel::kWarning, .event = event, .fields = fields});
 }
 
-}  // namespace graven::console
+}  // namespace graven::serve

@@ -11,7 +11,7 @@
 
 #include <graven/log.hpp>
 
-namespace graven::console {
+namespace graven::serve {
 
 class LogLines {
  public:
@@ -29,4 +29,4 @@ class LogLines {
   LogSink sink_;
 };
 
-}  // namespace graven::console
+}  // namespace graven::serve

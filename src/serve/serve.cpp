@@ -18,7 +18,7 @@
 #include "serve/status.hpp"
 #include "serve/token.hpp"
 
-namespace graven::console {
+namespace graven::serve {
 namespace {
 
 constexpr const char* kExposition = "text/plain; version=0.0.4; charset=utf-8";
@@ -129,4 +129,4 @@ void serve(const ServeOptions& options, const std::function<Database()>& open) {
   if (by_itself) throw UnavailableError("the server could not go on accepting connections");
 }
 
-}  // namespace graven::console
+}  // namespace graven::serve

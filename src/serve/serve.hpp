@@ -14,7 +14,7 @@
 #include "serve/health.hpp"
 #include "serve/http.hpp"
 
-namespace graven::console {
+namespace graven::serve {
 
 struct ServeOptions {
   std::string path{};  ///< the database file; empty: none
@@ -30,4 +30,4 @@ struct ServeOptions {
 /// unless they are ignored.
 void serve(const ServeOptions& options, const std::function<Database()>& open);
 
-}  // namespace graven::console
+}  // namespace graven::serve

@@ -15,7 +15,7 @@
 
 #include "base/text.hpp"
 
-namespace graven::console {
+namespace graven::serve {
 namespace {
 
 /// Writes one JSON object; the destructor ends it.
@@ -135,4 +135,4 @@ std::string to_text(const Stats& stats, const std::vector<PoolStats>& pools) {
   return text;
 }
 
-}  // namespace graven::console
+}  // namespace graven::serve

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace graven::console {
+namespace graven::serve {
 
 /// {"cache": {"hits": 1, ...}, ..., "connections": [...]}; times in seconds.
 std::string to_json(const Stats& stats, const std::vector<PoolStats>& pools);
@@ -20,4 +20,4 @@ std::string to_text(const Stats& stats, const std::vector<PoolStats>& pools);
 std::string shown_bytes(std::uint64_t bytes);
 std::string shown_time(double seconds);
 
-}  // namespace graven::console
+}  // namespace graven::serve

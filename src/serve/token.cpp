@@ -17,7 +17,7 @@
 
 #include <fmt/format.h>
 
-namespace graven::console {
+namespace graven::serve {
 namespace {
 
 constexpr std::size_t kShortest = 16;
@@ -93,4 +93,4 @@ std::string read_token(const std::string& file, const LogLines& log) {
   return token;
 }
 
-}  // namespace graven::console
+}  // namespace graven::serve

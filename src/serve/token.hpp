@@ -7,10 +7,10 @@
 
 #include "serve/log_lines.hpp"
 
-namespace graven::console {
+namespace graven::serve {
 
 /// The content of the file, without surrounding white space; empty if `file` is empty. UsageError
 /// if it is not a token or if others can write the file; logs a warning if others can read it.
 std::string read_token(const std::string& file, const LogLines& log);
 
-}  // namespace graven::console
+}  // namespace graven::serve

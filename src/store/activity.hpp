@@ -29,11 +29,11 @@ inline constexpr std::size_t kEvents = 9;
 class Work;
 
 struct Activity {
-  base::Counters<Event, kEvents> counts;
-  base::Latency commit;
-  base::Latency lane;
-  base::Latency collection;
-  base::SlowLimit slow;
+  observe::Counters<Event, kEvents> counts;
+  observe::Latency commit;
+  observe::Latency lane;
+  observe::Latency collection;
+  observe::SlowLimit slow;
 };
 
 /// What a commit wrote, as far as its changes were kept: prefixes of graphs, the first key of a

@@ -8,19 +8,23 @@
 #include <utility>
 
 namespace graven::store {
+
+using port::ChangeFeed;
+
 namespace {
 
 // How often it looks where there is no log to sleep on.
 constexpr auto kLook = std::chrono::milliseconds(10);
 // The spaces whose records a user may wait for.
-constexpr Spaces kWatched = bit(Space::kNode) | bit(Space::kEntry) | bit(Space::kSlot) |
-                            bit(Space::kPage) | bit(Space::kItem);
+constexpr port::Spaces kWatched = port::bit(Space::kNode) | port::bit(Space::kEntry) |
+                                  port::bit(Space::kSlot) | port::bit(Space::kPage) |
+                                  port::bit(Space::kItem);
 
 }  // namespace
 
 Follower::Follower(Store& store) : store_(store), live_(store.backend().live_mark()) {
   commits_ = store_.commits();
-  if (live_ != nullptr) seen_ = read_mark(*live_);
+  if (live_ != nullptr) seen_ = port::read_mark(*live_);
 }
 
 std::optional<Changed> Follower::moved(std::span<const std::uint64_t> interests) {
@@ -30,14 +34,14 @@ std::optional<Changed> Follower::moved(std::span<const std::uint64_t> interests)
     if (std::exchange(commits_, commits) == commits) return std::nullopt;
     return anything;
   }
-  const Mark now = read_mark(*live_);
+  const port::Mark now = port::read_mark(*live_);
   if (now == seen_) return std::nullopt;
   store_.cache().settle();  // else a read after this could still see the previous state
   Backend& backend = store_.backend();
   if (!backend.distinctive(now)) {
     // The version is half written, or one that may occur again: the user looks at what is there
     // now, and again until the version is complete.
-    seen_ = Mark{};
+    seen_ = port::Mark{};
     return anything;
   }
   ChangeFeed* feed = backend.changes();
@@ -46,9 +50,9 @@ std::optional<Changed> Follower::moved(std::span<const std::uint64_t> interests)
     const auto among = [&](ChangeFeed::Hashes some) {
       return std::ranges::find_first_of(some, interests) != some.end();
     };
-    const std::size_t scopes = std::min(hashes.size(), Told::scopes_of(flags));
-    changed.anything =
-        changed.anything || (Told::spaces_of(flags) & kWatched) != 0 || among(hashes.last(scopes));
+    const std::size_t scopes = std::min(hashes.size(), port::Told::scopes_of(flags));
+    changed.anything = changed.anything || (port::Told::spaces_of(flags) & kWatched) != 0 ||
+                       among(hashes.last(scopes));
     if (among(hashes)) changed.hashes.insert(changed.hashes.end(), hashes.begin(), hashes.end());
   };
   const bool followed =

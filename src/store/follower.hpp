@@ -42,8 +42,8 @@ class Follower {
   std::optional<Changed> moved(std::span<const std::uint64_t> interests);
 
   Store& store_;
-  const MarkWords* live_;
-  Mark seen_;
+  const port::MarkWords* live_;
+  port::Mark seen_;
   std::uint64_t commits_ = 0;
   std::atomic<bool> stopped_{false};
 };

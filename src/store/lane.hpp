@@ -23,10 +23,12 @@
 
 namespace graven::store {
 
+using base::Deadline;
+
 class Lane final : private base::ForkGuard {
  public:
   /// Every wait is recorded in `waits`, also those of no time.
-  explicit Lane(base::Latency& waits) : waits_(waits) {}
+  explicit Lane(observe::Latency& waits) : waits_(waits) {}
 
   /// Waits for the lock. Throws BusyError, which says what the holder is doing, when the deadline
   /// passes first; throws when interrupted. `doing` must be a literal.
@@ -44,7 +46,7 @@ class Lane final : private base::ForkGuard {
     bool granted = false;
   };
 
-  base::Latency& waits_;
+  observe::Latency& waits_;
   base::ForkMutex mutex_{base::kForkRankStore};
   // Guarded by mutex_:
   bool held_ = false;

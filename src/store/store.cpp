@@ -22,7 +22,7 @@ namespace graven::store {
 using Clock = std::chrono::steady_clock;
 
 namespace {
-constexpr HotLimits kCacheLimits{.max_bytes = std::size_t{64} << 20U};
+constexpr cache::HotLimits kCacheLimits{.max_bytes = std::size_t{64} << 20U};
 constexpr std::size_t kWarmBytes = std::size_t{64} << 20U;
 constexpr auto kLastWrite = std::chrono::seconds(1);
 }  // namespace
@@ -32,7 +32,7 @@ Store::Store(std::unique_ptr<Backend> backend)
       cache_(*backend_, kCacheLimits, kWarmBytes, &table_share_),
       housekeeper_([this] { return chore(); }) {
   backend_->when_due([this](Deadline when) { housekeeper_.wake(when); });
-  if (backend_->bound_pending(Share::kUnbounded)) {
+  if (backend_->bound_pending(cache::Share::kUnbounded)) {
     pending_part_ =
         pending_share_.join([this](std::size_t bytes) { backend_->bound_pending(bytes); });
   }
@@ -99,7 +99,7 @@ void Store::commit_work(Work& work, WriteTransaction& writes) {
     work.finish();
     cache_.prepare_own(work.changes(), &work.touched());
     try {
-      const base::Timed timed(activity_.commit, activity_.slow, "commit", backend_->name(), [&] {
+      const observe::Timed timed(activity_.commit, activity_.slow, "commit", backend_->name(), [&] {
         return LogField{"wrote", describe(work)};
       });
       writes.commit(work.commit_id());
@@ -342,9 +342,9 @@ std::optional<Deadline> Store::chore_in_lane() {
     }
     if (transaction->end_all(Transaction::End::kLimit)) {
       activity_.counts.add(Event::kExpired);
-      base::log(LogLevel::kWarning, "transaction_expired",
-                {{"limit_ms", std::to_string(transaction->limit().count())},
-                 {"store", backend_->name()}});
+      observe::log(LogLevel::kWarning, "transaction_expired",
+                   {{"limit_ms", std::to_string(transaction->limit().count())},
+                    {"store", backend_->name()}});
     }
   }
   CommitHook* const hook = hook_.load(std::memory_order_acquire);

@@ -32,6 +32,8 @@
 
 namespace graven::store {
 
+using port::Backend;
+
 /// What a layer above wants to do around commits, all while it holds the writer lock.
 class CommitHook {
  public:
@@ -89,7 +91,7 @@ class Store final : private base::ForkGuard {
   [[nodiscard]] Backend& backend() const noexcept { return *backend_; }
   /// The store's hook. The first caller's `make` creates it; it lives as long as the store.
   CommitHook& hook(base::FunctionRef<std::unique_ptr<CommitHook>()> make);
-  [[nodiscard]] Cache& cache() noexcept { return cache_; }
+  [[nodiscard]] cache::Cache& cache() noexcept { return cache_; }
   /// For works that are created elsewhere.
   [[nodiscard]] Ids& ids() noexcept { return ids_; }
 
@@ -148,8 +150,8 @@ class Store final : private base::ForkGuard {
   /// any time; the last call counts.
   void bound_memory(std::size_t bytes);
   /// Budgets for hot tables and for pending writes, of the store itself and of its maps.
-  [[nodiscard]] Share& table_share() noexcept { return table_share_; }
-  [[nodiscard]] Share& pending_share() noexcept { return pending_share_; }
+  [[nodiscard]] cache::Share& table_share() noexcept { return table_share_; }
+  [[nodiscard]] cache::Share& pending_share() noexcept { return pending_share_; }
   /// The most bytes that a warm file may have; its index takes memory.
   [[nodiscard]] std::size_t warm_limit() const noexcept {
     return warm_limit_.load(std::memory_order_relaxed);
@@ -198,11 +200,11 @@ class Store final : private base::ForkGuard {
 
   std::unique_ptr<Backend> backend_;
   Activity activity_;
-  Share table_share_;
-  Share pending_share_;
-  Share::Part pending_part_;  // the backend's, if it has pending writes
-  std::atomic<std::size_t> warm_limit_{Share::kUnbounded};
-  Cache cache_;
+  cache::Share table_share_;
+  cache::Share pending_share_;
+  cache::Share::Part pending_part_;  // the backend's, if it has pending writes
+  std::atomic<std::size_t> warm_limit_{cache::Share::kUnbounded};
+  cache::Cache cache_;
   std::atomic<CommitHook*> hook_{nullptr};  // owned; usually the collector
   Ids ids_;
   Lane lane_{activity_.lane};

@@ -18,6 +18,9 @@
 
 namespace graven::store {
 
+using port::NewPair;
+using port::Space;
+
 class Waiting {
  public:
   /// `found`: whether find() and count() will be called.

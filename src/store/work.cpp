@@ -17,6 +17,9 @@
 #include "cache/cache.hpp"
 
 namespace graven::store {
+
+using port::ReadOp;
+
 namespace {
 
 constexpr std::size_t kCleanRecords = 8'192;
@@ -31,7 +34,7 @@ constexpr int kSequenceBits = 15;
 
 std::uint64_t digest(Space space, const std::optional<Record>& record) {
   if (!record) return 0;
-  if (schema(space).has_version) return record->version;
+  if (port::schema(space).has_version) return record->version;
   std::uint64_t sum = base::hash(record->body, 1);
   for (const std::int64_t integer : record->integers) {
     sum = sum * 0x9e3779b97f4a7c15ULL + static_cast<std::uint64_t>(integer) + 1;
@@ -101,7 +104,7 @@ std::size_t Work::KeyHash::operator()(const Key& key) const noexcept {
   return sum ^ (sum >> 32U);
 }
 
-Work::Work(WriteTransaction& sink, Ids& ids, Cache* cache, std::size_t spill_records)
+Work::Work(WriteTransaction& sink, Ids& ids, cache::Cache* cache, std::size_t spill_records)
     : below_(sink),
       sink_(&sink),
       cache_(cache),
@@ -126,15 +129,16 @@ Work::Work(View& snapshot, Ids& ids)
 void Work::start_clock() {
   // A store that was never written has no clock yet. (Not by load(): an optimistic work must not
   // depend on the clock.)
-  const Record clock = load_apart(clock_key()).value_or(Record{});
+  const Record clock = load_apart(port::clock_key()).value_or(Record{});
   // If damaged, the clock is ignored here; check() reports it, and repair() corrects it.
-  const bool sound = clock.integers[0] >= 0 && clock.integers[0] < kMostId;
+  const bool sound = clock.integers[0] >= 0 && clock.integers[0] < port::kMostId;
   last_id_ = ids_.next(std::max(sound ? clock.integers[0] + 1 : 0, id_of_now()));
   last_prefix_ = clock.integers[1];
   commit_id_ = static_cast<std::uint64_t>(last_id_);
 }
 
-std::unique_ptr<SqlRows> Work::sql(std::string_view text, const SqlParameters& parameters) {
+std::unique_ptr<port::SqlRows> Work::sql(std::string_view text,
+                                         const port::SqlParameters& parameters) {
   if (sink_ == nullptr) return below_.sql(text, parameters);
   spill();
   write_deferred();
@@ -142,7 +146,7 @@ std::unique_ptr<SqlRows> Work::sql(std::string_view text, const SqlParameters& p
   bring(Space::kSlot);
   orphan_known_.reset();
   marks_.clear();
-  std::unique_ptr<SqlRows> rows = sink_->sql(text, parameters);
+  std::unique_ptr<port::SqlRows> rows = sink_->sql(text, parameters);
   if (rows->writes()) {
     written_ = true;
     clocked_ = true;  // so that it can be found out whether the commit is durable
@@ -193,7 +197,7 @@ std::optional<Record> Work::load_apart(const Key& key) {
     if (auto found = cache_->look(key)) return std::move(*found);
   }
   std::optional<Record> record = below_.load(key);
-  const bool to_be_made = !record && under_given_id(key.space, key.a, key.b, given_from());
+  const bool to_be_made = !record && port::under_given_id(key.space, key.a, key.b, given_from());
   if (cache_ != nullptr && !to_be_made) cache_->fill_own(key, record);
   return record;
 }
@@ -288,11 +292,12 @@ const std::optional<Record>* Work::at_hand(const Key& key) {
 void Work::load_many(std::span<const Key> keys,
                      const std::function<void(std::size_t, Record*)>& each) {
   if (!keys.empty() && keys.front().space == Space::kEdge) bring(Space::kEdge);
-  const auto known = [this](const Key& key) -> Known {
-    if (const std::optional<Record>* record = at_hand(key)) return Known(std::in_place, *record);
+  const auto known = [this](const Key& key) -> port::Known {
+    if (const std::optional<Record>* record = at_hand(key))
+      return port::Known(std::in_place, *record);
     return std::nullopt;
   };
-  load_layers(keys, each, known, [this](std::span<const Key> missing, const auto& found) {
+  port::load_layers(keys, each, known, [this](std::span<const Key> missing, const auto& found) {
     below_.load_many(missing, [&](std::size_t i, Record* record) {
       if (recording_) {
         reads_.saw(missing[i], record != nullptr ? std::optional<Record>(*record) : std::nullopt);
@@ -350,10 +355,10 @@ std::vector<Row> Work::scan(const Range& range, std::size_t limit) {
   const auto itself = [](const std::optional<Record>& record) { return &record; };
   const auto over = [&](const Range& rest, const Key* until, std::vector<Row>& page,
                         std::vector<Row>& rows) {
-    merge(rest, until, mutation_, done_, itself, page, limit, rows);
+    port::merge(rest, until, mutation_, done_, itself, page, limit, rows);
   };
   // Reads no more rows below than asked for, because they would count as read.
-  return scan_layers(range, limit, 1, below, over);
+  return port::scan_layers(range, limit, 1, below, over);
 }
 
 void Work::write(const Key& key, std::optional<Record> record) {
@@ -361,7 +366,7 @@ void Work::write(const Key& key, std::optional<Record> record) {
   if (key.space == Space::kOrphan) orphan_known_.reset();
   if (key.space == Space::kNode && marks_.has(key.a)) marks_.clear();
   written_ = true;
-  clocked_ = clocked_ || clocked(key.space);
+  clocked_ = clocked_ || port::clocked(key.space);
   Overlay& overlay = in_mutation_ ? mutation_ : done_;
   unspilled_bytes_ += bytes_of(record);
   const auto [at, fresh] = overlay.try_emplace(key);
@@ -373,7 +378,7 @@ void Work::write(const Key& key, std::optional<Record> record) {
 }
 
 void Work::put(const Key& key, Record record) {
-  record.version = schema(key.space).has_version ? commit_id_ : 0;
+  record.version = port::schema(key.space).has_version ? commit_id_ : 0;
   write(key, std::move(record));
 }
 

@@ -42,9 +42,19 @@
 #include "store/waiting.hpp"
 #include "store/working_set.hpp"
 
+namespace graven::cache {
+class Cache;
+}  // namespace graven::cache
+
 namespace graven::store {
 
-class Cache;
+using port::Change;
+using port::NewRows;
+using port::Overlay;
+using port::Range;
+using port::Row;
+using port::Touched;
+using port::WriteTransaction;
 
 /// The records and ranges that an optimistic transaction has read, with their state at that time.
 class ReadSet {
@@ -90,7 +100,7 @@ class Work final : public View {
 
   /// A work in a write transaction. `cache` has the newest state, which nobody else can change; it
   /// is asked first.
-  Work(WriteTransaction& sink, Ids& ids, Cache* cache = nullptr,
+  Work(WriteTransaction& sink, Ids& ids, cache::Cache* cache = nullptr,
        std::size_t spill_records = kSpillRecords);
   /// An optimistic work on a snapshot.
   Work(View& snapshot, Ids& ids);
@@ -99,7 +109,7 @@ class Work final : public View {
   void load_many(std::span<const Key> keys,
                  const std::function<void(std::size_t, Record*)>& each) override;
   std::vector<Row> scan(const Range& range, std::size_t limit) override;
-  void read(std::span<const ReadOp> ops,
+  void read(std::span<const port::ReadOp> ops,
             base::FunctionRef<void(std::size_t, std::span<Row>)> each) override;
 
   void put(const Key& key, Record record);
@@ -147,7 +157,8 @@ class Work final : public View {
   bool any_orphan(std::int64_t owner);
 
   /// In a write transaction: sees everything that was written so far.
-  std::unique_ptr<SqlRows> sql(std::string_view text, const SqlParameters& parameters) override;
+  std::unique_ptr<port::SqlRows> sql(std::string_view text,
+                                     const port::SqlParameters& parameters) override;
 
   /// An id never given out before (see design/ids.md): 48 bits of milliseconds, 15 of sequence.
   /// `space` is where its record will be.
@@ -235,7 +246,7 @@ class Work final : public View {
 
   View& below_;
   WriteTransaction* sink_;
-  Cache* cache_;  // until something is applied
+  cache::Cache* cache_;  // until something is applied
   Ids& ids_;
   bool recording_;
   std::size_t spill_records_;
@@ -275,8 +286,8 @@ class Work final : public View {
     std::size_t operator()(const Key& key) const noexcept;
   };
   std::unordered_map<Key, std::optional<Record>, KeyHash> clean_;
-  std::array<std::int64_t, kSpaceCount> clean_most_{};  // no key in clean_ has a greater `a`
-  WorkingSet working_set_;                              // instead of clean_, in bulk writing
+  std::array<std::int64_t, port::kSpaceCount> clean_most_{};  // no key in clean_ has a greater `a`
+  WorkingSet working_set_;                                    // instead of clean_, in bulk writing
 
   std::uint64_t commit_id_ = 0;
   std::int64_t last_id_ = 0;

@@ -67,11 +67,11 @@ void Work::write_many(std::vector<Change> changes) {
   orphan_known_.reset();
   for (Change& change : changes) {
     if (change.key.space == Space::kNode && marks_.has(change.key.a)) marks_.clear();
-    clocked_ = clocked_ || clocked(change.key.space);
+    clocked_ = clocked_ || port::clocked(change.key.space);
     edges = edges || change.key.space == Space::kEdge;
     slots = slots || change.key.space == Space::kSlot;
     if (change.record) {
-      change.record->version = schema(change.key.space).has_version ? commit_id_ : 0;
+      change.record->version = port::schema(change.key.space).has_version ? commit_id_ : 0;
     }
   }
   if (!go_past(changes.size())) {
@@ -104,7 +104,7 @@ void Work::write_new(NewRows rows) {
   }
   written_ = true;
   clocked_ = true;
-  rows.set_version(schema(rows.space()).has_version ? commit_id_ : 0);
+  rows.set_version(port::schema(rows.space()).has_version ? commit_id_ : 0);
   if (!in_mutation_ || mutation_spilled_) {
     spill();
     apply(std::move(rows));
@@ -424,7 +424,7 @@ void Work::finish() {
     Record clock;
     clock.integers[0] = last_id_;
     clock.integers[1] = last_prefix_;
-    put(clock_key(), std::move(clock));
+    put(port::clock_key(), std::move(clock));
   }
   apply(done_);
 }

@@ -10,6 +10,9 @@
 #include <new>
 
 namespace graven::store {
+
+using port::Change;
+
 namespace {
 
 constexpr std::size_t kChunkUnits = std::size_t{1} << 13U;  // 64 KiB
@@ -31,7 +34,7 @@ std::uint32_t hash_of(const Key& key) noexcept {
   return static_cast<std::uint32_t>(sum >> 32U);
 }
 
-bool by_id(Space space) noexcept { return schema(space).shape == KeyShape::kId; }
+bool by_id(Space space) noexcept { return port::schema(space).shape == port::KeyShape::kId; }
 
 }  // namespace
 
@@ -53,13 +56,13 @@ struct WorkingSet::Packed {
     return a == key.a && b == key.b && space == key.space;
   }
   [[nodiscard]] std::size_t integer_bytes() const noexcept {
-    return schema(space).integers.size() * sizeof(std::int64_t);
+    return port::schema(space).integers.size() * sizeof(std::int64_t);
   }
   [[nodiscard]] char* behind() noexcept { return reinterpret_cast<char*>(this + 1); }
 
   static std::size_t units_of(Space space, std::size_t body) noexcept {
     const std::size_t bytes =
-        sizeof(Packed) + schema(space).integers.size() * sizeof(std::int64_t) + body;
+        sizeof(Packed) + port::schema(space).integers.size() * sizeof(std::int64_t) + body;
     return (bytes + kUnit - 1) / kUnit;
   }
   /// nullptr: there is no such record.
@@ -81,8 +84,8 @@ struct WorkingSet::Packed {
   }
 };
 
-std::array<std::int64_t, kSpaceCount> WorkingSet::none() noexcept {
-  std::array<std::int64_t, kSpaceCount> all{};
+std::array<std::int64_t, port::kSpaceCount> WorkingSet::none() noexcept {
+  std::array<std::int64_t, port::kSpaceCount> all{};
   all.fill(std::numeric_limits<std::int64_t>::min());
   return all;
 }
@@ -275,14 +278,14 @@ void WorkingSet::read(const Key& key, const std::optional<Record>& record, View&
 /// Reads the next rows of the stretch in which the key lies.
 void WorkingSet::read_ahead(Stretch& stretch, const Key& key, View& below) {
   if (!stretch.ahead) {
-    Range rest{.space = key.space};
+    port::Range rest{.space = key.space};
     // For nodes, from the least id that was missed: there, about, those of one dict begin.
     (by_id(key.space) ? rest.from : rest.a) = stretch.from;
     stretch.ahead.emplace(std::move(rest));
   }
   stretch.read_ahead += kRows;
-  const std::vector<Row> rows = stretch.ahead->next(below, kRows);
-  for (const Row& row : rows) {
+  const std::vector<port::Row> rows = stretch.ahead->next(below, kRows);
+  for (const port::Row& row : rows) {
     if (row.record.body.size() > kLargest) continue;
     if (!keep(row.key, row.record, true)) {
       stretch.ahead->end();

@@ -32,6 +32,11 @@
 
 namespace graven::store {
 
+using port::Key;
+using port::Record;
+using port::Space;
+using port::View;
+
 class WorkingSet {
  public:
   /// Takes at most `bytes`, and 4 more for each change that waits; 0: it keeps nothing.
@@ -60,7 +65,7 @@ class WorkingSet {
     return deferred_in_[static_cast<std::size_t>(space)];
   }
   /// Gives all waiting changes to `write`, a few thousand at a time, in key order.
-  void write_deferred(base::FunctionRef<void(std::vector<Change>)> write);
+  void write_deferred(base::FunctionRef<void(std::vector<port::Change>)> write);
 
   /// Whether it is full of records that are no longer used.
   [[nodiscard]] bool outlived() const noexcept { return misses_when_full_ > count_; }
@@ -78,8 +83,8 @@ class WorkingSet {
     friend bool operator==(const Place&, const Place&) = default;
   };
   struct Stretch {
-    std::int64_t from = INT64_MAX;   // the least `a` that was missed before reading ahead began
-    std::optional<Batches> ahead{};  // once it has begun: what is still to be read
+    std::int64_t from = INT64_MAX;  // the least `a` that was missed before reading ahead began
+    std::optional<port::Batches> ahead{};  // once it has begun: what is still to be read
     std::size_t read_ahead = 0;
     std::size_t misses = 0;
     std::size_t used = 0;     // rows read ahead that were used
@@ -104,15 +109,15 @@ class WorkingSet {
   base::OpenTable<Place> places_;  // at most half full
   std::size_t count_ = 0;
   std::size_t misses_when_full_ = 0;
-  std::array<std::int64_t, kSpaceCount> greatest_ = none();  // no key has a greater `a`
+  std::array<std::int64_t, port::kSpaceCount> greatest_ = none();  // no key has a greater `a`
 
   std::vector<std::uint32_t> deferred_;  // where they are, and where they have been before
-  std::array<bool, kSpaceCount> deferred_in_{};
+  std::array<bool, port::kSpaceCount> deferred_in_{};
 
   std::map<std::pair<Space, std::int64_t>, Stretch> stretches_;  // by space and `a`, or 0
-  std::array<std::pair<std::int64_t, Stretch*>, kSpaceCount> last_stretches_{};
+  std::array<std::pair<std::int64_t, Stretch*>, port::kSpaceCount> last_stretches_{};
 
-  static std::array<std::int64_t, kSpaceCount> none() noexcept;
+  static std::array<std::int64_t, port::kSpaceCount> none() noexcept;
 };
 
 }  // namespace graven::store

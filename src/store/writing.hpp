@@ -48,7 +48,7 @@ struct Store::Writing {
     }
     bool own = false;
     if (watched) {
-      writes->when_released([this, &store](const Mark* after) {
+      writes->when_released([this, &store](const port::Mark* after) {
         const bool committed = after != nullptr;
         store.cache_.end_own(committed ? work->changes() : nullptr, after,
                              committed ? &work->touched() : nullptr);

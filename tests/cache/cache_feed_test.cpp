@@ -167,7 +167,7 @@ TEST_F(CacheFeed, ReadsAmidCommitsOfAllKindsAreNeverServedOld) {
 }
 
 /// A map's table that does something when it is told to forget.
-class Forgetful final : public store::ItemCache {
+class Forgetful final : public cache::ItemCache {
  public:
   std::function<void()> forgetting;
   int told = 0;  // to forget
@@ -204,7 +204,7 @@ TEST_F(CacheFeed, WhatIsBeingForgottenIsNotBroughtBack) {
       std::promise<void> found;
       reader = std::thread([&] {
         cache.promote(
-            store::item_hash("0"),
+            port::item_hash("0"),
             [&] {
               found.set_value();
               return true;
@@ -267,7 +267,7 @@ TEST_F(CacheFeed, AViewIsNotOfTwoStates) {
 }
 
 TEST_F(CacheFeed, OwnCommitsAreAnnounced) {
-  const Mark before = store::read_mark(backend.words);
+  const Mark before = port::read_mark(backend.words);
   const Key entry{.space = Space::kEntry, .a = 5, .b = 1};
   const Key next{.space = Space::kEntry, .a = 5, .b = 2};
   const Key item{.space = Space::kItem, .a = 1, .name = "k"};
@@ -275,11 +275,11 @@ TEST_F(CacheFeed, OwnCommitsAreAnnounced) {
   ASSERT_EQ(feed.entries.size(), 1U);
   const ListedFeed::Entry& told = feed.entries[0];
   EXPECT_EQ(told.before, before);
-  EXPECT_EQ(told.after, store::read_mark(backend.words));
+  EXPECT_EQ(told.after, port::read_mark(backend.words));
   EXPECT_EQ(told.hashes.size(), 5U);
   const auto has = [&](std::uint64_t hash) { return std::ranges::count(told.hashes, hash) == 1; };
-  EXPECT_TRUE(has(store::item_hash("k")));
-  EXPECT_TRUE(has(store::container_hash(5)));
+  EXPECT_TRUE(has(port::item_hash("k")));
+  EXPECT_TRUE(has(port::container_hash(5)));
   EXPECT_EQ(told.flags, 0U);
 }
 
@@ -385,7 +385,7 @@ TEST_F(LargeCommits, OfPagesConcernTheirListOnly) {
 
 TEST_F(LargeCommits, OfNewNodesConcernNobody) {
   constexpr std::uint64_t kFirst = 10'000;
-  store::Touched touched;
+  port::Touched touched;
   for (std::int64_t id = kFirst; id < 20'000; ++id) {
     touched.add(key(id), nullptr, kFirst);
     touched.add({.space = Space::kEdge, .a = 1, .b = id}, nullptr, kFirst);
@@ -396,32 +396,32 @@ TEST_F(LargeCommits, OfNewNodesConcernNobody) {
 }
 
 TEST_F(LargeCommits, MoreThanIsRememberedAreToldByTheirScopes) {
-  store::Touched touched;
-  for (std::int64_t i = 0; i < static_cast<std::int64_t>(store::Touched::kSingly) + 10; ++i) {
+  port::Touched touched;
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(port::Touched::kSingly) + 10; ++i) {
     touched.add(entry(5, i), nullptr);
   }
   touched.add(key(1), nullptr);
   EXPECT_EQ(touched.singles(), nullptr);
-  const store::Told told = touched.told(32);
-  EXPECT_EQ(told.hashes, std::vector<std::uint64_t>{store::container_hash(5)});
+  const port::Told told = touched.told(32);
+  EXPECT_EQ(told.hashes, std::vector<std::uint64_t>{port::container_hash(5)});
   EXPECT_EQ(told.scopes, 1U);
-  EXPECT_EQ(told.spaces, store::bit(Space::kNode));
+  EXPECT_EQ(told.spaces, port::bit(Space::kNode));
 }
 
 TEST_F(LargeCommits, WhatFewRecordsWereChangedOfIsToldSingly) {
-  store::Touched touched;
+  port::Touched touched;
   for (int i = 0; i < 1000; ++i) touched.add(entry(5, i), nullptr);
   touched.add(entry(6, 1), nullptr);
   touched.add(key(1), nullptr);
-  const store::Told told = touched.told(32);
+  const port::Told told = touched.told(32);
   EXPECT_EQ(told.scopes, 1U);
   EXPECT_EQ(told.spaces, 0U);
-  EXPECT_EQ(told.hashes.back(), store::container_hash(5));
-  EXPECT_EQ(std::ranges::count(told.hashes, store::record_hash(entry(6, 1))), 1);
-  EXPECT_EQ(std::ranges::count(told.hashes, store::record_hash(key(1))), 1);
+  EXPECT_EQ(told.hashes.back(), port::container_hash(5));
+  EXPECT_EQ(std::ranges::count(told.hashes, port::record_hash(entry(6, 1))), 1);
+  EXPECT_EQ(std::ranges::count(told.hashes, port::record_hash(key(1))), 1);
   const std::uint64_t flags = told.flags();
-  EXPECT_EQ(store::Told::scopes_of(flags), 1U);
-  EXPECT_FALSE(store::Told::doomed_of(flags));
+  EXPECT_EQ(port::Told::scopes_of(flags), 1U);
+  EXPECT_FALSE(port::Told::doomed_of(flags));
 }
 
 TEST_F(LargeCommits, WhatAnUntoldCommitChangedIsEverything) {
@@ -429,14 +429,14 @@ TEST_F(LargeCommits, WhatAnUntoldCommitChangedIsEverything) {
   cache.prepare_own(nullptr);
   backend.records[key(1)] = record("new");
   backend.move_mark();
-  const Mark after = store::read_mark(backend.words);
+  const Mark after = port::read_mark(backend.words);
   cache.end_own(nullptr, &after);
   EXPECT_EQ(read(key(1)), "new");
-  EXPECT_GT(feed.entries.back().hashes.size(), store::ChangeFeed::kMost);
+  EXPECT_GT(feed.entries.back().hashes.size(), port::ChangeFeed::kMost);
 }
 
 TEST_F(LargeCommits, ARollbackLetsBeKeptAgain) {
-  store::Touched touched;
+  port::Touched touched;
   touched.add(key(1), nullptr);
   ASSERT_TRUE(cache.begin_own());
   cache.prepare_own(nullptr, &touched);
@@ -504,7 +504,7 @@ TEST_F(CacheTiers, NothingOldComesUpAgain) {
     small.prepare_own(&changes);
     for (const Change& change : changes) backend.records[change.key] = *change.record;
     backend.move_mark();
-    const Mark after = store::read_mark(backend.words);
+    const Mark after = port::read_mark(backend.words);
     small.end_own(&changes, &after);
   };
   commit_small(10, 20, "few");

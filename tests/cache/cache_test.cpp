@@ -142,7 +142,7 @@ TEST_F(CacheRules, FromThenOnReadersWaitForIt) {
   backend.commit_elsewhere(key(1), "new");  // our own header is out, nothing is published
   auto reader = std::async(std::launch::async, [&] { return read(key(1)); });
   EXPECT_EQ(reader.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
-  const Mark after = store::read_mark(backend.words);
+  const Mark after = port::read_mark(backend.words);
   cache.end_own(&changes, &after);
   EXPECT_EQ(reader.get(), "new");
 }
@@ -153,7 +153,7 @@ TEST_F(CacheRules, WhatIsReadBeforeItIsPublishedIsNotKept) {
   const Cache::Before before = cache.before();
   const auto found = backend.load(key(1));
   backend.commit_elsewhere(key(1), "new");
-  const Mark after = store::read_mark(backend.words);
+  const Mark after = port::read_mark(backend.words);
   cache.end_own(nullptr, &after);
   cache.fill(before, key(1), found);
   EXPECT_FALSE(cache.find(key(1)));
@@ -187,7 +187,7 @@ TEST_F(CacheRules, ACommitOfTooMuchIsForgottenWhole) {
   read(key(1));
   ASSERT_TRUE(cache.begin_own());
   backend.commit_elsewhere(key(1), "new");
-  const Mark after = store::read_mark(backend.words);
+  const Mark after = port::read_mark(backend.words);
   cache.end_own(nullptr, &after);
   EXPECT_FALSE(cache.find(key(1)));
   EXPECT_EQ(read(key(1)), "new");

@@ -30,7 +30,7 @@
 namespace graven::test {
 namespace {
 
-using store::WarmFile;
+using cache::WarmFile;
 
 constexpr std::size_t kSmall = WarmFile::kMinBytes;  // one shard
 

@@ -24,7 +24,7 @@
 namespace graven::test {
 namespace {
 
-using store::WarmFile;
+using cache::WarmFile;
 
 constexpr std::size_t kKeys = 400;
 constexpr std::size_t kWriters = 2;

@@ -13,19 +13,19 @@
 namespace graven::test {
 namespace {
 
-using store::Change;
-using store::Key;
-using store::KeyShape;
-using store::Range;
-using store::Record;
-using store::Row;
-using store::Space;
+using port::Change;
+using port::Key;
+using port::KeyShape;
+using port::Range;
+using port::Record;
+using port::Row;
+using port::Space;
 
 using Model = std::map<Key, Record>;
 
 class RandomOperations : public Conformance {
  protected:
-  Space space() { return static_cast<Space>(random_.below(store::kSpaceCount)); }
+  Space space() { return static_cast<Space>(random_.below(port::kSpaceCount)); }
 
   std::int64_t number() {
     if (random_.one_in(30)) return random_.one_in(2) ? INT64_MAX : INT64_MIN;
@@ -35,13 +35,13 @@ class RandomOperations : public Conformance {
 
   /// What a store's own check takes for an id given out.
   std::int64_t id() {
-    if (random_.one_in(30)) return store::kMostId;
+    if (random_.one_in(30)) return port::kMostId;
     const auto small = static_cast<std::int64_t>(1 + random_.below(30));
     return random_.one_in(4) ? small * 0x100'0000'0001 : small;
   }
 
   Key key(Space where) {
-    const store::Schema& schema = store::schema(where);
+    const port::Schema& schema = port::schema(where);
     Key key{.space = where};
     if (!schema.a.empty()) key.a = schema.shape == KeyShape::kId ? id() : number() % 4;
     if (schema.shape == KeyShape::kPair) key.b = number();
@@ -54,7 +54,7 @@ class RandomOperations : public Conformance {
   }
 
   Record record(Space where) {
-    const store::Schema& schema = store::schema(where);
+    const port::Schema& schema = port::schema(where);
     Record record;
     const auto given_out = [this] { return random_.bits() >> 2; };
     if (schema.has_version) record.version = given_out();
@@ -88,7 +88,7 @@ class RandomOperations : public Conformance {
 
   Range range(Space where) {
     Range range{.space = where};
-    if (store::schema(where).shape != KeyShape::kId && !store::schema(where).a.empty()) {
+    if (port::schema(where).shape != KeyShape::kId && !port::schema(where).a.empty()) {
       range.a = number() % 4;
       range.a_to = range.a + (random_.one_in(3) ? static_cast<std::int64_t>(random_.below(6)) : 0);
     }
@@ -112,7 +112,7 @@ class RandomOperations : public Conformance {
 
   static std::vector<Row> scan(const Model& model, const Range& range, std::size_t limit) {
     std::vector<Row> rows;
-    const KeyShape shape = store::schema(range.space).shape;
+    const KeyShape shape = port::schema(range.space).shape;
     for (const auto& [key, record] : model) {
       if (key.space != range.space) continue;
       if (inside(range, shape, key)) rows.push_back({key, record});
@@ -122,7 +122,7 @@ class RandomOperations : public Conformance {
     return rows;
   }
 
-  void compare(store::View& view, const Model& model) {
+  void compare(port::View& view, const Model& model) {
     const auto expected = [&model](const Key& key) {
       const auto found = model.find(key);
       return found == model.end() ? std::nullopt : std::optional(found->second);
@@ -215,7 +215,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, RandomOperations, ::testing::ValuesIn(every_b
 
 TEST_P(RandomOperations, AgreeWithAMap) {
   struct Kept {
-    std::unique_ptr<store::View> view;
+    std::unique_ptr<port::View> view;
     Model model;
   };
   std::vector<Kept> kept;

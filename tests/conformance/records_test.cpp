@@ -14,13 +14,13 @@
 namespace graven::test {
 namespace {
 
-using store::Change;
-using store::Key;
-using store::KeyShape;
-using store::Range;
-using store::Record;
-using store::Row;
-using store::Space;
+using port::Change;
+using port::Key;
+using port::KeyShape;
+using port::Range;
+using port::Record;
+using port::Row;
+using port::Space;
 
 constexpr auto kLeast = std::numeric_limits<std::int64_t>::min();
 constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
@@ -30,12 +30,12 @@ INSTANTIATE_TEST_SUITE_P(Backends, Records, ::testing::ValuesIn(every_backend())
 
 std::vector<Space> every_space() {
   std::vector<Space> spaces;
-  for (std::size_t i = 0; i < store::kSpaceCount; ++i) spaces.push_back(static_cast<Space>(i));
+  for (std::size_t i = 0; i < port::kSpaceCount; ++i) spaces.push_back(static_cast<Space>(i));
   return spaces;
 }
 
 Key key_of(Space space, std::int64_t a, std::int64_t b) {
-  const store::Schema& schema = store::schema(space);
+  const port::Schema& schema = port::schema(space);
   Key key{.space = space};
   if (!schema.a.empty()) key.a = a;
   if (schema.shape == KeyShape::kPair) key.b = b;
@@ -45,7 +45,7 @@ Key key_of(Space space, std::int64_t a, std::int64_t b) {
 
 /// A record that uses every field of the space.
 Record full_record(Space space, std::int64_t seed) {
-  const store::Schema& schema = store::schema(space);
+  const port::Schema& schema = port::schema(space);
   Record record;
   if (schema.has_version) record.version = static_cast<std::uint64_t>(seed) + 1000;
   for (std::size_t i = 0; i < schema.integers.size(); ++i) {
@@ -92,8 +92,8 @@ TEST_P(Records, NewRowsAreWrittenAlsoOverOnesThatAreThere) {
   std::map<Key, Record> expected;
   for (const Space space : {Space::kNode, Space::kEdge, Space::kEntry, Space::kSlot}) {
     for (int round = 0; round < 2; ++round) {
-      store::NewRows rows(space);
-      if (store::schema(space).has_version) rows.set_version(7);
+      port::NewRows rows(space);
+      if (port::schema(space).has_version) rows.set_version(7);
       for (std::int64_t i = round * 50; i < round * 50 + 100; ++i) {
         const Key key = key_of(space, i / 3, i);
         if (key.b == 0 && rows.size() > 0 && rows.a(rows.size() - 1) == key.a) continue;
@@ -117,12 +117,12 @@ TEST_P(Records, FieldsTheSpaceLacksAreNotKept) {
   for (const Space space : every_space()) {
     const std::vector<Change> one{{key_of(space, 5, 7), everything}};
     transaction->apply(one);
-    const store::Schema& schema = store::schema(space);
+    const port::Schema& schema = port::schema(space);
     const auto stored = transaction->load(key_of(space, 5, 7));
     ASSERT_TRUE(stored);
     EXPECT_EQ(stored->version, schema.has_version ? 7U : 0U);
     EXPECT_EQ(stored->body, schema.has_body ? "body" : "");
-    for (std::size_t i = 0; i < store::kMaxIntegers; ++i) {
+    for (std::size_t i = 0; i < port::kMaxIntegers; ++i) {
       EXPECT_EQ(stored->integers[i],
                 i < schema.integers.size() ? static_cast<std::int64_t>(i + 1) : 0);
     }
@@ -363,7 +363,7 @@ TEST_P(Records, NamesAreBytesInOrder) {
 
 TEST_P(Records, TheClockIsThePrefixWithoutAName) {
   write(*backend_, {{{.space = Space::kPrefix, .name = "app"}, Record{.integers = {1, 10}}}});
-  EXPECT_EQ(backend_->load(store::clock_key())->integers[0], 1);
+  EXPECT_EQ(backend_->load(port::clock_key())->integers[0], 1);
   const auto view = backend_->view();
   ASSERT_EQ(view->scan({.space = Space::kPrefix}, 10).size(), 1U);
   EXPECT_EQ(view->scan({.space = Space::kPrefix}, 10)[0].key.name, "app");

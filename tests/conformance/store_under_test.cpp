@@ -17,19 +17,19 @@ constexpr milliseconds kNever = std::chrono::hours(1);
 constexpr milliseconds kAlways{1};
 
 template <const milliseconds& interval>
-std::unique_ptr<store::Backend> ahead_of_sqlite(const TemporaryFolder& folder) {
-  return memory::over(sqlite::open(folder / "store.db"), {.flush_interval = interval});
+std::unique_ptr<port::Backend> ahead_of_sqlite(const TemporaryFolder& folder) {
+  return lazy::over(sqlite::open(folder / "store.db"), {.flush_interval = interval});
 }
 
-std::unique_ptr<store::Backend> ahead_of_memory(const TemporaryFolder&) {
-  return memory::over(memory::open("memory"), {.flush_interval = kNever});
+std::unique_ptr<port::Backend> ahead_of_memory(const TemporaryFolder&) {
+  return lazy::over(lazy::open("memory"), {.flush_interval = kNever});
 }
 
 }  // namespace
 
 std::vector<BackendKind> every_backend() {
   return {
-      {"memory", [](const TemporaryFolder&) { return memory::open("memory"); }, false},
+      {"memory", [](const TemporaryFolder&) { return lazy::open("memory"); }, false},
       {"sqlite", [](const TemporaryFolder& folder) { return sqlite::open(folder / "store.db"); },
        true},
       {"lazy_over_sqlite", ahead_of_sqlite<kNever>, true},

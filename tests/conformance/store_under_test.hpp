@@ -18,7 +18,7 @@ namespace graven::test {
 
 struct BackendKind {
   const char* name;
-  std::unique_ptr<store::Backend> (*open)(const TemporaryFolder& folder);
+  std::unique_ptr<port::Backend> (*open)(const TemporaryFolder& folder);
   bool persistent;  // whether a reopened store is the same store
 };
 
@@ -41,7 +41,7 @@ class Conformance : public ::testing::TestWithParam<BackendKind> {
   }
 
   TemporaryFolder folder_;
-  std::unique_ptr<store::Backend> backend_;
+  std::unique_ptr<port::Backend> backend_;
 };
 
 inline std::string backend_name(const ::testing::TestParamInfo<BackendKind>& info) {

@@ -10,10 +10,10 @@
 namespace graven::test {
 namespace {
 
-using store::Change;
-using store::Key;
-using store::Record;
-using store::Space;
+using port::Change;
+using port::Key;
+using port::Record;
+using port::Space;
 
 class Transactions : public Conformance {
  protected:
@@ -21,11 +21,11 @@ class Transactions : public Conformance {
     const auto record = backend_->load(node_key(id));
     return record ? record->body : "-";
   }
-  static std::string body(store::View& view, std::int64_t id) {
+  static std::string body(port::View& view, std::int64_t id) {
     const auto record = view.load(node_key(id));
     return record ? record->body : "-";
   }
-  static void put(store::WriteTransaction& transaction, std::int64_t id, std::string value) {
+  static void put(port::WriteTransaction& transaction, std::int64_t id, std::string value) {
     const std::vector<Change> one{{node_key(id), node_record(1, std::move(value))}};
     transaction.apply(one);
   }
@@ -107,7 +107,7 @@ TEST_P(Transactions, AViewSeesTheStateOfItsFirstRead) {
 }
 
 TEST_P(Transactions, ViewsEndInAnyOrder) {
-  std::vector<std::unique_ptr<store::View>> views;
+  std::vector<std::unique_ptr<port::View>> views;
   for (std::uint64_t i = 1; i <= 20; ++i) {
     write(*backend_, {{node_key(1), node_record(0, std::to_string(i))}});
     views.push_back(backend_->view());
@@ -213,7 +213,7 @@ TEST_P(Transactions, ACommittedTransactionIsOver) {
 TEST_P(Transactions, OnlyOneAtATime) {
   auto first = backend_->begin(soon());
   EXPECT_THROW(backend_->begin(in(std::chrono::milliseconds(20))), BusyError);
-  EXPECT_THROW(backend_->begin(store::Deadline{}), BusyError);
+  EXPECT_THROW(backend_->begin(base::Deadline{}), BusyError);
   std::thread waiter([this] { write(*backend_, {{node_key(1), node_record(0, "waited")}}); });
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   put(*first, 2, "first");
@@ -222,7 +222,7 @@ TEST_P(Transactions, OnlyOneAtATime) {
   waiter.join();
   EXPECT_EQ(body(1), "waited");
   EXPECT_EQ(body(2), "first");
-  EXPECT_NO_THROW(backend_->begin(store::Deadline{}));  // nobody to wait for
+  EXPECT_NO_THROW(backend_->begin(base::Deadline{}));  // nobody to wait for
 }
 
 TEST_P(Transactions, AnEmptyCommitIsACommit) {

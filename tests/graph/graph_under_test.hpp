@@ -26,22 +26,22 @@ namespace graven::test {
 
 using graph::NodeId;
 using graph::NodeRecord;
-using store::Change;
-using store::Key;
-using store::Record;
-using store::Space;
+using port::Change;
+using port::Key;
+using port::Record;
+using port::Space;
 
 inline graph::Session& session_of(const Database& db) { return db.scope()->session(); }
 inline graph::Heap& heap_of(const Database& db) { return session_of(db).heap(); }
-inline store::Backend& backend_of(const Database& db) { return heap_of(db).backend(); }
+inline port::Backend& backend_of(const Database& db) { return heap_of(db).backend(); }
 inline NodeId id_of(const Node& node) { return node.pin()->id(); }
 
 using Records = std::map<Key, Record>;
 
 /// Every record of one space, as the port gives it.
-inline Records records_of(store::View& view, Space space) {
+inline Records records_of(port::View& view, Space space) {
   Records records;
-  for (store::Row& row : view.scan(store::whole(space), SIZE_MAX)) {
+  for (port::Row& row : view.scan(port::whole(space), SIZE_MAX)) {
     records.emplace(row.key, std::move(row.record));
   }
   return records;
@@ -51,7 +51,7 @@ inline Records records_of(store::View& view, Space space) {
 inline Records all_records(const Database& db) {
   Records records;
   const auto view = backend_of(db).view();
-  for (std::size_t space = 0; space < store::kSpaceCount; ++space) {
+  for (std::size_t space = 0; space < port::kSpaceCount; ++space) {
     records.merge(records_of(*view, static_cast<Space>(space)));
   }
   return records;
@@ -60,7 +60,7 @@ inline Records all_records(const Database& db) {
 /// Changes records behind the graph's back.
 inline void plant(const Database& db, const std::vector<Change>& changes) {
   const auto transaction = backend_of(db).begin(soon());
-  const auto clock = transaction->load(store::clock_key());
+  const auto clock = transaction->load(port::clock_key());
   transaction->apply(changes);
   transaction->commit(static_cast<std::uint64_t>(clock ? clock->integers[0] : 1));
 }

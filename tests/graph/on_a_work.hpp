@@ -21,10 +21,10 @@ class OnAWork : public ::testing::Test {
   using NodeRecord = graph::NodeRecord;
 
   /// How many records a space holds.
-  std::size_t count(store::Space space) { return work.scan(store::whole(space), SIZE_MAX).size(); }
+  std::size_t count(port::Space space) { return work.scan(port::whole(space), SIZE_MAX).size(); }
 
-  std::unique_ptr<store::Backend> backend = memory::open("memory");
-  std::unique_ptr<store::WriteTransaction> transaction = backend->begin(soon());
+  std::unique_ptr<port::Backend> backend = lazy::open("memory");
+  std::unique_ptr<port::WriteTransaction> transaction = backend->begin(soon());
   store::Ids ids;
   store::Work work{*transaction, ids};
 };

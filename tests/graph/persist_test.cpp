@@ -378,7 +378,7 @@ TEST_F(PersistTest, HousekeepingAndCheckWorkOnWhatIsPending) {
 }
 
 TEST_F(PersistTest, ACloseThatCannotFlushLeavesItOpen) {
-  auto backend = memory::over(
+  auto backend = lazy::over(
       sqlite::open(path, {.synchronous = sqlite::Synchronous::kFull, .vfs = faulty_vfs()}),
       {.flush_interval = std::chrono::hours(1)});
   const Database db(graph::make_live_scope(std::make_shared<graph::Session>(

@@ -102,11 +102,11 @@ TEST(Stats, AReadThatACommitUndoesIsMadeAgainInMemory) {
   graph::Scope& scope = *db.scope();
   const std::uint64_t before = db.stats().reads.count;
   int runs = 0;
-  scope.read([&](store::View& view) {
+  scope.read([&](port::View& view) {
     EXPECT_TRUE(view.load(graph::node_key(scope.session().root())));
-    if (++runs < store::kTriesInMemory) std::thread([&] { db["a"] = -runs; }).join();
+    if (++runs < cache::kTriesInMemory) std::thread([&] { db["a"] = -runs; }).join();
   });
-  EXPECT_EQ(runs, store::kTriesInMemory);
+  EXPECT_EQ(runs, cache::kTriesInMemory);
   EXPECT_EQ(db.stats().reads.count, before);
 }
 
@@ -210,7 +210,7 @@ TEST(Stats, LazyFlushes) {
 Database on_a_faulty_disk(const std::string& path, bool lazy) {
   auto backend = sqlite::open(path, {.vfs = faulty_vfs()});
   if (lazy) {
-    backend = memory::over(std::move(backend), {.flush_interval = std::chrono::milliseconds(20)});
+    backend = lazy::over(std::move(backend), {.flush_interval = std::chrono::milliseconds(20)});
   }
   return Database(graph::make_live_scope(std::make_shared<graph::Session>(
       std::make_shared<store::Store>(std::move(backend)), Options{})));

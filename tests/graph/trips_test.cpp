@@ -55,7 +55,7 @@ class TripsTest : public ::testing::Test {
     return trips_of_thread();
   }
 
-  const std::shared_ptr<store::Backend> store_ = memory::open("memory://");
+  const std::shared_ptr<port::Backend> store_ = lazy::open("memory://");
 };
 
 TEST_F(TripsTest, Opening) {

@@ -45,7 +45,7 @@ class Counting final : public PassingBackend {
       reads += keys.size();
       PassingView::load_many(keys, each);
     }
-    std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
+    std::vector<port::Row> scan(const port::Range& range, std::size_t limit) override {
       auto rows = PassingView::scan(range, limit);
       reads += rows.size();
       return rows;
@@ -60,7 +60,7 @@ class Counting final : public PassingBackend {
     ++reads;
     return PassingBackend::load_node(id, reclaiming);
   }
-  std::unique_ptr<store::View> view() override {
+  std::unique_ptr<port::View> view() override {
     return std::make_unique<Counted>(PassingBackend::view());
   }
 };

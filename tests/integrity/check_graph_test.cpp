@@ -269,11 +269,11 @@ TEST_P(GraphDamage, ACounterOfNoPrefix) {
 
 TEST_P(GraphDamage, ItemsOfNoMapAndOfNoKind) {
   const auto item = [](std::int64_t map, const char* name, std::int64_t kind) {
-    return store::Change{{.space = Space::kItem, .a = map, .name = name},
-                         Record{.integers = {kind}}};
+    return port::Change{{.space = Space::kItem, .a = map, .name = name},
+                        Record{.integers = {kind}}};
   };
   const auto map = [](const char* name, std::int64_t id) {
-    return store::Change{{.space = Space::kMap, .name = name}, Record{.integers = {id}}};
+    return port::Change{{.space = Space::kMap, .name = name}, Record{.integers = {id}}};
   };
   change(
       {map("one", 1), map("two", 1), item(1, "sound", 0), item(1, "odd", 99), item(2, "lost", 0)});
@@ -284,15 +284,15 @@ TEST_P(GraphDamage, ItemsOfNoMapAndOfNoKind) {
 
 TEST_P(GraphDamage, NumbersThatNoMapHas) {
   const auto map = [](const char* name, std::int64_t id) {
-    return store::Change{{.space = Space::kMap, .name = name}, Record{.integers = {id}}};
+    return port::Change{{.space = Space::kMap, .name = name}, Record{.integers = {id}}};
   };
-  change({map("last", store::kMostMaps)});
+  change({map("last", port::kMostMaps)});
   expect({});
   if (persistent()) {
     EXPECT_THROW(Map(url(), {.name = "another"}), LimitError);
   }
-  change({map("none", store::kMostMaps + 1)});
-  expect({{"", "the map 'none' has the number " + std::to_string(store::kMostMaps + 1)}});
+  change({map("none", port::kMostMaps + 1)});
+  expect({{"", "the map 'none' has the number " + std::to_string(port::kMostMaps + 1)}});
   if (persistent()) {
     EXPECT_THROW(Map(url(), {.name = "another"}), CorruptionError);
   }
@@ -300,8 +300,8 @@ TEST_P(GraphDamage, NumbersThatNoMapHas) {
 
 TEST_P(GraphDamage, TheClockIsBehindAnId) {
   const Dict child = made("child");
-  const std::int64_t last = backend_of(db).load(store::clock_key())->integers[0];
-  alter(store::clock_key(), [&](Record& record) { record.integers[0] = id_of(child) - 1; });
+  const std::int64_t last = backend_of(db).load(port::clock_key())->integers[0];
+  alter(port::clock_key(), [&](Record& record) { record.integers[0] = id_of(child) - 1; });
   expect_of_store("the clock stands at " + std::to_string(id_of(child) - 1) + ", behind " +
                   std::to_string(last));
 }
@@ -310,7 +310,7 @@ TEST_P(GraphDamage, TheClockIsBehindAPage) {
   const List list = made_list("list", Data::list());
   for (int i = 0; i < 500; ++i) list.push_back(i);
   const std::int64_t page = records_of(*backend_of(db).view(), Space::kPage).rbegin()->first.a;
-  alter(store::clock_key(), [&](Record& record) { record.integers[0] = page - 1; });
+  alter(port::clock_key(), [&](Record& record) { record.integers[0] = page - 1; });
   expect_of_store("the clock stands at " + std::to_string(page - 1) + ", behind ");
 }
 
@@ -321,8 +321,8 @@ TEST_P(GraphDamage, TheClockIsBehindAVersion) {
 }
 
 TEST_P(GraphDamage, TheClockIsMissing) {
-  alter(store::clock_key(), [](Record&) {});
-  plant(db, {erased(store::clock_key())});
+  alter(port::clock_key(), [](Record&) {});
+  plant(db, {erased(port::clock_key())});
   expect_of_store("the clock stands at 0, behind ");
 }
 

@@ -155,7 +155,7 @@ TEST_P(Check, WritersMayGoOnMeanwhile) {
 class Complaining final : public PassingBackend {
  public:
   using PassingBackend::PassingBackend;
-  std::unique_ptr<store::View> view() override;
+  std::unique_ptr<port::View> view() override;
   std::vector<std::string> check() override { return complaints; }
 
   std::vector<std::string> complaints;
@@ -164,10 +164,10 @@ class Complaining final : public PassingBackend {
 
 class ComplainingView final : public PassingView {
  public:
-  ComplainingView(std::unique_ptr<store::View> inner, std::optional<Space> unreadable)
+  ComplainingView(std::unique_ptr<port::View> inner, std::optional<Space> unreadable)
       : PassingView(std::move(inner)), unreadable_(unreadable) {}
 
-  std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
+  std::vector<port::Row> scan(const port::Range& range, std::size_t limit) override {
     if (range.space == unreadable_) throw CorruptionError("page 7 is malformed");
     return PassingView::scan(range, limit);
   }
@@ -176,12 +176,12 @@ class ComplainingView final : public PassingView {
   std::optional<Space> unreadable_;
 };
 
-std::unique_ptr<store::View> Complaining::view() {
+std::unique_ptr<port::View> Complaining::view() {
   return std::make_unique<ComplainingView>(PassingBackend::view(), unreadable);
 }
 
 TEST(CheckOfABackend, WhatItSaysOfItselfIsReported) {
-  auto owned = std::make_unique<Complaining>(memory::open("memory://"));
+  auto owned = std::make_unique<Complaining>(lazy::open("memory://"));
   Complaining& backend = *owned;
   const auto store = std::make_shared<store::Store>(std::move(owned));
   const Database db(graph::make_live_scope(std::make_shared<graph::Session>(store, Options{})));

@@ -91,9 +91,9 @@ inline RandomDamage random_damage(Random& random, const Records& sound,
       std::int64_t& part = random.one_in(2) ? key.a : key.b;
       const auto by = static_cast<std::int64_t>(random.below(5)) - 2;
       if (__builtin_add_overflow(part, by, &part)) part = 0;  // ids lie at both ends of the range
-      const store::Schema& schema = store::schema(key.space);
+      const port::Schema& schema = port::schema(key.space);
       if (schema.a.empty()) key.a = 0;
-      if (schema.shape != store::KeyShape::kPair) key.b = 0;
+      if (schema.shape != port::KeyShape::kPair) key.b = 0;
       const auto was = sound.find(key);
       plan.undo.push_back({key, was == sound.end() ? std::nullopt : std::optional(was->second)});
     }

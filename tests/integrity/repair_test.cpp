@@ -55,7 +55,7 @@ TEST_P(Repair, OnlyWhatIsDamagedIsWritten) {
   Records after = all_records(db);
   for (Records* records : {&before, &after}) {
     std::erase_if(*records, [&](const auto& one) {
-      return one.first == store::clock_key() || one.first == graph::node_key(id) ||
+      return one.first == port::clock_key() || one.first == graph::node_key(id) ||
              ((one.first.space == Space::kEntry || one.first.space == Space::kSlot) &&
               one.first.a == id);
     });

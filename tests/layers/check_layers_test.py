@@ -48,7 +48,7 @@ PLANTED = [
     ("src/graph/a.cpp", '#include "backends/sqlite/pool/pool.hpp"\n', 1, "graph must not include"),
     ("src/graph/a.cpp", '#include "backends/lazy/backend.hpp"\n', 1, "graph must not include"),
     ("src/graph/a.cpp", "/* a\n b */ auto x = sqlite::open();\n", 2, "name the backend sqlite"),
-    ("src/graph/a.cpp", "namespace graven::memory { class B; }\n", 1, "name the backend memory"),
+    ("src/graph/a.cpp", "namespace graven::lazy { class B; }\n", 1, "name the backend lazy"),
     ("src/graph/a.cpp", "#include <sqlite3.h>\n", 1, "only in bench, src/backends/sqlite, tests"),
     ("src/map/a.cpp", '#include "graph/collector/links.hpp"\n', 1, "map must not include"),
     ("src/keyspace/a.cpp", '#include "graph/a.hpp"\n', 1, "keyspace must not include"),

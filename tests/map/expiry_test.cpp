@@ -24,23 +24,23 @@ using std::chrono::milliseconds;
 using namespace std::string_literals;
 
 /// Counts the rows that a view is asked for.
-class Counted final : public store::View {
+class Counted final : public port::View {
  public:
-  explicit Counted(store::View& below) : below_(below) {}
-  std::optional<store::Record> load(const store::Key& key) override { return below_.load(key); }
-  void load_many(std::span<const store::Key> keys,
-                 const std::function<void(std::size_t, store::Record*)>& each) override {
+  explicit Counted(port::View& below) : below_(below) {}
+  std::optional<port::Record> load(const port::Key& key) override { return below_.load(key); }
+  void load_many(std::span<const port::Key> keys,
+                 const std::function<void(std::size_t, port::Record*)>& each) override {
     below_.load_many(keys, each);
   }
-  std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
-    std::vector<store::Row> found = below_.scan(range, limit);
+  std::vector<port::Row> scan(const port::Range& range, std::size_t limit) override {
+    std::vector<port::Row> found = below_.scan(range, limit);
     rows += found.size();
     return found;
   }
   std::size_t rows = 0;
 
  private:
-  store::View& below_;
+  port::View& below_;
 };
 
 class ExpiryTest : public MapTest {
@@ -92,14 +92,14 @@ TEST_F(ExpiryTest, AMapReadsNoOtherMapsRows) {
     ask(view);
     return view.rows;
   };
-  EXPECT_LE(rows([&](store::View& view) { EXPECT_TRUE(map::any_timed(view, id("few"))); }), 1U);
-  EXPECT_LE(rows([&](store::View& view) { EXPECT_FALSE(map::any_timed(view, 999)); }), 0U);
-  EXPECT_LE(rows([&](store::View& view) {
+  EXPECT_LE(rows([&](port::View& view) { EXPECT_TRUE(map::any_timed(view, id("few"))); }), 1U);
+  EXPECT_LE(rows([&](port::View& view) { EXPECT_FALSE(map::any_timed(view, 999)); }), 0U);
+  EXPECT_LE(rows([&](port::View& view) {
               EXPECT_EQ(map::due(view, id("few"), INT64_MAX, SIZE_MAX).size(), 2U);
             }),
             2U);
   // Of one's own, not many that are not due yet.
-  EXPECT_LE(rows([&](store::View& view) {
+  EXPECT_LE(rows([&](port::View& view) {
               EXPECT_TRUE(map::due(view, id("many"), map::now(), SIZE_MAX).empty());
             }),
             64U);
@@ -108,9 +108,9 @@ TEST_F(ExpiryTest, AMapReadsNoOtherMapsRows) {
 }
 
 TEST_F(ExpiryTest, TheEarliestComeFirst) {
-  store::Key first = map::expiry_key(1, 999, "z");
-  store::Key second = map::expiry_key(1, 1000, "a");
-  store::Key third = map::expiry_key(1, (map::Expiry{1} << 52U) + 1'800'000'000'000, "a");
+  port::Key first = map::expiry_key(1, 999, "z");
+  port::Key second = map::expiry_key(1, 1000, "a");
+  port::Key third = map::expiry_key(1, (map::Expiry{1} << 52U) + 1'800'000'000'000, "a");
   EXPECT_LT(first, second);
   EXPECT_LT(second, third);
 }

@@ -445,7 +445,7 @@ class Collector : public OnEveryStore {
 
   /// Contents only, in whatever state this thread sees; learns the ids of new nodes.
   void learn() {
-    db.scope()->read([&](store::View& view) { match_contents(world_, view, starts()); });
+    db.scope()->read([&](port::View& view) { match_contents(world_, view, starts()); });
   }
 
   void compare() {

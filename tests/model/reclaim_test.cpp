@@ -91,7 +91,7 @@ class ReclaimingSteps : public ::testing::Test {
   }
   std::uint64_t nodes() { return a.check().nodes; }
 
-  std::shared_ptr<store::Backend> store_ = memory::open("memory");
+  std::shared_ptr<port::Backend> store_ = lazy::open("memory");
   Database a = open();
   Database b = open();
 };

@@ -72,7 +72,7 @@ int World::adopt(const Data& data, Data::Index root, int home,
   return top;
 }
 
-void match_contents(World& world, store::View& view, const std::set<int>& from) {
+void match_contents(World& world, port::View& view, const std::set<int>& from) {
   std::set<int> seen = from;
   std::vector<int> queue(from.begin(), from.end());
   while (!queue.empty()) {
@@ -115,7 +115,7 @@ void match_contents(World& world, store::View& view, const std::set<int>& from) 
   }
 }
 
-void match_nodes(const World& world, store::View& view, const std::set<int>& living) {
+void match_nodes(const World& world, port::View& view, const std::set<int>& living) {
   std::map<NodeId, std::map<NodeId, std::int64_t>> expected;  // child -> parent -> links
   for (const int name : living) {
     const ModelNode& node = world.nodes.at(name);
@@ -126,7 +126,7 @@ void match_nodes(const World& world, store::View& view, const std::set<int>& liv
   }
   std::map<NodeId, std::map<NodeId, std::int64_t>> found;
   for (const auto& [key, record] : records_of(view, Space::kNode)) {
-    store::Record copy = record;
+    port::Record copy = record;
     const NodeRecord node = graph::to_node(key.a, std::move(copy));
     found[key.a];
     for (const graph::Parent& parent : graph::parents_of(view, node))

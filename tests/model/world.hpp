@@ -45,9 +45,9 @@ struct World {
 
 /// Walks model and store side by side from the given nodes: kinds, order, values and links must
 /// be equal. Notes the ids of nodes that are new.
-void match_contents(World& world, store::View& view, const std::set<int>& from);
+void match_contents(World& world, port::View& view, const std::set<int>& from);
 
 /// The store holds the living nodes and nothing else, and each knows its parents.
-void match_nodes(const World& world, store::View& view, const std::set<int>& living);
+void match_nodes(const World& world, port::View& view, const std::set<int>& living);
 
 }  // namespace graven::test

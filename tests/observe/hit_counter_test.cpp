@@ -14,7 +14,7 @@
 namespace graven::test {
 namespace {
 
-using base::HitCounter;
+using observe::HitCounter;
 
 TEST(HitCounter, MoreThreadsThanLines) {
   const auto one = std::make_unique<HitCounter>();

@@ -25,19 +25,19 @@ class Log : public ::testing::Test {
 };
 
 TEST_F(Log, NothingWithoutASink) {
-  EXPECT_FALSE(base::logged(LogLevel::kError));
-  base::log(LogLevel::kError, "unheard", {});
+  EXPECT_FALSE(observe::logged(LogLevel::kError));
+  observe::log(LogLevel::kError, "unheard", {});
 }
 
 TEST_F(Log, FromItsLevelOn) {
   std::vector<std::string> lines;
   set_log_sink([&](const LogRecord& record) { lines.push_back(to_string(record)); });
-  base::log(LogLevel::kInfo, "opened", {{"store", "x.db"}});
-  base::log(LogLevel::kWarning, "slow", {{"store", "a b.db"}, {"ms", "3.5"}, {"key", ""}});
+  observe::log(LogLevel::kInfo, "opened", {{"store", "x.db"}});
+  observe::log(LogLevel::kWarning, "slow", {{"store", "a b.db"}, {"ms", "3.5"}, {"key", ""}});
   set_log_level(LogLevel::kDebug);
-  base::log(LogLevel::kDebug, "detail", {{"text", "\"q\"\\\n\x01"}, {"name", "Gr\xc3\xa4n"}});
+  observe::log(LogLevel::kDebug, "detail", {{"text", "\"q\"\\\n\x01"}, {"name", "Gr\xc3\xa4n"}});
   set_log_sink({});
-  base::log(LogLevel::kError, "unheard", {});
+  observe::log(LogLevel::kError, "unheard", {});
   EXPECT_EQ(lines, (std::vector<std::string>{
                        "slow store=\"a b.db\" ms=3.5 key=\"\"",
                        "detail text=\"\\\"q\\\"\\\\\\n\\x01\" name=\"Gr\xc3\xa4n\"",
@@ -46,7 +46,7 @@ TEST_F(Log, FromItsLevelOn) {
 
 TEST_F(Log, ASinkThatThrowsHurtsNobody) {
   set_log_sink([](const LogRecord&) { throw std::runtime_error("no"); });
-  base::log(LogLevel::kError, "heard", {});
+  observe::log(LogLevel::kError, "heard", {});
 }
 
 TEST_F(Log, SetWhileOthersLog) {
@@ -55,7 +55,7 @@ TEST_F(Log, SetWhileOthersLog) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
-      while (!stop) base::log(LogLevel::kWarning, "event", {{"key", "value"}});
+      while (!stop) observe::log(LogLevel::kWarning, "event", {{"key", "value"}});
     });
   }
   for (int i = 0; i < 300; ++i) {
@@ -76,12 +76,12 @@ TEST_F(Log, AForkWhileOthersLog) {
   std::atomic<bool> stop{false};
   set_log_sink([](const LogRecord&) {});
   std::thread other([&] {
-    while (!stop) base::log(LogLevel::kWarning, "event", {});
+    while (!stop) observe::log(LogLevel::kWarning, "event", {});
   });
   for (int i = 0; i < 20; ++i) {
     const pid_t child = ::fork();
     if (child == 0) {
-      base::log(LogLevel::kError, "child", {});
+      observe::log(LogLevel::kError, "child", {});
       ::_exit(0);
     }
     int status = 1;
@@ -95,10 +95,12 @@ TEST_F(Log, AForkWhileOthersLog) {
 TEST_F(Log, TimedSaysWhatIsSlow) {
   std::vector<std::string> lines;
   set_log_sink([&](const LogRecord& record) { lines.push_back(to_string(record)); });
-  const auto latency = std::make_unique<base::Latency>();
-  base::SlowLimit slow;
+  const auto latency = std::make_unique<observe::Latency>();
+  observe::SlowLimit slow;
   const auto run = [&] {
-    const base::Timed timed(*latency, slow, "nap", "x.db", [] { return LogField{"path", "a/b"}; });
+    const observe::Timed timed(*latency, slow, "nap", "x.db", [] {
+      return LogField{"path", "a/b"};
+    });
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   };
   run();

@@ -19,8 +19,8 @@
 namespace graven::test {
 namespace {
 
-using base::Exposition;
-using base::Latency;
+using observe::Exposition;
+using observe::Latency;
 
 constexpr double kNanosecond = 1e-9;
 
@@ -89,7 +89,7 @@ TEST(Latency, EmptyAndNegative) {
 enum class Which : std::uint8_t { kOne, kOther };
 
 TEST(Counters, ExactUnderThreads) {
-  const auto counters = std::make_unique<base::Counters<Which, 2>>();
+  const auto counters = std::make_unique<observe::Counters<Which, 2>>();
   const auto latency = std::make_unique<Latency>();
   constexpr std::uint64_t kThreads = 80;  // more than there are lines
   constexpr std::uint64_t kEach = 3000;

@@ -38,21 +38,21 @@ class CountingReads : public View {
  public:
   using View::View;
 
-  std::optional<store::Record> load(const store::Key& key) override {
+  std::optional<port::Record> load(const port::Key& key) override {
     ++trips_of_thread().reads;
     return View::load(key);
   }
-  void load_many(std::span<const store::Key> keys,
-                 const std::function<void(std::size_t, store::Record*)>& each) override {
+  void load_many(std::span<const port::Key> keys,
+                 const std::function<void(std::size_t, port::Record*)>& each) override {
     ++trips_of_thread().reads;
     View::load_many(keys, each);
   }
-  std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
+  std::vector<port::Row> scan(const port::Range& range, std::size_t limit) override {
     ++trips_of_thread().reads;
     return View::scan(range, limit);
   }
-  void read(std::span<const store::ReadOp> ops,
-            base::FunctionRef<void(std::size_t, std::span<store::Row>)> each) override {
+  void read(std::span<const port::ReadOp> ops,
+            base::FunctionRef<void(std::size_t, std::span<port::Row>)> each) override {
     ++trips_of_thread().reads;
     View::read(ops, each);
   }
@@ -70,20 +70,20 @@ using CountingView = CountingReads<PassingView>;
 
 class CountingTransaction final : public CountingReads<PassingTransaction> {
  public:
-  explicit CountingTransaction(std::unique_ptr<store::WriteTransaction> inner)
+  explicit CountingTransaction(std::unique_ptr<port::WriteTransaction> inner)
       : CountingReads(std::move(inner)) {
     ++trips_of_thread().begins;
   }
 
-  void apply(std::span<const store::Change> changes) override {
+  void apply(std::span<const port::Change> changes) override {
     ++trips_of_thread().writes;
     PassingTransaction::apply(changes);
   }
-  void insert(const store::NewRows& rows) override {
+  void insert(const port::NewRows& rows) override {
     ++trips_of_thread().writes;
     PassingTransaction::insert(rows);
   }
-  std::size_t erase_first(store::Space space, std::int64_t a, std::size_t limit) override {
+  std::size_t erase_first(port::Space space, std::int64_t a, std::size_t limit) override {
     ++trips_of_thread().writes;
     return PassingTransaction::erase_first(space, a, limit);
   }
@@ -109,18 +109,18 @@ class CountingBackend final : public PassingBackend {
  public:
   using PassingBackend::PassingBackend;
 
-  std::optional<store::Record> load(const store::Key& key) override {
+  std::optional<port::Record> load(const port::Key& key) override {
     ++trips_of_thread().reads;
     return PassingBackend::load(key);
   }
-  std::optional<store::Record> load_node(std::int64_t id, bool& reclaiming) override {
+  std::optional<port::Record> load_node(std::int64_t id, bool& reclaiming) override {
     ++trips_of_thread().reads;
     return PassingBackend::load_node(id, reclaiming);
   }
-  std::unique_ptr<store::View> view() override {
+  std::unique_ptr<port::View> view() override {
     return std::make_unique<CountingView>(PassingBackend::view());
   }
-  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override {
+  std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override {
     return std::make_unique<CountingTransaction>(PassingBackend::begin(deadline));
   }
   void hold_owner(std::int64_t owner) override {

@@ -16,10 +16,10 @@
 namespace graven::test {
 namespace {
 
+using base::Deadline;
+using port::Flusher;
 using std::chrono::hours;
 using std::chrono::milliseconds;
-using store::Deadline;
-using store::Flusher;
 
 class TheFlusher : public ::testing::Test {
  protected:

@@ -18,20 +18,20 @@
 
 namespace graven::test {
 
-using store::Backend;
-using store::Cache;
-using store::CachedView;
-using store::Change;
-using store::Key;
-using store::Mark;
-using store::Record;
-using store::Space;
+using cache::Cache;
+using cache::CachedView;
+using port::Backend;
+using port::Change;
+using port::Key;
+using port::Mark;
+using port::Record;
+using port::Space;
 
 inline Key key(std::int64_t id) { return {.space = Space::kNode, .a = id}; }
 inline Record record(const std::string& body) { return {.version = 7, .body = body}; }
 
 /// Commits as they were published, in order.
-class ListedFeed final : public store::ChangeFeed {
+class ListedFeed final : public port::ChangeFeed {
  public:
   struct Entry {
     Mark before;
@@ -64,7 +64,7 @@ class ListedFeed final : public store::ChangeFeed {
 class MarkedBackend final : public Backend {
  public:
   std::map<Key, Record> records;
-  store::MarkWords words{};
+  port::MarkWords words{};
   bool marked = true;
   int loads = 0;  // reads that reached the backend
 
@@ -86,14 +86,14 @@ class MarkedBackend final : public Backend {
     reclaiming = false;
     return load(key(id));
   }
-  const store::MarkWords* live_mark() override { return marked ? &words : nullptr; }
+  const port::MarkWords* live_mark() override { return marked ? &words : nullptr; }
   [[nodiscard]] bool distinctive(const Mark& mark) const override { return mark.words[1] == 0; }
   [[nodiscard]] bool commit_between(const Mark& before, const Mark& after) const override {
     return before.words[0] != after.words[0];
   }
 
   /// A copy of the records, taken at the first read.
-  class CopiedView final : public store::View {
+  class CopiedView final : public port::View {
    public:
     explicit CopiedView(MarkedBackend& backend) : backend_(backend) {}
     std::optional<Record> load(const Key& where) override {
@@ -108,7 +108,7 @@ class MarkedBackend final : public Backend {
         each(i, found ? &*found : nullptr);
       }
     }
-    std::vector<store::Row> scan(const store::Range&, std::size_t) override { return {}; }
+    std::vector<port::Row> scan(const port::Range&, std::size_t) override { return {}; }
 
    private:
     const std::map<Key, Record>& all() {
@@ -122,11 +122,11 @@ class MarkedBackend final : public Backend {
   std::string beside;
   [[nodiscard]] std::string cache_path() const override { return beside; }
   ListedFeed* feed = nullptr;
-  store::ChangeFeed* changes() override { return feed; }
+  port::ChangeFeed* changes() override { return feed; }
 
-  std::unique_ptr<store::View> view() override { return std::make_unique<CopiedView>(*this); }
+  std::unique_ptr<port::View> view() override { return std::make_unique<CopiedView>(*this); }
 
-  std::unique_ptr<store::WriteTransaction> begin(store::Deadline) override { return nullptr; }
+  std::unique_ptr<port::WriteTransaction> begin(base::Deadline) override { return nullptr; }
   void hold_owner(std::int64_t) override {}
   bool owner_alive(std::int64_t) override { return true; }
   [[nodiscard]] bool read_only() const override { return false; }
@@ -169,7 +169,7 @@ class CacheRules : public testing::Test {
   void commit_through(Cache& own, const std::vector<Change>& changes, bool forgotten = false,
                       const std::function<void()>& amid = {}) {
     ASSERT_TRUE(own.begin_own());
-    store::Touched touched;
+    port::Touched touched;
     for (const auto& [where, now] : changes) touched.add(where, now ? &*now : nullptr);
     const std::vector<Change>* told = forgotten ? nullptr : &changes;
     own.prepare_own(told, &touched);
@@ -182,7 +182,7 @@ class CacheRules : public testing::Test {
       }
     }
     backend.move_mark();
-    const Mark after = store::read_mark(backend.words);
+    const Mark after = port::read_mark(backend.words);
     own.end_own(told, &after, &touched);
   }
 

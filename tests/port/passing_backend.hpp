@@ -21,16 +21,16 @@ class Passing : public View {
  public:
   explicit Passing(std::unique_ptr<View> inner) : inner_(std::move(inner)) {}
 
-  std::optional<store::Record> load(const store::Key& key) override { return inner_->load(key); }
-  void load_many(std::span<const store::Key> keys,
-                 const std::function<void(std::size_t, store::Record*)>& each) override {
+  std::optional<port::Record> load(const port::Key& key) override { return inner_->load(key); }
+  void load_many(std::span<const port::Key> keys,
+                 const std::function<void(std::size_t, port::Record*)>& each) override {
     inner_->load_many(keys, each);
   }
-  std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
+  std::vector<port::Row> scan(const port::Range& range, std::size_t limit) override {
     return inner_->scan(range, limit);
   }
-  void read(std::span<const store::ReadOp> ops,
-            base::FunctionRef<void(std::size_t, std::span<store::Row>)> each) override {
+  void read(std::span<const port::ReadOp> ops,
+            base::FunctionRef<void(std::size_t, std::span<port::Row>)> each) override {
     inner_->read(ops, each);
   }
   bool any_orphans() override { return inner_->any_orphans(); }
@@ -40,45 +40,45 @@ class Passing : public View {
   std::unique_ptr<View> inner_;
 };
 
-using PassingView = Passing<store::View>;
+using PassingView = Passing<port::View>;
 
-class PassingTransaction : public Passing<store::WriteTransaction> {
+class PassingTransaction : public Passing<port::WriteTransaction> {
  public:
-  using Passing<store::WriteTransaction>::Passing;
+  using Passing<port::WriteTransaction>::Passing;
 
-  void apply(std::span<const store::Change> changes) override { inner_->apply(changes); }
-  void insert(const store::NewRows& rows) override { inner_->insert(rows); }
-  std::size_t erase_first(store::Space space, std::int64_t a, std::size_t limit) override {
+  void apply(std::span<const port::Change> changes) override { inner_->apply(changes); }
+  void insert(const port::NewRows& rows) override { inner_->insert(rows); }
+  std::size_t erase_first(port::Space space, std::int64_t a, std::size_t limit) override {
     return inner_->erase_first(space, a, limit);
   }
   void savepoint(int depth) override { inner_->savepoint(depth); }
   void rollback_to(int depth) override { inner_->rollback_to(depth); }
   void release(int depth) override { inner_->release(depth); }
   void commit(std::uint64_t id) override { inner_->commit(id); }
-  void when_released(std::function<void(const store::Mark*)> call) override {
+  void when_released(std::function<void(const port::Mark*)> call) override {
     inner_->when_released(std::move(call));
   }
 };
 
-class PassingBackend : public store::Backend {
+class PassingBackend : public port::Backend {
  public:
-  explicit PassingBackend(std::shared_ptr<store::Backend> inner) : inner_(std::move(inner)) {}
+  explicit PassingBackend(std::shared_ptr<port::Backend> inner) : inner_(std::move(inner)) {}
 
-  std::optional<store::Record> load(const store::Key& key) override { return inner_->load(key); }
-  std::optional<store::Record> load_node(std::int64_t id, bool& reclaiming) override {
+  std::optional<port::Record> load(const port::Key& key) override { return inner_->load(key); }
+  std::optional<port::Record> load_node(std::int64_t id, bool& reclaiming) override {
     return inner_->load_node(id, reclaiming);
   }
-  const store::MarkWords* live_mark() override { return inner_->live_mark(); }
-  [[nodiscard]] bool distinctive(const store::Mark& mark) const override {
+  const port::MarkWords* live_mark() override { return inner_->live_mark(); }
+  [[nodiscard]] bool distinctive(const port::Mark& mark) const override {
     return inner_->distinctive(mark);
   }
-  [[nodiscard]] bool commit_between(const store::Mark& before,
-                                    const store::Mark& after) const override {
+  [[nodiscard]] bool commit_between(const port::Mark& before,
+                                    const port::Mark& after) const override {
     return inner_->commit_between(before, after);
   }
-  store::ChangeFeed* changes() override { return inner_->changes(); }
-  std::unique_ptr<store::View> view() override { return inner_->view(); }
-  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override {
+  port::ChangeFeed* changes() override { return inner_->changes(); }
+  std::unique_ptr<port::View> view() override { return inner_->view(); }
+  std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override {
     return inner_->begin(deadline);
   }
   void hold_owner(std::int64_t owner) override { inner_->hold_owner(owner); }
@@ -92,7 +92,7 @@ class PassingBackend : public store::Backend {
   [[nodiscard]] std::uint64_t size_on_disk() const override { return inner_->size_on_disk(); }
 
  private:
-  std::shared_ptr<store::Backend> inner_;
+  std::shared_ptr<port::Backend> inner_;
 };
 
 }  // namespace graven::test

@@ -22,12 +22,12 @@
 namespace graven::test {
 namespace {
 
-using store::Key;
-using store::KeyShape;
-using store::Range;
-using store::Record;
-using store::Row;
-using store::Space;
+using port::Key;
+using port::KeyShape;
+using port::Range;
+using port::Record;
+using port::Row;
+using port::Space;
 
 constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
 constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
@@ -35,7 +35,7 @@ constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 /// As range.hpp tells it.
 bool inside(const Range& range, const Key& key) {
   if (key.space != range.space) return false;
-  switch (store::schema(range.space).shape) {
+  switch (port::schema(range.space).shape) {
     case KeyShape::kId:
       return range.from <= key.a && key.a <= range.to;
     case KeyShape::kPair:
@@ -68,7 +68,7 @@ class Chance {
  public:
   explicit Chance(Random& random) : random_(random) {}
 
-  Space space() { return static_cast<Space>(random_.below(store::kSpaceCount)); }
+  Space space() { return static_cast<Space>(random_.below(port::kSpaceCount)); }
   /// Few of them, and those at the ends.
   std::int64_t number() {
     switch (random_.below(8)) {
@@ -86,7 +86,7 @@ class Chance {
     return name;
   }
   Key key(Space where) {
-    const store::Schema& schema = store::schema(where);
+    const port::Schema& schema = port::schema(where);
     Key key{.space = where};
     if (!schema.a.empty()) key.a = number();
     if (schema.shape == KeyShape::kPair) key.b = number();
@@ -94,8 +94,8 @@ class Chance {
     return key;
   }
   Range range(Space where) {
-    if (random_.one_in(6)) return store::whole(where);
-    const store::Schema& schema = store::schema(where);
+    if (random_.one_in(6)) return port::whole(where);
+    const port::Schema& schema = port::schema(where);
     Range range{.space = where};
     const bool many = schema.shape != KeyShape::kId && !schema.a.empty();
     if (many) range.a = number();
@@ -124,14 +124,14 @@ TEST(Ranges, HoldWhatTheySay) {
     const Space where = chance.space();
     const Range range = chance.range(where);
     const Key key = chance.key(random.one_in(20) ? chance.space() : where);
-    ASSERT_EQ(store::in_range(range, key), inside(range, key));
-    ASSERT_EQ(store::backwards(range), range.reverse);
-    if (!store::in_range(range, key)) continue;
-    ASSERT_LE(store::first_key(range), key);
-    if (store::schema(where).shape != KeyShape::kName && !store::spans(range)) {
-      ASSERT_LE(key, store::last_key(range));
+    ASSERT_EQ(port::in_range(range, key), inside(range, key));
+    ASSERT_EQ(port::backwards(range), range.reverse);
+    if (!port::in_range(range, key)) continue;
+    ASSERT_LE(port::first_key(range), key);
+    if (port::schema(where).shape != KeyShape::kName && !port::spans(range)) {
+      ASSERT_LE(key, port::last_key(range));
     }
-    ASSERT_TRUE(store::in_range(store::whole(where), key));
+    ASSERT_TRUE(port::in_range(port::whole(where), key));
   }
 }
 
@@ -145,7 +145,7 @@ TEST(Ranges, BehindAKeyIsTheRest) {
     const Range range = chance.range(where);
     const std::vector<Key> all = chosen(keys, range);
     for (std::size_t at = 0; at < all.size(); ++at) {
-      const std::optional<Range> rest = store::behind(range, all[at]);
+      const std::optional<Range> rest = port::behind(range, all[at]);
       const std::vector<Key> expected(all.begin() + static_cast<std::ptrdiff_t>(at) + 1, all.end());
       ASSERT_EQ(rest ? chosen(keys, *rest) : std::vector<Key>(), expected);
     }
@@ -153,13 +153,13 @@ TEST(Ranges, BehindAKeyIsTheRest) {
 }
 
 TEST(Ranges, NothingIsBehindTheLastKeyThereCanBe) {
-  EXPECT_FALSE(store::behind({.space = Space::kNode}, {.space = Space::kNode, .a = kMost}));
-  EXPECT_FALSE(store::behind({.space = Space::kNode, .reverse = true},
-                             {.space = Space::kNode, .a = kLeast}));
+  EXPECT_FALSE(port::behind({.space = Space::kNode}, {.space = Space::kNode, .a = kMost}));
   EXPECT_FALSE(
-      store::behind(store::whole(Space::kEdge), {.space = Space::kEdge, .a = kMost, .b = kMost}));
-  EXPECT_FALSE(store::behind({.space = Space::kEdge, .a = 1, .reverse = true},
-                             {.space = Space::kEdge, .a = 1, .b = kLeast}));
+      port::behind({.space = Space::kNode, .reverse = true}, {.space = Space::kNode, .a = kLeast}));
+  EXPECT_FALSE(
+      port::behind(port::whole(Space::kEdge), {.space = Space::kEdge, .a = kMost, .b = kMost}));
+  EXPECT_FALSE(port::behind({.space = Space::kEdge, .a = 1, .reverse = true},
+                            {.space = Space::kEdge, .a = 1, .b = kLeast}));
 }
 
 // --- Layers
@@ -169,7 +169,7 @@ using Rows = std::map<Key, Record>;
 Record numbered(std::uint64_t version) { return {.version = version}; }
 
 /// Rows in memory; how much was asked for.
-class RowsView final : public store::View {
+class RowsView final : public port::View {
  public:
   explicit RowsView(const Rows& rows) : rows_(rows) {}
 
@@ -210,11 +210,11 @@ TEST(Ranges, ComeInBatches) {
     RowsView view(below);
     const std::vector<Row> expected = view.scan(range, SIZE_MAX);
     std::vector<Row> all;
-    store::each_row(view, range, batch, [&](Row& row) { all.push_back(row); });
+    port::each_row(view, range, batch, [&](Row& row) { all.push_back(row); });
     ASSERT_EQ(told(all), told(expected));
     const std::size_t wanted = random.below(expected.size() + 1);
     std::vector<Row> some;
-    store::each_row(view, range, batch, [&](Row& row) {
+    port::each_row(view, range, batch, [&](Row& row) {
       if (some.size() == wanted) return false;
       some.push_back(row);
       return true;
@@ -233,7 +233,7 @@ TEST(Ranges, LayersLieOverRows) {
     const std::size_t entries = random.below(25);
     Rows below;
     std::map<Key, Seen> lower;
-    store::Overlay upper;
+    port::Overlay upper;
     Rows expected;
     std::set<Key> keys;
     for (std::size_t n = 0; n < entries; ++n) keys.insert(chance.key(where));
@@ -259,9 +259,9 @@ TEST(Ranges, LayersLieOverRows) {
     const auto seen = [](const Seen& one) { return one ? &*one : nullptr; };
     const auto over = [&](const Range& rest, const Key* until, std::vector<Row>& rows_below,
                           std::vector<Row>& rows) {
-      store::merge(rest, until, upper, lower, seen, rows_below, limit, rows);
+      port::merge(rest, until, upper, lower, seen, rows_below, limit, rows);
     };
-    const std::vector<Row> rows = store::scan_layers(range, limit, 1 + random.below(4), page, over);
+    const std::vector<Row> rows = port::scan_layers(range, limit, 1 + random.below(4), page, over);
     ASSERT_EQ(told(rows), told(RowsView(expected).scan(range, limit)));
   }
 }
@@ -269,8 +269,8 @@ TEST(Ranges, LayersLieOverRows) {
 TEST(Ranges, NoMoreIsReadBelowThanIsWanted) {
   Rows below;
   for (std::int64_t a = 0; a < 10; ++a) below[{.space = Space::kNode, .a = a}] = numbered(1);
-  const store::Overlay upper{{{.space = Space::kNode, .a = 1}, std::nullopt}};
-  const store::Overlay lower;
+  const port::Overlay upper{{{.space = Space::kNode, .a = 1}, std::nullopt}};
+  const port::Overlay lower;
   const auto itself = [](const std::optional<Record>& record) { return &record; };
   RowsView view(below);
   std::vector<std::size_t> asked;
@@ -280,9 +280,9 @@ TEST(Ranges, NoMoreIsReadBelowThanIsWanted) {
   };
   const auto over = [&](const Range& rest, const Key* until, std::vector<Row>& rows_below,
                         std::vector<Row>& rows) {
-    store::merge(rest, until, upper, lower, itself, rows_below, 3, rows);
+    port::merge(rest, until, upper, lower, itself, rows_below, 3, rows);
   };
-  EXPECT_EQ(store::scan_layers({.space = Space::kNode}, 3, 1, page, over).size(), 3U);
+  EXPECT_EQ(port::scan_layers({.space = Space::kNode}, 3, 1, page, over).size(), 3U);
   EXPECT_EQ(asked, (std::vector<std::size_t>{3, 1}));
 }
 

@@ -49,8 +49,8 @@ class TheCommitQueue : public ::testing::Test {
     return size;
   }
 
-  std::unique_ptr<store::Backend> backend_ = memory::open("memory");
-  std::unique_ptr<store::WriteTransaction> writes_ = backend_->begin(soon());
+  std::unique_ptr<port::Backend> backend_ = lazy::open("memory");
+  std::unique_ptr<port::WriteTransaction> writes_ = backend_->begin(soon());
   store::Ids ids_;
   Work work_{*writes_, ids_, nullptr};
   CommitQueue queue_;

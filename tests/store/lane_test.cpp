@@ -24,7 +24,7 @@ void wait_for(Lane& lane, std::size_t waiters) {
 }
 
 TEST(TheLane, IsServedInTheOrderOfArrival) {
-  base::Latency waits;
+  observe::Latency waits;
   Lane lane(waits);
   lane.acquire(soon(), "a test");
   std::vector<std::size_t> served;  // by whoever holds the lane
@@ -43,7 +43,7 @@ TEST(TheLane, IsServedInTheOrderOfArrival) {
 }
 
 TEST(TheLane, HasOneHolderAtATime) {
-  base::Latency waits;
+  observe::Latency waits;
   Lane lane(waits);
   int holders = 0;
   int turns = 0;
@@ -64,7 +64,7 @@ TEST(TheLane, HasOneHolderAtATime) {
 }
 
 TEST(TheLane, WhoWaitsTooLongIsToldWhatTheHolderDoes) {
-  base::Latency waits;
+  observe::Latency waits;
   Lane lane(waits);
   lane.acquire(soon(), "baking a cake");
   std::thread other([&] {
@@ -83,7 +83,7 @@ TEST(TheLane, WhoWaitsTooLongIsToldWhatTheHolderDoes) {
 }
 
 TEST(TheLane, WhoGivesUpDoesNotHoldUpThoseBehind) {
-  base::Latency waits;
+  observe::Latency waits;
   Lane lane(waits);
   lane.acquire(soon(), "a test");
   std::thread hasty([&] {
@@ -104,7 +104,7 @@ TEST(TheLane, WhoGivesUpDoesNotHoldUpThoseBehind) {
 }
 
 TEST(TheLane, MayBeReleasedByAnotherThread) {
-  base::Latency waits;
+  observe::Latency waits;
   Lane lane(waits);
   lane.acquire(soon(), "a test");
   std::thread([&] { lane.release(); }).join();
@@ -113,7 +113,7 @@ TEST(TheLane, MayBeReleasedByAnotherThread) {
 }
 
 TEST(TheLane, IsFreeInAForkedChild) {
-  base::Latency waits;
+  observe::Latency waits;
   Lane lane(waits);
   lane.acquire(soon(), "a test");
   std::thread waiter([&] {

@@ -13,10 +13,10 @@
 namespace graven::test {
 namespace {
 
-using store::Key;
-using store::Range;
-using store::Record;
-using store::Space;
+using port::Key;
+using port::Range;
+using port::Record;
+using port::Space;
 using store::Work;
 
 Key node(std::int64_t id) { return {.space = Space::kNode, .a = id}; }
@@ -52,7 +52,7 @@ class ReadSets : public ::testing::Test {
   }
 
   store::Ids ids_;
-  std::unique_ptr<store::Backend> backend_ = memory::open("memory");
+  std::unique_ptr<port::Backend> backend_ = lazy::open("memory");
 };
 
 TEST_F(ReadSets, ARecordThatWasReadMustBeTheSame) {

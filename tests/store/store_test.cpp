@@ -17,7 +17,7 @@ namespace {
 // --- Single mutations
 
 TEST_F(TheStore, HasOneHookMadeByTheFirstWhoAsks) {
-  Store other(memory::open("other"));
+  Store other(lazy::open("other"));
   other.write([](Work& work) { put(work, "x", 1); }, limits);  // needs none
   store::CommitHook* made = nullptr;
   store::CommitHook& first = other.hook([&] {

@@ -20,11 +20,11 @@
 
 namespace graven::test {
 
+using port::Key;
+using port::Record;
+using port::Space;
 using std::chrono::milliseconds;
-using store::Key;
 using store::Limits;
-using store::Record;
-using store::Space;
 using store::Step;
 using store::Store;
 using store::Work;
@@ -45,7 +45,7 @@ class Hook final : public store::CommitHook {
     if (fail) throw UnavailableError("the hook fails");
   }
   void after_commit(bool committed) noexcept override { after.push_back(committed); }
-  std::optional<store::Deadline> chore() noexcept override {
+  std::optional<base::Deadline> chore() noexcept override {
     ++chores;
     return std::nullopt;
   }
@@ -80,12 +80,12 @@ class TheStore : public ::testing::Test {
     return there;
   }
   std::int64_t clock() {
-    const auto record = store.backend().load(store::clock_key());
+    const auto record = store.backend().load(port::clock_key());
     return record ? record->integers[0] : 0;
   }
 
   Limits limits{.busy = milliseconds(20'000), .transaction = milliseconds(20'000)};
-  Store store{memory::open("memory")};
+  Store store{lazy::open("memory")};
   Hook& hook = static_cast<Hook&>(store.hook([] { return std::make_unique<Hook>(); }));
 };
 

@@ -185,13 +185,13 @@ TEST_F(TheStore, AnInnerStepRolledBackElsewhereTakesTheRestOfItsBlockAlong) {
 }
 
 TEST_F(TheStore, WhatWasRolledBackElsewhereIsToldAfterItsStoreHasGone) {
-  std::optional<Store> other(std::in_place, memory::open("other"));
+  std::optional<Store> other(std::in_place, lazy::open("other"));
   std::optional<Step> step(other->begin(limits));
   std::thread([&] {
     step.reset();
     other.reset();
   }).join();
-  other.emplace(memory::open("another"));  // in the place of the first
+  other.emplace(lazy::open("another"));  // in the place of the first
   other->write([](Work& work) { put(work, "x", 1); }, limits);
   set("x", 1);
   EXPECT_EQ(value("x"), 1);
@@ -310,7 +310,7 @@ TEST_F(TheStore, WritersWaitForATransaction) {
 }
 
 TEST_F(TheStore, TransactionsOfTwoStoresInOneThreadAreIndependent) {
-  Store other(memory::open("other"));
+  Store other(lazy::open("other"));
   Step step = store.begin(limits);
   Step other_step = other.begin(limits);
   set("x", 1);

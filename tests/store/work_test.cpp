@@ -21,19 +21,19 @@
 namespace graven::test {
 namespace {
 
-using store::Key;
-using store::KeyShape;
-using store::Range;
-using store::Record;
-using store::Row;
-using store::Space;
+using port::Key;
+using port::KeyShape;
+using port::Range;
+using port::Record;
+using port::Row;
+using port::Space;
 using store::Work;
 
 using Model = std::map<Key, Record>;
 
 bool inside(const Range& range, const Key& key) {
   if (key.space != range.space) return false;
-  const KeyShape shape = store::schema(range.space).shape;
+  const KeyShape shape = port::schema(range.space).shape;
   if (shape == KeyShape::kId) return range.from <= key.a && key.a <= range.to;
   const bool span = range.a_to > range.a;
   if (key.a != range.a) return span && range.a < key.a && key.a <= range.a_to;
@@ -56,10 +56,10 @@ class RandomWork {
  public:
   explicit RandomWork(Random& random) : random_(random) {}
 
-  Space space() { return static_cast<Space>(random_.below(store::kSpaceCount)); }
+  Space space() { return static_cast<Space>(random_.below(port::kSpaceCount)); }
 
   Key key(Space where) {
-    const store::Schema& schema = store::schema(where);
+    const port::Schema& schema = port::schema(where);
     Key key{.space = where};
     if (!schema.a.empty()) key.a = number(schema.shape == KeyShape::kId ? 24 : 3);
     if (schema.shape == KeyShape::kPair) key.b = number(8);
@@ -72,7 +72,7 @@ class RandomWork {
   }
 
   Record record(Space where, std::uint64_t version) {
-    const store::Schema& schema = store::schema(where);
+    const port::Schema& schema = port::schema(where);
     Record record;
     if (schema.has_version) record.version = version;
     for (std::size_t i = 0; i < schema.integers.size(); ++i) record.integers[i] = number(1000);
@@ -82,7 +82,7 @@ class RandomWork {
 
   Range range() {
     Range range{.space = space()};
-    const store::Schema& schema = store::schema(range.space);
+    const port::Schema& schema = port::schema(range.space);
     if (schema.shape != KeyShape::kId && !schema.a.empty()) {
       range.a = number(3);
       if (random_.one_in(3)) range.a_to = range.a + static_cast<std::int64_t>(random_.below(4));
@@ -134,14 +134,14 @@ class RandomWork {
 
   /// Edges or slots that are not there, on both.
   void add_pairs(Work& work, Model& model, Space where) {
-    std::map<Key, store::NewPair> pairs;
+    std::map<Key, port::NewPair> pairs;
     for (std::size_t n = random_.below(20); n > 0; --n) {
       Key one = key(where);
       if (where == Space::kEdge) one.b = 1000 + edges_++;  // its parent is new
       if (model.contains(one)) continue;
       pairs[one] = {one.a, one.b, number(1000)};
     }
-    std::vector<store::NewPair> list;
+    std::vector<port::NewPair> list;
     for (const auto& [one, pair] : pairs) {
       list.push_back(pair);
       model[one] = {.integers = {pair.value}};
@@ -152,8 +152,8 @@ class RandomWork {
 
   /// Nodes and entries that are not there, on both.
   void add_rows(Work& work, Model& model, Space where) {
-    const bool pair = store::schema(where).shape == KeyShape::kPair;
-    store::NewRows rows(where);
+    const bool pair = port::schema(where).shape == KeyShape::kPair;
+    port::NewRows rows(where);
     const std::size_t count = random_.one_in(3) ? random_.below(8) : 64 + random_.below(40);
     for (std::size_t i = 0; i < count; ++i) {
       const std::int64_t number = 2000 + rows_++;
@@ -178,7 +178,7 @@ class RandomWork {
       changes[one] =
           random_.one_in(3) ? std::nullopt : std::optional(record(one.space, work.commit_id()));
     }
-    std::vector<store::Change> list;
+    std::vector<port::Change> list;
     for (const auto& [one, made] : changes) {
       list.push_back({one, made});
       if (made) {
@@ -219,14 +219,14 @@ class RandomWork {
 };
 
 /// Everything in the store but the clock.
-Model content(store::View& view) {
+Model content(port::View& view) {
   Model model;
-  for (std::size_t i = 0; i < store::kSpaceCount; ++i) {
-    for (Row& row : view.scan(store::whole(static_cast<Space>(i)), SIZE_MAX)) {
+  for (std::size_t i = 0; i < port::kSpaceCount; ++i) {
+    for (Row& row : view.scan(port::whole(static_cast<Space>(i)), SIZE_MAX)) {
       model.emplace(row.key, std::move(row.record));
     }
   }
-  model.erase(store::clock_key());
+  model.erase(port::clock_key());
   return model;
 }
 
@@ -247,7 +247,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_P(WorkInATransaction, ShowsWhatANaiveOverlayWould) {
   const TemporaryFolder folder;
-  const auto backend = GetParam().store == std::string("memory") ? memory::open("memory")
+  const auto backend = GetParam().store == std::string("memory") ? lazy::open("memory")
                                                                  : sqlite::open(folder / "test.db");
   store::Ids ids;
   Random random;
@@ -298,9 +298,9 @@ TEST_P(WorkInATransaction, ShowsWhatANaiveOverlayWould) {
 }
 
 /// A transaction of which an apply fails, and everything behind it.
-class Failing final : public store::WriteTransaction {
+class Failing final : public port::WriteTransaction {
  public:
-  Failing(store::WriteTransaction& over, int good) : over_(over), good_(good) {}
+  Failing(port::WriteTransaction& over, int good) : over_(over), good_(good) {}
   std::optional<Record> load(const Key& key) override { return over_.load(key); }
   void load_many(std::span<const Key> keys,
                  const std::function<void(std::size_t, Record*)>& each) override {
@@ -309,7 +309,7 @@ class Failing final : public store::WriteTransaction {
   std::vector<Row> scan(const Range& range, std::size_t limit) override {
     return over_.scan(range, limit);
   }
-  void apply(std::span<const store::Change> changes) override {
+  void apply(std::span<const port::Change> changes) override {
     require(good_-- > 0);
     over_.apply(changes);
   }
@@ -331,14 +331,14 @@ class Failing final : public store::WriteTransaction {
   static void require(bool good) {
     if (!good) throw LimitError("no space is left");
   }
-  store::WriteTransaction& over_;
+  port::WriteTransaction& over_;
   int good_;
 };
 
 TEST(WorkOnASinkThatFails, IsRefusedItsEnd) {
   // Where the sink fails: as a run is applied, behind a savepoint, in the edges at the end.
   for (int good = 0; good < 5; ++good) {
-    const auto backend = memory::open("memory");
+    const auto backend = lazy::open("memory");
     const auto transaction = backend->begin(soon());
     Failing sink(*transaction, good);
     store::Ids ids;
@@ -347,12 +347,12 @@ TEST(WorkOnASinkThatFails, IsRefusedItsEnd) {
     const auto mutation = [&](std::int64_t from, bool scanned) {
       work.begin_mutation();
       try {
-        std::vector<store::Change> nodes;
+        std::vector<port::Change> nodes;
         for (std::int64_t i = from; i < from + 100; ++i) {
           nodes.push_back({{.space = Space::kNode, .a = i}, Record{}});
         }
         work.write_many(std::move(nodes));
-        const store::NewPair edge{.a = from, .b = 1, .value = 1};
+        const port::NewPair edge{.a = from, .b = 1, .value = 1};
         work.write_new_pairs(Space::kEdge, {&edge, 1});
         if (scanned) work.scan({.space = Space::kNode}, SIZE_MAX);
       } catch (...) {
@@ -374,7 +374,7 @@ TEST(WorkOnASinkThatFails, IsRefusedItsEnd) {
 }
 
 TEST(OptimisticWork, ShowsWhatANaiveOverlayWouldAndIsReplayed) {
-  const auto backend = memory::open("memory");
+  const auto backend = lazy::open("memory");
   store::Ids ids;
   Random random;
   RandomWork some(random);
@@ -404,7 +404,7 @@ TEST(OptimisticWork, ShowsWhatANaiveOverlayWouldAndIsReplayed) {
     for (auto& [key, record] : model) {
       const auto was = committed.find(key);
       if (was != committed.end() && was->second == record) continue;
-      if (store::schema(key.space).has_version) record.version = target.commit_id();
+      if (port::schema(key.space).has_version) record.version = target.commit_id();
     }
     target.finish();
     transaction->commit(target.commit_id());
@@ -416,7 +416,7 @@ TEST(OptimisticWork, ShowsWhatANaiveOverlayWouldAndIsReplayed) {
 // --- Ids and the clock
 
 TEST(WorkIds, GrowWithinAndAcrossWorks) {
-  const auto backend = memory::open("memory");
+  const auto backend = lazy::open("memory");
   store::Ids ids;
   std::int64_t last = 0;
   for (int round = 0; round < 5; ++round) {
@@ -432,12 +432,12 @@ TEST(WorkIds, GrowWithinAndAcrossWorks) {
     work.put({.space = Space::kCounter, .a = 1, .name = "x"}, {});
     work.finish();
     transaction->commit(work.commit_id());
-    EXPECT_EQ(backend->load(store::clock_key())->integers[0], last);
+    EXPECT_EQ(backend->load(port::clock_key())->integers[0], last);
   }
 }
 
 TEST(WorkIds, AreNotGivenOutAgainAfterARollBack) {
-  const auto backend = memory::open("memory");
+  const auto backend = lazy::open("memory");
   store::Ids ids;
   std::set<std::int64_t> seen;
   for (int round = 0; round < 2000; ++round) {
@@ -457,7 +457,7 @@ TEST(WorkIds, AreNotGivenOutAgainAfterARollBack) {
 }
 
 TEST(WorkIds, AreTheTimeOfDay) {
-  const auto backend = memory::open("memory");
+  const auto backend = lazy::open("memory");
   store::Ids ids;
   const auto transaction = backend->begin(soon());
   const auto now = [] {
@@ -473,13 +473,13 @@ TEST(WorkIds, AreTheTimeOfDay) {
 }
 
 TEST(WorkIds, OptimisticOnesGrowFromTheClockOnToo) {
-  const auto backend = memory::open("memory");
+  const auto backend = lazy::open("memory");
   store::Ids ids;
   constexpr std::int64_t kAhead = std::int64_t{1} << 62;  // somebody's clock was wrong
   {
     const auto transaction = backend->begin(soon());
-    transaction->apply(std::vector<store::Change>{
-        {store::clock_key(), Record{.version = 1, .integers = {kAhead}}}});
+    transaction->apply(
+        std::vector<port::Change>{{port::clock_key(), Record{.version = 1, .integers = {kAhead}}}});
     transaction->commit(1);
   }
   const auto view = backend->view();
@@ -494,7 +494,7 @@ TEST(WorkIds, OptimisticOnesGrowFromTheClockOnToo) {
 
 TEST(WorkIds, AnIdThatSomebodyElseTookMeanwhileIsAConflict) {
   for (const Space space : {Space::kNode, Space::kPage, Space::kBlob}) {
-    const auto backend = memory::open("memory");
+    const auto backend = lazy::open("memory");
     store::Ids ids;
     const auto view = backend->view();
     Work work(*view, ids);
@@ -510,7 +510,7 @@ TEST(WorkIds, AnIdThatSomebodyElseTookMeanwhileIsAConflict) {
 }
 
 TEST(WorkIds, OptimisticIdsDoNotDependOnTheClock) {
-  const auto backend = memory::open("memory");
+  const auto backend = lazy::open("memory");
   store::Ids ids;
   const auto view = backend->view();
   Work work(*view, ids);
@@ -524,7 +524,7 @@ TEST(WorkIds, OptimisticIdsDoNotDependOnTheClock) {
 }
 
 TEST(WorkFinish, MovesTheTouchedPrefixesOnAndNoOthers) {
-  const auto backend = memory::open("memory");
+  const auto backend = lazy::open("memory");
   store::Ids ids;
   const Key one{.space = Space::kPrefix, .name = "one"};
   const Key two{.space = Space::kPrefix, .name = "two"};
@@ -549,11 +549,11 @@ TEST(WorkFinish, MovesTheTouchedPrefixesOnAndNoOthers) {
   EXPECT_EQ(backend->load(one), (Record{.version = work.commit_id(), .integers = {1, 10}}));
   EXPECT_EQ(backend->load(two), (Record{.version = first, .integers = {2, 20}}));
   EXPECT_FALSE(backend->load({.space = Space::kPrefix, .name = "absent"}));
-  EXPECT_EQ(backend->load(store::clock_key())->integers[1], 2);  // the prefix used last is kept
+  EXPECT_EQ(backend->load(port::clock_key())->integers[1], 2);  // the prefix used last is kept
 }
 
 TEST(WorkFinish, LeavesClockAndPrefixesWhereOnlyCountersAndItemsWereChanged) {
-  const auto backend = memory::open("memory");
+  const auto backend = lazy::open("memory");
   store::Ids ids;
   const Key prefix{.space = Space::kPrefix, .name = "one"};
   const auto commit = [&](const auto& body) {
@@ -565,14 +565,14 @@ TEST(WorkFinish, LeavesClockAndPrefixesWhereOnlyCountersAndItemsWereChanged) {
     transaction->commit(work.commit_id());
   };
   commit([&](Work& work) { work.put(prefix, {.integers = {1, 10}}); });
-  const auto clock = backend->load(store::clock_key());
+  const auto clock = backend->load(port::clock_key());
   const auto before = backend->load(prefix);
   commit([&](Work& work) {
     work.put({.space = Space::kCounter, .a = 1, .name = "x"}, {.integers = {7}});
     work.put({.space = Space::kItem, .a = 1, .name = "y"}, {});
   });
   EXPECT_EQ(backend->load({.space = Space::kCounter, .a = 1, .name = "x"})->integers[0], 7);
-  EXPECT_EQ(backend->load(store::clock_key()), clock);
+  EXPECT_EQ(backend->load(port::clock_key()), clock);
   EXPECT_EQ(backend->load(prefix), before);
 }
 

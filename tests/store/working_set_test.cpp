@@ -20,20 +20,20 @@
 namespace graven::test {
 namespace {
 
-using store::Change;
-using store::Key;
-using store::Range;
-using store::Record;
-using store::Row;
-using store::Space;
+using port::Change;
+using port::Key;
+using port::Range;
+using port::Record;
+using port::Row;
+using port::Space;
 using store::Work;
 
 constexpr std::size_t kMiB = std::size_t{1} << 20U;
 
 /// A transaction that counts what is asked of it.
-class Counted final : public store::WriteTransaction {
+class Counted final : public port::WriteTransaction {
  public:
-  explicit Counted(store::WriteTransaction& over) : over_(over) {}
+  explicit Counted(port::WriteTransaction& over) : over_(over) {}
 
   std::optional<Record> load(const Key& key) override {
     ++loads;
@@ -63,7 +63,7 @@ class Counted final : public store::WriteTransaction {
   std::vector<Key> applied;
 
  private:
-  store::WriteTransaction& over_;
+  port::WriteTransaction& over_;
 };
 
 Key node_key(std::size_t i) { return {.space = Space::kNode, .a = static_cast<std::int64_t>(i)}; }
@@ -95,8 +95,8 @@ class WorkingSet : public ::testing::Test {
   std::optional<Work> work;
 
  private:
-  std::unique_ptr<store::Backend> backend_ = memory::open("memory");
-  std::unique_ptr<store::WriteTransaction> transaction_;
+  std::unique_ptr<port::Backend> backend_ = lazy::open("memory");
+  std::unique_ptr<port::WriteTransaction> transaction_;
   store::Ids ids_;
 };
 
@@ -207,13 +207,13 @@ TEST_P(WorkOfMuch, ShowsWhatAMapWould) {
   Random random;
   using Model = std::map<Key, std::string>;
   const TemporaryFolder folder;
-  const auto backend = random.one_in(2) ? memory::open("memory") : sqlite::open(folder / "test.db");
+  const auto backend = random.one_in(2) ? lazy::open("memory") : sqlite::open(folder / "test.db");
   store::Ids ids;
   constexpr std::array<Space, 4> kSpaces{Space::kNode, Space::kPage, Space::kEntry, Space::kSlot};
   const auto some_key = [&] {
     const Space space = kSpaces[random.below(kSpaces.size())];
     const auto number = static_cast<std::int64_t>(random.below(800));
-    if (store::schema(space).shape == store::KeyShape::kId) return Key{.space = space, .a = number};
+    if (port::schema(space).shape == port::KeyShape::kId) return Key{.space = space, .a = number};
     return Key{.space = space, .a = number % 2, .b = number / 2};
   };
   const auto some_body = [&] {
@@ -271,7 +271,7 @@ TEST_P(WorkOfMuch, ShowsWhatAMapWould) {
       if (random.one_in(100)) {
         Range range{.space = some_key().space};
         const std::vector<Row> rows = work.scan(range, SIZE_MAX);
-        const bool id = store::schema(range.space).shape == store::KeyShape::kId;
+        const bool id = port::schema(range.space).shape == port::KeyShape::kId;
         std::size_t count = 0;
         for (const auto& [key, body] : model) {
           if (key.space != range.space || (!id && key.a != 0)) continue;

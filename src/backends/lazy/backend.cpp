@@ -14,7 +14,7 @@
 #include "backends/lazy/store.hpp"
 #include "base/interrupt.hpp"
 
-namespace graven::memory {
+namespace graven::lazy {
 namespace {
 
 constexpr std::size_t kPage = 256;
@@ -26,11 +26,11 @@ std::uint64_t random_constant() {
   return constant;
 }
 
-bool any_reclaiming(store::View& view) {
-  return !view.scan({.space = store::Space::kOrphan, .a = 0}, 1).empty();
+bool any_reclaiming(port::View& view) {
+  return !view.scan({.space = port::Space::kOrphan, .a = 0}, 1).empty();
 }
 
-std::unique_ptr<store::Backend> claimed(std::unique_ptr<store::Backend> below) {
+std::unique_ptr<port::Backend> claimed(std::unique_ptr<port::Backend> below) {
   below->claim();
   return below;
 }
@@ -41,13 +41,13 @@ Store::Store(std::string name)
     : name_(std::move(name)),
       constant_(random_constant()),
       versions_(false),
-      flusher_("store", name_, {}, SIZE_MAX, [] { return std::optional<store::Deadline>(); }) {
+      flusher_("store", name_, {}, SIZE_MAX, [] { return std::optional<base::Deadline>(); }) {
   static std::atomic<std::uint64_t> made{0};
   identity_ = "memory:" + std::to_string(++made);
   set_mark();
 }
 
-Store::Store(std::unique_ptr<store::Backend> below, const Options& options)
+Store::Store(std::unique_ptr<port::Backend> below, const Options& options)
     : below_(claimed(std::move(below))),
       options_(options),
       name_(below_->name()),
@@ -76,10 +76,10 @@ void Store::require_own() const {
 }
 
 void Store::set_mark() noexcept {
-  store::write_mark(mark_, {.words = {versions_.newest() + 1, constant_}});
+  port::write_mark(mark_, {.words = {versions_.newest() + 1, constant_}});
 }
 
-const store::MarkWords* Store::live_mark() {
+const port::MarkWords* Store::live_mark() {
   require_own();
   return &mark_;
 }
@@ -99,7 +99,7 @@ std::optional<Record> Store::load(const Key& key) {
 
 std::optional<Record> Store::load_node(std::int64_t id, bool& reclaiming) {
   require_own();
-  const Key key{.space = store::Space::kNode, .a = id};
+  const Key key{.space = port::Space::kNode, .a = id};
   for (;;) {
     std::uint64_t changes = 0;
     {
@@ -119,7 +119,7 @@ std::optional<Record> Store::load_node(std::int64_t id, bool& reclaiming) {
 
 /// Reads the store below in pages and merges each page with the versions and the overlay.
 std::vector<Row> Store::scan(const Range& range, std::size_t limit, Commit commit,
-                             const Overlay& overlay, store::View* below) {
+                             const Overlay& overlay, port::View* below) {
   const auto page_below = [below](const Range& rest, std::size_t count) {
     return below != nullptr ? below->scan(rest, count) : std::vector<Row>();
   };
@@ -128,17 +128,17 @@ std::vector<Row> Store::scan(const Range& range, std::size_t limit, Commit commi
     const std::scoped_lock lock(mutex_);
     versions_.merge(rest, until, commit, overlay, page, limit, rows);
   };
-  return store::scan_layers(range, limit, kPage, page_below, over);
+  return port::scan_layers(range, limit, kPage, page_below, over);
 }
 
-std::unique_ptr<store::View> Store::view() {
+std::unique_ptr<port::View> Store::view() {
   require_own();
   return std::make_unique<Snapshot>(*this);
 }
 
 // --- Writing
 
-std::unique_ptr<store::WriteTransaction> Store::begin(store::Deadline deadline) {
+std::unique_ptr<port::WriteTransaction> Store::begin(base::Deadline deadline) {
   require_own();
   wait_for_room(deadline);
   for (base::InterruptPoll poll;; poll()) {
@@ -185,14 +185,14 @@ std::vector<std::string> Store::check() {
   return below_ ? below_->check() : std::vector<std::string>();
 }
 
-std::vector<store::Backend::Loss> Store::mend() {
+std::vector<port::Backend::Loss> Store::mend() {
   require_own();
   if (!below_) return {};
   flush();
   return below_->mend();
 }
 
-void Store::copy_to(const std::string& path, const store::Copying& how) {
+void Store::copy_to(const std::string& path, const port::Copying& how) {
   require_own();
   if (!below_) return Backend::copy_to(path, how);
   flush();
@@ -208,12 +208,11 @@ void Store::child_after_fork() noexcept {
   if (below_) abandoned_ = true;  // only the parent may flush what is pending
 }
 
-std::unique_ptr<store::Backend> open(std::string name) {
+std::unique_ptr<port::Backend> open(std::string name) {
   return std::make_unique<Store>(std::move(name));
 }
 
-std::unique_ptr<store::Backend> over(std::unique_ptr<store::Backend> below,
-                                     const Options& options) {
+std::unique_ptr<port::Backend> over(std::unique_ptr<port::Backend> below, const Options& options) {
   if (below->read_only()) {
     throw UsageError(below->name() +
                      " is open read-only, and a lazy store is for writing; open it with "
@@ -222,4 +221,4 @@ std::unique_ptr<store::Backend> over(std::unique_ptr<store::Backend> below,
   return std::make_unique<Store>(std::move(below), options);
 }
 
-}  // namespace graven::memory
+}  // namespace graven::lazy

@@ -19,10 +19,10 @@
 
 #include "port/backend.hpp"
 
-namespace graven::memory {
+namespace graven::lazy {
 
 /// A new, empty store in memory. `name` is for messages only: each call makes another store.
-std::unique_ptr<store::Backend> open(std::string name);
+std::unique_ptr<port::Backend> open(std::string name);
 
 struct Options {
   std::chrono::milliseconds flush_interval{1000};       ///< between two flushes
@@ -33,7 +33,7 @@ struct Options {
 /// A lazy store over `below`. Takes the exclusive-writer lease: BusyError if another process writes
 /// that store. flush() throws its errors. The error of a background flush is thrown once, by the
 /// next begin(); nothing is lost, since the next flush writes everything. The destructor flushes.
-std::unique_ptr<store::Backend> over(std::unique_ptr<store::Backend> below,
-                                     const Options& options = {});
+std::unique_ptr<port::Backend> over(std::unique_ptr<port::Backend> below,
+                                    const Options& options = {});
 
-}  // namespace graven::memory
+}  // namespace graven::lazy

@@ -5,7 +5,7 @@
 
 #include <new>
 
-namespace graven::memory {
+namespace graven::lazy {
 
 void Feed::notify() noexcept {
   const std::scoped_lock lock(mutex_);
@@ -13,7 +13,7 @@ void Feed::notify() noexcept {
   state_->changed.notify_all();
 }
 
-void Feed::publish(const store::Mark& before, const store::Mark& after, Hashes hashes,
+void Feed::publish(const port::Mark& before, const port::Mark& after, Hashes hashes,
                    std::uint64_t flags) noexcept {
   if (hashes.size() > kMost) return;
   const std::scoped_lock lock(mutex_);
@@ -28,7 +28,7 @@ void Feed::publish(const store::Mark& before, const store::Mark& after, Hashes h
   }
 }
 
-bool Feed::follow(const store::Mark& from, const store::Mark& to, Each each) {
+bool Feed::follow(const port::Mark& from, const port::Mark& to, Each each) {
   const std::scoped_lock lock(mutex_);
   for (std::uint64_t at = from.words[0]; at < to.words[0]; ++at) {
     const Told& told = state_->told[(at + 1) % kRemembered];
@@ -54,4 +54,4 @@ void Feed::child_after_fork() noexcept {
   state_->ticket = inherited->ticket + 1;
 }
 
-}  // namespace graven::memory
+}  // namespace graven::lazy

@@ -17,19 +17,19 @@
 #include "base/fork.hpp"
 #include "port/change_feed.hpp"
 
-namespace graven::memory {
+namespace graven::lazy {
 
-class Feed final : public store::ChangeFeed, private base::ForkGuard {
+class Feed final : public port::ChangeFeed, private base::ForkGuard {
  public:
   static constexpr std::size_t kRemembered = 1024;
 
   /// Wakes waiting threads after a commit.
   void notify() noexcept;
 
-  // store::ChangeFeed; the first word of a state version (Mark) is the number of commits.
-  void publish(const store::Mark& before, const store::Mark& after, Hashes hashes,
+  // port::ChangeFeed; the first word of a state version (Mark) is the number of commits.
+  void publish(const port::Mark& before, const port::Mark& after, Hashes hashes,
                std::uint64_t flags) noexcept override;
-  bool follow(const store::Mark& from, const store::Mark& to, Each each) override;
+  bool follow(const port::Mark& from, const port::Mark& to, Each each) override;
   [[nodiscard]] std::uint32_t ticket() const noexcept override;
   bool wait(std::uint32_t ticket, std::chrono::steady_clock::time_point until) noexcept override;
   void wake() noexcept override { notify(); }
@@ -54,4 +54,4 @@ class Feed final : public store::ChangeFeed, private base::ForkGuard {
   base::ForkEnrolment enrolment_{*this};
 };
 
-}  // namespace graven::memory
+}  // namespace graven::lazy

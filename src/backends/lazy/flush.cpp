@@ -14,7 +14,7 @@
 #include "base/interrupt.hpp"
 #include "observe/log_failure.hpp"
 
-namespace graven::memory {
+namespace graven::lazy {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -27,7 +27,7 @@ constexpr std::size_t kBytes = std::size_t{4} << 20U;
 
 /// To be called before a write. Waits while too much is pending, and throws the error of a failed
 /// background flush.
-void Store::wait_for_room(store::Deadline deadline) {
+void Store::wait_for_room(base::Deadline deadline) {
   if (!below_) return;
   const bool room = flusher_.wait_until_ready(deadline);
   if (closed_) throw ClosedError(name_ + " was closed; open it again");
@@ -67,7 +67,7 @@ void Store::flush_all() {
     versions_.see(cut);
   }
   try {
-    const base::Timed timed(flush_times_, slow_, "flush", name_, [&] {
+    const observe::Timed timed(flush_times_, slow_, "flush", name_, [&] {
       return LogField{"commit", std::to_string(id)};
     });
     commit_cut(cut, id);
@@ -97,21 +97,21 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
     versions_.drop_duplicates();
     count = versions_.flushing();
   }
-  const store::MarkWords* live = below_->live_mark();  // also creates the invalidation log
-  const std::unique_ptr<store::WriteTransaction> writes =
+  const port::MarkWords* live = below_->live_mark();  // also creates the invalidation log
+  const std::unique_ptr<port::WriteTransaction> writes =
       below_->begin(Clock::now() + options_.patience);
-  store::Touched touched;
-  const auto apply = [&](std::span<const store::Change> some) {
+  port::Touched touched;
+  const auto apply = [&](std::span<const port::Change> some) {
     writes->apply(some);
     for (const auto& [key, record] : some) touched.add(key, record ? &*record : nullptr);
   };
   if (live != nullptr) {
-    writes->when_released([&, before = store::read_mark(*live)](const store::Mark* after) {
+    writes->when_released([&, before = port::read_mark(*live)](const port::Mark* after) {
       if (after != nullptr) announce(before, *after, touched);
     });
   }
-  const std::optional<Record> clock = writes->load(store::clock_key());
-  std::vector<store::Change> changes;
+  const std::optional<Record> clock = writes->load(port::clock_key());
+  std::vector<port::Change> changes;
   for (std::size_t i = 0; i < count;) {
     changes.clear();
     {
@@ -127,22 +127,22 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
   // needs a number of its own.
   if (doubtful_ && clock && clock->version >= id) {
     id = clock->version + 1;
-    Record later = writes->load(store::clock_key()).value_or(*clock);
+    Record later = writes->load(port::clock_key()).value_or(*clock);
     later.version = id;
     later.integers[0] = std::max(later.integers[0], static_cast<std::int64_t>(id));
-    changes.assign(1, {store::clock_key(), std::move(later)});
+    changes.assign(1, {port::clock_key(), std::move(later)});
     apply(changes);
   }
   writes->commit(id);
 }
 
 /// Publishes what a flush changed to processes that read the store below.
-void Store::announce(const store::Mark& before, const store::Mark& after,
-                     const store::Touched& touched) noexcept {
-  store::ChangeFeed* feed = below_->changes();
+void Store::announce(const port::Mark& before, const port::Mark& after,
+                     const port::Touched& touched) noexcept {
+  port::ChangeFeed* feed = below_->changes();
   if (feed == nullptr || !below_->distinctive(before) || !below_->distinctive(after)) return;
   try {
-    const store::Told told = touched.told(store::ChangeFeed::kMost);
+    const port::Told told = touched.told(port::ChangeFeed::kMost);
     feed->publish(before, after, told.hashes, told.flags());
   } catch (const std::bad_alloc&) {
     // The log has a gap now, so readers assume that everything changed.
@@ -166,13 +166,13 @@ void Store::finish() noexcept {
   try {
     flush_all();
   } catch (...) {
-    base::log_failure("flush_failed", "store", name_);
+    observe::log_failure("flush_failed", "store", name_);
   }
 }
 
-store::BackendStats Store::stats() {
+port::BackendStats Store::stats() {
   require_own();
-  store::BackendStats stats = below_ ? below_->stats() : Backend::stats();
+  port::BackendStats stats = below_ ? below_->stats() : Backend::stats();
   stats.file.name = name_;
   stats.flushes = {flusher_.failures(), below_ ? flusher_.pending() : 0, flush_times_.snapshot()};
   return stats;
@@ -183,10 +183,10 @@ void Store::log_slower_than(std::chrono::nanoseconds limit) {
   if (below_) below_->log_slower_than(limit);
 }
 
-std::optional<store::Deadline> Store::chore() {
+std::optional<base::Deadline> Store::chore() {
   flush_all();
   const std::scoped_lock lock(mutex_);
   return versions_.dirty() ? std::optional(flusher_.later()) : std::nullopt;
 }
 
-}  // namespace graven::memory
+}  // namespace graven::lazy

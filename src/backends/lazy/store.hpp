@@ -27,25 +27,25 @@
 #include "port/flusher.hpp"
 #include "port/touched.hpp"
 
-namespace graven::memory {
+namespace graven::lazy {
 
-class Store final : public store::Backend, private base::ForkGuard {
+class Store final : public port::Backend, private base::ForkGuard {
  public:
   explicit Store(std::string name);
-  Store(std::unique_ptr<store::Backend> below, const Options& options);
+  Store(std::unique_ptr<port::Backend> below, const Options& options);
   ~Store() override;
 
   std::optional<Record> load(const Key& key) override;
   std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override;
 
-  std::unique_ptr<store::View> view() override;
-  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override;
+  std::unique_ptr<port::View> view() override;
+  std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override;
 
-  const store::MarkWords* live_mark() override;
-  [[nodiscard]] bool distinctive(const store::Mark& mark) const override {
+  const port::MarkWords* live_mark() override;
+  [[nodiscard]] bool distinctive(const port::Mark& mark) const override {
     return mark.words[0] != 0;
   }
-  store::ChangeFeed* changes() override { return &feed_; }
+  port::ChangeFeed* changes() override { return &feed_; }
 
   void flush() override;
   void sync() override;
@@ -72,22 +72,22 @@ class Store final : public store::Backend, private base::ForkGuard {
   void begin_bulk(std::size_t cache_bytes) override {
     if (below_) below_->begin_bulk(cache_bytes);
   }
-  bool end_bulk(store::Deadline deadline) override {
+  bool end_bulk(base::Deadline deadline) override {
     if (!below_) return true;
     flush();
     return below_->end_bulk(deadline);
   }
-  void when_due(std::function<void(store::Deadline)> wake) override {
+  void when_due(std::function<void(base::Deadline)> wake) override {
     if (below_) below_->when_due(std::move(wake));
   }
-  std::optional<store::Deadline> tend() override { return below_ ? below_->tend() : std::nullopt; }
+  std::optional<base::Deadline> tend() override { return below_ ? below_->tend() : std::nullopt; }
   std::vector<std::string> check() override;
   std::vector<Loss> mend() override;
-  void copy_to(const std::string& path, const store::Copying& how) override;
+  void copy_to(const std::string& path, const port::Copying& how) override;
   [[nodiscard]] std::uint64_t size_on_disk() const override {
     return below_ ? below_->size_on_disk() : 0;
   }
-  store::BackendStats stats() override;
+  port::BackendStats stats() override;
   void log_slower_than(std::chrono::nanoseconds limit) override;
 
  private:
@@ -97,24 +97,24 @@ class Store final : public store::Backend, private base::ForkGuard {
 
   /// ClosedError after close(); UsageError in a forked child if the store is lazy.
   void require_own() const;
-  void wait_for_room(store::Deadline deadline);
+  void wait_for_room(base::Deadline deadline);
   std::vector<Row> scan(const Range& range, std::size_t limit, Commit commit,
-                        const Overlay& overlay, store::View* below);
+                        const Overlay& overlay, port::View* below);
   void set_mark() noexcept;
-  [[nodiscard]] store::Mark mark() const noexcept { return store::read_mark(mark_); }
+  [[nodiscard]] port::Mark mark() const noexcept { return port::read_mark(mark_); }
 
   // Flushing: flush.cpp.
   void flush_all();
   void commit_cut(Commit cut, std::uint64_t id);
-  void announce(const store::Mark& before, const store::Mark& after,
-                const store::Touched& touched) noexcept;
+  void announce(const port::Mark& before, const port::Mark& after,
+                const port::Touched& touched) noexcept;
   void finish() noexcept;
-  std::optional<store::Deadline> chore();
+  std::optional<base::Deadline> chore();
 
   // base::ForkGuard
   void child_after_fork() noexcept override;
 
-  const std::unique_ptr<store::Backend> below_;  // may be null
+  const std::unique_ptr<port::Backend> below_;  // may be null
   const Options options_;
   const std::string name_;
   std::string identity_;
@@ -131,16 +131,16 @@ class Store final : public store::Backend, private base::ForkGuard {
   std::uint64_t reclaimings_ = 0;  // how often reclaiming_ changed
   std::uint64_t newest_id_ = 0;    // of the newest commit
 
-  store::MarkWords mark_{};
+  port::MarkWords mark_{};
   Feed feed_;
 
-  base::Latency flush_times_;
-  base::SlowLimit slow_;
+  observe::Latency flush_times_;
+  observe::SlowLimit slow_;
 
   std::timed_mutex flush_mutex_;  // one flush at a time
   bool doubtful_ = false;         // a commit below has failed; flush_mutex_
 
-  store::Flusher flusher_;
+  port::Flusher flusher_;
   base::ForkEnrolment enrolment_{*this};
 };
 
@@ -154,19 +154,19 @@ class Below {
 
   /// Begins the view if needed; nullptr if there is no store below. To be called without the
   /// store's mutex.
-  store::View* view();
-  [[nodiscard]] store::View* begun() const noexcept { return view_.get(); }
+  port::View* view();
+  [[nodiscard]] port::View* begun() const noexcept { return view_.get(); }
   /// To be called in a forked child, where the pinned version is the parent's.
   void abandon() noexcept;
 
  private:
   Store& store_;
-  std::unique_ptr<store::View> view_;
+  std::unique_ptr<port::View> view_;
   std::optional<Commit> leaning_;
 };
 
 /// A view. Its first read fixes the state, as in every backend.
-class Snapshot final : public store::View {
+class Snapshot final : public port::View {
  public:
   explicit Snapshot(Store& store);
   Snapshot(const Snapshot&) = delete;
@@ -188,7 +188,7 @@ class Snapshot final : public store::View {
 };
 
 /// The write transaction. There is only one at a time, so the newest state does not change.
-class Transaction final : public store::WriteTransaction {
+class Transaction final : public port::WriteTransaction {
  public:
   explicit Transaction(Store& store);
   Transaction(const Transaction&) = delete;
@@ -200,12 +200,12 @@ class Transaction final : public store::WriteTransaction {
                  const std::function<void(std::size_t, Record*)>& each) override;
   std::vector<Row> scan(const Range& range, std::size_t limit) override;
 
-  void apply(std::span<const store::Change> changes) override;
+  void apply(std::span<const port::Change> changes) override;
   void savepoint(int depth) override;
   void rollback_to(int depth) override;
   void release(int depth) override;
   void commit(std::uint64_t id) override;
-  void when_released(std::function<void(const store::Mark*)> call) override {
+  void when_released(std::function<void(const port::Mark*)> call) override {
     released_ = std::move(call);
   }
 
@@ -219,7 +219,7 @@ class Transaction final : public store::WriteTransaction {
   void require_open() const;
   void require_depth(int depth, std::size_t count) const;
   [[nodiscard]] std::optional<bool> reclaiming_after();
-  void end(const store::Mark* after) noexcept;
+  void end(const port::Mark* after) noexcept;
 
   Store& store_;
   const std::uint64_t generation_;
@@ -227,8 +227,8 @@ class Transaction final : public store::WriteTransaction {
   Overlay overlay_;
   std::vector<Undo> undo_;               // since the first savepoint
   std::vector<std::size_t> savepoints_;  // the size of undo_ at each savepoint
-  std::function<void(const store::Mark*)> released_;
+  std::function<void(const port::Mark*)> released_;
   bool open_ = true;
 };
 
-}  // namespace graven::memory
+}  // namespace graven::lazy

@@ -12,15 +12,15 @@
 
 #include "backends/lazy/store.hpp"
 
-namespace graven::memory {
+namespace graven::lazy {
 namespace {
 
 /// The record as its space stores it: fields that its schema lacks are empty.
 Record stored(const Key& key, Record record) {
-  const store::Schema& schema = store::schema(key.space);
+  const port::Schema& schema = port::schema(key.space);
   if (!schema.has_version) record.version = 0;
   if (!schema.has_body) record.body.clear();
-  for (std::size_t i = schema.integers.size(); i < store::kMaxIntegers; ++i) {
+  for (std::size_t i = schema.integers.size(); i < port::kMaxIntegers; ++i) {
     record.integers[i] = 0;
   }
   return record;
@@ -39,15 +39,15 @@ Below::~Below() {
   store_.versions_.unlean(*leaning_);
 }
 
-store::View* Below::view() {
+port::View* Below::view() {
   if (view_ || !store_.below_) return view_.get();
   if (!leaning_) {
     const std::scoped_lock lock(store_.mutex_);
     leaning_ = store_.versions_.flushed();
     store_.versions_.lean(*leaning_);
   }
-  std::unique_ptr<store::View> view = store_.below_->view();
-  view->load(store::clock_key());  // the first read fixes the state
+  std::unique_ptr<port::View> view = store_.below_->view();
+  view->load(port::clock_key());  // the first read fixes the state
   view_ = std::move(view);
   return view_.get();
 }
@@ -89,10 +89,10 @@ std::optional<Record> Snapshot::load(const Key& key) {
 
 namespace {
 
-using store::Known;
+using port::Known;
 
 /// Loads from a view below, if there is one.
-auto from(store::View* below) {
+auto from(port::View* below) {
   return [below](std::span<const Key> keys, const auto& each) {
     if (below != nullptr) return below->load_many(keys, each);
     for (std::size_t i = 0; i < keys.size(); ++i) each(i, nullptr);
@@ -109,7 +109,7 @@ void Snapshot::load_many(std::span<const Key> keys,
     const auto* found = store_.versions_.find(key, *commit_);
     return found != nullptr ? Known(std::in_place, *found) : std::nullopt;
   };
-  store::load_layers(keys, each, known, from(below_.begun()));
+  port::load_layers(keys, each, known, from(below_.begun()));
 }
 
 std::vector<Row> Snapshot::scan(const Range& range, std::size_t limit) {
@@ -132,7 +132,7 @@ Transaction::~Transaction() {
 
 /// Calls the function of when_released() with the result of the transaction, then releases the
 /// write lock.
-void Transaction::end(const store::Mark* after) noexcept {
+void Transaction::end(const port::Mark* after) noexcept {
   open_ = false;
   if (released_) released_(after);
   const std::scoped_lock lock(store_.mutex_);
@@ -173,7 +173,7 @@ void Transaction::load_many(std::span<const Key> keys,
   require_own();
   // Begin the view below before reading versions: a version that is dropped from now on is in that
   // view.
-  store::View* below = below_.view();
+  port::View* below = below_.view();
   const auto known = [this](const Key& key) -> Known {
     if (const auto changed = overlay_.find(key); changed != overlay_.end()) {
       return Known(std::in_place, changed->second);
@@ -182,18 +182,18 @@ void Transaction::load_many(std::span<const Key> keys,
     const auto* found = store_.versions_.find(key, store_.versions_.newest());
     return found != nullptr ? Known(std::in_place, *found) : std::nullopt;
   };
-  store::load_layers(keys, each, known, from(below));
+  port::load_layers(keys, each, known, from(below));
 }
 
 std::vector<Row> Transaction::scan(const Range& range, std::size_t limit) {
   require_own();
-  store::View* below = below_.view();
+  port::View* below = below_.view();
   return store_.scan(range, limit, UINT64_MAX, overlay_, below);
 }
 
-void Transaction::apply(std::span<const store::Change> changes) {
+void Transaction::apply(std::span<const port::Change> changes) {
   require_open();
-  for (const store::Change& change : changes) {
+  for (const port::Change& change : changes) {
     std::optional<Record> record;
     if (change.record) record = stored(change.key, *change.record);
     const auto [at, fresh] = overlay_.try_emplace(change.key);
@@ -236,18 +236,18 @@ void Transaction::release(int depth) {
 /// Whether there are nodes pending deletion after this transaction; nothing if it does not change
 /// that.
 std::optional<bool> Transaction::reclaiming_after() {
-  const auto first = overlay_.lower_bound({.space = store::Space::kOrphan, .a = 0, .b = INT64_MIN});
-  if (first == overlay_.end() || first->first.space != store::Space::kOrphan ||
+  const auto first = overlay_.lower_bound({.space = port::Space::kOrphan, .a = 0, .b = INT64_MIN});
+  if (first == overlay_.end() || first->first.space != port::Space::kOrphan ||
       first->first.a != 0) {
     return std::nullopt;
   }
-  return !scan({.space = store::Space::kOrphan, .a = 0}, 1).empty();
+  return !scan({.space = port::Space::kOrphan, .a = 0}, 1).empty();
 }
 
 void Transaction::commit(std::uint64_t id) {
   require_open();
   const std::optional<bool> reclaiming = reclaiming_after();
-  store::Mark after;
+  port::Mark after;
   {
     const std::scoped_lock lock(store_.mutex_);
     if (store_.closed_.load()) {  // the last flush may be over
@@ -274,4 +274,4 @@ void Transaction::commit(std::uint64_t id) {
   if (store_.below_) store_.flusher_.wake();
 }
 
-}  // namespace graven::memory
+}  // namespace graven::lazy

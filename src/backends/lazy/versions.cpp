@@ -7,7 +7,7 @@
 #include <cassert>
 #include <utility>
 
-namespace graven::memory {
+namespace graven::lazy {
 namespace {
 
 constexpr std::size_t kOverhead = 256;  // bytes of an entry besides its key and body, about
@@ -29,7 +29,7 @@ const std::optional<Record>* Versions::find(const Key& key, Commit commit) const
 void Versions::merge(const Range& range, const Key* until, Commit commit, const Overlay& overlay,
                      std::span<Row> page, std::size_t limit, std::vector<Row>& rows) const {
   const auto visible = [commit](const Entry& entry) { return seen(entry, commit); };
-  store::merge(range, until, overlay, table_, visible, page, limit, rows);
+  port::merge(range, until, overlay, table_, visible, page, limit, rows);
 }
 
 // --- Views
@@ -171,7 +171,7 @@ void Versions::drop_duplicates() {
   flushing_.resize(kept);
 }
 
-store::Change Versions::flushing(std::size_t i, Commit cut) const {
+port::Change Versions::flushing(std::size_t i, Commit cut) const {
   const Node& node = flushing_[i];
   const std::optional<Record>* record = seen(node->second, cut);
   assert(record != nullptr);
@@ -194,4 +194,4 @@ bool Versions::forget_flushed(std::size_t most) {
   return !flushing_.empty();
 }
 
-}  // namespace graven::memory
+}  // namespace graven::lazy

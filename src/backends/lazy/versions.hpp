@@ -26,13 +26,13 @@
 
 #include "port/merge.hpp"
 
-namespace graven::memory {
+namespace graven::lazy {
 
-using store::Key;
-using store::Overlay;
-using store::Range;
-using store::Record;
-using store::Row;
+using port::Key;
+using port::Overlay;
+using port::Range;
+using port::Record;
+using port::Row;
 
 /// The number of a commit, from 1.
 using Commit = std::uint64_t;
@@ -75,7 +75,7 @@ class Versions {
   void drop_duplicates();
   [[nodiscard]] std::size_t flushing() const noexcept { return flushing_.size(); }
   /// The i-th entry being flushed, as it is at the flush barrier.
-  [[nodiscard]] store::Change flushing(std::size_t i, Commit cut) const;
+  [[nodiscard]] port::Change flushing(std::size_t i, Commit cut) const;
   /// To be called when the store below has everything. Returns how many bytes that was.
   std::size_t flushed(Commit cut) noexcept;
   /// Drops up to `most` flushed entries; returns whether there are more.
@@ -133,4 +133,4 @@ class Versions {
   bool failed_before_ = false;  // flushing_ may have an entry twice
 };
 
-}  // namespace graven::memory
+}  // namespace graven::lazy

@@ -47,7 +47,7 @@
 namespace graven::sqlite {
 namespace {
 
-using store::Record;
+using port::Record;
 
 constexpr std::int64_t kLeastWalKept = std::int64_t{16} << 20;
 constexpr auto kMarkPatience = std::chrono::milliseconds(100);
@@ -59,7 +59,7 @@ constexpr auto kAskAgain = std::chrono::microseconds(200);
 class Unchanged {
  public:
   /// If one is null, nobody is told.
-  Unchanged(Connection& connection, const store::MarkWords* live, ChangeRing* ring)
+  Unchanged(Connection& connection, const port::MarkWords* live, ChangeRing* ring)
       : connection_(connection.handle()), live_(live), ring_(ring) {
     if (live == nullptr || ring == nullptr) return;
     before_write_unlock(connection_, before_unlock, this, taken);
@@ -71,20 +71,20 @@ class Unchanged {
  private:
   static void taken(void* context) {
     auto& self = *static_cast<Unchanged*>(context);
-    self.before_ = store::read_mark(*self.live_);
+    self.before_ = port::read_mark(*self.live_);
   }
   static void before_unlock(void* context) {
     auto& self = *static_cast<Unchanged*>(context);
-    const store::Mark after = store::read_mark(*self.live_);
+    const port::Mark after = port::read_mark(*self.live_);
     if (after == self.before_) return;
     self.ring_->publish(self.before_, after, {}, 0);
     self.before_ = after;
   }
 
   sqlite3* connection_;
-  const store::MarkWords* live_;
+  const port::MarkWords* live_;
   ChangeRing* ring_;
-  store::Mark before_{};
+  port::Mark before_{};
 };
 
 }  // namespace
@@ -291,7 +291,7 @@ void SqliteBackend::require_unchanged() const {
                          "written); close it and open it again");
 }
 
-std::optional<Record> SqliteBackend::load(const store::Key& key) {
+std::optional<Record> SqliteBackend::load(const port::Key& key) {
   refuse_after_fork(generation_, target_.name);
   return traffic_.reading(key, [&] {
     const Lease lease = readers_.lease(options_.busy_timeout, "reading a record");
@@ -303,7 +303,7 @@ std::optional<Record> SqliteBackend::load(const store::Key& key) {
 
 std::optional<Record> SqliteBackend::load_node(std::int64_t id, bool& reclaiming) {
   refuse_after_fork(generation_, target_.name);
-  return traffic_.reading({.space = store::Space::kNode, .a = id},
+  return traffic_.reading({.space = port::Space::kNode, .a = id},
                           [&] { return read_node(id, reclaiming); });
 }
 
@@ -316,7 +316,7 @@ std::optional<Record> SqliteBackend::read_node(std::int64_t id, bool& reclaiming
     lease->begin().execute();
     try {
       reclaiming = tables.reclaiming();
-      record = tables.load({.space = store::Space::kNode, .a = id});
+      record = tables.load({.space = port::Space::kNode, .a = id});
       lease->commit().execute();
     } catch (...) {
       lease->try_execute("ROLLBACK");
@@ -327,7 +327,7 @@ std::optional<Record> SqliteBackend::read_node(std::int64_t id, bool& reclaiming
   return record;
 }
 
-const store::MarkWords* SqliteBackend::live_mark() {
+const port::MarkWords* SqliteBackend::live_mark() {
   refuse_after_fork(generation_, target_.name);
   if (immutable_) return nullptr;
   const std::scoped_lock lock(wal_index_mutex_);
@@ -338,7 +338,7 @@ const store::MarkWords* SqliteBackend::live_mark() {
     if (wal_index_ && ring_.attach()) ring_in_use_.store(&ring_, std::memory_order_release);
     wal_index_generation_ = base::fork_generation();
     live_mark_.store(wal_index_ ? &wal_index_->words() : nullptr);
-    if (wal_index_ && !WalIndex::distinctive(store::read_mark(wal_index_->words()))) {
+    if (wal_index_ && !WalIndex::distinctive(port::read_mark(wal_index_->words()))) {
       leave_blank_mark();
     }
   }
@@ -410,13 +410,13 @@ void SqliteBackend::stamp_before_checkpoint(Connection& writer) {
 }
 
 /// Waits until `until` for another running checkpoint, and for `patience` for writers and readers.
-Traffic::Checkpointed SqliteBackend::checkpoint(Connection& writer, int mode, store::Deadline until,
+Traffic::Checkpointed SqliteBackend::checkpoint(Connection& writer, int mode, base::Deadline until,
                                                 std::chrono::nanoseconds patience) {
   std::optional<Unchanged> told;  // truncating the WAL changes the state version
   return traffic_.checkpoint(writer.handle(), mode, until, [&] {
     told.reset();
     writer.set_deadline(
-        std::min<store::Deadline>(until, std::chrono::steady_clock::now() + patience));
+        std::min<base::Deadline>(until, std::chrono::steady_clock::now() + patience));
     stamp_before_checkpoint(writer);
     told.emplace(writer, live_mark_.load(), ring_in_use_.load(std::memory_order_acquire));
   });
@@ -435,12 +435,12 @@ void SqliteBackend::mark_file() noexcept {
   }
 }
 
-std::unique_ptr<store::View> SqliteBackend::view() {
+std::unique_ptr<port::View> SqliteBackend::view() {
   refuse_after_fork(generation_, target_.name);
   return std::make_unique<SqliteView>(source_);
 }
 
-std::unique_ptr<store::WriteTransaction> SqliteBackend::begin(store::Deadline deadline) {
+std::unique_ptr<port::WriteTransaction> SqliteBackend::begin(base::Deadline deadline) {
   refuse_after_fork(generation_, target_.name);
   if (options_.read_only) {
     throw UsageError(target_.name + " was opened read-only; open it for writing to change it");
@@ -534,7 +534,7 @@ void prepare() {
 #endif
 }
 
-std::unique_ptr<store::Backend> open(const std::string& path, const Options& options) {
+std::unique_ptr<port::Backend> open(const std::string& path, const Options& options) {
   if (options.max_readers < 1) throw UsageError("pool_size must be at least 1");
   guard_sqlite_against_fork();
   return std::make_unique<SqliteBackend>(path, options);

@@ -51,6 +51,6 @@ void prepare();
 
 /// Opens the store at `path`. If there is no file or an empty one, creates the store, if `options`
 /// allow it. Otherwise throws UsageError, UnavailableError, ForeignFileError or CorruptionError.
-std::unique_ptr<store::Backend> open(const std::string& path, const Options& options = {});
+std::unique_ptr<port::Backend> open(const std::string& path, const Options& options = {});
 
 }  // namespace graven::sqlite

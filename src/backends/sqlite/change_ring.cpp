@@ -36,14 +36,14 @@
 
 namespace graven::sqlite {
 
+using port::Mark;
 using std::chrono::steady_clock;
-using store::Mark;
 
 struct ChangeRing::Slot {
   std::atomic<std::uint64_t> state;  // entry n: 2n + 1 while written, 2n + 2 when complete
   std::atomic<std::uint64_t> checksum;
-  store::MarkWords before;
-  store::MarkWords after;
+  port::MarkWords before;
+  port::MarkWords after;
   std::atomic<std::uint64_t> flags;
   std::atomic<std::uint64_t> count;
   std::array<std::atomic<std::uint64_t>, kMost> hashes;
@@ -278,8 +278,8 @@ void ChangeRing::publish(const Mark& before, const Mark& after, Hashes hashes,
   Slot& slot = shared_->slots[number % kEntries];
   slot.state.store(entry.state - 1, std::memory_order_release);
   slot.checksum.store(entry.checksum(), std::memory_order_release);
-  store::write_mark(slot.before, before);
-  store::write_mark(slot.after, after);
+  port::write_mark(slot.before, before);
+  port::write_mark(slot.after, after);
   slot.flags.store(flags, std::memory_order_release);
   slot.count.store(entry.count, std::memory_order_release);
   for (std::size_t i = 0; i < kept; ++i) {
@@ -296,8 +296,8 @@ ChangeRing::Found ChangeRing::read(std::uint64_t number, Entry& entry) const noe
   if (entry.state < whole_state(number)) return Found::kNotYet;
   if (entry.state != whole_state(number)) return Found::kNever;
   const std::uint64_t checksum = slot.checksum.load(std::memory_order_acquire);
-  entry.before = store::read_mark(slot.before);
-  entry.after = store::read_mark(slot.after);
+  entry.before = port::read_mark(slot.before);
+  entry.after = port::read_mark(slot.after);
   entry.flags = slot.flags.load(std::memory_order_acquire);
   entry.count = slot.count.load(std::memory_order_acquire);
   const std::size_t kept = entry.kept();
@@ -312,7 +312,7 @@ ChangeRing::Found ChangeRing::read(std::uint64_t number, Entry& entry) const noe
 bool ChangeRing::glance(std::uint64_t number, const Mark& mark, bool after) const noexcept {
   const Slot& slot = shared_->slots[number % kEntries];
   return slot.state.load(std::memory_order_acquire) == whole_state(number) &&
-         store::read_mark(after ? slot.after : slot.before) == mark;
+         port::read_mark(after ? slot.after : slot.before) == mark;
 }
 
 /// The number of the entry that starts at state version `from`; otherwise of the entry that may

@@ -29,7 +29,7 @@
 
 namespace graven::sqlite {
 
-class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
+class ChangeRing final : public port::ChangeFeed, private base::ForkGuard {
  public:
   static constexpr std::size_t kEntries = 1024;  // how many commits the log remembers
   static constexpr std::chrono::milliseconds kLongestSleep{50};
@@ -47,13 +47,13 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
   ChangeRing& operator=(const ChangeRing&) = delete;
   ~ChangeRing() override;
 
-  // store::ChangeFeed
+  // port::ChangeFeed
   /// Makes no system call unless somebody waits.
-  void publish(const store::Mark& before, const store::Mark& after, Hashes hashes,
+  void publish(const port::Mark& before, const port::Mark& after, Hashes hashes,
                std::uint64_t flags) noexcept override;
   /// If the entry is just being written, waits a moment: a commit changes the state version before
   /// its entry is complete.
-  bool follow(const store::Mark& from, const store::Mark& to, Each each) override;
+  bool follow(const port::Mark& from, const port::Mark& to, Each each) override;
   [[nodiscard]] std::uint32_t ticket() const noexcept override;
   /// Returns after kLongestSleep at the latest.
   bool wait(std::uint32_t ticket, std::chrono::steady_clock::time_point until) noexcept override;
@@ -72,9 +72,9 @@ class ChangeRing final : public store::ChangeFeed, private base::ForkGuard {
 
   [[nodiscard]] std::uint64_t head() const noexcept;
   Found read(std::uint64_t number, Entry& entry) const noexcept;
-  [[nodiscard]] bool glance(std::uint64_t number, const store::Mark& mark,
+  [[nodiscard]] bool glance(std::uint64_t number, const port::Mark& mark,
                             bool after) const noexcept;
-  [[nodiscard]] std::uint64_t find(const store::Mark& from) const noexcept;
+  [[nodiscard]] std::uint64_t find(const port::Mark& from) const noexcept;
   void ring_the_bell() noexcept;
 
   void child_after_fork() noexcept override;

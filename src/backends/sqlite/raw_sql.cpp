@@ -19,15 +19,15 @@
 namespace graven::sqlite {
 namespace {
 
-using store::SqlValue;
+using port::SqlValue;
 
 constexpr std::size_t kKept = 32;
 
 /// Whether a table belongs to graven or to SQLite.
 bool protected_table(std::string_view table) {
   if (table.starts_with("sqlite_") || table == "meta") return true;
-  for (std::size_t i = 0; i < store::kSpaceCount; ++i) {
-    const std::string_view own = store::schema(static_cast<store::Space>(i)).table;
+  for (std::size_t i = 0; i < port::kSpaceCount; ++i) {
+    const std::string_view own = port::schema(static_cast<port::Space>(i)).table;
     if (table == own) return true;
     if (table.starts_with(own) && table.substr(own.size()) == "_large") return true;
   }
@@ -165,7 +165,7 @@ void RawStatements::trim() noexcept {
 
 // --- One run
 
-RawRun::RawRun(Connection& connection, std::string_view sql, const store::SqlParameters& parameters)
+RawRun::RawRun(Connection& connection, std::string_view sql, const port::SqlParameters& parameters)
     : connection_(connection), entry_(&connection.raw().acquire(sql)), parameters_(parameters) {
   sqlite3_stmt* handle = entry_->statement.handle();
   try {
@@ -183,7 +183,7 @@ void RawRun::release() noexcept {
   if (entry_ != nullptr) connection_.raw().release(*std::exchange(entry_, nullptr));
 }
 
-void RawRun::bind(const store::SqlParameters& parameters) {
+void RawRun::bind(const port::SqlParameters& parameters) {
   sqlite3_stmt* handle = entry_->statement.handle();
   const int wanted = sqlite3_bind_parameter_count(handle);
   if (parameters.named.empty()) {
@@ -224,7 +224,7 @@ void RawRun::bind(int index, const SqlValue& value) {
   }
 }
 
-bool RawRun::fetch(std::vector<store::SqlRow>& rows, std::size_t most) {
+bool RawRun::fetch(std::vector<port::SqlRow>& rows, std::size_t most) {
   if (done_ || entry_ == nullptr) return false;
   sqlite3_stmt* handle = entry_->statement.handle();
   const Connection::LongWork long_work(connection_);
@@ -261,7 +261,7 @@ bool RawRun::fetch(std::vector<store::SqlRow>& rows, std::size_t most) {
           connection_.fail(code);
       }
     }
-    store::SqlRow& row = rows.emplace_back();
+    port::SqlRow& row = rows.emplace_back();
     row.reserve(columns_.size());
     for (int column = 0; column < static_cast<int>(columns_.size()); ++column) {
       switch (sqlite3_column_type(handle, column)) {

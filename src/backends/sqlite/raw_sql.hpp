@@ -62,26 +62,26 @@ class RawStatements {
 class RawRun {
  public:
   /// Binds the parameters; BadValueError if the statement has other ones.
-  RawRun(Connection& connection, std::string_view sql, const store::SqlParameters& parameters);
+  RawRun(Connection& connection, std::string_view sql, const port::SqlParameters& parameters);
   RawRun(const RawRun&) = delete;
   RawRun& operator=(const RawRun&) = delete;
   /// Does not release the statement: call release() first, or RawStatements::release_all().
   ~RawRun() = default;
 
   [[nodiscard]] const std::vector<std::string>& columns() const noexcept { return columns_; }
-  bool fetch(std::vector<store::SqlRow>& rows, std::size_t most);
+  bool fetch(std::vector<port::SqlRow>& rows, std::size_t most);
   [[nodiscard]] bool writes() const noexcept { return writes_; }
   [[nodiscard]] std::int64_t changes() const noexcept { return changes_; }
   [[nodiscard]] std::int64_t last_rowid() const noexcept { return last_rowid_; }
   void release() noexcept;
 
  private:
-  void bind(const store::SqlParameters& parameters);
-  void bind(int index, const store::SqlValue& value);
+  void bind(const port::SqlParameters& parameters);
+  void bind(int index, const port::SqlValue& value);
 
   Connection& connection_;
   RawStatements::Entry* entry_;
-  store::SqlParameters parameters_;  // kept, because texts and blobs are bound by reference
+  port::SqlParameters parameters_;  // kept, because texts and blobs are bound by reference
   std::vector<std::string> columns_;
   bool writes_ = false;
   bool done_ = false;

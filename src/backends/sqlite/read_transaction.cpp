@@ -40,7 +40,7 @@ void Reads::remove(ReadTransaction& read) noexcept {
   std::erase(open_, &read);
 }
 
-std::optional<store::Deadline> Reads::end_overdue(store::Deadline now) {
+std::optional<base::Deadline> Reads::end_overdue(base::Deadline now) {
   if (limit_.count() == 0) return std::nullopt;
   const std::scoped_lock lock(mutex_);
   while (!open_.empty()) {

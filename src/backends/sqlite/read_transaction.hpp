@@ -37,13 +37,13 @@ class Reads final : private base::ForkGuard {
 
   [[nodiscard]] std::chrono::milliseconds limit() const noexcept { return limit_; }
   /// Ends those older than the limit. Returns when the next one will be too old.
-  std::optional<store::Deadline> end_overdue(store::Deadline now);
+  std::optional<base::Deadline> end_overdue(base::Deadline now);
   /// Allows no new ones and ends those that are not in use at the moment. True if none is left.
   bool end_all() noexcept;
   [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
   /// Sets the function that is called when end_overdue() will have work. Call before the first
   /// read.
-  void when_due(std::function<void(store::Deadline)> wake) { wake_ = std::move(wake); }
+  void when_due(std::function<void(base::Deadline)> wake) { wake_ = std::move(wake); }
   /// How many were ended so far because of the limit.
   [[nodiscard]] std::uint64_t ended() const;
 
@@ -55,7 +55,7 @@ class Reads final : private base::ForkGuard {
   void child_after_fork() noexcept override { open_.clear(); }  // they are the parent's
 
   const std::chrono::milliseconds limit_;
-  std::function<void(store::Deadline)> wake_;
+  std::function<void(base::Deadline)> wake_;
   mutable base::ForkMutex mutex_{base::kForkRankReads};
   std::vector<ReadTransaction*> open_;  // guarded by mutex_; oldest first
   std::uint64_t ended_ = 0;             // guarded by mutex_
@@ -110,7 +110,7 @@ class ReadTransaction {
   const std::uint64_t generation_;
   std::mutex mutex_;            // held during each use
   std::optional<Lease> lease_;  // from the first use
-  store::Deadline due_{};
+  base::Deadline due_{};
   bool known_ = false;  // Reads has it in its list
   bool ended_ = false;  // by another thread
 };

@@ -37,29 +37,29 @@ inline constexpr std::size_t kWriterPart = 3;
 inline constexpr std::size_t kReaderPart = 12;
 inline constexpr std::int64_t kPageInWal = 2048 + 24;
 
-class SqliteBackend final : public store::Backend {
+class SqliteBackend final : public port::Backend {
  public:
   SqliteBackend(const std::string& name, const Options& options);
   ~SqliteBackend() override;
 
-  std::optional<store::Record> load(const store::Key& key) override;
-  std::optional<store::Record> load_node(std::int64_t id, bool& reclaiming) override;
-  const store::MarkWords* live_mark() override;
-  [[nodiscard]] bool distinctive(const store::Mark& mark) const override {
+  std::optional<port::Record> load(const port::Key& key) override;
+  std::optional<port::Record> load_node(std::int64_t id, bool& reclaiming) override;
+  const port::MarkWords* live_mark() override;
+  [[nodiscard]] bool distinctive(const port::Mark& mark) const override {
     return WalIndex::distinctive(mark);
   }
-  [[nodiscard]] bool commit_between(const store::Mark& before,
-                                    const store::Mark& after) const override {
+  [[nodiscard]] bool commit_between(const port::Mark& before,
+                                    const port::Mark& after) const override {
     return WalIndex::commits(before) != WalIndex::commits(after);
   }
-  std::unique_ptr<store::View> view() override;
-  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override;
+  std::unique_ptr<port::View> view() override;
+  std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override;
 
   [[nodiscard]] bool commits_are_slow() const override {
     return options_.synchronous == Synchronous::kFull;
   }
   void sync() override;
-  store::ChangeFeed* changes() override { return ring_in_use_.load(std::memory_order_acquire); }
+  port::ChangeFeed* changes() override { return ring_in_use_.load(std::memory_order_acquire); }
 
   void claim() override;
   void close() noexcept override;
@@ -83,19 +83,19 @@ class SqliteBackend final : public store::Backend {
 
   std::string maintain() override;
   void begin_bulk(std::size_t cache_bytes) override;
-  bool end_bulk(store::Deadline deadline) override;
-  void when_due(std::function<void(store::Deadline)> wake) override;
-  std::optional<store::Deadline> tend() override;
+  bool end_bulk(base::Deadline deadline) override;
+  void when_due(std::function<void(base::Deadline)> wake) override;
+  std::optional<base::Deadline> tend() override;
   std::vector<std::string> check() override;
   std::vector<Loss> mend() override;
   [[nodiscard]] std::string file() const override { return target_.path; }
-  void copy_to(const std::string& path, const store::Copying& how) override;
+  void copy_to(const std::string& path, const port::Copying& how) override;
   [[nodiscard]] std::uint64_t size_on_disk() const override;
-  store::BackendStats stats() override;
+  port::BackendStats stats() override;
   void log_slower_than(std::chrono::nanoseconds limit) override { traffic_.slow.set(limit); }
 
  private:
-  std::optional<store::Record> read_node(std::int64_t id, bool& reclaiming);
+  std::optional<port::Record> read_node(std::int64_t id, bool& reclaiming);
   std::unique_ptr<Connection> open_reader();
   std::unique_ptr<Connection> open_writer();
   void bound_caches() noexcept;
@@ -103,7 +103,7 @@ class SqliteBackend final : public store::Backend {
   std::string give_back_pages();
   std::string empty_wal();
   [[nodiscard]] std::string who_reads() const;
-  std::optional<store::Deadline> cut_idle_wal(store::Deadline now);
+  std::optional<base::Deadline> cut_idle_wal(base::Deadline now);
   void configure(Connection& connection) const;
   void make();
   void create();
@@ -113,7 +113,7 @@ class SqliteBackend final : public store::Backend {
   bool commit_stamp(Connection& connection) noexcept;
   int commit_unchanged(Connection& connection, base::FunctionRef<int()> body);
   void stamp_before_checkpoint(Connection& writer);
-  Traffic::Checkpointed checkpoint(Connection& writer, int mode, store::Deadline until,
+  Traffic::Checkpointed checkpoint(Connection& writer, int mode, base::Deadline until,
                                    std::chrono::nanoseconds patience);
   void optimize(Connection& connection, const char* pragma);
   void unseal();
@@ -135,8 +135,8 @@ class SqliteBackend final : public store::Backend {
   std::atomic<std::size_t> page_cache_bytes_;  // all connections together
   std::atomic<std::size_t> bulk_bytes_{0};     // the same, during a bulk import
   // Used by tend():
-  std::uint64_t commits_seen_ = 0;                // commits of this process at the last call
-  std::optional<store::Deadline> wal_idle_at_{};  // when to check if the WAL can be truncated
+  std::uint64_t commits_seen_ = 0;               // commits of this process at the last call
+  std::optional<base::Deadline> wal_idle_at_{};  // when to check if the WAL can be truncated
   Format format_;
   Owners owners_;
   Standing standing_;
@@ -149,7 +149,7 @@ class SqliteBackend final : public store::Backend {
   ChangeRing ring_;                      // attached together with wal_index_
   std::atomic<ChangeRing*> ring_in_use_{nullptr};
   std::uint64_t wal_index_generation_ = UINT64_MAX;
-  std::atomic<const store::MarkWords*> live_mark_{nullptr};
+  std::atomic<const port::MarkWords*> live_mark_{nullptr};
 };
 
 }  // namespace graven::sqlite

@@ -27,11 +27,11 @@ Traffic::Checkpointed Traffic::checkpoint(sqlite3* connection, int mode) {
   return checkpoint(connection, mode, {}, [] {});
 }
 
-Traffic::Checkpointed Traffic::checkpoint(sqlite3* connection, int mode, store::Deadline until,
+Traffic::Checkpointed Traffic::checkpoint(sqlite3* connection, int mode, base::Deadline until,
                                           base::FunctionRef<void()> before) {
   Checkpointed done;
   {
-    const base::Timed timed(checkpoints, slow, "checkpoint", name, [&] {
+    const observe::Timed timed(checkpoints, slow, "checkpoint", name, [&] {
       return LogField{"wal_pages", std::to_string(done.in_wal)};
     });
     for (base::InterruptPoll poll;; poll()) {
@@ -116,8 +116,8 @@ bool Traffic::prepare_checkpoint(Connection& connection) {
   return done;
 }
 
-std::string Traffic::describe(const store::Key& key) {
-  std::string text(store::schema(key.space).table);
+std::string Traffic::describe(const port::Key& key) {
+  std::string text(port::schema(key.space).table);
   text += ' ' + std::to_string(key.a);
   if (key.b != 0) text += ' ' + std::to_string(key.b);
   constexpr std::size_t kShown = 80;

@@ -28,10 +28,10 @@ class Connection;
 struct Traffic {
   enum class Event : std::uint8_t { kBusyWait, kIncompleteCheckpoint };
 
-  base::Counters<Event, 2> counts;
-  base::Latency reads;
-  base::Latency checkpoints;
-  base::SlowLimit slow;
+  observe::Counters<Event, 2> counts;
+  observe::Latency reads;
+  observe::Latency checkpoints;
+  observe::SlowLimit slow;
   std::string name{};  // of the store
   // Wakes the thread that calls checkpoint_is_asked_for() and wal_has_grown(). Set before the first
   // commit.
@@ -47,8 +47,8 @@ struct Traffic {
 
   /// Runs `read`, a read of `key`, and measures it.
   template <class Read>
-  auto reading(const store::Key& key, const Read& read) {
-    const base::Timed timed(reads, slow, "read", name, [&] {
+  auto reading(const port::Key& key, const Read& read) {
+    const observe::Timed timed(reads, slow, "read", name, [&] {
       return LogField{"record", describe(key)};
     });
     return read();
@@ -69,7 +69,7 @@ struct Traffic {
   Checkpointed checkpoint(sqlite3* connection, int mode = SQLITE_CHECKPOINT_PASSIVE);
   /// The same, but waits until `until` while another checkpoint is running (SQLite itself does not
   /// wait for that). Calls `before` before each attempt.
-  Checkpointed checkpoint(sqlite3* connection, int mode, store::Deadline until,
+  Checkpointed checkpoint(sqlite3* connection, int mode, base::Deadline until,
                           base::FunctionRef<void()> before);
   /// Installs a hook that runs after each commit of the connection. When the WAL has
   /// checkpoint_at() pages, it asks for a checkpoint by another thread, and again after each
@@ -89,7 +89,7 @@ struct Traffic {
     return commits_.load(std::memory_order_relaxed);
   }
 
-  static std::string describe(const store::Key& key);
+  static std::string describe(const port::Key& key);
 
  private:
   void after_commit(Connection& committed, std::int64_t pages);

@@ -158,7 +158,7 @@ void SqliteBackend::begin_bulk(std::size_t cache_bytes) {
   bound_caches();
 }
 
-bool SqliteBackend::end_bulk(store::Deadline deadline) {
+bool SqliteBackend::end_bulk(base::Deadline deadline) {
   refuse_after_fork(generation_, target_.name);
   bulk_bytes_ = 0;
   bound_caches();
@@ -176,7 +176,7 @@ bool SqliteBackend::end_bulk(store::Deadline deadline) {
   return done.all();
 }
 
-void SqliteBackend::when_due(std::function<void(store::Deadline)> wake) {
+void SqliteBackend::when_due(std::function<void(base::Deadline)> wake) {
   reads_.when_due(wake);
   readers_.when_idle(wake);
   // If commits wait for the disk, the syncs of another thread would only make them slower.
@@ -184,10 +184,10 @@ void SqliteBackend::when_due(std::function<void(store::Deadline)> wake) {
   traffic_.wake = [wake = std::move(wake)] { wake(std::chrono::steady_clock::now()); };
 }
 
-std::optional<store::Deadline> SqliteBackend::tend() {
+std::optional<base::Deadline> SqliteBackend::tend() {
   const auto now = std::chrono::steady_clock::now();
-  std::optional<store::Deadline> next;
-  const auto until = [&next](std::optional<store::Deadline> when) {
+  std::optional<base::Deadline> next;
+  const auto until = [&next](std::optional<base::Deadline> when) {
     if (when && (!next || *when < *next)) next = when;
   };
   if (traffic_.checkpoint_is_asked_for()) {
@@ -209,7 +209,7 @@ std::optional<store::Deadline> SqliteBackend::tend() {
 
 /// While commits follow one another, the WAL file keeps the size that they need, so that it need
 /// not grow again. After a while without commits, it is truncated. Returns when to look again.
-std::optional<store::Deadline> SqliteBackend::cut_idle_wal(store::Deadline now) {
+std::optional<base::Deadline> SqliteBackend::cut_idle_wal(base::Deadline now) {
   const std::uint64_t commits = traffic_.commits();
   if (std::exchange(commits_seen_, commits) != commits) return now + kIdle;
   if (bulk_bytes_.load() != 0) return now + kIdle;
@@ -272,7 +272,7 @@ std::vector<std::string> SqliteBackend::check() {
   return problems;
 }
 
-std::vector<store::Backend::Loss> SqliteBackend::mend() {
+std::vector<port::Backend::Loss> SqliteBackend::mend() {
   refuse_after_fork(generation_, target_.name);
   require_same_file();
   const auto deadline = std::chrono::steady_clock::now() + options_.busy_timeout;
@@ -284,10 +284,10 @@ std::vector<store::Backend::Loss> SqliteBackend::mend() {
   return lost;
 }
 
-void SqliteBackend::copy_to(const std::string& path, const store::Copying& how) {
+void SqliteBackend::copy_to(const std::string& path, const port::Copying& how) {
   refuse_after_fork(generation_, target_.name);
   const auto source = open_reader();  // not from the pool: it may take long
-  store::Copying steps = how;
+  port::Copying steps = how;
   steps.progress = [&](std::uint64_t done, std::uint64_t total) {
     if (closed_.load()) throw ClosedError(target_.name + " was closed while it was being copied");
     if (how.progress) how.progress(done, total);
@@ -332,12 +332,12 @@ PoolStats pool_stats(const char* name, const Pool& pool) {
           .oldest_holder = std::move(figures.oldest_holder)};
 }
 
-store::BackendStats SqliteBackend::stats() {
+port::BackendStats SqliteBackend::stats() {
   refuse_after_fork(generation_, target_.name);
-  store::BackendStats stats = Backend::stats();
+  port::BackendStats stats = Backend::stats();
   stats.file.wal_bytes = file_state(target_.path + "-wal").size;
-  if (const store::MarkWords* live = live_mark()) {
-    stats.file.commits = WalIndex::commits(store::read_mark(*live));
+  if (const port::MarkWords* live = live_mark()) {
+    stats.file.commits = WalIndex::commits(port::read_mark(*live));
   }
   try {
     const Lease lease = readers_.lease(std::chrono::steady_clock::now(), "a look at the file");

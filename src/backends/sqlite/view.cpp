@@ -9,7 +9,7 @@ namespace {
 
 /// Rows of a read transaction. After another thread has ended the transaction, its connection and
 /// this statement belong to someone else.
-class ViewRows final : public store::SqlRows {
+class ViewRows final : public port::SqlRows {
  public:
   ViewRows(ReadTransaction& read, std::unique_ptr<RawRun> run)
       : read_(read), run_(std::move(run)) {}
@@ -20,7 +20,7 @@ class ViewRows final : public store::SqlRows {
   }
 
   [[nodiscard]] const std::vector<std::string>& columns() const override { return run_->columns(); }
-  bool fetch(std::vector<store::SqlRow>& rows, std::size_t most) override {
+  bool fetch(std::vector<port::SqlRow>& rows, std::size_t most) override {
     return read_.use([&](Connection&) { return run_->fetch(rows, most); });
   }
   [[nodiscard]] std::int64_t changes() const override { return run_->changes(); }
@@ -34,8 +34,8 @@ class ViewRows final : public store::SqlRows {
 
 }  // namespace
 
-std::unique_ptr<store::SqlRows> SqliteView::sql(std::string_view text,
-                                                const store::SqlParameters& parameters) {
+std::unique_ptr<port::SqlRows> SqliteView::sql(std::string_view text,
+                                               const port::SqlParameters& parameters) {
   return read_.use([&](Connection& connection) {
     return std::make_unique<ViewRows>(read_,
                                       std::make_unique<RawRun>(connection, text, parameters));
@@ -49,13 +49,13 @@ auto SqliteView::reading(const Body& body) {
   return result;
 }
 
-std::optional<store::Record> SqliteView::load(const store::Key& key) {
+std::optional<port::Record> SqliteView::load(const port::Key& key) {
   return source_.traffic.reading(
       key, [&] { return reading([&](Tables& tables) { return tables.load(key); }); });
 }
 
-void SqliteView::load_many(std::span<const store::Key> keys,
-                           const std::function<void(std::size_t, store::Record*)>& each) {
+void SqliteView::load_many(std::span<const port::Key> keys,
+                           const std::function<void(std::size_t, port::Record*)>& each) {
   if (keys.empty()) return;
   source_.traffic.reading(keys.front(), [&] {
     return reading([&](Tables& tables) {
@@ -65,7 +65,7 @@ void SqliteView::load_many(std::span<const store::Key> keys,
   });
 }
 
-std::vector<store::Row> SqliteView::scan(const store::Range& range, std::size_t limit) {
+std::vector<port::Row> SqliteView::scan(const port::Range& range, std::size_t limit) {
   return source_.traffic.reading({.space = range.space, .a = range.a}, [&] {
     return reading([&](Tables& tables) { return tables.scan(range, limit); });
   });

@@ -16,21 +16,21 @@
 
 namespace graven::sqlite {
 
-class SqliteView final : public store::View {
+class SqliteView final : public port::View {
  public:
   explicit SqliteView(const ReadSource& source) noexcept
       : source_(source), read_(source, "a snapshot or an iteration") {}
   SqliteView(const SqliteView&) = delete;
   SqliteView& operator=(const SqliteView&) = delete;
 
-  std::optional<store::Record> load(const store::Key& key) override;
-  void load_many(std::span<const store::Key> keys,
-                 const std::function<void(std::size_t, store::Record*)>& each) override;
-  std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override;
+  std::optional<port::Record> load(const port::Key& key) override;
+  void load_many(std::span<const port::Key> keys,
+                 const std::function<void(std::size_t, port::Record*)>& each) override;
+  std::vector<port::Row> scan(const port::Range& range, std::size_t limit) override;
   bool any_orphans() override;
   std::uint64_t count_items(std::int64_t map) override;
-  std::unique_ptr<store::SqlRows> sql(std::string_view text,
-                                      const store::SqlParameters& parameters) override;
+  std::unique_ptr<port::SqlRows> sql(std::string_view text,
+                                     const port::SqlParameters& parameters) override;
 
  private:
   /// Runs `body`, which reads the tables, and checks that the result can be trusted.

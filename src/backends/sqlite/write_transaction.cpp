@@ -25,8 +25,8 @@
 namespace graven::sqlite {
 namespace {
 
-using store::Change;
-using store::Record;
+using port::Change;
+using port::Record;
 
 constexpr std::size_t kTraces = 16;
 constexpr std::size_t kTracesOfItems = 4;
@@ -43,7 +43,7 @@ std::size_t hash_of(const Record& record) {
 }  // namespace
 
 SqliteTransaction::SqliteTransaction(const std::string& name, Lease lease, Standing& standing,
-                                     const std::atomic<const store::MarkWords*>& live)
+                                     const std::atomic<const port::MarkWords*>& live)
     : name_(name),
       generation_(base::fork_generation()),
       lease_(std::move(lease)),
@@ -60,18 +60,18 @@ SqliteTransaction::~SqliteTransaction() {
   if (released_) before_write_unlock((*lease_)->handle(), nullptr, nullptr);
 }
 
-void SqliteTransaction::when_released(std::function<void(const store::Mark*)> call) {
-  const store::MarkWords* live = live_.load();
+void SqliteTransaction::when_released(std::function<void(const port::Mark*)> call) {
+  const port::MarkWords* live = live_.load();
   if (live == nullptr) return;
   released_ = std::move(call);
-  commits_ = WalIndex::commits(store::read_mark(*live));
+  commits_ = WalIndex::commits(port::read_mark(*live));
   before_write_unlock((*lease_)->handle(), before_unlock, this);
 }
 
 void SqliteTransaction::before_unlock(void* context) {
   auto& self = *static_cast<SqliteTransaction*>(context);
   before_write_unlock((*self.lease_)->handle(), nullptr, nullptr);
-  const store::Mark now = store::read_mark(*self.live_.load());
+  const port::Mark now = port::read_mark(*self.live_.load());
   // A failed commit may also have started the WAL over, which changes the header too.
   const bool committed = WalIndex::commits(now) != self.commits_;
   if (committed) self.look();
@@ -109,16 +109,16 @@ Connection& SqliteTransaction::sound_connection() {
   return connection;
 }
 
-std::optional<Record> SqliteTransaction::load(const store::Key& key) {
+std::optional<Record> SqliteTransaction::load(const port::Key& key) {
   return open_connection().tables().load(key);
 }
 
-void SqliteTransaction::load_many(std::span<const store::Key> keys,
+void SqliteTransaction::load_many(std::span<const port::Key> keys,
                                   const std::function<void(std::size_t, Record*)>& each) {
   open_connection().tables().load_many(keys, each);
 }
 
-std::vector<store::Row> SqliteTransaction::scan(const store::Range& range, std::size_t limit) {
+std::vector<port::Row> SqliteTransaction::scan(const port::Range& range, std::size_t limit) {
   return open_connection().tables().scan(range, limit);
 }
 
@@ -129,7 +129,7 @@ std::uint64_t SqliteTransaction::count_items(std::int64_t map) {
 namespace {
 
 /// Rows that are all fetched at once: a statement that writes must not be running at COMMIT.
-class FetchedRows final : public store::SqlRows {
+class FetchedRows final : public port::SqlRows {
  public:
   explicit FetchedRows(RawRun& run) : columns_(run.columns()), writes_(run.writes()) {
     while (run.fetch(rows_, SIZE_MAX)) {
@@ -138,7 +138,7 @@ class FetchedRows final : public store::SqlRows {
     last_rowid_ = run.last_rowid();
   }
   [[nodiscard]] const std::vector<std::string>& columns() const override { return columns_; }
-  bool fetch(std::vector<store::SqlRow>& rows, std::size_t most) override {
+  bool fetch(std::vector<port::SqlRow>& rows, std::size_t most) override {
     for (; most > 0 && next_ < rows_.size(); --most) rows.push_back(std::move(rows_[next_++]));
     return next_ < rows_.size();
   }
@@ -148,7 +148,7 @@ class FetchedRows final : public store::SqlRows {
 
  private:
   std::vector<std::string> columns_;
-  std::vector<store::SqlRow> rows_;
+  std::vector<port::SqlRow> rows_;
   std::size_t next_ = 0;
   std::int64_t changes_ = 0;
   std::int64_t last_rowid_ = 0;
@@ -157,8 +157,8 @@ class FetchedRows final : public store::SqlRows {
 
 }  // namespace
 
-std::unique_ptr<store::SqlRows> SqliteTransaction::sql(std::string_view text,
-                                                       const store::SqlParameters& parameters) {
+std::unique_ptr<port::SqlRows> SqliteTransaction::sql(std::string_view text,
+                                                      const port::SqlParameters& parameters) {
   Connection& connection = sound_connection();
   RawRun run(connection, text, parameters);
   return std::make_unique<FetchedRows>(run);
@@ -186,7 +186,7 @@ void SqliteTransaction::apply(std::span<const Change> changes) {
   }
 }
 
-void SqliteTransaction::insert(const store::NewRows& rows) {
+void SqliteTransaction::insert(const port::NewRows& rows) {
   Tables& tables = sound_connection().tables();
   try {
     tables.insert(rows);
@@ -195,12 +195,12 @@ void SqliteTransaction::insert(const store::NewRows& rows) {
     throw;
   }
   for (std::size_t row = 0; row < rows.size() && traces_.size() < kTraces; ++row) {
-    if (!store::schema(rows.space()).has_version) break;
+    if (!port::schema(rows.space()).has_version) break;
     remember({rows.key(row), rows.record(row)});
   }
 }
 
-std::size_t SqliteTransaction::erase_first(store::Space space, std::int64_t a, std::size_t limit) {
+std::size_t SqliteTransaction::erase_first(port::Space space, std::int64_t a, std::size_t limit) {
   Tables& tables = sound_connection().tables();
   try {
     return tables.erase_first(space, a, limit);
@@ -211,12 +211,12 @@ std::size_t SqliteTransaction::erase_first(store::Space space, std::int64_t a, s
 }
 
 void SqliteTransaction::remember(const Change& change) {
-  if (change.key == store::clock_key()) {
+  if (change.key == port::clock_key()) {
     clocked_ = true;
     return;
   }
-  const bool clocked = store::clocked(change.key.space);
-  if (clocked && !store::schema(change.key.space).has_version) return;
+  const bool clocked = port::clocked(change.key.space);
+  if (clocked && !port::schema(change.key.space).has_version) return;
   if (!clocked) {
     for (Trace& trace : traces_) trace.overwritten = trace.overwritten || trace.key == change.key;
   }
@@ -294,7 +294,7 @@ SqliteTransaction::Outcome SqliteTransaction::look_for(Connection& connection, s
   Tables& tables = connection.tables();
   for (std::size_t i = 0; i < traces_.size(); ++i) {
     const Trace& trace = traces_[i];
-    if (!store::schema(trace.key.space).has_version) continue;
+    if (!port::schema(trace.key.space).has_version) continue;
     const bool later =
         std::any_of(traces_.begin() + static_cast<std::ptrdiff_t>(i) + 1, traces_.end(),
                     [&](const Trace& other) { return other.key == trace.key; });
@@ -320,7 +320,7 @@ SqliteTransaction::Outcome SqliteTransaction::look_for_items(Connection& connect
     const std::optional<Record> record = connection.tables().load(trace.key);
     const bool same = trace.content == (record ? hash_of(*record) : 0);
     if (!same) return alone ? Outcome::kNotThere : Outcome::kUnknown;
-    if (!alone && trace.key.space == store::Space::kCounter) return Outcome::kUnknown;
+    if (!alone && trace.key.space == port::Space::kCounter) return Outcome::kUnknown;
   }
   return any ? Outcome::kThere : Outcome::kUnknown;
 }
@@ -336,13 +336,13 @@ void SqliteTransaction::settle(Connection& connection, std::uint64_t id, const F
     connection.set_deadline(std::chrono::steady_clock::now() + kSettlePatience);
     connection.begin_immediate().execute();
     Tables& tables = connection.tables();
-    Record clock = tables.load(store::clock_key()).value_or(Record{});
+    Record clock = tables.load(port::clock_key()).value_or(Record{});
     outcome = look_for(connection, id, clock.version);
     if (outcome == Outcome::kNotThere && !full) {
       outcome = Outcome::kUnknown;  // until the fence is committed
       clock.integers[0] = std::max(clock.integers[0], static_cast<std::int64_t>(id)) + 1;
       clock.version = static_cast<std::uint64_t>(clock.integers[0]);
-      tables.put(store::clock_key(), clock);
+      tables.put(port::clock_key(), clock);
       connection.commit().execute();
       outcome = Outcome::kNotThere;
     }

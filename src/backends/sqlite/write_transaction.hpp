@@ -22,37 +22,37 @@
 
 namespace graven::sqlite {
 
-class SqliteTransaction final : public store::WriteTransaction {
+class SqliteTransaction final : public port::WriteTransaction {
  public:
   /// `lease`: a connection whose BEGIN IMMEDIATE has succeeded. The references must outlive this.
   SqliteTransaction(const std::string& name, Lease lease, Standing& standing,
-                    const std::atomic<const store::MarkWords*>& live);
+                    const std::atomic<const port::MarkWords*>& live);
   SqliteTransaction(const SqliteTransaction&) = delete;
   SqliteTransaction& operator=(const SqliteTransaction&) = delete;
   ~SqliteTransaction() override;
 
-  std::optional<store::Record> load(const store::Key& key) override;
-  void load_many(std::span<const store::Key> keys,
-                 const std::function<void(std::size_t, store::Record*)>& each) override;
-  std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override;
+  std::optional<port::Record> load(const port::Key& key) override;
+  void load_many(std::span<const port::Key> keys,
+                 const std::function<void(std::size_t, port::Record*)>& each) override;
+  std::vector<port::Row> scan(const port::Range& range, std::size_t limit) override;
   std::uint64_t count_items(std::int64_t map) override;
   /// Fetches all rows before it returns.
-  std::unique_ptr<store::SqlRows> sql(std::string_view text,
-                                      const store::SqlParameters& parameters) override;
+  std::unique_ptr<port::SqlRows> sql(std::string_view text,
+                                     const port::SqlParameters& parameters) override;
 
-  void apply(std::span<const store::Change> changes) override;
-  void insert(const store::NewRows& rows) override;
-  std::size_t erase_first(store::Space space, std::int64_t a, std::size_t limit) override;
+  void apply(std::span<const port::Change> changes) override;
+  void insert(const port::NewRows& rows) override;
+  std::size_t erase_first(port::Space space, std::int64_t a, std::size_t limit) override;
   void savepoint(int depth) override;
   void rollback_to(int depth) override;
   void release(int depth) override;
   void commit(std::uint64_t id) override;
-  void when_released(std::function<void(const store::Mark*)> call) override;
+  void when_released(std::function<void(const port::Mark*)> call) override;
 
  private:
   /// A record written by this transaction; used to recognise the commit later.
   struct Trace {
-    store::Key key;
+    port::Key key;
     std::uint64_t version;  // 0: erased
     std::size_t content;    // hash of the content
     bool overwritten = false;
@@ -62,7 +62,7 @@ class SqliteTransaction final : public store::WriteTransaction {
   Connection& open_connection();
   /// The same; also throws if apply() has failed.
   Connection& sound_connection();
-  void remember(const store::Change& change);
+  void remember(const port::Change& change);
   void require_depth(int depth, std::size_t count) const;
   void settle(Connection& connection, std::uint64_t id, const Fault& why);
   void look();
@@ -75,9 +75,9 @@ class SqliteTransaction final : public store::WriteTransaction {
   std::optional<Lease> lease_;  // until the transaction ends
   Standing& standing_;
   std::optional<bool> in_place_;  // set when the commit was published: are the files in place?
-  const std::atomic<const store::MarkWords*>& live_;  // the state version; nullptr: not watched
+  const std::atomic<const port::MarkWords*>& live_;  // the state version; nullptr: not watched
   std::uint32_t commits_ = 0;  // the commit counter when the write lock was taken
-  std::function<void(const store::Mark*)> released_;
+  std::function<void(const port::Mark*)> released_;
   unsigned data_version_;                // at the start; other commits change it
   std::string failed_;                   // why apply() failed; empty: it did not
   std::vector<std::size_t> savepoints_;  // number of traces at each savepoint

@@ -20,7 +20,7 @@
 
 #include "cache/hot/hot_line.hpp"
 
-namespace graven::store {
+namespace graven::cache {
 
 class HotChanges {
  public:
@@ -100,4 +100,4 @@ class HotChanges {
   hot::Word table_{0};
 };
 
-}  // namespace graven::store
+}  // namespace graven::cache

@@ -22,7 +22,7 @@
 
 #include "cache/hot/hot_segment.hpp"
 
-namespace graven::store::hot {
+namespace graven::cache::hot {
 
 enum class Verdict : std::uint8_t { kDrop, kMarked, kKeep };
 
@@ -99,4 +99,4 @@ inline void eviction_dropped(Segment& segment, std::size_t line, std::uint64_t h
   if (segment.probation.test(line)) ghost_of(segment, hash) = ghost_print(hash);
 }
 
-}  // namespace graven::store::hot
+}  // namespace graven::cache::hot

@@ -34,7 +34,7 @@
 #include <immintrin.h>
 #endif
 
-namespace graven::store::hot {
+namespace graven::cache::hot {
 
 inline void pause() noexcept {
 #if defined(__SSE2__)
@@ -384,4 +384,4 @@ inline constexpr std::uint64_t kHeadOfKeyMask = kWriting | kCodeMask << kKeyShif
   return true;
 }
 
-}  // namespace graven::store::hot
+}  // namespace graven::cache::hot

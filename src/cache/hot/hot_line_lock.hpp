@@ -16,7 +16,7 @@
 
 #include "cache/hot/hot_table.hpp"
 
-namespace graven::store {
+namespace graven::cache {
 
 class HotTable::LineLock {
  public:
@@ -213,4 +213,4 @@ class HotTable::LineLock {
   std::size_t number_ = 0;
 };
 
-}  // namespace graven::store
+}  // namespace graven::cache

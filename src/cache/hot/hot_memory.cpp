@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <new>
 
-namespace graven::store::hot {
+namespace graven::cache::hot {
 namespace {
 
 char* map_chunk(bool huge) {
@@ -143,4 +143,4 @@ void Pool::trim() noexcept {
             [](SegmentRef left, SegmentRef right) { return left.groups() > right.groups(); });
 }
 
-}  // namespace graven::store::hot
+}  // namespace graven::cache::hot

@@ -18,7 +18,7 @@
 
 #include "cache/hot/hot_segment.hpp"
 
-namespace graven::store::hot {
+namespace graven::cache::hot {
 
 class Pool {
  public:
@@ -58,4 +58,4 @@ class Pool {
   std::vector<Directory*> all_directories_;
 };
 
-}  // namespace graven::store::hot
+}  // namespace graven::cache::hot

@@ -20,7 +20,7 @@
 
 #include "cache/hot/hot_line.hpp"
 
-namespace graven::store::hot {
+namespace graven::cache::hot {
 
 inline constexpr std::size_t kGroups = 64;
 inline constexpr std::size_t kLinesPerGroup = 15;
@@ -281,4 +281,4 @@ void for_each_segment(const Directory* directory, Use&& use, std::size_t from = 
   }
 }
 
-}  // namespace graven::store::hot
+}  // namespace graven::cache::hot

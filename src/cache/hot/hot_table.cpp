@@ -17,7 +17,7 @@
 #include "cache/hot/hot_eviction.hpp"
 #include "cache/hot/hot_line_lock.hpp"
 
-namespace graven::store {
+namespace graven::cache {
 
 using hot::Blob;
 using hot::Line;
@@ -465,4 +465,4 @@ bool HotTable::is_dirty(std::string_view key, std::uint64_t hash) const {
   return lock && (lock.head() & hot::kDirty) != 0;
 }
 
-}  // namespace graven::store
+}  // namespace graven::cache

@@ -36,7 +36,7 @@
 #include "cache/hot/hot_memory.hpp"
 #include "cache/hot/hot_segment.hpp"
 
-namespace graven::store {
+namespace graven::cache {
 
 struct HotLimits {
   std::size_t max_entries = std::numeric_limits<std::size_t>::max();
@@ -478,4 +478,4 @@ bool HotTable::visit(const HotHandle& handle, Shown&& shown) const {
   return true;
 }
 
-}  // namespace graven::store
+}  // namespace graven::cache

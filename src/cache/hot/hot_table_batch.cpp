@@ -12,7 +12,7 @@
 
 #include "cache/hot/hot_table.hpp"
 
-namespace graven::store {
+namespace graven::cache {
 
 using hot::Line;
 using hot::SegmentRef;
@@ -135,4 +135,4 @@ void HotTable::put_many(std::span<const HotItem> items, bool dirty) {
       [&](std::size_t i, Line& line) { put_at(line, items[i], dirty); });
 }
 
-}  // namespace graven::store
+}  // namespace graven::cache

@@ -20,7 +20,7 @@
 #include "cache/hot/hot_line_lock.hpp"
 #include "cache/hot/hot_table.hpp"
 
-namespace graven::store {
+namespace graven::cache {
 
 using hot::Blob;
 using hot::Directory;
@@ -356,4 +356,4 @@ void HotTable::finish_copy(SegmentRef from, std::size_t line, Line& copy) {
   copy.words[0].fetch_and(~hot::kLocked, std::memory_order_release);
 }
 
-}  // namespace graven::store
+}  // namespace graven::cache

@@ -12,7 +12,7 @@
 #include "cache/hot/hot_line_lock.hpp"
 #include "cache/hot/hot_table.hpp"
 
-namespace graven::store {
+namespace graven::cache {
 
 using hot::Blob;
 using hot::Directory;
@@ -313,4 +313,4 @@ void HotTable::child_after_fork() noexcept {
   start_anew();
 }
 
-}  // namespace graven::store
+}  // namespace graven::cache

@@ -22,11 +22,11 @@
 namespace graven::graph {
 namespace {
 
-using store::Range;
-using store::ReadOp;
-using store::Row;
-using store::Space;
-using store::View;
+using port::Range;
+using port::ReadOp;
+using port::Row;
+using port::Space;
+using port::View;
 using store::Work;
 using Clock = std::chrono::steady_clock;
 
@@ -44,12 +44,12 @@ constexpr auto kPatience = std::chrono::milliseconds(60'000);
 class UntilStopped final : public View {
  public:
   explicit UntilStopped(store::Store& store) : store_(store), below_(store.backend().view()) {}
-  std::optional<store::Record> load(const store::Key& key) override {
+  std::optional<port::Record> load(const port::Key& key) override {
     look();
     return below_->load(key);
   }
-  void load_many(std::span<const store::Key> keys,
-                 const std::function<void(std::size_t, store::Record*)>& each) override {
+  void load_many(std::span<const port::Key> keys,
+                 const std::function<void(std::size_t, port::Record*)>& each) override {
     look();
     below_->load_many(keys, each);
   }
@@ -308,9 +308,10 @@ std::uint64_t Heap::reclaim(std::uint64_t most, std::chrono::milliseconds patien
   const auto lock = base::lock(*reclaim_mutex_);
   std::uint64_t total = 0;
   store::Activity& activity = store_.activity();
-  const base::Timed timed(activity.collection, activity.slow, "collection", backend().name(), [&] {
-    return LogField{"nodes", std::to_string(total)};
-  });
+  const observe::Timed timed(activity.collection, activity.slow, "collection", backend().name(),
+                             [&] {
+                               return LogField{"nodes", std::to_string(total)};
+                             });
   std::vector<NodeId> before;
   for (int idle = 0; total < most;) {
     doomed_here_.store(false);
@@ -373,7 +374,7 @@ void Heap::sweep_dead_owners(std::chrono::milliseconds patience) {
       if (rows.empty()) break;
       const std::int64_t number = rows.front().key.a;
       if (!backend().owner_alive(number)) dead.push_back(number);
-      rest = store::behind(*rest, {.space = Space::kOrphan, .a = number, .b = INT64_MAX});
+      rest = port::behind(*rest, {.space = Space::kOrphan, .a = number, .b = INT64_MAX});
     }
   }
   for (const std::int64_t number : dead) {
@@ -435,7 +436,7 @@ void Heap::close_one(const std::shared_ptr<Pins>& pins) noexcept {
   }
 }
 
-std::optional<store::Deadline> Heap::chore() noexcept {
+std::optional<base::Deadline> Heap::chore() noexcept {
   try {
     bool released = false;
     if (orphan_count_.load() != 0) {

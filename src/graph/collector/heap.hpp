@@ -37,7 +37,7 @@ class Heap final : public store::CommitHook, private base::ForkGuard {
   static std::shared_ptr<Heap> of(const std::shared_ptr<store::Store>& store);
 
   [[nodiscard]] store::Store& store() noexcept { return store_; }
-  [[nodiscard]] store::Backend& backend() noexcept { return store_.backend(); }
+  [[nodiscard]] port::Backend& backend() noexcept { return store_.backend(); }
 
   // Adds and removes the pins of an open Database; the pins of a closed one do not count.
   void attach(std::shared_ptr<Pins> pins);
@@ -79,7 +79,7 @@ class Heap final : public store::CommitHook, private base::ForkGuard {
 
   /// At the first open: if the view shows leftovers of crashed processes, wakes the housekeeper to
   /// collect them.
-  void look_for_leftovers(store::View& view);
+  void look_for_leftovers(port::View& view);
 
   /// The heap's part of closing a Database: collects what its handles held. If that is much, leaves
   /// it to the housekeeper or to the next process that opens the store.
@@ -88,7 +88,7 @@ class Heap final : public store::CommitHook, private base::ForkGuard {
   // store::CommitHook
   void before_commit(store::Work& work) override;
   void after_commit(bool committed) noexcept override;
-  std::optional<store::Deadline> chore() noexcept override;
+  std::optional<base::Deadline> chore() noexcept override;
 
  private:
   // base::ForkGuard

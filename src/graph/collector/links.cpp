@@ -13,10 +13,10 @@
 namespace graven::graph {
 namespace {
 
-using store::Record;
-using store::Row;
-using store::Space;
-using store::View;
+using port::Record;
+using port::Row;
+using port::Space;
+using port::View;
 using store::Work;
 
 constexpr std::size_t kBatch = 256;
@@ -34,7 +34,7 @@ void forget_orphan(Work& work, const NodeRecord& node) {
   if (node.held()) {
     work.erase(orphan_key(-node.anchor, node.id));
   } else if (node.adrift()) {
-    const store::Key doomed = orphan_key(kNobody, node.id);
+    const port::Key doomed = orphan_key(kNobody, node.id);
     if (work.load(doomed)) work.erase(doomed);
   }
 }
@@ -56,7 +56,7 @@ bool has_links(View& view, const NodeRecord& node) {
 std::vector<Parent> parents_of(View& view, const NodeRecord& node) {
   std::vector<Parent> parents;
   if (node.anchored()) parents.push_back({node.anchor, node.links});
-  store::each_row(view, {.space = Space::kEdge, .a = node.id}, kBatch, [&](const Row& row) {
+  port::each_row(view, {.space = Space::kEdge, .a = node.id}, kBatch, [&](const Row& row) {
     parents.push_back({row.key.b, row.record.integers[0]});
   });
   return parents;

@@ -25,13 +25,13 @@ struct Parent {
 };
 
 /// Every parent of a node: first the anchor, if that is a parent, then the edges, ordered by id.
-std::vector<Parent> parents_of(store::View& view, const NodeRecord& node);
+std::vector<Parent> parents_of(port::View& view, const NodeRecord& node);
 
 /// Calls `each` for every link in a container, in order, once per occurrence; stops when it returns
 /// false.
-void each_link(store::View& view, const NodeRecord& node, base::FunctionRef<bool(Link)> each);
+void each_link(port::View& view, const NodeRecord& node, base::FunctionRef<bool(Link)> each);
 /// Calls `each` for every element of a container.
-void each_element(store::View& view, const NodeRecord& node,
+void each_element(port::View& view, const NodeRecord& node,
                   base::FunctionRef<bool(jsonb::Element)> each);
 
 /// Counts one more link from `parent` to `child`. The child must exist, in the same prefix.
@@ -44,7 +44,7 @@ void unlink(store::Work& work, NodeId child, NodeId parent);
 void release(store::Work& work, NodeId owner, std::string_view element);
 
 /// The node at which the chain of anchors ends: a root, an orphan or a detached node.
-NodeRecord chain_end(store::View& view, NodeRecord node);
+NodeRecord chain_end(port::View& view, NodeRecord node);
 
 /// Gives a node another anchor: a parent that links to it, or (negative) the process that
 /// holds it, or kNobody. If the old anchor is a parent, it becomes an edge.

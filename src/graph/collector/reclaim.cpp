@@ -16,9 +16,9 @@
 namespace graven::graph {
 namespace {
 
-using store::Row;
-using store::Space;
-using store::View;
+using port::Row;
+using port::Space;
+using port::View;
 using store::Work;
 
 constexpr std::size_t kSliceNodes = 4'000;
@@ -43,14 +43,14 @@ bool any_doomed(Work& work) { return work.any_orphan(kNobody); }
 
 std::vector<NodeId> doomed_in(View& view) {
   std::vector<NodeId> doomed;
-  store::each_row(view, {.space = Space::kOrphan, .a = kNobody}, 1024,
-                  [&](const Row& row) { doomed.push_back(row.key.b); });
+  port::each_row(view, {.space = Space::kOrphan, .a = kNobody}, 1024,
+                 [&](const Row& row) { doomed.push_back(row.key.b); });
   return doomed;
 }
 
 void erase_edges(Work& work, NodeId child) {
-  store::each_row(work, {.space = Space::kEdge, .a = child}, 256,
-                  [&](const Row& row) { work.erase(row.key); });
+  port::each_row(work, {.space = Space::kEdge, .a = child}, 256,
+                 [&](const Row& row) { work.erase(row.key); });
 }
 
 bool drain(Work& work, NodeRecord& node, std::size_t limit,
@@ -74,7 +74,7 @@ void forget(Work& work, NodeId node, const jsonb::Element& element) {
 }  // namespace
 
 Reclaiming::Reclaiming(View& view, base::FunctionRef<bool(NodeId)> pinned) {
-  const store::Record clock = view.load(store::clock_key()).value_or(store::Record{});
+  const port::Record clock = view.load(port::clock_key()).value_or(port::Record{});
   seen_ = static_cast<std::uint64_t>(clock.integers[0]);
   last_ = clock.version;
   std::vector<NodeId> doomed = doomed_in(view);
@@ -106,7 +106,7 @@ void Reclaiming::trace_again(View& view) {
 
 /// Called at the start of each slice: whether somebody else committed since the last slice.
 bool Reclaiming::others_came(Work& work) {
-  const std::optional<store::Record> clock = work.load(store::clock_key());
+  const std::optional<port::Record> clock = work.load(port::clock_key());
   const bool others = !clock || clock->version != last_;
   last_ = work.commit_id();
   commits_.insert(last_);
@@ -179,7 +179,7 @@ bool Reclaiming::hangs_well(Work& work, NodeId id, NodeId besides) {
 /// become empty.
 void Reclaiming::forget_stray(Work& work, NodeId id, const std::optional<NodeRecord>& node) {
   if (node && node->adrift()) return;
-  const store::Key row = orphan_key(kNobody, id);
+  const port::Key row = orphan_key(kNobody, id);
   if (work.load(row)) work.erase(row);
 }
 
@@ -202,7 +202,7 @@ void Reclaiming::condemn(Work& work) {
 std::uint64_t Reclaiming::remove(Work& work, std::uint64_t most) {
   if (outdated()) trace_again(work);
   std::uint64_t nodes = 0;
-  std::vector<store::Change> bare;
+  std::vector<port::Change> bare;
   const auto next = [&] { return traced_.garbage.size() - removed_ - 1; };
   // Another process may be removing the same nodes: then the next node is already gone.
   const bool others = others_came(work) && to_remove() && !find_node(work, traced_.garbage[next()]);
@@ -217,7 +217,7 @@ std::uint64_t Reclaiming::remove(Work& work, std::uint64_t most) {
     }
     ++removed_;
   }
-  std::sort(bare.begin(), bare.end(), [](const store::Change& one, const store::Change& other) {
+  std::sort(bare.begin(), bare.end(), [](const port::Change& one, const port::Change& other) {
     return one.key.a < other.key.a;
   });
   work.write_many(std::move(bare));

@@ -32,9 +32,9 @@
 
 namespace graven::graph {
 
-bool any_doomed(store::View& view);
+bool any_doomed(port::View& view);
 bool any_doomed(store::Work& work);
-std::vector<NodeId> doomed_in(store::View& view);
+std::vector<NodeId> doomed_in(port::View& view);
 
 /// Removes every edge record of a child.
 void erase_edges(store::Work& work, NodeId child);
@@ -45,7 +45,7 @@ bool drain(store::Work& work, NodeRecord& node, std::size_t limit,
 class Reclaiming {
  public:
   /// Traces everything that is pending deletion in the view.
-  Reclaiming(store::View& view, base::FunctionRef<bool(NodeId)> pinned);
+  Reclaiming(port::View& view, base::FunctionRef<bool(NodeId)> pinned);
 
   /// The nodes pending deletion with which the pass began, without those that are rescued.
   [[nodiscard]] const std::vector<NodeId>& tops() const noexcept { return tops_; }
@@ -60,7 +60,7 @@ class Reclaiming {
   /// Whether the trace must be repeated before remove(). If the caller does not call trace_again(),
   /// remove() does so under the writer lock.
   [[nodiscard]] bool outdated() const noexcept { return disturbed_ && !to_condemn(); }
-  void trace_again(store::View& view);
+  void trace_again(port::View& view);
   /// Returns how many nodes were removed, at most `most`.
   std::uint64_t remove(store::Work& work, std::uint64_t most);
 

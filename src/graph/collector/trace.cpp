@@ -20,11 +20,11 @@
 namespace graven::graph {
 namespace {
 
-using store::Range;
-using store::ReadOp;
-using store::Row;
-using store::Space;
-using store::View;
+using port::Range;
+using port::ReadOp;
+using port::Row;
+using port::Space;
+using port::View;
 
 constexpr std::size_t kEdgeBatch = 1024;
 constexpr std::size_t kFirstEdges = 64;  // of a node
@@ -182,7 +182,7 @@ class Tracer {
         ++steps;
       }
       if (rows.size() < kFirstEdges) return false;
-      range = store::behind(*range, rows.back().key);
+      range = port::behind(*range, rows.back().key);
       if (!range) return false;
       rows = view_.scan(*range, kFirstEdges);
     }
@@ -336,7 +336,7 @@ class Tracer {
       for (std::vector<Row> rows = std::move(found[i]);; rows = view_.scan(*range, kEdgeBatch)) {
         if (!take_edges(rows)) return false;
         if (rows.size() < kEdgeBatch) break;
-        range = store::behind(*range, rows.back().key);
+        range = port::behind(*range, rows.back().key);
         if (!range) break;
       }
     }

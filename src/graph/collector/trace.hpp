@@ -51,7 +51,7 @@ struct Trace {
 
 /// `adrift`: detached nodes, which have no anchor. `others`: whether the store may have more such
 /// nodes. `budget`: about how many nodes and edges may be read.
-Trace trace(store::View& view, const std::vector<NodeId>& adrift, bool others,
+Trace trace(port::View& view, const std::vector<NodeId>& adrift, bool others,
             base::FunctionRef<bool(NodeId)> pinned, std::size_t budget);
 
 }  // namespace graven::graph

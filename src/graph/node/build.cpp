@@ -202,7 +202,7 @@ class Builder {
       Planned& plan = planned_[index->at];
       if (plan.id == 0) {
         plan = {
-            .id = work_.next_id(store::Space::kNode), .anchor = parent, .links = 1, .others = {}};
+            .id = work_.next_id(port::Space::kNode), .anchor = parent, .links = 1, .others = {}};
         queue_.push_back(index->at);
       } else if (plan.anchor == parent) {
         ++plan.links;
@@ -242,7 +242,7 @@ class Builder {
       link_handle(at, end);
       at = end;
     }
-    work_.write_new_pairs(store::Space::kEdge, new_edges_);
+    work_.write_new_pairs(port::Space::kEdge, new_edges_);
   }
 
   /// Whether make() may change existing nodes.
@@ -286,7 +286,7 @@ class Builder {
     if (doomed_) session_.heap().collect_if_doomed(work_, child);
     bool anchored = work_.marked(child, prefix_);
     if (!anchored) {
-      const store::Record* record = work_.look(node_key(child));
+      const port::Record* record = work_.look(node_key(child));
       if (record == nullptr) throw_collected(uid_of(session_, child, at->kind));
       if (prefix_of(*record) != prefix_) {
         throw BadValueError(
@@ -362,10 +362,10 @@ class Builder {
   std::vector<std::uint32_t> queue_;
   std::size_t explored_ = 0;
   Handles handles_;
-  store::NewRows new_nodes_{store::Space::kNode};
+  port::NewRows new_nodes_{port::Space::kNode};
   LaidOutKeys keys_;
   bool doomed_ = false;
-  std::vector<store::NewPair> new_edges_;
+  std::vector<port::NewPair> new_edges_;
 };
 
 }  // namespace

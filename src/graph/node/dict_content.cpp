@@ -18,12 +18,12 @@ namespace graven::graph::dict_content {
 namespace {
 
 using jsonb::Element;
-using store::Key;
-using store::Range;
-using store::Record;
-using store::Row;
-using store::Space;
-using store::View;
+using port::Key;
+using port::Range;
+using port::Record;
+using port::Row;
+using port::Space;
+using port::View;
 using store::Work;
 
 constexpr std::size_t kSmallEntries = 64;
@@ -122,7 +122,7 @@ void add_to_slot(Work& work, const Key& slot, std::int64_t position) {
     positions.push_back(position);
     save_slot(work, slot, positions);
   } else {
-    const store::NewPair fresh{slot.a, slot.b, position};
+    const port::NewPair fresh{slot.a, slot.b, position};
     work.write_new_pairs(Space::kSlot, {&fresh, 1});
   }
 }
@@ -201,14 +201,14 @@ std::optional<std::string> find(View& view, const NodeRecord& node, std::string_
   return std::string(found->whole);
 }
 
-void look(store::Glance& glance, NodeId node, std::string_view key,
+void look(cache::Glance& glance, NodeId node, std::string_view key,
           base::FunctionRef<void(const Element&)> shown) {
   std::optional<std::int64_t> position;
-  glance.show(slot_key(node, key), [&](const store::RecordView& slot) {
+  glance.show(slot_key(node, key), [&](const cache::RecordView& slot) {
     if (slot.body.empty()) position = slot.integer(0);  // else several keys have this hash
   });
   if (!position) return;
-  glance.show(entry_key(node, *position), [&](const store::RecordView& entry) {
+  glance.show(entry_key(node, *position), [&](const cache::RecordView& entry) {
     jsonb::Cursor cursor(jsonb::parse(entry.body).payload);
     if (jsonb::text_equals(cursor.next(), key)) shown(cursor.next());
   });
@@ -300,9 +300,9 @@ void put_many_large(Work& work, NodeId node, std::span<const std::string> keys,
   } else {
     work.load_many(slots, take);
   }
-  store::NewRows entries(Space::kEntry);
-  std::vector<store::NewPair> fresh;
-  std::vector<store::NewPair> shared;  // slots that other keys use too
+  port::NewRows entries(Space::kEntry);
+  std::vector<port::NewPair> fresh;
+  std::vector<port::NewPair> shared;  // slots that other keys use too
   fresh.reserve(slots.size());
   entries.reserve(slots.size());
   for (std::size_t i = 0; i < slots.size(); ++i) {
@@ -332,7 +332,7 @@ void put_many_large(Work& work, NodeId node, std::span<const std::string> keys,
     fresh.erase(std::next(at));
   }
   work.write_new_pairs(Space::kSlot, fresh);
-  for (const store::NewPair& slot : shared) {
+  for (const port::NewPair& slot : shared) {
     add_to_slot(work, {.space = Space::kSlot, .a = node, .b = slot.b}, slot.value);
   }
   save_header(work, node, header);

@@ -39,24 +39,24 @@ inline constexpr std::int64_t kLast = std::numeric_limits<std::int64_t>::max();
 
 inline constexpr std::int64_t kHeaderPosition = kLast;
 
-std::size_t size(store::View& view, const NodeRecord& node);
+std::size_t size(port::View& view, const NodeRecord& node);
 
 /// The element under a key, or nothing.
-std::optional<std::string> find(store::View& view, const NodeRecord& node, std::string_view key);
+std::optional<std::string> find(port::View& view, const NodeRecord& node, std::string_view key);
 
 /// Calls `shown` with the element under a key of a large dict, in place, if it is in memory.
-void look(store::Glance& glance, NodeId node, std::string_view key,
+void look(cache::Glance& glance, NodeId node, std::string_view key,
           base::FunctionRef<void(const jsonb::Element&)> shown);
 
 /// Up to `limit` entries from a position on, oldest first. With `reverse`, from that position
 /// down, newest first.
-std::vector<Entry> entries(store::View& view, const NodeRecord& node, std::int64_t from,
+std::vector<Entry> entries(port::View& view, const NodeRecord& node, std::int64_t from,
                            std::size_t limit, bool reverse = false);
 
 /// Calls `each(Entry&)` for all entries from a position on, oldest first, until it returns false.
 /// Reads them in batches.
 template <class Each>
-void each_entry(store::View& view, const NodeRecord& node, std::size_t batch, Each&& each,
+void each_entry(port::View& view, const NodeRecord& node, std::size_t batch, Each&& each,
                 std::int64_t from = kFirst) {
   for (;;) {
     std::vector<Entry> some = entries(view, node, from, batch);

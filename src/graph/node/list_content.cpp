@@ -18,7 +18,7 @@ using jsonb::Element;
 using jsonb::Type;
 using list_tree::Elements;
 using list_tree::Tree;
-using store::View;
+using port::View;
 using store::Work;
 
 /// The fields of a list's body, as views into it.

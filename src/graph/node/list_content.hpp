@@ -42,7 +42,7 @@ struct Parts {
 Parts parts(const NodeRecord& node);
 
 /// Items [start, start + count), fewer if the list ends before.
-std::vector<std::string> items(store::View& view, const NodeRecord& node, std::size_t start,
+std::vector<std::string> items(port::View& view, const NodeRecord& node, std::size_t start,
                                std::size_t count);
 
 /// Sets the item at an existing index; returns the old one.

@@ -14,10 +14,10 @@ namespace {
 
 using jsonb::Element;
 using jsonb::Type;
-using store::Key;
-using store::Record;
-using store::Space;
-using store::View;
+using port::Key;
+using port::Record;
+using port::Space;
+using port::View;
 using store::Work;
 
 constexpr std::size_t kInnerChildren = 96;

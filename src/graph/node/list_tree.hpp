@@ -62,7 +62,7 @@ std::string cut(jsonb::Element array, std::size_t start, std::size_t count, Elem
 std::size_t in_full_leaves(std::span<const std::string> items);
 
 /// Appends items [start, end) of the tree, which must exist, to `out`.
-void read(store::View& view, const Tree& tree, std::size_t start, std::size_t end, Elements& out);
+void read(port::View& view, const Tree& tree, std::size_t start, std::size_t end, Elements& out);
 
 /// Sets an existing item; returns the old one. `changed` says whether the tree itself changed.
 std::string set(store::Work& work, Tree& tree, std::size_t index, std::string_view element,

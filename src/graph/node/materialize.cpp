@@ -22,7 +22,7 @@ constexpr std::size_t kBatch = 1024;
 
 class Materializer {
  public:
-  explicit Materializer(store::View& view, LeftOut* left_out = nullptr)
+  explicit Materializer(port::View& view, LeftOut* left_out = nullptr)
       : view_(view), nodes_(view), left_out_(left_out) {}
 
   Data run(NodeId root, NodeKind kind) {
@@ -246,7 +246,7 @@ class Materializer {
     (*left_out_)(ids_[at_], kind_at(at_), fmt::format("{}: {}", what, cause_of(error)));
   }
 
-  store::View& view_;
+  port::View& view_;
   NodeReader nodes_;
   LeftOut* left_out_;
   Data data_;
@@ -259,11 +259,11 @@ class Materializer {
 
 }  // namespace
 
-Data materialize(store::View& view, NodeId root, NodeKind kind) {
+Data materialize(port::View& view, NodeId root, NodeKind kind) {
   return Materializer(view).run(root, kind);
 }
 
-Data salvage(store::View& view, NodeId root, NodeKind kind, LeftOut left_out) {
+Data salvage(port::View& view, NodeId root, NodeKind kind, LeftOut left_out) {
   return Materializer(view, &left_out).run(root, kind);
 }
 

@@ -15,13 +15,13 @@
 namespace graven::graph {
 
 /// CollectedError if the node does not exist, CorruptionError if something is damaged.
-Data materialize(store::View& view, NodeId root, NodeKind kind);
+Data materialize(port::View& view, NodeId root, NodeKind kind);
 
 /// Called for each part that could not be read: its dict or list, and which part it is.
 using LeftOut = base::FunctionRef<void(NodeId node, NodeKind kind, std::string what)>;
 
 /// The same, but skips damage: null replaces a value that cannot be read, and an empty dict or
 /// list replaces a container that cannot be found.
-Data salvage(store::View& view, NodeId root, NodeKind kind, LeftOut left_out);
+Data salvage(port::View& view, NodeId root, NodeKind kind, LeftOut left_out);
 
 }  // namespace graven::graph

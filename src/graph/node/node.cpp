@@ -9,7 +9,7 @@
 
 namespace graven::graph {
 
-NodeRecord to_node(NodeId id, store::Record&& record) {
+NodeRecord to_node(NodeId id, port::Record&& record) {
   NodeRecord node = to_raw_node(id, std::move(record));
   require_sound(node);
   return node;
@@ -26,7 +26,7 @@ void require_sound(const NodeRecord& node) {
   }
 }
 
-NodeRecord to_raw_node(NodeId id, store::Record&& record) {
+NodeRecord to_raw_node(NodeId id, port::Record&& record) {
   return {.id = id,
           .version = record.version,
           .prefix = record.integers[0],
@@ -36,21 +36,21 @@ NodeRecord to_raw_node(NodeId id, store::Record&& record) {
           .body = std::move(record.body)};
 }
 
-store::Record to_record(NodeRecord node) {
+port::Record to_record(NodeRecord node) {
   return {
       .version = node.version,
       .integers = {node.prefix, static_cast<std::int64_t>(node.layout), node.anchor, node.links},
       .body = std::move(node.body)};
 }
 
-std::optional<NodeRecord> find_node(store::View& view, NodeId id) {
-  std::optional<store::Record> record = view.load(node_key(id));
+std::optional<NodeRecord> find_node(port::View& view, NodeId id) {
+  std::optional<port::Record> record = view.load(node_key(id));
   if (!record) return std::nullopt;
   return to_node(id, std::move(*record));
 }
 
-std::optional<NodeRecord> find_raw_node(store::View& view, NodeId id) {
-  std::optional<store::Record> record = view.load(node_key(id));
+std::optional<NodeRecord> find_raw_node(port::View& view, NodeId id) {
+  std::optional<port::Record> record = view.load(node_key(id));
   if (!record) return std::nullopt;
   return to_raw_node(id, std::move(*record));
 }
@@ -62,7 +62,7 @@ void require_kind(const NodeRecord& node, NodeKind kind) {
       "repair` mends it");
 }
 
-NodeRecord load_node(store::View& view, NodeId id, NodeKind kind) {
+NodeRecord load_node(port::View& view, NodeId id, NodeKind kind) {
   NodeRecord node = load_node(view, id);
   require_kind(node, kind);
   return node;
@@ -79,7 +79,7 @@ void ChainWalk::throw_circle() {
       "repair` mends it");
 }
 
-NodeRecord load_node(store::View& view, NodeId id) {
+NodeRecord load_node(port::View& view, NodeId id) {
   std::optional<NodeRecord> node = find_node(view, id);
   if (!node) throw_collected();
   return std::move(*node);

@@ -56,39 +56,39 @@ struct NodeRecord {
   [[nodiscard]] bool anchored() const noexcept { return anchor > 0 && anchor != id; }
 };
 
-inline store::Key node_key(NodeId id) { return {.space = store::Space::kNode, .a = id}; }
-inline store::Key edge_key(NodeId child, NodeId parent) {
-  return {.space = store::Space::kEdge, .a = child, .b = parent};
+inline port::Key node_key(NodeId id) { return {.space = port::Space::kNode, .a = id}; }
+inline port::Key edge_key(NodeId child, NodeId parent) {
+  return {.space = port::Space::kEdge, .a = child, .b = parent};
 }
-inline store::Key orphan_key(std::int64_t owner, NodeId node) {
-  return {.space = store::Space::kOrphan, .a = owner, .b = node};
+inline port::Key orphan_key(std::int64_t owner, NodeId node) {
+  return {.space = port::Space::kOrphan, .a = owner, .b = node};
 }
 
 /// The layout of a node record.
-inline Layout layout_of(const store::RecordView& record) noexcept {
+inline Layout layout_of(const cache::RecordView& record) noexcept {
   return static_cast<Layout>(record.integer(1));
 }
 
 /// Fields of a node's record, without decoding it.
-inline std::int64_t prefix_of(const store::Record& record) noexcept { return record.integers[0]; }
-inline bool is_anchored(const store::Record& record, NodeId id) noexcept {
+inline std::int64_t prefix_of(const port::Record& record) noexcept { return record.integers[0]; }
+inline bool is_anchored(const port::Record& record, NodeId id) noexcept {
   return record.integers[2] > 0 && record.integers[2] != id;
 }
 
 /// Decodes the record; its body is moved. CorruptionError if the body is no container of the kind
 /// that the record states.
-NodeRecord to_node(NodeId id, store::Record&& record);
+NodeRecord to_node(NodeId id, port::Record&& record);
 /// The same without that check, for code that looks for damage.
-NodeRecord to_raw_node(NodeId id, store::Record&& record);
+NodeRecord to_raw_node(NodeId id, port::Record&& record);
 void require_sound(const NodeRecord& node);
-store::Record to_record(NodeRecord node);
+port::Record to_record(NodeRecord node);
 
-std::optional<NodeRecord> find_node(store::View& view, NodeId id);
-std::optional<NodeRecord> find_raw_node(store::View& view, NodeId id);
+std::optional<NodeRecord> find_node(port::View& view, NodeId id);
+std::optional<NodeRecord> find_raw_node(port::View& view, NodeId id);
 /// The node; CollectedError if it does not exist.
-NodeRecord load_node(store::View& view, NodeId id);
+NodeRecord load_node(port::View& view, NodeId id);
 /// The same for a node that must be of this kind: CorruptionError if it is not.
-NodeRecord load_node(store::View& view, NodeId id, NodeKind kind);
+NodeRecord load_node(port::View& view, NodeId id, NodeKind kind);
 void require_kind(const NodeRecord& node, NodeKind kind);
 /// For code that does not know the node's uid: find_again() adds it to the error.
 [[noreturn]] void throw_collected();

@@ -22,14 +22,14 @@ namespace graven::graph {
 
 class NodeReader {
  public:
-  explicit NodeReader(store::View& view) : view_(view) {}
+  explicit NodeReader(port::View& view) : view_(view) {}
 
   /// The most ids to pass to fetch(): half of what is kept.
   static constexpr std::size_t kMostAtOnce = 2048;
 
   /// Reads all of them in one request; find() has them until the next fetch().
   void fetch(std::span<const NodeId> ids) {
-    std::vector<store::Key> keys;
+    std::vector<port::Key> keys;
     const auto want_missing = [&] {
       for (const NodeId id : ids) {
         if (!ahead_.contains(id)) keys.push_back(node_key(id));
@@ -42,7 +42,7 @@ class NodeReader {
       keys.clear();
       want_missing();
     }
-    view_.load_many(keys, [&](std::size_t i, store::Record* record) {
+    view_.load_many(keys, [&](std::size_t i, port::Record* record) {
       if (record == nullptr) return;
       ahead_.insert_or_assign(keys[i].a, to_raw_node(keys[i].a, std::move(*record)));
     });
@@ -68,12 +68,12 @@ class NodeReader {
       if (ahead_.size() >= kKept) ahead_.clear();
       return &ahead_.insert_or_assign(id, std::move(*node)).first->second;
     }
-    store::Range range{.space = store::Space::kNode};
+    port::Range range{.space = port::Space::kNode};
     range.from = down ? id - kSpan : id;
     range.to = down ? id : id + kSpan;
     range.reverse = down;
     if (ahead_.size() + kBatch > kKept) ahead_.clear();
-    for (store::Row& row : view_.scan(range, kBatch)) {
+    for (port::Row& row : view_.scan(range, kBatch)) {
       ahead_.insert_or_assign(row.key.a, to_raw_node(row.key.a, std::move(row.record)));
     }
     const auto it = ahead_.find(id);
@@ -93,7 +93,7 @@ class NodeReader {
   static constexpr std::size_t kBatch = 64;
   static constexpr std::size_t kKept = 4096;
 
-  store::View& view_;
+  port::View& view_;
   NodeId last_ = 0;
   std::unordered_map<NodeId, NodeRecord> ahead_;
 };

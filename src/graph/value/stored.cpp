@@ -20,9 +20,9 @@ namespace {
 
 using jsonb::Element;
 using jsonb::Type;
-using store::Key;
-using store::Record;
-using store::Space;
+using port::Key;
+using port::Record;
+using port::Space;
 
 struct Escape {
   char tag;
@@ -56,7 +56,7 @@ void put_id_escape(std::string& out, char tag, std::int64_t id) {
   out.append(digits.data(), size);
 }
 
-std::string load_blob(store::View& view, std::int64_t id) {
+std::string load_blob(port::View& view, std::int64_t id) {
   std::optional<Record> blob = view.load({.space = Space::kBlob, .a = id});
   if (!blob) {
     throw CorruptionError(
@@ -78,7 +78,7 @@ constexpr const char* kForeign =
     "a stored value is an object that graven did not write; run check()";
 
 /// `view` may be null for an element that is no blob.
-Stored read_escape(const Element& element, store::View* view) {
+Stored read_escape(const Element& element, port::View* view) {
   const std::optional<Escape> escape = escape_of(element);
   if (escape) {
     switch (escape->tag) {
@@ -97,7 +97,7 @@ Stored read_escape(const Element& element, store::View* view) {
   throw CorruptionError(kForeign);
 }
 
-Stored read_any(const Element& element, store::View* view) {
+Stored read_any(const Element& element, port::View* view) {
   if (element.type == Type::kObject) return read_escape(element, view);
   if (element.type != Type::kArray) return jsonb::scalar<Stored>(element);
   throw CorruptionError("a stored value is an array where a link belongs; run check()");
@@ -105,7 +105,7 @@ Stored read_any(const Element& element, store::View* view) {
 
 }  // namespace
 
-Stored read(const Element& element, store::View& view) { return read_any(element, &view); }
+Stored read(const Element& element, port::View& view) { return read_any(element, &view); }
 
 Stored read_inline(const Element& element) { return read_any(element, nullptr); }
 

@@ -41,7 +41,7 @@ using Stored =
     std::variant<std::nullptr_t, bool, std::int64_t, BigInt, double, std::string, Bytes, Link>;
 
 /// The value of an element; CorruptionError for an object that is no escape, or a missing blob.
-Stored read(const jsonb::Element& element, store::View& view);
+Stored read(const jsonb::Element& element, port::View& view);
 /// The same for an element that is no blob, so no record has to be read.
 Stored read_inline(const jsonb::Element& element);
 

@@ -21,8 +21,8 @@
 namespace graven::test {
 namespace {
 
+using port::Change;
 using std::chrono::milliseconds;
-using store::Change;
 
 constexpr std::int64_t kNodes = 200;
 
@@ -35,10 +35,10 @@ std::vector<Change> all_as(const std::string& body) {
 }
 
 /// What every node is, if they are all the same.
-std::string of_all(store::View& view) {
-  const auto rows = view.scan({.space = store::Space::kNode}, SIZE_MAX);
+std::string of_all(port::View& view) {
+  const auto rows = view.scan({.space = port::Space::kNode}, SIZE_MAX);
   if (rows.size() != kNodes) return std::to_string(rows.size()) + " nodes";
-  for (const store::Row& row : rows) {
+  for (const port::Row& row : rows) {
     if (row.record.body != rows[0].record.body) return "a mixture";
   }
   return rows[0].record.body.substr(0, rows[0].record.body.find('.'));
@@ -47,8 +47,8 @@ std::string of_all(store::View& view) {
 class LazyFaults : public ::testing::TestWithParam<int> {
  protected:
   LazyFaults() { plan.code = GetParam(); }
-  std::unique_ptr<store::Backend> open(const std::string& path, milliseconds interval) {
-    return memory::over(
+  std::unique_ptr<port::Backend> open(const std::string& path, milliseconds interval) {
+    return lazy::over(
         sqlite::open(path, {.synchronous = sqlite::Synchronous::kFull, .vfs = faulty_vfs()}),
         {.flush_interval = interval});
   }

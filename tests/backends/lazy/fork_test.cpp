@@ -29,14 +29,14 @@ bool refused(const std::function<void()>& call) {
 TEST(LazyFork, ItStaysTheParents) {
   const TemporaryFolder folder;
   const std::string path = folder / "store.db";
-  auto lazy = memory::over(sqlite::open(path), {.flush_interval = std::chrono::hours(1)});
+  auto lazy = lazy::over(sqlite::open(path), {.flush_interval = std::chrono::hours(1)});
   write(*lazy, {{node_key(1), node_record(0, "flushed")}});
   lazy->flush();
   write(*lazy, {{node_key(1), node_record(0, "pending")}});
   auto view = lazy->view();
   EXPECT_EQ(view->load(node_key(1))->body, "pending");
   auto transaction = lazy->begin(soon());
-  EXPECT_EQ(transaction->scan({.space = store::Space::kNode}, 5).size(), 1U);
+  EXPECT_EQ(transaction->scan({.space = port::Space::kNode}, 5).size(), 1U);
   {
     Child child([&] {
       bool right = refused([&] { lazy->load(node_key(1)); }) && refused([&] { lazy->view(); }) &&
@@ -76,7 +76,7 @@ TEST(LazyFork, AChildThatOutlivesItsParentHoldsNothing) {
   const std::string path = folder / "store.db";
   sqlite::open(path);
   Child parent([&](const Reporter& reporter) {
-    const auto lazy = memory::over(sqlite::open(path));
+    const auto lazy = lazy::over(sqlite::open(path));
     write(*lazy, {{node_key(1), node_record(0, "x")}});
     Child child([&](const Reporter& inner) {
       inner.say("alive");
@@ -89,10 +89,10 @@ TEST(LazyFork, AChildThatOutlivesItsParentHoldsNothing) {
     return true;
   });
   const auto grandchild = static_cast<pid_t>(std::stol(parent.line()));
-  EXPECT_THROW(memory::over(sqlite::open(path)), BusyError);
+  EXPECT_THROW(lazy::over(sqlite::open(path)), BusyError);
   parent.kill();
   EXPECT_EQ(::kill(grandchild, 0), 0);
-  EXPECT_NO_THROW(memory::over(sqlite::open(path)));
+  EXPECT_NO_THROW(lazy::over(sqlite::open(path)));
   ::kill(grandchild, SIGKILL);
 }
 

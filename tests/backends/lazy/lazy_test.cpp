@@ -22,28 +22,28 @@
 namespace graven::test {
 namespace {
 
+using port::Change;
+using port::Key;
+using port::Record;
+using port::Row;
+using port::Space;
 using std::chrono::milliseconds;
-using store::Change;
-using store::Key;
-using store::Record;
-using store::Row;
-using store::Space;
 
 constexpr milliseconds kNever = std::chrono::hours(1);
 
 /// A store in memory or in a file, with one ahead of it. `below` is the lower one, to look at.
 struct Pair {
-  explicit Pair(std::unique_ptr<store::Backend> lower, memory::Options options = {})
-      : below(lower.get()), above(memory::over(std::move(lower), options)) {}
-  store::Backend* below;
-  std::unique_ptr<store::Backend> above;
+  explicit Pair(std::unique_ptr<port::Backend> lower, lazy::Options options = {})
+      : below(lower.get()), above(lazy::over(std::move(lower), options)) {}
+  port::Backend* below;
+  std::unique_ptr<port::Backend> above;
 };
 
 using Model = std::map<std::int64_t, std::string>;
 
-Model contents(store::View& view) {
+Model contents(port::View& view) {
   Model model;
-  store::Range range{.space = Space::kNode};
+  port::Range range{.space = Space::kNode};
   // In small steps, so that pages of both stores are interleaved.
   for (;;) {
     const std::vector<Row> rows = view.scan(range, 7);
@@ -55,13 +55,13 @@ Model contents(store::View& view) {
 
 class Views : public ::testing::TestWithParam<bool> {
  protected:
-  std::unique_ptr<store::Backend> lower() {
+  std::unique_ptr<port::Backend> lower() {
     if (GetParam()) return sqlite::open(folder_ / "store.db");
-    return memory::open("below");
+    return lazy::open("below");
   }
 
   /// Everything there is, in every way to ask.
-  void compare(store::View& view, const Model& model) {
+  void compare(port::View& view, const Model& model) {
     ASSERT_EQ(contents(view), model);
     std::vector<Key> keys;
     for (std::int64_t id = 0; id < kKeys; ++id) keys.push_back(node_key(id));
@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(Below, Views, ::testing::Bool(),
 
 TEST_P(Views, AgreeWithCopiesOfAMap) {
   struct Kept {
-    std::unique_ptr<store::View> view;
+    std::unique_ptr<port::View> view;
     Model model;
   };
   const Pair pair(lower(), {.flush_interval = kNever});
@@ -189,43 +189,43 @@ TEST_P(Views, TheEndFlushes) {
 
 TEST_P(Views, EveryCommitHasAMarkOfItsOwnAndAFlushHasNone) {
   const Pair pair(lower(), {.flush_interval = kNever});
-  const store::MarkWords* live = pair.above->live_mark();
+  const port::MarkWords* live = pair.above->live_mark();
   ASSERT_NE(live, nullptr);
-  const store::Mark before = store::read_mark(*live);
+  const port::Mark before = port::read_mark(*live);
   EXPECT_TRUE(pair.above->distinctive(before));
   EXPECT_FALSE(pair.above->distinctive({}));
   const auto transaction = pair.above->begin(soon());
-  std::optional<store::Mark> told;
-  transaction->when_released([&](const store::Mark* mark) {
+  std::optional<port::Mark> told;
+  transaction->when_released([&](const port::Mark* mark) {
     ASSERT_NE(mark, nullptr);
     told = *mark;
     EXPECT_EQ(pair.above->load(node_key(1))->body, "x");  // it is there, nobody else is
-    EXPECT_THROW(pair.above->begin(store::Deadline{}), BusyError);
+    EXPECT_THROW(pair.above->begin(base::Deadline{}), BusyError);
   });
   write(*transaction, {{node_key(1), node_record(0, "x")}});
-  EXPECT_EQ(told, store::read_mark(*live));
+  EXPECT_EQ(told, port::read_mark(*live));
   EXPECT_NE(told, before);
   pair.above->flush();
-  EXPECT_EQ(told, store::read_mark(*live));
+  EXPECT_EQ(told, port::read_mark(*live));
   bool rolled_back = false;
   {
     const auto nothing = pair.above->begin(soon());
-    nothing->when_released([&](const store::Mark* mark) { rolled_back = mark == nullptr; });
+    nothing->when_released([&](const port::Mark* mark) { rolled_back = mark == nullptr; });
   }
   EXPECT_TRUE(rolled_back);
-  EXPECT_EQ(told, store::read_mark(*live));
+  EXPECT_EQ(told, port::read_mark(*live));
 }
 
 TEST_P(Views, TheFeedTellsWhatItWasToldAndWakes) {
   const Pair pair(lower(), {.flush_interval = kNever});
-  store::ChangeFeed& feed = *pair.above->changes();
-  const store::MarkWords& live = *pair.above->live_mark();
-  const store::Mark first = store::read_mark(live);
+  port::ChangeFeed& feed = *pair.above->changes();
+  const port::MarkWords& live = *pair.above->live_mark();
+  const port::Mark first = port::read_mark(live);
   const std::vector<std::uint64_t> hashes{7, 8};
   const auto commit = [&](bool tell) {
-    const store::Mark before = store::read_mark(live);
+    const port::Mark before = port::read_mark(live);
     const auto transaction = pair.above->begin(soon());
-    transaction->when_released([&](const store::Mark* after) {
+    transaction->when_released([&](const port::Mark* after) {
       if (tell) feed.publish(before, *after, hashes, 3);
     });
     write(*transaction, {{node_key(1), node_record(0, "x")}});
@@ -236,18 +236,18 @@ TEST_P(Views, TheFeedTellsWhatItWasToldAndWakes) {
   EXPECT_TRUE(feed.wait(ticket, soon()));
   commit(true);
   std::size_t entries = 0;
-  const auto each = [&](store::ChangeFeed::Hashes told, std::uint64_t flags) {
+  const auto each = [&](port::ChangeFeed::Hashes told, std::uint64_t flags) {
     ++entries;
     EXPECT_EQ(std::vector<std::uint64_t>(told.begin(), told.end()), hashes);
     EXPECT_EQ(flags, 3U);
   };
-  EXPECT_TRUE(feed.follow(first, store::read_mark(live), each));
+  EXPECT_TRUE(feed.follow(first, port::read_mark(live), each));
   EXPECT_EQ(entries, 2U);
   commit(false);
-  EXPECT_FALSE(feed.follow(first, store::read_mark(live), each));
-  const store::Mark later = store::read_mark(live);
+  EXPECT_FALSE(feed.follow(first, port::read_mark(live), each));
+  const port::Mark later = port::read_mark(live);
   for (int i = 0; i < 2000; ++i) commit(true);
-  EXPECT_FALSE(feed.follow(later, store::read_mark(live), each));  // long forgotten
+  EXPECT_FALSE(feed.follow(later, port::read_mark(live), each));  // long forgotten
 }
 
 // --- Room
@@ -255,7 +255,7 @@ TEST_P(Views, TheFeedTellsWhatItWasToldAndWakes) {
 TEST(Lazy, WritersWaitForTheDiskWhenTooMuchIsPending) {
   constexpr std::size_t kLimit = 100'000;
   constexpr std::size_t kBody = 5'000;
-  const Pair pair(memory::open("below"), {.flush_interval = kNever, .pending_limit = kLimit});
+  const Pair pair(lazy::open("below"), {.flush_interval = kNever, .pending_limit = kLimit});
   for (std::int64_t id = 1; id <= 400; ++id) {
     write(*pair.above, {{node_key(id), node_record(0, std::string(kBody, 'x'))}});
     const auto last = pair.below->view()->scan({.space = Space::kNode, .reverse = true}, 1);
@@ -265,7 +265,7 @@ TEST(Lazy, WritersWaitForTheDiskWhenTooMuchIsPending) {
 }
 
 TEST(Lazy, WhoWaitsForRoomInVainIsTold) {
-  const Pair pair(memory::open("below"),
+  const Pair pair(lazy::open("below"),
                   {.flush_interval = kNever, .pending_limit = 1000, .patience = milliseconds(10)});
   write(*pair.above, {{node_key(1), node_record(0, std::string(5000, 'x'))}});
   auto in_the_way = pair.below->begin(soon());
@@ -300,7 +300,7 @@ TEST(Lazy, ThereIsOneWriter) {
       return false;
     };
     return refused([&] { other->begin(soon()); }) &&
-           refused([&] { memory::over(sqlite::open(path)); });
+           refused([&] { lazy::over(sqlite::open(path)); });
   });
   EXPECT_TRUE(child.succeeded());
 }
@@ -311,7 +311,7 @@ TEST(Lazy, WhoeverHasWrittenIsInTheWayUntilHeCloses) {
   auto writer = sqlite::open(path);
   const auto reader = sqlite::open(path);
   write(*writer, {{node_key(1), node_record(0, "x")}});
-  EXPECT_THROW(memory::over(sqlite::open(path)), BusyError);
+  EXPECT_THROW(lazy::over(sqlite::open(path)), BusyError);
   writer->close();
   EXPECT_THROW(writer->begin(soon()), ClosedError);
   writer = sqlite::open(path);
@@ -338,9 +338,9 @@ TEST(Lazy, AKilledOneIsNobody) {
     return true;
   });
   ASSERT_EQ(child.line(), "open");
-  EXPECT_THROW(memory::over(sqlite::open(path)), BusyError);
+  EXPECT_THROW(lazy::over(sqlite::open(path)), BusyError);
   child.kill();
-  EXPECT_NO_THROW(memory::over(sqlite::open(path)));
+  EXPECT_NO_THROW(lazy::over(sqlite::open(path)));
 }
 
 TEST(Lazy, OneThatHasEndedWritesNoMore) {
@@ -360,7 +360,7 @@ TEST(Lazy, OneThatHasEndedWritesNoMore) {
 TEST(Lazy, ReadOnlyStoresAreRefused) {
   const TemporaryFolder folder;
   sqlite::open(folder / "store.db");
-  EXPECT_THROW(memory::over(sqlite::open(folder / "store.db", {.read_only = true})), UsageError);
+  EXPECT_THROW(lazy::over(sqlite::open(folder / "store.db", {.read_only = true})), UsageError);
 }
 
 }  // namespace

@@ -16,11 +16,11 @@
 namespace graven::test {
 namespace {
 
-using store::Key;
-using store::Record;
+using port::Key;
+using port::Record;
 
 /// Another store; whenever a view of it fixes its state the test is called, before and after.
-class Watched final : public store::Backend {
+class Watched final : public port::Backend {
  public:
   std::function<void()> before_fixing;
   std::function<void()> after_fixing;
@@ -29,8 +29,8 @@ class Watched final : public store::Backend {
   std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override {
     return store_->load_node(id, reclaiming);
   }
-  std::unique_ptr<store::View> view() override { return std::make_unique<WatchedView>(*this); }
-  std::unique_ptr<store::WriteTransaction> begin(store::Deadline deadline) override {
+  std::unique_ptr<port::View> view() override { return std::make_unique<WatchedView>(*this); }
+  std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override {
     return store_->begin(deadline);
   }
   void hold_owner(std::int64_t owner) override { store_->hold_owner(owner); }
@@ -44,7 +44,7 @@ class Watched final : public store::Backend {
   [[nodiscard]] std::uint64_t size_on_disk() const override { return 0; }
 
  private:
-  class WatchedView final : public store::View {
+  class WatchedView final : public port::View {
    public:
     explicit WatchedView(Watched& store) : store_(store), view_(store.store_->view()) {}
     std::optional<Record> load(const Key& key) override { return fixed().load(key); }
@@ -52,26 +52,26 @@ class Watched final : public store::Backend {
                    const std::function<void(std::size_t, Record*)>& each) override {
       fixed().load_many(keys, each);
     }
-    std::vector<store::Row> scan(const store::Range& range, std::size_t limit) override {
+    std::vector<port::Row> scan(const port::Range& range, std::size_t limit) override {
       return fixed().scan(range, limit);
     }
 
    private:
-    store::View& fixed() {
+    port::View& fixed() {
       if (!std::exchange(fixed_, true)) {
         // Once: what the test does may look below itself.
         if (const auto call = std::exchange(store_.before_fixing, nullptr)) call();
-        view_->load(store::clock_key());
+        view_->load(port::clock_key());
         if (const auto call = std::exchange(store_.after_fixing, nullptr)) call();
       }
       return *view_;
     }
     Watched& store_;
-    std::unique_ptr<store::View> view_;
+    std::unique_ptr<port::View> view_;
     bool fixed_ = false;
   };
 
-  std::unique_ptr<store::Backend> store_ = memory::open("below");
+  std::unique_ptr<port::Backend> store_ = lazy::open("below");
 };
 
 class Moments : public ::testing::Test {
@@ -79,21 +79,21 @@ class Moments : public ::testing::Test {
   Moments() {
     auto lower = std::make_unique<Watched>();
     below = lower.get();
-    above = memory::over(std::move(lower), {.flush_interval = std::chrono::hours(1)});
+    above = lazy::over(std::move(lower), {.flush_interval = std::chrono::hours(1)});
     // One that is only below, one that is here too.
     put({1, 2}, "old");
     above->flush();
     put({2}, "old again");
   }
   void put(const std::vector<std::int64_t>& ids, const std::string& body) {
-    std::vector<store::Change> changes;
+    std::vector<port::Change> changes;
     for (const std::int64_t id : ids) changes.push_back({node_key(id), node_record(0, body)});
     write(*above, changes);
   }
   /// What a view has, by every way to read.
-  static std::string seen(store::View& view) {
+  static std::string seen(port::View& view) {
     std::string text;
-    for (const store::Row& row : view.scan({.space = store::Space::kNode}, 1)) {
+    for (const port::Row& row : view.scan({.space = port::Space::kNode}, 1)) {
       text += row.record.body + ", ";
     }
     text += view.load(node_key(1))->body + ", " + view.load(node_key(2))->body;
@@ -103,7 +103,7 @@ class Moments : public ::testing::Test {
   }
 
   Watched* below = nullptr;
-  std::unique_ptr<store::Backend> above;
+  std::unique_ptr<port::Backend> above;
 };
 
 TEST_F(Moments, ACommitThatIsFlushedBeforeTheStateBelowIsFixedIsSeenWhole) {

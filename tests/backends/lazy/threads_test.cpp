@@ -19,16 +19,16 @@
 namespace graven::test {
 namespace {
 
-using store::Change;
-using store::Key;
-using store::Record;
-using store::Row;
-using store::Space;
+using port::Change;
+using port::Key;
+using port::Record;
+using port::Row;
+using port::Space;
 
 constexpr std::int64_t kNodes = 12;
 
 /// The number all records of a view have, or nothing when they differ.
-std::optional<std::string> number_in(store::View& view) {
+std::optional<std::string> number_in(port::View& view) {
   const std::vector<Row> rows = view.scan({.space = Space::kNode}, 5);
   std::optional<std::string> number;
   for (const Row& row : rows) {
@@ -44,9 +44,9 @@ std::optional<std::string> number_in(store::View& view) {
   return same && view.load(node_key(kNodes))->body == number ? number : std::nullopt;
 }
 
-void hammer(std::unique_ptr<store::Backend> lower) {
-  store::Backend& below = *lower;
-  const auto lazy = memory::over(
+void hammer(std::unique_ptr<port::Backend> lower) {
+  port::Backend& below = *lower;
+  const auto lazy = lazy::over(
       std::move(lower), {.flush_interval = std::chrono::milliseconds(1), .pending_limit = 200'000});
   const auto write_all = [&](int number) {
     std::vector<Change> changes;
@@ -102,7 +102,7 @@ TEST(LazyThreads, OverAFile) {
   hammer(sqlite::open(folder / "store.db", {.synchronous = sqlite::Synchronous::kOff}));
 }
 
-TEST(LazyThreads, OverMemory) { hammer(memory::open("below")); }
+TEST(LazyThreads, OverMemory) { hammer(lazy::open("below")); }
 
 }  // namespace
 }  // namespace graven::test

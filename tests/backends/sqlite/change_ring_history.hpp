@@ -39,7 +39,7 @@ inline std::uint64_t drawn(std::uint64_t number, std::uint64_t seed) {
 }
 
 /// Marks differ in few words, as those of a store do.
-inline store::Mark mark(std::uint64_t number) {
+inline port::Mark mark(std::uint64_t number) {
   return {{0x2de218, drawn(number, 1), 0x1000, drawn(number, 2), 7, drawn(number, 3)}};
 }
 
@@ -73,7 +73,7 @@ struct Told {
   std::vector<Commit> commits;
 };
 
-inline Told follow(sqlite::ChangeRing& ring, const store::Mark& from, const store::Mark& to) {
+inline Told follow(sqlite::ChangeRing& ring, const port::Mark& from, const port::Mark& to) {
   Told told;
   told.whole = ring.follow(from, to, [&](sqlite::ChangeRing::Hashes hashes, std::uint64_t flags) {
     told.commits.push_back({{hashes.begin(), hashes.end()}, flags});

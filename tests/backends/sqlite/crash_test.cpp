@@ -16,14 +16,14 @@
 namespace graven::test {
 namespace {
 
-using store::Change;
-using store::Space;
+using port::Change;
+using port::Space;
 
 class Crash : public ::testing::Test {
  protected:
   /// Commits on and on: number n puts node n, erases node n - 3 and its edge, and sets two
   /// counters to n; `size` bytes of body. Says each number when its commit has returned.
-  static void write_on(store::Backend& backend, const Reporter& reporter, const std::string& who,
+  static void write_on(port::Backend& backend, const Reporter& reporter, const std::string& who,
                        std::int64_t base, std::size_t size) {
     std::int64_t n = count(backend, who);
     for (;;) {
@@ -32,7 +32,7 @@ class Crash : public ::testing::Test {
       std::vector<Change> changes{
           {node_key(id), node_record(0, std::string(size, static_cast<char>('a' + n % 26)))},
           {node_key(id - 3), std::nullopt},
-          {{.space = Space::kEdge, .a = id, .b = n}, store::Record{.integers = {1}}},
+          {{.space = Space::kEdge, .a = id, .b = n}, port::Record{.integers = {1}}},
           {{.space = Space::kEdge, .a = id - 3, .b = n - 3}, std::nullopt},
           {counter_key(who), counter_record(0, n)},
           {counter_key(who + " again"), counter_record(0, n)}};
@@ -41,7 +41,7 @@ class Crash : public ::testing::Test {
     }
   }
 
-  static void verify(store::Backend& backend, const std::string& who, std::int64_t base,
+  static void verify(port::Backend& backend, const std::string& who, std::int64_t base,
                      std::int64_t acknowledged) {
     const auto view = backend.view();
     const auto record = view->load(counter_key(who));

@@ -17,8 +17,8 @@
 namespace graven::test {
 namespace {
 
-using store::Change;
-using store::Record;
+using port::Change;
+using port::Record;
 
 enum class Answer { kCommitted, kNothingChanged, kUnknown };
 
@@ -53,10 +53,10 @@ class Faults : public ::testing::Test {
   }
 
   /// 'o' for the old state, 'n' for the new; fails on anything between.
-  static char state(store::Backend& backend) {
+  static char state(port::Backend& backend) {
     std::string seen;
     const auto view = backend.view();
-    for (const auto& row : view->scan({.space = store::Space::kNode}, 100)) {
+    for (const auto& row : view->scan({.space = port::Space::kNode}, 100)) {
       EXPECT_EQ(row.record.body, std::string(row.record.body.size(), row.record.body.at(0)));
       seen += row.record.body.at(0);
     }
@@ -76,7 +76,7 @@ class Faults : public ::testing::Test {
     return state(*recovered);
   }
 
-  static Answer attempt(store::Backend& backend, std::size_t size = kSmall) {
+  static Answer attempt(port::Backend& backend, std::size_t size = kSmall) {
     try {
       write(backend, many_changes('n', size));
       return Answer::kCommitted;
@@ -248,7 +248,7 @@ TEST_F(Faults, OurCommitIsFoundBehindAnotherOne) {
 
 // A counter's value tells nothing where others may have added to it.
 TEST_F(Faults, AnotherIncrementDoesNotPassForOurs) {
-  const auto raise = [](store::Backend& backend) {
+  const auto raise = [](port::Backend& backend) {
     const auto transaction = backend.begin(soon());
     const auto before = transaction->load(counter_key("n"));
     const std::vector<Change> changes{
@@ -361,7 +361,7 @@ TEST_F(Faults, AFailedCheckpointHurtsNoCommit) {
   // frames: the pages it moves, thousands of calls, and the sync before them.
   std::vector<Change> big = many_changes('o');
   big.push_back(
-      {{.space = store::Space::kBlob, .a = 1}, Record{.body = std::string(18 << 20, 'b')}});
+      {{.space = port::Space::kBlob, .a = 1}, Record{.body = std::string(18 << 20, 'b')}});
   arm({});
   write(*backend, big);
   const int calls = disarm();

@@ -25,8 +25,8 @@
 namespace graven::test {
 namespace {
 
+using port::Change;
 using std::chrono::milliseconds;
-using store::Change;
 
 class Fork : public ::testing::Test {
  protected:
@@ -53,7 +53,7 @@ class Fork : public ::testing::Test {
 
   TemporaryFolder folder_;
   std::string path_ = folder_ / "a.db";
-  std::unique_ptr<store::Backend> backend_ = sqlite::open(path_);
+  std::unique_ptr<port::Backend> backend_ = sqlite::open(path_);
 };
 
 TEST_F(Fork, ParentAndChildCountTogether) {
@@ -123,7 +123,7 @@ TEST_F(Fork, AViewStaysTheParents) {
   Child child([&] {
     const bool refused =
         throws<UsageError>([&] { view->load(node_key(1)); }, "begun by the parent") &&
-        throws<UsageError>([&] { view->scan({.space = store::Space::kNode}, 1); }, "parent") &&
+        throws<UsageError>([&] { view->scan({.space = port::Space::kNode}, 1); }, "parent") &&
         throws<UsageError>([&] { unread->load(node_key(1)); }, "parent");
     view.reset();  // does nothing to the parent's
     write(*backend_, {{node_key(1), node_record(0, "after")}});
@@ -378,7 +378,7 @@ TEST_F(Fork, AnOwnerDiesThoughItsChildLives) {
 }
 
 TEST_F(Fork, AMemoryStoreIsCopied) {
-  const auto memory = memory::open("memory");
+  const auto memory = lazy::open("memory");
   write(*memory, {{node_key(1), node_record(0, "before")}});
   auto view = memory->view();
   EXPECT_EQ(view->load(node_key(1))->body, "before");

@@ -20,11 +20,11 @@
 namespace graven::test {
 namespace {
 
-using store::Change;
-using store::Key;
-using store::Record;
-using store::Space;
-using store::ValueKind;
+using port::Change;
+using port::Key;
+using port::Record;
+using port::Space;
+using port::ValueKind;
 
 Key item(std::int64_t map, const std::string& key) {
   return {.space = Space::kItem, .a = map, .name = key};
@@ -46,7 +46,7 @@ class Items : public ::testing::Test {
         << sqlite3_errmsg(handle);
     sqlite3_close(handle);
   }
-  [[nodiscard]] static std::size_t rows(store::Backend& backend, std::int64_t map) {
+  [[nodiscard]] static std::size_t rows(port::Backend& backend, std::int64_t map) {
     return backend.view()
         ->scan({.space = Space::kItem, .a = map, .include_empty_name = true}, SIZE_MAX)
         .size();
@@ -88,7 +88,7 @@ TEST_F(Items, ValuesOfEverySizeMoveInAndOutOfTheirRow) {
       ASSERT_EQ(backend->load(item(key.first, key.second)), record);
     }
     ASSERT_EQ(rows(*backend, 1) + rows(*backend, 2), model.size());
-    for (const store::Row& row : backend->view()->scan({.space = Space::kItem, .a = 1}, SIZE_MAX)) {
+    for (const port::Row& row : backend->view()->scan({.space = Space::kItem, .a = 1}, SIZE_MAX)) {
       ASSERT_EQ(row.record, model.at({1, row.key.name}));
     }
     ASSERT_TRUE(backend->check().empty()) << backend->check().front();

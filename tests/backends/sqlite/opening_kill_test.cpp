@@ -84,14 +84,14 @@ Content content_of(const std::string& path) {
   return content;
 }
 
-void commit(store::Backend& store, Random& random, std::int64_t number) {
+void commit(port::Backend& store, Random& random, std::int64_t number) {
   const auto transaction = store.begin(soon());
   const auto at = [&](const std::string& name) {
     const auto record = transaction->load(counter_key(name));
     return record ? record->integers[0] : 0;
   };
   std::int64_t sum = at("sum");
-  std::vector<store::Change> changes;
+  std::vector<port::Change> changes;
   const auto set = [&](const std::string& name, std::int64_t value) {
     changes.push_back({counter_key(name), counter_record(0, value)});
   };

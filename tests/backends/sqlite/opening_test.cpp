@@ -133,7 +133,7 @@ TEST_F(Opening, WhereNoMoreFilesCanBeOpenThatIsSaid) {
       increment(*store, "n");
       const struct rlimit files { most, most };
       ::setrlimit(RLIMIT_NOFILE, &files);
-      std::vector<std::unique_ptr<store::View>> views;
+      std::vector<std::unique_ptr<port::View>> views;
       try {
         for (;;) static_cast<void>(clock_of(*views.emplace_back(store->view())));
       } catch (const UnavailableError& error) {

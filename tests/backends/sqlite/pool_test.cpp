@@ -57,9 +57,9 @@ TEST_F(SqlitePool, StatementsAreCompiledOnce) {
   const std::unique_ptr<sqlite::Connection> connection = opener()();
   sqlite::create_store(*connection);
   for (std::size_t limit = 1; limit <= 5; ++limit) {
-    for (std::size_t space = 0; space < store::kSpaceCount; ++space) {
-      const store::Range range{
-          .space = static_cast<store::Space>(space), .a = 1, .a_to = static_cast<int>(limit)};
+    for (std::size_t space = 0; space < port::kSpaceCount; ++space) {
+      const port::Range range{
+          .space = static_cast<port::Space>(space), .a = 1, .a_to = static_cast<int>(limit)};
       static_cast<void>(connection->tables().scan(range, limit));
     }
   }
@@ -68,7 +68,7 @@ TEST_F(SqlitePool, StatementsAreCompiledOnce) {
        ++statements) {
     EXPECT_EQ(sqlite3_stmt_status(one, SQLITE_STMTSTATUS_REPREPARE, 0), 0) << sqlite3_sql(one);
   }
-  EXPECT_GE(statements, static_cast<int>(store::kSpaceCount));
+  EXPECT_GE(statements, static_cast<int>(port::kSpaceCount));
 }
 
 TEST_F(SqlitePool, TheLastReturnedIsLentFirst) {
@@ -192,12 +192,12 @@ class ReadLimit : public testing::Test {
     write(*backend, {{counter_key("n"), counter_record(0, 1)}});
   }
   const TemporaryFolder folder;
-  std::unique_ptr<store::Backend> backend;
+  std::unique_ptr<port::Backend> backend;
 };
 
 TEST_F(ReadLimit, OneThatIsOpenForTooLongIsEnded) {
-  std::optional<store::Deadline> due;
-  backend->when_due([&](store::Deadline when) { due = when; });
+  std::optional<base::Deadline> due;
+  backend->when_due([&](base::Deadline when) { due = when; });
   const auto view = backend->view();
   EXPECT_FALSE(due) << "nothing is read yet";
   EXPECT_EQ(view->load(counter_key("n"))->integers[0], 1);

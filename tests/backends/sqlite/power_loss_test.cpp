@@ -129,8 +129,8 @@ TEST_P(PowerLoss, NothingIsRefusedAndNothingIsBlended) {
     const auto store = sqlite::open(path, {.synchronous = GetParam(), .checkpoint_pages = 25});
     for (int number = 1; number <= 250; ++number) {
       const auto transaction = store->begin(soon());
-      std::vector<store::Change> changes{{counter_key("a"), counter_record(0, number)},
-                                         {counter_key("b"), counter_record(0, number)}};
+      std::vector<port::Change> changes{{counter_key("a"), counter_record(0, number)},
+                                        {counter_key("b"), counter_record(0, number)}};
       const auto node = static_cast<std::int64_t>(random() % 60) + 1;
       changes.push_back({node_key(node), node_record(0, std::string(random() % 4000, 'x'))});
       write(*transaction, std::move(changes));

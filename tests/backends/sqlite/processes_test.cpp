@@ -218,19 +218,19 @@ TEST_F(Processes, AViewSurvivesWhatAnotherProcessWrites) {
 
 TEST_F(Processes, TheEndOfAnImportIsToldAsAChangeOfNothing) {
   const auto backend = sqlite::open(path_);
-  const store::MarkWords* live = backend->live_mark();
+  const port::MarkWords* live = backend->live_mark();
   ASSERT_NE(live, nullptr);
   ASSERT_NE(backend->changes(), nullptr);
   backend->begin_bulk(std::size_t{1} << 20);
-  std::vector<store::Change> nodes;
+  std::vector<port::Change> nodes;
   for (int i = 1; i <= 1000; ++i) nodes.push_back({node_key(i), node_record(0, "imported")});
   write(*backend, std::move(nodes));
   const auto view = backend->view();
   EXPECT_TRUE(view->load(node_key(1)));
   write(*backend, {{node_key(1), node_record(0, "again")}});
-  const store::Mark before = store::read_mark(*live);
+  const port::Mark before = port::read_mark(*live);
   EXPECT_FALSE(backend->end_bulk(in(milliseconds(50))));  // the view is in its way
-  const store::Mark after = store::read_mark(*live);
+  const port::Mark after = port::read_mark(*live);
   EXPECT_TRUE(backend->commit_between(before, after));
   EXPECT_TRUE(backend->changes()->follow(before, after, [](auto hashes, auto flags) {
     EXPECT_TRUE(hashes.empty());

@@ -190,7 +190,7 @@ TEST_F(Refusals, DamageWithinIsFoundByCheck) {
   const std::string path = folder_ / "store.db";
   {
     const auto backend = sqlite::open(path);
-    std::vector<store::Change> changes;
+    std::vector<port::Change> changes;
     for (std::int64_t id = 1; id < 2000; ++id) {
       changes.push_back({node_key(id), node_record(0, std::string(100, 'x'))});
     }
@@ -359,7 +359,7 @@ TEST_F(Permissions, AReadOnlyFolderCanBeRead) {
     bool reclaiming = true;
     return backend->load(node_key(1))->body == "x" &&
            backend->view()->load(node_key(1))->body == "x" &&
-           backend->view()->scan({.space = store::Space::kNode}, 10).size() == 1 &&
+           backend->view()->scan({.space = port::Space::kNode}, 10).size() == 1 &&
            backend->load_node(1, reclaiming)->body == "x" && !reclaiming &&
            !backend->owner_alive(1) && backend->check().empty();
   }));

@@ -119,7 +119,7 @@ class Standing : public ::testing::Test {
 
   TemporaryFolder folder_;
   std::string path_ = folder_ / "home/state.db";
-  std::unique_ptr<store::Backend> store_;
+  std::unique_ptr<port::Backend> store_;
 };
 
 TEST_F(Standing, ACommitIntoFilesThatLostTheirNamesIsUnknown) {
@@ -254,15 +254,15 @@ TEST_F(Standing, AnIndexThatIsCutOffIsARefusal) {
 TEST_F(Standing, AChangeRingThatIsCutOffTellsNothing) {
   Child child([&] {
     const auto store = sqlite::open(path_);
-    const store::MarkWords* live = store->live_mark();
-    store::ChangeFeed* changes = store->changes();
+    const port::MarkWords* live = store->live_mark();
+    port::ChangeFeed* changes = store->changes();
     if (live == nullptr || changes == nullptr) return false;
-    const store::Mark before = store::read_mark(*live);
+    const port::Mark before = port::read_mark(*live);
     increment(*store, "n");
     if (::truncate((path_ + "-changes").c_str(), 0) != 0) return false;
-    changes->publish(before, store::read_mark(*live), {}, 0);
+    changes->publish(before, port::read_mark(*live), {}, 0);
     increment(*store, "n");
-    return !changes->follow(before, store::read_mark(*live), [](auto, auto) {});
+    return !changes->follow(before, port::read_mark(*live), [](auto, auto) {});
   });
   EXPECT_TRUE(child.succeeded());
   EXPECT_EQ(count(*store_, "n"), 5);

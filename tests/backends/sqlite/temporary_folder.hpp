@@ -58,55 +58,54 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-inline store::Deadline in(std::chrono::milliseconds time) {
+inline base::Deadline in(std::chrono::milliseconds time) {
   return std::chrono::steady_clock::now() + time;
 }
-inline store::Deadline soon() { return in(std::chrono::seconds(20)); }
+inline base::Deadline soon() { return in(std::chrono::seconds(20)); }
 
-inline store::Key node_key(std::int64_t id) { return {.space = store::Space::kNode, .a = id}; }
-inline store::Key counter_key(const std::string& name) {
-  return {.space = store::Space::kCounter, .a = 1, .name = name};
+inline port::Key node_key(std::int64_t id) { return {.space = port::Space::kNode, .a = id}; }
+inline port::Key counter_key(const std::string& name) {
+  return {.space = port::Space::kCounter, .a = 1, .name = name};
 }
 
-inline store::Record node_record(std::uint64_t version, std::string body) {
+inline port::Record node_record(std::uint64_t version, std::string body) {
   return {.version = version, .integers = {1, 2, 3, 4}, .body = std::move(body)};
 }
-inline store::Record counter_record(std::uint64_t version, std::int64_t value) {
+inline port::Record counter_record(std::uint64_t version, std::int64_t value) {
   return {.version = version, .integers = {value}};
 }
 
 /// The clock's value in a transaction or view.
-inline std::uint64_t clock_of(store::View& view) {
-  const auto clock = view.load(store::clock_key());
+inline std::uint64_t clock_of(port::View& view) {
+  const auto clock = view.load(port::clock_key());
   return clock ? static_cast<std::uint64_t>(clock->integers[0]) : 0;
 }
 
 /// Applies the changes with versions of the next commit, advances the clock, commits.
-inline std::uint64_t write(store::WriteTransaction& transaction,
-                           std::vector<store::Change> changes) {
+inline std::uint64_t write(port::WriteTransaction& transaction, std::vector<port::Change> changes) {
   const std::uint64_t id = clock_of(transaction) + 1;
-  for (store::Change& change : changes) {
+  for (port::Change& change : changes) {
     if (change.record) change.record->version = id;
   }
-  changes.push_back({store::clock_key(),
-                     store::Record{.version = id, .integers = {static_cast<std::int64_t>(id)}}});
+  changes.push_back({port::clock_key(),
+                     port::Record{.version = id, .integers = {static_cast<std::int64_t>(id)}}});
   transaction.apply(changes);
   transaction.commit(id);
   return id;
 }
-inline std::uint64_t write(store::Backend& backend, std::vector<store::Change> changes) {
+inline std::uint64_t write(port::Backend& backend, std::vector<port::Change> changes) {
   return write(*backend.begin(soon()), std::move(changes));
 }
 
 /// Adds to a counter: reads it, writes it, commits.
-inline void increment(store::Backend& backend, const std::string& name) {
+inline void increment(port::Backend& backend, const std::string& name) {
   const auto transaction = backend.begin(soon());
   const auto before = transaction->load(counter_key(name));
   write(*transaction,
         {{counter_key(name), counter_record(0, (before ? before->integers[0] : 0) + 1)}});
 }
 
-inline std::int64_t count(store::Backend& backend, const std::string& name) {
+inline std::int64_t count(port::Backend& backend, const std::string& name) {
   const auto record = backend.load(counter_key(name));
   return record ? record->integers[0] : 0;
 }

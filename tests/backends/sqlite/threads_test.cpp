@@ -17,11 +17,11 @@
 namespace graven::test {
 namespace {
 
+using port::Space;
 using std::chrono::milliseconds;
-using store::Space;
 
 /// Each commit sets "a" and "b" to the same number and node 1's body to it.
-void hammer(store::Backend& backend, bool maintain) {
+void hammer(port::Backend& backend, bool maintain) {
   write(backend, {{node_key(1), node_record(0, "0")}});
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
@@ -74,7 +74,7 @@ TEST(Threads, ReadersAndAWriterOnSqlite) {
   hammer(*sqlite::open(folder / "a.db"), true);
 }
 
-TEST(Threads, ReadersAndAWriterInMemory) { hammer(*memory::open("memory"), true); }
+TEST(Threads, ReadersAndAWriterInMemory) { hammer(*lazy::open("memory"), true); }
 
 TEST(Threads, WritersWaitForEachOther) {
   const TemporaryFolder folder;

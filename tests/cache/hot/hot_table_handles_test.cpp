@@ -16,12 +16,12 @@
 namespace graven::test {
 namespace {
 
-using store::HotHandle;
-using store::HotHit;
-using store::HotItem;
-using store::HotKey;
-using store::HotState;
-using store::HotTable;
+using cache::HotHandle;
+using cache::HotHit;
+using cache::HotItem;
+using cache::HotKey;
+using cache::HotState;
+using cache::HotTable;
 
 TEST(TheHotTable, LooksUpManyAtOnce) {
   HotTable table;

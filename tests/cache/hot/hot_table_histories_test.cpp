@@ -19,10 +19,10 @@
 namespace graven::test {
 namespace {
 
-using store::HotEdit;
-using store::HotHandle;
-using store::HotHit;
-using store::HotTable;
+using cache::HotEdit;
+using cache::HotHandle;
+using cache::HotHit;
+using cache::HotTable;
 
 enum class Kind : std::uint8_t { kGet, kPut, kErase, kPutIfAbsent, kUpdate, kClear };
 
@@ -147,7 +147,7 @@ void check_histories(std::uint64_t seed, int rounds, bool with_clear, bool by_ha
               if (by_handle) {
                 char out[128];
                 HotHit hit = table.find(handle, out, sizeof out);
-                if (hit.state == store::HotState::kStale || handle.hash != hash) {
+                if (hit.state == cache::HotState::kStale || handle.hash != hash) {
                   handle = table.handle(key, hash);
                   hit = table.find(key, hash, out, sizeof out);
                 }

@@ -20,7 +20,7 @@
 #include "cache/hot/stamps.hpp"
 #include "map/history.hpp"
 
-namespace graven::store::hot {
+namespace graven::cache::hot {
 namespace {
 bool every_access = true;  // else only where it was thought to matter most
 }
@@ -31,16 +31,16 @@ void race_access(bool changes) noexcept {
   if (every_access) test::Schedules::step(changes);
 }
 void race_wait() noexcept { test::Schedules::wait(); }
-}  // namespace graven::store::hot
+}  // namespace graven::cache::hot
 
 namespace graven::test {
 namespace {
 
-using store::HotEdit;
-using store::HotEvicted;
-using store::HotHandle;
-using store::HotHit;
-using store::HotTable;
+using cache::HotEdit;
+using cache::HotEvicted;
+using cache::HotHandle;
+using cache::HotHit;
+using cache::HotTable;
 using Kind = Operation::Kind;
 
 // Three keys of one group with the same tags, so that a search meets the others' lines and a line
@@ -106,7 +106,7 @@ class Runner {
 
   /// How many orders there were.
   std::size_t run() {
-    store::hot::every_access = scenario_.every_access;
+    cache::hot::every_access = scenario_.every_access;
     std::vector<std::function<void()>> bodies;
     for (std::size_t t = 0; t < scenario_.threads.size(); ++t) {
       bodies.emplace_back([this, t] { call_all(scenario_.threads[t], t + 1); });
@@ -126,7 +126,7 @@ class Runner {
       for (std::size_t key = 0; key < 3; ++key) table_->erase(key_at(key).key, key_at(key).hash);
     } else {
       table_ = std::make_unique<HotTable>(
-          store::HotLimits{.max_entries = scenario_.max_entries},
+          cache::HotLimits{.max_entries = scenario_.max_entries},
           [this](const HotEvicted& evicted) { note_evicted(evicted.hash); }, true);
     }
     for (Kept& kept : kept_) kept = {};
@@ -367,7 +367,7 @@ TEST(HotTableSchedules, ClearDuringGetsAndPuts) {
 }
 
 TEST(HotTableSchedules, ASplitMovesTheKeyThatIsReadOrWritten) {
-  const std::size_t crowd = store::hot::kFullSegment - 2;
+  const std::size_t crowd = cache::hot::kFullSegment - 2;
   const Calls first{put(12, 1), put()};
   const Calls splits{put(12, 2)};
   const std::vector<Calls> others{

@@ -25,13 +25,13 @@
 namespace graven::test {
 namespace {
 
-using store::HotEdit;
-using store::HotEvicted;
-using store::HotHandle;
-using store::HotHit;
-using store::HotLimits;
-using store::HotState;
-using store::HotTable;
+using cache::HotEdit;
+using cache::HotEvicted;
+using cache::HotHandle;
+using cache::HotHit;
+using cache::HotLimits;
+using cache::HotState;
+using cache::HotTable;
 
 std::optional<std::string> get(const HotTable& table, std::string_view key) {
   std::optional<std::string> value;
@@ -306,26 +306,26 @@ TEST(TheHotTable, SurvivesAScan) {
 // A key goes to its own group where that has room: what was dropped last is to be all over the
 // segment, not in one part of it.
 TEST(TheHotTable, DropsFromAllGroupsInTurn) {
-  const auto segment = std::make_unique<store::hot::Segment>();
-  for (std::size_t line = 0; line < store::hot::kLines; ++line) {
+  const auto segment = std::make_unique<cache::hot::Segment>();
+  for (std::size_t line = 0; line < cache::hot::kLines; ++line) {
     segment->count.fetch_add(1);
-    store::hot::eviction_entered(*segment, line, 0x9e3779b97f4a7c15U * (line + 1));
+    cache::hot::eviction_entered(*segment, line, 0x9e3779b97f4a7c15U * (line + 1));
   }
   std::set<std::size_t> dropped;
-  for (std::size_t round = 0; round < store::hot::kLinesPerGroup; ++round) {
+  for (std::size_t round = 0; round < cache::hot::kLinesPerGroup; ++round) {
     std::set<std::size_t> groups;
-    for (std::size_t i = 0; i < store::hot::kGroups; ++i) {
-      const std::size_t line = store::hot::eviction_pick(
-          *segment, [](std::size_t) { return store::hot::Verdict::kDrop; });
-      ASSERT_LT(line, store::hot::kLines);
-      store::hot::eviction_left(*segment, line);
+    for (std::size_t i = 0; i < cache::hot::kGroups; ++i) {
+      const std::size_t line = cache::hot::eviction_pick(
+          *segment, [](std::size_t) { return cache::hot::Verdict::kDrop; });
+      ASSERT_LT(line, cache::hot::kLines);
+      cache::hot::eviction_left(*segment, line);
       segment->count.fetch_sub(1);
-      groups.insert(line / store::hot::kLinesPerGroup);
+      groups.insert(line / cache::hot::kLinesPerGroup);
       dropped.insert(line);
     }
-    EXPECT_EQ(groups.size(), store::hot::kGroups);
+    EXPECT_EQ(groups.size(), cache::hot::kGroups);
   }
-  EXPECT_EQ(dropped.size(), store::hot::kLines);
+  EXPECT_EQ(dropped.size(), cache::hot::kLines);
 }
 
 TEST(TheHotTable, ErasesByHashAlone) {

@@ -26,7 +26,7 @@
 #include "cache/hot/stamps.hpp"
 
 #ifdef GRAVEN_RACE_POINTS
-namespace graven::store::hot {
+namespace graven::cache::hot {
 void race_point() noexcept {
   thread_local std::uint32_t dice = 12345;
   static std::atomic<std::uint32_t> threads{0};
@@ -41,18 +41,18 @@ void race_point() noexcept {
 }
 void race_access(bool /*changes*/) noexcept {}
 void race_wait() noexcept {}
-}  // namespace graven::store::hot
+}  // namespace graven::cache::hot
 #endif
 
 namespace graven::test {
 namespace {
 
-using store::HotEdit;
-using store::HotEvicted;
-using store::HotHandle;
-using store::HotHit;
-using store::HotKey;
-using store::HotTable;
+using cache::HotEdit;
+using cache::HotEvicted;
+using cache::HotHandle;
+using cache::HotHit;
+using cache::HotKey;
+using cache::HotTable;
 
 // ------------------------------------------------------------------------------------- in the
 // large
@@ -83,7 +83,7 @@ void grow_under_readers(std::size_t keys, std::size_t long_every, bool through_h
           const auto shown = [&](std::string_view value, std::uint8_t) { stamp = stamp_of(value); };
           HotHit hit;
           if (random() % 2 == 0) {
-            if (table.visit(handles[i], shown)) hit.state = store::HotState::kHit;
+            if (table.visit(handles[i], shown)) hit.state = cache::HotState::kHit;
           } else {
             hit = table.find(handles[i], out, sizeof out);
             if (hit) stamp = stamp_of({out, hit.size});

@@ -13,7 +13,7 @@ namespace {
 
 using graph::kNobody;
 using graph::Parent;
-using store::Space;
+using port::Space;
 
 class Links : public OnAWork {
  protected:

@@ -19,7 +19,7 @@ namespace {
 using graph::kHeldHere;
 using graph::kNobody;
 using graph::Trace;
-using store::Space;
+using port::Space;
 using Ids = std::set<graph::NodeId>;
 
 class Tracing : public OnAWork {
@@ -342,8 +342,8 @@ class RandomTracing : public Tracing {
 TEST_F(RandomTracing, GarbageIsWhatNothingReaches) {
   int rounds_with_garbage = 0;
   for (int round = 0; round < 1500; ++round) {
-    for (const store::Row& row : work.scan({.space = Space::kNode}, SIZE_MAX)) work.erase(row.key);
-    for (const store::Row& row :
+    for (const port::Row& row : work.scan({.space = Space::kNode}, SIZE_MAX)) work.erase(row.key);
+    for (const port::Row& row :
          work.scan({.space = Space::kEdge, .a = 0, .a_to = INT64_MAX}, SIZE_MAX)) {
       work.erase(row.key);
     }

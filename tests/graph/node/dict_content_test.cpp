@@ -15,7 +15,7 @@ namespace graven::test {
 namespace {
 
 namespace content = graph::dict_content;
-using store::Space;
+using port::Space;
 
 /// Insertion-ordered, and searched from end to end.
 using Model = std::vector<std::pair<std::string, std::string>>;
@@ -328,9 +328,9 @@ TEST_F(DictContent, AChangeOfALargeDictTouchesFewRecords) {
   store::Work after(*transaction, ids);
   const std::string other = text_element("other");
   // What one put writes: an entry; for a new key also its slot and the header.
-  const auto versions = [&](store::Space space) {
+  const auto versions = [&](port::Space space) {
     std::size_t changed = 0;
-    for (const store::Row& row : after.scan(store::whole(space), SIZE_MAX)) {
+    for (const port::Row& row : after.scan(port::whole(space), SIZE_MAX)) {
       changed += row.record.version == after.commit_id() ? 1 : 0;
     }
     return changed;

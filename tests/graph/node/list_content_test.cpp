@@ -15,7 +15,7 @@ namespace graven::test {
 namespace {
 
 namespace content = graph::list_content;
-using store::Space;
+using port::Space;
 
 using Model = std::vector<std::string>;
 
@@ -277,7 +277,7 @@ TEST_F(ListContent, AChangeInTheMiddleTouchesFewPages) {
   store::Work after(*transaction, ids);
   const auto touched = [&] {
     std::size_t pages = 0;
-    for (const store::Row& row : after.scan({.space = Space::kPage}, SIZE_MAX)) {
+    for (const port::Row& row : after.scan({.space = Space::kPage}, SIZE_MAX)) {
       pages += row.record.version == after.commit_id() ? 1 : 0;
     }
     return pages;
@@ -298,7 +298,7 @@ TEST_F(ListContent, AppendingTouchesTheNodeAlone) {
   store::Work after(*transaction, ids);
   const auto touched = [&] {
     const auto rows = after.scan({.space = Space::kPage}, SIZE_MAX);
-    return std::count_if(rows.begin(), rows.end(), [&](const store::Row& row) {
+    return std::count_if(rows.begin(), rows.end(), [&](const port::Row& row) {
       return row.record.version == after.commit_id();
     });
   };

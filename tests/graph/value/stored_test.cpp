@@ -19,7 +19,7 @@ namespace {
 
 using graph::Link;
 using graph::Stored;
-using store::Space;
+using port::Space;
 
 class StoredValues : public OnAWork {
  protected:
@@ -108,7 +108,7 @@ TEST_F(StoredValues, WhatIsLargeIsARecordOfItsOwn) {
   const Bytes raw{std::string(graph::kLargeInEntry, '\xff')};
   EXPECT_EQ(read_back<Bytes>(raw, graph::kLargeInEntry), raw);
   EXPECT_EQ(count(Space::kBlob), 2U);
-  for (const store::Row& row : work.scan({.space = Space::kBlob}, 10)) {
+  for (const port::Row& row : work.scan({.space = Space::kBlob}, 10)) {
     EXPECT_EQ(row.record.integers[0], kOwner);
   }
   EXPECT_LT(written(at).size(), 40U);
@@ -180,7 +180,7 @@ std::string element_in_map(const Data::Item& item) {
   Data list = Data::list();
   list.container(std::get<Data::Index>(list.root())).items = {item};
   std::string bytes;
-  EXPECT_EQ(map::encode(list, "key", bytes), store::ValueKind::kJson);
+  EXPECT_EQ(map::encode(list, "key", bytes), port::ValueKind::kJson);
   const jsonb::Element element = jsonb::nth(jsonb::parse(bytes), 0);
   if (element.type != jsonb::Type::kObject) return std::string(element.whole);
   jsonb::Cursor cursor(element.payload);
@@ -203,7 +203,7 @@ Data::Item read_in_map(const std::string& tag, const std::string& value) {
   bytes += value;
   if (!tag.empty()) jsonb::close(bytes, jsonb::Type::kObject, escape);
   jsonb::close(bytes, jsonb::Type::kArray, list);
-  const Data data = map::decode(store::ValueKind::kJson, bytes);
+  const Data data = map::decode(port::ValueKind::kJson, bytes);
   return data.container(std::get<Data::Index>(data.root())).items.at(0);
 }
 
@@ -242,7 +242,7 @@ TEST_F(StoredValues, MapsWriteTheSameAndReadTheSame) {
     list.container(std::get<Data::Index>(list.root())).items = {item};
     std::string bytes;
     map::encode(list, "key", bytes);
-    const Data back = map::decode(store::ValueKind::kJson, bytes);
+    const Data back = map::decode(port::ValueKind::kJson, bytes);
     const Data::Item& in_map = back.container(std::get<Data::Index>(back.root())).items.at(0);
     ASSERT_EQ(in_node.index(), item.index());
     ASSERT_EQ(in_map.index(), item.index());

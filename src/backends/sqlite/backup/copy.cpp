@@ -9,7 +9,7 @@
 
 namespace graven::sqlite {
 
-void copy_store(Connection& source, const Target& copy, const store::Copying& how) {
+void copy_store(Connection& source, const Target& copy, const port::Copying& how) {
   Connection target(copy, copy.path, SQLITE_OPEN_READWRITE);
   // Nobody uses the copy before it is complete and synced.
   target.execute("PRAGMA synchronous = OFF");

@@ -15,6 +15,6 @@
 namespace graven::sqlite {
 
 /// Copies into an empty file that no one else has open.
-void copy_store(Connection& source, const Target& copy, const store::Copying& how);
+void copy_store(Connection& source, const Target& copy, const port::Copying& how);
 
 }  // namespace graven::sqlite

@@ -80,8 +80,8 @@ class Connection {
   void drop_pages() noexcept;
 
   /// Until when to wait for locks; without a deadline, for the target's busy_timeout.
-  void set_deadline(std::optional<store::Deadline> deadline) noexcept { deadline_ = deadline; }
-  [[nodiscard]] std::optional<store::Deadline> deadline() const noexcept { return deadline_; }
+  void set_deadline(std::optional<base::Deadline> deadline) noexcept { deadline_ = deadline; }
+  [[nodiscard]] std::optional<base::Deadline> deadline() const noexcept { return deadline_; }
   [[nodiscard]] Traffic* traffic() const noexcept { return traffic_; }
 
   /// Changes with this connection's commits, and when it notices commits of other connections.
@@ -141,8 +141,8 @@ class Connection {
   std::string name_;
   std::chrono::milliseconds busy_timeout_;
   Traffic* traffic_;
-  std::optional<store::Deadline> deadline_;
-  store::Deadline waiting_until_{};
+  std::optional<base::Deadline> deadline_;
+  base::Deadline waiting_until_{};
   base::InterruptPoll poll_;
   std::exception_ptr interrupt_;  // what ended a wait or a statement; not thrown yet
   std::size_t cache_kib_ = 0;     // as set; 0: not set yet

@@ -87,7 +87,7 @@ Lease Pool::take(const char* purpose, const Until& until) {
 }
 
 /// Waits, with the lock held, until a connection may be free; BusyError at the deadline.
-void Pool::wait_for_one(std::unique_lock<std::mutex>& lock, store::Deadline deadline) {
+void Pool::wait_for_one(std::unique_lock<std::mutex>& lock, base::Deadline deadline) {
   const auto begun = Clock::now();
   if (begun >= deadline) throw_exhausted();
   ++state_->waiting;
@@ -104,12 +104,12 @@ void Pool::wait_for_one(std::unique_lock<std::mutex>& lock, store::Deadline dead
   --state_->waiting;
 }
 
-Lease Pool::lease(store::Deadline deadline, const char* purpose) {
+Lease Pool::lease(base::Deadline deadline, const char* purpose) {
   return take(purpose, [&] { return deadline; });
 }
 
 Lease Pool::lease(milliseconds patience, const char* purpose) {
-  std::optional<store::Deadline> deadline;  // computed only if there is a wait
+  std::optional<base::Deadline> deadline;  // computed only if there is a wait
   return take(purpose, [&] {
     if (!deadline) deadline = Clock::now() + patience;
     return *deadline;
@@ -140,7 +140,7 @@ void Pool::give_back(Connection* connection) noexcept {
   connection->forget_interrupt();
   const bool broken = connection->suspect() || connection->in_transaction();
   std::unique_ptr<Connection> unwanted;  // closed after releasing the mutex
-  std::optional<store::Deadline> due;
+  std::optional<base::Deadline> due;
   {
     const std::scoped_lock lock(mutex_);
     State& state = *state_;
@@ -173,17 +173,17 @@ void Pool::give_back(Connection* connection) noexcept {
   state_->returned.notify_all();
 }
 
-std::optional<store::Deadline> Pool::close_idle(store::Deadline now) {
+std::optional<base::Deadline> Pool::close_idle(base::Deadline now) {
   std::vector<std::unique_ptr<Connection>> unwanted;
   const std::scoped_lock lock(mutex_);
   State& state = *state_;
-  std::optional<store::Deadline> next;
+  std::optional<base::Deadline> next;
   for (auto member = state.members.begin(); member != state.members.end();) {
     const bool last = state.members.size() == 1;
     if (member->lent || last) {
       ++member;
     } else if (member->since + settings_.keep_alive > now) {
-      const store::Deadline due = member->since + settings_.keep_alive;
+      const base::Deadline due = member->since + settings_.keep_alive;
       next = next ? std::min(*next, due) : due;
       ++member;
     } else {
@@ -278,7 +278,7 @@ void Pool::interrupt() noexcept {
   }
 }
 
-bool Pool::wait_until_closed(store::Deadline until) noexcept {
+bool Pool::wait_until_closed(base::Deadline until) noexcept {
   std::unique_lock<std::mutex> lock(mutex_);
   return state_->returned.wait_until(lock, until,
                                      [&] { return state_->open == 0 || held_by_this_thread(); });

@@ -87,7 +87,7 @@ class Pool final : private base::ForkGuard {
   /// Leases a connection for the caller alone. BusyError if none is free until the deadline; it
   /// names the holder of the oldest lease. `purpose` says what it is for, as in "a snapshot"; must
   /// be a literal.
-  Lease lease(store::Deadline deadline, const char* purpose);
+  Lease lease(base::Deadline deadline, const char* purpose);
   Lease lease(std::chrono::milliseconds patience, const char* purpose);
 
   /// Closes idle connections now and lent ones when they come back. Later lease() calls throw
@@ -97,13 +97,13 @@ class Pool final : private base::ForkGuard {
   void interrupt() noexcept;
   /// Call after close(): waits until all connections are closed; false at the deadline. Does not
   /// wait for leases of the calling thread.
-  bool wait_until_closed(store::Deadline until) noexcept;
+  bool wait_until_closed(base::Deadline until) noexcept;
   /// Closes the connections that have been idle for keep_alive, except the last one. Returns when
   /// to call again.
-  std::optional<store::Deadline> close_idle(store::Deadline now);
+  std::optional<base::Deadline> close_idle(base::Deadline now);
   /// Sets the function that is called when close_idle() will have work. Call before the first
   /// lease.
-  void when_idle(std::function<void(store::Deadline)> wake) { wake_ = std::move(wake); }
+  void when_idle(std::function<void(base::Deadline)> wake) { wake_ = std::move(wake); }
 
   /// From now on divides `bytes` of page cache among the open connections; a lent one gets its part
   /// when it comes back. No connection gets more than `most`.
@@ -120,13 +120,13 @@ class Pool final : private base::ForkGuard {
     bool lent = true;
     std::int64_t thread = 0;
     const char* purpose = "";
-    store::Deadline since{};  // when it was lent or returned
+    base::Deadline since{};  // when it was lent or returned
   };
 
   void give_back(Connection* connection) noexcept;
   template <typename Until>
   Lease take(const char* purpose, const Until& until);
-  void wait_for_one(std::unique_lock<std::mutex>& lock, store::Deadline deadline);
+  void wait_for_one(std::unique_lock<std::mutex>& lock, base::Deadline deadline);
   Lease open(std::uint64_t generation, const char* purpose);
   // Called with mutex_ held:
   [[nodiscard]] std::size_t cache_share() const noexcept;
@@ -157,9 +157,9 @@ class Pool final : private base::ForkGuard {
 
   const Opener opener_;
   const PoolSettings settings_;
-  std::function<void(store::Deadline)> wake_;
-  base::Latency waits_;
-  base::Latency held_;
+  std::function<void(base::Deadline)> wake_;
+  observe::Latency waits_;
+  observe::Latency held_;
   mutable base::ForkMutex mutex_{base::kForkRankPool};
   std::unique_ptr<State> state_;
   base::ForkEnrolment enrolment_{*this};

@@ -61,8 +61,8 @@ void ensure_wal(Connection& connection) {
 }  // namespace
 
 void create_tables(Connection& connection) {
-  for (std::size_t i = 0; i < store::kSpaceCount; ++i) {
-    connection.execute(create_table(static_cast<store::Space>(i)).c_str());
+  for (std::size_t i = 0; i < port::kSpaceCount; ++i) {
+    connection.execute(create_table(static_cast<port::Space>(i)).c_str());
   }
   connection.execute("CREATE TABLE main.meta (key TEXT PRIMARY KEY NOT NULL, value) WITHOUT ROWID");
 }
@@ -139,7 +139,7 @@ void upgrade(Connection& connection, base::FunctionRef<void()> before_commit) {
       if (connection.text("SELECT sql FROM main.sqlite_schema WHERE name = 'expiry'") ==
           kOldExpiry) {
         connection.execute("ALTER TABLE main.expiry RENAME TO expiry_1");
-        connection.execute(create_table(store::Space::kExpiry).c_str());
+        connection.execute(create_table(port::Space::kExpiry).c_str());
         connection.execute(("INSERT OR IGNORE INTO main.expiry SELECT map, item FROM (" +
                             old_expiry_sql("expiry_1") + ")")
                                .c_str());

@@ -12,10 +12,10 @@
 namespace graven::sqlite {
 namespace {
 
-using store::KeyShape;
-using store::Schema;
-using store::Space;
-using Losses = std::vector<store::Backend::Loss>;
+using port::KeyShape;
+using port::Schema;
+using port::Space;
+using Losses = std::vector<port::Backend::Loss>;
 
 constexpr int kMostOfATable = 200;
 
@@ -38,7 +38,7 @@ std::string is_integer(std::string_view column) {
 /// An id that graven may have assigned.
 std::string is_id(std::string_view column, int least) {
   return fmt::format("({} AND {} BETWEEN {} AND {})", is_integer(column), column, least,
-                     store::kMostId);
+                     port::kMostId);
 }
 /// A time that fits the digits of an expiry row.
 std::string is_time(std::string_view column) {
@@ -86,8 +86,8 @@ Table table_of(const Schema& schema) {
 /// All of graven's tables, except the values of items.
 std::vector<Table> tables() {
   std::vector<Table> all;
-  for (std::size_t i = 0; i < store::kSpaceCount; ++i) {
-    all.push_back(table_of(store::schema(static_cast<Space>(i))));
+  for (std::size_t i = 0; i < port::kSpaceCount; ++i) {
+    all.push_back(table_of(port::schema(static_cast<Space>(i))));
   }
   all.push_back({.name = "item_large",
                  .key = "quote(map) || ', ' || quote(key)",
@@ -130,10 +130,10 @@ void text_function(sqlite3_context* context, int /*count*/, sqlite3_value** valu
 
 void holds_function(sqlite3_context* context, int /*count*/, sqlite3_value** values) {
   const std::int64_t kind = sqlite3_value_int64(values[0]);
-  const bool known = kind >= 0 && kind <= static_cast<int>(store::ValueKind::kJson);
+  const bool known = kind >= 0 && kind <= static_cast<int>(port::ValueKind::kJson);
   // For an unknown kind, any value counts as bytes.
   bool good =
-      holds_value(known ? static_cast<int>(kind) : static_cast<int>(store::ValueKind::kBytes),
+      holds_value(known ? static_cast<int>(kind) : static_cast<int>(port::ValueKind::kBytes),
                   sqlite3_value_type(values[1]));
   if (good && sqlite3_value_type(values[1]) == SQLITE_TEXT) {
     text_function(context, 1, values + 1);
@@ -248,7 +248,7 @@ void mend_values(Connection& connection, Losses& lost) {
     tell_items(connection, sql, what, lost);
   };
   // If the value does not fit its kind, the value is kept and the kind becomes bytes.
-  const std::string bytes = fmt::to_string(static_cast<int>(store::ValueKind::kBytes));
+  const std::string bytes = fmt::to_string(static_cast<int>(port::ValueKind::kBytes));
   tell(std::string("SELECT map, key, CAST(value AS BLOB) FROM main.item") + kUnfit,
        "the value is of another kind than it was said to be: it is bytes now");
   connection.execute(

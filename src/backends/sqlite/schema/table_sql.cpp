@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Generates the SQL from store::schema(). See table_sql.hpp. Pure functions; any thread.
+// Generates the SQL from port::schema(). See table_sql.hpp. Pure functions; any thread.
 #include "backends/sqlite/schema/table_sql.hpp"
 
 #include <vector>
@@ -10,9 +10,9 @@
 namespace graven::sqlite {
 namespace {
 
-using store::KeyShape;
-using store::Schema;
-using store::Space;
+using port::KeyShape;
+using port::Schema;
+using port::Space;
 
 std::vector<std::string> key_columns(const Schema& schema) {
   std::vector<std::string> columns;
@@ -71,7 +71,7 @@ std::string columns_or_one(const std::vector<std::string>& columns) {
 
 /// Rows of a range. Parameters: kId from, to; kPair a, from, to; kName (a,) after; then limit.
 std::string stretch_sql(Space space, const char* name_test, bool reverse, bool limited) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   std::vector<std::string> columns = key_columns(schema);
   const std::string last = columns.back();
   for (std::string& column : columns_read(schema)) columns.push_back(std::move(column));
@@ -98,7 +98,7 @@ std::string stretch_sql(Space space, const char* name_test, bool reverse, bool l
 
 /// Rows of a range of `a`. Parameters: a, from or after, a_to; then limit.
 std::string span_sql(Space space, const char* test) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   const std::string keys = join(key_columns(schema), ", ");
   std::vector<std::string> columns = key_columns(schema);
   for (std::string& column : columns_read(schema)) columns.push_back(std::move(column));
@@ -109,13 +109,13 @@ std::string span_sql(Space space, const char* test) {
 }  // namespace
 
 std::string load_sql(Space space) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   return "SELECT " + columns_or_one(columns_read(schema)) + " FROM " + table_of(schema) +
          " WHERE " + key_condition(schema);
 }
 
 std::string put_sql(Space space) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   std::vector<std::string> columns = key_columns(schema);
   for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
   std::vector<std::string> marks;
@@ -127,7 +127,7 @@ std::string put_sql(Space space) {
 
 /// Parameter 1 is the rows' `a`, then come the other columns of each row in turn.
 std::string put_rows_sql(Space space) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   std::vector<std::string> columns = key_columns(schema);
   for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
   std::vector<std::string> rows;
@@ -144,7 +144,7 @@ std::string put_rows_sql(Space space) {
 /// OR FAIL keeps the rows before a failing one, so SQLite needs no savepoint for several rows,
 /// except in a rowid table, whose key may turn out not to be an integer.
 std::string insert_rows_sql(Space space) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   std::vector<std::string> columns = key_columns(schema);
   for (std::string& column : value_columns(schema)) columns.push_back(std::move(column));
   const std::string row = join(std::vector<std::string>(columns.size(), "?"), ", ");
@@ -153,12 +153,12 @@ std::string insert_rows_sql(Space space) {
 }
 
 std::string erase_sql(Space space) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   return "DELETE FROM " + table_of(schema) + " WHERE " + key_condition(schema);
 }
 
 std::string erase_first_sql(Space space) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   const std::string table = table_of(schema);
   const std::string a(schema.a);
   const std::string b(schema.b);
@@ -168,7 +168,7 @@ std::string erase_first_sql(Space space) {
 }
 
 std::string put_unless_beside_sql(Space space) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   std::vector<std::string> columns = key_columns(schema);
   const std::string keys = join(columns, ", ");
   std::vector<std::string> values;
@@ -188,23 +188,23 @@ std::string erase_telling_sql(Space space) {
 }
 
 std::string put_beside_sql(Space space) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   const std::string keys = join(key_columns(schema), ", ");
   return "INSERT INTO " + table_beside(schema) + " (" + keys + ", value) VALUES (?1, ?2, ?3) " +
          "ON CONFLICT (" + keys + ") DO UPDATE SET value = excluded.value";
 }
 
 std::string erase_beside_sql(Space space) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   return "DELETE FROM " + table_beside(schema) + " WHERE " + key_condition(schema);
 }
 
 std::string any_beside_sql(Space space) {
-  return "SELECT 1 FROM " + table_beside(store::schema(space)) + " LIMIT 1";
+  return "SELECT 1 FROM " + table_beside(port::schema(space)) + " LIMIT 1";
 }
 
 std::string scan_all_sql(Space space) {
-  return span_sql(space, store::schema(space).shape == KeyShape::kName ? " > " : " >= ");
+  return span_sql(space, port::schema(space).shape == KeyShape::kName ? " > " : " >= ");
 }
 std::string scan_all_named_sql(Space space) { return span_sql(space, " >= "); }
 
@@ -227,7 +227,7 @@ std::string scan_old_expiry_sql(Space /*space*/) {
 }
 
 std::string create_table(Space space) {
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   std::string sql = "CREATE TABLE " + table_of(schema) + " (";
   if (schema.shape == KeyShape::kId) {
     sql += std::string(schema.a) + " INTEGER PRIMARY KEY";
@@ -257,7 +257,7 @@ std::string create_table(Space space) {
 
 std::string load_node_sql() {
   return "SELECT EXISTS (SELECT 1 FROM main.orphan WHERE owner = 0), " +
-         join(value_columns(store::schema(Space::kNode)), ", ") + " FROM main.node WHERE id = ?1";
+         join(value_columns(port::schema(Space::kNode)), ", ") + " FROM main.node WHERE id = ?1";
 }
 
 }  // namespace graven::sqlite

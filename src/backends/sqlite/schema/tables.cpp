@@ -15,13 +15,13 @@
 namespace graven::sqlite {
 namespace {
 
-using store::Key;
-using store::KeyShape;
-using store::Range;
-using store::Record;
-using store::Row;
-using store::Schema;
-using store::Space;
+using port::Key;
+using port::KeyShape;
+using port::Range;
+using port::Record;
+using port::Row;
+using port::Schema;
+using port::Space;
 
 /// If the next key is at most this far away, load_many() steps over the rows between instead of
 /// searching.
@@ -53,38 +53,38 @@ std::optional<Number> as_number(std::string_view body) {
 }
 
 /// The kind; kBytes for an unknown number.
-store::ValueKind kind_of(const Record& record) noexcept {
+port::ValueKind kind_of(const Record& record) noexcept {
   const std::int64_t kind = record.integers[0];
-  const bool known = kind >= 0 && kind <= static_cast<std::int64_t>(store::ValueKind::kJson);
-  return known ? static_cast<store::ValueKind>(kind) : store::ValueKind::kBytes;
+  const bool known = kind >= 0 && kind <= static_cast<std::int64_t>(port::ValueKind::kJson);
+  return known ? static_cast<port::ValueKind>(kind) : port::ValueKind::kBytes;
 }
 
 void bind_value(Statement& statement, int parameter, const Record& record) {
-  const store::ValueKind kind = kind_of(record);
+  const port::ValueKind kind = kind_of(record);
   switch (kind) {
-    case store::ValueKind::kFalse:
-    case store::ValueKind::kTrue:
+    case port::ValueKind::kFalse:
+    case port::ValueKind::kTrue:
       if (record.body.empty()) {
-        return statement.bind(parameter, std::int64_t{kind == store::ValueKind::kTrue});
+        return statement.bind(parameter, std::int64_t{kind == port::ValueKind::kTrue});
       }
       break;
-    case store::ValueKind::kInt:
+    case port::ValueKind::kInt:
       if (const auto number = as_number<std::int64_t>(record.body)) {
         return statement.bind(parameter, *number);
       }
       break;
-    case store::ValueKind::kReal:
+    case port::ValueKind::kReal:
       if (const auto number = as_number<double>(record.body); number && !std::isnan(*number)) {
         return statement.bind_real(parameter, *number);
       }
       break;
-    case store::ValueKind::kBigInt:
-    case store::ValueKind::kText:
+    case port::ValueKind::kBigInt:
+    case port::ValueKind::kText:
       return statement.bind_text(parameter, record.body);
-    case store::ValueKind::kNull:
+    case port::ValueKind::kNull:
       return statement.bind_body(parameter, record.body);
-    case store::ValueKind::kBytes:
-    case store::ValueKind::kJson:
+    case port::ValueKind::kBytes:
+    case port::ValueKind::kJson:
       break;
   }
   statement.bind_blob(parameter, record.body);  // never NULL: that would mean the overflow table
@@ -94,14 +94,14 @@ void read_value(const Cursor& cursor, int column, Record& record) {
   const auto set = [&record](const auto& number) {
     record.body.assign(reinterpret_cast<const char*>(&number), sizeof number);
   };
-  const store::ValueKind kind = kind_of(record);
+  const port::ValueKind kind = kind_of(record);
   const int type = cursor.type(column);
   if (!holds_value(static_cast<int>(kind), type)) cursor.refuse(column, "another kind of value");
   switch (type) {
     case SQLITE_INTEGER:
       record.body.clear();
-      if (kind == store::ValueKind::kReal) return set(cursor.real(column));
-      if (kind == store::ValueKind::kInt) return set(cursor.integer(column));
+      if (kind == port::ValueKind::kReal) return set(cursor.real(column));
+      if (kind == port::ValueKind::kInt) return set(cursor.integer(column));
       return;
     case SQLITE_FLOAT:
       return set(cursor.real(column));
@@ -153,7 +153,7 @@ std::uint64_t distance(const Schema& schema, const Key& from, const Key& to) {
 }  // namespace
 
 bool holds_value(int kind, int type) noexcept {
-  using store::ValueKind;
+  using port::ValueKind;
   if (type == SQLITE_NULL) return kind == static_cast<int>(ValueKind::kNull);
   if (type == SQLITE_BLOB) return true;  // anything may be stored as bytes
   switch (static_cast<ValueKind>(kind)) {
@@ -178,7 +178,7 @@ Statement& Tables::statement(Space space, Statement Statements::*which, std::str
 }
 
 std::optional<Record> Tables::load(const Key& key) {
-  const Schema& schema = store::schema(key.space);
+  const Schema& schema = port::schema(key.space);
   Statement& load = statement(key.space, &Statements::load, load_sql);
   bind_key(load, schema, key);
   Cursor cursor(load);
@@ -189,7 +189,7 @@ std::optional<Record> Tables::load(const Key& key) {
 }
 
 std::optional<Record> Tables::load_node(std::int64_t id, bool& reclaiming) {
-  const Schema& schema = store::schema(Space::kNode);
+  const Schema& schema = port::schema(Space::kNode);
   if (!load_node_) load_node_ = Statement(connection_, load_node_sql());
   load_node_.bind(1, id);
   Cursor cursor(load_node_);
@@ -227,7 +227,7 @@ void Tables::load_many(std::span<const Key> keys,
                        const std::function<void(std::size_t, Record*)>& each) {
   if (keys.empty()) return;
   const Space space = keys.front().space;
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   std::vector<std::size_t> order(keys.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto in_order = [&keys](std::size_t left, std::size_t right) {
@@ -287,13 +287,13 @@ std::vector<Row> Tables::scan_old_expiry(const Range& range, std::size_t limit) 
   std::vector<Row> rows;
   Cursor cursor(scan);
   while (cursor.next()) {
-    read_key(cursor, store::schema(Space::kExpiry), Space::kExpiry, rows.emplace_back().key);
+    read_key(cursor, port::schema(Space::kExpiry), Space::kExpiry, rows.emplace_back().key);
   }
   return rows;
 }
 
 std::vector<Row> Tables::scan(const Range& range, std::size_t limit) {
-  const Schema& schema = store::schema(range.space);
+  const Schema& schema = port::schema(range.space);
   std::vector<Row> rows;
   if (limit == 0) return rows;
   if (old_format_ && range.space == Space::kExpiry) return scan_old_expiry(range, limit);
@@ -334,7 +334,7 @@ bool Tables::in_row(const Schema& schema, const Key& key, const Record& record) 
 }
 
 void Tables::bind_row(Statement& put, const Key& key, const Record& record, bool beside) {
-  const Schema& schema = store::schema(key.space);
+  const Schema& schema = port::schema(key.space);
   int next = bind_key(put, schema, key);
   if (schema.has_version) put.bind(next++, static_cast<std::int64_t>(record.version));
   for (std::size_t i = 0; i < schema.integers.size(); ++i) put.bind(next++, record.integers[i]);
@@ -348,7 +348,7 @@ void Tables::bind_row(Statement& put, const Key& key, const Record& record, bool
 }
 
 void Tables::put(const Key& key, const Record& record) {
-  const Schema& schema = store::schema(key.space);
+  const Schema& schema = port::schema(key.space);
   const bool beside = !in_row(schema, key, record);
   if (beside) {
     put_beside(key, record);
@@ -369,12 +369,12 @@ bool Tables::put_unless_beside(const Key& key, const Record& record) {
   return sqlite3_changes(connection_.handle()) != 0;
 }
 
-bool Tables::put_rows(std::span<const store::Change> changes) {
+bool Tables::put_rows(std::span<const port::Change> changes) {
   const Space space = changes.front().key.space;
-  const Schema& schema = store::schema(space);
+  const Schema& schema = port::schema(space);
   if (!schema.has_value || changes.size() < kRowsTogether) return false;
   const auto rows = changes.first(kRowsTogether);
-  for (const store::Change& change : rows) {
+  for (const port::Change& change : rows) {
     const Key& key = change.key;
     if (key.space != space || key.a != rows.front().key.a || !change.record ||
         !in_row(schema, key, *change.record)) {
@@ -385,7 +385,7 @@ bool Tables::put_rows(std::span<const store::Change> changes) {
   Statement& put = statement(space, &Statements::put_rows, put_rows_sql);
   put.bind(1, rows.front().key.a);
   int next = 2;
-  for (const store::Change& change : rows) {
+  for (const port::Change& change : rows) {
     put.bind_text(next++, change.key.name);
     for (std::size_t i = 0; i < schema.integers.size(); ++i) {
       put.bind(next++, change.record->integers[i]);
@@ -396,8 +396,8 @@ bool Tables::put_rows(std::span<const store::Change> changes) {
   return true;
 }
 
-void Tables::insert(const store::NewRows& rows) {
-  const Schema& schema = store::schema(rows.space());
+void Tables::insert(const port::NewRows& rows) {
+  const Schema& schema = port::schema(rows.space());
   std::size_t done = 0;
   for (; rows.size() - done >= kRowsTogether; done += kRowsTogether) {
     Statement& insert = statement(rows.space(), &Statements::insert_rows, insert_rows_sql);
@@ -422,7 +422,7 @@ void Tables::insert(const store::NewRows& rows) {
 }
 
 void Tables::erase(const Key& key) {
-  const Schema& schema = store::schema(key.space);
+  const Schema& schema = port::schema(key.space);
   if (schema.has_value && any_beside(key.space)) {
     Statement& erase = statement(key.space, &Statements::erase_telling, erase_telling_sql);
     bind_key(erase, schema, key);
@@ -449,7 +449,7 @@ std::size_t Tables::erase_first(Space space, std::int64_t a, std::size_t limit) 
 
 void Tables::put_beside(const Key& key, const Record& record) {
   Statement& put = statement(key.space, &Statements::put_beside, put_beside_sql);
-  bind_value(put, bind_key(put, store::schema(key.space), key), record);
+  bind_value(put, bind_key(put, port::schema(key.space), key), record);
   put.execute();
   if (beside_) beside_->any = true;
 }
@@ -472,7 +472,7 @@ void Tables::committed(unsigned begun_in) noexcept {
 
 void Tables::erase_beside(const Key& key) {
   Statement& erase = statement(key.space, &Statements::erase_beside, erase_beside_sql);
-  bind_key(erase, store::schema(key.space), key);
+  bind_key(erase, port::schema(key.space), key);
   erase.execute();
 }
 

@@ -25,7 +25,7 @@
 
 namespace graven::sqlite {
 
-/// Whether an item of this store::ValueKind may be stored in this SQLite storage class.
+/// Whether an item of this port::ValueKind may be stored in this SQLite storage class.
 bool holds_value(int kind, int type) noexcept;
 
 class Tables {
@@ -35,26 +35,26 @@ class Tables {
   void expect_old_format() noexcept { old_format_ = true; }
   [[nodiscard]] bool old_format() const noexcept { return old_format_; }
 
-  std::optional<store::Record> load(const store::Key& key);
+  std::optional<port::Record> load(const port::Key& key);
   /// Nothing if there is no such node; `reclaiming` is only set if there is one.
-  std::optional<store::Record> load_node(std::int64_t id, bool& reclaiming);
-  void load_many(std::span<const store::Key> keys,
-                 const std::function<void(std::size_t, store::Record*)>& each);
-  std::vector<store::Row> scan(const store::Range& range, std::size_t limit);
+  std::optional<port::Record> load_node(std::int64_t id, bool& reclaiming);
+  void load_many(std::span<const port::Key> keys,
+                 const std::function<void(std::size_t, port::Record*)>& each);
+  std::vector<port::Row> scan(const port::Range& range, std::size_t limit);
   bool reclaiming();
   /// Orphans of any lease owner.
   bool any_orphans();
   std::uint64_t count_items(std::int64_t map);
 
-  void put(const store::Key& key, const store::Record& record);
+  void put(const port::Key& key, const port::Record& record);
   /// Puts the first kRowsTogether changes with one statement, which costs less. Returns false and
   /// does nothing if they are not small items of one map. `changes` must not be empty.
-  bool put_rows(std::span<const store::Change> changes);
+  bool put_rows(std::span<const port::Change> changes);
   /// Inserts rows that are probably new; replaces a row that exists.
-  void insert(const store::NewRows& rows);
+  void insert(const port::NewRows& rows);
   static constexpr std::size_t kRowsTogether = 32;  // rows per statement
-  void erase(const store::Key& key);
-  std::size_t erase_first(store::Space space, std::int64_t a, std::size_t limit);
+  void erase(const port::Key& key);
+  std::size_t erase_first(port::Space space, std::int64_t a, std::size_t limit);
 
   /// Call after a commit of this connection. `begun_in`: its data version when the transaction
   /// began.
@@ -86,24 +86,23 @@ class Tables {
     Statement any_beside;
   };
 
-  Statement& statement(store::Space space, Statement Statements::*which,
-                       std::string (*sql)(store::Space));
-  std::vector<store::Row> scan_old_expiry(const store::Range& range, std::size_t limit);
-  static bool in_row(const store::Schema& schema, const store::Key& key,
-                     const store::Record& record);
-  bool any_beside(store::Space space);
-  static void bind_row(Statement& put, const store::Key& key, const store::Record& record,
+  Statement& statement(port::Space space, Statement Statements::*which,
+                       std::string (*sql)(port::Space));
+  std::vector<port::Row> scan_old_expiry(const port::Range& range, std::size_t limit);
+  static bool in_row(const port::Schema& schema, const port::Key& key, const port::Record& record);
+  bool any_beside(port::Space space);
+  static void bind_row(Statement& put, const port::Key& key, const port::Record& record,
                        bool beside);
-  bool put_unless_beside(const store::Key& key, const store::Record& record);
-  void put_beside(const store::Key& key, const store::Record& record);
-  void erase_beside(const store::Key& key);
-  Statements& of(store::Space space) noexcept {
+  bool put_unless_beside(const port::Key& key, const port::Record& record);
+  void put_beside(const port::Key& key, const port::Record& record);
+  void erase_beside(const port::Key& key);
+  Statements& of(port::Space space) noexcept {
     return statements_[static_cast<std::size_t>(space)];
   }
 
   Connection& connection_;
   bool old_format_ = false;
-  std::array<Statements, store::kSpaceCount> statements_;
+  std::array<Statements, port::kSpaceCount> statements_;
   Statement load_node_;
   Statement reclaiming_;
   Statement any_orphans_;

@@ -19,7 +19,7 @@ constexpr std::uint32_t kVersion = 3007000;
 constexpr int kRegion = 32768;  // the size of SQLite's mappings
 constexpr std::size_t kMapped = 4096;
 
-std::uint32_t field(const store::Mark& mark, std::size_t i) noexcept {
+std::uint32_t field(const port::Mark& mark, std::size_t i) noexcept {
   return static_cast<std::uint32_t>(mark.words[i / 2] >> (32 * (i % 2)));
 }
 
@@ -52,18 +52,18 @@ std::unique_ptr<WalIndex> WalIndex::watch(std::unique_ptr<Connection> pin) {
     return nullptr;
   }
   return std::unique_ptr<WalIndex>(
-      new WalIndex(std::move(pin), static_cast<const store::MarkWords*>(mapped)));
+      new WalIndex(std::move(pin), static_cast<const port::MarkWords*>(mapped)));
 }
 
-WalIndex::WalIndex(std::unique_ptr<Connection> pin, const store::MarkWords* words)
+WalIndex::WalIndex(std::unique_ptr<Connection> pin, const port::MarkWords* words)
     : pin_(std::move(pin)), words_(words), guarded_(words, kMapped) {}
 
 WalIndex::~WalIndex() {
   guarded_ = {};
-  ::munmap(const_cast<store::MarkWords*>(words_), kMapped);
+  ::munmap(const_cast<port::MarkWords*>(words_), kMapped);
 }
 
-bool WalIndex::distinctive(const store::Mark& mark) noexcept {
+bool WalIndex::distinctive(const port::Mark& mark) noexcept {
   const bool initialised = (field(mark, 3) & 0xffU) == 1;
   const bool blank = mark.words[3] == 0 && mark.words[4] == 0;
   if (field(mark, 0) != kVersion || !initialised || blank) return false;
@@ -76,6 +76,6 @@ bool WalIndex::distinctive(const store::Mark& mark) noexcept {
   return first == field(mark, 10) && second == field(mark, 11);
 }
 
-std::uint32_t WalIndex::commits(const store::Mark& mark) noexcept { return field(mark, 2); }
+std::uint32_t WalIndex::commits(const port::Mark& mark) noexcept { return field(mark, 2); }
 
 }  // namespace graven::sqlite

@@ -30,22 +30,22 @@ class WalIndex {
   WalIndex& operator=(const WalIndex&) = delete;
   ~WalIndex();
 
-  [[nodiscard]] const store::MarkWords& words() const noexcept { return *words_; }
+  [[nodiscard]] const port::MarkWords& words() const noexcept { return *words_; }
   /// Closes the connection. The words stay readable; they keep the last value or a newer one.
   void let_go() noexcept { pin_.reset(); }
 
   /// Whether the state version is complete and stands for one state only. False for an index that
   /// was just rebuilt from an empty WAL, as at the first open after a clean close.
-  [[nodiscard]] static bool distinctive(const store::Mark& mark) noexcept;
+  [[nodiscard]] static bool distinctive(const port::Mark& mark) noexcept;
 
   /// The commit counter. Other changes of the header (the WAL starts over) do not change it.
-  [[nodiscard]] static std::uint32_t commits(const store::Mark& mark) noexcept;
+  [[nodiscard]] static std::uint32_t commits(const port::Mark& mark) noexcept;
 
  private:
-  WalIndex(std::unique_ptr<Connection> pin, const store::MarkWords* words);
+  WalIndex(std::unique_ptr<Connection> pin, const port::MarkWords* words);
 
   std::unique_ptr<Connection> pin_;
-  const store::MarkWords* words_;
+  const port::MarkWords* words_;
   GuardedRange guarded_;
 };
 
