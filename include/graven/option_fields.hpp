@@ -62,80 +62,79 @@ inline constexpr double kMostSeconds = 1e9;
 template <class Of, class Visit>
 void each_option(Of&& of, const Visit& visit) {
   constexpr std::int64_t kMebibytes = std::int64_t{1} << 30U;
+  GRAVEN_OPTION(prefix,
+                "the prefix; it is made if the store lacks it. Without one it is \"main\"; if the "
+                "store has other prefixes but no \"main\", calls that need a prefix raise "
+                "KeyNotFound, which names the others");
+  GRAVEN_OPTION(link_field,
+                "repr() shows a nested dict by the value of this field, instead of its uid");
+  GRAVEN_OPTION(name, "which map of the store");
+  GRAVEN_OPTION(persist,
+                "\"writethrough\": a write is in the file when it returns; \"lazy\": writes are "
+                "flushed in the background, in order, each commit as a whole, at the latest by "
+                "flush() and close(), and this process is the only writer; \"memory\": nothing is "
+                "stored, and the path is only a name");
+  GRAVEN_OPTION(hot_capacity, "the largest number of entries that are cached in memory",
+                .unit = "keys", .least = 1);
+  GRAVEN_OPTION(flush_interval, "with persist=\"lazy\", the time between two flushes");
   GRAVEN_OPTION(
-      prefix,
-      "the keyspace, made where the store lacks it; by default \"main\". Without one, a store that "
-      "has other prefixes but no \"main\" raises KeyNotFound, which names them");
-  GRAVEN_OPTION(link_field, "repr() shows a nested dict by this field of its, instead of its uid");
-  GRAVEN_OPTION(name, "which map of the file");
-  GRAVEN_OPTION(
-      persist,
-      "\"writethrough\": a write is in the file when it returns; \"lazy\": writes are flushed in "
-      "the background, in order and whole, at the latest by flush() and close(), and this process "
-      "is the only writer; \"memory\": nothing is stored, the path is a name");
-  GRAVEN_OPTION(hot_capacity, "how many keys are kept in memory for reading", .unit = "keys",
-                .least = 1);
-  GRAVEN_OPTION(flush_interval, "the time between two flushes of what is lazy");
-  GRAVEN_OPTION(pending_limit,
-                "from so many unflushed writes on, writers of what is lazy wait for the disk",
-                .unit = "bytes");
-  GRAVEN_OPTION(
-      warm_bytes,
-      "room on the disk, beside the file, for what falls out of memory: it is found there sooner "
-      "than in the store. Taken when it is first needed, given back with the process; at least "
-      "64 KB, or 0: none",
+      pending_limit,
+      "with persist=\"lazy\" and more unflushed writes than this, writers wait for the disk",
       .unit = "bytes");
-  GRAVEN_OPTION(
-      memory_mb,
-      "what everything of this file may take in this process's memory, at least 16: what is kept "
-      "for reading (of its maps too), page caches and unflushed writes. Mapped files come on top. "
-      "The last one given counts; 0: each has a limit of its own",
-      .unit = "MiB", .most = kMebibytes);
+  GRAVEN_OPTION(warm_bytes,
+                "the size of the warm file, a file beside the store for entries that the memory "
+                "has no room for; reading from it is faster than from the store. It is reserved "
+                "when it is first needed and removed with the process; at least 64 KB, or 0: none",
+                .unit = "bytes");
+  GRAVEN_OPTION(memory_mb,
+                "the memory budget for all of this file in this process, at least 16: caches (also "
+                "those of its maps), page caches and unflushed writes. Mapped files are not "
+                "included. The last value given counts; 0: each part has its own limit",
+                .unit = "MiB", .most = kMebibytes);
   GRAVEN_OPTION(read_only, "nothing can be written through this object");
-  GRAVEN_OPTION(create, "make a store where there is none; if not, that is UnavailableError");
-  GRAVEN_OPTION(new_prefix,
-                "start in a prefix of its own, under a new name; `prefix` is not looked at");
   GRAVEN_OPTION(
-      synchronous,
-      "a commit survives a crash of the process (\"normal\"), a loss of power too (\"full\"), or "
-      "an orderly exit only (\"off\")",
-      .variable = "DB_SYNCHRONOUS");
-  GRAVEN_OPTION(busy_timeout, "how long a write waits for other writers before BusyError",
+      create, "make the store if it is missing; if false, a missing store raises UnavailableError");
+  GRAVEN_OPTION(
+      new_prefix,
+      "start in a new prefix, with a name that no prefix of the store has; `prefix` is ignored");
+  GRAVEN_OPTION(synchronous,
+                "what a commit survives. \"normal\": a crash of the process; \"full\": also a "
+                "power failure; \"off\": neither, only an orderly exit",
+                .variable = "DB_SYNCHRONOUS");
+  GRAVEN_OPTION(busy_timeout, "how long a write waits for other writers before it raises BusyError",
                 .variable = "DB_BUSY_TIMEOUT");
-  GRAVEN_OPTION(transaction_limit, "after how long a transaction() is rolled back");
-  GRAVEN_OPTION(
-      slow_operation,
-      "a commit, read from the file, flush, checkpoint or collection that takes longer is logged, "
-      "of the whole file; 0: none is");
+  GRAVEN_OPTION(transaction_limit, "a transaction() that takes longer is rolled back");
+  GRAVEN_OPTION(slow_operation,
+                "a commit, read from the file, flush, checkpoint or collection that takes longer "
+                "is logged. This holds for the whole file; 0: none is logged");
   GRAVEN_OPTION(allow_network_file_system,
-                "open a file on NFS, SMB and the like, which is refused otherwise");
-  GRAVEN_OPTION(pool_size, "read connections at a time; who finds none free waits",
+                "allow a file on NFS, SMB and the like; without this, opening it is refused");
+  GRAVEN_OPTION(pool_size, "read connections at a time; further readers wait",
                 .unit = "connections", .least = 1, .most = 1000, .variable = "DB_POOL_SIZE",
                 .of_file = true);
   GRAVEN_OPTION(separate_read_write,
-                "more readers, twice `pool_size` and at least 20; there is one writer",
+                "more read connections: twice `pool_size`, at least 20. There is one writer",
                 .variable = "DB_SEPARATE_READ_WRITE", .of_file = true);
-  GRAVEN_OPTION(keep_alive, "after how long an idle connection is closed",
+  GRAVEN_OPTION(keep_alive, "a connection that has been idle for this time is closed",
                 .variable = "DB_KEEP_ALIVE_TIMEOUT", .of_file = true);
-  GRAVEN_OPTION(
-      reader_limit,
-      "after how long a snapshot or an iteration is ended, so that it does not keep the WAL from "
-      "being cleaned up; its next use is TransactionExpiredError. 0: never",
-      .of_file = true);
-  GRAVEN_OPTION(wal, "cannot be switched off; here so that a program that tries is told",
-                .variable = "DB_ENABLE_WAL", .of_file = true);
-  GRAVEN_OPTION(
-      wal_autocheckpoint,
-      "from so many in the WAL on they are moved to the database in the background, and from four "
-      "times as many on by the commit; 0: by maintenance() only",
-      .unit = "pages", .most = 1 << 30, .of_file = true);
-  GRAVEN_OPTION(checkpoint, "how far maintenance() goes", .of_file = true);
-  GRAVEN_OPTION(cache_mb, "of the page caches of all connections together; 0: 96", .unit = "MiB",
-                .most = kMebibytes, .of_file = true);
-  GRAVEN_OPTION(mmap_mb, "of the file that each connection maps for reading", .unit = "MiB",
-                .most = kMebibytes, .of_file = true);
-  GRAVEN_OPTION(temp_store, "where SQLite keeps what does not fit into a page cache",
+  GRAVEN_OPTION(reader_limit,
+                "a snapshot or an iteration that lasts longer is ended, so that the WAL does not "
+                "grow because of it; its next use raises TransactionExpiredError. 0: no limit",
                 .of_file = true);
+  GRAVEN_OPTION(wal, "the WAL cannot be switched off: a false value is an error",
+                .variable = "DB_ENABLE_WAL", .of_file = true);
+  GRAVEN_OPTION(wal_autocheckpoint,
+                "with more pages in the WAL a checkpoint runs in the background, and with four "
+                "times as many the commit runs it; 0: only maintenance() does",
+                .unit = "pages", .most = 1 << 30, .of_file = true);
+  GRAVEN_OPTION(checkpoint, "the mode of maintenance()'s checkpoint", .of_file = true);
+  GRAVEN_OPTION(
+      cache_mb,
+      "memory for the page caches of all connections together; 0: 96. `memory_mb` overrides it",
+      .unit = "MiB", .most = kMebibytes, .of_file = true);
+  GRAVEN_OPTION(mmap_mb, "how much of the file each connection maps for reading; 0: none",
+                .unit = "MiB", .most = kMebibytes, .of_file = true);
+  GRAVEN_OPTION(temp_store, "where SQLite keeps temporary tables and indexes", .of_file = true);
 }
 
 #undef GRAVEN_OPTION
