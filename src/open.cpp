@@ -192,7 +192,7 @@ std::string percent_decoded(std::string_view text, std::string_view url) {
       return -1;
     };
     if (i + 2 >= text.size() || digit(text[i + 1]) < 0 || digit(text[i + 2]) < 0) {
-      throw_bad_url(url, "a '%' that two hexadecimal digits do not follow");
+      throw_bad_url(url, "a '%' without two hexadecimal digits after it");
     }
     out.push_back(static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2])));
     i += 2;
@@ -242,7 +242,7 @@ Opened open_sqlite(const std::string& path, const Options& options, Kind kind) {
 Opened open_file(const std::string& path, const Options& options, Kind kind) {
   if (options.persist == Persist::kWritethrough) return open_sqlite(path, options, kind);
   if (options.read_only) {
-    throw UsageError(path + ": read-only goes with persist=writethrough only");
+    throw UsageError(path + ": read-only access needs persist=writethrough");
   }
   if (!options.create && options.persist == Persist::kMemory) {
     throw_bad_url(path, "a store in memory is always a new one");
@@ -288,7 +288,7 @@ Opened open_store(std::string_view url, Options& options, Kind kind) {
   }
   const std::size_t colon = url.find("://");
   if (colon != std::string_view::npos && url.find('/') == colon + 1) {
-    throw_bad_url(url, fmt::format("'{}' is no kind of store graven has", url.substr(0, colon)));
+    throw_bad_url(url, fmt::format("graven has no kind of store named '{}'", url.substr(0, colon)));
   }
   check_options(options);
   return open_file(std::string(url), options, kind);

@@ -46,9 +46,9 @@ void check_interrupt() {
   }
   if (checking) {
     throw UsageError(
-        "a handler that is called while its thread waits in graven cannot wait there itself, "
-        "perhaps "
-        "for what that call holds: note what is to be done, or raise");
+        "a signal handler that runs while its thread waits in graven must not wait in graven "
+        "itself: the interrupted call may hold what it would wait for. Set a flag, or raise an "
+        "exception");
   }
   if (const InterruptCheck check = of_process.load()) {
     struct Checking {

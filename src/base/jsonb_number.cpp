@@ -36,7 +36,7 @@ std::string_view hex_digits(std::string_view payload, bool& negative) {
   const bool marked = payload.starts_with("0x") || payload.starts_with("0X");
   const std::string_view digits = marked ? payload.substr(2) : std::string_view{};
   if (digits.empty() || digits.find_first_not_of("0123456789abcdefABCDEF") != digits.npos) {
-    damaged("a hexadecimal integer is not one");
+    damaged("a hexadecimal integer is malformed");
   }
   return digits;
 }
@@ -98,7 +98,7 @@ bool read_integer(const Element& element, std::int64_t& value) {
     if (long_decimal(payload, value)) return true;
     const char* const end = payload.data() + payload.size();
     const auto [at, error] = std::from_chars(payload.data(), end, value);
-    if (error == std::errc::invalid_argument || at != end) damaged("an integer is not one");
+    if (error == std::errc::invalid_argument || at != end) damaged("an integer is malformed");
     return error == std::errc{};
   }
   expect(element, element.type == Type::kInt5, "an integer");
@@ -122,12 +122,12 @@ double real(const Element& element) {
     digits.remove_prefix(std::min(digits.find_first_not_of('0'), digits.size() - 1));
     format = std::chars_format::hex;
   } else if (digits.find_first_not_of("0123456789.+-eE") != digits.npos) {
-    damaged("a number is not one");  // from_chars would take "inf" and "nan"
+    damaged("a number is malformed");  // from_chars would take "inf" and "nan"
   }
   double value = 0;
   const char* const end = digits.data() + digits.size();
   const auto [at, error] = std::from_chars(digits.data(), end, value, format);
-  if (error == std::errc::invalid_argument || at != end) damaged("a number is not one");
+  if (error == std::errc::invalid_argument || at != end) damaged("a number is malformed");
   if (error != std::errc{}) {
     value = element.type == Type::kInt5 ? std::numeric_limits<double>::infinity()
                                         : beyond_range(digits);

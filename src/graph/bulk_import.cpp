@@ -70,7 +70,7 @@ BulkImport::BulkImport(const Database& database, BulkOptions options)
   }
   if (store.in_transaction()) {
     throw UsageError(
-        "a bulk import inside a transaction: begin it before, its phases are "
+        "a bulk import cannot begin inside a transaction: begin it before; its phases are "
         "transactions themselves");
   }
   store.begin_bulk(state_->options.cache_mb << 20U);

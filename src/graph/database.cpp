@@ -125,7 +125,8 @@ std::int64_t Database::decr(Text counter, Addend by) const {
   const std::int64_t number = by;
   if (number == std::numeric_limits<std::int64_t>::min()) {
     throw LimitError(fmt::format(
-        "{} cannot be taken from a counter, for its negative is no integer of 64 bits", number));
+        "{} cannot be subtracted from a counter, because its negative is not an integer of 64 bits",
+        number));
   }
   return incr(counter, -number);
 }

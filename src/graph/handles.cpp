@@ -77,7 +77,8 @@ bool same_prefix(const Scope& left, const Scope& right) {
 
 void require_same_prefix(const Scope& scope, const Pin& handle) {
   if (same_prefix(scope, handle.scope())) return;
-  throw BadValueError("this handle belongs to another database or prefix: give one of this one's");
+  throw BadValueError(
+      "this handle belongs to another database or prefix: give a handle of this one");
 }
 
 void find_again(const Pin& pin, NodeId lost) {

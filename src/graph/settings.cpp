@@ -124,8 +124,8 @@ void check_options(const Options& options) {
   });
   if (!options.wal) {
     throw UsageError(
-        "graven always keeps a write-ahead log: without it readers and the writer would stop each "
-        "other, and nothing could be served from memory; leave `wal` on");
+        "graven always keeps a write-ahead log: without it, readers and the writer would block "
+        "each other, and reads could not be answered from memory; leave `wal` on");
   }
 }
 

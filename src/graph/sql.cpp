@@ -153,7 +153,7 @@ class Writing final : public SqlSession {
     std::unique_ptr<SqlRows> rows;
     const bool open =
         store().with_current([&](store::Work& work) { rows = work.sql(sql, parameters); });
-    if (!open) throw UsageError("this connection's transaction is another thread's");
+    if (!open) throw UsageError("the transaction of this connection belongs to another thread");
     return rows;
   }
   void commit() override {

@@ -120,7 +120,9 @@ class WatchState {
     constexpr std::chrono::milliseconds kForever = std::chrono::hours(24 * 365);
     const auto until = std::chrono::steady_clock::now() + std::min(timeout, kForever);
     if (db_.in_transaction()) {
-      throw UsageError("waiting inside a transaction, which keeps others from writing");
+      throw UsageError(
+          "a watch cannot wait inside a transaction, which keeps others from writing: wait before "
+          "or after");
     }
     while (changes_.empty()) {
       constexpr auto kSlice = std::chrono::milliseconds(100);  // to notice close()

@@ -58,13 +58,13 @@ BackupReport prove(const PartialFile& copy, std::string_view of) {
   if (!found.ok()) {
     const Problem& first = found.problems.front();
     const std::string what = said_of(of, copy, first.what);
-    throw CorruptionError(
-        fmt::format("{}{}{}{}{}; `graven check` tells all, `graven dump` saves what can be read",
-                    what.starts_with(of) ? "" : fmt::format("{} is damaged: ", of), first.node,
-                    first.node.empty() ? "" : " ", what,
-                    found.problems.size() == 1
-                        ? ""
-                        : fmt::format(" (and {} more problems)", found.problems.size() - 1)));
+    throw CorruptionError(fmt::format(
+        "{}{}{}{}{}; `graven check` lists all problems, `graven dump` saves what can be read",
+        what.starts_with(of) ? "" : fmt::format("{} is damaged: ", of), first.node,
+        first.node.empty() ? "" : " ", what,
+        found.problems.size() == 1
+            ? ""
+            : fmt::format(" (and {} more problems)", found.problems.size() - 1)));
   }
   BackupReport report;
   report.bytes = copy.size();
@@ -92,7 +92,8 @@ BackupReport Database::backup(Text path, const BackupOptions& options) const {
   graph::Heap& heap = scope_->session().heap();
   port::Backend& backend = heap.backend();
   if (heap.store().in_transaction()) {
-    throw UsageError("backup() inside a transaction, which it could not see: call it after");
+    throw UsageError(
+        "backup() inside a transaction, whose changes it could not see: call it after");
   }
   if (options.pages_per_step < 1) throw UsageError("pages_per_step must be at least 1");
   if (options.pause.count() < 0) throw UsageError("pause must not be negative");

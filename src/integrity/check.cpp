@@ -56,8 +56,8 @@ void inspect_roots(Inspection& all) {
     const NodeInfo& root = all.nodes[place];
     if (root.kind() != NodeKind::kDict) say("has a list for a root");
     if (!root.root()) {
-      say(root.anchor > 0 ? "has a root that hangs on " + all.named(root.anchor)
-                          : std::string("has a root that is held as none"));
+      say(root.anchor > 0 ? "has a root with the anchor " + all.named(root.anchor)
+                          : std::string("has a root whose record does not say that it is one"));
     }
     if (root.prefix != prefix.id && fresh_root) say("has a root of another prefix");
   }
@@ -86,10 +86,11 @@ void inspect_maps(Inspection& all) {
     all.saw_version(row->record.version);
     const std::int64_t id = row->record.integers[0];
     if (id < 1 || id > port::kMostMaps) {
-      all.problem(fmt::format("the map '{}' has the number {}, which is none", row->key.name, id));
+      all.problem(fmt::format("the map '{}' has the number {}, which is not a valid one",
+                              row->key.name, id));
     }
     if (std::find(maps.begin(), maps.end(), id) != maps.end()) {
-      all.problem(fmt::format("the map '{}' has the number {} of another one", row->key.name, id));
+      all.problem(fmt::format("the map '{}' has the number {} of another map", row->key.name, id));
     }
     maps.push_back(id);
   }

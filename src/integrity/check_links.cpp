@@ -269,7 +269,7 @@ class Graph {
     const NodeInfo& info = nodes_[node];
     if (info.anchored() || info.listed) return;
     if (info.anchor == graph::kNobody) {
-      all_.problem(node, "it has no anchor and is not on the list of what is to be reclaimed");
+      all_.problem(node, "it has no anchor and is not listed as pending deletion");
       spread(node, Reach::kUnsound);
     } else if (info.anchor < 0) {
       all_.problem(node, fmt::format("it is held by process number {}, which does not list it",
@@ -341,8 +341,8 @@ void inspect_orphans(Inspection& all) {
     } else if (!right) {
       const NodeId anchor = all.nodes[node].anchor;
       all.problem(node, fmt::format("it is listed as an orphan of {}, but {}", owner,
-                                    anchor > 0    ? "hangs on " + all.named(anchor)
-                                    : anchor == 0 ? std::string("is to be reclaimed")
+                                    anchor > 0    ? "has the anchor " + all.named(anchor)
+                                    : anchor == 0 ? std::string("is pending deletion")
                                                   : fmt::format("is held by {}", -anchor)));
     } else {
       all.nodes[node].listed = true;

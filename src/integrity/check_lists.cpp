@@ -56,7 +56,7 @@ class LargeLists {
       const std::optional<NodeRecord> record = graph::find_raw_node(all_.view, all_.nodes[node].id);
       if (!record) return;
       const Element header = jsonb::parse(record->body);
-      if (header.type != Type::kArray) throw CorruptionError("it is no array");
+      if (header.type != Type::kArray) throw CorruptionError("it is not an array");
       jsonb::Cursor cursor(header.payload);
       depth = number(cursor.next());
       const std::int64_t in_pages = number(cursor.next());
@@ -130,7 +130,7 @@ class LargeLists {
     try {
       const Element page = jsonb::parse(record->body);
       if (page.type != Type::kArray || page.whole.size() != record->body.size()) {
-        throw CorruptionError("it is no array");
+        throw CorruptionError("it is not an array");
       }
       if (page.payload.empty()) throw CorruptionError("it is empty");
       if (depth > 0) {
@@ -155,7 +155,7 @@ class LargeLists {
   }
 
   static std::int64_t number(Element element) {
-    return integer_of(element, "it holds something else than pages and counts (depth unequal?)");
+    return integer_of(element, "it has items other than pages and counts (unequal depth?)");
   }
 
   static std::vector<PageUse> children(Element array) {

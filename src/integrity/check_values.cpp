@@ -77,7 +77,7 @@ void inspect_escape(Inspection& all, std::uint32_t node, Element object) {
         throw CorruptionError("bytes are not valid base64");
       case 'i':
         if (is_big_integer(text())) return;
-        throw CorruptionError("an integer beyond 64 bits is not one");
+        throw CorruptionError("an integer beyond 64 bits is malformed");
       case 'f':
         if (base::odd_float(text())) return;
         break;
@@ -211,7 +211,7 @@ class LargeDicts {
     if (node == kNoNode) {
       all_.problem(fmt::format("{} {} of {}, which does not exist", count, what, all_.named(id)));
     } else {
-      all_.problem(node, fmt::format("{} {}, though it is no large dict", count, what));
+      all_.problem(node, fmt::format("{} {}, though it is not a large dict", count, what));
     }
   }
 
@@ -247,7 +247,7 @@ class LargeDicts {
         const std::string& body = row->record.body;
         const Element pair = jsonb::parse(body);
         if (pair.type != Type::kArray || pair.whole.size() != body.size()) {
-          throw CorruptionError("it is no array of a key and a value");
+          throw CorruptionError("it is not an array of a key and a value");
         }
         jsonb::Cursor cursor(pair.payload);
         std::string decoded;
@@ -272,7 +272,7 @@ class LargeDicts {
       if (row->record.body.empty()) continue;
       try {
         const Element more = jsonb::parse(row->record.body);
-        if (more.type != Type::kArray) throw CorruptionError("it is no array of positions");
+        if (more.type != Type::kArray) throw CorruptionError("it is not an array of positions");
         for (jsonb::Cursor cursor(more.payload); !cursor.done();) {
           found_.push_back({hash, id_of(cursor.next())});
         }
@@ -292,7 +292,7 @@ class LargeDicts {
     std::int64_t next = 0;
     try {
       const Element header = jsonb::parse(*header_);
-      if (header.type != Type::kArray) throw CorruptionError("it is no array");
+      if (header.type != Type::kArray) throw CorruptionError("it is not an array");
       jsonb::Cursor cursor(header.payload);
       count = id_of(cursor.next());
       next = id_of(cursor.next());

@@ -58,8 +58,9 @@ void mend_prefixes(Mending& mending, Inspection& all) {
     const std::uint32_t place = all.find(prefix.root);
     if (!roots.insert(prefix.root).second) {
       prefix.root = make_root(mending, mending.work.next_id(Space::kNode), prefix.id, empty_body());
-      mending.lost({}, fmt::format("the prefix '{}' had the root of another one: it is empty now",
-                                   prefix.name));
+      mending.lost({},
+                   fmt::format("the prefix '{}' had the root of another prefix: it is empty now",
+                               prefix.name));
     } else if (place == kNoNode) {
       const bool usable = prefix.root > 0 && prefix.root <= all.greatest();
       prefix.root = make_root(mending, usable ? prefix.root : mending.work.next_id(Space::kNode),
@@ -73,8 +74,8 @@ void mend_prefixes(Mending& mending, Inspection& all) {
       graph::put_link(body, {.id = prefix.root, .kind = NodeKind::kList});
       jsonb::close(body, jsonb::Type::kObject, mark);
       prefix.root = make_root(mending, mending.work.next_id(Space::kNode), prefix.id, body);
-      mending.kept({}, fmt::format("the prefix '{}' had a list for a root: it is under the key "
-                                   "'recovered' of a new one",
+      mending.kept({}, fmt::format("the prefix '{}' had a list as its root: the list is under the "
+                                   "key 'recovered' of a new root now",
                                    prefix.name));
     }
     roots.insert(prefix.root);
@@ -90,7 +91,7 @@ void mend_prefixes(Mending& mending, Inspection& all) {
 std::string describe_stray(const Inspection& all, const Key& key, const Record& record) {
   switch (key.space) {
     case Space::kEntry:
-      return fmt::format("the entry at position {} of {}, which is no large dict", key.b,
+      return fmt::format("the entry at position {} of {}, which is not a large dict", key.b,
                          all.named(key.a));
     case Space::kPage:
       return fmt::format("page {} of {}, which nothing names", key.a,
@@ -175,7 +176,7 @@ void mend_maps(Mending& mending, Inspection& all) {
   }
   for (Row& row : same) {
     row.record.integers[0] = free_number();
-    mending.lost({}, fmt::format("the map '{}' had the number of another one, which keeps the "
+    mending.lost({}, fmt::format("the map '{}' had the number of another map, which keeps the "
                                  "items of both: it is empty now",
                                  row.key.name));
     mending.work.put(row.key, std::move(row.record));
@@ -205,8 +206,9 @@ void make_prefix(Mending& mending, Inspection& all, NodeId root, std::int64_t id
   while (mending.work.load(prefix_key(name))) name += '_';
   mending.work.put(prefix_key(name), Record{.integers = {id, root}});
   all.prefixes.push_back({name, id, root});
-  mending.kept({}, fmt::format("{}, a root of no prefix, is the root of the prefix '{}'",
-                               all.named(root), name));
+  mending.kept({},
+               fmt::format("{} was the root of no prefix: it is the root of the prefix '{}' now",
+                           all.named(root), name));
 }
 
 }  // namespace repairing

@@ -125,7 +125,8 @@ class Salvage {
     const auto where = [&] { return fmt::format("the entry at position {}", row.key.b); };
     try {
       const Element pair = jsonb::parse(row.record.body);
-      if (pair.type != Type::kArray) throw CorruptionError("it is no array of a key and a value");
+      if (pair.type != Type::kArray)
+        throw CorruptionError("it is not an array of a key and a value");
       jsonb::Cursor cursor(pair.payload);
       const Element key = cursor.next();
       Element value;
@@ -140,7 +141,7 @@ class Salvage {
       }
       add_entry(key, value);
       if (!cursor.done()) {
-        lost(fmt::format("what was behind the value of {}", where()), row.record.body);
+        lost(fmt::format("what came after the value of {}", where()), row.record.body);
       }
     } catch (const CorruptionError&) {
       lost(fmt::format("{}, which could not be read", where()), row.record.body);
@@ -153,7 +154,7 @@ class Salvage {
       name = jsonb::text(key);
       if (base::invalid_utf8(name)) throw CorruptionError("no text");
     } catch (const CorruptionError&) {
-      lost("an entry whose key is no text", std::string(key.whole) + std::string(value.whole));
+      lost("an entry whose key is not a text", std::string(key.whole) + std::string(value.whole));
       return;
     }
     if (!keys_.insert(name).second) {
@@ -270,7 +271,7 @@ class Salvage {
         try {
           for (jsonb::Cursor cursor(array.payload); !cursor.done();) add_item(cursor.next());
         } catch (const CorruptionError&) {
-          lost(fmt::format("what is behind item {} of page {}", items_.size() - before, page),
+          lost(fmt::format("what comes after item {} of page {}", items_.size() - before, page),
                record->body);
         }
       } catch (const CorruptionError&) {
@@ -297,7 +298,7 @@ class Salvage {
       return;
     }
     if (body.whole.size() < node_.body.size()) {
-      lost("bytes behind its contents", std::string_view(node_.body).substr(body.whole.size()));
+      lost("bytes after its contents", std::string_view(node_.body).substr(body.whole.size()));
     }
     const std::string bytes(body.payload);  // a copy, because node_ may change meanwhile
     jsonb::Cursor cursor(bytes);
@@ -312,7 +313,7 @@ class Salvage {
   std::string sane(Element element, base::FunctionRef<std::string()> where) {
     if (element.type == Type::kText || element.type == Type::kTextRaw) {
       if (base::invalid_utf8(element.payload)) {
-        mending_.kept(uid_, fmt::format("{} was no valid text: it is bytes now", where()));
+        mending_.kept(uid_, fmt::format("{} was not a valid text: it is bytes now", where()));
         std::string bytes;
         graph::put_scalar(bytes, Bytes{std::string(element.payload)}, graph::kLargeInNode, node_.id,
                           work_);
@@ -344,7 +345,7 @@ class Salvage {
     }
     const bool text = use.text && !base::invalid_utf8(record->body);
     if (text != use.text) {
-      mending_.kept(uid_, fmt::format("{} was no valid text: it is bytes now", where()));
+      mending_.kept(uid_, fmt::format("{} was not a valid text: it is bytes now", where()));
     }
     const bool again = !seen_blobs_.insert(use.blob).second;
     if (!again && text == use.text && record->integers[0] == node_.id) {

@@ -138,10 +138,10 @@ Data Map::replace(Key key, const std::function<Data(const Data&)>& function,
     }
     if (done) return result;
   }
-  throw ConflictError(
-      fmt::format("the key '{}' of the map '{}' was changed by other threads each of {} times that "
-                  "the function of update_with() ran; nothing was written: use a quicker one",
-                  map::shown(key), name(), kMostTries));
+  throw ConflictError(fmt::format(
+      "the key '{}' of the map '{}' was changed by other threads during each of the {} runs of the "
+      "function of update_with(); nothing was written: use a faster function",
+      map::shown(key), name(), kMostTries));
 }
 
 }  // namespace graven

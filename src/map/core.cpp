@@ -153,10 +153,10 @@ void Core::look_for_added(std::string_view key) {
 void Core::require_open() const {
   if (closed()) throw ClosedError(fmt::format("the map '{}' was closed", name_));
   if (abandoned_.load(std::memory_order_relaxed)) {
-    throw UsageError(
-        fmt::format("the map '{}' was opened by the parent process, whose unflushed writes are not "
-                    "this child's; open it again here, read-only while the parent writes",
-                    name_));
+    throw UsageError(fmt::format(
+        "the map '{}' was opened by the parent process, and this child does not have the parent's "
+        "unflushed writes; open it again here, read-only while the parent writes",
+        name_));
   }
 }
 

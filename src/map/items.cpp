@@ -36,8 +36,7 @@ double real_of(std::string_view key, const Data& number, const std::optional<Int
   const double real = integer->to_double();
   if (std::isfinite(real)) return real;
   throw LimitError(fmt::format(
-      "the value at '{}' and what is added are an integer beyond what a float holds and a float",
-      shown(key)));
+      "at '{}', a float and an integer that is too large for a float cannot be added", shown(key)));
 }
 
 Data to_data(const Integer& integer) {
@@ -46,7 +45,7 @@ Data to_data(const Integer& integer) {
 }
 
 constexpr const char* kValue = "the value at";
-constexpr const char* kStep = "what is to be added to the value at";
+constexpr const char* kStep = "the number to add to the value at";
 
 }  // namespace
 

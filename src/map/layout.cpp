@@ -138,16 +138,17 @@ std::int64_t open_id(store::Store& store, const std::string& name, const store::
         id = 1;
         port::each_row(work, {.space = Space::kMap}, 256, [&](const Row& row) {
           if (row.record.integers[0] > port::kMostMaps) {
-            throw CorruptionError(fmt::format(
-                "the map '{}' of {} has the number {}, which graven did not give it; `graven "
-                "check` tells all",
-                row.key.name, store.backend().name(), row.record.integers[0]));
+            throw CorruptionError(
+                fmt::format("the map '{}' of {} has the number {}, which graven did not give it; "
+                            "`graven check` lists all problems",
+                            row.key.name, store.backend().name(), row.record.integers[0]));
           }
           id = std::max(id, row.record.integers[0] + 1);
         });
         if (id > port::kMostMaps) {
-          throw LimitError(fmt::format("{} has no number left for another map, as one has {}",
-                                       store.backend().name(), port::kMostMaps));
+          throw LimitError(
+              fmt::format("{} has no number left for another map, because one has the number {}",
+                          store.backend().name(), port::kMostMaps));
         }
         Record record;
         record.integers[0] = id;

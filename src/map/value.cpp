@@ -241,7 +241,7 @@ Data decode(ValueKind kind, std::string_view bytes) {
 
 void require_readable(ValueKind kind, std::string_view bytes) {
   if (kind == ValueKind::kText && base::invalid_utf8(bytes)) {
-    throw CorruptionError("a text in a map is not UTF-8; `graven check` tells which");
+    throw CorruptionError("a text in a map is not UTF-8; `graven check` shows which");
   }
   if (kind == ValueKind::kBigInt && !base::is_hex(bytes)) refuse_value();
 }
@@ -272,7 +272,8 @@ void check_scalar(ValueKind kind, std::string_view bytes, std::string_view key) 
       break;
   }
   throw UsageError(fmt::format(
-      "the value at '{}' is not a scalar as it lies in memory; store it as Data", shown(key)));
+      "the value at '{}' does not have the bytes of a scalar in memory; store it as Data",
+      shown(key)));
 }
 
 void check_key(std::string_view key) {

@@ -55,8 +55,8 @@ void WriteTransaction::insert(const NewRows& rows) { apply(rows.changes()); }
 void Backend::copy_to(const std::string& path, const Copying& how) {
   static_cast<void>(path);
   static_cast<void>(how);
-  throw UsageError(name() + " is a store in memory, and of that there is no backup; " +
-                   "`graven dump` writes one as JSON");
+  throw UsageError(name() + " is a store in memory, which has no backup; " +
+                   "`graven dump` writes it as JSON");
 }
 
 }  // namespace graven::port

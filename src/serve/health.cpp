@@ -55,10 +55,11 @@ std::vector<Check> check_readiness(const Database& db, const std::string& path,
   checks.push_back(check("wal", [&](Check& result) {
     const std::uint64_t bytes = db.stats().file.wal_bytes;
     result.ok = bytes <= limits.most_wal;
-    result.what = shown_bytes(bytes) +
-                  (result.ok ? ""
-                             : ", more than " + shown_bytes(limits.most_wal) +
-                                   ": something reads for too long, or nobody checkpoints");
+    result.what =
+        shown_bytes(bytes) +
+        (result.ok ? ""
+                   : ", more than " + shown_bytes(limits.most_wal) +
+                         ": a reader has been open for too long, or no process runs checkpoints");
   }));
   if (path.empty()) return checks;
   checks.push_back(check("disk", [&](Check& result) {

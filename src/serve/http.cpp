@@ -196,11 +196,11 @@ class Http::Server final : public httplib::Server {
       const std::string where = options_.host + " port " + std::to_string(options_.port);
       if (why == EADDRINUSE) {
         throw UsageError("cannot listen on " + where +
-                         ": another program does, perhaps another graven serve; give another "
-                         "--port, or 0 for any that is free");
+                         ": another program listens there, perhaps another graven serve; give "
+                         "another --port, or 0 for any free port");
       }
       throw UsageError("cannot listen on " + where + ": " +
-                       (why != 0 ? std::strerror(why) : "it is no address of this machine"));
+                       (why != 0 ? std::strerror(why) : "it is not an address of this machine"));
     }
     ::listen(svr_sock_, kBacklog);  // again: cpp-httplib's backlog is only 5
   }

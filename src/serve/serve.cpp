@@ -100,10 +100,9 @@ void serve(const ServeOptions& options, const std::function<Database()>& open) {
     return answer_to(path, verbose, db, options);
   });
   if (http.tls_cert.empty() && !is_loopback(http.host)) {
-    log.warn("no_tls", "the token and all figures go unencrypted over the network from " +
+    log.warn("no_tls", "the token and all figures are sent unencrypted over the network from " +
                            http.host +
-                           ": give --tls-cert and --tls-key, or put it behind "
-                           "something that has TLS");
+                           ": give --tls-cert and --tls-key, or put it behind a proxy with TLS");
   }
   std::atomic<bool> asked{false};
   std::atomic<bool> ended{false};

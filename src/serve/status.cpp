@@ -120,7 +120,7 @@ std::string to_text(const Stats& stats, const std::vector<PoolStats>& pools) {
                             stats.cache.misses, stats.cache.warm_hits));
   line("reads", times(stats.reads));
   line("commits", times(stats.writes.commit));
-  line("lane waits", times(stats.writes.lane));
+  line("writer queue", times(stats.writes.lane));
   line("transactions", fmt::format("{} committed, {} rolled back, {} expired, {} conflicts",
                                    stats.transactions.committed, stats.transactions.rolled_back,
                                    stats.transactions.expired, stats.transactions.conflicts));

@@ -79,7 +79,7 @@ std::string read_token(const std::string& file, const LogLines& log) {
   std::string token = source.read(kLongest + 1);
   if (token.size() > kLongest) {
     throw UsageError(
-        fmt::format("{} has more than {} bytes: that is no token file", file, kLongest));
+        fmt::format("{} has more than {} bytes: it is not a token file", file, kLongest));
   }
   constexpr const char* kWhite = " \t\r\n";
   token.erase(0, std::min(token.size(), token.find_first_not_of(kWhite)));

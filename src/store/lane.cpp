@@ -39,10 +39,10 @@ void Lane::acquire(Deadline deadline, const char* doing) {
       std::erase(waiters_, self);
       const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(
           std::chrono::steady_clock::now() - since_);
-      throw BusyError(fmt::format(
-          "the write lane is busy: another thread of this process has held it for {} ms for {}; "
-          "keep transactions short or raise busy_timeout",
-          age.count(), doing_));
+      throw BusyError(
+          fmt::format("the writer lock is busy: another thread of this process has held it for {} "
+                      "ms for {}; keep transactions short or raise busy_timeout",
+                      age.count(), doing_));
     }
   }
   doing_ = doing;

@@ -79,8 +79,8 @@ void Store::refuse_beside_transaction() const {
   if (other == nullptr) return;
   other->require_open();
   throw UsageError(
-      fmt::format("this thread has a transaction open on {}, opened with other settings, which a "
-                  "write here would wait for: open both with the same `synchronous`",
+      fmt::format("this thread has a transaction open on {}, which was opened with other settings; "
+                  "a write here would wait for it for ever: open both with the same `synchronous`",
                   backend_->name()));
 }
 
@@ -156,7 +156,7 @@ void Store::make_durable(Deadline deadline) {
     sync(deadline);
   } catch (const Error& error) {
     throw CommitUnknownError(
-        fmt::format("what was to be durable is committed, but may not survive a loss of power: {}; "
+        fmt::format("the changes are committed, but may not survive a loss of power: {}; "
                     "wait_durable() tries again",
                     error.what()));
   }

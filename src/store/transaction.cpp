@@ -35,22 +35,21 @@ Transaction::Transaction(Store& store, const Limits& limits, const void* owner, 
 void Transaction::refuse(End why) const {
   switch (why) {
     case End::kLimit:
-      throw TransactionExpiredError(fmt::format(
-          "the transaction was rolled back because it outlived its limit of {} ms; do long "
-          "work outside, or raise transaction_limit",
-          limit_.count()));
+      throw TransactionExpiredError(
+          fmt::format("the transaction was rolled back because it took longer than its limit of {} "
+                      "ms; do long work outside, or raise transaction_limit",
+                      limit_.count()));
     case End::kClosed:
       throw ClosedError(
-          "the transaction was rolled back because what it was begun on was closed meanwhile; "
-          "leave "
-          "its block, and open the database again");
+          "the transaction was rolled back because the database that it was begun on was closed; "
+          "leave its block, and open the database again");
     case End::kFailed:
       throw UnavailableError(
           "the transaction was rolled back after an error; leave its block and begin another");
     default:
       throw UsageError(
-          "the transaction was rolled back because another thread ended it, or what it is inside "
-          "of; begin and end a transaction in one thread, the inner ones first");
+          "the transaction was rolled back because another thread ended it or the transaction "
+          "around it; begin and end a transaction in one thread, the inner ones first");
   }
 }
 
@@ -252,8 +251,8 @@ void Transaction::commit(std::uint64_t step, bool durable) {
       end_from(at, End::kElsewhere);
       abandon(at);
       throw UsageError(
-          "a transaction was begun in one thread and left in another; it was rolled back. What is "
-          "done in another thread is no part of it: begin, use and end it in one thread");
+          "a transaction was begun in one thread and left in another; it was rolled back. What "
+          "another thread does is not part of it: begin, use and end it in one thread");
     }
     if (at + 1 != steps_.end()) {
       const One inner = at[1];

@@ -215,7 +215,7 @@ void Work::before_scan(Space space) {
 void Work::require_sound() const {
   if (broken_) {
     throw UnavailableError(
-        "the transaction cannot go on after an error while much was written; roll it back");
+        "the transaction cannot go on after an error during a large write; roll it back");
   }
 }
 

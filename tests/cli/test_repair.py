@@ -167,4 +167,4 @@ def test_what_is_left_of_a_file_whose_end_is_missing_is_read(graven):
         assert (graven.folder / "cut.db").read_bytes() == whole[:size]
     assert saved["rows"] != rows
     (graven.folder / "cut.db").write_bytes(whole[:30_000])
-    assert "nothing can be read" in graven.error("dump", "cut.db")
+    assert "what is left of it cannot be read" in graven.error("dump", "cut.db")

@@ -309,7 +309,7 @@ def test_tokens_that_are_none(filled):
     assert "cannot read" in filled.error("serve", "state.db", "--token-file", "missing")
     assert "cannot read" in filled.error("serve", "state.db", "--token-file", ".")
     for endless in ("/dev/zero", token_file(filled.folder, "x" * 5000)):
-        assert "no token file" in filled.error("serve", "state.db", "--token-file", endless)
+        assert "is not a token file" in filled.error("serve", "state.db", "--token-file", endless)
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])

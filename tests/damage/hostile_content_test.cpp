@@ -235,7 +235,7 @@ TEST_F(HostileContent, ADroppedIndexIsToldAndMadeAnew) {
 TEST_F(HostileContent, ADroppedOrChangedTableIsToldAndMadeAnew) {
   run("DROP TABLE edge; ALTER TABLE counter ADD COLUMN more");
   expect_problem("the table 'edge' is missing");
-  expect_problem("the table 'counter' is not as graven makes it");
+  expect_problem("the table 'counter' differs from the one that graven makes");
   expect_mended();
   EXPECT_EQ(Database(path_).count("counter"), 3);
 }
@@ -258,7 +258,7 @@ TEST_F(HostileContent, ATextWhereANumberBelongsIsTold) {
   run("UPDATE counter SET value = 'many'");
   run("UPDATE node SET links = 'some' WHERE anchor <> id");
   error_of([&] { (void)Database(path_).count("counter"); });
-  expect_problem("of the table 'counter' has something else in 'value'");
+  expect_problem("of the table 'counter' has a value in 'value' that graven does not write there");
   expect_mended();
   EXPECT_EQ(Database(path_).root()["d"]["k"].value().get<int>(), 1);
 }
@@ -281,7 +281,7 @@ TEST_F(HostileContent, AKeyThatIsNoTextEndsAScan) {
     for (std::string key; cursor->next(key, nullptr);) {
     }
   });
-  expect_problem("of the table 'item' has something else in 'key'");
+  expect_problem("of the table 'item' has a value in 'key' that graven does not write there");
   expect_mended();
   Map(path_).clear();
 }
@@ -290,7 +290,7 @@ TEST_F(HostileContent, APrefixThatIsNoUtf8IsTold) {
   run("INSERT INTO prefix SELECT CAST(X'41ff' AS TEXT), version, 99, root FROM prefix WHERE name = "
       "'main'");
   error_of([&] { (void)Database(path_).prefixes(); });
-  expect_problem("of the table 'prefix' has something else in 'name'");
+  expect_problem("of the table 'prefix' has a value in 'name' that graven does not write there");
   expect_mended();
 }
 
@@ -389,7 +389,7 @@ TEST_F(HostileContent, ATableWithoutItsKeyIsMadeAnewWhateverItsKeysAre) {
       "INSERT INTO node SELECT 'text', version, prefix, kind, anchor, links, body FROM node LIMIT "
       "1;"
       "INSERT INTO node SELECT NULL, version, prefix, kind, anchor, links, body FROM node LIMIT 1");
-  expect_problem("'node' is not as graven makes it");
+  expect_problem("'node' differs from the one that graven makes");
   expect_mended();
 }
 

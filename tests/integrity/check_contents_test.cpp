@@ -131,9 +131,9 @@ TEST_P(ContentDamage, ValuesThatGravenDoesNotWrite) {
       {text("\xed\xa0\x80"), "a text is not valid UTF-8"},
       {element(jsonb::Type::kTextRaw, "\xff"), "a text is not valid UTF-8"},
       {element(jsonb::Type::kTextJ, "\\ud800"), "lone surrogate"},
-      {element(jsonb::Type::kInt, "12x"), "an integer is not one"},
-      {element(jsonb::Type::kInt5, "0x"), "a hexadecimal integer is not one"},
-      {element(jsonb::Type::kFloat, "1.5.2"), "a number is not one"},
+      {element(jsonb::Type::kInt, "12x"), "an integer is malformed"},
+      {element(jsonb::Type::kInt5, "0x"), "a hexadecimal integer is malformed"},
+      {element(jsonb::Type::kFloat, "1.5.2"), "a number is malformed"},
       {array(integer(1)), "it is an array where a link belongs"},
       {object(""), "an object that graven did not write"},
       {object(text("x") + integer(1)), "an object that graven did not write"},
@@ -146,9 +146,9 @@ TEST_P(ContentDamage, ValuesThatGravenDoesNotWrite) {
       {object(text("T") + text("1")), "a link or large value has no id"},
       {object(text("b") + text("a")), "bytes are not valid base64"},
       {object(text("b") + integer(1)), "a text is expected"},
-      {object(text("i") + text("ff")), "an integer beyond 64 bits is not one"},
-      {object(text("i") + text("0123456789abcdef01")), "an integer beyond 64 bits is not one"},
-      {object(text("i") + text("-ABCDEF0123456789")), "an integer beyond 64 bits is not one"},
+      {object(text("i") + text("ff")), "an integer beyond 64 bits is malformed"},
+      {object(text("i") + text("0123456789abcdef01")), "an integer beyond 64 bits is malformed"},
+      {object(text("i") + text("-ABCDEF0123456789")), "an integer beyond 64 bits is malformed"},
   };
   std::string all;
   std::vector<Expected> expected;
@@ -255,7 +255,7 @@ TEST_P(ContentDamage, ASlotThatNamesAPositionTwice) {
 TEST_P(ContentDamage, ASlotThatIsNoArray) {
   const Dict dict = large_dict();
   change({{slot_key(dict, "key 7"), Record{.integers = {7}, .body = text("7")}}});
-  expect(dict, "is damaged: it is no array of positions");
+  expect(dict, "is damaged: it is not an array of positions");
 }
 
 TEST_P(ContentDamage, AKeyThatALargeDictHasTwice) {
@@ -271,8 +271,9 @@ TEST_P(ContentDamage, AKeyThatALargeDictHasTwice) {
 TEST_P(ContentDamage, AnEntryThatIsNoPair) {
   const Dict dict = large_dict();
   alter(entry_key(dict, 7), [](Record& entry) { entry.body = text("key 7"); });
-  expect({{dict.uid(), "the entry at position 7 is damaged: it is no array of a key and a value"},
-          {dict.uid(), "names position 7, where no entry is"}});
+  expect(
+      {{dict.uid(), "the entry at position 7 is damaged: it is not an array of a key and a value"},
+       {dict.uid(), "names position 7, where no entry is"}});
 }
 
 TEST_P(ContentDamage, AnEntryOfMoreThanAPair) {
@@ -314,8 +315,8 @@ TEST_P(ContentDamage, EntriesAndSlotsOfASmallDict) {
   const Dict dict = made("d");
   change({{entry_key(dict, 1), Record{.body = array(text("k") + integer(1))}},
           {slot_key(dict, "k"), Record{.integers = {1}}}});
-  expect({{dict.uid(), "1 entries, though it is no large dict"},
-          {dict.uid(), "1 slots, though it is no large dict"}});
+  expect({{dict.uid(), "1 entries, though it is not a large dict"},
+          {dict.uid(), "1 slots, though it is not a large dict"}});
 }
 
 // --- Large lists
@@ -480,9 +481,8 @@ TEST_P(ContentDamage, LeavesAtUnequalDepth) {
   rewrite_unchecked(list, header_with(2, upper));
   std::vector<Expected> expected;
   for (std::size_t i = 2; i < pairs.size(); i += 2) {
-    expected.push_back(
-        {list.uid(), "page " + std::to_string(pairs[i]) +
-                         " is damaged: it holds something else than pages and counts"});
+    expected.push_back({list.uid(), "page " + std::to_string(pairs[i]) +
+                                        " is damaged: it has items other than pages and counts"});
   }
   ASSERT_FALSE(expected.empty());
   expect(expected);

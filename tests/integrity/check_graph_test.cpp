@@ -165,7 +165,7 @@ TEST_P(GraphDamage, ANodeAdriftThatIsReached) {
   node.anchor = graph::kNobody;
   node.links = 0;
   plant(db, {saved(node), edge(id_of(top), id_of(root), 1)});
-  expect(top, "it has no anchor and is not on the list of what is to be reclaimed");
+  expect(top, "it has no anchor and is not listed as pending deletion");
 }
 
 // --- Orphans
@@ -177,7 +177,7 @@ TEST_P(GraphDamage, ANodeAdriftThatIsNotListed) {
   NodeRecord node = stored_node(db, held);
   node.anchor = graph::kNobody;
   plant(db, {saved(node), erased(graph::orphan_key(owner, node.id))});
-  expect(held, "it has no anchor and is not on the list of what is to be reclaimed");
+  expect(held, "it has no anchor and is not listed as pending deletion");
 }
 
 TEST_P(GraphDamage, AHeldNodeThatIsNotListed) {
@@ -224,7 +224,7 @@ TEST_P(GraphDamage, APrefixWhoseRootIsNoRoot) {
   const NodeId top = session_of(other).root();
   alter(graph::node_key(top), [](Record& record) { record.integers[2] = 0; });
   plant(db, {{graph::orphan_key(0, top), Record{}}});
-  expect_of_store("the prefix 'other' has a root that is held as none");
+  expect_of_store("the prefix 'other' has a root whose record does not say that it is one");
 }
 
 TEST_P(GraphDamage, APrefixWhoseRootIsAList) {
@@ -277,7 +277,7 @@ TEST_P(GraphDamage, ItemsOfNoMapAndOfNoKind) {
   };
   change(
       {map("one", 1), map("two", 1), item(1, "sound", 0), item(1, "odd", 99), item(2, "lost", 0)});
-  expect({{"", "the map 'two' has the number 1 of another one"},
+  expect({{"", "the map 'two' has the number 1 of another map"},
           {"", "the item 'odd' of map number 1 has the unknown kind 99"},
           {"", "the item 'lost' is of map number 2, which does not exist"}});
 }

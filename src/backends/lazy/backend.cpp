@@ -70,9 +70,10 @@ void Store::require_own() const {
     throw ClosedError(name_ + " was closed; open it again");
   }
   if (!abandoned_.load(std::memory_order_relaxed)) return;
-  throw UsageError(name_ +
-                   " was opened with persist=lazy by the parent process, and a lazy store stays "
-                   "the parent's; open it again here, read-only while the parent has it");
+  throw UsageError(
+      name_ +
+      " was opened with persist=lazy by the parent process, and a child cannot use a lazy store of "
+      "its parent; open it again here, read-only while the parent has it open");
 }
 
 void Store::set_mark() noexcept {

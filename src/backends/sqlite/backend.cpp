@@ -115,7 +115,7 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
   Header header = require_own_files(target_);
   if (!options_.create && !options_.read_only && (header.empty || header.blank)) {
     throw UnavailableError(
-        fmt::format("{} {}, and it was to be opened without making a store; check the path", name,
+        fmt::format("{} {}, and `create` is off, so no store is made; check the path", name,
                     file_.exists ? "is empty" : "does not exist"));
   }
   if (!header.exists && !options_.read_only) {
@@ -150,9 +150,8 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
       format_ = read_format(*lease, options_.read_only);
     } catch (const CorruptionError&) {
       if (!cut_) throw;
-      throw CorruptionError(name +
-                            " was cut off, and of what is left nothing can be read; restore "
-                            "a backup");
+      throw CorruptionError(
+          name + " was cut off, and what is left of it cannot be read; restore a backup");
     }
     if (format_.version < kFormatVersion && options_.read_only) lease->tables().expect_old_format();
   }
@@ -472,8 +471,8 @@ void SqliteBackend::require_writable() const {
   standing_.require();
   if (standing_.doubtful() && !claimed_.load()) {
     throw UnavailableError("an earlier commit to " + target_.name +
-                           " failed and may or may not be there, so nothing more is written; "
-                           "check the disk, then close the store and open it again");
+                           " failed, and it is not known whether the file has it, so nothing more "
+                           "is written; check the disk, then close the store and open it again");
   }
 }
 

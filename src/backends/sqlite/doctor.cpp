@@ -85,7 +85,7 @@ void Examination::libraries() {
     add(Severity::kNote, "sqlite_mixed",
         library + " is loaded in this process too, beside graven's SQLite " +
             std::string(sqlite3_libversion()),
-        "it may read " + target_.name + " in this process; leave writing there to graven");
+        "it may read " + target_.name + " in this process; only graven should write it");
   }
 }
 
@@ -103,7 +103,7 @@ void Examination::permissions() {
     if (::stat(path.c_str(), &info) != 0 || (info.st_mode & 0077U) == 0) continue;
     add((info.st_mode & 0022U) != 0 ? Severity::kWarning : Severity::kNote, "file_mode",
         path + (info.st_mode & 0022U ? " can be written" : " can be read") + " by others",
-        "chmod 600 " + path + ", unless they are meant to");
+        "chmod 600 " + path + ", unless they may do so");
   }
   if (::stat(folder().c_str(), &info) == 0 && (info.st_mode & 0022U) != 0 &&
       (info.st_mode & S_ISVTX) == 0) {
@@ -140,16 +140,18 @@ void Examination::wal() {
   if (users.empty() && size > 0) {
     add(Severity::kNote, "wal_left",
         target_.name + "-wal has " + mebibytes(size) + " and no process has the store open",
-        "commits are in it: keep it beside the store; opening it for writing once brings them in");
+        "commits are in it: keep it beside the store; open the store for writing once to move them "
+        "into it");
   }
   if (users.empty() || size < kLargeWal) return;
   const std::set<long> readers = wal_readers(target_.path);
   add(Severity::kWarning, "wal_large",
       target_.name + "-wal has " + mebibytes(size) +
           (readers.empty() ? ", and nobody reads at the moment"
-                           : ", while this reads: " + names_of(readers)),
-      readers.empty() ? "graven maintenance " + target_.name
-                      : "end snapshots, iterations and backups there: no checkpoint passes them");
+                           : ", while it is read by " + names_of(readers)),
+      readers.empty()
+          ? "graven maintenance " + target_.name
+          : "end snapshots, iterations and backups there: a checkpoint cannot go past them");
 }
 
 void Examination::free_pages() {
@@ -167,11 +169,12 @@ void Examination::free_pages() {
   if (size < pages * page && file_state(target_.path + "-wal").size == 0) {
     add(Severity::kError, "file_cut",
         target_.name + " has " + std::to_string(size) + " bytes of the " +
-            std::to_string(pages * page) + " that it says it has: its end is missing",
+            std::to_string(pages * page) + " that its header says: its end is missing",
         "restore a backup; graven dump " + target_.name + " saves what can be read");
   } else if (size % page != 0 && !ends_with_seal(target_)) {
     add(Severity::kWarning, "file_tail",
-        target_.name + " does not end with a page: something else has cut it, or written to it",
+        target_.name +
+            " does not end with a whole page: another program has cut it off or written to it",
         "graven check " + target_.name + "; restore a backup if it finds anything");
   }
   constexpr std::uint64_t kFew = 4096;
@@ -190,23 +193,25 @@ void Examination::leftovers() {
     const std::string_view found = entry->d_name;
     const std::string path = folder() + entry->d_name;
     if (found == name + ".before-restore") {
-      add(Severity::kNote, "before_restore", path + " is what a restore has replaced",
+      add(Severity::kNote, "before_restore", path + " is the store that a restore replaced",
           "delete it once it is not needed; the next restore that keeps one needs its name");
     } else if (found.starts_with(name + ".replaced-") && was_replaced(path)) {
       add(Severity::kNote, "before_restore",
-          path + " is what a restore has replaced that was killed before it gave it its name",
+          path +
+              " is the store that a restore replaced; the restore was killed before it gave this "
+              "file its name",
           "rename it to " + target_.name + ".before-restore, or delete it once it is not needed");
     } else if (found.starts_with(name + ".before-repair")) {
       add(Severity::kNote, "before_repair", path + " is the store as it was before a repair",
-          "delete it once what the repair lost is not needed");
+          "delete it once you do not need what the repair lost");
     } else if (found.starts_with(name + ".partial-") || found.starts_with(name + ".replaced-")) {
       const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
       if (descriptor < 0) continue;
       const bool abandoned = ::flock(descriptor, LOCK_SH | LOCK_NB) == 0;
       ::close(descriptor);
       if (!abandoned) continue;
-      add(Severity::kWarning, "partial_file", path + " is of a backup or restore that did not end",
-          "delete it");
+      add(Severity::kWarning, "partial_file",
+          path + " was left by a backup or restore that did not end", "delete it");
     }
   }
 }

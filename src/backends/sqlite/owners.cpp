@@ -98,11 +98,11 @@ bool Owners::take(short type, std::int64_t offset) {
 }
 
 void Owners::hold(std::int64_t owner) {
-  if (owner <= kWriters) throw UsageError("an owner number is greater than 0");
+  if (owner <= kWriters) throw UsageError("a process number must be greater than 0");
   const std::scoped_lock lock(mutex_);
   if (held_.contains(owner)) return;
   if (!take(F_WRLCK, owner)) {
-    throw UsageError("owner number " + std::to_string(owner) + " of " + path_ +
+    throw UsageError("process number " + std::to_string(owner) + " of " + path_ +
                      " is held by another process");
   }
   held_.insert(owner);

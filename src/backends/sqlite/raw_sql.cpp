@@ -86,18 +86,18 @@ int RawStatements::authorize(int action, const char* first, const char* second,
     case SQLITE_CREATE_TEMP_INDEX:
     case SQLITE_ALTER_TABLE:
       if (protected_table(other)) {
-        return refuse("graven's own tables can have no indexes or triggers of others");
+        return refuse("graven's own tables cannot have indexes or triggers of other programs");
       }
       return SQLITE_OK;
     case SQLITE_TRANSACTION:
     case SQLITE_SAVEPOINT:
-      return refuse("transactions are graven's: use write_connection() or transaction()");
+      return refuse("graven controls the transactions: use write_connection() or transaction()");
     case SQLITE_ATTACH:
     case SQLITE_DETACH:
       return refuse("other files cannot be attached");
     case SQLITE_PRAGMA:
       if (harmless_pragma(table)) return SQLITE_OK;
-      return refuse("settings are graven's: give them when the database is opened");
+      return refuse("graven controls the settings: give them when the database is opened");
     default:
       return SQLITE_OK;
   }

@@ -108,7 +108,7 @@ std::string SqliteBackend::empty_wal() {
   if (done.all()) return {};
   if (done.kept_out()) {
     return "another checkpoint of " + target_.name +
-           " goes on; once that has ended, maintenance gives back the rest";
+           " is running; run maintenance again once it has ended to free the rest";
   }
   return who_reads();
 }
@@ -132,10 +132,10 @@ std::string SqliteBackend::who_reads() const {
   }
   if (who.empty()) {
     return "the WAL of " + target_.name +
-           " was in use by others just then; another maintenance gives back the rest";
+           " was in use by others at that moment; run maintenance again to free the rest";
   }
-  return "the WAL of " + target_.name + " is needed by whoever reads an older state: " + who +
-         "; once that has ended, maintenance gives back the rest";
+  return "the WAL of " + target_.name + " is needed by readers of an older state: " + who +
+         "; run maintenance again once they have ended to free the rest";
 }
 
 // During a bulk import the writer gets three quarters of the cache bound, since readers need less.
@@ -253,7 +253,7 @@ std::vector<std::string> SqliteBackend::check() {
   const Lease lease = readers_.lease(options_.busy_timeout, "a check");
   lease->drop_pages();  // reads the file itself
   std::vector<std::string> problems;
-  if (cut_) problems.emplace_back("the file is shorter than it says it is: its end is missing");
+  if (cut_) problems.emplace_back("the file is shorter than its header says: its end is missing");
   const Connection::LongWork long_work(*lease);
   try {
     Statement statement(*lease, "PRAGMA integrity_check");
@@ -310,7 +310,7 @@ void check_beginning(const Connection& connection, const std::string& name) {
   const int code = file->pMethods->xRead(file, found.data(), found.size(), 0);
   if (code == SQLITE_IOERR_SHORT_READ) return;  // new: everything is in the WAL
   if (code != SQLITE_OK || std::string_view(found.data(), found.size()) != kMagic) {
-    throw CorruptionError(name + " does not begin as a SQLite database does: run 'graven check'");
+    throw CorruptionError(name + " does not begin like a SQLite database: run 'graven check'");
   }
 }
 

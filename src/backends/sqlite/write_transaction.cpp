@@ -364,9 +364,9 @@ void SqliteTransaction::settle(Connection& connection, std::uint64_t id, const F
   }
   standing_.doubt();
   throw CommitUnknownError("the commit to " + name_ + " failed (" + describe(why) +
-                           ") and it cannot be told whether it is durable" +
+                           ") and it is not known whether it is durable" +
                            (obstacle.empty() ? std::string() : " (" + obstacle + ")") +
-                           "; check the disk, reopen the store and look");
+                           "; check the disk, open the store again and look whether it is there");
 }
 
 }  // namespace graven::sqlite

@@ -162,7 +162,7 @@ bool HotTable::make_room(SegmentRef ref, std::uint64_t generation, std::uint64_t
     if (split(ref, generation, hash, true)) return false;
     if (count < kLines) return true;
     throw std::length_error(
-        "the hot table is full of unwritten entries whose hashes are alike; flush first");
+        "the hot table has too many unflushed entries with similar hashes; flush first");
   }
 }
 

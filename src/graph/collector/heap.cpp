@@ -324,8 +324,8 @@ std::uint64_t Heap::reclaim(std::uint64_t most, std::chrono::milliseconds patien
     idle = removed == 0 && tops == before ? idle + 1 : 0;
     if (idle == kMostInVain) {
       throw CorruptionError(backend().name() +
-                            " lists dicts and lists as unlinked that cannot be reclaimed; `graven "
-                            "check` tells which, `graven repair` mends it");
+                            " has dicts and lists pending deletion that cannot be removed; `graven "
+                            "check` shows which, `graven repair` repairs it");
     }
     before = std::move(tops);
   }

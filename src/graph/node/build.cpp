@@ -92,13 +92,13 @@ void check_item(const Scope& scope, const Item& item, auto&& where) {
     if (!pin->scope().live()) {
       // A link would lead to the node's current state, not to the state that the handle shows.
       throw BadValueError(fmt::format(
-          "the handle at {} is a snapshot's or another transactor's, which shows its own state of "
-          "what would be linked here: store a copy of that, as its plain data",
+          "the handle at {} belongs to a snapshot or another transactor, which shows its own state "
+          "of the data, and cannot be linked here: store a copy, as plain data",
           where()));
     }
     if (!same_prefix(scope, pin->scope())) {
       throw BadValueError(fmt::format(
-          "the handle at {} belongs to another database or prefix: store a copy, as its plain data",
+          "the handle at {} belongs to another database or prefix: store a copy, as plain data",
           where()));
     }
   }
@@ -290,8 +290,8 @@ class Builder {
       if (record == nullptr) throw_collected(uid_of(session_, child, at->kind));
       if (prefix_of(*record) != prefix_) {
         throw BadValueError(
-            "the node of a handle is left over from a prefix that was deleted "
-            "meanwhile: store a copy, as its plain data");
+            "the node of a handle belonged to a prefix that has been deleted: store a copy, as "
+            "plain data");
       }
       anchored = is_anchored(*record, child);
       if (anchored) work_.mark(child, prefix_);

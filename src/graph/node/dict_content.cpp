@@ -42,8 +42,8 @@ Header load_header(View& view, NodeId node) {
   const std::optional<Record> record = view.load(entry_key(node, kHeaderPosition));
   if (!record) {
     throw CorruptionError(
-        "the header of a large dict is missing; `graven check` tells which, `graven repair` mends "
-        "it");
+        "the header of a large dict is missing; `graven check` shows which, `graven repair` "
+        "repairs it");
   }
   jsonb::Cursor cursor(jsonb::parse(record->body).payload);
   Header header;
@@ -52,8 +52,8 @@ Header load_header(View& view, NodeId node) {
   // The upper limit leaves enough positions before kHeaderPosition, the header's own position.
   if (header.count < 0 || header.next < header.count || header.next > kHeaderPosition / 2) {
     throw CorruptionError(
-        "the header of a large dict is damaged; `graven check` tells which, `graven repair` mends "
-        "it");
+        "the header of a large dict is damaged; `graven check` shows which, `graven repair` "
+        "repairs it");
   }
   return header;
 }

@@ -213,8 +213,8 @@ class Way {
 
 void throw_damaged() {
   throw CorruptionError(
-      "the pages of a list do not agree with each other; `graven check` tells which list, `graven "
-      "repair` mends it");
+      "the pages of a list do not agree with each other; `graven check` shows which list, `graven "
+      "repair` repairs it");
 }
 
 Children read_children(Element array) {

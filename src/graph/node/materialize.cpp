@@ -70,8 +70,8 @@ class Materializer {
     if (node == nullptr) {
       if (at == 0) throw_collected();
       throw CorruptionError(
-          "a link leads to a dict or list that is missing; `graven check` tells which, `graven "
-          "repair` mends it");
+          "a link leads to a dict or list that is missing; `graven check` shows which, `graven "
+          "repair` repairs it");
     }
     require_kind(*node, kind_at(at));
     switch (node->layout) {

@@ -21,8 +21,8 @@ void require_sound(const NodeRecord& node) {
   const unsigned first = node.body.empty() ? 0 : static_cast<unsigned char>(node.body[0]);
   if (!known || static_cast<jsonb::Type>(first & 15U) != type) {
     throw CorruptionError(
-        "a dict or list holds something else than its record says; `graven check` tells which, "
-        "`graven repair` mends it");
+        "a dict or list does not have the content that its record says; `graven check` shows "
+        "which, `graven repair` repairs it");
   }
 }
 
@@ -58,8 +58,8 @@ std::optional<NodeRecord> find_raw_node(port::View& view, NodeId id) {
 void require_kind(const NodeRecord& node, NodeKind kind) {
   if (node.kind() == kind) return;
   throw CorruptionError(
-      "a link leads to a dict or list of the other kind; `graven check` tells which, `graven "
-      "repair` mends it");
+      "a link leads to a dict or list of the other kind; `graven check` shows which, `graven "
+      "repair` repairs it");
 }
 
 NodeRecord load_node(port::View& view, NodeId id, NodeKind kind) {
@@ -75,8 +75,8 @@ std::string_view cause_of(const Error& error) noexcept {
 
 void ChainWalk::throw_circle() {
   throw CorruptionError(
-      "the way up from a dict or list comes back to it; `graven check` tells which, `graven "
-      "repair` mends it");
+      "the chain of anchors of a dict or list leads back to it; `graven check` shows which, "
+      "`graven repair` repairs it");
 }
 
 NodeRecord load_node(port::View& view, NodeId id) {
@@ -88,10 +88,10 @@ NodeRecord load_node(port::View& view, NodeId id) {
 void throw_collected() { throw_collected("a dict or list"); }
 
 void throw_collected(const std::string& what) {
-  throw CollectedError(what +
-                       " is gone: another process removed the last link to it, which collected it, "
-                       "or it was made in "
-                       "a transaction that was rolled back; read it anew from where it was");
+  throw CollectedError(
+      what +
+      " is gone: another process removed the last link to it, so it was collected, or it was made "
+      "in a transaction that was rolled back; read it again from the place where it was stored");
 }
 
 }  // namespace graven::graph

@@ -28,7 +28,7 @@ void throw_null_text() { throw UsageError("a text is a null pointer"); }
 void throw_negative_count() { throw UsageError("a count must not be negative"); }
 
 void throw_large_addend() {
-  throw LimitError("what is added to a counter must be an integer of 64 bits with a sign");
+  throw LimitError("the number to add to a counter must be a signed integer of 64 bits");
 }
 
 void throw_moved_from() {

@@ -150,7 +150,7 @@ TEST_F(Opening, WhereNoMoreFilesCanBeOpenThatIsSaid) {
     });
     for (const char* what : {"a snapshot", "an opening"}) {
       const std::string said = child.line();
-      EXPECT_NE(said.find("as many files open as it may (4"), std::string::npos)
+      EXPECT_NE(said.find("as many open files as it is allowed (4"), std::string::npos)
           << what << ": " << said;
     }
     EXPECT_TRUE(child.succeeded());
@@ -282,7 +282,7 @@ TEST_F(Opening, AStoreThatWasRenamedWhileItIsOpen) {
     sqlite::open(other_);
     ADD_FAILURE() << "opened";
   } catch (const UnavailableError& error) {
-    EXPECT_NE(std::string(error.what()).find("open under another name"), std::string::npos)
+    EXPECT_NE(std::string(error.what()).find("open under a former name"), std::string::npos)
         << error.what();
   }
   EXPECT_FALSE(fs::exists(other_ + "-wal"));

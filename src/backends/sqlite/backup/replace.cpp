@@ -114,7 +114,7 @@ void sync_folder(const std::string& path) {
   if (descriptor < 0) fail_at(folder, "opened");
   const int result = ::fsync(descriptor);
   ::close(descriptor);
-  if (result != 0 && errno != EINVAL) fail_at(folder, "brought to the disk");
+  if (result != 0 && errno != EINVAL) fail_at(folder, "synced to the disk");
 }
 
 [[noreturn]] void throw_exists(const Target& target) {

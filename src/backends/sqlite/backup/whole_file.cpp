@@ -94,12 +94,11 @@ void require_untouched(const Target& source, const FileState& before) {
   if (file_state(source.path + "-wal").size > 0 || file_state(source.path + "-journal").size > 0) {
     throw UnavailableError(source.name +
                            " is a store in use, or one that was not closed cleanly: a part of it "
-                           "is in the file beside it; make a backup of it and take that");
+                           "is in the file beside it; make a backup of it and use that");
   }
   if (!(file_state(source.path) == before)) {
     throw UnavailableError(source.name +
-                           " was changed while it was read; make a backup of it "
-                           "and take that");
+                           " was changed while it was read; make a backup of it and use that");
   }
 }
 
@@ -209,7 +208,7 @@ void PartialFile::seal() {
 }
 
 void PartialFile::sync() {
-  if (::fsync(descriptor_->get()) != 0) fail("brought to the disk");
+  if (::fsync(descriptor_->get()) != 0) fail("synced to the disk");
 }
 
 bool copy_whole_file(const Target& source, PartialFile& copy,
@@ -233,7 +232,7 @@ bool copy_whole_file(const Target& source, PartialFile& copy,
       throw_cut_or_altered(source.name, "was altered after it was made");
     }
   } else if (size > before.size || size == 0) {
-    throw_cut_or_altered(source.name, "is cut: it has " + std::to_string(before.size) +
+    throw_cut_or_altered(source.name, "is cut off: it has " + std::to_string(before.size) +
                                           " bytes of " + std::to_string(size));
   }
   FileHash hash(size);

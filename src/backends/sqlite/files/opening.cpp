@@ -62,12 +62,12 @@ std::string objection(const Target& target, const Header& header) {
   const Locked in_use = index ? locked(path + "-shm", kIndexInUse, kIndexInUse) : Locked::kNo;
   if (in_use == Locked::kYes && locked(path, kDatabaseInUse, kDatabaseInUseEnd) == Locked::kNo) {
     return name + (header.exists ? " was replaced" : " was deleted or moved") +
-           " while a process has it open, which goes on using " + name +
-           "-shm and -wal with the file that was there; " + remedy_for_files(name);
+           " while a process has it open; that process still uses " + name +
+           "-shm and -wal with the former file; " + remedy_for_files(name);
   }
   if (header.wal && file_state(path + "-journal").size > 0) {
     return name + "-journal belongs to another file than the " + name +
-           " that is there now, and would be played into it; move it away";
+           " that is there now, and SQLite would write its pages into it; move it away";
   }
   if (file_state(path + "-wal").size == 0) return {};
   switch (wal_owner(path + "-wal", header.page_size, header.epoch)) {
@@ -127,10 +127,10 @@ void require_no_other_name(const Target& target, const Header& header) {
   const auto until = std::chrono::steady_clock::now() + kIndexPatience;
   for (base::InterruptPoll poll; is_read_elsewhere(target, header); poll()) {
     if (std::chrono::steady_clock::now() >= until) {
-      throw UnavailableError(target.name +
-                             " is open under another name, which it had before, or its -shm was "
-                             "taken away: what was written since is in a -wal that is not beside "
-                             "it; close it there, or give it its name back, first");
+      throw UnavailableError(
+          target.name +
+          " is open under a former name, or its -shm was removed: the newest commits are in a -wal "
+          "that is not beside it; close it there first, or give it its former name back");
     }
     std::this_thread::sleep_for(kPause);
   }
@@ -169,8 +169,8 @@ void require_one_name(const Target& target) {
   throw UnavailableError(target.name + " has " + std::to_string(info.st_nlink) +
                          " names (hard links), in its folder " +
                          names_in_folder(target.path, info) +
-                         ": who opens it by another one does not see what is written here, and "
-                         "destroys it; keep one of them, or make a copy");
+                         ": a program that opens it by another name does not see what is written "
+                         "here, and destroys it; keep one of the names, or make a copy");
 }
 
 }  // namespace graven::sqlite

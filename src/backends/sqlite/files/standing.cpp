@@ -52,10 +52,10 @@ bool Standing::published(Connection& connection) {
 }
 
 CommitUnknownError Standing::unknown() const {
-  return CommitUnknownError(what_ + " while " + name_ +
-                            " was open: the last commit is in what was there before, and nothing "
-                            "more is written; " +
-                            remedy_for_files(name_));
+  return CommitUnknownError(
+      what_ + " while " + name_ +
+      " was open: the last commit is in the former files, and nothing more is written; " +
+      remedy_for_files(name_));
 }
 
 void Standing::note_main(Connection& connection) {

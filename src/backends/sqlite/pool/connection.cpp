@@ -137,9 +137,9 @@ void Connection::fail(int code) {
   const Fault why = fault(code);
   if (why.primary() == SQLITE_AUTH && !raw_.intruder().empty()) {
     throw CorruptionError(name_ + " has a trigger or view, '" + raw_.intruder() +
-                          "', on graven's tables, where none may be, so nothing was done; " +
-                          "`graven repair` takes it away, `graven check` tells all; where the "
-                          "store cannot even be opened, restore a backup");
+                          "', on graven's tables, where none is allowed, so nothing was done; " +
+                          "`graven repair` removes it, `graven check` lists all problems; if the "
+                          "store cannot be opened at all, restore a backup");
   }
   switch (why.primary()) {
     case SQLITE_BUSY:

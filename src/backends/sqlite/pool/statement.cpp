@@ -85,7 +85,7 @@ void Cursor::refuse(int column, const char* wanted) const {
   message += type_name(found);
   message += " where ";
   message += wanted;
-  message += " belongs; `graven check` tells which, `graven repair` mends it";
+  message += " belongs; `graven check` shows which, `graven repair` repairs it";
   throw CorruptionError(message);
 }
 

@@ -204,10 +204,9 @@ void check_table(Connection& connection, const Table& table, std::vector<std::st
           problems.push_back(fmt::format("and more rows of the table '{}' like these", table.name));
           return;
         }
-        problems.push_back(
-            fmt::format("the row {} of the table '{}' has something else in "
-                        "'{}' than graven writes there",
-                        shown(row[0]), table.name, row[1]));
+        problems.push_back(fmt::format(
+            "the row {} of the table '{}' has a value in '{}' that graven does not write there",
+            shown(row[0]), table.name, row[1]));
       });
 }
 
@@ -250,11 +249,11 @@ void mend_values(Connection& connection, Losses& lost) {
   // If the value does not fit its kind, the value is kept and the kind becomes bytes.
   const std::string bytes = fmt::to_string(static_cast<int>(port::ValueKind::kBytes));
   tell(std::string("SELECT map, key, CAST(value AS BLOB) FROM main.item") + kUnfit,
-       "the value is of another kind than it was said to be: it is bytes now");
+       "the value is of another kind than the item said: it is bytes now");
   connection.execute(
       ("UPDATE main.item SET value = CAST(value AS BLOB), kind = " + bytes + kUnfit).c_str());
   tell(std::string("SELECT l.map, l.key, CAST(l.value AS BLOB)") + kUnfitBeside,
-       "the value is of another kind than it was said to be: it is bytes now");
+       "the value is of another kind than the item said: it is bytes now");
   connection.execute(("UPDATE main.item SET kind = " + bytes +
                       " WHERE value IS NULL AND (map, key) IN (SELECT l.map, l.key" + kUnfitBeside +
                       ")")
@@ -267,7 +266,7 @@ void mend_values(Connection& connection, Losses& lost) {
        "a large value that belonged to no item");
   connection.execute((std::string("DELETE") + kNoItem).c_str());
   tell(std::string("SELECT map, key FROM main.item AS i") + kNoValue,
-       "the value, which was nowhere: it is null now");
+       "the value, which was missing: it is null now");
   connection.execute((std::string("UPDATE main.item AS i SET kind = 0") + kNoValue).c_str());
 }
 

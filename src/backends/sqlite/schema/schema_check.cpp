@@ -199,7 +199,7 @@ std::vector<std::string> schema_problems(Connection& connection) {
   }
   for (const Object& one : found.missing) problems.push_back(describe(one) + " is missing");
   for (const Object& one : found.others) {
-    problems.push_back(describe(one) + " is not as graven makes it");
+    problems.push_back(describe(one) + " differs from the one that graven makes");
   }
   return problems;
 }

@@ -29,14 +29,16 @@ void refuse_if_out_of_files(int error, const std::string& path) {
     case EMFILE: {
       struct rlimit files {};
       ::getrlimit(RLIMIT_NOFILE, &files);
-      limit = "this process has as many files open as it may (" + std::to_string(files.rlim_cur) +
-              ", RLIMIT_NOFILE); close some, as snapshots and iterations, or raise the limit";
+      limit =
+          "this process has as many open files as it is allowed (" +
+          std::to_string(files.rlim_cur) +
+          ", RLIMIT_NOFILE); close some, for example snapshots and iterations, or raise the limit";
       break;
     }
     case ENFILE:
       limit =
-          "all processes together have as many files open as they may (fs.file-max); end some, "
-          "or raise the limit";
+          "all processes together have as many open files as they are allowed (fs.file-max); end "
+          "some, or raise the limit";
       break;
     case ENOMEM:
       limit = "the system has no memory to open a file; free some";
@@ -91,7 +93,7 @@ void throw_fault(const Fault& fault, const std::string& path) {
     case SQLITE_CONSTRAINT:
     case SQLITE_MISMATCH:
       throw CorruptionError(path + " does not have the tables of a graven store (" +
-                            describe(fault) + "); it was changed by something else");
+                            describe(fault) + "); another program changed it");
     default:
       throw UnavailableError(path + ": " + describe(fault));
   }
