@@ -58,36 +58,39 @@ Stats collect_stats(graph::Heap& heap, port::BackendStats&& below) {
 
 void expose_cache(Exposition& out, const CacheStats& cache) {
   out.counter("graven_cache_hits_total", "Reads of records answered from memory.", cache.hits);
-  out.counter("graven_cache_misses_total", "Reads of records that had to go below memory.",
+  out.counter("graven_cache_misses_total", "Reads of records that were not in memory.",
               cache.misses);
-  out.counter("graven_cache_warm_hits_total", "Of the misses, those the warm file answered.",
+  out.counter("graven_cache_warm_hits_total", "Misses that the warm file answered.",
               cache.warm_hits);
-  out.counter("graven_cache_evictions_total", "Entries dropped from memory to make room.",
-              cache.evictions);
+  out.counter("graven_cache_evictions_total",
+              "Entries dropped from memory to make room for others.", cache.evictions);
   out.counter("graven_cache_drops_total",
-              "Times everything was forgotten because another process had written.", cache.drops);
-  out.counter("graven_cache_follows_total",
-              "Times what another process had changed was forgotten, and no more.", cache.follows);
+              "Times the whole cache was dropped because another process had committed.",
+              cache.drops);
+  out.counter(
+      "graven_cache_follows_total",
+      "Times only the records that another process had changed were dropped from the cache.",
+      cache.follows);
   out.gauge("graven_cache_entries", "Entries in memory.", cache.entries);
-  out.gauge("graven_cache_bytes", "Bytes the entries in memory take.", cache.bytes);
+  out.gauge("graven_cache_bytes", "Bytes that the entries in memory take up.", cache.bytes);
   out.gauge("graven_cache_warm_entries", "Entries in the warm file.", cache.warm_entries);
 }
 
 void expose_work(Exposition& out, const Stats& stats) {
-  out.histogram("graven_read_seconds", "Reads that went to the file.", stats.reads);
+  out.histogram("graven_read_seconds", "Durations of reads from the file.", stats.reads);
   const WriteStats& writes = stats.writes;
   out.counter("graven_commits_total", "Commits of this process.", writes.commits);
   out.counter("graven_commits_failed_total", "Commits of this process that failed.", writes.failed);
   out.counter("graven_commit_records_total", "Records written by commits.", writes.records);
   out.counter("graven_commit_written_bytes_total", "Bytes of the records written by commits.",
               writes.bytes);
-  out.histogram("graven_commit_seconds", "Commits, checkpoints after them included.",
+  out.histogram("graven_commit_seconds", "Durations of commits, with the checkpoints after them.",
                 writes.commit);
-  out.histogram("graven_lane_wait_seconds", "Waits of this process's writers for each other.",
-                writes.lane);
-  out.gauge("graven_lane_waiting", "Threads that wait for the write lane.", writes.waiting);
+  out.histogram("graven_lane_wait_seconds",
+                "Durations of the waits for this process's writer lock.", writes.lane);
+  out.gauge("graven_lane_waiting", "Threads in the writer queue.", writes.waiting);
   constexpr std::string_view kTransactions = "graven_transactions_total";
-  out.family(kTransactions, "Transactions of this process that ended, by how.", "counter");
+  out.family(kTransactions, "Transactions of this process that ended, by result.", "counter");
   out.sample(kTransactions, {{"result", "committed"}}, stats.transactions.committed);
   out.sample(kTransactions, {{"result", "rolled_back"}}, stats.transactions.rolled_back);
   out.sample(kTransactions, {{"result", "expired"}}, stats.transactions.expired);
@@ -95,22 +98,23 @@ void expose_work(Exposition& out, const Stats& stats) {
             std::uint64_t{stats.transactions.open});
   out.counter("graven_transactor_conflicts_total", "Transactors that met a conflict.",
               stats.transactions.conflicts);
-  out.histogram("graven_flush_seconds", "Flushes of a lazy store.", stats.flushes.time);
+  out.histogram("graven_flush_seconds", "Durations of the flushes of a lazy store.",
+                stats.flushes.time);
   out.counter("graven_flushes_failed_total", "Flushes of a lazy store that failed.",
               stats.flushes.failed);
-  out.gauge("graven_pending_bytes", "Bytes written to a lazy store that are not flushed.",
+  out.gauge("graven_pending_bytes", "Bytes written to a lazy store that are not in the file yet.",
             stats.flushes.pending_bytes);
-  out.counter("graven_collected_nodes_total", "Dicts and lists reclaimed by this process.",
+  out.counter("graven_collected_nodes_total", "Dicts and lists that this process collected.",
               stats.collector.collected);
-  out.histogram("graven_collection_seconds", "Passes of the collector beside commits.",
-                stats.collector.time);
-  out.histogram("graven_checkpoint_seconds", "Checkpoints by this process.",
+  out.histogram("graven_collection_seconds",
+                "Durations of the collector's passes outside of commits.", stats.collector.time);
+  out.histogram("graven_checkpoint_seconds", "Durations of the checkpoints by this process.",
                 stats.checkpoints.time);
   out.counter("graven_checkpoints_incomplete_total",
-              "Checkpoints that left pages in the WAL, as a rule for somebody's reading.",
+              "Checkpoints that left pages in the WAL, usually because of a reader.",
               stats.checkpoints.incomplete);
   out.counter("graven_busy_waits_total", "Waits for locks of other processes.", stats.busy.waits);
-  out.counter("graven_busy_errors_total", "Writers that did not get the store in time.",
+  out.counter("graven_busy_errors_total", "Writers that did not get the lock in time.",
               stats.busy.errors);
 }
 
@@ -122,14 +126,14 @@ void expose_file(Exposition& out, const Stats& stats) {
   out.gauge("graven_file_free_pages", "Pages of the database that are free.", file.free_pages);
   out.counter("graven_file_commits_total",
               "Commits of all processes since the first of them opened the file.", file.commits);
-  out.gauge("graven_file_read_only", "Whether this process has it open read-only.",
+  out.gauge("graven_file_read_only", "Whether this process has the file open read-only.",
             std::uint64_t{file.read_only});
-  out.gauge("graven_file_readable", "Whether looking at the file worked.",
+  out.gauge("graven_file_readable", "Whether the file could be read just now.",
             std::uint64_t{file.readable});
-  out.gauge("graven_owners", "Processes that hold dicts and lists nothing links any more.",
+  out.gauge("graven_owners", "Processes that hold dicts and lists which nothing links any more.",
             stats.process.owners);
   constexpr std::string_view kErrors = "graven_errors_total";
-  out.family(kErrors, "Errors made in this process, handled or not, all stores together.",
+  out.family(kErrors, "Errors created in this process, handled or not, all stores together.",
              "counter");
   for (const ErrorCount& error : stats.errors) {
     out.sample(kErrors, {{"code", error.name}}, error.count);
@@ -143,25 +147,25 @@ void expose_pools(Exposition& out, const std::vector<PoolStats>& pools) {
     for (const PoolStats& pool : pools) out.sample(name, {{"pool", pool.name}}, value(pool));
   };
   const auto number = [](int figure) { return static_cast<std::uint64_t>(figure); };
-  each("graven_pool_limit", "Connections a pool may have.", "gauge",
+  each("graven_pool_limit", "Largest number of connections of the pool.", "gauge",
        [&](const PoolStats& pool) { return number(pool.limit); });
-  each("graven_pool_open", "Connections a pool has.", "gauge",
+  each("graven_pool_open", "Open connections of the pool.", "gauge",
        [&](const PoolStats& pool) { return number(pool.open); });
   each("graven_pool_active", "Connections in use.", "gauge",
        [&](const PoolStats& pool) { return number(pool.active); });
-  each("graven_pool_idle", "Connections open and not in use.", "gauge",
+  each("graven_pool_idle", "Open connections that are not in use.", "gauge",
        [&](const PoolStats& pool) { return number(pool.idle); });
   each("graven_pool_waiting", "Threads that wait for a connection.", "gauge",
        [&](const PoolStats& pool) { return number(pool.waiting); });
-  each("graven_pool_utilisation_ratio", "Connections in use of those there may be.", "gauge",
+  each("graven_pool_utilisation_ratio", "Connections in use, divided by the limit.", "gauge",
        [](const PoolStats& pool) { return pool.utilisation; });
   each("graven_pool_leases_total", "Connections lent out.", "counter",
        [](const PoolStats& pool) { return pool.leases; });
-  each("graven_pool_timeouts_total", "Waits for a connection that were given up.", "counter",
+  each("graven_pool_timeouts_total", "Waits for a connection that timed out.", "counter",
        [](const PoolStats& pool) { return pool.timeouts; });
-  each("graven_pool_wait_seconds", "Waits for a connection.", "histogram",
+  each("graven_pool_wait_seconds", "Durations of the waits for a connection.", "histogram",
        [](const PoolStats& pool) -> const Histogram& { return pool.wait; });
-  each("graven_pool_held_seconds", "Times connections were in use.", "histogram",
+  each("graven_pool_held_seconds", "Durations for which connections were in use.", "histogram",
        [](const PoolStats& pool) -> const Histogram& { return pool.held; });
   each("graven_pool_oldest_lease_seconds", "Age of the oldest lease.", "gauge",
        [](const PoolStats& pool) { return std::chrono::duration<double>(pool.oldest).count(); });
@@ -184,7 +188,7 @@ std::string Database::metrics() const {
   const std::vector<PoolStats> pools = std::move(below.pools);
   const Stats stats = collect_stats(heap, std::move(below));
   Exposition out(Exposition::Labels{{"store", stats.file.name}});
-  out.family("graven_build_info", "The release of graven.", "gauge");
+  out.family("graven_build_info", "The version of graven.", "gauge");
   out.sample("graven_build_info", {{"version", version()}}, std::uint64_t{1});
   expose_cache(out, stats.cache);
   expose_work(out, stats);
