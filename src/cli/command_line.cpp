@@ -22,18 +22,20 @@ namespace graven::cli {
 namespace {
 
 constexpr const char* kAbout =
-    "Looks into and changes graven databases: dicts and lists kept alive in a file.\n"
+    "Shows and changes graven databases: dicts and lists that are kept in a file.\n"
     "\n"
     "A DATABASE is a file (state.db) or a URL (sqlite:////abs/state.db). A PATH leads from its\n"
     "root dict down, one key or list index after the other: tasks/T1/status, queue/0, queue/-1.\n"
     "The empty path \"\" is the root. In a key '/' is written ~1, '~' is written ~0, and a "
     "control\n"
-    "character ~xHH. Values go in and come out as JSON; what JSON lacks (bytes, NaN, shared and\n"
+    "character ~xHH. Values are read and printed as JSON. What JSON lacks (bytes, NaN, shared and\n"
     "cyclic parts) is written as objects such as {\"$bytes\": \"aGk=\"}; see docs/format/json.md.";
 
 constexpr const char* kStatuses =
     "Exit status: 0 done, 1 nothing at that path (or check found problems), 2 wrong usage or an "
-    "error,\n3 a dump without what is damaged.\n'graven VERB --help' explains a verb.";
+    "error,\n"
+    "3 a dump that left out damaged parts.\n"
+    "'graven VERB --help' explains a verb.";
 
 // In the order of the help.
 constexpr void (*kVerbs[])(Verbs&) = {
@@ -161,7 +163,9 @@ Option Verb::database(std::string& target, const char* about) {
 }
 void Verb::where(Where& target) {
   database(target.database);
-  value("-p,--prefix", target.prefix, "Keyspace in the database (default: main)").named("NAME");
+  value("-p,--prefix", target.prefix,
+        "Prefix: one of the independent roots of the database (default: main)")
+      .named("NAME");
 }
 Option Verb::json(bool& target, const char* about) { return flag("--json", target, about); }
 

@@ -33,7 +33,7 @@ using simdjson::error_code;
 // Indexes of containers are below this; the k-th link of a text is kFirstLink + k.
 constexpr std::uint32_t kFirstLink = 0x8000'0000U;
 
-constexpr std::string_view kPlainHint = "; to take such objects literally, use --plain";
+constexpr std::string_view kPlainHint = "; to store such objects as they are, use --plain";
 
 enum class Shape {
   kList,
@@ -193,7 +193,7 @@ JsonReader::Result JsonReader::Parse::run() {
     }
     const char* rest = nullptr;
     if (document_.current_location().get(rest) == simdjson::SUCCESS || values_.empty()) {
-      fail("not valid JSON: a bracket too many", rest != nullptr ? offset_of(rest) : at_);
+      fail("not valid JSON: there is a bracket too many", rest != nullptr ? offset_of(rest) : at_);
     }
     Data::Item root = std::move(values_.front());
     resolve_links(root);
@@ -326,8 +326,8 @@ void JsonReader::Parse::on_key(Frame& frame, std::string_view key) {
       frame.index = add(NodeKind::kDict);
     } else if (key == "$node") {
       fail(
-          "\"$node\" stands for a dict or list that was left out of this text; dump it whole, "
-          "or use --plain to take such objects literally",
+          "\"$node\" stands for a dict or list that was left out of this text; dump all of it, or "
+          "use --plain to store such objects as they are",
           at_);
     } else if (key == "$entry" && !(options_.entries && stack_.size() == 2)) {
       fail("\"$entry\" belongs at the top of a line of NDJSON" + std::string(kPlainHint), at_);
@@ -443,7 +443,7 @@ void JsonReader::Parse::close() {
       break;
     default:
       if (frame.shape == Shape::kLabel && frame.fields < 2) {
-        fail("\"$label\" wants \"$dict\" or \"$list\" beside it" + std::string(kPlainHint),
+        fail("\"$label\" needs \"$dict\" or \"$list\" beside it" + std::string(kPlainHint),
              frame.offset);
       }
       item = std::move(frame.result);
@@ -459,7 +459,9 @@ void JsonReader::Parse::resolve_links(Data::Item& root) {
     const auto& [label, offset] = links_[index->at - kFirstLink];
     const auto found = labels_.find(label);
     if (found == labels_.end()) {
-      fail("a link to " + std::to_string(label) + ", which nothing up to here is labelled", offset);
+      fail(
+          "a link to " + std::to_string(label) + ", but no dict or list before this has that label",
+          offset);
     }
     item = found->second;
   };

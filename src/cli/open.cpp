@@ -71,7 +71,7 @@ void require_file(const std::string& database) {
   struct stat status {};
   if (path.empty() || stat(path.c_str(), &status) == 0 || errno != ENOENT) return;
   throw UnavailableError(
-      fmt::format("there is no database {}; 'graven set' and 'graven load' make one", path));
+      fmt::format("there is no database {}; 'graven set' and 'graven load' make it", path));
 }
 
 namespace {

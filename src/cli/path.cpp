@@ -51,8 +51,7 @@ Value step_down(const Value& from, const Path& path, std::size_t count) {
     const std::optional<std::int64_t> index = parse_index(segment);
     if (!index) {
       throw NotFound(
-          fmt::format("{} is a list: its items are numbered from 0, and '{}' is no "
-                      "number",
+          fmt::format("{} is a list: its items are numbered from 0, and '{}' is not a number",
                       where, format_segment(segment)));
     }
     const List list = from.as_list();
@@ -75,7 +74,7 @@ void store(const Database& db, const Path& path, Data data, bool parents) {
   const Dict root = db.root();
   if (path.empty()) {
     if (!data.is_dict()) {
-      throw UsageError("the root of a database is a dict; name the key this is to go under");
+      throw UsageError("the root of a database is a dict; give the key to store this under");
     }
     link_root(data, root);
     db.transaction([&] {
@@ -100,8 +99,8 @@ void store(const Database& db, const Path& path, Data data, bool parents) {
     } else {
       if (node_of(parent) != nullptr) static_cast<void>(step_down(parent, path, path.size()));
       if (!parent.is<List>()) {
-        throw NotFound(fmt::format("{} is {} and takes no keys", format_path(path, path.size() - 1),
-                                   kind_of(parent)));
+        throw NotFound(fmt::format("{} is {} and cannot have keys",
+                                   format_path(path, path.size() - 1), kind_of(parent)));
       }
       parent.as_list().set(*parse_index(last), data);
     }

@@ -74,7 +74,7 @@ void tell(const BackupReport& report, double seconds, bool json) {
                          grouped(report.nodes), human_time(seconds)));
     if (!report.sealed) {
       out.line(
-          "it had no seal: its contents are sound, but whether they were altered nothing says");
+          "it had no seal: its contents are sound, but it is not known whether they were altered");
     }
     if (!report.replaced.empty()) {
       out.line(fmt::format("the database that was there is {}", report.replaced));
@@ -164,7 +164,7 @@ void retain(const std::string& folder, const std::string& store, std::uint64_t k
 int run_scheduled(const BackupVerb& options) {
   struct stat info {};
   if (::stat(options.target.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
-    throw UsageError(options.target + " is no folder; with --every give one that is there");
+    throw UsageError(options.target + " is no folder; with --every give a folder that exists");
   }
   const std::string file = file_of(options.where.database);
   const auto every =
@@ -243,23 +243,23 @@ int run_maintenance(const MaintenanceOptions& options) {
 
 void declare_backup(Verbs& verbs) {
   auto [verb, options] = verbs.add(
-      "backup", "Copy a database while programs write it, and prove the copy",
-      "With --every TARGET is a folder, which gets a file named after the database and the time\n"
-      "each time, until SIGTERM or Ctrl-C; see docs/operations.md.\n"
+      "backup", "Copy a database while programs write it, and verify the copy",
+      "With --every, TARGET is a folder. Each backup makes a file there, named after the database\n"
+      "and the time, until SIGTERM or Ctrl-C; see docs/operations.md.\n"
       "Examples:\n"
       "  graven backup state.db /backups/state.db\n"
       "  graven backup state.db /backups --every 1h --keep 24",
       run_backup);
   verb.database(options.where.database);
-  verb.value("TARGET", options.target, "File to make, or with --every a folder").required();
-  const Option overwrite =
-      verb.flag("--overwrite", options.overwrite, "Replace a file that is there");
-  const Option every = verb.value("--every", options.every, "Again and again: 30s, 15m, 1h, 1d")
-                           .named("TIME")
-                           .as_time()
-                           .between(0.1, 366.0 * 86400)
-                           .excludes(overwrite);
-  verb.value("--keep", options.keep, "Files to keep, the newest (default 24)")
+  verb.value("TARGET", options.target, "File to make, or folder (with --every)").required();
+  const Option overwrite = verb.flag("--overwrite", options.overwrite, "Replace an existing file");
+  const Option every =
+      verb.value("--every", options.every, "Repeat after this time: 30s, 15m, 1h, 1d")
+          .named("TIME")
+          .as_time()
+          .between(0.1, 366.0 * 86400)
+          .excludes(overwrite);
+  verb.value("--keep", options.keep, "How many of the newest files to keep (default 24)")
       .named("N")
       .between(1, 1'000'000)
       .needs(every);
@@ -268,23 +268,24 @@ void declare_backup(Verbs& verbs) {
 
 void declare_restore(Verbs& verbs) {
   auto [verb, options] = verbs.add(
-      "restore", "Put a backup in a database's place",
-      "Refuses a backup that is not whole and a database that any program has open. What was\n"
-      "there is kept as DATABASE.before-restore.\n"
+      "restore", "Replace a database by a backup",
+      "Refuses a backup that is not complete, and a database that any program has open. The\n"
+      "former database is kept as DATABASE.before-restore.\n"
       "Examples:\n"
       "  graven restore /backups/state.db state.db\n"
       "  graven restore /backups/state.db state.db --discard",
       run_restore);
-  verb.value("BACKUP", options.backup, "What 'graven backup' has made").required();
+  verb.value("BACKUP", options.backup, "A file that 'graven backup' made").required();
   verb.value("DATABASE", options.database, "File of the database").required();
-  verb.flag("--discard", options.discard, "Do not keep what is replaced");
+  verb.flag("--discard", options.discard, "Do not keep the former database");
   verb.json(options.json, "The report as JSON");
 }
 
 void declare_maintenance(Verbs& verbs) {
   auto [verb, options] =
-      verbs.add("maintenance", "Collect, give back free pages, shorten the WAL, where due",
-                "Programs that use a database do most of it by themselves.\nExample:\n"
+      verbs.add("maintenance", "Collect, give back free pages, shorten the WAL, if needed",
+                "Programs that use a database do most of this by themselves.\n"
+                "Example:\n"
                 "  graven maintenance state.db",
                 run_maintenance);
   verb.where(options.where);

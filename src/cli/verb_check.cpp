@@ -54,14 +54,14 @@ void print_report(Output& out, const std::string& name, const CheckReport& repor
     out.line(fmt::format("  {} kept only by handles of running programs", grouped(report.held)));
   }
   if (report.reclaiming != 0) {
-    out.line(fmt::format("  {} unlinked and being reclaimed", grouped(report.reclaiming)));
+    out.line(fmt::format("  {} pending deletion", grouped(report.reclaiming)));
   }
   for (const Problem& problem : report.problems) {
     out.line(fmt::format("  {}: {}", problem.node.empty() ? "store" : problem.node, problem.what));
   }
   if (!report.ok()) {
     out.line(
-        "Keep a copy of the file as it is; 'graven repair --dry-run' tells what can be mended.");
+        "Keep a copy of the file as it is; 'graven repair --dry-run' shows what can be repaired.");
   }
 }
 
@@ -82,8 +82,9 @@ Value find_node(const Database& db, const std::string& name) {
   const Path path = parse_path(name);
   Value value = walk(db.root(), path);
   if (node_of(value) == nullptr) {
-    throw UsageError(fmt::format("{} is {}: it lives as long as the dict or list it is in",
-                                 format_path(path), kind_of(value)));
+    throw UsageError(
+        fmt::format("{} is {}: it is kept as long as the dict or list that contains it",
+                    format_path(path), kind_of(value)));
   }
   return value;
 }
@@ -135,7 +136,7 @@ int run_why(const WhyOptions& options) {
                     node.uid()));
   } else {
     const Path path = name_path(db, uids);
-    out.line(path.empty() ? "the root lives as long as its prefix" : format_path(path));
+    out.line(path.empty() ? "the root is kept as long as its prefix" : format_path(path));
     for (std::size_t at = 0; at < uids.size(); ++at) {
       out.line(
           fmt::format("  {:<28}  {}", at == 0 ? "(root)" : format_segment(path[at - 1]), uids[at]));
@@ -154,8 +155,8 @@ int run_why(const WhyOptions& options) {
 
 void declare_check(Verbs& verbs) {
   auto [verb, options] =
-      verbs.add("check", "Prove a database: structure, links both ways, reachability",
-                "Reads only, also while others write. Status 1 when there are problems.\n"
+      verbs.add("check", "Check a database: structure, links in both directions, reachability",
+                "Only reads, also while others write. Status 1 if there are problems.\n"
                 "Examples:\n"
                 "  graven check state.db\n"
                 "  graven check state.db --json",
@@ -166,9 +167,9 @@ void declare_check(Verbs& verbs) {
 
 void declare_why(Verbs& verbs) {
   auto [verb, options] =
-      verbs.add("why", "Show what keeps a dict or list: a path from the root",
-                "A uid is what 'graven get --depth' prints. A path that looks like one is\n"
-                "given with a leading slash.\n"
+      verbs.add("why", "Show why a dict or list is kept: a path from the root",
+                "'graven get --depth' prints uids. Write a leading slash before a path that looks\n"
+                "like a uid.\n"
                 "Examples:\n"
                 "  graven why state.db tasks/T1\n"
                 "  graven why state.db main:D01HZX3K9GQ8M2V6T4B7N5C1RJW",

@@ -66,8 +66,9 @@ int run_doctor(const DoctorOptions& options) {
 
 void declare_doctor(Verbs& verbs) {
   auto [verb, options] =
-      verbs.add("doctor", "Look for what is wrong around a database: disk, modes, WAL",
-                "Reads only. Status 1 when there are warnings or errors.\nExample:\n"
+      verbs.add("doctor", "Look for problems around a database: disk, file modes, WAL",
+                "Only reads. Status 1 if there are warnings or errors.\n"
+                "Example:\n"
                 "  graven doctor state.db --json",
                 run_doctor);
   verb.database(options.database);

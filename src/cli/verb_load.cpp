@@ -95,7 +95,7 @@ void load_json(const LoadOptions& options) {
     const std::string_view hint =
         text.find('\n') != std::string::npos &&
                 error.what() == std::string_view("a second value after the first")
-            ? "; if every line is a value of its own, add --ndjson"
+            ? "; if each line is a separate value, add --ndjson"
             : "";
     throw UsageError(fmt::format("{}: {}: {}{}; nothing was changed", input.name(),
                                  position_in(text, error.offset()), error.what(), hint));
@@ -156,8 +156,8 @@ class LineLoader {
 std::string LineLoader::so_far() const {
   if (lines_done_ == 0) return "nothing was changed";
   return fmt::format(
-      "the first {} lines are loaded; to go on once this is mended: tail -n +{} {} | graven load "
-      "... -",
+      "the first {} lines are loaded; to continue after repairing the input: tail -n +{} {} | "
+      "graven load ... -",
       grouped(lines_done_), lines_done_ + 1,
       input_.size() != 0 ? input_.name() : std::string("FILE"));
 }
@@ -365,7 +365,8 @@ void declare_load(Verbs& verbs) {
   auto [verb, options] = verbs.add(
       "load", "Store JSON or NDJSON from a file or standard input",
       "JSON replaces what is at the path, in one transaction. NDJSON adds to the dict or list\n"
-      "there, in batches of lines, a transaction each; it is made when it is missing.\n"
+      "there, in batches of lines, one transaction for each batch. A missing dict or list is "
+      "made.\n"
       "Examples:\n"
       "  graven load state.db users users.json\n"
       "  graven load state.db \"\" state.json     # the whole root\n"
@@ -374,19 +375,19 @@ void declare_load(Verbs& verbs) {
       "  curl -s https://example.org/data.json | graven load state.db data --plain",
       run_load);
   verb.where(options.where);
-  verb.path(options.path, "Where to store it (default, and \"\": the root)");
-  verb.value("FILE", options.file, "What to read (default, and -: standard input)");
+  verb.path(options.path, "Where to store it (default: \"\", the root)");
+  verb.value("FILE", options.file, "What to read (default: -, standard input)");
   verb.flag("--ndjson", options.ndjson,
-            "One JSON value a line (also when FILE ends in .ndjson or .jsonl)");
+            "One JSON value per line (also if FILE ends in .ndjson or .jsonl)");
   verb.value("-k,--key", options.key,
-             "NDJSON: make a dict, with this field of each object as its key")
+             "NDJSON: make a dict, whose keys are this field of each object")
       .named("FIELD");
-  verb.value("-b,--batch", options.batch, "NDJSON: lines a transaction (default 10000)")
+  verb.value("-b,--batch", options.batch, "NDJSON: lines per transaction (default 10000)")
       .named("N")
       .between(1, 10'000'000);
   verb.flag("--plain", options.plain,
-            "Take objects such as {\"$bytes\": ...} literally, as other programs' data");
-  verb.flag("--parents", options.parents, "Make dicts that are missing on the way");
+            "Store objects such as {\"$bytes\": ...} as they are, as data of other programs");
+  verb.flag("--parents", options.parents, "Make missing dicts on the path");
   verb.flag("-q,--quiet", options.quiet, "No progress bar and no summary");
   verb.json(options.json, "A summary as JSON, on standard output");
 }

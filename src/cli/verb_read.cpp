@@ -181,7 +181,7 @@ class DumpFile {
     const std::string what = store_file(path, database);
     if (what.empty()) return;
     throw UsageError(
-        fmt::format("{} is {}, which a dump would destroy; give another name", path, what));
+        fmt::format("{} is {}, and a dump would destroy it; give another name", path, what));
   }
   /// If another process has created the file meanwhile, it is replaced only with --overwrite.
   [[nodiscard]] bool give_name() const {
@@ -348,7 +348,7 @@ int run_dump(const DumpOptions& options) {
 
 void declare_get(Verbs& verbs) {
   auto [verb, options] =
-      verbs.add("get", "Print what is at a path, as JSON",
+      verbs.add("get", "Print the value at a path, as JSON",
                 "Examples:\n"
                 "  graven get state.db tasks/T1\n"
                 "  graven get state.db tasks/T1/title --raw\n"
@@ -357,10 +357,10 @@ void declare_get(Verbs& verbs) {
                 run_get);
   verb.where(options.where);
   verb.path(options.path, "Where to look (default: the root)");
-  verb.flag("-r,--raw", options.raw, "Print a string without quotes, bytes as they are");
-  verb.flag("-c,--compact", options.compact, "On one line");
+  verb.flag("-r,--raw", options.raw, "Print a string without quotes, and bytes as they are");
+  verb.flag("-c,--compact", options.compact, "Print on one line");
   verb.value("-d,--depth", options.depth,
-             "Levels to print; dicts and lists below them as {\"$node\": uid}")
+             "Levels to print; deeper dicts and lists become {\"$node\": uid}")
       .named("N");
   verb.json("Errors as JSON too");
 }
@@ -376,15 +376,15 @@ void declare_ls(Verbs& verbs) {
   verb.where(options.where);
   verb.path(options.path, "Where to look (default: the root)");
   verb.flag("-l,--long", options.details,
-            "Kinds and sizes: entries of containers, bytes of strings and bytes");
-  verb.json(options.json, "One JSON list of keys; with -l of objects: key, kind, size");
+            "Print kinds and sizes too: entries of containers, bytes of strings and bytes");
+  verb.json(options.json, "One JSON list of keys; with -l, of objects: key, kind, size");
 }
 
 void declare_dump(Verbs& verbs) {
   auto [verb, options] = verbs.add(
       "dump", "Write everything below a path as JSON that load restores exactly",
-      "Of a damaged database it writes what can be read, tells on standard error what it\n"
-      "left out, and ends with status 3.\n"
+      "If the database is damaged, it writes what can be read, reports on standard error what\n"
+      "it left out, and ends with status 3.\n"
       "Examples:\n"
       "  graven dump state.db > state.json\n"
       "  graven dump state.db tasks --ndjson -o tasks.ndjson\n"
@@ -393,11 +393,11 @@ void declare_dump(Verbs& verbs) {
   verb.where(options.where);
   verb.path(options.path, "What to write (default: the root)");
   verb.value("-o,--output", options.output,
-             "File to write, which appears when it is complete (default: standard output)")
+             "File to write; it appears when it is complete (default: standard output)")
       .named("FILE");
-  verb.flag("--overwrite", options.overwrite, "Replace a file that is there");
+  verb.flag("--overwrite", options.overwrite, "Replace an existing file");
   verb.flag("--ndjson", options.ndjson, "One line per entry of the dict or list");
-  verb.value("--indent", options.indent, "Spaces a level (default: all on one line)")
+  verb.value("--indent", options.indent, "Spaces per level (default: all on one line)")
       .named("N")
       .between(0, 16);
   verb.json(options.json, "Errors as JSON too");

@@ -57,16 +57,17 @@ void print_report(Output& out, const std::string& name, const RepairReport& repo
     return;
   }
   const bool dry = report.dry_run;
-  print_list(out, dry ? "would be mended" : "mended", report.mended);
+  print_list(out, dry ? "would be repaired" : "repaired", report.mended);
   print_list(out, dry ? "would be lost" : "lost", report.lost);
   print_list(out, dry ? "would be left" : "left", report.left);
-  if (!report.backup.empty()) out.line(fmt::format("the file as it was is {}", report.backup));
+  if (!report.backup.empty())
+    out.line(fmt::format("the file before the repair is {}", report.backup));
   if (!report.left.empty()) {
     out.line(
-        "What is left cannot be mended: restore a backup ('graven restore'), or save what can be\n"
-        "read with 'graven dump' and load it into a new database.");
+        "What is left cannot be repaired: restore a backup ('graven restore'), or save what can "
+        "be\nread with 'graven dump' and load it into a new database.");
   } else {
-    out.line(fmt::format("{}: {}", name, dry ? "all of it can be mended" : "sound now"));
+    out.line(fmt::format("{}: {}", name, dry ? "all of it can be repaired" : "sound now"));
   }
 }
 
@@ -100,17 +101,17 @@ int run_repair(const RepairVerb& options) {
 
 void declare_repair(Verbs& verbs) {
   auto [verb, options] = verbs.add(
-      "repair", "Put right what check finds, as far as it can be",
-      "Links and what containers hold are the truth; what can be derived from them is derived\n"
-      "anew. A value that cannot be read becomes null, and is told with its bytes. The file is\n"
-      "copied to DATABASE.before-repair first. Status 1 when something is left; see\n"
+      "repair", "Repair what check finds, as far as possible",
+      "Links and the contents of containers are taken as correct; what can be derived from them\n"
+      "is made again. A value that cannot be read becomes null, and is reported with its bytes.\n"
+      "The file is copied to DATABASE.before-repair first. Status 1 if something is left; see\n"
       "docs/operations.md.\n"
       "Examples:\n"
       "  graven repair state.db --dry-run\n"
       "  graven repair state.db --json > report.json",
       run_repair);
   verb.database(options.where.database);
-  verb.flag("-n,--dry-run", options.dry_run, "Tell what would be done, and change nothing");
+  verb.flag("-n,--dry-run", options.dry_run, "Show what would be done, and change nothing");
   verb.flag("--no-backup", options.no_backup, "Do not copy the file first");
   verb.json(options.json, "The report as JSON, with the bytes of what was lost");
 }

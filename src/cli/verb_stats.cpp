@@ -88,13 +88,15 @@ std::string screen_of(const Stats& stats, const Moved& moved) {
   constexpr const char* kClear = "\x1b[H\x1b[2J";
   const double rate = moved.seconds > 0 ? static_cast<double>(moved.commits) / moved.seconds : 0;
   return fmt::format(
-      "{}graven top  {}  {}\n\n"
+      "{}graven top  {}  {}\n"
+      "\n"
       "  commits/s   {:>12.1f}   all processes\n"
       "  commits     {:>12}   since the file was first opened\n"
       "  size        {:>12}   WAL {}\n"
       "  free pages  {:>12}   of {} bytes\n"
       "  owners      {:>12}   processes that hold unlinked nodes\n"
-      "  a read      {:>12}   from the file, median of this command's\n\n"
+      "  a read      {:>12}   from the file, median of this command's reads\n"
+      "\n"
       "Ctrl-C ends\n",
       kClear, stats.file.name, clock_time(), rate, stats.file.commits,
       serve::shown_bytes(stats.file.size_bytes), serve::shown_bytes(stats.file.wal_bytes),
@@ -176,61 +178,62 @@ int run_serve(const ServeOptions& options) {
 
 void declare_stats(Verbs& verbs) {
   auto [verb, options] =
-      verbs.add("stats", "Show how a database's file stands",
-                "What programs do with it they tell themselves: Database::stats().\n"
+      verbs.add("stats", "Show the state of a database's file",
+                "The programs that use it know what they did with it: Database::stats().\n"
                 "Examples:\n"
                 "  graven stats state.db\n"
                 "  graven stats state.db --json",
                 run_stats);
   verb.where(options.where);
-  verb.json(options.json, "As JSON, times in seconds");
+  verb.json(options.json, "The statistics as JSON, times in seconds");
 }
 
 void declare_top(Verbs& verbs) {
   auto [verb, options] =
-      verbs.add("top", "Watch a database: commits a second, WAL, size",
-                "On a terminal the screen is drawn anew; elsewhere a line each time.\n"
+      verbs.add("top", "Watch a database: commits per second, WAL, size",
+                "On a terminal the screen is redrawn; elsewhere each measurement prints a line.\n"
                 "Examples:\n"
                 "  graven top state.db\n"
                 "  graven top state.db --interval 5 --count 12 > hour.log",
                 run_top);
   verb.where(options.where);
-  verb.value("-i,--interval", options.interval, "Seconds between two looks (default 1)")
+  verb.value("-i,--interval", options.interval, "Seconds between two measurements (default 1)")
       .named("S")
       .between(0.05, 86400.0);
-  verb.value("-n,--count", options.count, "Looks (default: until Ctrl-C)").named("N");
-  verb.json(options.json, "A JSON document each time");
+  verb.value("-n,--count", options.count, "Number of measurements (default: until Ctrl-C)")
+      .named("N");
+  verb.json(options.json, "One JSON document for each measurement");
 }
 
 void declare_serve(Verbs& verbs) {
   auto [verb, options] = verbs.add(
       "serve", "Serve metrics and health of a database over HTTP",
       "/metrics (Prometheus), /healthz, /readyz?verbose and /status (JSON), until SIGTERM or\n"
-      "Ctrl-C. Another address than a loopback one needs a token; see docs/operations.md.\n"
+      "Ctrl-C. An address that is not a loopback address needs a token; see docs/operations.md.\n"
       "Examples:\n"
       "  graven serve state.db\n"
       "  graven serve state.db --host 0.0.0.0 --token-file token --tls-cert c.pem --tls-key k.pem",
       run_serve);
   verb.where(options.where);
   verb.value("--host", options.host, "Address to listen on (default 127.0.0.1)");
-  verb.value("--port", options.port, "Port (default 9464; 0: any that is free, printed)")
+  verb.value("--port", options.port, "Port (default 9464; 0: any free port, which is printed)")
       .between(0, 65535);
   verb.value("--token-file", options.token_file,
-             "File with the bearer token that all but /healthz then needs")
+             "File with the bearer token, which all paths but /healthz then need")
       .named("FILE");
   verb.value("--tls-cert", options.tls_cert, "Certificate chain, PEM").named("FILE");
-  verb.value("--tls-key", options.tls_key, "Its key, PEM").named("FILE");
+  verb.value("--tls-key", options.tls_key, "Private key, PEM").named("FILE");
   verb.value("--log-level", options.log_level,
-             "From debug, info, warning, error or off on, to standard error")
+             "Least level to log on standard error: debug, info, warning, error or off")
       .named("LEVEL");
   verb.value("--slow-ms", options.slow_ms, "Log operations that take longer (default 0: none)")
       .named("MS");
-  verb.value("--max-wal", options.most_wal_mb, "MiB of WAL above which it is not ready")
+  verb.value("--max-wal", options.most_wal_mb, "Not ready if the WAL is larger than this many MiB")
       .named("MIB");
-  verb.value("--min-free", options.least_free_mb, "MiB of disk below which it is not ready")
+  verb.value("--min-free", options.least_free_mb, "Not ready if fewer MiB of the disk are free")
       .named("MIB");
   verb.flag("--expect-writable", options.expect_writable,
-            "Not ready where the file cannot be written");
+            "Not ready if the file cannot be written");
   verb.json(options.json, "The URL as JSON");
 }
 

@@ -141,12 +141,13 @@ int run_tree(const TreeOptions& options) {
 }  // namespace
 
 void declare_tree(Verbs& verbs) {
-  auto [verb, options] = verbs.add("tree", "Outline what is below a path",
-                                   "What was shown before is named by its path, so cycles end.\n"
-                                   "Examples:\n"
-                                   "  graven tree state.db\n"
-                                   "  graven tree state.db tasks --depth 2 --width 0",
-                                   run_tree);
+  auto [verb, options] =
+      verbs.add("tree", "Show an outline of what is below a path",
+                "A dict or list that was shown before is shown as its path, so cycles end.\n"
+                "Examples:\n"
+                "  graven tree state.db\n"
+                "  graven tree state.db tasks --depth 2 --width 0",
+                run_tree);
   verb.where(options.where);
   verb.path(options.path, "Where to start (default: the root)");
   verb.value("-d,--depth", options.depth, "Levels to show (default 3)").named("N").between(0, 200);

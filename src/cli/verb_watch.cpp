@@ -93,23 +93,23 @@ int run_watch(const WatchOptions& options) {
 
 void declare_watch(Verbs& verbs) {
   auto [verb, options] = verbs.add(
-      "watch", "Print each change of a place as it is committed, by any process",
-      "What is watched is the value at PATH and, if it is a dict or list, its own entries, not\n"
-      "what lies deeper. Changes that follow each other quickly may be told as one. Ends with\n"
-      "Ctrl-C or SIGTERM (status 0), after --count changes, or when --timeout is over (status 1\n"
-      "if there was none).\n"
+      "watch", "Print each change at a path when it is committed, by any process",
+      "Watches the value at PATH and, if it is a dict or list, its direct entries, nothing\n"
+      "deeper. Changes that follow each other quickly may be reported as one. Ends with Ctrl-C\n"
+      "or SIGTERM (status 0), after --count changes, or after --timeout (status 1 if there was\n"
+      "no change).\n"
       "Examples:\n"
       "  graven watch state.db tasks\n"
       "  graven watch state.db queue --json | while read -r change; do ...; done\n"
       "  graven watch state.db tasks/T1/done --count 1 --timeout 60",
       run_watch);
   verb.where(options.where);
-  verb.path(options.path, "What to watch, also where nothing is yet (default: the root)");
+  verb.path(options.path, "What to watch; it need not exist yet (default: the root)");
   verb.value("-n,--count", options.count, "Changes to print (default: until Ctrl-C)").named("N");
   verb.value("-t,--timeout", options.timeout, "Seconds to wait (default: for ever)")
       .named("S")
       .between(0.0, 366.0 * 86400);
-  verb.json(options.json, "One JSON document a change: path, and value or deleted");
+  verb.json(options.json, "One JSON document for each change: path, and value or deleted");
 }
 
 }  // namespace graven::cli

@@ -134,8 +134,8 @@ int run_collect(const CollectOptions& options) {
 void declare_set(Verbs& verbs) {
   auto [verb, options] =
       verbs.add("set", "Store a JSON value at a path",
-                "A new database is made where there is none. In a list, '-' as the last\n"
-                "segment appends.\n"
+                "A missing database is made. In a list, '-' as the last step of the path\n"
+                "appends.\n"
                 "Examples:\n"
                 "  graven set state.db tasks '{\"T1\": {\"title\": \"write\", \"done\": false}}'\n"
                 "  graven set state.db tasks/T1/done true\n"
@@ -147,34 +147,35 @@ void declare_set(Verbs& verbs) {
   verb.where(options.where);
   verb.path(options.path, "Where to store it").required();
   verb.value("VALUE", options.value, "JSON, or - to read it from standard input").required();
-  verb.flag("-s,--string", options.string, "VALUE is a string as it stands, not JSON");
+  verb.flag("-s,--string", options.string, "VALUE is a string, not JSON");
   verb.flag("--plain", options.plain,
-            "Take objects such as {\"$bytes\": ...} literally, as other programs' data");
-  verb.flag("--parents", options.parents, "Make dicts that are missing on the way");
-  verb.json(options.json, "The path that was stored to, as JSON");
+            "Store objects such as {\"$bytes\": ...} as they are, as data of other programs");
+  verb.flag("--parents", options.parents, "Make missing dicts on the path");
+  verb.json(options.json, "The path of the stored value, as JSON");
 }
 
 void declare_del(Verbs& verbs) {
   auto [verb, options] =
       verbs.add("del", "Delete what is at a path",
-                "What nothing links any more is reclaimed with it, cycles included.\n"
+                "Dicts and lists that nothing links any more are collected with it, also cycles.\n"
                 "Examples:\n"
                 "  graven del state.db tasks/T1\n"
                 "  graven del state.db queue/0",
                 run_del);
   verb.where(options.where);
   verb.path(options.path, "What to delete").required();
-  verb.json(options.json, "The path that was deleted, as JSON");
+  verb.json(options.json, "The deleted path, as JSON");
 }
 
 void declare_collect(Verbs& verbs) {
   auto [verb, options] =
-      verbs.add("collect", "Reclaim what dead programs left behind",
-                "Collection happens by itself; this only does at once what is left to "
-                "do.\nExample:\n  graven collect state.db",
+      verbs.add("collect", "Collect what dead programs left behind",
+                "Collection happens by itself; this command only does the rest of it at once.\n"
+                "Example:\n"
+                "  graven collect state.db",
                 run_collect);
   verb.where(options.where);
-  verb.json(options.json, "The number as JSON");
+  verb.json(options.json, "The number of collected dicts and lists as JSON");
 }
 
 }  // namespace graven::cli

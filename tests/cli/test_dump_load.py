@@ -216,7 +216,7 @@ def test_ndjson_errors_name_the_line_and_keep_whole_batches(graven):
         ("1\n", [], "the root is a dict"),
         ('{"a": 1}\n', ["--key", "id", "d"], "under 'id'"),
         ('{"id": [1]}\n', ["--key", "id", "d"], "under 'id'"),
-        ('{"$link": 9}\n', ["l"], "labelled"),
+        ('{"$link": 9}\n', ["l"], "has that label"),
     ],
 )
 def test_ndjson_refuses(graven, text, options, what):

@@ -119,7 +119,7 @@ def test_get_to_a_depth_shows_uids_and_why_takes_them(tasks):
         ("tasks/T9", "no key 'T9' in tasks"),
         ("tasks/T2/tags/3", "no item 3 in tasks/T2/tags, a list of 3"),
         ("tasks/T2/tags/-4", "no item -4"),
-        ("tasks/T2/tags/x", "'x' is no number"),
+        ("tasks/T2/tags/x", "'x' is not a number"),
         ("tasks/T1/title/x", "tasks/T1/title is a str and has nothing inside"),
         ("tasks/", "leave out the slash"),
     ],
@@ -298,7 +298,7 @@ def test_why(tasks):
     out = tasks.run("why", "state.db", "tasks/T2/tags").splitlines()
     assert out[0] == "tasks/T2/tags"
     assert [line.split()[0] for line in out[1:]] == ["(root)", "tasks", "T2", "tags"]
-    assert "lives as long as" in tasks.error("why", "state.db", "tasks/T1/title")
+    assert "it is kept as long as" in tasks.error("why", "state.db", "tasks/T1/title")
     assert "no node" in tasks.error("why", "state.db", "main:D" + "0" * 26, status=1)
     tasks.load('{"$label":1,"$dict":{}}', "x")
     tasks.load('[{"$label":1,"$dict":{}},{"$link":1}]', "twice")
