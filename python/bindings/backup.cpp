@@ -31,19 +31,20 @@ BackupReport restore_backup(const SystemPath& backup, const SystemPath& path,
 }  // namespace
 
 void bind_backup(nb::module_& module) {
-  nb::class_<BackupReport>(module, "BackupReport", "What a backup or a restored store holds.")
+  nb::class_<BackupReport>(module, "BackupReport", "Describes a backup or a restored store.")
       .def_prop_ro(
           "path", [](const BackupReport& report) { return SystemPath{report.path}; },
-          "Where it is, absolute.")
-      .def_ro("bytes", &BackupReport::bytes, "Its size.")
-      .def_ro("nodes", &BackupReport::nodes, "Dicts and lists, in every prefix.")
-      .def_ro("links", &BackupReport::links, "Links between them.")
-      .def_ro("sealed", &BackupReport::sealed,
-              "Of restore(): whether a seal proved that not a byte was altered since the backup "
-              "was made.")
+          "The absolute path.")
+      .def_ro("bytes", &BackupReport::bytes, "The size in bytes.")
+      .def_ro("nodes", &BackupReport::nodes, "The number of dicts and lists, in all prefixes.")
+      .def_ro("links", &BackupReport::links, "The number of links between them.")
+      .def_ro(
+          "sealed", &BackupReport::sealed,
+          "From restore(): whether a seal proved that no byte was changed since the backup was\n"
+          "made.")
       .def_prop_ro(
           "replaced", [](const BackupReport& report) { return SystemPath{report.replaced}; },
-          "Of restore(): where the store that was there is now, or an empty text.")
+          "From restore(): the path of the store that was replaced, or an empty text.")
       .def(
           "__repr__",
           [](const BackupReport& report) {
@@ -62,11 +63,12 @@ void bind_backup(nb::module_& module) {
               "os.PathLike[str], "
               "progress: Callable[[int, int], object] | None = None, keep_replaced: bool = True, "
               "*, allow_network_file_system: bool = False) -> BackupReport"),
-      "Puts a backup in the place of the store at `path`, which need not exist; the backup stays\n"
-      "as it is. The store that is there becomes `<path>.before-restore`, unless told otherwise.\n"
-      "CorruptionError where the backup is not whole, ForeignFileError where it is not graven's\n"
-      "or too new, BusyError while any process has the store open; nothing is changed then.\n"
-      "progress(done, total) is called now and then, with bytes.");
+      "Replaces the store at `path` by a backup. The store need not exist, and the backup is\n"
+      "not changed. The replaced store becomes `<path>.before-restore`, unless keep_replaced is\n"
+      "false. Raises CorruptionError if the backup is not complete, ForeignFileError if it is\n"
+      "not graven's or has a newer format, BusyError while a process has the store open; in\n"
+      "these cases nothing is changed. progress(done, total) is called from time to time, with\n"
+      "bytes.");
 }
 
 }  // namespace graven::python

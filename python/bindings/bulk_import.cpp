@@ -76,7 +76,7 @@ nb::object batch_insert(const DictHandle& database, nb::handle container, nb::ha
 }
 
 void bind_bulk_import(nb::module_& module) {
-  nb::class_<ImportHandle>(module, "BulkImportBase", "What graven.BulkImport is made of.")
+  nb::class_<ImportHandle>(module, "BulkImportBase", "The base class of graven.BulkImport.")
       .def("__init__", begin, nb::arg("database"), nb::arg("cache_mb") = 512,
            nb::arg("progress") = nb::none(),
            nb::sig("def __init__(self, database: Database, cache_mb: int = 512, "
@@ -86,31 +86,31 @@ void bind_bulk_import(nb::module_& module) {
           [](const ImportHandle& self, const std::string& name) {
             with_import(self, [&](const BulkImport& import) { import.begin_phase(name); });
           },
-          nb::arg("name"), "Begins a phase; phase() does it and ends it.")
+          nb::arg("name"), "Begins a phase; phase() calls it, and ends the phase too.")
       .def(
           "end_phase",
           [](const ImportHandle& self, bool commit) {
             with_import(self, [&](const BulkImport& import) { import.end_phase(commit); });
           },
-          nb::arg("commit"), "Ends it: commits it, or rolls it back.")
+          nb::arg("commit"), "Ends the phase: commits it, or rolls it back.")
       .def(
           "advance",
           [](const ImportHandle& self, std::uint64_t done, std::uint64_t total) {
             return self.import.advance(done, total);
           },
           nb::arg("done"), nb::arg("total") = 0,
-          "Between two whole steps of a phase: reports progress. False once abort() was called: "
-          "leave\n"
-          "the phase's block then, and what it has done is committed.")
+          "Reports progress between two complete steps of a phase. Returns False after abort() "
+          "was\n"
+          "called: then leave the block of the phase, and its changes are committed.")
       .def(
           "abort", [](const ImportHandle& self) { self.import.abort(); },
-          "Asks for the end, from any thread.")
+          "Asks the import to end. Any thread may call it.")
       .def_prop_ro(
           "aborted", [](const ImportHandle& self) { return self.import.aborted(); },
           "Whether abort() was called.")
-      .def_prop_ro("phases", phases,
-                   nb::sig("def phases(self) -> list[tuple[str, float, bool, int]]"),
-                   "Those that have ended: name, seconds, whether committed, how much was done.")
+      .def_prop_ro(
+          "phases", phases, nb::sig("def phases(self) -> list[tuple[str, float, bool, int]]"),
+          "The phases that have ended: name, seconds, whether committed, how much was done.")
       .def(
           "finish",
           [](const ImportHandle& self, bool in_haste) {
@@ -119,9 +119,10 @@ void bind_bulk_import(nb::module_& module) {
             });
           },
           nb::arg("in_haste") = false,
-          "Restores the settings, empties the WAL, makes statistics. False where a reader kept "
-          "the\n"
-          "WAL from being emptied. in_haste: waits for nobody for long.");
+          "Restores the settings, empties the WAL and updates the statistics of the query "
+          "planner.\n"
+          "Returns False if a reader prevented emptying the WAL. in_haste: does not wait long for\n"
+          "others.");
 }
 
 }  // namespace graven::python

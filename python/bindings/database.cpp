@@ -121,20 +121,21 @@ std::vector<std::string> why_alive(const DatabaseHandle& self, nb::handle node) 
 }
 
 void bind_report(nb::module_& module) {
-  nb::class_<Problem>(module, "Problem", "One thing wrong, as check() reports it.")
-      .def_ro("node", &Problem::node, "The uid of the node concerned, or an empty text.")
-      .def_ro("what", &Problem::what, "What is wrong, in words.")
+  nb::class_<Problem>(module, "Problem", "A problem that check() found.")
+      .def_ro("node", &Problem::node, "The uid of the node, or an empty text.")
+      .def_ro("what", &Problem::what, "A description of the problem.")
       .def("__repr__", [](const Problem& problem) {
         return "Problem(node='" + problem.node + "', what='" + problem.what + "')";
       });
-  nb::class_<CheckReport>(module, "CheckReport", "What check() found.")
-      .def_prop_ro("ok", &CheckReport::ok, "Whether nothing is wrong.")
-      .def_ro("problems", &CheckReport::problems, "What is wrong.")
-      .def_ro("nodes", &CheckReport::nodes, "Dicts and lists looked at, in every prefix.")
-      .def_ro("links", &CheckReport::links, "Links looked at.")
-      .def_ro("held", &CheckReport::held, "Nodes that only handles of running processes keep.")
-      .def_ro("reclaiming", &CheckReport::reclaiming,
-              "Unlinked nodes whose records are still being reclaimed.")
+  nb::class_<CheckReport>(module, "CheckReport", "The result of check().")
+      .def_prop_ro("ok", &CheckReport::ok, "Whether there are no problems.")
+      .def_ro("problems", &CheckReport::problems, "The problems.")
+      .def_ro("nodes", &CheckReport::nodes,
+              "The number of dicts and lists that were checked, in all prefixes.")
+      .def_ro("links", &CheckReport::links, "The number of links that were checked.")
+      .def_ro("held", &CheckReport::held,
+              "The number of nodes that only handles of running processes keep.")
+      .def_ro("reclaiming", &CheckReport::reclaiming, "The number of nodes pending deletion.")
       .def("__repr__", [](const CheckReport& report) {
         return "CheckReport(ok=" + std::string(report.ok() ? "True" : "False") +
                ", nodes=" + std::to_string(report.nodes) +
@@ -144,24 +145,24 @@ void bind_report(nb::module_& module) {
 }
 
 void bind_repair(nb::module_& module) {
-  nb::class_<Repaired>(module, "Repaired", "One thing that repair() did, or could not do.")
-      .def_ro("node", &Repaired::node, "The uid of the node concerned, or an empty text.")
-      .def_ro("what", &Repaired::what, "In words.")
+  nb::class_<Repaired>(module, "Repaired", "Something that repair() did, or could not do.")
+      .def_ro("node", &Repaired::node, "The uid of the node, or an empty text.")
+      .def_ro("what", &Repaired::what, "A description.")
       .def_prop_ro(
           "bytes",
           [](const Repaired& one) { return nb::bytes(one.bytes.data(), one.bytes.size()); },
-          "Of what was lost: the record as it was stored, its first MiB.")
+          "If something was lost: the record as it was stored, its first MiB.")
       .def("__repr__", [](const Repaired& one) {
         return "Repaired(node='" + one.node + "', what='" + one.what + "')";
       });
-  nb::class_<RepairReport>(module, "RepairReport", "What repair() did.")
+  nb::class_<RepairReport>(module, "RepairReport", "The result of repair().")
       .def_prop_ro("sound", &RepairReport::sound, "Whether there was nothing to repair.")
-      .def_ro("mended", &RepairReport::mended, "What was put right.")
-      .def_ro("lost", &RepairReport::lost, "What could not be read or told apart, and is gone.")
+      .def_ro("mended", &RepairReport::mended, "What was repaired.")
+      .def_ro("lost", &RepairReport::lost, "What could not be read or identified, and is lost.")
       .def_ro("left", &RepairReport::left, "What check() still finds.")
       .def_prop_ro(
           "backup", [](const RepairReport& report) { return SystemPath{report.backup}; },
-          "The copy made before, or an empty text.")
+          "The path of the copy made before the repair, or an empty text.")
       .def_ro("dry_run", &RepairReport::dry_run, "Whether nothing was changed.")
       .def("__repr__", [](const RepairReport& report) {
         return "RepairReport(mended=" + std::to_string(report.mended.size()) +
@@ -176,9 +177,9 @@ void bind_prefixes(nb::class_<DatabaseHandle, DictHandle>& type) {
       [](const DatabaseHandle& self) {
         return with_database(self, [](const Database& database) { return database.prefix(); });
       },
-      "The prefix this is the root dict of.");
+      "The prefix whose root dict this is.");
   type.def("set_prefix", set_prefix, nb::arg("prefix"), nb::arg("require_empty") = false,
-           "Makes this object the root dict of another prefix. Handles stay on the old one.");
+           "Makes this object the root dict of another prefix. Handles stay with the old prefix.");
   type.def(
       "new_prefix",
       [](const DatabaseHandle& self) {
@@ -197,7 +198,7 @@ void bind_prefixes(nb::class_<DatabaseHandle, DictHandle>& type) {
         return with_database(
             self, [&](const Database& database) { return database.prefix_in_use(prefix); });
       },
-      nb::arg("prefix"), "Whether the store has anything under this prefix.");
+      nb::arg("prefix"), "Whether the store has this prefix.");
   type.def(
       "delete_prefix_immediately",
       [](const DatabaseHandle& self, const std::string& prefix) {
@@ -206,7 +207,7 @@ void bind_prefixes(nb::class_<DatabaseHandle, DictHandle>& type) {
         });
       },
       nb::arg("prefix"),
-      "Deletes exactly this prefix, nodes and counters; gives the number of nodes.");
+      "Deletes this prefix with its nodes and counters; returns the number of nodes.");
   type.def(
       "delete_prefix_batch",
       [](const DatabaseHandle& self, const std::string& prefix, std::uint64_t count) {
@@ -215,7 +216,7 @@ void bind_prefixes(nb::class_<DatabaseHandle, DictHandle>& type) {
         });
       },
       nb::arg("prefix"), nb::arg("count") = 500,
-      "Deletes up to `count` nodes of a prefix; call again until it gives 0.");
+      "Deletes up to `count` nodes of a prefix; call it again until it returns 0.");
 }
 
 void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
@@ -224,15 +225,15 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
       [](const DatabaseHandle& self) {
         with_database(self, [](const Database& database) { database.wait_durable(); });
       },
-      "Returns when all that this process has committed survives a loss of power, also with\n"
-      "synchronous=\"normal\" (with \"off\" until the next checkpoint only). Not inside a\n"
+      "Returns when everything that this process has committed survives a power failure, also\n"
+      "with synchronous=\"normal\" (with \"off\" only until the next checkpoint). Not inside a\n"
       "transaction.");
   type.def(
       "collect",
       [](const DatabaseHandle& self) {
         return with_database(self, [](const Database& database) { return database.collect(); });
       },
-      "Collects what only gone handles and dead processes held; gives the number of nodes.");
+      "Collects nodes that only deleted handles and dead processes kept; returns their number.");
   type.def(
       "maintenance",
       [](const DatabaseHandle& self) -> std::optional<std::string> {
@@ -240,21 +241,22 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
             with_database(self, [](const Database& database) { return database.maintenance(); });
         return obstacle.empty() ? std::nullopt : std::optional(std::move(obstacle));
       },
-      "collect(), then the store's own upkeep where it is due: free pages go back to the file\n"
-      "system, in slices between which others write, and the WAL into the file. Returns what kept\n"
-      "it from giving back all that was free (who reads an older state, say, by process), or "
-      "None.");
+      "Calls collect(), then cleans up the store where that is needed: gives free pages back to\n"
+      "the file system, in slices between which others can write, and moves the WAL into the\n"
+      "file. Returns what prevented it from giving back all free space (for example which\n"
+      "process reads an older state), or None.");
   type.def("check", check, nb::arg("progress") = nb::none(),
            nb::sig("def check(self, progress: Callable[[int, int], object] | None = None) -> "
                    "CheckReport"),
-           "Looks at everything and writes nothing, while others write.");
-  type.def("repair", repair, nb::arg("dry_run") = false, nb::arg("backup") = true,
-           nb::arg("progress") = nb::none(),
-           nb::sig("def repair(self, dry_run: bool = False, backup: bool = True, progress: "
-                   "Callable[[int, int], object] | None = None) -> RepairReport"),
-           "Puts right what check() finds, as far as it can be, in one transaction, and looks\n"
-           "again. The file is copied to `<file>.before-repair` first, unless told otherwise.\n"
-           "dry_run: tells what would be done, and changes nothing. Not inside a transaction.");
+           "Checks everything, while others write. It changes nothing.");
+  type.def(
+      "repair", repair, nb::arg("dry_run") = false, nb::arg("backup") = true,
+      nb::arg("progress") = nb::none(),
+      nb::sig("def repair(self, dry_run: bool = False, backup: bool = True, progress: "
+              "Callable[[int, int], object] | None = None) -> RepairReport"),
+      "Repairs what check() finds, as far as possible, in one transaction, and checks again.\n"
+      "The file is copied to `<file>.before-repair` first, unless `backup` is false. dry_run:\n"
+      "reports what would be done, and changes nothing. Not inside a transaction.");
   type.def(
       "backup", backup, nb::arg("path"), nb::arg("progress") = nb::none(),
       nb::arg("overwrite") = false, nb::kw_only(), nb::arg("pages_per_step") = 1024,
@@ -263,11 +265,11 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
           "def backup(self, path: str | bytes | os.PathLike[str], progress: Callable[[int, int], "
           "object] | None = None, overwrite: bool = False, *, pages_per_step: int = 1024, "
           "pause: float = 0.0, allow_network_file_system: bool = False) -> BackupReport"),
-      "Copies what is committed into a new file, as one state, while others write; reads the\n"
-      "copy back and proves it. The copy is a store of its own in one file; restore() puts it\n"
-      "back. progress(done, total) is called between steps, with pages; what it raises ends\n"
-      "the backup. Nothing is left of one that failed. A lazy DB, and the lazy Maps that this\n"
-      "process has open on the store, are flushed first. Not inside a transaction.");
+      "Copies one committed state into a new file, while others write; then reads the copy back\n"
+      "and checks it. The copy is a separate store in one file; restore() puts it back.\n"
+      "progress(done, total) is called between steps, with pages; an exception from it ends the\n"
+      "backup. A failed backup leaves no file. A lazy DB, and the lazy Maps that this process\n"
+      "has open on the store, are flushed first. Not inside a transaction.");
   type.def(
       "size_on_disk",
       [](const DatabaseHandle& self) {
@@ -282,7 +284,7 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
             with_database(self, [](const Database& database) { return database.stats(); }));
       },
       nb::sig("def stats(self) -> Stats"),
-      "What this process has done with the store, and how its file stands.");
+      "What this process has done with the store, and the state of its file.");
   type.def(
       "get_connection_stats",
       [](const DatabaseHandle& self) {
@@ -290,7 +292,7 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
             self, [](const Database& database) { return database.connection_stats(); }));
       },
       nb::sig("def get_connection_stats(self) -> dict[str, PoolStats]"),
-      "The connections to the file, by pool: 'readers' and 'writer'.");
+      "The connections to the file for each pool: 'readers' and 'writer'.");
   type.def(
       "metrics",
       [](const DatabaseHandle& self) {
@@ -309,7 +311,7 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
       [](const DatabaseHandle& self) {
         return with_database(self, [](const Database& database) { return database.read_only(); });
       },
-      "Whether this was opened for reading only.");
+      "Whether this was opened read-only.");
   type.def_prop_ro(
       "closed", [](const DatabaseHandle& self) { return self.home().database->closed(); },
       "Whether close() was called.");
@@ -318,16 +320,16 @@ void bind_housekeeping(nb::class_<DatabaseHandle, DictHandle>& type) {
       [](const DatabaseHandle& self) {
         with_database(self, [](const Database& database) { database.flush(); });
       },
-      "Returns when all that was committed before is in the file: at once but with\n"
-      "persist='lazy'. What a lazy Map has is none of it: that has a flush() of its own. Not\n"
-      "inside a transaction.");
+      "Returns when everything that was committed before is in the file; only with\n"
+      "persist='lazy' is there something to wait for. Changes of a lazy Map are not included:\n"
+      "it has its own flush(). Not inside a transaction.");
   type.def(
       "close", close,
-      "Flushes, and ends this database and its handles. Calling it again does nothing. A\n"
-      "transaction begun on it is rolled back, in whichever thread; one of another object is left\n"
-      "alone. By the last open DB and Map on the file all is let go of: no descriptor, lock or "
-      "-wal\n"
-      "is left, whatever is still referenced or in use in other threads, which get ClosedError.");
+      "Flushes, and closes this database and its handles. Calling it again does nothing. A\n"
+      "transaction that was begun on it is rolled back, in any thread; a transaction of another\n"
+      "object is not. Closing the last open DB or Map of the file releases everything: no\n"
+      "descriptor, lock or -wal is left, also if objects are still referenced or in use in\n"
+      "other threads, which get ClosedError.");
 }
 
 }  // namespace
@@ -336,27 +338,28 @@ void bind_database(nb::module_& module) {
   bind_report(module);
   bind_repair(module);
   auto type =
-      nb::class_<DatabaseHandle, DictHandle>(module, "Database", "What graven.DB is made of.");
+      nb::class_<DatabaseHandle, DictHandle>(module, "Database", "The base class of graven.DB.");
   const std::string signature = signature_of_init<Options>(
       "str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None", kByPosition);
   type.def("__init__", open, nb::arg("path_or_url") = nb::none(), nb::arg("by_position"),
            nb::arg("by_name"), nb::sig(signature.c_str()),
-           "Opens the store at a path or URL, or without one that of the environment.");
+           "Opens the store at a path or URL; without one, the store that the environment names.");
   type.def(
       "__init__",
       [](DatabaseHandle* self, const DatabaseHandle& other, const std::string& prefix) {
         new (self) DatabaseHandle(place_with_prefix(other, prefix));
       },
-      nb::arg("other"), nb::arg("prefix"), "Another prefix of an open store.");
+      nb::arg("other"), nb::arg("prefix"), "Opens another prefix of an open store.");
 
   type.def_prop_ro(
       "root", [](const DatabaseHandle& self) { return make_dict(self.home_ptr(), self.node()); },
-      nb::sig("def root(self) -> Dict"), "The root dict, as a Dict and nothing more.");
+      nb::sig("def root(self) -> Dict"), "The root dict, as a plain Dict.");
   bind_lookups(type);
-  type.def("why_alive", why_alive, nb::arg("node"),
-           nb::sig("def why_alive(self, node: Dict | List) -> list[str]"),
-           "The uids of a path from the root to a node, both included; empty when only a\n"
-           "handle keeps it.");
+  type.def(
+      "why_alive", why_alive, nb::arg("node"),
+      nb::sig("def why_alive(self, node: Dict | List) -> list[str]"),
+      "The uids of a path from the root to a node, both included; empty if only a handle keeps\n"
+      "the node.");
   type.def(
       "transaction",
       [](nb::handle self, bool durable) {
@@ -364,14 +367,14 @@ void bind_database(nb::module_& module) {
       },
       nb::kw_only(), nb::arg("durable") = false,
       nb::sig("def transaction(self, *, durable: bool = False) -> Transaction"),
-      "A context manager: what its block does is one atomic step that sees its own writes.\n"
-      "Any exception rolls it back. Inside another one it is a savepoint. It belongs to the "
-      "thread\n"
-      "that enters it, which is to leave it too, else it is rolled back; close() of this object\n"
-      "rolls it back, whoever calls it, and the rest of the block raises ClosedError.\n\n"
-      "durable: the block's end returns when what it did survives a loss of power, whatever\n"
-      "`synchronous` says; inside another one, that one's end does. CommitUnknownError when it\n"
-      "is committed, but the disk would not say so.");
+      "A context manager. Its block is one atomic step, which sees its own writes. An exception\n"
+      "rolls it back. Inside another transaction it is a savepoint. It belongs to the thread\n"
+      "that enters it; if another thread leaves it, it is rolled back. close() of this object,\n"
+      "called by any thread, rolls it back, and the rest of the block raises ClosedError.\n"
+      "\n"
+      "durable: the block ends when its changes survive a power failure, whatever `synchronous`\n"
+      "is; inside another transaction, the end of the outer one waits. Raises\n"
+      "CommitUnknownError if the changes are committed, but the disk did not confirm it.");
   type.def_prop_ro(
       "in_transaction",
       [](const DatabaseHandle& self) {
@@ -393,7 +396,8 @@ void bind_database(nb::module_& module) {
         return make_snapshot(
             with_database(self, [](const Database& database) { return database.snapshot(); }));
       },
-      nb::sig("def snapshot(self) -> Snapshot"), "A consistent, read-only view of this moment.");
+      nb::sig("def snapshot(self) -> Snapshot"),
+      "A consistent, read-only view of the current state.");
 
   type.def(
       "batch_insert",
@@ -402,26 +406,28 @@ void bind_database(nb::module_& module) {
       },
       nb::arg("container"), nb::arg("rows"),
       nb::sig("def batch_insert(self, container: Dict | List, rows: Any) -> list[Any]"),
-      "Puts many rows in one step, all or nothing, and gives what is there now, in order: into a\n"
-      "Dict a mapping or pairs, behind a List's items an iterable.");
+      "Inserts many rows in one step, all or none. A Dict takes a mapping or pairs; a List\n"
+      "takes an iterable and appends its items. Returns the stored values in order.");
   type.def(
       "connection",
       [](const DatabaseHandle& self) { return make_sql_connection(self, SqlKind::kApart); },
       nb::sig("def connection(self) -> SqlConnection"),
-      "SQL, each statement for itself: over the newest state, or as a commit of its own.");
+      "A connection for SQL. Each statement reads the newest state, or is a commit by itself.");
   type.def(
       "read_connection",
       [](const DatabaseHandle& self) { return make_sql_connection(self, SqlKind::kRead); },
       nb::sig("def read_connection(self) -> SqlConnection"),
-      "SQL in one read transaction, from its first statement until the with block ends.");
+      "A connection for SQL in one read transaction, from its first statement to the end of the\n"
+      "with block.");
   type.def(
       "write_connection",
       [](const DatabaseHandle& self) { return make_sql_connection(self, SqlKind::kWrite); },
       nb::sig("def write_connection(self) -> SqlConnection"),
-      "SQL in one transaction() of this thread: what the with block does to the graph is part of\n"
-      "it. Committed at the block's end, if it was not by commit() or ended by close(), rolled\n"
-      "back by an exception; inside another one it is a savepoint.");
-  bind_counters(type, "Adds to a counter and gives its new value; atomic across processes.");
+      "A connection for SQL in one transaction() of this thread. Changes of the graph in the\n"
+      "with block are part of it. The end of the block commits it, unless commit() or close()\n"
+      "has ended it before; an exception rolls it back. Inside another transaction it is a\n"
+      "savepoint.");
+  bind_counters(type, "Adds to a counter and returns its new value; atomic across processes.");
 
   bind_prefixes(type);
   bind_housekeeping(type);
@@ -431,7 +437,7 @@ void bind_database(nb::module_& module) {
         return told(options_from<Options>(by_position, by_name, 0));
       },
       nb::sig("def database_options(**options: Any) -> list[dict[str, Any]]"),
-      "What there is to tell of each option of a DB; those given have their values.");
+      "A description of each option of a DB; the given options have the given values.");
 }
 
 }  // namespace graven::python

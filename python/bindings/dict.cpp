@@ -236,9 +236,10 @@ void bind_dict(nb::module_& module) {
   auto type = nb::class_<DictHandle>(
       module, "Dict", nb::type_slots(slots) GRAVEN_POOLED,
       nb::sig("class Dict(MutableMapping[str, Any])"),
-      "A dict in a database: Dict(db, data) makes one that nothing links yet.\n\n"
-      "It is used like a plain dict with str keys. Calling it gives everything below it as\n"
-      "plain, detached Python data. Every change is one atomic, durable step.");
+      "A dict in a database. Dict(db, data) makes a new one that nothing links yet.\n"
+      "\n"
+      "It is used like a plain dict with str keys. Calling it returns everything below it as\n"
+      "plain, detached Python data. Each change is atomic.");
   dict_type = reinterpret_cast<PyTypeObject*>(type.ptr());
 
   type.def("__init__", construct,
@@ -251,7 +252,7 @@ void bind_dict(nb::module_& module) {
            "The value under a key, or the default.");
   type.def("setdefault", setdefault, nb::arg().none(), nb::arg() = nb::none(),
            nb::sig("def setdefault(self, key: str, default: Any = None, /) -> Any"),
-           "The value under a key, or the default after storing it, in one step.");
+           "Returns the value under a key, or stores the default and returns it, in one step.");
   type.def(
       "update",
       [](const DictHandle& self, const nb::args& other, const nb::kwargs& more) {
@@ -262,18 +263,19 @@ void bind_dict(nb::module_& module) {
       "Sets the entries of a mapping, an iterable of pairs and keywords, in one step.");
   bind_pop(type, pop);
   type.def("popitem", popitem, nb::sig("def popitem(self) -> tuple[str, Any]"),
-           "Removes and gives the newest entry.");
+           "Removes the newest entry and returns it.");
   type.def(
       "clear", [](const DictHandle& self) { off_gil(self.home(), [&] { self.node().clear(); }); },
       "Removes everything.");
   type.def(
       "copy", [](const DictHandle& self) { return plain_copy(self); },
       nb::sig("def copy(self) -> dict[str, Any]"),
-      "A plain dict of the keys and values; nested values stay handles.");
+      "A plain dict of the keys and values; nested dicts and lists stay handles.");
   bind_update_with(
       type, update_with,
-      "Replaces the value under a key by function(value) as one atomic step, also across\n"
-      "processes, and gives the new one. With a default, function(default) for a missing key.");
+      "Replaces the value under a key by function(value) in one atomic step, also across\n"
+      "processes, and returns the new value. With a default, a missing key gets\n"
+      "function(default).");
 
   type.def(
       "keys", [](nb::handle self) { return view_of(self, Part::kKeys); },

@@ -41,9 +41,9 @@ void bind_interrupt(nb::module_& module) {
                                     [] { main_thread.store(PyThread_get_thread_ident()); }));
   }
 
-  nb::class_<Cancellation>(module, "Cancellation", "Ends what one thread waits for in graven.")
+  nb::class_<Cancellation>(module, "Cancellation", "Ends the waits of one thread in graven.")
       .def(nb::init<>())
-      .def("cancel", &Cancellation::cancel, "Once and for all. Any thread.")
+      .def("cancel", &Cancellation::cancel, "Cancels, finally. Any thread may call it.")
       .def_prop_ro("cancelled", &Cancellation::cancelled, "Whether cancel() was called.")
       .def(
           "run",
@@ -53,7 +53,7 @@ void bind_interrupt(nb::module_& module) {
             return result;
           },
           nb::arg("function"), nb::sig("def run(self, function: Callable[[], T], /) -> T"),
-          "What function() gives. Once cancelled, what it waits for raises AbortedError.");
+          "Returns function(). After cancel(), a wait in it raises AbortedError.");
 }
 
 }  // namespace graven::python

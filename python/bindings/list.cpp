@@ -229,9 +229,10 @@ void bind_list(nb::module_& module) {
   auto type = nb::class_<ListHandle>(
       module, "List", nb::type_slots(slots), nb::is_final() GRAVEN_POOLED,
       nb::sig("class List(MutableSequence[Any])"),
-      "A list in a database: List(db, items) makes one that nothing links yet.\n\n"
-      "It is used like a plain list. Calling it gives everything below it as plain, detached\n"
-      "Python data. Every change is one atomic, durable step.");
+      "A list in a database. List(db, items) makes a new one that nothing links yet.\n"
+      "\n"
+      "It is used like a plain list. Calling it returns everything below it as plain, detached\n"
+      "Python data. Each change is atomic.");
   list_type = reinterpret_cast<PyTypeObject*>(type.ptr());
 
   type.def("__init__", construct, nb::arg(), nb::arg() = nb::tuple(),
@@ -262,7 +263,7 @@ void bind_list(nb::module_& module) {
       "Adds a value before an index.");
   type.def("pop", pop, nb::arg() = -1,
            nb::sig("def pop(self, index: SupportsIndex = -1, /) -> Any"),
-           "Removes and gives an item, the last one by default.");
+           "Removes an item, by default the last one, and returns it.");
   type.def("remove", remove, nb::arg().none(), nb::sig("def remove(self, value: Any, /) -> None"),
            "Removes the first item equal to a value.");
   type.def(
@@ -271,22 +272,22 @@ void bind_list(nb::module_& module) {
   type.def("index", index_of, nb::arg().none(), nb::arg() = 0, nb::arg() = PY_SSIZE_T_MAX,
            nb::sig("def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = "
                    "..., /) -> int"),
-           "The first index of an item equal to a value; ValueError when there is none.");
+           "The first index of an item equal to a value; ValueError if there is none.");
   type.def("count", count, nb::arg().none(), nb::sig("def count(self, value: Any, /) -> int"),
-           "How many items equal a value.");
+           "The number of items that equal a value.");
   type.def(
       "reverse",
       [](const ListHandle& self) { off_gil(self.home(), [&] { self.node().reverse(); }); },
-      "Turns the order around.");
+      "Reverses the order of the items.");
   type.def("sort", sort, nb::kw_only(), nb::arg("key") = nb::none(),
            nb::arg("reverse").none() = false,
            nb::sig("def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: object = "
                    "False) -> None"),
-           "Sorts in place as list.sort() does: stable, as one atomic step.");
+           "Sorts in place like list.sort(): stable, in one atomic step.");
   type.def(
       "copy", [](const ListHandle& self) { return plain_copy(self); },
       nb::sig("def copy(self) -> list[Any]"),
-      "A plain list of the items; nested values stay handles.");
+      "A plain list of the items; nested dicts and lists stay handles.");
   type.def(
       "__reversed__", [](const ListHandle& self) { return iterate_list(self, true); },
       nb::sig("def __reversed__(self) -> Iterator[Any]"), "The items from last to first.");

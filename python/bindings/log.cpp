@@ -176,14 +176,16 @@ void log_in_child() {
 void bind_log(nb::module_& module) {
   module.def(
       "log_to", log_to, nb::arg("read"), nb::arg("level"),
-      "From now on lines of log, of that level or worse, go to a pipe that does not block.\n\n"
-      "The first makes it, and has `read` called with its reading end, in a thread of its "
-      "own.");
+      "From now on, log lines of this level or a higher one go to a pipe that does not block.\n"
+      "\n"
+      "The first line makes the pipe and starts a thread that calls `read` with its reading\n"
+      "end.");
   module.def("log_to_nobody", log_to_nobody,
-             "No more lines; whether the pipe was read, which now comes to its end.");
-  module.def("log_in_child", log_in_child, "After a fork: the first line makes another pipe.");
+             "Stops the log lines and ends the pipe; returns whether somebody read the pipe.");
+  module.def("log_in_child", log_in_child, "After a fork: the first line makes a new pipe.");
   module.def(
-      "log_dropped", [] { return dropped.load(); }, "How many lines found the pipe full.");
+      "log_dropped", [] { return dropped.load(); },
+      "The number of lines that were dropped because the pipe was full.");
 }
 
 }  // namespace graven::python

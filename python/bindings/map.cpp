@@ -285,7 +285,7 @@ void bind_parts(nb::module_& module) {
         return told(options_from<MapOptions>(by_position, by_name, 0));
       },
       nb::sig("def map_options(**options: Any) -> list[dict[str, Any]]"),
-      "What there is to tell of each option of a Map; those given have their values.");
+      "A description of each option of a Map; the given options have the given values.");
   module.def(
       "iterate_map",
       [](const MapHandle& map, const std::string& part) {
@@ -295,7 +295,7 @@ void bind_parts(nb::module_& module) {
       },
       nb::arg("map"), nb::arg("part"),
       nb::sig("def iterate_map(map: FlatMap, part: str, /) -> Iterator[Any]"),
-      "Steps through the 'keys', 'values' or 'items'.");
+      "Iterates over the 'keys', 'values' or 'items'.");
   module.def(
       "peek",
       [](const MapHandle& self, nb::handle key, nb::handle missing, nb::handle unknown) {
@@ -307,7 +307,7 @@ void bind_parts(nb::module_& module) {
       },
       nb::arg("map"), nb::arg("key").none(), nb::arg("missing").none(), nb::arg("unknown").none(),
       nb::sig("def peek(map: FlatMap, key: str, missing: Any, unknown: Any, /) -> Any"),
-      "The value under a key or `missing`; `unknown` if the store would have to be waited for.");
+      "The value under a key or `missing`; `unknown` if the answer needs a wait for the store.");
   module.def(
       "peek_many",
       [](const MapHandle& self, nb::handle keys, nb::handle otherwise) {
@@ -317,7 +317,7 @@ void bind_parts(nb::module_& module) {
       nb::arg("map"), nb::arg("keys"), nb::arg("default").none(),
       nb::sig("def peek_many(map: FlatMap, keys: Iterable[str], default: Any, /) -> list[Any] | "
               "None"),
-      "get_many(), or None if the store would have to be waited for.");
+      "get_many(), or None if the answer needs a wait for the store.");
   module.def(
       "try_set",
       [](const MapHandle& self, nb::handle key, nb::handle value) {
@@ -327,7 +327,7 @@ void bind_parts(nb::module_& module) {
       },
       nb::arg("map"), nb::arg("key").none(), nb::arg("value").none(),
       nb::sig("def try_set(map: FlatMap, key: str, value: Any, /) -> bool"),
-      "Sets a key if nothing needs to be waited for.");
+      "Sets a key if that needs no wait; returns whether it did.");
 }
 
 }  // namespace
@@ -337,7 +337,7 @@ void bind_map(nb::module_& module) {
   bind_map_stats(module);
   auto type = nb::class_<MapHandle>(module, "FlatMap", nb::type_slots(slots),
                                     nb::sig("class FlatMap(MutableMapping[str, Any])"),
-                                    "What graven.Map is made of.");
+                                    "The base class of graven.Map.");
   map_type = reinterpret_cast<PyTypeObject*>(type.ptr());
 
   const std::string signature = signature_of_init<MapOptions>(
@@ -346,10 +346,10 @@ void bind_map(nb::module_& module) {
            nb::sig(signature.c_str()), "Opens a map of the store at a path or URL.");
   type.def("get_many", get_many, nb::arg("keys"), nb::arg("default") = nb::none(),
            nb::sig("def get_many(self, keys: Iterable[str], default: Any = None) -> list[Any]"),
-           "The values of many keys, of one state of the map; the default where there is none.");
+           "The values of many keys, all of one state of the map; the default for a missing key.");
   type.def(
       "copy", [](const MapHandle& self) { return plain_copy(self); },
-      nb::sig("def copy(self) -> dict[str, Any]"), "A plain dict of all that is in the map.");
+      nb::sig("def copy(self) -> dict[str, Any]"), "A plain dict of everything in the map.");
   bind_map_writing(type);
   bind_map_lifetime(type);
   bind_copying<MapHandle>(type, plain_copy, plain_copy, "call copy()");

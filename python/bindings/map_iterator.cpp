@@ -153,7 +153,7 @@ nb::object plain_copy(const MapHandle& handle) {
 void bind_map_iterator(nb::module_& module) {
   nb::class_<MapIterator>(module, "MapIterator", nb::type_slots(slots), nb::is_final(),
                           nb::sig("class MapIterator(Iterator[Any])"),
-                          "Steps through a Map in order of its keys.");
+                          "Iterates over a Map in the order of its keys.");
 }
 
 }  // namespace graven::python

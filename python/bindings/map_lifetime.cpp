@@ -24,21 +24,21 @@ struct Figure {
 };
 
 constexpr Figure kFigures[] = {
-    {"hot_entries", &MapStats::hot_entries, "Keys known in memory, also as missing."},
-    {"hot_bytes", &MapStats::hot_bytes, "Bytes they take up."},
-    {"hot_hits", &MapStats::hot_hits, "Reads answered from there."},
-    {"misses", &MapStats::misses, "Reads that had to go further than memory."},
-    {"evictions", &MapStats::evictions, "Keys dropped from memory to make room."},
+    {"hot_entries", &MapStats::hot_entries, "Keys in memory, also those known to be missing."},
+    {"hot_bytes", &MapStats::hot_bytes, "Bytes that they take up."},
+    {"hot_hits", &MapStats::hot_hits, "Reads that memory answered."},
+    {"misses", &MapStats::misses, "Reads that memory could not answer."},
+    {"evictions", &MapStats::evictions, "Keys dropped from memory to make room for others."},
     {"warm_entries", &MapStats::warm_entries, "Items in the warm file."},
-    {"warm_bytes", &MapStats::warm_bytes, "Its size on the disk."},
-    {"warm_hits", &MapStats::warm_hits, "Reads that it answered."},
-    {"warm_misses", &MapStats::warm_misses, "Reads that it could not answer."},
+    {"warm_bytes", &MapStats::warm_bytes, "The size of the warm file on the disk."},
+    {"warm_hits", &MapStats::warm_hits, "Reads that the warm file answered."},
+    {"warm_misses", &MapStats::warm_misses, "Reads that the warm file could not answer."},
     {"store_hits", &MapStats::store_hits, "Reads that found their key in the store."},
-    {"store_misses", &MapStats::store_misses, "Reads that found there is no such key."},
+    {"store_misses", &MapStats::store_misses, "Reads that found no such key in the store."},
     {"pending", &MapStats::pending, "Writes that are not in the file yet."},
-    {"pending_bytes", &MapStats::pending_bytes, "Bytes they take up."},
+    {"pending_bytes", &MapStats::pending_bytes, "Bytes that they take up."},
     {"flushes", &MapStats::flushes, "Flushes that wrote something."},
-    {"failed_flushes", &MapStats::failed_flushes, "Flushes that could not."},
+    {"failed_flushes", &MapStats::failed_flushes, "Flushes that failed."},
 };
 
 }  // namespace
@@ -46,9 +46,10 @@ constexpr Figure kFigures[] = {
 void bind_map_stats(nb::module_& module) {
   auto type = nb::class_<MapStats>(
       module, "MapStats",
-      "What Map.stats() tells, of one moment: of this process, since the map was opened.\n\n"
-      "A read asks memory, what is pending, the warm file and the store, until one knows; each\n"
-      "key of a batch counts.");
+      "The result of Map.stats(): the figures of this process since the map was opened.\n"
+      "\n"
+      "A read asks memory, the pending writes, the warm file and the store in this order, until\n"
+      "one has the answer. Each key of a batch counts.");
   for (const Figure& figure : kFigures) type.def_ro(figure.name, figure.value, figure.about);
   type.def("__repr__", [](const MapStats& stats) {
     std::string text;
@@ -65,18 +66,18 @@ void bind_map_lifetime(nb::class_<MapHandle>& type) {
   type.def(
       "flush",
       [](const MapHandle& self) { off_gil(self.map, [](const Map& map) { map.flush(); }); },
-      "Returns when all that was written before is in the file.");
+      "Returns when everything that was written before is in the file.");
   type.def(
       "wait_durable",
       [](const MapHandle& self) { off_gil(self.map, [](const Map& map) { map.wait_durable(); }); },
-      "flush(), and returns when it survives a loss of power, also with\n"
-      "synchronous=\"normal\" (with \"off\" until the next checkpoint only).");
+      "Calls flush(), and returns when the writes survive a power failure, also with\n"
+      "synchronous=\"normal\" (with \"off\" only until the next checkpoint).");
   type.def(
       "stats",
       [](const MapHandle& self) {
         return off_gil(self.map, [](const Map& map) { return map.stats(); });
       },
-      "What is in memory, who answered reads, what waits for the disk.");
+      "What is in memory, what answered the reads, and what waits for the disk.");
   type.def(
       "metrics",
       [](const MapHandle& self) {
@@ -87,7 +88,7 @@ void bind_map_lifetime(nb::class_<MapHandle>& type) {
       "name", [](const MapHandle& self) { return self.map.name(); }, "The map's name in its file.");
   type.def_prop_ro(
       "path", [](const MapHandle& self) { return SystemPath{self.place}; },
-      "The path or URL it was opened at.");
+      "The path or URL that was opened.");
   type.def_prop_ro(
       "persist", [](const MapHandle& self) { return option_name(self.persist); },
       nb::sig("def persist(self) -> str"), "'writethrough', 'lazy' or 'memory'.");
@@ -101,7 +102,7 @@ void bind_map_lifetime(nb::class_<MapHandle>& type) {
         const GilReleased release;
         self.map.close();
       },
-      "Flushes, and ends this map. Calling it again does nothing.");
+      "Flushes, and closes this map. Calling it again does nothing.");
 }
 
 }  // namespace graven::python

@@ -167,11 +167,11 @@ void bind_changes(nb::class_<MapHandle>& type) {
       nb::arg("ttl") = nb::none(),
       nb::sig("def incr(self, key: str, by: float = 1, default: float = 0, "
               "ttl: float | timedelta | None = None) -> Any"),
-      "Adds to the number under a key and gives the sum, as one step that no other thread comes\n"
-      "between, nor, with persist=\"writethrough\", another process. Integers are exact and may "
-      "be\n"
-      "of any size. A missing key counts as `default`. A key that is there keeps its time to\n"
-      "live; `ttl` is for one that is made. WrongTypeError where there is no number.");
+      "Adds to the number under a key and returns the sum, in one step: no change of another\n"
+      "thread, or with persist=\"writethrough\" of another process, comes between. Integers are\n"
+      "exact and have any size. A missing key counts as `default`. An existing key keeps its\n"
+      "time to live; `ttl` is for a new key. Raises WrongTypeError if the value is not a\n"
+      "number.");
   type.def(
       "decr",
       [](const MapHandle& self, nb::handle key, nb::handle by, nb::handle otherwise,
@@ -180,17 +180,17 @@ void bind_changes(nb::class_<MapHandle>& type) {
       nb::arg("ttl") = nb::none(),
       nb::sig("def decr(self, key: str, by: float = 1, default: float = 0, "
               "ttl: float | timedelta | None = None) -> Any"),
-      "Subtracts from the number under a key and gives the difference, as incr() adds.");
+      "Subtracts from the number under a key and returns the difference, like incr().");
   type.def("add", add, nb::arg("key").none(), nb::arg("value").none(), nb::arg("ttl") = nb::none(),
            nb::sig("def add(self, key: str, value: Any, ttl: float | timedelta | None = None) -> "
                    "bool"),
-           "Sets a key if it is not there, as one step like incr(); False where it is.");
+           "Sets a key if it is missing, in one step like incr(); returns False if it exists.");
   bind_update_with(
       type, update_with,
-      "Replaces the value under a key by function(value), as one step like incr(), and gives\n"
-      "the new one. With a default, function(default) for a missing key. The key keeps its time\n"
-      "to live. Nothing is locked while the function runs: it may use the map, and it runs again\n"
-      "where others have changed the value meanwhile, so it should have no other effect.");
+      "Replaces the value under a key by function(value), in one step like incr(), and returns\n"
+      "the new value. With a default, a missing key gets function(default). The key keeps its\n"
+      "time to live. No lock is held while the function runs: it may use the map. It runs again\n"
+      "if others changed the value in the meantime, so it should have no side effects.");
 }
 
 }  // namespace
@@ -199,11 +199,11 @@ void bind_map_writing(nb::class_<MapHandle>& type) {
   type.def("set", set, nb::arg("key").none(), nb::arg("value").none(), nb::arg("ttl") = nb::none(),
            nb::sig("def set(self, key: str, value: Any, ttl: float | timedelta | None = None) -> "
                    "None"),
-           "Sets a key. After its time to live, in seconds, it is gone again; without one it\n"
+           "Sets a key. After its time to live, in seconds, the key is removed; without one it\n"
            "stays, also if it had one before.");
   type.def("setdefault", setdefault, nb::arg().none(), nb::arg() = nb::none(),
            nb::sig("def setdefault(self, key: str, default: Any = None, /) -> Any"),
-           "The value under a key, or the default after storing it, in one step.");
+           "Returns the value under a key, or stores the default and returns it, in one step.");
   type.def(
       "update",
       [](const MapHandle& self, const nb::args& other, const nb::kwargs& more) {
@@ -222,8 +222,8 @@ void bind_map_writing(nb::class_<MapHandle>& type) {
       },
       nb::sig("def update(self, other: Any = (), /, *, ttl: float | timedelta | None = None, "
               "**kwargs: Any) -> None"),
-      "Sets the entries of a mapping, an iterable of pairs and keywords, in one step.\n"
-      "ttl: as in set(), for each of them; a key of that name goes in the mapping.");
+      "Sets the entries of a mapping, an iterable of pairs and keywords, in one step. ttl: as\n"
+      "in set(), for each of them; a key with the name `ttl` must be in the mapping.");
   type.def(
       "bulk_insert",
       [](const MapHandle& self, nb::handle entries, nb::handle ttl) {
@@ -235,10 +235,10 @@ void bind_map_writing(nb::class_<MapHandle>& type) {
       "update() under another name.");
   bind_pop(type, pop);
   type.def("popitem", popitem, nb::sig("def popitem(self) -> tuple[str, Any]"),
-           "Removes and gives the entry with the first key.");
+           "Removes the entry with the first key and returns it.");
   type.def("delete_many", delete_many, nb::arg(),
            nb::sig("def delete_many(self, keys: Iterable[str], /) -> int"),
-           "Removes those keys that are there, in one step; gives how many were.");
+           "Removes the given keys in one step; returns how many of them existed.");
   type.def(
       "clear",
       [](const MapHandle& self) { off_gil(self.map, [](const Map& map) { map.clear(); }); },

@@ -52,15 +52,15 @@ void bind_copying(nb::class_<Handle>& type, nb::object (*shallow)(const Handle&)
                   nb::object (*deep)(const Handle&), const char* how) {
   type.def(
       "__copy__", [shallow](const Handle& self) { return shallow(self); },
-      nb::sig("def __copy__(self) -> Any"), "As copy().");
+      nb::sig("def __copy__(self) -> Any"), "The same as copy().");
   type.def(
       "__deepcopy__", [deep](const Handle& self, nb::handle) { return deep(self); },
       nb::arg().none(), nb::sig("def __deepcopy__(self, memo: object, /) -> Any"),
-      "All of it as plain, detached data.");
+      "Everything below as plain, detached data.");
   type.def(
       "__reduce_ex__", [how](nb::handle self, nb::handle) { refuse_pickling(self, how); },
       nb::arg(), nb::sig("def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn"),
-      "WrongTypeError: a handle cannot be pickled.");
+      "Raises WrongTypeError: a handle cannot be pickled.");
 }
 
 /// `pop` gives null where there is no such key.
@@ -74,7 +74,7 @@ void bind_pop(nb::class_<Handle>& type, nb::object (*pop)(const Handle&, nb::han
         return value;
       },
       nb::arg().none(), nb::sig("def pop(self, key: str, /) -> Any"),
-      "Removes a key and gives its value.");
+      "Removes a key and returns its value.");
   type.def(
       "pop",
       [pop](const Handle& self, nb::handle key, nb::handle otherwise) {
@@ -112,23 +112,23 @@ template <class Handle>
 void bind_node_members(nb::class_<Handle>& type) {
   type.def_prop_ro(
       "uid", [](const Handle& self) { return self.node().uid(); },
-      "The identity of this node: the same in every process, never given out again.");
+      "The name of this node: the same in every process, and never used for another node.");
   type.def_prop_ro(
       "refcount",
       [](const Handle& self) {
         return off_gil(self.home(), [&] { return self.node().refcount(); });
       },
-      "The number of distinct containers that link here.");
+      "The number of different containers that link to this node.");
   type.def_prop_ro(
       "backrefs",
       [](const Handle& self) {
         return off_gil(self.home(), [&] { return self.node().backrefs(); });
       },
-      "The uid of every container that links here, and how many times it does.");
+      "The uid of each container that links to this node, with its number of links.");
   type.def(
       "exists",
       [](const Handle& self) { return off_gil(self.home(), [&] { return self.node().exists(); }); },
-      "Whether the node is still there: false once it was collected.");
+      "Whether the node still exists; false after it was collected.");
 }
 
 }  // namespace graven::python

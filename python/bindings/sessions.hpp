@@ -38,11 +38,11 @@ void bind_lookups(nb::class_<Handle, DictHandle>& type) {
   type.def(
       "get_via_uid", [](const Handle& self, nb::handle uid) { return node_of_uid(self, uid); },
       nb::arg("uid"), nb::sig("def get_via_uid(self, uid: str) -> Any"),
-      "The Dict or List of a uid of this prefix; KeyNotFound when there is none.");
+      "The Dict or List with this uid in this prefix; KeyNotFound if there is none.");
   type.def(
       "count", [](const Handle& self, nb::handle counter) { return read_counter(self, counter); },
       nb::arg("counter"), nb::sig("def count(self, counter: str) -> int"),
-      "The value of a counter, 0 when missing.");
+      "The value of a counter; 0 if it is missing.");
 }
 
 /// incr() and decr().
@@ -62,7 +62,7 @@ void bind_counters(nb::class_<Handle, DictHandle>& type, const char* about_incr)
       },
       nb::arg("counter"), nb::arg("by") = 1,
       nb::sig("def decr(self, counter: str, by: int = 1) -> int"),
-      "Subtracts from a counter and gives its new value.");
+      "Subtracts from a counter and returns its new value.");
 }
 
 }  // namespace graven::python

@@ -158,33 +158,34 @@ void bind_sql(nb::module_& module) {
   bind_cursor(module);
   nb::class_<ConnectionHandle>(
       module, "SqlConnection",
-      "SQL on the store's file, for tables of the program's own beside graven's, which can only\n"
-      "be read. Used by the thread that made it: a second one at the same time gets UsageError.")
+      "SQL on the store's file, for the program's own tables. graven's tables can only be read.\n"
+      "A connection belongs to the thread that made it: if two threads use it at the same time,\n"
+      "the second one gets UsageError.")
       .def(
           "execute", execute, nb::arg("sql"), nb::arg("parameters") = nb::tuple(),
           nb::sig("def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) "
                   "-> SqlCursor"),
-          "Runs one statement. Values come in order for `?` or by name for `:name`: None, bool,\n"
-          "int, float, str, bytes.")
+          "Runs one statement. Values are given in order for `?`, or by name for `:name`: None,\n"
+          "bool, int, float, str, bytes.")
       .def("executemany", execute_many, nb::arg("sql"), nb::arg("rows"),
            nb::sig(
                "def executemany(self, sql: str, rows: Iterable[Sequence[Any] | Mapping[str, Any]]) "
                "-> int"),
-           "Runs it once for each row of values; gives the number of rows changed.")
+           "Runs a statement once for each row of values; returns the number of changed rows.")
       .def(
           "commit",
           [](ConnectionHandle& self) {
             with_connection(self, [](const SqlConnection& connection) { connection.commit(); });
             self.ended = true;
           },
-          "Of write_connection(): commits, and ends it.")
+          "For write_connection(): commits, and ends the connection.")
       .def(
           "close",
           [](ConnectionHandle& self) {
             with_connection(self, [](const SqlConnection& connection) { connection.close(); });
             self.ended = true;
           },
-          "Ends it; what is not committed is rolled back.")
+          "Ends the connection; uncommitted changes are rolled back.")
       .def(
           "__enter__", [](nb::handle self) { return nb::borrow(self); },
           nb::sig("def __enter__(self) -> SqlConnection"))

@@ -136,12 +136,13 @@ nb::object transact(const TransactorHandle& self, const nb::object& function, bo
 void bind_transaction(nb::module_& module) {
   nb::class_<TransactionHandle>(module, "Transaction", nb::is_final(),
                                 "The context manager of DB.transaction().")
-      .def("__enter__", enter, nb::sig("def __enter__(self) -> Database"), "Begins; gives the DB.")
+      .def("__enter__", enter, nb::sig("def __enter__(self) -> Database"),
+           "Begins the transaction; returns the DB.")
       .def("__exit__", leave, nb::arg("type").none(), nb::arg("value").none(),
            nb::arg("traceback").none(),
            nb::sig("def __exit__(self, type: type[BaseException] | None, value: BaseException | "
                    "None, traceback: TracebackType | None, /) -> None"),
-           "Commits, or rolls back when the block raised.");
+           "Commits, or rolls back if the block raised an exception.");
 }
 
 }  // namespace
@@ -206,18 +207,20 @@ void bind_transactor(nb::module_& module) {
 
   auto transactor = nb::class_<TransactorHandle, DictHandle>(
       module, "Transactor", nb::is_final(),
-      "An optimistic transaction, and the root dict as it sees it.\n\n"
-      "Reads come from one moment and see its own writes; execute() commits them if nothing it\n"
-      "read was changed by anyone else. For one thread at a time.");
-  transactor.def("watch", watch, nb::sig("def watch(self, *nodes: Dict | List) -> None"),
-                 "Starts afresh. Without arguments any change to the prefix is a conflict, not\n"
-                 "only one to what is read; with nodes also a change to those.");
+      "An optimistic transaction, and the root dict as it sees it.\n"
+      "\n"
+      "Reads see one state and the transaction's own writes. execute() commits the writes if\n"
+      "nobody changed what was read. For one thread at a time.");
+  transactor.def(
+      "watch", watch, nb::sig("def watch(self, *nodes: Dict | List) -> None"),
+      "Starts again. Without arguments any change in the prefix is a conflict, not only a\n"
+      "change of what was read; with nodes, a change of these nodes is a conflict too.");
   transactor.def(
       "multi",
       [](const TransactorHandle& self) {
         with_transactor(self, [](const Transactor& each) { each.multi(); });
       },
-      "Marks where the writes begin, for programs that have such a point.");
+      "Says that the writes begin here, for programs that have such a point.");
   transactor.def(
       "execute",
       [](const TransactorHandle& self, bool durable) {
@@ -227,34 +230,35 @@ void bind_transactor(nb::module_& module) {
         }
       },
       nb::kw_only(), nb::arg("durable") = false,
-      "Commits everything written, atomically; WatchError on a conflict, with nothing changed.\n"
-      "durable: returns when it survives a loss of power.");
+      "Commits all writes atomically; raises WatchError on a conflict, and then nothing is\n"
+      "changed. durable: returns when the changes survive a power failure.");
   transactor.def(
       "discard",
       [](const TransactorHandle& self) {
         with_transactor(self, [](const Transactor& each) { each.discard(); });
       },
-      "Drops everything written and starts afresh.");
-  transactor.def("transact", transact, nb::arg("function"), nb::kw_only(),
-                 nb::arg("durable") = false,
-                 nb::sig("def transact(self, function: Callable[[], T], /, *, durable: bool = "
-                         "False) -> T"),
-                 "Runs function() and executes, again on a conflict; always ends. Gives what\n"
-                 "the function returned the last time. durable: as for execute().");
+      "Drops all writes and starts again.");
+  transactor.def(
+      "transact", transact, nb::arg("function"), nb::kw_only(), nb::arg("durable") = false,
+      nb::sig("def transact(self, function: Callable[[], T], /, *, durable: bool = "
+              "False) -> T"),
+      "Calls function() and execute(), and repeats both on a conflict. After three conflicts it\n"
+      "holds the writer lock, so that no further conflict is possible. Returns the result of\n"
+      "the last call of the function. durable: as for execute().");
   bind_lookups(transactor);
-  bind_counters(transactor, "Adds to a counter and gives its new value.");
+  bind_counters(transactor, "Adds to a counter and returns its new value.");
 
   auto snapshot = nb::class_<SnapshotHandle, DictHandle>(
       module, "Snapshot", nb::is_final(),
-      "The root dict as it was when the snapshot was made. It keeps that state from being\n"
-      "cleaned up: close it, or use it in a with statement.");
+      "The root dict as it was when the snapshot was made. While it is open, that state cannot\n"
+      "be cleaned up: close it, or use it in a with statement.");
   bind_lookups(snapshot);
   snapshot.def(
       "close",
       [](const SnapshotHandle& self) {
         off_gil(self.home(), [&] { self.home().snapshot->close(); });
       },
-      "Lets go of the state; its handles raise ClosedError from then on.");
+      "Releases the state; its handles raise ClosedError afterwards.");
   snapshot.def(
       "__enter__", [](nb::handle self) { return nb::borrow(self); },
       nb::sig("def __enter__(self) -> Snapshot"));

@@ -246,7 +246,7 @@ nb::class_<ViewType> bind_view(nb::module_& module, const char* name, PyType_Slo
       [](nb::handle self) {
         return iterate_dict(dict_of(self.ptr()), view(self.ptr()).part, true);
       },
-      nb::sig(reversed), "The same, newest first.");
+      nb::sig(reversed), "The same in reverse order, newest first.");
   type.def_prop_ro(
       "mapping", [](nb::handle self) { return view(self.ptr()).dict; },
       nb::sig("def mapping(self) -> Dict"), "The Dict that this is a view of.");
@@ -305,21 +305,21 @@ nb::object view_of(nb::handle dict, Part part) {
 void bind_views(nb::module_& module) {
   nb::class_<DictIterator>(module, "DictIterator", nb::type_slots(dict_iterator_slots),
                            nb::is_final(), nb::sig("class DictIterator(Iterator[Any])"),
-                           "Steps through one consistent state of a Dict.");
+                           "Iterates over one consistent state of a Dict.");
   nb::class_<ListIterator>(module, "ListIterator", nb::type_slots(list_iterator_slots),
                            nb::is_final(), nb::sig("class ListIterator(Iterator[Any])"),
-                           "Steps through a List.");
+                           "Iterates over a List.");
   auto keys = bind_view<KeysView>(module, "DictKeys", set_slots, "class DictKeys(KeysView[str])",
                                   "def __reversed__(self) -> Iterator[str]",
-                                  "The keys of a Dict, oldest first, as they are now: a set.");
+                                  "A live view of the keys of a Dict, oldest first; it is a set.");
   bind_isdisjoint(keys);
   bind_view<ValuesView>(module, "DictValues", values_slots, "class DictValues(ValuesView[Any])",
                         "def __reversed__(self) -> Iterator[Any]",
-                        "The values of a Dict, oldest first, as they are now.");
+                        "A live view of the values of a Dict, oldest first.");
   auto items = bind_view<ItemsView>(
       module, "DictItems", set_slots, "class DictItems(ItemsView[str, Any])",
       "def __reversed__(self) -> Iterator[tuple[str, Any]]",
-      "The (key, value) pairs of a Dict, oldest first, as they are now: a set.");
+      "A live view of the (key, value) pairs of a Dict, oldest first; it is a set.");
   bind_isdisjoint(items);
 }
 

@@ -70,26 +70,26 @@ void bind_paths(nb::module_& module) {
       "The path of these steps.");
   module.def(
       "parse_index", [](const std::string& step) { return parse_index(step); }, nb::arg("step"),
-      "The index that a step means in a list; None when it is no number.");
+      "The index that a step means in a list; None if it is not a number.");
 }
 
 }  // namespace
 
 void bind_watch(nb::module_& module) {
   bind_paths(module);
-  nb::class_<Watcher>(module, "Watcher", nb::is_final(), "What graven.Watch is made of.")
+  nb::class_<Watcher>(module, "Watcher", nb::is_final(), "The base of graven.Watch.")
       .def("__init__", open, nb::arg("database"), nb::arg("path"),
            nb::sig("def __init__(self, database: Database, path: str) -> None"))
       .def("next", next, nb::arg("seconds"),
            nb::sig("def next(self, seconds: float) -> tuple[str, Any, bool] | None"),
-           "The next change as (path, value, deleted); None when the time is up.")
+           "The next change as (path, value, deleted); None after the given time.")
       .def(
           "stop",
           [](const Watcher& self) {
             const GilReleased release;
             self.watch.stop();
           },
-          "Ends a next() that is waiting, and all later ones at once.");
+          "Ends a waiting next(); later calls return at once.");
 }
 
 }  // namespace graven::python

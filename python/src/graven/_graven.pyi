@@ -26,22 +26,22 @@ T = TypeVar("T")
 __version__: str
 
 class DictIterator(Iterator[Any]):
-    """Steps through one consistent state of a Dict."""
+    """Iterates over one consistent state of a Dict."""
 
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
 
 class ListIterator(Iterator[Any]):
-    """Steps through a List."""
+    """Iterates over a List."""
 
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
 
 class DictKeys(KeysView[str]):
-    """The keys of a Dict, oldest first, as they are now: a set."""
+    """A live view of the keys of a Dict, oldest first; it is a set."""
 
     def __reversed__(self) -> Iterator[str]:
-        """The same, newest first."""
+        """The same in reverse order, newest first."""
 
     @property
     def mapping(self) -> Dict:
@@ -51,10 +51,10 @@ class DictKeys(KeysView[str]):
         """Whether no element is in both."""
 
 class DictValues(ValuesView[Any]):
-    """The values of a Dict, oldest first, as they are now."""
+    """A live view of the values of a Dict, oldest first."""
 
     def __reversed__(self) -> Iterator[Any]:
-        """The same, newest first."""
+        """The same in reverse order, newest first."""
 
     @property
     def mapping(self) -> Dict:
@@ -62,11 +62,11 @@ class DictValues(ValuesView[Any]):
 
 class DictItems(ItemsView[str, Any]):
     """
-    The (key, value) pairs of a Dict, oldest first, as they are now: a set.
+    A live view of the (key, value) pairs of a Dict, oldest first; it is a set.
     """
 
     def __reversed__(self) -> Iterator[tuple[str, Any]]:
-        """The same, newest first."""
+        """The same in reverse order, newest first."""
 
     @property
     def mapping(self) -> Dict:
@@ -77,16 +77,16 @@ class DictItems(ItemsView[str, Any]):
 
 class Dict(MutableMapping[str, Any]):
     """
-    A dict in a database: Dict(db, data) makes one that nothing links yet.
+    A dict in a database. Dict(db, data) makes a new one that nothing links yet.
 
-    It is used like a plain dict with str keys. Calling it gives everything below it as
-    plain, detached Python data. Every change is one atomic, durable step.
+    It is used like a plain dict with str keys. Calling it returns everything below it as
+    plain, detached Python data. Each change is atomic.
     """
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __call__(self) -> dict[str, Any]:
-        """Everything below as plain, detached data; shared parts and cycles are kept."""
+        """Returns everything below as plain, detached data; shared parts and cycles are kept."""
 
     def __eq__(self, value: object, /) -> bool: ...
     def __iter__(self) -> Iterator[str]: ...
@@ -111,7 +111,9 @@ class Dict(MutableMapping[str, Any]):
         """The value under a key, or the default."""
 
     def setdefault(self, key: str, default: Any = None, /) -> Any:
-        """The value under a key, or the default after storing it, in one step."""
+        """
+        Returns the value under a key, or stores the default and returns it, in one step.
+        """
 
     def update(self, other: Any = (), /, **kwargs: Any) -> None:
         """
@@ -120,24 +122,27 @@ class Dict(MutableMapping[str, Any]):
 
     @overload
     def pop(self, key: str, /) -> Any:
-        """Removes a key and gives its value."""
+        """Removes a key and returns its value."""
 
     @overload
     def pop(self, key: str, default: Any, /) -> Any: ...
     def popitem(self) -> tuple[str, Any]:
-        """Removes and gives the newest entry."""
+        """Removes the newest entry and returns it."""
 
     def clear(self) -> None:
         """Removes everything."""
 
     def copy(self) -> dict[str, Any]:
-        """A plain dict of the keys and values; nested values stay handles."""
+        """
+        A plain dict of the keys and values; nested dicts and lists stay handles.
+        """
 
     @overload
     def update_with(self, key: str, function: Callable[[Any], Any], /) -> Any:
         """
-        Replaces the value under a key by function(value) as one atomic step, also across
-        processes, and gives the new one. With a default, function(default) for a missing key.
+        Replaces the value under a key by function(value) in one atomic step, also across
+        processes, and returns the new value. With a default, a missing key gets
+        function(default).
         """
 
     @overload
@@ -157,43 +162,43 @@ class Dict(MutableMapping[str, Any]):
     @property
     def uid(self) -> str:
         """
-        The identity of this node: the same in every process, never given out again.
+        The name of this node: the same in every process, and never used for another node.
         """
 
     @property
     def refcount(self) -> int:
-        """The number of distinct containers that link here."""
+        """The number of different containers that link to this node."""
 
     @property
     def backrefs(self) -> dict[str, int]:
         """
-        The uid of every container that links here, and how many times it does.
+        The uid of each container that links to this node, with its number of links.
         """
 
     def exists(self) -> bool:
-        """Whether the node is still there: false once it was collected."""
+        """Whether the node still exists; false after it was collected."""
 
     def __copy__(self) -> Any:
-        """As copy()."""
+        """The same as copy()."""
 
     def __deepcopy__(self, memo: object, /) -> Any:
-        """All of it as plain, detached data."""
+        """Everything below as plain, detached data."""
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
-        """WrongTypeError: a handle cannot be pickled."""
+        """Raises WrongTypeError: a handle cannot be pickled."""
 
 class List(MutableSequence[Any]):
     """
-    A list in a database: List(db, items) makes one that nothing links yet.
+    A list in a database. List(db, items) makes a new one that nothing links yet.
 
-    It is used like a plain list. Calling it gives everything below it as plain, detached
-    Python data. Every change is one atomic, durable step.
+    It is used like a plain list. Calling it returns everything below it as plain, detached
+    Python data. Each change is atomic.
     """
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __call__(self) -> list[Any]:
-        """Everything below as plain, detached data; shared parts and cycles are kept."""
+        """Returns everything below as plain, detached data; shared parts and cycles are kept."""
 
     def __lt__(self, value: List | list[Any], /) -> bool: ...
     def __le__(self, value: List | list[Any], /) -> bool: ...
@@ -231,7 +236,7 @@ class List(MutableSequence[Any]):
         """Adds a value before an index."""
 
     def pop(self, index: SupportsIndex = -1, /) -> Any:
-        """Removes and gives an item, the last one by default."""
+        """Removes an item, by default the last one, and returns it."""
 
     def remove(self, value: Any, /) -> None:
         """Removes the first item equal to a value."""
@@ -241,20 +246,20 @@ class List(MutableSequence[Any]):
 
     def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
         """
-        The first index of an item equal to a value; ValueError when there is none.
+        The first index of an item equal to a value; ValueError if there is none.
         """
 
     def count(self, value: Any, /) -> int:
-        """How many items equal a value."""
+        """The number of items that equal a value."""
 
     def reverse(self) -> None:
-        """Turns the order around."""
+        """Reverses the order of the items."""
 
     def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: object = False) -> None:
-        """Sorts in place as list.sort() does: stable, as one atomic step."""
+        """Sorts in place like list.sort(): stable, in one atomic step."""
 
     def copy(self) -> list[Any]:
-        """A plain list of the items; nested values stay handles."""
+        """A plain list of the items; nested dicts and lists stay handles."""
 
     def __reversed__(self) -> Iterator[Any]:
         """The items from last to first."""
@@ -262,59 +267,62 @@ class List(MutableSequence[Any]):
     @property
     def uid(self) -> str:
         """
-        The identity of this node: the same in every process, never given out again.
+        The name of this node: the same in every process, and never used for another node.
         """
 
     @property
     def refcount(self) -> int:
-        """The number of distinct containers that link here."""
+        """The number of different containers that link to this node."""
 
     @property
     def backrefs(self) -> dict[str, int]:
         """
-        The uid of every container that links here, and how many times it does.
+        The uid of each container that links to this node, with its number of links.
         """
 
     def exists(self) -> bool:
-        """Whether the node is still there: false once it was collected."""
+        """Whether the node still exists; false after it was collected."""
 
     def __copy__(self) -> Any:
-        """As copy()."""
+        """The same as copy()."""
 
     def __deepcopy__(self, memo: object, /) -> Any:
-        """All of it as plain, detached data."""
+        """Everything below as plain, detached data."""
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
-        """WrongTypeError: a handle cannot be pickled."""
+        """Raises WrongTypeError: a handle cannot be pickled."""
 
 class BackupReport:
-    """What a backup or a restored store holds."""
+    """Describes a backup or a restored store."""
 
     @property
     def path(self) -> str:
-        """Where it is, absolute."""
+        """The absolute path."""
 
     @property
     def bytes(self) -> int:
-        """Its size."""
+        """The size in bytes."""
 
     @property
     def nodes(self) -> int:
-        """Dicts and lists, in every prefix."""
+        """The number of dicts and lists, in all prefixes."""
 
     @property
     def links(self) -> int:
-        """Links between them."""
+        """The number of links between them."""
 
     @property
     def sealed(self) -> bool:
         """
-        Of restore(): whether a seal proved that not a byte was altered since the backup was made.
+        From restore(): whether a seal proved that no byte was changed since the backup was
+        made.
         """
 
     @property
     def replaced(self) -> str:
-        """Of restore(): where the store that was there is now, or an empty text."""
+        """
+        From restore(): the path of the store that was replaced, or an empty text.
+        """
 
     def __repr__(self) -> str: ...
 
@@ -327,74 +335,75 @@ def restore(
     allow_network_file_system: bool = False,
 ) -> BackupReport:
     """
-    Puts a backup in the place of the store at `path`, which need not exist; the backup stays
-    as it is. The store that is there becomes `<path>.before-restore`, unless told otherwise.
-    CorruptionError where the backup is not whole, ForeignFileError where it is not graven's
-    or too new, BusyError while any process has the store open; nothing is changed then.
-    progress(done, total) is called now and then, with bytes.
+    Replaces the store at `path` by a backup. The store need not exist, and the backup is
+    not changed. The replaced store becomes `<path>.before-restore`, unless keep_replaced is
+    false. Raises CorruptionError if the backup is not complete, ForeignFileError if it is
+    not graven's or has a newer format, BusyError while a process has the store open; in
+    these cases nothing is changed. progress(done, total) is called from time to time, with
+    bytes.
     """
 
 class Problem:
-    """One thing wrong, as check() reports it."""
+    """A problem that check() found."""
 
     @property
     def node(self) -> str:
-        """The uid of the node concerned, or an empty text."""
+        """The uid of the node, or an empty text."""
 
     @property
     def what(self) -> str:
-        """What is wrong, in words."""
+        """A description of the problem."""
 
     def __repr__(self) -> str: ...
 
 class CheckReport:
-    """What check() found."""
+    """The result of check()."""
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
 
     @property
     def problems(self) -> list[Problem]:
-        """What is wrong."""
+        """The problems."""
 
     @property
     def nodes(self) -> int:
-        """Dicts and lists looked at, in every prefix."""
+        """The number of dicts and lists that were checked, in all prefixes."""
 
     @property
     def links(self) -> int:
-        """Links looked at."""
+        """The number of links that were checked."""
 
     @property
     def held(self) -> int:
-        """Nodes that only handles of running processes keep."""
+        """The number of nodes that only handles of running processes keep."""
 
     @property
     def reclaiming(self) -> int:
-        """Unlinked nodes whose records are still being reclaimed."""
+        """The number of nodes pending deletion."""
 
     def __repr__(self) -> str: ...
 
 class Repaired:
-    """One thing that repair() did, or could not do."""
+    """Something that repair() did, or could not do."""
 
     @property
     def node(self) -> str:
-        """The uid of the node concerned, or an empty text."""
+        """The uid of the node, or an empty text."""
 
     @property
     def what(self) -> str:
-        """In words."""
+        """A description."""
 
     @property
     def bytes(self) -> bytes:
-        """Of what was lost: the record as it was stored, its first MiB."""
+        """If something was lost: the record as it was stored, its first MiB."""
 
     def __repr__(self) -> str: ...
 
 class RepairReport:
-    """What repair() did."""
+    """The result of repair()."""
 
     @property
     def sound(self) -> bool:
@@ -402,11 +411,11 @@ class RepairReport:
 
     @property
     def mended(self) -> list[Repaired]:
-        """What was put right."""
+        """What was repaired."""
 
     @property
     def lost(self) -> list[Repaired]:
-        """What could not be read or told apart, and is gone."""
+        """What could not be read or identified, and is lost."""
 
     @property
     def left(self) -> list[Repaired]:
@@ -414,7 +423,7 @@ class RepairReport:
 
     @property
     def backup(self) -> str:
-        """The copy made before, or an empty text."""
+        """The path of the copy made before the repair, or an empty text."""
 
     @property
     def dry_run(self) -> bool:
@@ -423,7 +432,7 @@ class RepairReport:
     def __repr__(self) -> str: ...
 
 class Database(Dict):
-    """What graven.DB is made of."""
+    """The base class of graven.DB."""
 
     @overload
     def __init__(
@@ -456,41 +465,41 @@ class Database(Dict):
         temp_store: str = "file",
     ) -> None:
         """
-        Opens the store at a path or URL, or without one that of the environment.
+        Opens the store at a path or URL; without one, the store that the environment names.
         """
 
     @overload
     def __init__(self, other: Database, prefix: str) -> None:
-        """Another prefix of an open store."""
+        """Opens another prefix of an open store."""
 
     @property
     def root(self) -> Dict:
-        """The root dict, as a Dict and nothing more."""
+        """The root dict, as a plain Dict."""
 
     def get_via_uid(self, uid: str) -> Any:
         """
-        The Dict or List of a uid of this prefix; KeyNotFound when there is none.
+        The Dict or List with this uid in this prefix; KeyNotFound if there is none.
         """
 
     def count(self, counter: str) -> int:
-        """The value of a counter, 0 when missing."""
+        """The value of a counter; 0 if it is missing."""
 
     def why_alive(self, node: Dict | List) -> list[str]:
         """
-        The uids of a path from the root to a node, both included; empty when only a
-        handle keeps it.
+        The uids of a path from the root to a node, both included; empty if only a handle keeps
+        the node.
         """
 
     def transaction(self, *, durable: bool = False) -> Transaction:
         """
-        A context manager: what its block does is one atomic step that sees its own writes.
-        Any exception rolls it back. Inside another one it is a savepoint. It belongs to the thread
-        that enters it, which is to leave it too, else it is rolled back; close() of this object
-        rolls it back, whoever calls it, and the rest of the block raises ClosedError.
+        A context manager. Its block is one atomic step, which sees its own writes. An exception
+        rolls it back. Inside another transaction it is a savepoint. It belongs to the thread
+        that enters it; if another thread leaves it, it is rolled back. close() of this object,
+        called by any thread, rolls it back, and the rest of the block raises ClosedError.
 
-        durable: the block's end returns when what it did survives a loss of power, whatever
-        `synchronous` says; inside another one, that one's end does. CommitUnknownError when it
-        is committed, but the disk would not say so.
+        durable: the block ends when its changes survive a power failure, whatever `synchronous`
+        is; inside another transaction, the end of the outer one waits. Raises
+        CommitUnknownError if the changes are committed, but the disk did not confirm it.
         """
 
     @property
@@ -503,44 +512,46 @@ class Database(Dict):
         """
 
     def snapshot(self) -> Snapshot:
-        """A consistent, read-only view of this moment."""
+        """A consistent, read-only view of the current state."""
 
     def batch_insert(self, container: Dict | List, rows: Any) -> list[Any]:
         """
-        Puts many rows in one step, all or nothing, and gives what is there now, in order: into a
-        Dict a mapping or pairs, behind a List's items an iterable.
+        Inserts many rows in one step, all or none. A Dict takes a mapping or pairs; a List
+        takes an iterable and appends its items. Returns the stored values in order.
         """
 
     def connection(self) -> SqlConnection:
         """
-        SQL, each statement for itself: over the newest state, or as a commit of its own.
+        A connection for SQL. Each statement reads the newest state, or is a commit by itself.
         """
 
     def read_connection(self) -> SqlConnection:
         """
-        SQL in one read transaction, from its first statement until the with block ends.
+        A connection for SQL in one read transaction, from its first statement to the end of the
+        with block.
         """
 
     def write_connection(self) -> SqlConnection:
         """
-        SQL in one transaction() of this thread: what the with block does to the graph is part of
-        it. Committed at the block's end, if it was not by commit() or ended by close(), rolled
-        back by an exception; inside another one it is a savepoint.
+        A connection for SQL in one transaction() of this thread. Changes of the graph in the
+        with block are part of it. The end of the block commits it, unless commit() or close()
+        has ended it before; an exception rolls it back. Inside another transaction it is a
+        savepoint.
         """
 
     def incr(self, counter: str, by: int = 1) -> int:
-        """Adds to a counter and gives its new value; atomic across processes."""
+        """Adds to a counter and returns its new value; atomic across processes."""
 
     def decr(self, counter: str, by: int = 1) -> int:
-        """Subtracts from a counter and gives its new value."""
+        """Subtracts from a counter and returns its new value."""
 
     @property
     def prefix(self) -> str:
-        """The prefix this is the root dict of."""
+        """The prefix whose root dict this is."""
 
     def set_prefix(self, prefix: str, require_empty: bool = False) -> None:
         """
-        Makes this object the root dict of another prefix. Handles stay on the old one.
+        Makes this object the root dict of another prefix. Handles stay with the old prefix.
         """
 
     def new_prefix(self) -> str:
@@ -550,37 +561,40 @@ class Database(Dict):
         """The names of all prefixes of this store."""
 
     def prefix_in_use(self, prefix: str) -> bool:
-        """Whether the store has anything under this prefix."""
+        """Whether the store has this prefix."""
 
     def delete_prefix_immediately(self, prefix: str) -> int:
         """
-        Deletes exactly this prefix, nodes and counters; gives the number of nodes.
+        Deletes this prefix with its nodes and counters; returns the number of nodes.
         """
 
     def delete_prefix_batch(self, prefix: str, count: int = 500) -> int:
-        """Deletes up to `count` nodes of a prefix; call again until it gives 0."""
+        """
+        Deletes up to `count` nodes of a prefix; call it again until it returns 0.
+        """
 
     def wait_durable(self) -> None:
         """
-        Returns when all that this process has committed survives a loss of power, also with
-        synchronous="normal" (with "off" until the next checkpoint only). Not inside a
+        Returns when everything that this process has committed survives a power failure, also
+        with synchronous="normal" (with "off" only until the next checkpoint). Not inside a
         transaction.
         """
 
     def collect(self) -> int:
         """
-        Collects what only gone handles and dead processes held; gives the number of nodes.
+        Collects nodes that only deleted handles and dead processes kept; returns their number.
         """
 
     def maintenance(self) -> str | None:
         """
-        collect(), then the store's own upkeep where it is due: free pages go back to the file
-        system, in slices between which others write, and the WAL into the file. Returns what kept
-        it from giving back all that was free (who reads an older state, say, by process), or None.
+        Calls collect(), then cleans up the store where that is needed: gives free pages back to
+        the file system, in slices between which others can write, and moves the WAL into the
+        file. Returns what prevented it from giving back all free space (for example which
+        process reads an older state), or None.
         """
 
     def check(self, progress: Callable[[int, int], object] | None = None) -> CheckReport:
-        """Looks at everything and writes nothing, while others write."""
+        """Checks everything, while others write. It changes nothing."""
 
     def repair(
         self,
@@ -589,9 +603,9 @@ class Database(Dict):
         progress: Callable[[int, int], object] | None = None,
     ) -> RepairReport:
         """
-        Puts right what check() finds, as far as it can be, in one transaction, and looks
-        again. The file is copied to `<file>.before-repair` first, unless told otherwise.
-        dry_run: tells what would be done, and changes nothing. Not inside a transaction.
+        Repairs what check() finds, as far as possible, in one transaction, and checks again.
+        The file is copied to `<file>.before-repair` first, unless `backup` is false. dry_run:
+        reports what would be done, and changes nothing. Not inside a transaction.
         """
 
     def backup(
@@ -605,21 +619,21 @@ class Database(Dict):
         allow_network_file_system: bool = False,
     ) -> BackupReport:
         """
-        Copies what is committed into a new file, as one state, while others write; reads the
-        copy back and proves it. The copy is a store of its own in one file; restore() puts it
-        back. progress(done, total) is called between steps, with pages; what it raises ends
-        the backup. Nothing is left of one that failed. A lazy DB, and the lazy Maps that this
-        process has open on the store, are flushed first. Not inside a transaction.
+        Copies one committed state into a new file, while others write; then reads the copy back
+        and checks it. The copy is a separate store in one file; restore() puts it back.
+        progress(done, total) is called between steps, with pages; an exception from it ends the
+        backup. A failed backup leaves no file. A lazy DB, and the lazy Maps that this process
+        has open on the store, are flushed first. Not inside a transaction.
         """
 
     def size_on_disk(self) -> int:
         """The size of the store's files in bytes."""
 
     def stats(self) -> Stats:
-        """What this process has done with the store, and how its file stands."""
+        """What this process has done with the store, and the state of its file."""
 
     def get_connection_stats(self) -> dict[str, PoolStats]:
-        """The connections to the file, by pool: 'readers' and 'writer'."""
+        """The connections to the file for each pool: 'readers' and 'writer'."""
 
     def metrics(self) -> str:
         """
@@ -632,7 +646,7 @@ class Database(Dict):
 
     @property
     def read_only(self) -> bool:
-        """Whether this was opened for reading only."""
+        """Whether this was opened read-only."""
 
     @property
     def closed(self) -> bool:
@@ -640,29 +654,30 @@ class Database(Dict):
 
     def flush(self) -> None:
         """
-        Returns when all that was committed before is in the file: at once but with
-        persist='lazy'. What a lazy Map has is none of it: that has a flush() of its own. Not
-        inside a transaction.
+        Returns when everything that was committed before is in the file; only with
+        persist='lazy' is there something to wait for. Changes of a lazy Map are not included:
+        it has its own flush(). Not inside a transaction.
         """
 
     def close(self) -> None:
         """
-        Flushes, and ends this database and its handles. Calling it again does nothing. A
-        transaction begun on it is rolled back, in whichever thread; one of another object is left
-        alone. By the last open DB and Map on the file all is let go of: no descriptor, lock or -wal
-        is left, whatever is still referenced or in use in other threads, which get ClosedError.
+        Flushes, and closes this database and its handles. Calling it again does nothing. A
+        transaction that was begun on it is rolled back, in any thread; a transaction of another
+        object is not. Closing the last open DB or Map of the file releases everything: no
+        descriptor, lock or -wal is left, also if objects are still referenced or in use in
+        other threads, which get ClosedError.
         """
 
 def database_options(**options: Any) -> list[dict[str, Any]]:
     """
-    What there is to tell of each option of a DB; those given have their values.
+    A description of each option of a DB; the given options have the given values.
     """
 
 class Transaction:
     """The context manager of DB.transaction()."""
 
     def __enter__(self) -> Database:
-        """Begins; gives the DB."""
+        """Begins the transaction; returns the DB."""
 
     def __exit__(
         self,
@@ -671,70 +686,71 @@ class Transaction:
         traceback: TracebackType | None,
         /,
     ) -> None:
-        """Commits, or rolls back when the block raised."""
+        """Commits, or rolls back if the block raised an exception."""
 
 class Transactor(Dict):
     """
     An optimistic transaction, and the root dict as it sees it.
 
-    Reads come from one moment and see its own writes; execute() commits them if nothing it
-    read was changed by anyone else. For one thread at a time.
+    Reads see one state and the transaction's own writes. execute() commits the writes if
+    nobody changed what was read. For one thread at a time.
     """
 
     def watch(self, *nodes: Dict | List) -> None:
         """
-        Starts afresh. Without arguments any change to the prefix is a conflict, not
-        only one to what is read; with nodes also a change to those.
+        Starts again. Without arguments any change in the prefix is a conflict, not only a
+        change of what was read; with nodes, a change of these nodes is a conflict too.
         """
 
     def multi(self) -> None:
-        """Marks where the writes begin, for programs that have such a point."""
+        """Says that the writes begin here, for programs that have such a point."""
 
     def execute(self, *, durable: bool = False) -> None:
         """
-        Commits everything written, atomically; WatchError on a conflict, with nothing changed.
-        durable: returns when it survives a loss of power.
+        Commits all writes atomically; raises WatchError on a conflict, and then nothing is
+        changed. durable: returns when the changes survive a power failure.
         """
 
     def discard(self) -> None:
-        """Drops everything written and starts afresh."""
+        """Drops all writes and starts again."""
 
     def transact(self, function: Callable[[], T], /, *, durable: bool = False) -> T:
         """
-        Runs function() and executes, again on a conflict; always ends. Gives what
-        the function returned the last time. durable: as for execute().
+        Calls function() and execute(), and repeats both on a conflict. After three conflicts it
+        holds the writer lock, so that no further conflict is possible. Returns the result of
+        the last call of the function. durable: as for execute().
         """
 
     def get_via_uid(self, uid: str) -> Any:
         """
-        The Dict or List of a uid of this prefix; KeyNotFound when there is none.
+        The Dict or List with this uid in this prefix; KeyNotFound if there is none.
         """
 
     def count(self, counter: str) -> int:
-        """The value of a counter, 0 when missing."""
+        """The value of a counter; 0 if it is missing."""
 
     def incr(self, counter: str, by: int = 1) -> int:
-        """Adds to a counter and gives its new value."""
+        """Adds to a counter and returns its new value."""
 
     def decr(self, counter: str, by: int = 1) -> int:
-        """Subtracts from a counter and gives its new value."""
+        """Subtracts from a counter and returns its new value."""
 
 class Snapshot(Dict):
     """
-    The root dict as it was when the snapshot was made. It keeps that state from being
-    cleaned up: close it, or use it in a with statement.
+    The root dict as it was when the snapshot was made. While it is open, that state cannot
+    be cleaned up: close it, or use it in a with statement.
     """
 
     def get_via_uid(self, uid: str) -> Any:
         """
-        The Dict or List of a uid of this prefix; KeyNotFound when there is none.
+        The Dict or List with this uid in this prefix; KeyNotFound if there is none.
         """
 
     def count(self, counter: str) -> int:
-        """The value of a counter, 0 when missing."""
+        """The value of a counter; 0 if it is missing."""
 
     def close(self) -> None:
-        """Lets go of the state; its handles raise ClosedError from then on."""
+        """Releases the state; its handles raise ClosedError afterwards."""
 
     def __enter__(self) -> Snapshot: ...
     def __exit__(self, *exception: object) -> None: ...
@@ -746,36 +762,34 @@ def format_path(steps: Sequence[str]) -> str:
     """The path of these steps."""
 
 def parse_index(step: str) -> int | None:
-    """The index that a step means in a list; None when it is no number."""
+    """The index that a step means in a list; None if it is not a number."""
 
 class Watcher:
-    """What graven.Watch is made of."""
+    """The base of graven.Watch."""
 
     def __init__(self, database: Database, path: str) -> None: ...
     def next(self, seconds: float) -> tuple[str, Any, bool] | None:
-        """The next change as (path, value, deleted); None when the time is up."""
+        """The next change as (path, value, deleted); None after the given time."""
 
     def stop(self) -> None:
-        """Ends a next() that is waiting, and all later ones at once."""
+        """Ends a waiting next(); later calls return at once."""
 
 class Cancellation:
-    """Ends what one thread waits for in graven."""
+    """Ends the waits of one thread in graven."""
 
     def __init__(self) -> None: ...
     def cancel(self) -> None:
-        """Once and for all. Any thread."""
+        """Cancels, finally. Any thread may call it."""
 
     @property
     def cancelled(self) -> bool:
         """Whether cancel() was called."""
 
     def run(self, function: Callable[[], T], /) -> T:
-        """
-        What function() gives. Once cancelled, what it waits for raises AbortedError.
-        """
+        """Returns function(). After cancel(), a wait in it raises AbortedError."""
 
 class BulkImportBase:
-    """What graven.BulkImport is made of."""
+    """The base class of graven.BulkImport."""
 
     def __init__(
         self,
@@ -784,19 +798,19 @@ class BulkImportBase:
         progress: Callable[[str, int, int], object] | None = None,
     ) -> None: ...
     def begin_phase(self, name: str) -> None:
-        """Begins a phase; phase() does it and ends it."""
+        """Begins a phase; phase() calls it, and ends the phase too."""
 
     def end_phase(self, commit: bool) -> None:
-        """Ends it: commits it, or rolls it back."""
+        """Ends the phase: commits it, or rolls it back."""
 
     def advance(self, done: int, total: int = 0) -> bool:
         """
-        Between two whole steps of a phase: reports progress. False once abort() was called: leave
-        the phase's block then, and what it has done is committed.
+        Reports progress between two complete steps of a phase. Returns False after abort() was
+        called: then leave the block of the phase, and its changes are committed.
         """
 
     def abort(self) -> None:
-        """Asks for the end, from any thread."""
+        """Asks the import to end. Any thread may call it."""
 
     @property
     def aborted(self) -> bool:
@@ -805,13 +819,14 @@ class BulkImportBase:
     @property
     def phases(self) -> list[tuple[str, float, bool, int]]:
         """
-        Those that have ended: name, seconds, whether committed, how much was done.
+        The phases that have ended: name, seconds, whether committed, how much was done.
         """
 
     def finish(self, in_haste: bool = False) -> bool:
         """
-        Restores the settings, empties the WAL, makes statistics. False where a reader kept the
-        WAL from being emptied. in_haste: waits for nobody for long.
+        Restores the settings, empties the WAL and updates the statistics of the query planner.
+        Returns False if a reader prevented emptying the WAL. in_haste: does not wait long for
+        others.
         """
 
 class SqlCursor:
@@ -842,61 +857,64 @@ class SqlCursor:
 
 class SqlConnection:
     """
-    SQL on the store's file, for tables of the program's own beside graven's, which can only
-    be read. Used by the thread that made it: a second one at the same time gets UsageError.
+    SQL on the store's file, for the program's own tables. graven's tables can only be read.
+    A connection belongs to the thread that made it: if two threads use it at the same time,
+    the second one gets UsageError.
     """
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> SqlCursor:
         """
-        Runs one statement. Values come in order for `?` or by name for `:name`: None, bool,
-        int, float, str, bytes.
+        Runs one statement. Values are given in order for `?`, or by name for `:name`: None,
+        bool, int, float, str, bytes.
         """
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any] | Mapping[str, Any]]) -> int:
-        """Runs it once for each row of values; gives the number of rows changed."""
+        """
+        Runs a statement once for each row of values; returns the number of changed rows.
+        """
 
     def commit(self) -> None:
-        """Of write_connection(): commits, and ends it."""
+        """For write_connection(): commits, and ends the connection."""
 
     def close(self) -> None:
-        """Ends it; what is not committed is rolled back."""
+        """Ends the connection; uncommitted changes are rolled back."""
 
     def __enter__(self) -> SqlConnection: ...
     def __exit__(self, kind: object, error: object, traceback: object) -> None: ...
 
 class MapIterator(Iterator[Any]):
-    """Steps through a Map in order of its keys."""
+    """Iterates over a Map in the order of its keys."""
 
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
 
 class MapStats:
     """
-    What Map.stats() tells, of one moment: of this process, since the map was opened.
+    The result of Map.stats(): the figures of this process since the map was opened.
 
-    A read asks memory, what is pending, the warm file and the store, until one knows; each
-    key of a batch counts.
+    A read asks memory, the pending writes, the warm file and the store in this order, until
+    one has the answer. Each key of a batch counts.
     """
 
     @property
     def hot_entries(self) -> int:
-        """Keys known in memory, also as missing."""
+        """Keys in memory, also those known to be missing."""
 
     @property
     def hot_bytes(self) -> int:
-        """Bytes they take up."""
+        """Bytes that they take up."""
 
     @property
     def hot_hits(self) -> int:
-        """Reads answered from there."""
+        """Reads that memory answered."""
 
     @property
     def misses(self) -> int:
-        """Reads that had to go further than memory."""
+        """Reads that memory could not answer."""
 
     @property
     def evictions(self) -> int:
-        """Keys dropped from memory to make room."""
+        """Keys dropped from memory to make room for others."""
 
     @property
     def warm_entries(self) -> int:
@@ -904,15 +922,15 @@ class MapStats:
 
     @property
     def warm_bytes(self) -> int:
-        """Its size on the disk."""
+        """The size of the warm file on the disk."""
 
     @property
     def warm_hits(self) -> int:
-        """Reads that it answered."""
+        """Reads that the warm file answered."""
 
     @property
     def warm_misses(self) -> int:
-        """Reads that it could not answer."""
+        """Reads that the warm file could not answer."""
 
     @property
     def store_hits(self) -> int:
@@ -920,7 +938,7 @@ class MapStats:
 
     @property
     def store_misses(self) -> int:
-        """Reads that found there is no such key."""
+        """Reads that found no such key in the store."""
 
     @property
     def pending(self) -> int:
@@ -928,7 +946,7 @@ class MapStats:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes they take up."""
+        """Bytes that they take up."""
 
     @property
     def flushes(self) -> int:
@@ -936,12 +954,12 @@ class MapStats:
 
     @property
     def failed_flushes(self) -> int:
-        """Flushes that could not."""
+        """Flushes that failed."""
 
     def __repr__(self) -> str: ...
 
 class FlatMap(MutableMapping[str, Any]):
-    """What graven.Map is made of."""
+    """The base class of graven.Map."""
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
@@ -980,27 +998,29 @@ class FlatMap(MutableMapping[str, Any]):
 
     def get_many(self, keys: Iterable[str], default: Any = None) -> list[Any]:
         """
-        The values of many keys, of one state of the map; the default where there is none.
+        The values of many keys, all of one state of the map; the default for a missing key.
         """
 
     def copy(self) -> dict[str, Any]:
-        """A plain dict of all that is in the map."""
+        """A plain dict of everything in the map."""
 
     def set(self, key: str, value: Any, ttl: float | timedelta | None = None) -> None:
         """
-        Sets a key. After its time to live, in seconds, it is gone again; without one it
+        Sets a key. After its time to live, in seconds, the key is removed; without one it
         stays, also if it had one before.
         """
 
     def setdefault(self, key: str, default: Any = None, /) -> Any:
-        """The value under a key, or the default after storing it, in one step."""
+        """
+        Returns the value under a key, or stores the default and returns it, in one step.
+        """
 
     def update(
         self, other: Any = (), /, *, ttl: float | timedelta | None = None, **kwargs: Any
     ) -> None:
         """
-        Sets the entries of a mapping, an iterable of pairs and keywords, in one step.
-        ttl: as in set(), for each of them; a key of that name goes in the mapping.
+        Sets the entries of a mapping, an iterable of pairs and keywords, in one step. ttl: as
+        in set(), for each of them; a key with the name `ttl` must be in the mapping.
         """
 
     def bulk_insert(
@@ -1013,15 +1033,15 @@ class FlatMap(MutableMapping[str, Any]):
 
     @overload
     def pop(self, key: str, /) -> Any:
-        """Removes a key and gives its value."""
+        """Removes a key and returns its value."""
 
     @overload
     def pop(self, key: str, default: Any, /) -> Any: ...
     def popitem(self) -> tuple[str, Any]:
-        """Removes and gives the entry with the first key."""
+        """Removes the entry with the first key and returns it."""
 
     def delete_many(self, keys: Iterable[str], /) -> int:
-        """Removes those keys that are there, in one step; gives how many were."""
+        """Removes the given keys in one step; returns how many of them existed."""
 
     def clear(self) -> None:
         """Removes everything."""
@@ -1030,46 +1050,49 @@ class FlatMap(MutableMapping[str, Any]):
         self, key: str, by: float = 1, default: float = 0, ttl: float | timedelta | None = None
     ) -> Any:
         """
-        Adds to the number under a key and gives the sum, as one step that no other thread comes
-        between, nor, with persist="writethrough", another process. Integers are exact and may be
-        of any size. A missing key counts as `default`. A key that is there keeps its time to
-        live; `ttl` is for one that is made. WrongTypeError where there is no number.
+        Adds to the number under a key and returns the sum, in one step: no change of another
+        thread, or with persist="writethrough" of another process, comes between. Integers are
+        exact and have any size. A missing key counts as `default`. An existing key keeps its
+        time to live; `ttl` is for a new key. Raises WrongTypeError if the value is not a
+        number.
         """
 
     def decr(
         self, key: str, by: float = 1, default: float = 0, ttl: float | timedelta | None = None
     ) -> Any:
         """
-        Subtracts from the number under a key and gives the difference, as incr() adds.
+        Subtracts from the number under a key and returns the difference, like incr().
         """
 
     def add(self, key: str, value: Any, ttl: float | timedelta | None = None) -> bool:
         """
-        Sets a key if it is not there, as one step like incr(); False where it is.
+        Sets a key if it is missing, in one step like incr(); returns False if it exists.
         """
 
     @overload
     def update_with(self, key: str, function: Callable[[Any], Any], /) -> Any:
         """
-        Replaces the value under a key by function(value), as one step like incr(), and gives
-        the new one. With a default, function(default) for a missing key. The key keeps its time
-        to live. Nothing is locked while the function runs: it may use the map, and it runs again
-        where others have changed the value meanwhile, so it should have no other effect.
+        Replaces the value under a key by function(value), in one step like incr(), and returns
+        the new value. With a default, a missing key gets function(default). The key keeps its
+        time to live. No lock is held while the function runs: it may use the map. It runs again
+        if others changed the value in the meantime, so it should have no side effects.
         """
 
     @overload
     def update_with(self, key: str, function: Callable[[Any], Any], /, default: Any) -> Any: ...
     def flush(self) -> None:
-        """Returns when all that was written before is in the file."""
+        """Returns when everything that was written before is in the file."""
 
     def wait_durable(self) -> None:
         """
-        flush(), and returns when it survives a loss of power, also with
-        synchronous="normal" (with "off" until the next checkpoint only).
+        Calls flush(), and returns when the writes survive a power failure, also with
+        synchronous="normal" (with "off" only until the next checkpoint).
         """
 
     def stats(self) -> MapStats:
-        """What is in memory, who answered reads, what waits for the disk."""
+        """
+        What is in memory, what answered the reads, and what waits for the disk.
+        """
 
     def metrics(self) -> str:
         """stats() in Prometheus' text format, for the program to serve."""
@@ -1080,7 +1103,7 @@ class FlatMap(MutableMapping[str, Any]):
 
     @property
     def path(self) -> str:
-        """The path or URL it was opened at."""
+        """The path or URL that was opened."""
 
     @property
     def persist(self) -> str:
@@ -1091,48 +1114,51 @@ class FlatMap(MutableMapping[str, Any]):
         """Whether close() was called."""
 
     def close(self) -> None:
-        """Flushes, and ends this map. Calling it again does nothing."""
+        """Flushes, and closes this map. Calling it again does nothing."""
 
     def __copy__(self) -> Any:
-        """As copy()."""
+        """The same as copy()."""
 
     def __deepcopy__(self, memo: object, /) -> Any:
-        """All of it as plain, detached data."""
+        """Everything below as plain, detached data."""
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
-        """WrongTypeError: a handle cannot be pickled."""
+        """Raises WrongTypeError: a handle cannot be pickled."""
 
 def map_options(**options: Any) -> list[dict[str, Any]]:
     """
-    What there is to tell of each option of a Map; those given have their values.
+    A description of each option of a Map; the given options have the given values.
     """
 
 def iterate_map(map: FlatMap, part: str, /) -> Iterator[Any]:
-    """Steps through the 'keys', 'values' or 'items'."""
+    """Iterates over the 'keys', 'values' or 'items'."""
 
 def peek(map: FlatMap, key: str, missing: Any, unknown: Any, /) -> Any:
     """
-    The value under a key or `missing`; `unknown` if the store would have to be waited for.
+    The value under a key or `missing`; `unknown` if the answer needs a wait for the store.
     """
 
 def peek_many(map: FlatMap, keys: Iterable[str], default: Any, /) -> list[Any] | None:
-    """get_many(), or None if the store would have to be waited for."""
+    """get_many(), or None if the answer needs a wait for the store."""
 
 def try_set(map: FlatMap, key: str, value: Any, /) -> bool:
-    """Sets a key if nothing needs to be waited for."""
+    """Sets a key if that needs no wait; returns whether it did."""
 
 def log_to(read: object, level: int) -> None:
     """
-    From now on lines of log, of that level or worse, go to a pipe that does not block.
+    From now on, log lines of this level or a higher one go to a pipe that does not block.
 
-    The first makes it, and has `read` called with its reading end, in a thread of its own.
+    The first line makes the pipe and starts a thread that calls `read` with its reading
+    end.
     """
 
 def log_to_nobody() -> bool:
-    """No more lines; whether the pipe was read, which now comes to its end."""
+    """
+    Stops the log lines and ends the pipe; returns whether somebody read the pipe.
+    """
 
 def log_in_child() -> None:
-    """After a fork: the first line makes another pipe."""
+    """After a fork: the first line makes a new pipe."""
 
 def log_dropped() -> int:
-    """How many lines found the pipe full."""
+    """The number of lines that were dropped because the pipe was full."""
