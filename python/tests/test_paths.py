@@ -189,7 +189,7 @@ def test_nothing_goes_elsewhere_in_silence(tmp_path: Path) -> None:
                 await db.get("http://x")
             assert await db.get("http:~1~1x") == 1 and await db.get("http:/y") is None
             await db.set("list", [0])
-            with pytest.raises(graven.WrongTypeError, match="no index of a list"):
+            with pytest.raises(graven.WrongTypeError, match="not an index of a list"):
                 await db.set("list/x", 1)
             with pytest.raises(TypeError, match="no dict or list"):
                 await db.set("list/0/x", 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""graven keeps a program's dictionaries and lists alive on disk.
+"""graven keeps a program's dicts and lists in a file.
 
     from graven import DB
 
@@ -7,9 +7,9 @@
         db["person"] = {"name": "Ada", "tags": ["a", "b"]}
         assert db["person"]["tags"][0] == "a"
 
-Dict and List (RD and RL for short) are handles on stored nodes and are used like dict and
-list; calling one, `db["person"]()`, gives plain, detached data. Map is a flat mapping; graven.aio
-has what asyncio needs of all of it.
+Dict and List (short names: RD and RL) are handles of stored dicts and lists, and are used like dict
+and list. Calling one, `db["person"]()`, returns plain, detached data. Map is a flat mapping.
+graven.aio has the same for asyncio.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ _log.start()
 
 
 def __getattr__(name: str) -> _Any:
-    # Not before it is asked for: asyncio takes longer to import than all of graven.
+    # Imported on first use, because importing asyncio takes longer than importing graven.
     if name == "aio":
         import importlib
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a call with wrong arguments is told: which argument it is, and what it must be.
+"""Errors for calls with wrong arguments: which argument is wrong, and what it must be.
 
-The extension calls refuse() where none of a function's signatures fits; they are what the stub
-shows, too. Only the types that can be told from a signature are judged.
+The extension calls refuse() if none of a function's signatures fits the call. The stub shows the
+same signatures. Only types that a signature names are checked.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def refuse(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any])
     fitting = [each for each in signatures if _miscounted(each, arguments, keywords) is None]
     if not fitting:
         raise WrongTypeError(f"{name}() {_miscounted(signatures[-1], arguments, keywords)}")
-    # The one that goes furthest before something is wrong is the one that was meant.
+    # The signature whose first wrong argument comes last is taken as the intended one.
     pairs = [_bound(each, arguments, keywords) for each in fitting]
     for parameter, value in max(pairs, key=_how_far):
         _judge(name, parameter, value)
@@ -93,7 +93,7 @@ def signature_of(opened: type) -> Signature:
 def _miscounted(
     signature: ast.arguments, arguments: Sequence[Any], keywords: Mapping[str, Any]
 ) -> str | None:
-    """What is wrong with how many arguments there are, and under which names."""
+    """What is wrong with the number of arguments and their names."""
     positional = [*signature.posonlyargs, *signature.args]
     with_self = bool(positional) and positional[0].arg == "self"
     if len(arguments) > len(positional) and signature.vararg is None:
@@ -135,7 +135,7 @@ def _how_far(pairs: Sequence[tuple[ast.arg, Any]]) -> int:
 
 
 def _judge(function: str, parameter: ast.arg, value: Any) -> None:
-    """Raises where this is the argument that does not fit."""
+    """Raises if this argument does not fit."""
     if parameter.annotation is None:
         return
     where = f"{function}(): {parameter.arg}"
@@ -147,7 +147,7 @@ def _judge(function: str, parameter: ast.arg, value: Any) -> None:
             raise LimitError(f"{where} is too {'small' if value < 0 else 'large'}")
         raise LimitError(f"{where} is {value:#x}, which is beyond 64 bits")
     if isinstance(value, int) and value < 0 and _text(parameter.annotation) == "int":
-        raise LimitError(f"{where} is {value}, and must not be negative")
+        raise LimitError(f"{where} is {value}, but must not be negative")
     if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise BadValueError(f"{where} has a lone surrogate, which no encoding can hold: {value!a}")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""graven.BulkImport: one large piece of writing, in phases."""
+"""graven.BulkImport: a large import in phases."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Progress = Callable[[str, int, int], object]
 
 
 class BulkImport(_graven.BulkImportBase):
-    """What `with db.bulk_import() as session:` gives.
+    """The object of `with db.bulk_import() as session:`.
 
-    Until its block ends the store is set up for the import: a page cache of `cache_mb` MiB, no
-    checkpoints, no time limit of transactions. Nothing of that is kept in the file. The end, be it
-    by an exception, restores the settings, moves the WAL into the database and cuts it to nothing,
-    and makes the planner's statistics anew. Readers are never kept waiting.
+    Until the block ends, the store has settings for the import: a page cache of `cache_mb` MiB, no
+    checkpoints, no time limit of transactions. These settings are not stored in the file. The end
+    of the block, also by an exception, restores the settings, moves the WAL into the database,
+    empties it, and updates the statistics of the query planner. Readers never wait.
 
         with db.bulk_import(progress=report) as session:
             with session.phase("people"):
                 for row in session.each(rows, total=len(rows)):
                     people[row["id"]] = row
 
-    abort(), from any thread, ends a phase between two rows and keeps what is whole; further phases
-    raise AbortedError, which the session's block takes for its end.
+    abort(), from any thread, ends a phase between two rows and keeps what was written until then.
+    Further phases raise AbortedError, which ends the session's block and is not raised from it.
     """
 
     def phase(self, name: str) -> Phase:
@@ -38,7 +38,7 @@ class BulkImport(_graven.BulkImportBase):
         return Phase(self, name)
 
     def each(self, rows: Iterable[Row], total: int = 0) -> Iterator[Row]:
-        """The rows, until there are no more or abort() was called; reports progress."""
+        """Yields the rows until the last one or until abort() is called; reports progress."""
         done = 0
         for row in rows:
             if not self.advance(done, total):
@@ -56,7 +56,7 @@ class BulkImport(_graven.BulkImportBase):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        # What an exception ends, Ctrl-C perhaps, does not wait for others once more.
+        # After an exception, for example Ctrl-C, do not wait for others again.
         self.finish(in_haste=error is not None and not isinstance(error, AbortedError))
         return self.aborted and isinstance(error, AbortedError)
 

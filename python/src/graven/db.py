@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""graven.DB: opening a database, and the little of it that is Python."""
+"""graven.DB: opens a database; the extension has most of its methods."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["DB"]
 
 
 class DB(_graven.Database):
-    """The root dict of one prefix (an independent keyspace) in one store.
+    """The root dict of one prefix (an independent root) in one store.
 
-    `path_or_url` is the path of a SQLite file (bytes where it is no text), `sqlite:///relative.db`,
-    `sqlite:////absolute.db` or `memory://` (or `:memory:`); a URL may carry options by name, which
-    win (`?mode=ro&pool_size=20`). Without one the environment names the store: DATABASE_URL, and
-    those variables of options that are set.
+    `path_or_url` is the path of a SQLite file (as bytes if it is not valid text),
+    `sqlite:///relative.db`, `sqlite:////absolute.db` or `memory://` (or `:memory:`). A URL may have
+    options (`?mode=ro&pool_size=20`), which override the arguments. Without a path or URL, the
+    environment names the store: DATABASE_URL, and the variables of options that are set.
 
     It is used like a dict: `db["person"] = {"name": "Ada"}`, `db["person"]["name"]`.
     Close it with close(), or use it in a with statement.
 
-    A loop over a Dict or List goes over one state, whatever other threads and processes change;
-    RuntimeError if the loop itself changes a Dict's size. The dicts and lists among its values are
-    handles: over `d()` or `with db.snapshot() as s: s["d"]` none of them can be gone when it is
-    come to.
+    A loop over a Dict or List sees one state, also if other threads and processes change it. It
+    raises RuntimeError if the loop itself changes the size of a Dict. The dicts and lists among the
+    values are handles, whose nodes may be collected before the loop reaches them. This cannot
+    happen in a loop over `d()` or `with db.snapshot() as s: s["d"]`.
 
-    Open a lazy DB before the maps on its file. What nobody closes of it is flushed at the program's
-    end, and where that fails, a line on sys.stderr says so.
+    Open a lazy DB before the maps on its file. A lazy DB that was not closed is flushed at the end
+    of the program; if that fails, a line on sys.stderr says so.
 
     """
 
@@ -46,35 +46,36 @@ class DB(_graven.Database):
     __signature__ = Parameters(_graven.Database)
 
     def with_prefix(self, prefix: str) -> DB:
-        """A DB on another prefix of the same store, to be closed for itself."""
+        """A DB on another prefix of the same store. It must be closed separately."""
         other = DB.__new__(DB)
         _graven.Database.__init__(other, self, prefix)
         has_opened(other, bool(self._lazy))
         return other
 
     def get_prefix(self) -> str:
-        """The prefix this is the root dict of."""
+        """The prefix whose root dict this is."""
         return self.prefix
 
     async def maintenance_async(self) -> str | None:
-        """maintenance() in another thread, so that the event loop goes on."""
+        """Runs maintenance() in another thread, so that the event loop continues."""
         import asyncio  # here, because it takes longer to import than all of graven
 
         return await asyncio.to_thread(self.maintenance)
 
     def bulk_import(self, cache_mb: int = 512, progress: Progress | None = None) -> BulkImport:
-        """One large piece of writing, in phases; see BulkImport.
+        """A large import in phases; see BulkImport.
 
-        progress: called with the phase's name, how much is done and of how much (0: unknown).
+        progress: called with the name of the phase, the number of steps done, and the total number
+        (0: unknown).
         """
         return BulkImport(self, cache_mb, progress)
 
     def watch(self, path: Path) -> Watch:
-        """An iterator of the changes of what lies at a path, "a/b" or ["a", "b"]; see Watch."""
+        """An iterator over the changes at a path, "a/b" or ["a", "b"]; see Watch."""
         return Watch(self, path)
 
     def wait(self, path: Path, timeout: float | None = None) -> bool:
-        """Sleeps until what lies at a path changes; False after `timeout` seconds."""
+        """Waits until the value at a path changes; returns False after `timeout` seconds."""
         with Watch(self, path) as changes:
             return changes.next(timeout) is not None
 
@@ -89,7 +90,7 @@ class DB(_graven.Database):
         self.close()
 
     def __del__(self) -> None:
-        # Not closed here: handles that are still about may keep the database in use.
+        # Not closed here, because remaining handles may still use the database.
         is_gone(self, lambda: f"database {self.name!r}")
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What graven raises.
+"""The exceptions of graven.
 
-Every error is a graven.Error with a stable `code`, and also the builtin exception one would
-catch: a missing key is a KeyError, a value that cannot be stored a TypeError or a ValueError.
-Whatever raises has changed nothing; CommitUnknownError alone exists to say that it cannot know.
+Each error is a graven.Error with a stable `code`, and also the matching builtin exception: a
+missing key is a KeyError, a value that cannot be stored is a TypeError or a ValueError. A call that
+raises has changed nothing, except with CommitUnknownError: there it is not known.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ __all__ = [
 
 
 class Error(Exception):
-    """The root of graven's exceptions."""
+    """The base class of graven's exceptions."""
 
     code = "error"
 
 
 class UsageError(Error, RuntimeError):
-    """The call itself is wrong here: a write in a snapshot, a bad option or URL."""
+    """The call is not allowed here, or wrong: a write in a snapshot, a bad option or URL."""
 
     code = "usage"
 
@@ -49,7 +49,7 @@ class WrongTypeError(Error, TypeError):
 
 
 class BadValueError(Error, ValueError):
-    """The type is right, the value is not: a lone surrogate, a bad prefix."""
+    """The type is right, but the value is not: a lone surrogate, a bad prefix."""
 
     code = "bad_value"
 
@@ -67,17 +67,17 @@ class IndexOutOfRange(Error, IndexError):
 
 
 class ConflictError(Error, RuntimeError):
-    """Something a transactor read was changed by someone else."""
+    """Somebody changed what a transactor had read."""
 
     code = "conflict"
 
 
 class WatchError(ConflictError):
-    """execute() found a conflict; nothing was written, and one may try again."""
+    """execute() found a conflict; nothing was written. Try again."""
 
 
 class BusyError(Error, TimeoutError):
-    """The store's write lock was not to be had in time."""
+    """The write lock of the store was not free in time."""
 
     code = "busy"
 
@@ -89,19 +89,19 @@ class UnavailableError(Error, OSError):
 
 
 class CommitUnknownError(Error, OSError):
-    """A commit failed, and it could not be found out whether it is durable."""
+    """A commit failed, and it is not known whether it is durable."""
 
     code = "commit_unknown"
 
 
 class CorruptionError(Error):
-    """What is stored contradicts itself."""
+    """The stored data is damaged: it contradicts itself."""
 
     code = "corruption"
 
 
 class CollectedError(Error, ReferenceError):
-    """The node a handle stands for is gone."""
+    """The node of the handle was collected."""
 
     code = "collected"
 
@@ -113,7 +113,7 @@ class ClosedError(Error, ValueError):
 
 
 class ForeignFileError(Error, ValueError):
-    """The file is not graven's, or of a newer format."""
+    """The file is not graven's, or has a newer format."""
 
     code = "foreign"
 
@@ -125,13 +125,13 @@ class LimitError(Error, ValueError):
 
 
 class TransactionExpiredError(Error, TimeoutError):
-    """A transaction outlived its time limit and was rolled back."""
+    """A transaction took longer than its time limit and was rolled back."""
 
     code = "transaction_expired"
 
 
 class AbortedError(Error):
-    """A bulk import was asked to end."""
+    """A bulk import was aborted."""
 
     code = "aborted"
 

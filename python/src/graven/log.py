@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """graven's log, as records of logging.getLogger("graven").
 
-The core writes lines into a pipe, from any thread and without the GIL; a thread makes log records
-of them. The first line makes both. So nothing in graven ever waits for a handler, and a
-handler may use graven. A record has its fields as `record.graven`, a dict.
+The core writes lines into a pipe, from any thread and without the GIL. A thread makes log records
+of them. The first line creates both, the pipe and the thread. So nothing in graven waits for a
+handler, and a handler may use graven. A record has its fields in the dict `record.graven`.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import os
 
 from graven import _graven
 
-_INFO = 1  # of graven::LogLevel; Python's levels are ten times as much, and ten more
-_PATIENCE = 2.0  # seconds that the program's end waits for handlers
+_INFO = 1  # a graven::LogLevel; Python's level is (level + 1) * 10
+_PATIENCE = 2.0  # seconds that the end of the program waits for handlers
 
-_unread = _thread.allocate_lock()  # until what reads the pipe has ended
+_unread = _thread.allocate_lock()  # held until the thread that reads the pipe has ended
 _unread.acquire()
 
 
 def _deliver(line: bytes) -> None:
-    # Not before there is something to log: they take longer to import than all of graven.
+    # Imported with the first log line, because they take longer to import than graven.
     import json
     import logging
 
     logger = logging.getLogger("graven")
     if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
-        logger.addHandler(logging.NullHandler())  # without handlers of the program's: silence
+        logger.addHandler(logging.NullHandler())  # nothing is printed if the program has no handler
     level, event, *rest = json.loads(line.decode("utf-8", "replace"))
     fields = {rest[at]: rest[at + 1] for at in range(0, len(rest), 2)}
     shown = (f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in fields.items())
@@ -49,7 +49,7 @@ def _read(reading: int) -> None:
             while read := pipe.read(65536):
                 *lines, rest = (rest + read).split(b"\n")
                 for line in lines:
-                    with contextlib.suppress(Exception):  # a handler's troubles are its own
+                    with contextlib.suppress(Exception):  # errors of a handler are ignored
                         _deliver(line)
     finally:
         unread.release()
@@ -61,7 +61,7 @@ def _stop() -> None:
 
 
 def _in_child() -> None:
-    """The pipe and its reader are the parent's; a child that goes on has its own."""
+    """The pipe and its reader belong to the parent; a forked child gets its own."""
     global _unread
     _unread = _thread.allocate_lock()
     _unread.acquire()
@@ -69,7 +69,7 @@ def _in_child() -> None:
 
 
 def start() -> None:
-    """Has graven's log delivered."""
+    """Starts the delivery of graven's log."""
     _graven.log_to(_read, _INFO)
     atexit.register(_stop)
     if hasattr(os, "register_at_fork"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""graven.Map: opening a map, its views, and the little else of it that is Python."""
+"""graven.Map: opens a map; its views. The extension has most of its methods."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["Map"]
 class Map(_graven.FlatMap):
     """A flat mapping from str to values, kept in a file and used like a dict.
 
-    A value is a str, bytes, number, bool, None or plain nested data (dicts with str keys, lists),
-    which is stored as one value: change it by assigning it anew. The keys are in order of their
-    UTF-8 bytes. incr(), add() and update_with() change a key by what is there, without losing what
-    others do meanwhile. A loop over a map may change and remove what is there; if it adds keys, its
-    next step raises RuntimeError. Several maps live in one file, beside its DB, each under a name.
-    Close it with close(), or use it in a with statement.
+    A value is a str, bytes, number, bool, None or plain nested data (dicts with str keys, lists).
+    Nested data is stored as one value: to change it, assign a new value. The keys are in the order
+    of their UTF-8 bytes. incr(), add() and update_with() change a key depending on its value,
+    without losing concurrent changes of others. A loop over a map may change and remove entries; if
+    it adds keys, its next step raises RuntimeError. A file can have several maps, each with a name,
+    and a DB. Close a map with close(), or use it in a with statement.
 
-    In a transaction() of a DB on the same file, writes are part of it; a map that is lazy or in
-    memory refuses them there with UsageError.
+    Inside a transaction() of a DB on the same file, writes are part of the transaction; a map that
+    is lazy or in memory refuses them there with UsageError.
 
     """
 
@@ -38,7 +38,7 @@ class Map(_graven.FlatMap):
     __signature__ = Parameters(_graven.FlatMap)
 
     def keys(self) -> KeysView[str]:
-        """A live view of the keys: a set."""
+        """A live view of the keys; it is a set."""
         return MapKeys(self)
 
     def values(self) -> ValuesView[Any]:
@@ -46,7 +46,7 @@ class Map(_graven.FlatMap):
         return MapValues(self)
 
     def items(self) -> ItemsView[str, Any]:
-        """A live view of the (key, value) pairs: a set."""
+        """A live view of the (key, value) pairs; it is a set."""
         return MapItems(self)
 
     def __enter__(self) -> Map:
@@ -56,17 +56,17 @@ class Map(_graven.FlatMap):
         self.close()
 
     def __del__(self) -> None:
-        # Closed by what it is made of, as soon as no iterator uses it any more.
+        # The base class closes it, when no iterator uses it any more.
         is_gone(self, lambda: f"map {self.name!r} in {self.path!r}")
 
 
 describe(Map, _graven.map_options())
 
-# The sets' operators are those of the abstract classes; what is looked at is the map as it is.
+# The abstract classes have the operators of sets; all views are live.
 
 
 class MapKeys(KeysView[str]):
-    """The keys of a Map as they are now: a set."""
+    """A live view of the keys of a Map; it is a set."""
 
     _mapping: Map
 
@@ -86,7 +86,7 @@ class MapKeys(KeysView[str]):
 
 
 class MapValues(ValuesView[Any]):
-    """The values of a Map as they are now."""
+    """A live view of the values of a Map."""
 
     _mapping: Map
 
@@ -106,7 +106,7 @@ class MapValues(ValuesView[Any]):
 
 
 class MapItems(ItemsView[str, Any]):
-    """The (key, value) pairs of a Map as they are now: a set."""
+    """A live view of the (key, value) pairs of a Map; it is a set."""
 
     _mapping: Map
 
@@ -132,5 +132,5 @@ _MISSING = object()
 
 
 def _same(stored: Any, value: object) -> bool:
-    # A NaN equals itself in a container; which one was stored cannot be told any more.
+    # In a container a NaN equals itself. A stored NaN has no identity, so here all NaNs are equal.
     return bool(stored is value or stored == value or (stored != stored and value != value))

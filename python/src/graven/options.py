@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The options of opening, as Python shows them; they are declared in <graven/option_fields.hpp>."""
+"""The options for opening, as Python shows them; <graven/option_fields.hpp> declares them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def takes(
     init: Callable[Concatenate[Any, P], None],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]:
-    """The decorated __init__() has the parameters of another one, for who checks types."""
+    """For type checkers: the decorated __init__() has the parameters of another one."""
     return lambda function: function
 
 
 class Parameters:
-    """As `__signature__` of a class: those of the __init__() of a class of the extension."""
+    """The `__signature__` of a class: that of the __init__() of a class of the extension."""
 
     def __init__(self, of: type) -> None:
         self._of = of
@@ -33,13 +33,13 @@ class Parameters:
     def __get__(self, instance: object, owner: Any) -> inspect.Signature:
         if owner.__init__ is not self._init:  # a subclass, with its own
             raise AttributeError("__signature__")
-        from graven.arguments import signature_of  # here, with what takes long to import
+        from graven.arguments import signature_of  # here, because its imports take long
 
         return signature_of(self._of)
 
 
 def default_of(option: Mapping[str, Any]) -> str:
-    """An option's default and what else it may be, in words."""
+    """The default of an option and its other values, as text."""
     text = f"{option['value']!r} {option['unit']}".rstrip()
     if option["names"]:
         return f"{text} of {', '.join(option['names'])}"
@@ -49,7 +49,7 @@ def default_of(option: Mapping[str, Any]) -> str:
 
 def describe(opened: type, options: Iterable[Mapping[str, Any]]) -> None:
     """Adds the options to a class's docstring."""
-    heading = "\n    Of the file, where the first DB that a process opens on it decides:\n\n    "
+    heading = "\n    Options of the file, decided by the first DB that a process opens:\n\n    "
     for each in options:
         if each["of_file"]:
             opened.__doc__, heading = f"{opened.__doc__}{heading}", ""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Paths: where something lies below a root dict, as every method that takes a path has them.
+"""Paths from a root dict to a value, for all methods that take a path.
 
-A text has its steps between slashes, "tasks/T1/status"; in a step `/` is written `~1` and `~` is
-written `~0`. A sequence has each step as it is, ["tasks", "T1", "status"]: keys, and indexes of
-lists. "" and () are the root.
+In a text the steps are separated by slashes, "tasks/T1/status"; in a step `/` is written `~1` and
+`~` is written `~0`. A sequence has the steps unchanged, ["tasks", "T1", "status"]: keys, and
+indexes of lists. "" and () are the root.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ __all__ = ["Path", "steps_of", "text_of"]
 
 Path = Union[str, Sequence[Union[str, int]]]
 
-# Sequences that say nothing of where something lies. A List is what lies there.
+# Sequences that are not paths.
 _NO_PATHS = (bytes, bytearray, memoryview, _graven.List)
 
 
 def steps_of(path: Path) -> Sequence[str | int]:
-    """The steps of a path; those of a text are all str, also where a list takes them as indexes."""
+    """The steps of a path. The steps of a text are str, also those that are indexes of lists."""
     return _graven.parse_path(path) if isinstance(path, str) else _checked(path)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What DB.stats() and DB.get_connection_stats() tell: plain dicts, and what is in them.
+"""The types of the results of DB.stats() and DB.get_connection_stats(), which are plain dicts.
 
-Counts are of this process since it opened the store, those of `file` everybody's; times are in
-seconds. docs/operations.md says what each means and what it is called in Prometheus.
+Counts are those of this process since it opened the store; those of `file` are of all processes.
+Times are in seconds. docs/operations.md describes each figure and has its name in Prometheus.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["Histogram", "PoolStats", "Stats"]
 
 
 class Histogram(TypedDict):
-    """How long things took; `buckets` holds (at most so long, so many)."""
+    """Durations; `buckets` has pairs of an upper limit and a count."""
 
     count: int
     sum: float
@@ -40,7 +40,7 @@ class CacheStats(TypedDict):
 
 
 class WriteStats(TypedDict):
-    """Commits, and waits of this process's writers for each other (`lane`)."""
+    """Commits, and waits of this process's writers for the writer lock (`lane`)."""
 
     commits: int
     failed: int
@@ -52,7 +52,7 @@ class WriteStats(TypedDict):
 
 
 class TransactionStats(TypedDict):
-    """Transactions by how they ended, and whether one is open now."""
+    """Transactions by result, and whether one is open now."""
 
     committed: int
     rolled_back: int
@@ -62,7 +62,7 @@ class TransactionStats(TypedDict):
 
 
 class FlushStats(TypedDict):
-    """What lazy stores do in the background."""
+    """The flushes of lazy stores in the background."""
 
     failed: int
     pending_bytes: int
@@ -70,7 +70,7 @@ class FlushStats(TypedDict):
 
 
 class CollectorStats(TypedDict):
-    """Dicts and lists that were reclaimed."""
+    """Dicts and lists that were collected."""
 
     collected: int
     time: Histogram
@@ -84,14 +84,14 @@ class CheckpointStats(TypedDict):
 
 
 class BusyStats(TypedDict):
-    """Waits for the locks of other processes, and those given up."""
+    """Waits for locks of other processes, and the waits that timed out."""
 
     waits: int
     errors: int
 
 
 class FileStats(TypedDict):
-    """The store's files now; `commits` are those of all processes."""
+    """The current state of the store's files; `commits` counts those of all processes."""
 
     name: str
     read_only: bool
@@ -110,7 +110,7 @@ class ProcessStats(TypedDict):
 
 
 class Stats(TypedDict):
-    """What DB.stats() returns; `errors` counts by stable code, of all stores of the process."""
+    """The result of DB.stats(); `errors` counts by code, for all stores of the process."""
 
     cache: CacheStats
     reads: Histogram

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What nobody closed: a ResourceWarning tells of it. What is lazy is flushed before it goes, and
-where that fails, a line on standard error says so. At the interpreter's end what is not flushed
-would be lost with an object that nobody destroys then.
+"""Objects that were not closed: a ResourceWarning reports them. A lazy one is flushed before it is
+destroyed; if that fails, a line on standard error says so. All lazy ones are flushed at the end of
+the interpreter too, because it does not destroy every object and their writes would be lost.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Closable(Protocol):
     def flush(self) -> None: ...
 
 
-_ended = False  # all of them have been flushed or told of at the interpreter's end
+_ended = False  # whether all were flushed or reported at the end of the interpreter
 _lazy: dict[int, weakref.ref[Closable]] = {}
 
 
 def has_opened(opened: Closable, lazy: bool) -> None:
-    """To be called once it is open: what is lazy is flushed at the end, should it still be then."""
+    """Call this when it is open: a lazy one that is still open at the end is flushed then."""
     opened._lazy = lazy
     if lazy:
         key = id(opened)
@@ -41,7 +41,7 @@ def has_opened(opened: Closable, lazy: bool) -> None:
 
 
 def is_gone(opened: Closable, what: Callable[[], str]) -> None:
-    """To be called by its __del__()."""
+    """Call this in its __del__()."""
     if opened._lazy is None or opened.closed:
         return
     if opened._lazy:
@@ -55,18 +55,18 @@ def is_gone(opened: Closable, what: Callable[[], str]) -> None:
 
 
 def _flush_forgotten(lazy: Closable) -> None:
-    """Flushes what nobody closed, or says that it failed."""
+    """Flushes a lazy object that was not closed, or reports that this failed."""
     if _ended:
         return
     try:
         lazy.flush()
-    except UsageError:  # in a forked child it is the parent's; a transaction's end will flush it
+    except UsageError:  # it belongs to the parent process, or a transaction is open
         pass
     except Exception as error:
         if sys.stderr is not None:
             print(
                 f"graven: {type(lazy).__name__} {lazy.name!r} was not closed, and its last flush "
-                f"failed: what it had not flushed before is lost with it: {error}",
+                f"failed; the writes that were not flushed before are lost: {error}",
                 file=sys.stderr,
             )
 

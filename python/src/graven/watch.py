@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""graven.Watch: waiting for changes of a database, by this process or another."""
+"""graven.Watch: waits for changes of a database by any process."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from graven.paths import Path, text_of
 
 __all__ = ["Change", "Watch"]
 
-_LONG = 3600.0  # seconds of one wait in the core, which looks for signals itself
+_LONG = 3600.0  # seconds of one wait in the core, which handles signals itself
 
 
 class Change(NamedTuple):
-    """The value at a path has become another one."""
+    """A change of the value at a path."""
 
     path: str
-    """As a text, with the key behind it where an entry of a dict changed."""
+    """As a text; if an entry of a dict changed, with its key at the end."""
     value: Any
-    """What is there now; None when `deleted`."""
+    """The new value; None if `deleted`."""
     deleted: bool
 
 
 def deadline_of(timeout: float | None) -> float | None:
-    """When `timeout` seconds from now are over; None for ever."""
+    """The time `timeout` seconds from now; None for no limit."""
     if timeout is None:
         return None
     if not isinstance(timeout, (int, float)):
@@ -40,17 +40,18 @@ def deadline_of(timeout: float | None) -> float | None:
 
 
 class Watch:
-    """The changes of what lies at a path: an iterator that sleeps until there is one.
+    """The changes at a path: an iterator that waits for the next change.
 
         with db.watch("tasks/T1") as changes:
             for change in changes:
                 print(change.path, change.value)
 
-    Watched is the value at the path ("tasks/T1/status" or ["tasks", "T1", "status"]; "" is the
-    root) and, if it is a dict or list, its own entries, not what lies deeper. Of a dict each key
-    that was set or removed is a change of its own; of a list the list is. Changes that follow each
-    other quickly may be seen as one; the last state is always seen. One thread iterates, any may
-    close(): a second one that asks for the next change meanwhile gets UsageError.
+    It watches the value at the path ("tasks/T1/status" or ["tasks", "T1", "status"]; "" is the
+    root) and, if that is a dict or list, its direct entries, nothing deeper. For a dict, each key
+    that was set or removed is a separate change; for a list, the list is the change. Changes that
+    follow each other quickly may be reported as one; the last state is always reported. One thread
+    iterates; a second one that asks for the next change at the same time gets UsageError. Any
+    thread may call close().
     """
 
     def __init__(self, database: _graven.Database, path: Path) -> None:
@@ -79,7 +80,7 @@ class Watch:
         return change
 
     def close(self) -> None:
-        """Ends the iteration, also one that is waiting in another thread. Idempotent."""
+        """Ends the iteration, also if it waits in another thread. May be called again."""
         self._closed = True
         self._watcher.stop()
 

@@ -11,17 +11,17 @@
         await db.set(("person", "name"), "Ada")
         async with db.transaction() as t:
             await t.set("seen", await t.get("seen", 0) + 1)
-        async for change in db.watch("person"):  # whoever made it
+        async for change in db.watch("person"):  # of any process
             print(change.path, change.value)
 
-What may wait for the store is done by daemon threads, never by the event loop's; what is in
-memory is answered at once. Always holds: an await that is cancelled leaves nothing behind but,
-perhaps, the operation done: what waits for the store in a thread stops waiting, what is at work
-there goes on to its end. A transaction
-belongs to the task that entered it and to one thread; cancelled, it is rolled back, and it is over
-when its block is left. The interpreter's end waits for none of the threads.
+Daemon threads do everything that may wait for the store; the thread of the event loop never does.
+Reads that memory can answer return at once. Always holds: after an await was cancelled, the
+operation is either done or not done. If its thread waits for the store, the wait ends; if the
+thread is working, it finishes. A transaction belongs to the task that entered it and to one thread.
+If it is cancelled, it is rolled back; it has ended when its block is left. The end of the
+interpreter does not wait for the threads.
 
-For any event loop, one after the other or several at once.
+Works with any event loop, also with several, one after the other or at the same time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What lies at a path, for asyncio: reading and changing it, wherever it is looked at.
+"""Reads and changes of the value at a path, for asyncio: in a DB, a transaction or a snapshot.
 
-Always holds: what a call does with the store is done in a thread, as one step.
+Always holds: a call uses the store in a thread, in one step.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ T = TypeVar("T")
 _MISSING = object()
 
 
-# What is done in a thread.
+# These functions run in a thread.
 
 
 def _step(container: Any, step: str | int) -> Any:
-    """The key or index that a step means there."""
+    """The key or index that a step means in the container."""
     if not isinstance(container, graven.List) or not isinstance(step, str):
         return step
     index = _graven.parse_index(step)
     if index is None:
-        raise WrongTypeError(f"{step!r} is no index of a list")
+        raise WrongTypeError(f"{step!r} is not an index of a list")
     return index
 
 
@@ -44,13 +44,13 @@ def _node(root: Any, steps: Sequence[str | int]) -> Any:
     for at, step in enumerate(steps):
         if not isinstance(node, (graven.Dict, graven.List)):
             raise WrongTypeError(f"there is no dict or list at {list(steps[:at])!r}")
-        inside: Any = node  # a step of the wrong type is for it to refuse
+        inside: Any = node  # it refuses a step of the wrong type
         node = inside[_step(node, step)]
     return node
 
 
 def _along(root: Any, path: Path, steps: Sequence[str | int]) -> Any:
-    """What the first steps of a path lead to, or all of them."""
+    """The value at `steps`, which are the first steps of `path` or all of them."""
     try:
         return _node(root, steps)
     except KeyNotFound as error:
@@ -83,7 +83,7 @@ def _get(root: graven.Dict, path: Path, default: Any) -> Any:
 
 
 def _refuse_a_key(root: graven.Dict, path: Path) -> None:
-    """Who is about to get a default for a path may have meant a key."""
+    """Raises if the path is missing, but the root has a key of the same text."""
     if isinstance(path, str) and "/" in path and path in root:
         raise UsageError(
             f"there is nothing at the path {path!r}, but a key of that text: give [{path!r}]"
@@ -119,15 +119,14 @@ def _pop(root: graven.Dict, path: Path, *default: Any) -> Any:
 
 
 class Reading:
-    """The root dict as one sees it. Nested dicts and lists are handles on what is stored.
+    """The root dict in one state. Nested dicts and lists are handles.
 
-    A path is a text with the steps between slashes, "tasks/T1", as watch() takes it, or a sequence
-    of them, ["tasks", "T1"]; a key that has a slash in it is given in the latter way, or with it
-    written ~1.
+    A path is a text whose steps are separated by slashes, "tasks/T1", as in watch(), or a sequence
+    of steps, ["tasks", "T1"]. If a key contains a slash, use a sequence, or write the slash as ~1.
     """
 
     def _place(self) -> tuple[Workers | None, Any]:
-        """What the current task's calls are made on, and where if not anywhere."""
+        """The threads that must do the current task's calls (None: any), and the object to call."""
         raise NotImplementedError
 
     async def _read(self, call: Callable[..., T], *arguments: Any) -> T:
@@ -135,12 +134,12 @@ class Reading:
         return await (own or readers).run(call, root, *arguments)
 
     async def get(self, path: Path, default: Any = None) -> Any:
-        """The value at a path, or the default. A nested dict or list comes as its handle, whose
-        own methods are synchronous: for run() and for linking it elsewhere with set()."""
+        """The value at a path, or the default. A nested dict or list is returned as a handle, whose
+        methods are synchronous: use it in run(), or link it elsewhere with set()."""
         return await self._read(_get, path, default)
 
     async def materialize(self, path: Path = ()) -> Any:
-        """Everything at a path as plain, detached data, of one state."""
+        """Everything at a path as plain, detached data of one state."""
         return await self._read(_materialize, path)
 
     async def contains(self, path: Path) -> bool:
@@ -156,12 +155,12 @@ class Reading:
         return await self._read(lambda root: len(_at(root, path)))
 
     async def count(self, counter: str) -> int:
-        """The value of a counter, 0 when missing."""
+        """The value of a counter; 0 if it is missing."""
         return await self._read(lambda root: int(root.count(counter)))
 
 
 class Writing(Reading):
-    """The same, and changing it."""
+    """The same, with methods that write."""
 
     async def _write(self, call: Callable[..., T], *arguments: Any) -> T:
         own, root = self._place()
@@ -173,24 +172,24 @@ class Writing(Reading):
         *arguments: P.args,
         **keywords: P.kwargs,
     ) -> T:
-        """function(db, ...) in a thread, with the synchronous DB."""
+        """Calls function(db, ...) in a thread, with the synchronous DB."""
         context = contextvars.copy_context()
         return await self._write(lambda db: context.run(function, db, *arguments, **keywords))
 
     async def set(self, path: Path, value: Any) -> None:
-        """Stores a value; the container it goes into must be there."""
+        """Stores a value at a path; its container must exist."""
         await self._write(_set, path, value)
 
     async def delete(self, path: Path) -> None:
-        """Removes what is at a path; KeyNotFound or IndexOutOfRange when there is nothing."""
+        """Removes the value at a path; KeyNotFound or IndexOutOfRange if there is none."""
         await self._write(_delete, path)
 
     async def pop(self, path: Path, *default: Any) -> Any:
-        """Removes what is at a path and gives it, or the default."""
+        """Removes the value at a path and returns it, or the default."""
         return await self._write(_pop, path, *default)
 
     async def setdefault(self, path: Path, default: Any = None) -> Any:
-        """The value at a path, or the default after storing it, in one step."""
+        """Returns the value at a path, or stores the default and returns it, in one step."""
 
         def setdefault(root: graven.Dict) -> Any:
             container, last = _container(root, path)
@@ -207,9 +206,9 @@ class Writing(Reading):
         await self._write(lambda root: _at(root, path).append(value))
 
     async def incr(self, counter: str, by: int = 1) -> int:
-        """Adds to a counter and gives its new value; atomic across processes."""
+        """Adds to a counter and returns its new value; atomic across processes."""
         return await self._write(lambda root: int(root.incr(counter, by)))
 
     async def decr(self, counter: str, by: int = 1) -> int:
-        """Subtracts from a counter and gives its new value."""
+        """Subtracts from a counter and returns its new value."""
         return await self._write(lambda root: int(root.decr(counter, by)))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """graven.aio.DB: the graph for asyncio, its transactions and snapshots.
 
-Always holds: every operation of a transaction, its beginning and its end are done by one thread, in
-order, because transactions of the core belong to a thread.
+Always holds: one thread does all operations of a transaction, its beginning and its end, in order,
+because a transaction of the core belongs to a thread.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 
 class DB(Opening[graven.DB], Writing):
-    """A graven.DB whose methods are awaited. It takes what DB takes.
+    """A graven.DB whose methods are awaited. It takes the same arguments as DB.
 
     Open it with `async with aio.DB(path) as db:`, or with `db = await aio.DB.open(path)` and
-    close() at the end. Whatever has no method here goes through run():
-    `report = await db.run(graven.DB.check)`. What a task does while it is in a transaction() is
-    part of that, through this object too, and through others on the same file.
+    close() at the end. Use run() for methods of DB that are missing here:
+    `report = await db.run(graven.DB.check)`. Everything that a task does while it is in a
+    transaction() is part of the transaction, through this object and others on the same file.
     """
 
     _kind, _shown = "database", "aio.DB"
@@ -56,45 +56,45 @@ class DB(Opening[graven.DB], Writing):
         return transaction_thread(), self._sync
 
     def transaction(self, *, durable: bool = False) -> Transaction:
-        """What the block of `async with db.transaction() as t:` does is one atomic step that sees
-        its own writes. Any exception rolls it back. Inside another one it is a savepoint.
-        durable: its end returns when that survives a loss of power; see graven.DB.transaction."""
+        """The block of `async with db.transaction() as t:` is one atomic step, which sees its own
+        writes. An exception rolls it back. Inside another transaction it is a savepoint. durable:
+        the block ends when its changes survive a power failure; see graven.DB.transaction."""
         return Transaction(self, durable)
 
     async def wait_durable(self) -> None:
-        """Returns when all that this process has committed survives a loss of power, also with
-        synchronous="normal" (with "off" until the next checkpoint only). Not inside a
+        """Returns when everything that this process has committed survives a power failure, also
+        with synchronous="normal" (with "off" only until the next checkpoint). Not inside a
         transaction."""
         await self._write(lambda db: db.wait_durable())
 
     def snapshot(self) -> Snapshot:
-        """A consistent, read-only view of this moment: `async with db.snapshot() as before:`"""
+        """A consistent, read-only view of the current state: `async with db.snapshot() as s:`"""
         return Snapshot(self)
 
     def watch(self, path: Path) -> Watch:
-        """The changes of what lies at a path, for `async for`; see Watch."""
+        """The changes at a path, for `async for`; see Watch."""
         return Watch(self, path)
 
     async def wait(self, path: Path, timeout: float | None = None) -> bool:
-        """Sleeps until what lies at a path changes; False after `timeout` seconds."""
+        """Waits until the value at a path changes; returns False after `timeout` seconds."""
         async with Watch(self, path) as changes:
             return await changes.next(timeout) is not None
 
     async def stats(self) -> graven.Stats:
-        """What this process has done with the store, and how its file stands."""
+        """What this process has done with the store, and the state of its file."""
         return await self._read(lambda db: db.stats())
 
     async def get_connection_stats(self) -> dict[str, graven.PoolStats]:
-        """The connections to the file, by pool: "readers" and "writer"."""
+        """The connections to the file for each pool: "readers" and "writer"."""
         return await self._read(lambda db: db.get_connection_stats())
 
     async def metrics(self) -> str:
-        """Both in Prometheus' text format, for the program to serve."""
+        """stats() and get_connection_stats() in Prometheus' text format."""
         return await self._read(lambda db: db.metrics())
 
     async def flush(self) -> None:
-        """Returns when all that was committed before is in the file: at once but with
-        persist="lazy". Not inside a transaction."""
+        """Returns when everything that was committed before is in the file; only with
+        persist="lazy" is there something to wait for. Not inside a transaction."""
         await self._write(graven.DB.flush)
 
     def __repr__(self) -> str:
@@ -110,7 +110,7 @@ def _task() -> asyncio.Task[Any]:
 
 
 class _Block:
-    """A synchronous transaction, begun and ended by one thread."""
+    """A synchronous transaction; one thread begins and ends it."""
 
     def __init__(self, db: graven.DB, durable: bool) -> None:
         self._context = db.transaction(durable=durable)
@@ -121,21 +121,21 @@ class _Block:
         self._open = True
 
     def end(self, error: BaseException | None) -> None:
-        """Rolls back when there is an error; nothing if it was never begun."""
+        """Rolls back if there is an error; does nothing if it was not begun."""
         if self._open:
             self._open = False
             self._context.__exit__(None if error is None else type(error), error, None)
 
 
 class Transaction(Writing):
-    """What DB.transaction() gives: for the task that enters it."""
+    """The object of DB.transaction(). It belongs to the task that enters it."""
 
     _thread: TransactionThread
 
     def __init__(self, db: DB, durable: bool = False) -> None:
         self._db = db
         self._durable = durable
-        # Weak, or the task would never go if its loop ended before the transaction.
+        # Weak, or the task would never be destroyed if its loop ended before the transaction.
         self._task: weakref.ref[asyncio.Task[Any]] | None = None
         self._over = False
 
@@ -147,7 +147,7 @@ class Transaction(Writing):
         return self._thread, self._db._sync
 
     def transaction(self) -> Transaction:
-        """A savepoint: rolled back by an exception for itself."""
+        """A savepoint: an exception rolls back only what it did."""
         return self._db.transaction()
 
     async def __aenter__(self) -> Self:
@@ -161,7 +161,7 @@ class Transaction(Writing):
         try:
             await self._thread.run(self._block.begin)
         except BaseException as error:
-            self._end(error)  # should it have begun, or be about to
+            self._end(error)  # it may have begun, or may begin later
             raise
         self._task = weakref.ref(task)
         transaction_threads[task] = self._thread
@@ -183,7 +183,7 @@ class Transaction(Writing):
             await finished(ending)
 
     def _end(self, error: BaseException | None) -> asyncio.Future[None]:
-        """Leaves the end to the thread, after all that it has to do yet."""
+        """Lets the thread end the transaction, after its other jobs."""
         ending = self._thread.run(self._block.end, error, loop=self._loop)
         self._thread.transactions -= 1
         if self._thread.transactions == 0:
@@ -192,7 +192,7 @@ class Transaction(Writing):
 
 
 class Snapshot(Reading):
-    """What DB.snapshot() gives: the root dict as it was when it was entered."""
+    """The object of DB.snapshot(): the root dict as it was when the block was entered."""
 
     def __init__(self, db: DB) -> None:
         self._db = db

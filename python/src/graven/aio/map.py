@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""graven.aio.AsyncMap: a Map for asyncio. What is in memory is answered without a thread."""
+"""graven.aio.AsyncMap: a Map for asyncio. Reads that memory can answer need no thread."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ _MISSING = object()
 
 
 class AsyncMap(Opening[graven.Map]):
-    """A graven.Map whose methods are awaited. It takes what Map takes.
+    """A graven.Map whose methods are awaited. It takes the same arguments as Map.
 
     Open it with `async with AsyncMap(path) as m:`, or with `m = await AsyncMap.open(path)` and
-    close() at the end. Iterate with `async for key in m`, or over m.keys(), values() and items():
-    over the keys there are at the start; values() and items() leave out those that go meanwhile.
-    What a task does while it is in a transaction() of an aio.DB on the same file is part of that.
+    close() at the end. Iterate with `async for key in m`, or over m.keys(), values() and items().
+    An iteration has the keys that exist at its start; values() and items() leave out keys that are
+    removed before they are reached. Everything that a task does while it is in a transaction() of
+    an aio.DB on the same file is part of that transaction.
     """
 
     _kind, _shown = "map", "AsyncMap"
@@ -48,11 +49,11 @@ class AsyncMap(Opening[graven.Map]):
         return value
 
     async def contains(self, key: str) -> bool:
-        """Whether the key is there."""
+        """Whether the key exists."""
         return await self.get(key, _MISSING) is not _MISSING
 
     async def get_many(self, keys: Iterable[str], default: Any = None) -> list[Any]:
-        """The values of many keys, of one state of the map; the default where there is none."""
+        """The values of many keys, all of one state of the map; the default for a missing key."""
         if not isinstance(keys, (list, tuple, str)):
             keys = list(keys)
         if len(keys) <= _AT_ONCE and transaction_thread() is None:
@@ -62,18 +63,18 @@ class AsyncMap(Opening[graven.Map]):
         return await reading().run(self._sync.get_many, keys, default)
 
     async def set(self, key: str, value: Any, ttl: float | timedelta | None = None) -> None:
-        """Sets a key; with a time to live, in seconds, it is gone after that."""
+        """Sets a key; after its time to live, in seconds, it is removed."""
         inside = transaction_thread() is not None
         if inside or ttl is not None or not _graven.try_set(self._sync, key, value):
             await writing().run(self._sync.set, key, value, ttl)
 
     async def setdefault(self, key: str, default: Any = None) -> Any:
-        """The value under a key, or the default after storing it, in one step."""
+        """Returns the value under a key, or stores the default and returns it, in one step."""
         return await writing().run(self._sync.setdefault, key, default)
 
     async def update(self, /, *other: Any, **kwargs: Any) -> None:
         """Sets the entries of a mapping, an iterable of pairs and keywords, in one step. ttl: as in
-        set(), for each of them; a key of that name goes in the mapping."""
+        set(), for each of them; a key with the name `ttl` must be in the mapping."""
         await writing().run(functools.partial(self._sync.update, *other, **kwargs))
 
     async def bulk_insert(
@@ -87,24 +88,24 @@ class AsyncMap(Opening[graven.Map]):
     async def incr(
         self, key: str, by: float = 1, default: float = 0, ttl: float | timedelta | None = None
     ) -> Any:
-        """Adds to the number under a key and gives the sum, as one step; see graven.Map.incr."""
+        """Adds to the number under a key and returns the sum, in one step; see graven.Map.incr."""
         return await writing().run(self._sync.incr, key, by, default, ttl)
 
     async def decr(
         self, key: str, by: float = 1, default: float = 0, ttl: float | timedelta | None = None
     ) -> Any:
-        """Subtracts from the number under a key and gives the difference, as one step."""
+        """Subtracts from the number under a key and returns the difference, in one step."""
         return await writing().run(self._sync.decr, key, by, default, ttl)
 
     async def add(self, key: str, value: Any, ttl: float | timedelta | None = None) -> bool:
-        """Sets a key if it is not there, as one step; False where it is."""
+        """Sets a key if it is missing, in one step; returns False if it exists."""
         return await writing().run(self._sync.add, key, value, ttl)
 
     async def update_with(
         self, key: str, function: Callable[[Any], Any], default: Any = _MISSING
     ) -> Any:
-        """Replaces the value under a key by function(value), called in a thread, as one step, and
-        gives the new one; see graven.Map.update_with."""
+        """Replaces the value under a key by function(value), called in a thread, in one step, and
+        returns the new value; see graven.Map.update_with."""
         context = contextvars.copy_context()
         rest = () if default is _MISSING else (default,)
         return await writing().run(
@@ -112,19 +113,19 @@ class AsyncMap(Opening[graven.Map]):
         )
 
     async def delete(self, key: str) -> None:
-        """Removes a key; KeyNotFound when it is not there."""
+        """Removes a key; KeyNotFound if it is missing."""
         await writing().run(self._sync.__delitem__, key)
 
     async def delete_many(self, keys: Iterable[str]) -> int:
-        """Removes those keys that are there, in one step; gives how many were."""
+        """Removes the given keys in one step; returns how many of them existed."""
         return await writing().run(self._sync.delete_many, keys)
 
     async def pop(self, key: str, *default: Any) -> Any:
-        """Removes a key and gives its value, or the default."""
+        """Removes a key and returns its value, or the default."""
         return await writing().run(self._sync.pop, key, *default)
 
     async def popitem(self) -> tuple[str, Any]:
-        """Removes and gives the entry with the first key."""
+        """Removes the entry with the first key and returns it."""
         return await writing().run(self._sync.popitem)
 
     async def clear(self) -> None:
@@ -132,11 +133,11 @@ class AsyncMap(Opening[graven.Map]):
         await writing().run(self._sync.clear)
 
     async def size(self) -> int:
-        """How many entries there are."""
+        """The number of entries."""
         return await reading().run(self._sync.__len__)
 
     async def copy(self) -> dict[str, Any]:
-        """A plain dict of all that is in the map."""
+        """A plain dict of everything in the map."""
         return await reading().run(self._sync.copy)
 
     def __aiter__(self) -> AsyncIterator[str]:
@@ -167,11 +168,11 @@ class AsyncMap(Opening[graven.Map]):
                     yield value if part == "values" else (key, value)
 
     async def flush(self) -> None:
-        """Returns when all that was written before is in the file."""
+        """Returns when everything that was written before is in the file."""
         await writing().run(self._sync.flush)
 
     async def wait_durable(self) -> None:
-        """flush(), and returns when it survives a loss of power."""
+        """Calls flush(), and returns when the writes survive a power failure."""
         await writing().run(self._sync.wait_durable)
 
     async def metrics(self) -> str:
@@ -179,7 +180,7 @@ class AsyncMap(Opening[graven.Map]):
         return await reading().run(self._sync.metrics)
 
     async def stats(self) -> graven.MapStats:
-        """What is in memory, who answered reads, what waits for the disk."""
+        """What is in memory, what answered the reads, and what waits for the disk."""
         return await reading().run(self._sync.stats)
 
     @property

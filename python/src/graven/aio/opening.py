@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is opened for asyncio: a graven.DB or graven.Map, opened and closed in a thread."""
+"""Opens a graven.DB or graven.Map for asyncio: opens and closes it in a thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T", bound=Union[graven.DB, graven.Map])
 
 
 class Opening(Generic[T]):
-    """Takes what the class takes that it opens."""
+    """Takes the same arguments as the class that it opens."""
 
     _kind: str
     _shown: str
@@ -31,7 +31,7 @@ class Opening(Generic[T]):
 
     @classmethod
     async def open(cls, *arguments: Any, **options: Any) -> Self:
-        """One that is open."""
+        """Returns an object that is open."""
         return await cls(*arguments, **options).__aenter__()
 
     async def __aenter__(self) -> Self:
@@ -52,7 +52,7 @@ class Opening(Generic[T]):
         return self._opened
 
     async def close(self) -> None:
-        """Flushes, and ends this object and its handles. Calling it again does nothing."""
+        """Flushes, and closes this object and its handles. Calling it again does nothing."""
         if self._opened is not None and not self._opened.closed:
             await finished(writers.run(self._opened.close))
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""graven.aio.Watch: waiting for changes without blocking the event loop.
+"""graven.aio.Watch: waits for changes without blocking the event loop.
 
-Always holds: at most one thread sleeps for a watch. When an await is cancelled it sleeps on, and
-the next await gets what it finds, so no change is lost; close() wakes it, and so does the end of
-the last reference to the watch. The thread's call keeps no reference to the watch itself.
+Always holds: at most one thread waits for a watch. If an await is cancelled, the thread continues
+to wait, and the next await gets the change that it finds, so no change is lost. close() ends the
+wait, and so does the end of the last reference to the watch. The thread has no reference to it.
 """
 
 from __future__ import annotations
@@ -28,27 +28,28 @@ if TYPE_CHECKING:
 
 _FOREVER = 1e9  # seconds
 
-# As many threads as there are watches that wait: each may sleep for ever.
+# One thread for each watch that waits, because each may wait for ever.
 _sleepers = Workers(sys.maxsize)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_sleepers.forget)
 
 
 def _seen(step: asyncio.Future[Any]) -> None:
-    """Its error is no news if nobody waits for it any more."""
+    """Marks the error as seen, so that asyncio does not report it if nobody awaits the step."""
     if not step.cancelled():
         step.exception()
 
 
 class Watch:
-    """The changes of what lies at a path: what aio.DB.watch() gives.
+    """The changes at a path; aio.DB.watch() returns it.
 
         async with db.watch("tasks/T1") as changes:
             async for change in changes:
                 print(change.path, change.value)
 
-    It begins when it is entered, or at its first step, and tells what graven.Watch tells. One task
-    of one event loop iterates. A step that is cancelled loses nothing: the next one gets it.
+    It begins when it is entered, or at its first step, and reports the same changes as
+    graven.Watch. One task of one event loop iterates. If a step is cancelled, no change is lost:
+    the next step gets it.
     """
 
     _watcher: _graven.Watcher | None = None
@@ -93,7 +94,10 @@ class Watch:
     async def _begin(self) -> _graven.Watcher:
         own, db = self._db._place()
         if own is not None:
-            raise UsageError("waiting inside a transaction, which keeps others from writing")
+            raise UsageError(
+                "a watch cannot wait inside a transaction, which keeps others from writing: "
+                "wait before or after"
+            )
         if self._watcher is None:
             self._watcher = await _sleepers.run(_graven.Watcher, db, self._path)
         return self._watcher
@@ -108,7 +112,7 @@ class Watch:
         return change
 
     async def close(self) -> None:
-        """Ends the iteration, also one that is waiting in another task. Idempotent."""
+        """Ends the iteration, also if it waits in another task. May be called again."""
         self._end()
 
     def _end(self) -> None:
