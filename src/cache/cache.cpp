@@ -161,7 +161,7 @@ void Cache::forget_scopes(std::vector<std::uint64_t> scopes, port::Spaces spaces
       tiers->clear();  // the warm file knows records by their hashes only
     } else {
       std::vector<std::uint64_t> found;
-      tiers->hot().for_each([&](std::string_view key, std::string_view value, auto kind, bool) {
+      tiers->hot().for_each([&](std::string_view key, std::string_view value, auto kind) {
         const port::Decoded decoded(key);
         bool drop = (spaces & port::bit(decoded.space)) != 0;
         if (decoded.space == Space::kEntry || decoded.space == Space::kSlot) {

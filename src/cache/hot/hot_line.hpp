@@ -2,8 +2,8 @@
 //
 // One entry of the hot table: a cache line of eight atomic words, read without a lock.
 //
-//   word 0    head: kind (8 bits), key code (6), value code (6), dirty, seen, locked, one
-//             spare, version (40)
+//   word 0    head: kind (8 bits), key code (6), value code (6), seen, locked, two spare,
+//             version (40)
 //   word 1    the key's hash
 //   words 2-7 payload, 48 bytes: the key in words from the front, the value in words from the
 //             back. The last bytes of a key are in the upper bytes of its last word, those of a
@@ -116,19 +116,17 @@ inline constexpr std::size_t kInlineKeyBytes = 40;  // beside a pointer
 inline constexpr std::size_t kShortBytes = 16;      // a value that is copied with two loads
 inline constexpr std::size_t kPayloadWords = 6;
 
-inline constexpr std::uint64_t kKindMask = 0xff;
 inline constexpr int kKeyShift = 8;
 inline constexpr int kValueShift = 14;
 inline constexpr std::uint64_t kCodeMask = 0x3f;
 inline constexpr std::uint64_t kBlobCode = 63;  // as key code or value code
-inline constexpr std::uint64_t kDirty = 1ULL << 20;
-inline constexpr std::uint64_t kSeen = 1ULL << 21;
-inline constexpr std::uint64_t kLocked = 1ULL << 22;
+inline constexpr std::uint64_t kSeen = 1ULL << 20;
+inline constexpr std::uint64_t kLocked = 1ULL << 21;
 inline constexpr std::uint64_t kOneVersion = 1ULL << 24;
 inline constexpr std::uint64_t kWriting = kOneVersion;  // the version's lowest bit
 inline constexpr std::uint64_t kVersionMask = ~(kOneVersion - 1);
 inline constexpr int kIncarnationShift = 40;
-inline constexpr std::uint64_t kFlags = kDirty | kSeen | kLocked;  // change without a version
+inline constexpr std::uint64_t kFlags = kSeen | kLocked;  // change without a version
 
 inline std::uint64_t key_code(std::uint64_t head) { return (head >> kKeyShift) & kCodeMask; }
 inline std::uint64_t value_code(std::uint64_t head) { return (head >> kValueShift) & kCodeMask; }
@@ -345,8 +343,7 @@ inline constexpr std::uint64_t kHeadOfKeyMask = kWriting | kCodeMask << kKeyShif
 /// other writer has the line. Returns false, with nothing changed, in any other case. It does the
 /// same as LineLock in fewer steps: one exchange locks the line and begins the write.
 [[gnu::always_inline]] inline bool write_line_once(Line& line, std::string_view key,
-                                                   std::string_view value, std::uint8_t kind,
-                                                   bool dirty) {
+                                                   std::string_view value, std::uint8_t kind) {
   std::uint64_t head = load(line, 0);
   race_point();
   // So the two words of the value are no part of the key.
@@ -378,9 +375,8 @@ inline constexpr std::uint64_t kHeadOfKeyMask = kWriting | kCodeMask << kKeyShif
   line.words[6].store(second, std::memory_order_release);
   race_point();
   const std::uint64_t kept = kVersionMask | kCodeMask << kKeyShift | kSeen;
-  line.words[0].store(
-      ((head + 2 * kOneVersion) & kept) | value.size() << kValueShift | kind | (dirty ? kDirty : 0),
-      std::memory_order_release);
+  line.words[0].store(((head + 2 * kOneVersion) & kept) | value.size() << kValueShift | kind,
+                      std::memory_order_release);
   return true;
 }
 

@@ -94,18 +94,8 @@ class HotTable::LineLock {
     return {buffer, size};
   }
 
-  /// Sets or clears only the dirty flag, and unlocks.
-  void set_dirty(bool dirty) {
-    hot::Line& line = *std::exchange(line_, nullptr);
-    // Readers may set their flag meanwhile, so this is no plain store.
-    if (dirty) line.words[0].fetch_or(hot::kDirty, std::memory_order_relaxed);
-    const std::uint64_t gone = hot::kLocked | (dirty ? 0 : hot::kDirty);
-    line.words[0].fetch_and(~gone, std::memory_order_release);
-  }
-
   /// Stores the value, in the line or in `blob` if given; keeps the key; unlocks.
-  void write_value(std::string_view value, hot::Blob* blob, bool key_in_blob, std::uint8_t kind,
-                   bool dirty) {
+  void write_value(std::string_view value, hot::Blob* blob, bool key_in_blob, std::uint8_t kind) {
     std::uint64_t head = begin();
     hot::Line& line = *line_;
     if (blob != nullptr) {
@@ -126,8 +116,7 @@ class HotTable::LineLock {
     }
     const std::uint64_t key_code = key_in_blob ? hot::kBlobCode : hot::key_code(head);
     const std::uint64_t code = blob != nullptr ? hot::kBlobCode : value.size();
-    end((head & hot::kVersionMask) + hot::kOneVersion, key_code, code, kind,
-        (head & hot::kSeen) | (dirty ? hot::kDirty : 0));
+    end((head & hot::kVersionMask) + hot::kOneVersion, key_code, code, kind, head & hot::kSeen);
   }
 
   /// Stores a whole entry in a line that is empty or has its key only in its blob; unlocks.

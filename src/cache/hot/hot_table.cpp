@@ -266,30 +266,29 @@ void HotTable::retire(Blob* blob, std::uint64_t hash) noexcept {
 
 /// Gives a locked entry a new value; unlocks it.
 void HotTable::store(LineLock& lock, const Needle& needle, std::string_view value,
-                     std::uint8_t kind, bool dirty) {
+                     std::uint8_t kind) {
   const HotChanges::Entry change(changes_.get(), needle.hash);
   Blob* old = lock.blob();
   if (needle.key.size() + value.size() <= kInlineBytes) {
     if (old != nullptr) count_blob(lock.ref(), -static_cast<std::int64_t>(old->cost()));
     if (hot::key_code(lock.head()) == hot::kBlobCode) {
-      lock.write_entry(needle, value, nullptr, false, kind,
-                       (lock.head() & hot::kSeen) | (dirty ? hot::kDirty : 0));
+      lock.write_entry(needle, value, nullptr, false, kind, lock.head() & hot::kSeen);
     } else {
-      lock.write_value(value, nullptr, false, kind, dirty);
+      lock.write_value(value, nullptr, false, kind);
     }
   } else {
     const bool key_too = needle.key.size() > hot::kInlineKeyBytes;
     Blob* blob = Blob::make(key_too ? needle.key : std::string_view(), value);
     count_blob(lock.ref(), static_cast<std::int64_t>(blob->cost()) -
                                (old != nullptr ? static_cast<std::int64_t>(old->cost()) : 0));
-    lock.write_value(value, blob, key_too, kind, dirty);
+    lock.write_value(value, blob, key_too, kind);
   }
   retire(old, needle.hash);
 }
 
 /// Inserts a key that is not there into a locked segment with room.
 void HotTable::insert(SegmentRef ref, const Needle& needle, std::string_view value,
-                      std::uint8_t kind, bool dirty) {
+                      std::uint8_t kind) {
   Blob* blob = nullptr;
   const bool key_too = needle.key.size() > hot::kInlineKeyBytes;
   const bool is_long = needle.key.size() + value.size() > kInlineBytes;
@@ -303,7 +302,7 @@ void HotTable::insert(SegmentRef ref, const Needle& needle, std::string_view val
   hot::set_tag(ref.groups(), line, hot::tags_of(needle.hash));
   LineLock lock;
   lock.adopt(ref, line);
-  lock.write_entry(needle, value, blob, is_long && key_too, kind, dirty ? hot::kDirty : 0);
+  lock.write_entry(needle, value, blob, is_long && key_too, kind, 0);
   hot::eviction_entered(ref.segment(), line, needle.hash);
 }
 
@@ -319,8 +318,7 @@ void HotTable::remove(SegmentRef ref, std::size_t line, LineLock& lock) {
 }
 
 bool HotTable::insert_or_store(const Needle& needle, std::string_view value, std::uint8_t kind,
-                               bool dirty, bool absent_only,
-                               std::optional<std::uint64_t> generation) {
+                               bool absent_only, std::optional<std::uint64_t> generation) {
   for (;;) {
     std::uint64_t current = 0;
     const SegmentRef ref = lock_segment(needle.hash, &current);
@@ -329,32 +327,32 @@ bool HotTable::insert_or_store(const Needle& needle, std::string_view value, std
     LineLock lock;
     if (lock_entry(needle, ref, lock)) {
       if (absent_only) return false;
-      store(lock, needle, value, kind, dirty);
+      store(lock, needle, value, kind);
       return true;
     }
     if (!make_room(ref, current, needle.hash)) continue;
-    insert(ref, needle, value, kind, dirty);
+    insert(ref, needle, value, kind);
     return true;
   }
 }
 
 inline bool HotTable::write_at_once(Line& line, std::string_view key, std::uint64_t hash,
-                                    std::string_view value, std::uint8_t kind, bool dirty) {
+                                    std::string_view value, std::uint8_t kind) {
   const HotChanges::Entry change(changes_.get(), hash);
-  return hot::write_line_once(line, key, value, kind, dirty);
+  return hot::write_line_once(line, key, value, kind);
 }
 
 void HotTable::put(std::string_view key, std::uint64_t hash, std::string_view value,
-                   std::uint8_t kind, bool dirty) {
-  if (write_at_once(*find_line(hash), key, hash, value, kind, dirty)) [[likely]]
+                   std::uint8_t kind) {
+  if (write_at_once(*find_line(hash), key, hash, value, kind)) [[likely]]
     return;
   const Needle needle{key, hash};
   {
     LineLock lock;
     if (lock_entry(needle, lock)) {
-      store(lock, needle, value, kind, dirty);
+      store(lock, needle, value, kind);
     } else {
-      insert_or_store(needle, value, kind, dirty, false, std::nullopt);
+      insert_or_store(needle, value, kind, false, std::nullopt);
     }
   }
   if (over_bytes()) [[unlikely]]
@@ -362,15 +360,15 @@ void HotTable::put(std::string_view key, std::uint64_t hash, std::string_view va
 }
 
 /// Like put(), but tries one line first.
-void HotTable::put_at(Line& guess, const HotItem& item, bool dirty) {
-  if (write_at_once(guess, item.key, item.hash, item.value, item.kind, dirty)) [[likely]]
+void HotTable::put_at(Line& guess, const HotItem& item) {
+  if (write_at_once(guess, item.key, item.hash, item.value, item.kind)) [[likely]]
     return;
-  put(item.key, item.hash, item.value, item.kind, dirty);
+  put(item.key, item.hash, item.value, item.kind);
 }
 
 bool HotTable::put_if_absent(std::string_view key, std::uint64_t hash, std::string_view value,
                              std::uint8_t kind, std::optional<std::uint64_t> generation) {
-  const bool put = insert_or_store(Needle{key, hash}, value, kind, false, true, generation);
+  const bool put = insert_or_store(Needle{key, hash}, value, kind, true, generation);
   if (over_bytes()) balance();
   return put;
 }
@@ -388,10 +386,9 @@ void HotTable::update(std::string_view key, std::uint64_t hash,
     if (lock_entry(needle, ref, lock)) {
       shown.old = lock.value(buffer);
       shown.kind = hot::kind_of(lock.head());
-      shown.dirty = (lock.head() & hot::kDirty) != 0;
       edit(shown);
       if (shown.action == HotEdit::Action::kStore) {
-        store(lock, needle, shown.value, shown.kind, shown.dirty);
+        store(lock, needle, shown.value, shown.kind);
       } else if (shown.action == HotEdit::Action::kErase) {
         remove(ref, lock.number(), lock);
       }
@@ -401,7 +398,7 @@ void HotTable::update(std::string_view key, std::uint64_t hash,
       if (!make_room(ref, generation, hash)) continue;
       edit(shown);
       if (shown.action == HotEdit::Action::kStore) {
-        insert(ref, needle, shown.value, shown.kind, shown.dirty);
+        insert(ref, needle, shown.value, shown.kind);
       }
       done = true;
     }
@@ -440,29 +437,6 @@ bool HotTable::erase_hash(std::uint64_t hash) {
     group = (group + 1) % hot::kGroups;
   }
   return erased;
-}
-
-bool HotTable::set_dirty(std::string_view key, std::uint64_t hash) {
-  LineLock lock;
-  if (!lock_entry(Needle{key, hash}, lock)) return false;
-  lock.set_dirty(true);
-  return true;
-}
-
-bool HotTable::clear_dirty(std::string_view key, std::uint64_t hash, std::string_view value,
-                           std::uint8_t kind) {
-  LineLock lock;
-  if (!lock_entry(Needle{key, hash}, lock)) return false;
-  char buffer[kInlineBytes];
-  if (hot::kind_of(lock.head()) != kind || lock.value(buffer) != value) return false;
-  lock.set_dirty(false);
-  return true;
-}
-
-bool HotTable::is_dirty(std::string_view key, std::uint64_t hash) const {
-  LineLock lock;
-  const_cast<HotTable*>(this)->lock_entry(Needle{key, hash}, lock);
-  return lock && (lock.head() & hot::kDirty) != 0;
 }
 
 }  // namespace graven::cache

@@ -5,9 +5,8 @@
 // says how keys are found, hot_line.hpp how an entry is read while others write it.
 //
 // Always holds: operations on one key are linearizable; clear() and eviction count as erasing it.
-// Eviction never drops a dirty entry, and gives the sink an entry before it drops it. A reader
-// waits only for a writer that is storing the words of that very entry; growth does not stop
-// readers.
+// Eviction gives the sink an entry before it drops it. A reader waits only for a writer that is
+// storing the words of that very entry; growth does not stop readers.
 //
 // Any thread, except construction, destruction and child_after_fork(). The caller computes a key's
 // hash, the same at every call. Sizes are below 4 GiB. If key and value together have more than 48
@@ -96,7 +95,6 @@ struct HotEdit {
 
   std::optional<std::string_view> old;  // nullopt: no such key; kStore inserts it
   std::uint8_t kind = 0;                // in: of `old`; out: of what is stored
-  bool dirty = false;                   // likewise
   Action action = Action::kKeep;
   std::string value;  // for kStore
 };
@@ -147,11 +145,10 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   void find_many(std::span<const HotHandle> handles, char* out, std::size_t stride,
                  HotHit* hits) const;
 
-  /// Inserts or replaces; `dirty` becomes the entry's flag. May drop other entries. O(1), except
-  /// that every few hundred inserts split a segment (some 50 us). std::bad_alloc changes nothing.
-  void put(std::string_view key, std::uint64_t hash, std::string_view value, std::uint8_t kind = 0,
-           bool dirty = false);
-  void put_many(std::span<const HotItem> items, bool dirty = false);
+  /// Inserts or replaces. May drop other entries. O(1), except that every few hundred inserts split
+  /// a segment (some 50 us). std::bad_alloc changes nothing.
+  void put(std::string_view key, std::uint64_t hash, std::string_view value, std::uint8_t kind = 0);
+  void put_many(std::span<const HotItem> items);
   /// For filling from a slower tier: inserts if there is no such key, and, if a generation is
   /// given, only if clear() has not been called since generation() returned it.
   bool put_if_absent(std::string_view key, std::uint64_t hash, std::string_view value,
@@ -161,19 +158,11 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   /// has changed.
   void update(std::string_view key, std::uint64_t hash, base::FunctionRef<void(HotEdit&)> edit);
   bool erase(std::string_view key, std::uint64_t hash);
-  /// Drops every entry with exactly this hash, dirty or not; false if there was none. For a caller
-  /// who knows only the hash of a changed key.
+  /// Drops every entry with exactly this hash; false if there was none. For a caller who knows only
+  /// the hash of a changed key.
   bool erase_hash(std::uint64_t hash);
 
-  /// False: no such key.
-  bool set_dirty(std::string_view key, std::uint64_t hash);
-  /// Clears the flag if the entry still has this value and kind, which the caller has written.
-  bool clear_dirty(std::string_view key, std::uint64_t hash, std::string_view value,
-                   std::uint8_t kind);
-  [[nodiscard]] bool is_dirty(std::string_view key, std::uint64_t hash) const;
-
-  /// Drops everything, dirty or not, without calling the sink. O(1); the memory is reused
-  /// gradually.
+  /// Drops everything without calling the sink. O(1); the memory is reused gradually.
   void clear();
   /// Grows by one in clear(). Handles, fills and dropped entries of an older generation are void.
   [[nodiscard]] std::uint64_t generation() const;
@@ -185,11 +174,11 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
     return changes_ == nullptr ? Stamp{} : changes_->stamp(hash);
   }
 
-  /// Calls `shown(key, value, kind, dirty)` for each entry, one segment at a time, without holding
-  /// a lock. An entry that is there all the time is shown exactly once; one that is inserted,
-  /// dropped or changed meanwhile may be shown as it was at some moment.
+  /// Calls `shown(key, value, kind)` for each entry, one segment at a time, without holding a lock.
+  /// An entry that is there all the time is shown exactly once; one that is inserted, dropped or
+  /// changed meanwhile may be shown as it was at some moment.
   void for_each(
-      base::FunctionRef<void(std::string_view, std::string_view, std::uint8_t, bool)> shown) const;
+      base::FunctionRef<void(std::string_view, std::string_view, std::uint8_t)> shown) const;
 
   [[nodiscard]] std::size_t size() const;   // O(segments)
   [[nodiscard]] std::size_t bytes() const;  // what max_bytes bounds
@@ -262,19 +251,18 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   template <class HashAt, class Use>
   void fetch_and_use(std::size_t count, HashAt&& hash_at, Use&& use) const;
   bool write_at_once(hot::Line& line, std::string_view key, std::uint64_t hash,
-                     std::string_view value, std::uint8_t kind, bool dirty);
-  void put_at(hot::Line& guess, const HotItem& item, bool dirty);
+                     std::string_view value, std::uint8_t kind);
+  void put_at(hot::Line& guess, const HotItem& item);
 
   // hot_table.cpp: one entry.
   bool lock_entry(const hot::Needle& needle, hot::SegmentRef ref, LineLock& lock);
   bool lock_entry(const hot::Needle& needle, LineLock& lock);
   hot::SegmentRef lock_segment(std::uint64_t hash, std::uint64_t* generation);
-  void store(LineLock& lock, const hot::Needle& needle, std::string_view value, std::uint8_t kind,
-             bool dirty);
+  void store(LineLock& lock, const hot::Needle& needle, std::string_view value, std::uint8_t kind);
   void insert(hot::SegmentRef ref, const hot::Needle& needle, std::string_view value,
-              std::uint8_t kind, bool dirty);
+              std::uint8_t kind);
   bool insert_or_store(const hot::Needle& needle, std::string_view value, std::uint8_t kind,
-                       bool dirty, bool absent_only, std::optional<std::uint64_t> generation);
+                       bool absent_only, std::optional<std::uint64_t> generation);
   void remove(hot::SegmentRef ref, std::size_t line, LineLock& lock);
   void count_blob(hot::SegmentRef ref, std::int64_t bytes);
   void retire(hot::Blob* blob, std::uint64_t hash) noexcept;
@@ -286,7 +274,7 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   }
   bool make_room(hot::SegmentRef ref, std::uint64_t generation, std::uint64_t hash);
   bool evict(hot::SegmentRef ref, std::uint64_t generation, bool long_only);
-  bool split(hot::SegmentRef ref, std::uint64_t generation, std::uint64_t hash, bool may_grow);
+  bool split(hot::SegmentRef ref, std::uint64_t generation, std::uint64_t hash);
   static hot::Line* copy_entry(hot::SegmentRef from, std::size_t line, hot::SegmentRef to);
   static void finish_copy(hot::SegmentRef from, std::size_t line, hot::Line& copy);
   void evict_to_quota(hot::SegmentRef ref, std::uint64_t generation);
@@ -296,7 +284,6 @@ class HotTable {  // NOLINT(clang-analyzer-optin.performance.Padding)
   bool reclaim_dead();
   hot::Directory* widen(hot::Directory* from);
   void rebuild(int depth);
-  int depth_for_dirty(int depth, hot::Directory* all) const;
   void drop(hot::SegmentRef ref, std::size_t line, std::uint64_t generation, LineLock& lock);
   void start_anew();
   static std::size_t place(hot::SegmentRef ref, std::uint64_t hash);

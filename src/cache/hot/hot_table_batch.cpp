@@ -129,10 +129,10 @@ void HotTable::find_many(std::span<const HotHandle> handles, char* out, std::siz
   }
 }
 
-void HotTable::put_many(std::span<const HotItem> items, bool dirty) {
+void HotTable::put_many(std::span<const HotItem> items) {
   fetch_and_use(
       items.size(), [&](std::size_t i) { return items[i].hash; },
-      [&](std::size_t i, Line& line) { put_at(line, items[i], dirty); });
+      [&](std::size_t i, Line& line) { put_at(line, items[i]); });
 }
 
 }  // namespace graven::cache

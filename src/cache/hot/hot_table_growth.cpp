@@ -13,7 +13,6 @@
 // true.
 #include <algorithm>
 #include <bit>
-#include <stdexcept>
 #include <utility>
 
 #include "cache/hot/hot_eviction.hpp"
@@ -114,27 +113,23 @@ std::size_t HotTable::quota(int depth) const {
   return std::max<std::size_t>(1, max_entries_.load(std::memory_order_relaxed) >> depth);
 }
 
-/// Drops one entry of a locked segment; false if none may be dropped.
+/// Drops one entry of a locked segment; false if there is none, or none with a long value.
 bool HotTable::evict(SegmentRef ref, std::uint64_t generation, bool long_only) {
   Segment& segment = ref.segment();
-  for (;;) {
-    const std::size_t line = hot::eviction_pick(segment, [&](std::size_t at) {
-      hot::Word& word = ref.lines()[at].words[0];
-      const std::uint64_t head = word.load(std::memory_order_acquire);
-      if ((head & hot::kDirty) != 0) return hot::Verdict::kKeep;
-      if (long_only && hot::value_code(head) != hot::kBlobCode) return hot::Verdict::kKeep;
-      if ((head & hot::kSeen) == 0) return hot::Verdict::kDrop;
-      word.fetch_and(~hot::kSeen, std::memory_order_relaxed);
-      return hot::Verdict::kMarked;
-    });
-    if (line == kLines) return false;
-    LineLock lock;
-    lock.lock(ref, line);
-    if ((lock.head() & hot::kDirty) != 0) continue;  // it has become dirty a moment ago
-    hot::eviction_dropped(segment, line, lock.hash());
-    drop(ref, line, generation, lock);
-    return true;
-  }
+  const std::size_t line = hot::eviction_pick(segment, [&](std::size_t at) {
+    hot::Word& word = ref.lines()[at].words[0];
+    const std::uint64_t head = word.load(std::memory_order_acquire);
+    if (long_only && hot::value_code(head) != hot::kBlobCode) return hot::Verdict::kKeep;
+    if ((head & hot::kSeen) == 0) return hot::Verdict::kDrop;
+    word.fetch_and(~hot::kSeen, std::memory_order_relaxed);
+    return hot::Verdict::kMarked;
+  });
+  if (line == kLines) return false;
+  LineLock lock;
+  lock.lock(ref, line);
+  hot::eviction_dropped(segment, line, lock.hash());
+  drop(ref, line, generation, lock);
+  return true;
 }
 
 void HotTable::drop(SegmentRef ref, std::size_t line, std::uint64_t generation, LineLock& lock) {
@@ -155,14 +150,8 @@ bool HotTable::make_room(SegmentRef ref, std::uint64_t generation, std::uint64_t
     const std::size_t count = segment.count.load(std::memory_order_relaxed);
     const std::size_t quota = this->quota(segment.depth);
     if (count < std::min(quota, hot::kFullSegment)) return true;
-    if (count < quota && split(ref, generation, hash, false)) return false;
-    if (evict(ref, generation, false)) continue;
-    // All entries are dirty and stay: the bounds are exceeded.
-    if (count < hot::kFullSegment) return true;
-    if (split(ref, generation, hash, true)) return false;
-    if (count < kLines) return true;
-    throw std::length_error(
-        "the hot table has too many unflushed entries with similar hashes; flush first");
+    if (count < quota && split(ref, generation, hash)) return false;
+    evict(ref, generation, false);
   }
 }
 
@@ -227,7 +216,7 @@ Directory* HotTable::widen(Directory* from) {
 }
 
 /// Splits a locked segment. False: the bounds forbid it. Also true if clear() came first.
-bool HotTable::split(SegmentRef ref, std::uint64_t generation, std::uint64_t hash, bool may_grow) {
+bool HotTable::split(SegmentRef ref, std::uint64_t generation, std::uint64_t hash) {
   std::unique_lock structure(structure_mutex_);
   std::uint64_t root = root_.load(std::memory_order_acquire);
   Directory* all = directory(root);
@@ -236,7 +225,7 @@ bool HotTable::split(SegmentRef ref, std::uint64_t generation, std::uint64_t has
   // Many similar hashes would make a huge directory of nearly empty segments.
   const auto reasonable = static_cast<int>(std::bit_width(pool_.segments_in_use())) + 8;
   if (segment.depth >= std::min(hot::kDeepest, reasonable)) return false;
-  const SegmentRef other = take_segment(may_grow);
+  const SegmentRef other = take_segment(false);
   if (!other) return false;
   Directory* wider = nullptr;
   if (segment.depth == all->depth) {

@@ -31,8 +31,8 @@ std::uint64_t behind(std::uint64_t hash, int depth) {
 
 }  // namespace
 
-/// Drops long values until max_bytes is kept. It gives up after some time, because that is
-/// impossible if all of them are dirty.
+/// Drops long values until max_bytes is kept. It gives up after some time, because the segments
+/// alone may exceed it.
 void HotTable::balance() {
   for (int visited = 0; over_bytes() && visited < 256; ++visited) {
     {
@@ -122,7 +122,7 @@ void HotTable::set_limits(HotLimits limits) {
   pool_.trim();
 }
 
-/// Moves what fits to a new directory of `depth` bits, or of more if the dirty entries need it.
+/// Moves what fits to a new directory of `depth` bits.
 void HotTable::rebuild(int depth) {
   struct Old {
     SegmentRef ref;
@@ -165,7 +165,6 @@ void HotTable::rebuild(int depth) {
   if (before->generation.load(std::memory_order_relaxed) != generation) return;
   std::vector<Move> moves;
   moves.reserve(entries);
-  depth = depth_for_dirty(depth, before);
   Directory* all = pool_.take_directory(std::max(1, depth));
   const std::size_t count = std::size_t{1} << depth;
   try {
@@ -190,21 +189,18 @@ void HotTable::rebuild(int depth) {
   }
   locked.fresh_locked = true;
 
-  // Dirty entries must fit; then those that were seen are moved, then the others, while there is
-  // room.
+  // Those that were seen are moved first, then the others, while there is room.
   const std::size_t room = std::min(quota(depth), hot::kFullSegment);
-  for (const std::uint64_t mark : {hot::kDirty, hot::kSeen, std::uint64_t{0}}) {
+  for (const std::uint64_t mark : {hot::kSeen, std::uint64_t{0}}) {
     for (Old& each : old) {
       for (std::size_t at = each.left.next(0); at != kLines; at = each.left.next(at + 1)) {
         const std::uint64_t head = hot::load(each.ref.lines()[at], 0);
         if ((head & mark) != mark) continue;
         const std::uint64_t its_hash = hot::load(each.ref.lines()[at], 1);
         const SegmentRef to(all->entry(its_hash).load(std::memory_order_acquire));
-        const std::size_t there = to.segment().count.load(std::memory_order_relaxed);
-        if (there < (mark == hot::kDirty ? kLines : room)) {
-          moves.push_back({each.ref, at, copy_entry(each.ref, at, to)});
-          each.left.reset(at);
-        }
+        if (to.segment().count.load(std::memory_order_relaxed) >= room) continue;
+        moves.push_back({each.ref, at, copy_entry(each.ref, at, to)});
+        each.left.reset(at);
       }
     }
   }
@@ -212,13 +208,7 @@ void HotTable::rebuild(int depth) {
     for (std::size_t at = each.left.next(0); at != kLines; at = each.left.next(at + 1)) {
       LineLock lock;
       lock.lock(each.ref, at);
-      const SegmentRef to(all->entry(lock.hash()).load(std::memory_order_acquire));
-      if ((lock.head() & hot::kDirty) == 0 || to.segment().count == kLines) {
-        drop(each.ref, at, generation, lock);
-      } else {  // it has become dirty a moment ago
-        lock.unlock();
-        moves.push_back({each.ref, at, copy_entry(each.ref, at, to)});
-      }
+      drop(each.ref, at, generation, lock);
     }
   }
   ++rebuilds_;
@@ -234,33 +224,14 @@ void HotTable::rebuild(int depth) {
   pool_.give_directory(before);
 }
 
-/// At least `depth`, and so deep that no segment has to take too many dirty entries.
-int HotTable::depth_for_dirty(int depth, Directory* all) const {
-  for (;; ++depth) {
-    std::vector<std::size_t> dirty(std::size_t{1} << depth);
-    for_each_segment(all, [&](SegmentRef ref) {
-      const hot::LineSet& used = ref.segment().used;
-      for (std::size_t at = used.next(0); at != kLines; at = used.next(at + 1)) {
-        const Line& line = ref.lines()[at];
-        if ((hot::load(line, 0) & hot::kDirty) == 0) continue;
-        ++dirty[hot::load(line, 1) >> 1 >> (63 - depth)];
-      }
-    });
-    if (*std::max_element(dirty.begin(), dirty.end()) <= kLines / 2) return depth;
-    // The present depth is deep enough in any case.
-    if (depth >= all->depth) return depth;
-  }
-}
-
 void HotTable::for_each(
-    base::FunctionRef<void(std::string_view, std::string_view, std::uint8_t, bool)> shown) const {
+    base::FunctionRef<void(std::string_view, std::string_view, std::uint8_t)> shown) const {
   struct Seen {
     char key[kInlineBytes];
     char value[kInlineBytes];
     std::string_view key_view;
     std::string_view value_view;
     std::uint8_t kind;
-    bool dirty;
   };
   std::vector<Seen> seen;
   std::uint64_t hash = 0;
@@ -282,13 +253,10 @@ void HotTable::for_each(
         entry.key_view = lock.key(entry.key);
         entry.value_view = lock.value(entry.value);
         entry.kind = hot::kind_of(lock.head());
-        entry.dirty = (lock.head() & hot::kDirty) != 0;
       }
       hash = behind(hash, ref.segment().depth);
     }
-    for (const Seen& entry : seen) {
-      shown(entry.key_view, entry.value_view, entry.kind, entry.dirty);
-    }
+    for (const Seen& entry : seen) shown(entry.key_view, entry.value_view, entry.kind);
   } while (hash != 0);
 }
 

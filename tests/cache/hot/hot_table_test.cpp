@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The hot table alone: against a plain map with tiny bounds, one entry of every size, generations,
-// dirty entries, changed limits, fork(). Batches and handles are in hot_table_handles_test.cpp,
-// threads in hot_table_threads_test.cpp.
+// changed limits, fork(). Batches and handles are in hot_table_handles_test.cpp, threads in
+// hot_table_threads_test.cpp.
 #include "cache/hot/hot_table.hpp"
 
 #include <sys/wait.h>
@@ -105,22 +105,17 @@ void run_against_model(std::uint64_t seed, HotLimits limits, std::size_t keys, i
   std::mt19937_64 random(seed);
   std::unordered_map<std::string, std::pair<std::string, std::uint8_t>> model;
   std::unordered_map<std::string, std::pair<std::string, std::uint8_t>> dropped;
-  std::set<std::string> dirty;
   HotTable table(limits, [&](const HotEvicted& entry) {
     const std::string key(entry.key);
     ASSERT_TRUE(model.contains(key)) << "dropped what was not there, seed " << seed;
-    ASSERT_FALSE(dirty.contains(key)) << "dropped a dirty entry, seed " << seed;
     ASSERT_EQ(model[key].first, entry.value) << "seed " << seed;
     ASSERT_EQ(model[key].second, entry.kind);
     ASSERT_TRUE(dropped.emplace(key, model[key]).second) << "dropped twice, seed " << seed;
   });
-  const auto hash_for = [&](std::string_view key) {
-    return bad_hash ? hash_of(key) >> 50 << 44 : hash_of(key);
-  };
   for (int i = 0; i < operations; ++i) {
     std::string key = "key" + std::to_string(random() % keys);
     if (random() % 8 == 0) key += std::string(45, '+');
-    const std::uint64_t hash = hash_for(key);
+    const std::uint64_t hash = bad_hash ? hash_of(key) >> 50 << 44 : hash_of(key);
     const auto known = model.find(key);
     const bool here = known != model.end() && !dropped.contains(key);
     const std::string value = bytes_of(random, random() % 6 == 0 ? random() % 900 : random() % 40);
@@ -144,13 +139,10 @@ void run_against_model(std::uint64_t seed, HotLimits limits, std::size_t keys, i
       case 2:
       case 3:
       case 4: {
-        const bool make_dirty = random() % 16 == 0;
         // The model first: the new entry itself may be dropped by the call that puts it.
         dropped.erase(key);
-        dirty.erase(key);
         model[key] = {value, kind};
-        if (make_dirty) dirty.insert(key);
-        table.put(key, hash, value, kind, make_dirty);
+        table.put(key, hash, value, kind);
         break;
       }
       case 5: {
@@ -165,7 +157,6 @@ void run_against_model(std::uint64_t seed, HotLimits limits, std::size_t keys, i
         ASSERT_EQ(table.erase(key, hash), here) << "seed " << seed << " operation " << i;
         dropped.erase(key);
         model.erase(key);
-        dirty.erase(key);
         break;
       }
       case 7: {
@@ -176,7 +167,6 @@ void run_against_model(std::uint64_t seed, HotLimits limits, std::size_t keys, i
         std::string stored = old.value_or("") + "+";
         if (stored.size() > 2000) stored.resize(3);
         dropped.erase(key);
-        dirty.erase(key);
         if (remove) {
           model.erase(key);
         } else {
@@ -188,30 +178,18 @@ void run_against_model(std::uint64_t seed, HotLimits limits, std::size_t keys, i
           edit.action = remove ? HotEdit::Action::kErase : HotEdit::Action::kStore;
           edit.value = stored;
           edit.kind = kind;
-          edit.dirty = false;
         });
         ASSERT_EQ(asked, 1);
         break;
       }
       case 8:
-        for (const std::string& each : dirty) {
-          ASSERT_TRUE(table.is_dirty(each, hash_for(each)));
-          const auto& [bytes, with] = model[each];
-          ASSERT_FALSE(table.clear_dirty(each, hash_for(each), bytes + "x", with));
-          ASSERT_TRUE(table.clear_dirty(each, hash_for(each), bytes, with));
-          ASSERT_FALSE(table.is_dirty(each, hash_for(each)));
-        }
-        dirty.clear();
-        break;
-      case 9:
         if (random() % 500 == 0) {
           table.clear();
           model.clear();
           dropped.clear();
-          dirty.clear();
         }
         break;
-      case 10:
+      case 9:
         if (random() % 300 == 0) {
           const HotLimits other{1 + random() % (2 * keys), 70000 + random() % 2000000};
           table.set_limits(random() % 2 == 0 ? other : limits);
@@ -221,15 +199,13 @@ void run_against_model(std::uint64_t seed, HotLimits limits, std::size_t keys, i
     ASSERT_EQ(table.size(), model.size() - dropped.size()) << "seed " << seed << " op " << i;
   }
   std::size_t shown = 0;
-  table.for_each(
-      [&](std::string_view key, std::string_view value, std::uint8_t kind, bool is_dirty) {
-        ++shown;
-        const std::string name(key);
-        ASSERT_FALSE(dropped.contains(name));
-        ASSERT_EQ(model[name].first, value);
-        ASSERT_EQ(model[name].second, kind);
-        ASSERT_EQ(dirty.contains(name), is_dirty);
-      });
+  table.for_each([&](std::string_view key, std::string_view value, std::uint8_t kind) {
+    ++shown;
+    const std::string name(key);
+    ASSERT_FALSE(dropped.contains(name));
+    ASSERT_EQ(model[name].first, value);
+    ASSERT_EQ(model[name].second, kind);
+  });
   EXPECT_EQ(shown, model.size() - dropped.size()) << "seed " << seed;
 }
 
@@ -274,21 +250,6 @@ TEST(TheHotTable, KeepsBothBounds) {
   EXPECT_EQ(table.size() >= 20000U, true);
 }
 
-TEST(TheHotTable, NeverDropsADirtyEntry) {
-  HotTable table({100, 70000});
-  for (int i = 0; i < 5000; ++i) put(table, std::to_string(i), "dirty", 1, true);
-  EXPECT_EQ(table.size(), 5000U);
-  for (int i = 5000; i < 9000; ++i) put(table, std::to_string(i), "clean");
-  table.set_limits({1, 1});
-  for (int i = 0; i < 5000; ++i) ASSERT_EQ(get(table, std::to_string(i)), "dirty");
-  for (int i = 0; i < 5000; ++i) {
-    const std::string key = std::to_string(i);
-    ASSERT_TRUE(table.clear_dirty(key, hash_of(key), "dirty", 1));
-  }
-  table.set_limits({100, 70000});
-  EXPECT_LE(table.size(), 100U);
-}
-
 TEST(TheHotTable, SurvivesAScan) {
   HotTable table({800, 1 << 20});
   for (int round = 0; round < 20; ++round) {
@@ -330,11 +291,11 @@ TEST(TheHotTable, DropsFromAllGroupsInTurn) {
 
 TEST(TheHotTable, ErasesByHashAlone) {
   HotTable table;
-  for (int i = 0; i < 3000; ++i) put(table, std::to_string(i), std::string(i % 90, 'v'), 0, i == 7);
+  for (int i = 0; i < 3000; ++i) put(table, std::to_string(i), std::string(i % 90, 'v'));
   EXPECT_FALSE(table.erase_hash(hash_of("none")));
   EXPECT_EQ(table.size(), 3000U);
   for (int i = 0; i < 3000; i += 2) EXPECT_TRUE(table.erase_hash(hash_of(std::to_string(i))));
-  EXPECT_TRUE(table.erase_hash(hash_of("7")));  // dirty
+  EXPECT_TRUE(table.erase_hash(hash_of("7")));
   EXPECT_FALSE(table.erase_hash(hash_of("7")));
   EXPECT_EQ(table.size(), 1499U);
   for (int i = 0; i < 3000; ++i) {

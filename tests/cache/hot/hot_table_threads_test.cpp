@@ -218,7 +218,7 @@ TEST(HotTableThreads, DropsNothingThatTheSinkDoesNotGet) {
         table.set_limits({500 + random() % 4000, 200000 + random() % 500000});
       }
       if (random() % 20000 == 0) {
-        table.for_each([&](std::string_view, std::string_view value, std::uint8_t, bool) {
+        table.for_each([&](std::string_view, std::string_view value, std::uint8_t) {
           EXPECT_NE(stamp_of(value), ~0ULL);
         });
       }

@@ -27,8 +27,8 @@ inline constexpr int kSlow = 1;
 inline std::uint64_t hash_of(std::string_view key) { return base::hash(key, 1); }
 
 inline void put(cache::HotTable& table, std::string_view key, std::string_view value,
-                std::uint8_t kind = 0, bool dirty = false) {
-  table.put(key, hash_of(key), value, kind, dirty);
+                std::uint8_t kind = 0) {
+  table.put(key, hash_of(key), value, kind);
 }
 
 /// The seed of a random test, which prints it.
