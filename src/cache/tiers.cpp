@@ -30,7 +30,7 @@ void Tiers::take(const HotEvicted& evicted) noexcept {
     warm->erase(evicted.hash);  // an older value, in case its put is still in progress
     return;
   }
-  warm->put_back(evicted.key, evicted.hash, evicted.value, evicted.kind, evicted.generation);
+  warm->put(evicted.key, evicted.hash, evicted.value, evicted.kind, evicted.generation);
 }
 
 WarmFile* Tiers::open_warm() {

@@ -10,7 +10,7 @@
 // An index is an open-addressing table of words: the first bits of a hash, and a position. An entry
 // whose position is overwritten counts as absent, and is removed when the table is full. If two
 // keys have the same bits, the later one has the entry. An entry tells its own home slot, so only
-// find() and put_back() read records.
+// find() and put() read records.
 //
 // The checksum covers the hash and the position, which is never used twice, so a page that comes
 // back from the disk in the state of an earlier lap is rejected. A shard's mutex guards all of it.
@@ -182,17 +182,7 @@ WarmFile::~WarmFile() {
 // ------------------------------------------------------------------------------------- records
 
 bool WarmFile::put(std::string_view key, std::uint64_t hash, std::string_view value,
-                   std::uint8_t kind, std::optional<std::uint64_t> generation) noexcept {
-  if (idle()) return false;
-  Shard& shard = shard_of(hash);
-  const std::scoped_lock lock(shard.mutex);
-  if (idle()) return false;
-  catch_up(shard);
-  return write(shard, key, hash, value, kind, generation);
-}
-
-bool WarmFile::put_back(std::string_view key, std::uint64_t hash, std::string_view value,
-                        std::uint8_t kind, std::uint64_t generation) noexcept {
+                   std::uint8_t kind, std::uint64_t generation) noexcept {
   if (idle()) return false;
   Shard& shard = shard_of(hash);
   const std::scoped_lock lock(shard.mutex);
@@ -217,10 +207,10 @@ bool WarmFile::put_back(std::string_view key, std::uint64_t hash, std::string_vi
 
 /// With the shard's mutex held, after catch_up().
 bool WarmFile::write(Shard& shard, std::string_view key, std::uint64_t hash, std::string_view value,
-                     std::uint8_t kind, std::optional<std::uint64_t> generation) noexcept {
-  if (generation && *generation < shard.generation) return false;
+                     std::uint8_t kind, std::uint64_t generation) noexcept {
+  if (generation < shard.generation) return false;
   if (key.size() > kLongestKey || key.size() + value.size() > longest() ||
-      (generation && *generation != shard.generation)) {
+      generation != shard.generation) {
     if (std::uint64_t* older = look_up(shard, hash); older != nullptr) *older = kErased;
     return false;
   }
@@ -308,7 +298,6 @@ WarmFile::Stats WarmFile::stats() const {
   Stats stats;
   if (idle()) return stats;
   stats.bytes = bytes_;
-  stats.index_bytes = index_bytes();
   for (std::size_t i = 0; i < shard_count_; ++i) {
     Shard& shard = shards_[i];
     const std::scoped_lock lock(shard.mutex);

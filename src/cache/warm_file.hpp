@@ -21,7 +21,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,7 +34,6 @@ class WarmFile {
   struct Stats {
     std::size_t entries = 0;
     std::size_t bytes = 0;  // the file's size
-    std::size_t index_bytes = 0;
     std::uint64_t hits = 0;
     std::uint64_t misses = 0;
   };
@@ -47,17 +45,13 @@ class WarmFile {
   WarmFile(const WarmFile&) = delete;
   WarmFile& operator=(const WarmFile&) = delete;
 
-  /// Keeps the record, and overwrites the oldest ones of its shard if needed. False: refused, and
-  /// nothing is kept under the key. That happens for a record longer than longest(), and, if a
-  /// generation is given, when it is not the present one (an older one leaves the key's newer
+  /// Keeps the record, and overwrites the oldest ones of its shard if needed. A record that is
+  /// there already, unchanged, stays where it is: the hot table drops many that were found here.
+  /// False: refused, and nothing is kept under the key. That happens for a record longer than
+  /// longest(), and when the generation is not the present one (an older one leaves the key's newer
   /// record alone).
-  bool put(std::string_view key, std::uint64_t hash, std::string_view value, std::uint8_t kind = 0,
-           std::optional<std::uint64_t> generation = std::nullopt) noexcept;
-
-  /// The same, but leaves a record in place that is there already, unchanged: for records found
-  /// here that the hot table drops unchanged.
-  bool put_back(std::string_view key, std::uint64_t hash, std::string_view value, std::uint8_t kind,
-                std::uint64_t generation) noexcept;
+  bool put(std::string_view key, std::uint64_t hash, std::string_view value, std::uint8_t kind,
+           std::uint64_t generation) noexcept;
 
   /// Copies the value. False: not here; `value` and `kind` are not changed.
   bool find(std::string_view key, std::uint64_t hash, std::string& value, std::uint8_t& kind) const;
@@ -101,7 +95,7 @@ class WarmFile {
   };
 
   bool write(Shard& shard, std::string_view key, std::uint64_t hash, std::string_view value,
-             std::uint8_t kind, std::optional<std::uint64_t> generation) noexcept;
+             std::uint8_t kind, std::uint64_t generation) noexcept;
   [[nodiscard]] bool idle() const noexcept { return idle_.load(std::memory_order_relaxed); }
   [[nodiscard]] Shard& shard_of(std::uint64_t hash) const noexcept;
   [[nodiscard]] char* place(const Shard& shard, std::uint64_t position) const noexcept;

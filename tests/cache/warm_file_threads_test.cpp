@@ -129,7 +129,7 @@ TEST(TheWarmFileInThreads, LeavesAForkedChildNothingToWaitFor) {
     threads.emplace_back([&] {
       for (std::uint64_t i = 0; !stop; ++i) {
         const std::string key = std::to_string(i % 3000);
-        warm.put(key, hash_of(key), stamped(i, 500));
+        warm.put(key, hash_of(key), stamped(i, 500), 0, warm.generation());
       }
     });
   }
@@ -143,7 +143,7 @@ TEST(TheWarmFileInThreads, LeavesAForkedChildNothingToWaitFor) {
       bool good = true;
       for (int key = 0; key < 100; ++key) {
         const std::uint64_t hash = hash_of(std::to_string(key));
-        good = good && !warm.put(std::to_string(key), hash, "child's") &&
+        good = good && !warm.put(std::to_string(key), hash, "child's", 0, 0) &&
                !warm.find(std::to_string(key), hash, value, kind) && !warm.erase(hash);
       }
       good = good && warm.stats().entries == 0;
