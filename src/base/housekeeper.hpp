@@ -11,7 +11,6 @@
 // wake() and stop() from any thread (stop() not from the chore itself).
 #pragma once
 
-#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>

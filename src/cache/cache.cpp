@@ -4,7 +4,6 @@
 #include "cache/cache.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <new>
 #include <thread>

@@ -7,10 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <limits>
-#include <random>
-#include <unordered_map>
 #include <utility>
 
 #include "graph/collector/links.hpp"

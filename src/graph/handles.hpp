@@ -14,7 +14,6 @@
 #include <string_view>
 #include <thread>
 #include <type_traits>
-#include <utility>
 
 #include "graph/scope.hpp"
 #include "graph/value/stored.hpp"

@@ -2,9 +2,7 @@
 //
 // The three scopes. LiveScope: the newest state, or the open transaction of the calling thread.
 // SnapshotScope: one view, always the same state. OptimisticScope: a snapshot with a work on top.
-#include <chrono>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "graph/collector/links.hpp"

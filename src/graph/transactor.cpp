@@ -2,7 +2,6 @@
 //
 // Snapshot and Transactor: public classes that forward to their scopes. See scopes.cpp.
 #include <chrono>
-#include <utility>
 
 #include "graph/entry_points.hpp"
 #include "graph/handles.hpp"

@@ -4,7 +4,6 @@
 #include "graph/watched.hpp"
 
 #include <algorithm>
-#include <tuple>
 
 #include "base/hash.hpp"
 #include "graph/collector/links.hpp"

@@ -12,7 +12,6 @@
 #include "cache/hot/hot_table.hpp"
 
 #include <algorithm>
-#include <utility>
 
 #include "cache/hot/hot_eviction.hpp"
 #include "cache/hot/hot_line_lock.hpp"

@@ -8,7 +8,6 @@
 // Lines are prefetched only into the second-level cache: a core can have more such fetches at once
 // than into the first level, nearly twice as many on the machines where this was measured.
 #include <algorithm>
-#include <bit>
 
 #include "cache/hot/hot_table.hpp"
 

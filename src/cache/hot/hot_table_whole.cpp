@@ -7,7 +7,6 @@
 // entries that fit move to a new directory, and the old segments go back to the pool at once.
 #include <algorithm>
 #include <string>
-#include <utility>
 
 #include "cache/hot/hot_line_lock.hpp"
 #include "cache/hot/hot_table.hpp"
