@@ -63,10 +63,10 @@ class Table final : private base::ForkGuard {
   }
 
   Opened share(std::unique_ptr<port::Backend> backend, const Options& options, Kind kind) {
-    const Place place{backend->identity(), options.read_only, options.synchronous};
+    const Place place{backend->facts().identity, options.read_only, options.synchronous};
     // One opening at a time; otherwise two openings could both take the store's lease.
     const auto opening = base::lock(*opening_);
-    if (std::optional<Opened> open = find(place, options.persist, kind, backend->name())) {
+    if (std::optional<Opened> open = find(place, options.persist, kind, backend->facts().name)) {
       return *std::move(open);
     }
     // Make the store (and destroy one that is not needed) without the lock: fork() takes the lock,

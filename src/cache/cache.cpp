@@ -101,7 +101,7 @@ bool Cache::catch_up() {
   if (own_.load(std::memory_order_acquire)) return true;
   const Mark mark = port::read_mark(*live);
   if (mark == port::read_mark(tag_)) return true;
-  if (!backend_.distinctive(mark)) return false;
+  if (!state_->distinctive(mark)) return false;
   follow(mark);
   return true;
 }
@@ -109,7 +109,7 @@ bool Cache::catch_up() {
 /// Other processes have committed: drops what they changed, if the log tells, else everything.
 /// Under mutex_.
 void Cache::follow(const Mark& mark) {
-  port::ChangeFeed* feed = backend_.changes();
+  port::ChangeFeed* feed = state_->changes();
   const Mark tag = port::read_mark(tag_);
   std::vector<std::uint64_t> scopes;
   port::Spaces spaces = 0;
@@ -202,7 +202,7 @@ bool Cache::attach() {
   if (hopeless_.load(std::memory_order_relaxed)) return false;
   const MarkWords* live = nullptr;
   try {
-    live = backend_.live_mark();
+    if (state_ != nullptr) live = state_->live_mark();
   } catch (const Error&) {
     // If it concerns reading too, the next read throws the error.
   }
@@ -213,8 +213,7 @@ bool Cache::attach() {
   std::unique_ptr<Tiers> made;  // constructed and destroyed without mutex_: they enrol for fork()
   if (tiers_.load(std::memory_order_acquire) == nullptr) {
     made = std::make_unique<Tiers>(
-        limits_, Tiers::WarmPlace{backend_.cache_path(), std::min(warm_bytes_, warm_most_.load())},
-        kAbsent);
+        limits_, Tiers::WarmPlace{warm_path_, std::min(warm_bytes_, warm_most_.load())}, kAbsent);
   }
   bool first = false;
   {
@@ -248,7 +247,7 @@ void Cache::fill(const Before& before, const Key& key, const std::optional<Recor
   const Mark mark = port::read_mark(*live_.load(std::memory_order_acquire));
   const Mark tag = port::read_mark(tag_);
   const bool own = own_.load(std::memory_order_acquire);
-  if (barred_ || (mark != tag && (!own || backend_.commit_between(tag, mark)))) return;
+  if (barred_ || (mark != tag && (!own || state_->commit_between(tag, mark)))) return;
   if (changes_.unchanged(port::change_hash(key), before.changes)) put_if_absent(key, record);
   if (reclaiming && before.changes >= unsettled_) {
     quiet_.store(!*reclaiming, std::memory_order_release);
@@ -258,7 +257,7 @@ void Cache::fill(const Before& before, const Key& key, const std::optional<Recor
 std::optional<Record> Cache::read_through(const Key& key, bool* reclaiming) {
   const Before before = this->before();
   std::optional<Record> record =
-      reclaiming != nullptr ? backend_.load_node(key.a, *reclaiming) : backend_.load(key);
+      reclaiming != nullptr ? below_.load_node(key.a, *reclaiming) : below_.load(key);
   settle();
   fill(before, key, record, reclaiming != nullptr ? std::optional(*reclaiming) : std::nullopt);
   return record;
@@ -341,7 +340,7 @@ void Cache::settle() noexcept {
   const MarkWords* live = live_.load(std::memory_order_acquire);
   if (live == nullptr) return;
   for (int spins = 0; own_.load(std::memory_order_acquire) && !port::same_mark(*live, tag_) &&
-                      backend_.commit_between(port::read_mark(tag_), port::read_mark(*live));
+                      state_->commit_between(port::read_mark(tag_), port::read_mark(*live));
        ++spins) {
     if (spins > kSpins) std::this_thread::yield();
     if (spins > 2 * kSpins) {

@@ -39,13 +39,12 @@
 #include "cache/share.hpp"
 #include "cache/tiers.hpp"
 #include "observe/hit_counter.hpp"
-#include "port/backend.hpp"
-#include "port/mark.hpp"
+#include "port/interactive.hpp"
+#include "port/shared_state.hpp"
 #include "port/touched.hpp"
 
 namespace graven::cache {
 
-using port::Backend;
 using port::Change;
 using port::Key;
 using port::Mark;
@@ -99,10 +98,17 @@ class Cache final : private base::ForkGuard {
     std::size_t warm_entries = 0;
   };
 
-  /// Its table takes a part of the memory budget `share`, if given, and is never larger than
-  /// `limits`.
-  Cache(Backend& backend, HotLimits limits, std::size_t warm_bytes = 0, Share* share = nullptr)
-      : backend_(backend), limits_(limits), warm_bytes_(warm_bytes), share_(share) {}
+  /// Reads from `below`. `state`: the store's state versions; nullptr where it has none. Its table
+  /// takes a part of the memory budget `share`, if given, and is never larger than `limits`.
+  /// `warm_path`: the path prefix of its warm file; empty: none.
+  Cache(port::Interactive& below, port::SharedState* state, HotLimits limits,
+        std::string warm_path = {}, std::size_t warm_bytes = 0, Share* share = nullptr)
+      : below_(below),
+        state_(state),
+        limits_(limits),
+        warm_path_(std::move(warm_path)),
+        warm_bytes_(warm_bytes),
+        share_(share) {}
 
   /// Bounds a warm file that is not created yet.
   void bound_warm(std::size_t bytes) noexcept { warm_most_.store(bytes); }
@@ -120,7 +126,7 @@ class Cache final : private base::ForkGuard {
   /// Whether the table has the newest state; catches up with other processes' commits if needed.
   bool current() {
     const MarkWords* live = live_.load(std::memory_order_acquire);
-    if (live != nullptr && port::same_mark(*live, tag_)) [[likely]]
+    if (live != nullptr && port::same_mark(*live, tag_) && fresh()) [[likely]]
       return true;
     return catch_up();
   }
@@ -191,7 +197,7 @@ class Cache final : private base::ForkGuard {
   /// Whether the table certainly has the newest state.
   [[nodiscard]] bool strictly_current() const noexcept {
     const MarkWords* live = live_.load(std::memory_order_acquire);
-    return live != nullptr && port::same_mark(*live, tag_);
+    return live != nullptr && port::same_mark(*live, tag_) && fresh();
   }
 
   // Commits of this process; called by one thread at a time.
@@ -205,6 +211,9 @@ class Cache final : private base::ForkGuard {
   /// Called just before the write lock is released; `after`: the new version if it was committed.
   void end_own(const std::vector<Change>* changes, const Mark* after,
                const Touched* touched = nullptr) noexcept;
+  /// Where others can commit during a transaction, instead of prepare_own() and end_own(): the
+  /// changes were committed, and the state version has become `after`.
+  void committed(const std::vector<Change>* changes, const Mark& after) noexcept;
   /// Keeps a record read in the write transaction before anything was applied.
   void fill_own(const Key& key, const std::optional<Record>& record);
 
@@ -212,6 +221,7 @@ class Cache final : private base::ForkGuard {
 
  private:
   void child_after_fork() noexcept override;
+  [[nodiscard]] bool fresh() const noexcept { return !expires_ || state_->fresh(); }
   bool catch_up();
   void follow(const Mark& mark);
   void start_over(const Mark& mark);
@@ -246,8 +256,11 @@ class Cache final : private base::ForkGuard {
     return ++last;
   }
 
-  Backend& backend_;
+  port::Interactive& below_;
+  port::SharedState* const state_;
+  const bool expires_ = state_ != nullptr && state_->expires();
   const HotLimits limits_;
+  const std::string warm_path_;
   const std::size_t warm_bytes_;
   std::atomic<std::size_t> warm_most_{Share::kUnbounded};
   Share* const share_;
@@ -321,7 +334,7 @@ class Glance {
 /// view.
 class CachedView final : public View {
  public:
-  explicit CachedView(Cache& cache, Backend& backend);
+  CachedView(Cache& cache, port::Interactive& store);
 
   std::optional<Record> load(const Key& key) override;
   void load_many(std::span<const Key> keys,
@@ -341,7 +354,7 @@ class CachedView final : public View {
   auto from_below(const Read& read);
 
   Cache& cache_;
-  Backend& backend_;
+  port::Interactive& store_;
   std::uint64_t sequence_ = 0;
   bool cached_ = false;  // something came from the table
   bool usable_ = false;  // the table may be asked

@@ -28,7 +28,7 @@ bool Cache::begin_own() {
   const std::scoped_lock lock(mutex_);
   const Mark mark = port::read_mark(*live);
   if (mark != port::read_mark(tag_)) {
-    if (!backend_.distinctive(mark)) return false;
+    if (!state_->distinctive(mark)) return false;
     follow(mark);
   }
   own_.store(true, std::memory_order_release);
@@ -95,7 +95,7 @@ void Cache::prepare_own(const std::vector<Change>* changes, const Touched* touch
 /// Tells the other processes what was changed.
 void Cache::announce(const std::vector<Change>* changes, const Touched* touched, const Mark& before,
                      const Mark& after) noexcept {
-  ChangeFeed* feed = backend_.changes();
+  ChangeFeed* feed = state_->changes();
   if (feed == nullptr) return;
   std::array<std::uint64_t, ChangeFeed::kMost + 1> hashes{};
   std::size_t count = 0;
@@ -149,6 +149,20 @@ void Cache::end_own(const std::vector<Change>* changes, const Mark* after,
   publish(changes, touched, *after);
   own_.store(false, std::memory_order_release);
   announce(changes, touched, before, *after);
+}
+
+void Cache::committed(const std::vector<Change>* changes, const Mark& after) noexcept {
+  if (live_.load(std::memory_order_acquire) == nullptr) return;
+  const std::scoped_lock lock(mutex_);
+  try {
+    const Mark mark = port::read_mark(*live_.load(std::memory_order_acquire));
+    if (!state_->distinctive(mark)) return;
+    if (mark != port::read_mark(tag_)) follow(mark);  // drops what was changed
+    if (mark != after || changes == nullptr || changes->size() > kKeptOfACommit) return;
+    for (const auto& [key, record] : *changes) put_if_absent(key, record);
+  } catch (const std::bad_alloc&) {
+    start_over(after);
+  }
 }
 
 /// Puts the changes of a commit of this process into the table, and sets its state version.

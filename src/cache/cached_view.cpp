@@ -17,7 +17,7 @@ constexpr std::size_t kKeptOfARead = 2048;
 
 }  // namespace
 
-CachedView::CachedView(Cache& cache, Backend& backend) : cache_(cache), backend_(backend) {
+CachedView::CachedView(Cache& cache, port::Interactive& store) : cache_(cache), store_(store) {
   const std::optional<std::uint64_t> sequence = cache_.current_sequence();
   usable_ = sequence.has_value();
   sequence_ = sequence.value_or(0);
@@ -30,7 +30,7 @@ auto CachedView::from_below(const Read& read) {
   const bool first = !below_;
   if (first) {
     before_ = cache_.before();
-    below_ = backend_.view();
+    below_ = store_.view();
   }
   auto result = read(*below_);  // the first read fixes the view's state
   if (first) {

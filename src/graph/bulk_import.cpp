@@ -65,7 +65,7 @@ BulkImport::BulkImport(const Database& database, BulkOptions options)
                                  state_->options.cache_mb, kMost));
   }
   store::Store& store = state_->store();
-  if (store.backend().read_only()) {
+  if (store.backend().facts().read_only) {
     throw UsageError("a bulk import writes, and " + database.name() + " was opened read-only");
   }
   if (store.in_transaction()) {

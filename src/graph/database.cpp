@@ -172,16 +172,18 @@ std::uint64_t Database::collect() const {
 
 std::string Database::maintenance() const {
   collect();
-  return scope_->session().heap().backend().maintain();
+  auto* store = port::facet<port::Maintenance>(scope_->session().heap().backend());
+  return store != nullptr ? store->maintain() : std::string();
 }
 
 std::uint64_t Database::size_on_disk() const {
-  return scope_->session().heap().backend().size_on_disk();
+  auto* files = port::facet<port::Files>(scope_->session().heap().backend());
+  return files != nullptr ? files->size_on_disk() : 0;
 }
 
-std::string Database::name() const { return scope_->session().heap().backend().name(); }
+std::string Database::name() const { return scope_->session().heap().backend().facts().name; }
 
-bool Database::read_only() const { return scope_->session().heap().backend().read_only(); }
+bool Database::read_only() const { return scope_->session().heap().backend().facts().read_only; }
 
 std::string Database::store_id() const {
   return fmt::format("{:016x}", scope_->session().store_constant());

@@ -84,7 +84,7 @@ void require_same_prefix(const Scope& scope, const Pin& handle) {
 void find_again(const Pin& pin, NodeId lost) {
   Session& session = pin.scope().session();
   if (pin.root()) {
-    if (!session.heap().backend().read_only() && !session.heap().store().in_transaction()) {
+    if (!session.heap().backend().facts().read_only && !session.heap().store().in_transaction()) {
       session.open_prefix();
       if (pin.id() != lost) return;
     }

@@ -39,7 +39,7 @@ class LiveScope final : public Scope {
     if (!record) return std::nullopt;
     if (reclaiming) {
       if (!heap.alive(id)) return std::nullopt;
-      record = heap.backend().load(key);
+      record = heap.store().load(key);
       if (!record) return std::nullopt;
     }
     return to_node(id, std::move(*record));
@@ -61,7 +61,7 @@ class LiveScope final : public Scope {
     Heap& heap = session().heap();
     if (heap.store().with_current([&](Work& work) { body(work); })) return;
     for (int tries = 0; tries < cache::kTriesInMemory; ++tries) {
-      cache::CachedView view(heap.store().cache(), heap.backend());
+      cache::CachedView view(heap.store().cache(), heap.store().records());
       try {
         body(view);
         if (view.holds()) return;
@@ -70,7 +70,7 @@ class LiveScope final : public Scope {
       }
       if (view.read_below()) break;
     }
-    const std::unique_ptr<View> view = heap.backend().view();
+    const std::unique_ptr<View> view = heap.store().view();
     body(*view);
     heap.store().cache().settle();
   }
@@ -89,7 +89,7 @@ class LiveScope final : public Scope {
   std::unique_ptr<View> lasting_view() override {
     Heap& heap = session().heap();
     if (heap.store().in_transaction()) return nullptr;
-    return heap.backend().view();
+    return heap.store().view();
   }
 
   std::uint64_t collections() override {
@@ -101,7 +101,7 @@ class LiveScope final : public Scope {
 class SnapshotScope final : public Scope {
  public:
   explicit SnapshotScope(std::shared_ptr<Session> session)
-      : Scope(std::move(session), false), view_(this->session().heap().backend().view()) {
+      : Scope(std::move(session), false), view_(this->session().heap().store().view()) {
     view_->load(port::clock_key());  // the first read fixes the state
   }
 
@@ -139,7 +139,7 @@ class OptimisticScope final : public TransactorScope {
 
   void write(base::FunctionRef<void(Work&)> body) override {
     Session& own = session();
-    if (own.heap().backend().read_only()) {
+    if (own.heap().backend().facts().read_only) {
       throw UsageError("the database is open read-only: nothing can be written");
     }
     const auto mutate = [&](Work& work) {
@@ -179,6 +179,7 @@ class OptimisticScope final : public TransactorScope {
       work.load({.space = port::Space::kPrefix, .name = session().prefix()});
       // A change of a counter does not change the prefix's version, so read all counters too.
       work.scan({.space = port::Space::kCounter, .a = session().prefix_id()}, SIZE_MAX);
+      work.rely_on_all();
     });
   }
 
@@ -226,7 +227,7 @@ class OptimisticScope final : public TransactorScope {
     bool fresh = false;
     Heap& heap = session().heap();
     if (!heap.store().with_current([&](Work& now) { fresh = work_->read_set().holds_in(now); })) {
-      fresh = work_->read_set().holds_in(*heap.backend().view());
+      fresh = work_->read_set().holds_in(*heap.store().view());
     }
     return fresh;
   }
@@ -238,7 +239,7 @@ class OptimisticScope final : public TransactorScope {
       return;
     }
     if (!work_) {
-      view_ = heap.backend().view();
+      view_ = heap.store().view();
       work_ = std::make_unique<Work>(*view_, heap.store().ids());
     }
     body(*work_);

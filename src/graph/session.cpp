@@ -71,7 +71,7 @@ Session::Session(const std::shared_ptr<store::Store>& store, Options options)
     : heap_(Heap::of(store)),
       use_(store),
       options_(std::move(options)),
-      store_constant_(heap_->backend().store_constant()),
+      store_constant_(heap_->backend().facts().constant),
       prefix_(options_.new_prefix ? std::string() : options_.prefix) {
   if (!prefix_.empty()) check_prefix_name(prefix_);
   open_prefix();
@@ -98,12 +98,13 @@ void Session::close_flushed() {
   // The child of a fork must not flush what its parent's lazy store has not flushed.
   const bool own = generation_ == base::fork_generation();
   heap_->store().end_of(this);
-  if (!closed() && own) heap_->backend().flush();
+  auto* const write_back = own ? port::facet<port::WriteBack>(heap_->backend()) : nullptr;
+  if (!closed() && write_back != nullptr) write_back->flush();
   if (closed_.exchange(true)) return;
   heap_->store().end_of(this);  // transactions begun meanwhile
   heap_->close_one(pins_);
   try {
-    if (own) heap_->backend().flush();  // what was written meanwhile
+    if (write_back != nullptr) write_back->flush();  // what was written meanwhile
   } catch (...) {
     heap_->attach(pins_);
     closed_ = false;
@@ -125,14 +126,14 @@ TransactionStep::TransactionStep(std::shared_ptr<Session> session, const store::
 }
 
 void Session::open_prefix() {
-  port::Backend& backend = heap_->backend();
+  store::Store& store = heap_->store();
   const auto adopt = [&](const Record& record) {
     const std::scoped_lock lock(adopting_);
     prefix_id_.store(record.integers[0]);
     root_.store(record.integers[1]);
   };
   {
-    const std::unique_ptr<View> view = backend.view();
+    const std::unique_ptr<View> view = store.view();
     heap_->look_for_leftovers(*view);  // in the same read
     const bool by_default = prefix_.empty() && !options_.new_prefix;
     if (prefix_.empty()) {
@@ -142,14 +143,14 @@ void Session::open_prefix() {
       adopt(*known);
       return;
     }
-    if (by_default || backend.read_only()) {
+    if (by_default || store.read_only()) {
       // A caller that named no prefix must not get a new empty one in a store that has data.
       const std::string others = some_prefixes(*view);
-      if (!others.empty() || backend.read_only()) {
+      if (!others.empty() || store.read_only()) {
         missing_ = fmt::format(
-            "{} has no prefix '{}'; it has {}: {}", backend.name(), prefix_,
+            "{} has no prefix '{}'; it has {}: {}", store.name(), prefix_,
             others.empty() ? "none" : others,
-            backend.read_only()
+            store.read_only()
                 ? "open one that it has, or open it for writing to make a new one"
                 : fmt::format("open one of those by name, or name '{}' to make it", prefix_));
         if (!by_default) throw KeyNotFound(missing_);

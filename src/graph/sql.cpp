@@ -130,7 +130,7 @@ class Reading final : public SqlSession {
  public:
   using SqlSession::SqlSession;
   std::unique_ptr<SqlRows> run(std::string_view sql, const SqlParameters& parameters) override {
-    if (!view_) view_ = store().backend().view();
+    if (!view_) view_ = store().view();
     (void)store();  // ClosedError
     return std::make_unique<WithView>(view_, view_->sql(sql, parameters));
   }
@@ -178,7 +178,7 @@ class Apart final : public SqlSession {
     std::unique_ptr<SqlRows> rows;
     const auto in_work = [&](store::Work& work) { rows = work.sql(sql, parameters); };
     if (store.with_current(in_work)) return rows;
-    std::shared_ptr<port::View> view = store.backend().view();
+    std::shared_ptr<port::View> view = store.view();
     rows = view->sql(sql, parameters);
     if (!rows->writes()) return std::make_unique<WithView>(std::move(view), std::move(rows));
     rows.reset();

@@ -90,27 +90,32 @@ Target target_at(std::string_view path) {
 
 BackupReport Database::backup(Text path, const BackupOptions& options) const {
   graph::Heap& heap = scope_->session().heap();
-  port::Backend& backend = heap.backend();
+  const port::Facts& facts = heap.backend().facts();
   if (heap.store().in_transaction()) {
     throw UsageError(
         "backup() inside a transaction, whose changes it could not see: call it after");
+  }
+  auto* const files = port::facet<port::Files>(heap.backend());
+  if (files == nullptr) {
+    throw UsageError(facts.name + " is not a store in files, and of that there is no backup; " +
+                     "`graven dump` writes one as JSON");
   }
   if (options.pages_per_step < 1) throw UsageError("pages_per_step must be at least 1");
   if (options.pause.count() < 0) throw UsageError("pause must not be negative");
   const Target target = target_at(path);
   const auto there = sqlite::check_path(target, false, options.allow_network_file_system);
-  if (there.exists && there.identity() == backend.identity()) {
+  if (there.exists && there.identity() == facts.identity) {
     throw UsageError(target.name + " is the store itself; give the backup another name");
   }
-  sqlite::refuse_beside_store(target.name, target.path, backend.file());
+  sqlite::refuse_beside_store(target.name, target.path, facts.file);
   const auto mode = options.overwrite ? PartialFile::Mode::kReplace : PartialFile::Mode::kNew;
   PartialFile::require_place(target, mode);
   PartialFile copy(target);
-  map::flush_lazy(backend.identity());
-  backend.copy_to(copy.as_target().path, {.progress = options.progress,
-                                          .pages_per_step = options.pages_per_step,
-                                          .pause = options.pause});
-  BackupReport report = prove(copy, backend.name());
+  map::flush_lazy(facts.identity);
+  files->copy_to(copy.as_target().path, {.progress = options.progress,
+                                         .pages_per_step = options.pages_per_step,
+                                         .pause = options.pause});
+  BackupReport report = prove(copy, facts.name);
   copy.seal();
   copy.sync();
   report.sealed = true;

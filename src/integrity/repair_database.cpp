@@ -33,15 +33,15 @@ using sqlite::PartialFile;
 using sqlite::Target;
 
 /// Copies the file as it is, to the first unused name.
-std::string copy_aside(port::Backend& backend) {
-  const std::string file = backend.file();
+std::string copy_aside(const port::Facts& store, port::Files& files) {
+  const std::string& file = store.file;
   std::string path = file + ".before-repair";
   for (int number = 1;; ++number) {
     try {
       const Target target{.name = path, .path = path, .vfs = {}};
       PartialFile::require_place(target, PartialFile::Mode::kNew);
       PartialFile copy(target);
-      backend.copy_to(copy.as_target().path, {});
+      files.copy_to(copy.as_target().path, {});
       copy.stamp();
       copy.sync();
       static_cast<void>(copy.put_in_place(PartialFile::Mode::kNew));
@@ -53,7 +53,7 @@ std::string copy_aside(port::Backend& backend) {
       throw UnavailableError(fmt::format(
           "{} cannot be copied before its repair: {}; copy it by other means and repair without a "
           "backup, or restore a backup",
-          backend.name(), error.what()));
+          store.name, error.what()));
     }
   }
 }
@@ -76,29 +76,32 @@ RepairReport Database::repair(const RepairOptions& options) const {
   if (heap.store().in_transaction()) {
     throw UsageError("repair() inside a transaction: call it before or after");
   }
-  if (backend.read_only()) {
-    throw UsageError(backend.name() + " is open read-only; open it for writing to repair it");
+  const port::Facts& facts = backend.facts();
+  auto* const files = port::facet<port::Files>(backend);
+  if (facts.read_only) {
+    throw UsageError(facts.name + " is open read-only; open it for writing to repair it");
   }
   RepairReport report;
   report.dry_run = options.dry_run;
   const CheckReport before = integrity::check(backend, map::prove, options.progress);
   if (before.ok()) return report;
-  if (options.backup && !options.dry_run && !backend.file().empty()) {
-    report.backup = copy_aside(backend);
+  if (options.backup && !options.dry_run && files != nullptr && !facts.file.empty()) {
+    report.backup = copy_aside(facts, *files);
   }
-  const std::vector<std::string> structure = backend.check();
+  std::vector<std::string> structure;
+  if (files != nullptr) structure = files->check();
   std::vector<Repaired> lost;  // in the first transaction, even if the second one fails
   try {
     if (!structure.empty() && !options.dry_run) {
-      for (auto& [what, bytes] : backend.mend()) {
+      for (auto& [what, bytes] : files->mend()) {
         lost.push_back({.node = {}, .what = std::move(what), .bytes = std::move(bytes)});
       }
     }
     heap.store().write_apart(
         [&](store::Work& work) {
           integrity::repair(
-              work, heap.store().ids(), backend.store_constant(),
-              [&](std::int64_t owner) { return backend.owner_alive(owner); }, map::prove,
+              work, heap.store().ids(), facts.constant,
+              [&](std::int64_t owner) { return backend.leases().alive(owner); }, map::prove,
               options.progress, report);
           if (options.dry_run) throw DryRun{};
         },
@@ -111,7 +114,7 @@ RepairReport Database::repair(const RepairOptions& options) const {
     report.lost.clear();
     report.left.push_back({{}, error.what(), {}});
   } catch (...) {
-    log_losses(backend.name(), lost);
+    log_losses(facts.name, lost);
     throw;
   }
   report.lost.insert(report.lost.begin(), std::make_move_iterator(lost.begin()),

@@ -101,14 +101,14 @@ void require_no_lazy_owner(store::Work& work, store::Store& store, const std::st
   const std::optional<Record> record = work.load(map_key(name));
   if (!record) {
     throw UsageError(fmt::format("the map '{}' is no longer in {}; open it again", name,
-                                 store.backend().name()));
+                                 store.backend().facts().name));
   }
   const std::int64_t owner = record->integers[1];
-  if (owner == 0 || owner == self || !store.backend().owner_alive(owner)) return;
+  if (owner == 0 || owner == self || !store.backend().leases().alive(owner)) return;
   throw BusyError(fmt::format(
       "process {} has the map '{}' of {} open with persist=lazy and is its only writer until it "
       "closes it; open it read-only to read",
-      record->integers[2], name, store.backend().name()));
+      record->integers[2], name, store.backend().facts().name));
 }
 
 void check_name(std::string_view name) {
@@ -122,10 +122,10 @@ void check_name(std::string_view name) {
 
 std::int64_t open_id(store::Store& store, const std::string& name, const store::Limits& limits) {
   check_name(name);
-  if (const auto record = store.backend().load(map_key(name))) return record->integers[0];
-  if (store.backend().read_only()) {
+  if (const auto record = store.load(map_key(name))) return record->integers[0];
+  if (store.backend().facts().read_only) {
     throw UsageError(fmt::format("{} has no map '{}', and a read-only store is never changed",
-                                 store.backend().name(), name));
+                                 store.backend().facts().name, name));
   }
   std::int64_t id = 0;
   store.write(
@@ -141,14 +141,14 @@ std::int64_t open_id(store::Store& store, const std::string& name, const store::
             throw CorruptionError(
                 fmt::format("the map '{}' of {} has the number {}, which graven did not give it; "
                             "`graven check` lists all problems",
-                            row.key.name, store.backend().name(), row.record.integers[0]));
+                            row.key.name, store.backend().facts().name, row.record.integers[0]));
           }
           id = std::max(id, row.record.integers[0] + 1);
         });
         if (id > port::kMostMaps) {
           throw LimitError(
               fmt::format("{} has no number left for another map, because one has the number {}",
-                          store.backend().name(), port::kMostMaps));
+                          store.backend().facts().name, port::kMostMaps));
         }
         Record record;
         record.integers[0] = id;

@@ -76,7 +76,7 @@ class Cores final {
     for (const auto& [key, weak] : cores_) {
       std::shared_ptr<Core> core = weak.lock();
       if (!core) continue;  // if the core exists, so does its store
-      if (core->persist() == Persist::kLazy && key.first->backend().identity() == store) {
+      if (core->persist() == Persist::kLazy && key.first->backend().facts().identity == store) {
         found.push_back(core);
       }
       all.push_back(std::move(core));
@@ -93,7 +93,7 @@ class Cores final {
 }  // namespace
 
 std::shared_ptr<Session> open(std::shared_ptr<store::Store> store, const MapOptions& options) {
-  if (options.persist == Persist::kLazy && store->backend().read_only()) {
+  if (options.persist == Persist::kLazy && store->backend().facts().read_only) {
     throw UsageError("a lazy map is for writing: open a read-only one with persist=writethrough");
   }
   return std::make_shared<Session>(Cores::get().share(std::move(store), options));

@@ -62,7 +62,7 @@ void PendingMap::take_over() {
       [&](Work& work) {
         require_no_lazy_owner(work, *store_, name(), 0);
         owner_ = work.next_id(port::Space::kMap);
-        store_->backend().hold_owner(owner_);
+        store_->backend().leases().announce(owner_);
         Record record = *work.load(map_key(name()));
         record.integers[1] = owner_;
         record.integers[2] = ::getpid();
@@ -94,7 +94,8 @@ void PendingMap::refuse_in_transaction() const {
   if (store::open_in_thread == 0) [[likely]]
     return;
   const auto& all = store::ThreadTransactions::get();
-  store::Transaction* open = store_ ? all.on_store(store_->backend().identity()) : all.at(place_);
+  store::Transaction* open =
+      store_ ? all.on_store(store_->backend().facts().identity) : all.at(place_);
   if (open == nullptr) return;
   open->require_open();
   throw UsageError(fmt::format(

@@ -32,7 +32,7 @@ std::size_t PendingMap::weight(const PendingEntry& entry) noexcept {
 PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& options,
                        std::string place)
     : Core(options,
-           {store ? store->backend().cache_path() : std::string(),
+           {store ? store->backend().facts().cache_path : std::string(),
             store ? std::min(options.warm_bytes, store->warm_limit()) : 0},
            nullptr, nullptr),
       store_(std::move(store)),
@@ -51,7 +51,7 @@ PendingMap::PendingMap(std::shared_ptr<store::Store> store, const MapOptions& op
       store_->pending_share().join([this, most = options.pending_limit](std::size_t bytes) {
         flusher_.bound(std::min(bytes, most));
       });
-  const auto view = store_->backend().view();
+  const auto view = store_->view();
   for (const Due& one : due(*view, id_, INT64_MAX, SIZE_MAX)) {
     timed_.emplace(one.time, one.key);
   }
@@ -85,7 +85,7 @@ const PendingEntry* PendingMap::unflushed(const Shard& shard, std::string_view k
 
 std::optional<Item> PendingMap::stored(std::string_view key) const {
   if (!store_) return std::nullopt;
-  std::optional<Record> record = store_->backend().load(item_key(id_, key));
+  std::optional<Record> record = store_->load(item_key(id_, key));
   if (!record) return std::nullopt;
   return to_item(*std::move(record));
 }
@@ -243,7 +243,7 @@ void PendingMap::clear() {
   if (store_) {
     // A view for each batch: all of it may take longer than a view may last.
     for (port::Batches batches(items_of(id_)); !batches.ended();) {
-      for (Row& row : batches.next(*store_->backend().view(), kRowsAtATime)) {
+      for (Row& row : batches.next(*store_->view(), kRowsAtATime)) {
         keys.push_back(std::move(row.key.name));
       }
     }

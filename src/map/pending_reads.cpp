@@ -175,7 +175,7 @@ class PendingMap::Items final : public Scan {
     while (items.empty()) {
       std::vector<Row> rows;
       cuts_ = map_.cuts_.load();
-      if (!below_.ended()) rows = below_.next(*map_.store_->backend().view(), kRowsAtATime);
+      if (!below_.ended()) rows = below_.next(*map_.store_->view(), kRowsAtATime);
       std::size_t row = 0;
       for (std::size_t taken = 0; row < rows.size() || (below_.ended() && at_ < keys_.size());) {
         if (row == rows.size() && taken >= kRowsAtATime) break;

@@ -56,7 +56,7 @@ std::uint64_t PendingMap::size() {
   const auto flush = base::lock(flush_mutex_);
   const auto locks = lock_shards(all_shards());
   counting_ = true;
-  if (!stored_count_) stored_count_ = store_->backend().view()->count_items(id_);
+  if (!stored_count_) stored_count_ = store_->view()->count_items(id_);
   return sum();
 }
 

@@ -40,14 +40,14 @@ std::optional<Item> to_item_if(std::optional<Record> record) {
 
 StoredMap::StoredMap(std::shared_ptr<store::Store> store, const MapOptions& options)
     : Core(options,
-           {store->backend().cache_path(), std::min(options.warm_bytes, store->warm_limit())},
+           {store->backend().facts().cache_path, std::min(options.warm_bytes, store->warm_limit())},
            &store->cache(), store.get()),
       store_(std::move(store)),
       use_(store_),
       limits_{.busy = options.busy_timeout},
       id_(open_id(*store_, options.name, limits_)),
       sweeper_([this] { return sweep(); }) {
-  if (any_timed(*store_->backend().view(), id_)) note_timed();
+  if (any_timed(*store_->view(), id_)) note_timed();
   table_part_ = store_->table_share().join(
       [this](std::size_t bytes) { hot_.tiers().bound(bytes, hot_.capacity()); });
   store_->cache().join(id_, *this);
@@ -155,7 +155,7 @@ void StoredMap::read_many(std::span<const std::string_view> keys,
     if (missing.empty() && cache.sequence() == *sequence) return hits_.add(keys.size());
     if (cache.sequence() == *sequence) {
       const cache::Cache::Before before = cache.before();
-      const std::unique_ptr<View> view = store_->backend().view();
+      const std::unique_ptr<View> view = store_->view();
       const std::vector<Key> wanted = keys_of(missing);
       std::vector<std::optional<Record>> records(wanted.size());
       view->load_many(wanted, [&](std::size_t i, Record* record) {
@@ -177,7 +177,7 @@ void StoredMap::read_many(std::span<const std::string_view> keys,
   std::vector<std::size_t> all(keys.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   misses_.fetch_add(keys.size(), std::memory_order_relaxed);
-  store_->backend().view()->load_many(keys_of(all), [&](std::size_t i, Record* record) {
+  store_->view()->load_many(keys_of(all), [&](std::size_t i, Record* record) {
     count_stored(record != nullptr);
     show_record(i, record);
   });
@@ -213,7 +213,7 @@ class StoredMap::Rows final : public Scan {
       std::vector<Row> rows;
       const auto scan = [&](View& view) { rows = rest_.next(view, kRowsAtATime); };
       if (!map_.store_->with_current([&](Work& work) { scan(work); })) {
-        scan(*map_.store_->backend().view());
+        scan(*map_.store_->view());
         map_.store_->cache().settle();
       }
       for (Row& row : rows) {
@@ -279,7 +279,7 @@ void StoredMap::write(std::span<Write> writes) {
         *difference += static_cast<int>(one.item.has_value()) - static_cast<int>(there);
       }
     }
-    work.write_many(std::move(changes));
+    work.write_many(work.may_run_again() ? changes : std::move(changes));
     count_by(work, difference);
   });
   if (timed) note_timed();
@@ -392,7 +392,7 @@ std::uint64_t StoredMap::size() {
       const std::scoped_lock lock(count_mutex_);
       if (count_ && count_sequence_ == *sequence) return *count_ - expired;
     }
-    const std::unique_ptr<View> view = store_->backend().view();
+    const std::unique_ptr<View> view = store_->view();
     count = view->count_items(id_);
     if (!timed_.load() && any_timed(*view, id_)) {
       note_timed();
@@ -413,14 +413,14 @@ std::uint64_t StoredMap::size() {
 // --- Items that expire
 
 void StoredMap::note_timed() {
-  if (timed_.exchange(true) || store_->backend().read_only()) return;
+  if (timed_.exchange(true) || store_->backend().facts().read_only) return;
   sweeper_.wake(std::chrono::steady_clock::now() + kSweepEvery);
 }
 
 /// Erases expired items. Returns how many are still in the store because it is read-only.
 std::uint64_t StoredMap::erase_due() {
-  if (store_->backend().read_only()) {
-    const std::unique_ptr<View> view = store_->backend().view();
+  if (store_->backend().facts().read_only) {
+    const std::unique_ptr<View> view = store_->view();
     const Expiry time = now();
     std::set<std::string> expired;
     for (const Due& one : due(*view, id_, time, SIZE_MAX)) {
@@ -452,7 +452,7 @@ std::uint64_t StoredMap::erase_due() {
 std::optional<base::Deadline> StoredMap::sweep() noexcept {
   try {
     erase_due();
-    if (!any_timed(*store_->backend().view(), id_)) {
+    if (!any_timed(*store_->view(), id_)) {
       timed_ = false;
       return std::nullopt;
     }

@@ -37,11 +37,13 @@ struct Range {
   bool reverse = false;             // kPair of one `a`, and kId
 };
 
-/// One of several reads of one state: a record, or the first records of a range.
+/// One of several reads of one state: a record; or the first records of a range, or only how many
+/// there are.
 struct ReadOp {
   std::optional<Key> key{};
   Range range{};          // used when there is no key
   std::size_t limit = 0;  // up to so many records of the range
+  bool count = false;     // no records, their number in the whole range
 };
 
 /// Every record of a space.

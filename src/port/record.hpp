@@ -60,6 +60,11 @@ struct Key {
 
 inline constexpr std::size_t kMaxIntegers = 4;
 
+/// The places of the integers that stores look at themselves, for predicates and operations.
+inline constexpr std::size_t kNodeAnchor = 2;    // see graph/node/node.hpp for its values
+inline constexpr std::size_t kEdgeLinks = 0;     // more than 0
+inline constexpr std::size_t kCounterValue = 0;  // of kCounter
+
 struct Record {
   std::uint64_t version = 0;
   std::array<std::int64_t, kMaxIntegers> integers{};

@@ -7,13 +7,15 @@
 // Any thread, with a view of its own.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "port/backend.hpp"
+#include "port/view.hpp"
 
 namespace graven::port {
 
@@ -51,6 +53,16 @@ void each_row(View& view, Range range, std::size_t batch, Each&& each) {
       }
     }
   }
+}
+
+/// How many records the range has, but no more than `most`.
+inline std::uint64_t count_rows(View& view, const Range& range, std::uint64_t most = UINT64_MAX) {
+  constexpr std::uint64_t kStep = 1'024;
+  std::uint64_t count = 0;
+  for (Batches batches(range); count < most && !batches.ended();) {
+    count += batches.next(view, static_cast<std::size_t>(std::min(most - count, kStep))).size();
+  }
+  return count;
 }
 
 }  // namespace graven::port

@@ -97,24 +97,28 @@ class Touched {
   bool doomed_ = false;
 };
 
+/// Whether the records of the space belong to the node, page or blob whose id is their key's `a`.
+constexpr bool lies_under_id(Space space) noexcept {
+  switch (space) {
+    case Space::kNode:
+    case Space::kEdge:
+    case Space::kEntry:
+    case Space::kSlot:
+    case Space::kPage:
+    case Space::kBlob:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /// Whether a record lies under an id that the commit has given out.
 constexpr bool under_given_id(Space space, std::int64_t a, std::int64_t b,
                               std::uint64_t from) noexcept {
   const auto given = [from](std::int64_t id) {
     return id > 0 && static_cast<std::uint64_t>(id) >= from;
   };
-  switch (space) {
-    case Space::kNode:
-    case Space::kEntry:
-    case Space::kSlot:
-    case Space::kPage:
-    case Space::kBlob:
-      return given(a);
-    case Space::kEdge:
-      return given(a) || given(b);
-    default:
-      return false;
-  }
+  return lies_under_id(space) && (given(a) || (space == Space::kEdge && given(b)));
 }
 
 }  // namespace graven::port

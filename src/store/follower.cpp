@@ -22,7 +22,8 @@ constexpr port::Spaces kWatched = port::bit(Space::kNode) | port::bit(Space::kEn
 
 }  // namespace
 
-Follower::Follower(Store& store) : store_(store), live_(store.backend().live_mark()) {
+Follower::Follower(Store& store)
+    : store_(store), live_(store.state() != nullptr ? store.state()->live_mark() : nullptr) {
   commits_ = store_.commits();
   if (live_ != nullptr) seen_ = port::read_mark(*live_);
 }
@@ -37,14 +38,14 @@ std::optional<Changed> Follower::moved(std::span<const std::uint64_t> interests)
   const port::Mark now = port::read_mark(*live_);
   if (now == seen_) return std::nullopt;
   store_.cache().settle();  // else a read after this could still see the previous state
-  Backend& backend = store_.backend();
-  if (!backend.distinctive(now)) {
+  port::SharedState& state = *store_.state();
+  if (!state.distinctive(now)) {
     // The version is half written, or one that may occur again: the user looks at what is there
     // now, and again until the version is complete.
     seen_ = port::Mark{};
     return anything;
   }
-  ChangeFeed* feed = backend.changes();
+  ChangeFeed* feed = state.changes();
   Changed changed;
   const auto add = [&](ChangeFeed::Hashes hashes, std::uint64_t flags) {
     const auto among = [&](ChangeFeed::Hashes some) {
@@ -56,7 +57,7 @@ std::optional<Changed> Follower::moved(std::span<const std::uint64_t> interests)
     if (among(hashes)) changed.hashes.insert(changed.hashes.end(), hashes.begin(), hashes.end());
   };
   const bool followed =
-      feed != nullptr && backend.distinctive(seen_) && feed->follow(seen_, now, add);
+      feed != nullptr && state.distinctive(seen_) && feed->follow(seen_, now, add);
   seen_ = now;
   if (!followed) return anything;
   return changed.anything || !changed.hashes.empty() ? std::optional(changed) : std::nullopt;
@@ -65,7 +66,7 @@ std::optional<Changed> Follower::moved(std::span<const std::uint64_t> interests)
 std::optional<Changed> Follower::wait(std::span<const std::uint64_t> interests, Deadline until) {
   for (;;) {
     if (stopped_.load()) return std::nullopt;
-    ChangeFeed* feed = live_ != nullptr ? store_.backend().changes() : nullptr;
+    ChangeFeed* feed = live_ != nullptr ? store_.state()->changes() : nullptr;
     const std::uint32_t ticket = feed != nullptr ? feed->ticket() : 0;
     if (std::optional<Changed> changed = moved(interests)) return changed;
     const auto now = std::chrono::steady_clock::now();
@@ -81,7 +82,7 @@ std::optional<Changed> Follower::wait(std::span<const std::uint64_t> interests, 
 void Follower::stop() noexcept {
   stopped_.store(true);
   if (live_ == nullptr) return;
-  if (ChangeFeed* feed = store_.backend().changes()) feed->wake();
+  if (ChangeFeed* feed = store_.state()->changes()) feed->wake();
 }
 
 }  // namespace graven::store

@@ -25,16 +25,37 @@ namespace {
 constexpr cache::HotLimits kCacheLimits{.max_bytes = std::size_t{64} << 20U};
 constexpr std::size_t kWarmBytes = std::size_t{64} << 20U;
 constexpr auto kLastWrite = std::chrono::seconds(1);
+constexpr int kTriesBesideOthers = 3;  // then it takes the lease, and keeps them out
+
+/// Whether what an optimistic transaction has read is still so, as far as that can be told.
+bool still_holds(WriteTransaction& transaction) {
+  port::Optimism* const optimism = transaction.optimism();
+  if (optimism == nullptr) return true;
+  try {
+    return optimism->holds();
+  } catch (const std::exception&) {
+    return true;  // the store cannot be asked
+  }
+}
 }  // namespace
 
 Store::Store(std::unique_ptr<Backend> backend)
     : backend_(std::move(backend)),
-      cache_(*backend_, kCacheLimits, kWarmBytes, &table_share_),
+      optimistic_(port::facet<port::Interactive>(*backend_) != nullptr
+                      ? nullptr
+                      : std::make_unique<Optimistic>(*backend_)),
+      records_(optimistic_ ? optimistic_.get() : port::facet<port::Interactive>(*backend_)),
+      state_(optimistic_ ? &optimistic_->state() : port::facet<port::SharedState>(*backend_)),
+      maintenance_(port::facet<port::Maintenance>(*backend_)),
+      cache_(records(), state_, kCacheLimits, backend_->facts().cache_path, kWarmBytes,
+             &table_share_),
       housekeeper_([this] { return chore(); }) {
-  backend_->when_due([this](Deadline when) { housekeeper_.wake(when); });
-  if (backend_->bound_pending(cache::Share::kUnbounded)) {
+  if (maintenance_ != nullptr) {
+    maintenance_->when_due([this](Deadline when) { housekeeper_.wake(when); });
+  }
+  if (auto* write_back = port::facet<port::WriteBack>(*backend_)) {
     pending_part_ =
-        pending_share_.join([this](std::size_t bytes) { backend_->bound_pending(bytes); });
+        pending_share_.join([write_back](std::size_t bytes) { write_back->bound_pending(bytes); });
   }
 }
 
@@ -43,7 +64,7 @@ void Store::bound_memory(std::size_t bytes) {
   // a write needs while it runs.
   table_share_.set_total(bytes / 8 * 3);
   pending_share_.set_total(bytes / 4);
-  backend_->bound_page_caches(bytes / 4);
+  if (maintenance_ != nullptr) maintenance_->bound_page_caches(bytes / 4);
   warm_limit_.store(bytes / 8, std::memory_order_relaxed);
   cache_.bound_warm(bytes / 8);
 }
@@ -75,13 +96,13 @@ Transaction* Store::current() const noexcept {
 
 void Store::refuse_beside_transaction() const {
   if (open_in_thread == 0) return;
-  Transaction* other = ThreadTransactions::get().on_store(backend_->identity());
+  Transaction* other = ThreadTransactions::get().on_store(backend_->facts().identity);
   if (other == nullptr) return;
   other->require_open();
   throw UsageError(
       fmt::format("this thread has a transaction open on {}, which was opened with other settings; "
                   "a write here would wait for it for ever: open both with the same `synchronous`",
-                  backend_->name()));
+                  name()));
 }
 
 void Store::commit_work(Work& work, WriteTransaction& writes) {
@@ -95,14 +116,20 @@ void Store::commit_work(Work& work, WriteTransaction& writes) {
   } always{hook_.load(std::memory_order_acquire), committed};
   // The hook may write even if the work has not.
   if (always.hook != nullptr) always.hook->before_commit(work);
-  if (!work.empty()) {
+  if (work.empty()) {
+    // Nothing to commit, but it may have read records of two states.
+    port::Optimism* const optimism = writes.optimism();
+    if (optimism != nullptr && !optimism->holds()) throw port::Conflict();
+  } else {
     work.finish();
     cache_.prepare_own(work.changes(), &work.touched());
     try {
-      const observe::Timed timed(activity_.commit, activity_.slow, "commit", backend_->name(), [&] {
+      const observe::Timed timed(activity_.commit, activity_.slow, "commit", name(), [&] {
         return LogField{"wrote", describe(work)};
       });
       writes.commit(work.commit_id());
+    } catch (const port::Conflict&) {
+      throw;
     } catch (...) {
       activity_.counts.add(Event::kFailedCommits);
       throw;
@@ -113,6 +140,7 @@ void Store::commit_work(Work& work, WriteTransaction& writes) {
     activity_.counts.add(Event::kBytes, work.applied_bytes());
   }
   committed = true;
+  work.committed();
 }
 
 void Store::write(base::FunctionRef<void(Work&)> mutation, const Limits& limits) {
@@ -129,7 +157,7 @@ void Store::write(base::FunctionRef<void(Work&)> mutation, const Limits& limits)
   if (inside) return;
   refuse_beside_transaction();
   const Deadline deadline = Clock::now() + limits.busy;
-  if (backend_->commits_are_slow()) {
+  if (backend_->facts().slow_commits) {
     queue_.write(mutation, [&] { write_queued(deadline); });
   } else {
     write_apart(mutation, deadline);
@@ -142,7 +170,11 @@ void Store::sync(Deadline deadline) {
   const LaneHold hold(lane_, activity_, deadline, "a sync");
   if (syncs_done_ > before) return;
   const std::uint64_t number = syncs_begun_.fetch_add(1) + 1;
-  backend_->sync();
+  if (optimistic_) {
+    optimistic_->sync(deadline);
+  } else {
+    static_cast<void>(backend_->commit({}, {}, {.durable = true}, deadline));
+  }
   syncs_done_ = number;
 }
 
@@ -151,7 +183,8 @@ void Store::make_durable(Deadline deadline) {
     transaction->make_durable();
     return;
   }
-  if (backend_->commits_are_slow()) return;  // each one has waited for the disk
+  // There each one has waited for the disk.
+  if (backend_->facts().slow_commits && !optimistic_) return;
   try {
     sync(deadline);
   } catch (const Error& error) {
@@ -166,23 +199,27 @@ void Store::flush() {
   if (in_transaction()) {
     throw UsageError("flush() inside a transaction: call it before or after");
   }
-  backend_->flush();
+  if (auto* write_back = port::facet<port::WriteBack>(*backend_)) write_back->flush();
 }
 
-void Store::begin_bulk(std::size_t cache_bytes) { backend_->begin_bulk(cache_bytes); }
+void Store::begin_bulk(std::size_t cache_bytes) {
+  if (auto* bulk = port::facet<port::Bulk>(*backend_)) bulk->begin_bulk(cache_bytes);
+}
 
 bool Store::end_bulk(Deadline deadline) {
+  auto* bulk = port::facet<port::Bulk>(*backend_);
+  if (bulk == nullptr) return true;
   // The settings are restored even if the writer lock cannot be had; the rest is then not done.
   std::optional<LaneHold> hold;
   try {
     if (!in_transaction()) hold.emplace(lane_, activity_, deadline, "the end of a bulk import");
   } catch (const BusyError&) {
   } catch (...) {  // interrupted
-    restore_bulk();
+    restore(*bulk);
     throw;
   }
   try {
-    return backend_->end_bulk(hold ? deadline : Clock::now());
+    return bulk->end_bulk(hold ? deadline : Clock::now());
   } catch (const BusyError&) {
     return false;
   } catch (const ClosedError&) {
@@ -190,10 +227,10 @@ bool Store::end_bulk(Deadline deadline) {
   }
 }
 
-void Store::restore_bulk() noexcept {
+void Store::restore(port::Bulk& bulk) noexcept {
   const base::Uninterrupted now;
   try {
-    backend_->end_bulk(Clock::now());
+    bulk.end_bulk(Clock::now());
   } catch (const std::exception&) {
     // The settings are restored first.
   }
@@ -228,6 +265,7 @@ void Store::close() noexcept {
   } catch (const std::exception&) {
     // If that takes too long: the write finds the store closed when it ends.
   }
+  if (optimistic_) optimistic_->close();
   backend_->close();
   cache_.close();
 }
@@ -244,22 +282,43 @@ void Use::end() noexcept {
   store_.reset();
 }
 
+void Store::write_once(base::FunctionRef<void(Writing&)> body, Deadline deadline) {
+  if (optimistic_) optimistic_->begin_anew();
+  for (int tries = 0;; ++tries) {
+    Writing writing(*this, deadline, tries >= kTriesBesideOthers);
+    try {
+      body(writing);
+      return commit_work(*writing.work, *writing.writes);
+    } catch (const port::Conflict&) {
+      // Another writer was first.
+    } catch (...) {
+      // Perhaps it has seen records of two states.
+      if (still_holds(*writing.writes)) throw;
+    }
+    if (Clock::now() >= deadline) {
+      throw BusyError(name() +
+                      ": other writers changed what this one had read, again and again, until its "
+                      "time was up; try again, or raise busy_timeout");
+    }
+  }
+}
+
 void Store::write_apart(base::FunctionRef<void(Work&)> body, Deadline deadline) {
   const LaneHold hold(lane_, activity_, deadline, "a write");
-  Writing writing(*this, deadline);
-  body(*writing.work);
-  commit_work(*writing.work, *writing.writes);
+  write_once([&](Writing& writing) { body(*writing.work); }, deadline);
 }
 
 void Store::write_queued(Deadline deadline) {
   const LaneHold hold(lane_, activity_, deadline, "a write");
-  Writing writing(*this, deadline);
-  const auto& batch = queue_.take();
-  if (batch.size() == 1) {
-    batch.front()->mutation(*writing.work);
-  } else {
-    const base::Uninterrupted others_too;  // this thread's interrupt must not end others' writes
-    for (CommitQueue::Request* request : batch) {
+  const std::vector<CommitQueue::Request*>* batch = nullptr;
+  std::optional<base::Uninterrupted> others_too;
+  const auto run = [&](Writing& writing) {
+    if (batch == nullptr)
+      batch = &queue_.take();  // when the write lock is held: who came meanwhile
+    if (batch->size() == 1) return batch->front()->mutation(*writing.work);
+    others_too.emplace();  // this thread's interrupt must not end others' writes
+    for (CommitQueue::Request* request : *batch) {
+      request->error = nullptr;
       writing.work->begin_mutation();
       try {
         request->mutation(*writing.work);
@@ -270,9 +329,8 @@ void Store::write_queued(Deadline deadline) {
       }
       writing.work->end_mutation();
     }
-    return commit_work(*writing.work, *writing.writes);
-  }
-  commit_work(*writing.work, *writing.writes);
+  };
+  write_once(run, deadline);
 }
 
 bool Store::with_current(base::FunctionRef<void(Work&)> body) {
@@ -324,11 +382,12 @@ bool Store::transaction_open() { return open() != nullptr; }
 
 void Store::log_slower_than(std::chrono::milliseconds limit) {
   activity_.slow.set(limit);
-  backend_->log_slower_than(limit);
+  if (maintenance_ != nullptr) maintenance_->log_slower_than(limit);
 }
 
 std::optional<Deadline> Store::chore() {
-  const std::optional<Deadline> tended = backend_->tend();
+  const std::optional<Deadline> tended =
+      maintenance_ != nullptr ? maintenance_->tend() : std::nullopt;
   const std::optional<Deadline> rest = chore_in_lane();
   return tended && rest ? std::min(tended, rest) : tended ? tended : rest;
 }
@@ -343,8 +402,7 @@ std::optional<Deadline> Store::chore_in_lane() {
     if (transaction->end_all(Transaction::End::kLimit)) {
       activity_.counts.add(Event::kExpired);
       observe::log(LogLevel::kWarning, "transaction_expired",
-                   {{"limit_ms", std::to_string(transaction->limit().count())},
-                    {"store", backend_->name()}});
+                   {{"limit_ms", std::to_string(transaction->limit().count())}, {"store", name()}});
     }
   }
   CommitHook* const hook = hook_.load(std::memory_order_acquire);

@@ -28,6 +28,7 @@
 #include "store/activity.hpp"
 #include "store/commit_queue.hpp"
 #include "store/lane.hpp"
+#include "store/optimistic.hpp"
 #include "store/work.hpp"
 
 namespace graven::store {
@@ -89,6 +90,16 @@ class Store final : private base::ForkGuard {
   ~Store();
 
   [[nodiscard]] Backend& backend() const noexcept { return *backend_; }
+  /// Reads and transactions of the store.
+  [[nodiscard]] port::Interactive& records() const noexcept { return *records_; }
+  /// A view of the newest state.
+  [[nodiscard]] std::unique_ptr<View> view() const { return records_->view(); }
+  [[nodiscard]] std::optional<Record> load(const Key& key) const { return records_->load(key); }
+  /// Its state versions; nullptr where it has none.
+  [[nodiscard]] port::SharedState* state() const noexcept { return state_; }
+  [[nodiscard]] const std::string& name() const noexcept { return backend_->facts().name; }
+  [[nodiscard]] bool read_only() const noexcept { return backend_->facts().read_only; }
+
   /// The store's hook. The first caller's `make` creates it; it lives as long as the store.
   CommitHook& hook(base::FunctionRef<std::unique_ptr<CommitHook>()> make);
   [[nodiscard]] cache::Cache& cache() noexcept { return cache_; }
@@ -98,7 +109,8 @@ class Store final : private base::ForkGuard {
   /// Runs `mutation` under the writer lock and commits it, or makes it a part of this thread's open
   /// transaction. When it throws, nothing of it remains. Where commits wait for the disk, writes
   /// that arrive meanwhile are committed together; the mutation may then run on another writer's
-  /// thread.
+  /// thread. On a store without interactive transactions it may run several times: what it does to
+  /// anything but the work must be repeatable, or wait for Work::when_committed().
   void write(base::FunctionRef<void(Work&)> mutation, const Limits& limits);
 
   /// Runs `body` in a write transaction of its own, also if it writes nothing: for the collector's
@@ -184,13 +196,16 @@ class Store final : private base::ForkGuard {
   void commit_work(Work& work, WriteTransaction& writes);
   void close() noexcept;
 
-  void restore_bulk() noexcept;
+  static void restore(port::Bulk& bulk) noexcept;
 
   /// Commits for all who are in the commit queue.
   void write_queued(Deadline deadline);
 
   /// A write transaction with its work; keeps the cache up to date with its outcome.
   struct Writing;
+  /// Runs `body` in a write transaction and commits it; again where another writer's commit has
+  /// changed what it read. To be called with the writer lock.
+  void write_once(base::FunctionRef<void(Writing&)> body, Deadline deadline);
 
   // Held while the last user leaves, also if that takes long.
   base::ForkRenewed<std::mutex> users_mutex_;
@@ -199,6 +214,10 @@ class Store final : private base::ForkGuard {
   std::atomic<bool> stopping_{false};
 
   std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Optimistic> optimistic_;  // where the backend has no interactive transactions
+  port::Interactive* records_;              // of the backend, or optimistic_
+  port::SharedState* state_;                // of the backend, or of optimistic_
+  port::Maintenance* maintenance_;          // the backend's, or nullptr
   Activity activity_;
   cache::Share table_share_;
   cache::Share pending_share_;

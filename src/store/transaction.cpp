@@ -23,12 +23,12 @@ GRAVEN_NEAR_TLS constinit thread_local std::uint32_t open_in_thread = 0;
 
 Transaction::Transaction(Store& store, const Limits& limits, const void* owner, Deadline deadline)
     : store_(store),
-      identity_(store.backend().identity()),
+      identity_(store.backend().facts().identity),
       limit_(limits.transaction),
       busy_(limits.busy),
       expires_(Clock::now() + limits.transaction),
       steps_{{kOutermost, owner}} {
-  writing_.emplace(store, deadline);
+  writing_.emplace(store, deadline, true);
   if (limits.read_cache != 0) writing_->work->expect_much(limits.read_cache);
 }
 
@@ -110,7 +110,7 @@ void Transaction::forget_abandoned() noexcept {
 
 bool Transaction::is_of(const Store& store) const noexcept {
   // The store of an abandoned transaction may be gone, and another one be at its address.
-  return abandoned() ? identity_ == store.backend().identity() : &store_ == &store;
+  return abandoned() ? identity_ == store.backend().facts().identity : &store_ == &store;
 }
 
 bool Transaction::end_all(End why) noexcept {
@@ -294,6 +294,13 @@ void Transaction::commit_outermost(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   try {
     store_.commit_work(*writing_->work, *writing_->writes);
+  } catch (const port::Conflict&) {
+    lock.lock();
+    committing_ = false;
+    throw UnavailableError(fmt::format(
+        "the transaction on {} was rolled back: it lost the lease, and other writers changed what "
+        "it had read; run it again",
+        store_.name()));
   } catch (...) {
     lock.lock();
     committing_ = false;
@@ -349,11 +356,10 @@ Transaction* ThreadTransactions::on_store(const std::string& identity) const noe
 
 Transaction* ThreadTransactions::at(const std::string& file) const {
   const auto is_there = [&](const auto& open) {
-    const Backend& backend = open->store()->backend();
-    if (backend.file() == file) return true;
+    const port::Facts& facts = open->store()->backend().facts();
+    if (facts.file == file) return true;
     std::error_code unknown;
-    return backend.file().empty() &&
-           std::filesystem::weakly_canonical(backend.name(), unknown) == file;
+    return facts.file.empty() && std::filesystem::weakly_canonical(facts.name, unknown) == file;
   };
   const auto found = std::find_if(list_.begin(), list_.end(), [&](const auto& open) {
     return !file.empty() && open->own() && !open->over() && !open->abandoned() && is_there(open);

@@ -30,7 +30,6 @@ constexpr std::size_t kSpillBytes = std::size_t{4} << 20U;
 std::size_t bytes_of(const std::optional<Record>& record) noexcept {
   return record ? record->body.size() : 0;
 }
-constexpr int kSequenceBits = 15;
 
 std::uint64_t digest(Space space, const std::optional<Record>& record) {
   if (!record) return 0;
@@ -56,8 +55,9 @@ std::uint64_t digest(const std::vector<Row>& rows) {
 }
 
 /// The first id of this millisecond, with a random part, so that a commit that was lost and the one
-/// made in its place do not have the same id.
-std::int64_t id_of_now() {
+/// made in its place do not have the same id. `spread`: anywhere in the millisecond, because
+/// several processes give out ids at once.
+std::int64_t id_of_now(bool spread = false) {
   struct Start {
     std::minstd_rand random{std::random_device{}()};
   };
@@ -65,7 +65,8 @@ std::int64_t id_of_now() {
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();
-  return (std::int64_t{now} << kSequenceBits) | static_cast<std::int64_t>(random() & 0x3ffU);
+  return (std::int64_t{now} << Ids::kSequenceBits) |
+         static_cast<std::int64_t>(random() & (spread ? 0x7fffU : 0x3ffU));
 }
 
 }  // namespace
@@ -84,6 +85,7 @@ bool ReadSet::holds_in(View& now) const {
   for (const auto& [key, seen] : points_) {
     if (digest(key.space, now.load(key)) != seen) return false;
   }
+  if (state_ && now.state() != state_) return false;
   return std::all_of(scans_.begin(), scans_.end(), [&](const Scan& scan) {
     return digest(now.scan(scan.range, scan.limit)) == scan.digest;
   });
@@ -92,6 +94,7 @@ bool ReadSet::holds_in(View& now) const {
 void ReadSet::clear() {
   points_.clear();
   scans_.clear();
+  state_.reset();
 }
 
 // --- Work
@@ -107,6 +110,7 @@ std::size_t Work::KeyHash::operator()(const Key& key) const noexcept {
 Work::Work(WriteTransaction& sink, Ids& ids, cache::Cache* cache, std::size_t spill_records)
     : below_(sink),
       sink_(&sink),
+      optimism_(sink.optimism()),
       cache_(cache),
       ids_(ids),
       recording_(false),
@@ -118,6 +122,7 @@ Work::Work(WriteTransaction& sink, Ids& ids, cache::Cache* cache, std::size_t sp
 Work::Work(View& snapshot, Ids& ids)
     : below_(snapshot),
       sink_(nullptr),
+      optimism_(nullptr),
       cache_(nullptr),
       ids_(ids),
       recording_(true),
@@ -127,6 +132,12 @@ Work::Work(View& snapshot, Ids& ids)
 }
 
 void Work::start_clock() {
+  if (optimism_ != nullptr) {
+    last_id_ = ids_.next_beside_others(id_of_now(true));
+    commit_id_ = optimism_->version();
+    given_from_ = static_cast<std::uint64_t>(last_id_) + 1;
+    return;
+  }
   // A store that was never written has no clock yet. (Not by load(): an optimistic work must not
   // depend on the clock.)
   const Record clock = load_apart(port::clock_key()).value_or(Record{});
@@ -135,6 +146,17 @@ void Work::start_clock() {
   last_id_ = ids_.next(std::max(sound ? clock.integers[0] + 1 : 0, id_of_now()));
   last_prefix_ = clock.integers[1];
   commit_id_ = static_cast<std::uint64_t>(last_id_);
+  given_from_ = commit_id_ + 1;
+}
+
+std::uint64_t Work::state_before() {
+  if (optimism_ != nullptr) return optimism_->state_before();
+  const std::optional<Record> clock = load(port::clock_key());
+  return clock ? clock->version : 0;
+}
+
+std::uint64_t Work::state_after() const noexcept {
+  return optimism_ != nullptr ? optimism_->state_after() : commit_id_;
 }
 
 std::unique_ptr<port::SqlRows> Work::sql(std::string_view text,
@@ -191,10 +213,25 @@ bool Work::any_overlaid(Space space) const {
   return in_overlay(mutation_) || in_overlay(done_) || in_runs(space);
 }
 
+/// The state of a key that is in memory: what an optimistic transaction has read stays as it was,
+/// even if the cache has another state by now.
+std::optional<std::optional<Record>> Work::cached(const Key& key) {
+  if (optimism_ != nullptr && optimism_->knows(key)) return below_.load(key);
+  if (cache_ == nullptr) return std::nullopt;
+  std::optional<std::optional<Record>> found = cache_->look(key);
+  if (found && optimism_ != nullptr) optimism_->relies_on(key, *found);
+  return found;
+}
+
 /// A record below the overlays, not recorded as read and not kept in clean_.
 std::optional<Record> Work::load_apart(const Key& key) {
-  if (cache_ != nullptr) {
-    if (auto found = cache_->look(key)) return std::move(*found);
+  if (std::optional<std::optional<Record>> found = cached(key)) return *std::move(found);
+  if (optimism_ != nullptr) {
+    if (cache_ == nullptr) return below_.load(key);
+    const cache::Cache::Before before = cache_->before();
+    std::optional<Record> record = below_.load(key);
+    cache_->fill(before, key, record);
+    return record;
   }
   std::optional<Record> record = below_.load(key);
   const bool to_be_made = !record && port::under_given_id(key.space, key.a, key.b, given_from());
@@ -269,6 +306,8 @@ void Work::mark(std::int64_t node, std::int64_t as) {
 
 bool Work::any_orphan(std::int64_t owner) {
   if (recording_ || !orphan_known_ || orphan_known_->first != owner) {
+    const bool none_written = !any_overlaid(Space::kOrphan) && applied_.empty() && !forgotten_;
+    if (optimism_ != nullptr && owner == 0 && none_written) return optimism_->pending();
     orphan_known_ = {owner, !scan({.space = Space::kOrphan, .a = owner}, 1).empty()};
   }
   return orphan_known_->second;
@@ -280,11 +319,9 @@ const std::optional<Record>* Work::at_hand(const Key& key) {
   if (const std::optional<Record>* record = overlaid(key)) return record;
   if (bulk_bytes_ != 0) return working_set_.find(key, shown_) ? &shown_ : nullptr;
   if (const auto it = clean_.find(key); it != clean_.end()) return &it->second;
-  if (cache_ != nullptr) {
-    if (auto found = cache_->look(key)) {
-      shown_ = std::move(*found);
-      return &shown_;
-    }
+  if (std::optional<std::optional<Record>> found = cached(key)) {
+    shown_ = *std::move(found);
+    return &shown_;
   }
   return nullptr;
 }
@@ -396,6 +433,7 @@ void Work::replay_into(Work& target) {
   target.clocked_ = target.clocked_ || clocked_;
   target.prefixes_.insert(prefixes_.begin(), prefixes_.end());
   target.suspects_.insert(suspects_.begin(), suspects_.end());
+  target.effects_.insert(target.effects_.end(), effects_.begin(), effects_.end());
 }
 
 }  // namespace graven::store

@@ -24,6 +24,7 @@
 #include <atomic>
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -61,6 +62,8 @@ class ReadSet {
  public:
   void saw(const Key& key, const std::optional<Record>& record);
   void saw(const Range& range, std::size_t limit, const std::vector<Row>& rows);
+  /// The whole state, where the store tells which it is.
+  void saw_all(const std::optional<port::StateVersion>& state) { state_ = state; }
   /// Whether everything that was read is the same in `now`.
   [[nodiscard]] bool holds_in(View& now) const;
   void clear();
@@ -73,6 +76,7 @@ class ReadSet {
   };
   std::map<Key, std::uint64_t> points_;
   std::vector<Scan> scans_;
+  std::optional<port::StateVersion> state_;
 };
 
 /// The ids this process has given out for a store, committed or not. None is given out twice, so
@@ -81,15 +85,29 @@ class Ids {
  public:
   /// A new id, at least `least`.
   std::int64_t next(std::int64_t least) noexcept {
+    return next_of([least](std::int64_t last) { return std::max(least, last + 1); });
+  }
+  /// A new id where other processes give out ids too: `random`, a number anywhere in this
+  /// millisecond, if none was given out in it, else the one after the last.
+  std::int64_t next_beside_others(std::int64_t random) noexcept {
+    return next_of([random](std::int64_t last) {
+      return (last >> kSequenceBits) < (random >> kSequenceBits) ? random : last + 1;
+    });
+  }
+
+  static constexpr int kSequenceBits = 15;
+
+ private:
+  template <class Choose>
+  std::int64_t next_of(const Choose& choose) noexcept {
     std::int64_t last = last_.load(std::memory_order_relaxed);
     std::int64_t id = 0;
     do {
-      id = std::max(least, last + 1);
+      id = choose(last);
     } while (!last_.compare_exchange_weak(last, id, std::memory_order_relaxed));
     return id;
   }
 
- private:
   std::atomic<std::int64_t> last_{0};
 };
 
@@ -166,6 +184,11 @@ class Work final : public View {
   /// The id of the commit that this work will become: the version of its records.
   [[nodiscard]] std::uint64_t commit_id() const noexcept { return commit_id_; }
 
+  /// Identify the state below, and the state after this commit if nobody else commits: for
+  /// comparison with those of another work only.
+  [[nodiscard]] std::uint64_t state_before();
+  [[nodiscard]] std::uint64_t state_after() const noexcept;
+
   /// The prefix, by name, whose version this commit advances if it advances the clock.
   void touch_prefix(const std::string& name) { prefixes_.insert(name); }
   void remember_last_prefix(std::int64_t id) {
@@ -175,6 +198,14 @@ class Work final : public View {
 
   /// The candidates (suspects): nodes that may have lost their way to the root; for the collector.
   std::set<std::int64_t>& suspects() noexcept { return suspects_; }
+
+  /// Has `effect` called when this work has been committed; not if its mutation is dropped, or a
+  /// savepoint before it. A mutation may run again, so what it does to anything but the work must
+  /// wait for this.
+  void when_committed(std::function<void()> effect) { effects_.push_back(std::move(effect)); }
+  void committed() noexcept;
+  /// Whether a mutation may run again, because others can commit meanwhile.
+  [[nodiscard]] bool may_run_again() const noexcept { return optimism_ != nullptr; }
 
   // One mutation: end it, or drop everything it wrote.
   void begin_mutation();
@@ -205,6 +236,9 @@ class Work final : public View {
   [[nodiscard]] std::uint64_t applied_bytes() const noexcept { return applied_bytes_; }
 
   [[nodiscard]] const ReadSet& read_set() const noexcept { return reads_; }
+  /// In an optimistic work: relies on the whole state, where the store tells which it is.
+  void rely_on_all() { reads_.saw_all(below_.state()); }
+  [[nodiscard]] std::optional<port::StateVersion> state() const override { return below_.state(); }
   /// Writes everything of an optimistic work into `target`, a work in a write transaction.
   void replay_into(Work& target);
 
@@ -230,7 +264,7 @@ class Work final : public View {
   void forget_changes();
   void touch(const Key& key, const Record* record) { touched_.add(key, record, given_from()); }
   /// The ids given out by this commit are greater than its own id.
-  [[nodiscard]] std::uint64_t given_from() const noexcept { return commit_id_ + 1; }
+  [[nodiscard]] std::uint64_t given_from() const noexcept { return given_from_; }
   void before_scan(Space space);
   void drop_runs() noexcept;
   void require_sound() const;
@@ -243,10 +277,12 @@ class Work final : public View {
     unspilled_bytes_ -= std::min(unspilled_bytes_, count);
   }
   void start_clock();
+  std::optional<std::optional<Record>> cached(const Key& key);
 
   View& below_;
   WriteTransaction* sink_;
-  cache::Cache* cache_;  // until something is applied
+  port::Optimism* optimism_;  // of the sink, where others can commit meanwhile
+  cache::Cache* cache_;       // until something is applied
   Ids& ids_;
   bool recording_;
   std::size_t spill_records_;
@@ -290,10 +326,14 @@ class Work final : public View {
   WorkingSet working_set_;                                    // instead of clean_, in bulk writing
 
   std::uint64_t commit_id_ = 0;
+  std::uint64_t given_from_ = 0;
   std::int64_t last_id_ = 0;
   std::int64_t last_prefix_ = 0;
   std::set<std::string> prefixes_;
   std::set<std::int64_t> suspects_;
+  std::vector<std::function<void()>> effects_;
+  std::size_t effects_before_ = 0;                // the running mutation
+  std::vector<std::size_t> effects_before_each_;  // savepoint
   ReadSet reads_;
 };
 

@@ -332,6 +332,7 @@ bool Work::defer(const Key& key, const std::optional<Record>& record) {
 void Work::begin_mutation() {
   in_mutation_ = true;
   mutation_spilled_ = false;
+  effects_before_ = effects_.size();
   edges_.settle();
   slots_.settle();
 }
@@ -372,6 +373,7 @@ void Work::end_mutation() {
 
 void Work::drop_mutation() noexcept {
   in_mutation_ = false;
+  effects_.resize(effects_before_);
   orphan_known_.reset();
   marks_.clear();
   for (const auto& [key, record] : mutation_) forget_bytes(record ? record->body.size() : 0);
@@ -393,6 +395,7 @@ void Work::savepoint() {
   apply(done_);
   write_deferred();
   apply_waiting();
+  effects_before_each_.push_back(effects_.size());
   sink_->savepoint(depth_++);
 }
 
@@ -404,19 +407,26 @@ void Work::rollback_to_savepoint() {
   slots_.clear();
   forget_all_clean();
   forget_changes();
+  effects_.resize(effects_before_each_.back());
+  effects_before_each_.pop_back();
   sink_->rollback_to(--depth_);
 }
 
 void Work::release_savepoint() {
   apply(done_);
+  effects_before_each_.pop_back();
   sink_->release(--depth_);
+}
+
+void Work::committed() noexcept {
+  for (const auto& effect : std::exchange(effects_, {})) effect();
 }
 
 void Work::finish() {
   require_sound();
   apply_waiting();
   write_deferred();
-  if (clocked_) {
+  if (clocked_ && optimism_ == nullptr) {
     for (const std::string& name : prefixes_) {
       const Key key{.space = Space::kPrefix, .name = name};
       if (std::optional<Record> record = load(key)) put(key, std::move(*record));

@@ -38,16 +38,23 @@ class LaneHold {
 };
 
 struct Store::Writing {
-  Writing(Store& store, Deadline deadline) {
+  /// `alone`: keeps other processes out, also where transactions are optimistic.
+  Writing(Store& store, Deadline deadline, bool alone) {
     const bool watched = store.cache_.attach();
     try {
-      writes = store.backend_->begin(deadline);
+      writes = alone && store.optimistic_ ? store.optimistic_->begin_alone(deadline)
+                                          : store.records_->begin(deadline);
     } catch (const BusyError&) {
       store.activity_.counts.add(Event::kBusy);
       throw;
     }
     bool own = false;
-    if (watched) {
+    if (watched && store.optimistic_) {
+      writes->when_released([this, &store](const port::Mark* after) {
+        if (after != nullptr) store.cache_.committed(work->changes(), *after);
+      });
+      own = store.cache_.current();
+    } else if (watched) {
       writes->when_released([this, &store](const port::Mark* after) {
         const bool committed = after != nullptr;
         store.cache_.end_own(committed ? work->changes() : nullptr, after,

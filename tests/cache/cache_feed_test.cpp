@@ -34,7 +34,7 @@ class CacheFeed : public CacheRules {
 
   /// What another process's cache would do for a commit, the announcement included.
   void commit_elsewhere_announced(const std::vector<Change>& changes, bool forgotten = false) {
-    Cache other(backend, {});
+    Cache other(backend, &backend, {});
     for (int i = 0; i < 100 && !other.attach(); ++i) {
     }
     commit_through(other, changes, forgotten);
@@ -459,7 +459,6 @@ TEST_F(CacheFeed, ARollbackIsNotAnnounced) {
 class CacheTiers : public CacheRules {
  protected:
   CacheTiers() {
-    backend.beside = folder_ / "warm";
     // Enough for several segments, much more than the hot table takes.
     for (int id = 1; id <= kRecords; ++id) backend.records[key(id)] = record(std::to_string(id));
     for (int i = 0; i < 100 && !small.attach(); ++i) {
@@ -478,7 +477,7 @@ class CacheTiers : public CacheRules {
   }
 
   TemporaryFolder folder_;
-  Cache small{backend, {.max_entries = 200}, std::size_t{8} << 20U};
+  Cache small{backend, &backend, {.max_entries = 200}, folder_ / "warm", std::size_t{8} << 20U};
 };
 
 TEST_F(CacheTiers, WhatIsDroppedIsReadBack) {
@@ -517,13 +516,12 @@ TEST_F(CacheTiers, NothingOldComesUpAgain) {
   for (int id = 300; id <= kRecords; ++id) ASSERT_EQ(read_small(id), std::to_string(id));
 }
 
-class CacheTiersWithoutRoom : public CacheTiers {
- protected:
-  CacheTiersWithoutRoom() { backend.beside = folder_ / "missing/folder/warm"; }
-};
-
-TEST_F(CacheTiersWithoutRoom, ThereIsNoWarmFile) {
-  Cache cramped{backend, {.max_entries = 200}, std::size_t{8} << 20U};
+TEST_F(CacheTiers, WithoutRoomThereIsNoWarmFile) {
+  Cache cramped{backend,
+                &backend,
+                {.max_entries = 200},
+                folder_ / "missing/folder/warm",
+                std::size_t{8} << 20U};
   for (int i = 0; i < 100 && !cramped.attach(); ++i) {
   }
   for (int round = 0; round < 2; ++round) {

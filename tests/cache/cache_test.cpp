@@ -217,7 +217,7 @@ TEST_F(CacheRules, AMarkThatMayComeAgainIsNone) {
 TEST_F(CacheRules, WithoutAMarkNothingIsKept) {
   MarkedBackend bare;
   bare.marked = false;
-  Cache idle(bare, {});
+  Cache idle(bare, &bare, {});
   for (int i = 0; i < 100; ++i) EXPECT_FALSE(idle.attach());
   EXPECT_FALSE(idle.find(key(1)));
   EXPECT_FALSE(idle.before().known);

@@ -415,23 +415,23 @@ TEST_P(Records, LoadManySurvivesACallbackThatThrows) {
 }
 
 TEST_P(Records, TheStoreHasItsOwnConstant) {
-  const std::uint64_t constant = backend_->store_constant();
+  const std::uint64_t constant = backend_->facts().constant;
   EXPECT_NE(constant, 0U);
   reopen();
-  EXPECT_EQ(backend_->store_constant(), constant);
+  EXPECT_EQ(backend_->facts().constant, constant);
   const TemporaryFolder elsewhere;
-  EXPECT_NE(GetParam().open(elsewhere)->store_constant(), constant);
+  EXPECT_NE(GetParam().open(elsewhere)->facts().constant, constant);
 }
 
 TEST_P(Records, IdentityTellsStoresApart) {
   const TemporaryFolder elsewhere;
-  const auto other = GetParam().open(elsewhere);
-  EXPECT_NE(other->identity(), backend_->identity());
-  const std::string identity = backend_->identity();
+  const Opened other = GetParam().open(elsewhere);
+  EXPECT_NE(other->facts().identity, backend_->facts().identity);
+  const std::string identity = backend_->facts().identity;
   reopen();
-  EXPECT_EQ(backend_->identity(), identity);
-  EXPECT_FALSE(backend_->name().empty());
-  EXPECT_FALSE(backend_->read_only());
+  EXPECT_EQ(backend_->facts().identity, identity);
+  EXPECT_FALSE(backend_->facts().name.empty());
+  EXPECT_FALSE(backend_->facts().read_only);
 }
 
 TEST_P(Records, SoundStoresHaveNoProblems) {
@@ -443,17 +443,17 @@ TEST_P(Records, SoundStoresHaveNoProblems) {
 }
 
 TEST_P(Records, OwnersLiveAsLongAsTheyAreHeld) {
-  EXPECT_FALSE(backend_->owner_alive(5));
-  backend_->hold_owner(5);
-  backend_->hold_owner(5);  // once more is nothing
-  backend_->hold_owner(kMost);
-  EXPECT_TRUE(backend_->owner_alive(5));
-  EXPECT_TRUE(backend_->owner_alive(kMost));
-  EXPECT_FALSE(backend_->owner_alive(6));
-  EXPECT_FALSE(backend_->owner_alive(4));
+  EXPECT_FALSE(backend_->leases().alive(5));
+  backend_->leases().announce(5);
+  backend_->leases().announce(5);  // once more is nothing
+  backend_->leases().announce(kMost);
+  EXPECT_TRUE(backend_->leases().alive(5));
+  EXPECT_TRUE(backend_->leases().alive(kMost));
+  EXPECT_FALSE(backend_->leases().alive(6));
+  EXPECT_FALSE(backend_->leases().alive(4));
   if (!GetParam().persistent) return;
   reopen();
-  EXPECT_FALSE(backend_->owner_alive(5));
+  EXPECT_FALSE(backend_->leases().alive(5));
 }
 
 }  // namespace

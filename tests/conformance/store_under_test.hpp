@@ -41,7 +41,7 @@ class Conformance : public ::testing::TestWithParam<BackendKind> {
   }
 
   TemporaryFolder folder_;
-  std::unique_ptr<port::Backend> backend_;
+  Opened backend_;
 };
 
 inline std::string backend_name(const ::testing::TestParamInfo<BackendKind>& info) {

@@ -325,7 +325,7 @@ TEST(CloseBesideOthers, WaitsForNoTransactionOfTheirsNorForgetsWhatIsLeft) {
     return false;
   };
   const auto left = [](const Database& db) {
-    return !records_of(*backend_of(db).view(), Space::kOrphan).empty();
+    return !records_of(*store_of(db).view(), Space::kOrphan).empty();
   };
   constexpr auto kUntilItSweeps = std::chrono::milliseconds(800);
   {

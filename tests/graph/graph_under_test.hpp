@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A database in a test, on every backend, and what lies below it: its session, its backend,
+// A database in a test, on every backend, and what lies below it: its session, its store,
 // its raw records, and ways to change those behind the graph's back.
 #pragma once
 
@@ -21,6 +21,7 @@
 #include "graph/collector/heap.hpp"
 #include "graph/node/node.hpp"
 #include "graph/scope.hpp"
+#include "port/oracle.hpp"
 
 namespace graven::test {
 
@@ -33,7 +34,7 @@ using port::Space;
 
 inline graph::Session& session_of(const Database& db) { return db.scope()->session(); }
 inline graph::Heap& heap_of(const Database& db) { return session_of(db).heap(); }
-inline port::Backend& backend_of(const Database& db) { return heap_of(db).backend(); }
+inline store::Store& store_of(const Database& db) { return heap_of(db).store(); }
 inline NodeId id_of(const Node& node) { return node.pin()->id(); }
 
 using Records = std::map<Key, Record>;
@@ -50,23 +51,30 @@ inline Records records_of(port::View& view, Space space) {
 /// Every record there is.
 inline Records all_records(const Database& db) {
   Records records;
-  const auto view = backend_of(db).view();
+  const auto view = store_of(db).view();
   for (std::size_t space = 0; space < port::kSpaceCount; ++space) {
     records.merge(records_of(*view, static_cast<Space>(space)));
   }
   return records;
 }
 
+/// How many records there are besides the clock, which not every store has.
+inline std::size_t record_count(const Database& db) {
+  Records records = all_records(db);
+  return records.size() - records.erase(port::clock_key());
+}
+
 /// Changes records behind the graph's back.
 inline void plant(const Database& db, const std::vector<Change>& changes) {
-  const auto transaction = backend_of(db).begin(soon());
+  const auto transaction = store_of(db).records().begin(soon());
   const auto clock = transaction->load(port::clock_key());
+  for (const Change& change : changes) transaction->load(change.key);  // none of them is new
   transaction->apply(changes);
   transaction->commit(static_cast<std::uint64_t>(clock ? clock->integers[0] : 1));
 }
 
 inline NodeRecord stored_node(const Database& db, NodeId id) {
-  return graph::load_node(*backend_of(db).view(), id);
+  return graph::load_node(*store_of(db).view(), id);
 }
 inline NodeRecord stored_node(const Database& db, const Node& node) {
   return stored_node(db, id_of(node));
@@ -92,31 +100,43 @@ inline void expect_clean(const Database& db) {
   EXPECT_TRUE(report.ok()) << problems_of(report);
 }
 
-/// A database on the backend the parameter names.
+/// A database on a store of its own.
+inline Database over(std::unique_ptr<port::Backend> backend, const Options& options = {}) {
+  return Database(graph::make_live_scope(std::make_shared<graph::Session>(
+      std::make_shared<store::Store>(std::move(backend)), options)));
+}
+
+/// A database on the backend the parameter names. (The oracle has no interactive transactions.)
 class OnEveryStore : public ::testing::TestWithParam<const char*> {
  protected:
   /// Whether what is written is there for whoever opens url() next.
-  [[nodiscard]] bool persistent() const { return GetParam() == std::string("sqlite"); }
-  [[nodiscard]] bool in_file() const { return GetParam() != std::string("memory"); }
+  [[nodiscard]] bool persistent() const { return is("sqlite"); }
+  [[nodiscard]] bool in_file() const { return is("sqlite") || is("lazy"); }
   [[nodiscard]] std::string url() const { return in_file() ? folder_ / "test.db" : "memory://"; }
   /// A lazy store is flushed all the time.
   [[nodiscard]] Options options() const {
     Options options;
-    if (GetParam() == std::string("lazy")) options.persist = Persist::kLazy;
+    if (is("lazy")) options.persist = Persist::kLazy;
     options.flush_interval = std::chrono::milliseconds(2);
     return options;
   }
 
+  [[nodiscard]] bool is(const std::string& store) const { return GetParam() == store; }
+  [[nodiscard]] Database open() const {
+    if (is("oracle")) return over(oracle::Oracle::open(oracle::Oracle::create()));
+    return Database(url(), options());
+  }
+
   TemporaryFolder folder_;
-  Database db{url(), options()};
+  Database db{open()};
 };
 
 inline std::string store_name(const ::testing::TestParamInfo<const char*>& info) {
   return info.param;
 }
 
-#define GRAVEN_ON_EVERY_STORE(Suite)                                                     \
-  INSTANTIATE_TEST_SUITE_P(Stores, Suite, ::testing::Values("memory", "sqlite", "lazy"), \
+#define GRAVEN_ON_EVERY_STORE(Suite)                                                               \
+  INSTANTIATE_TEST_SUITE_P(Stores, Suite, ::testing::Values("memory", "sqlite", "lazy", "oracle"), \
                            ::graven::test::store_name)
 
 }  // namespace graven::test

@@ -23,7 +23,7 @@ class OnAWork : public ::testing::Test {
   /// How many records a space holds.
   std::size_t count(port::Space space) { return work.scan(port::whole(space), SIZE_MAX).size(); }
 
-  std::unique_ptr<port::Backend> backend = lazy::open("memory");
+  Opened backend = lazy::open("memory");
   std::unique_ptr<port::WriteTransaction> transaction = backend->begin(soon());
   store::Ids ids;
   store::Work work{*transaction, ids};

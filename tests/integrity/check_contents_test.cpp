@@ -34,7 +34,7 @@ class ContentDamage : public Damage {
     return made_list("large", items);
   }
 
-  Records records(Space space) { return records_of(*backend_of(db).view(), space); }
+  Records records(Space space) { return records_of(*store_of(db).view(), space); }
 
   Key slot_key(const Node& node, const std::string& key) {
     return {.space = Space::kSlot,
@@ -91,7 +91,7 @@ TEST_P(ContentDamage, ABodyOfTheOtherKind) {
   rewrite(dict, array(""));
   expect(dict, "its body is not an object");
   plant(db, {saved([&] {
-          NodeRecord node = *graph::find_raw_node(*backend_of(db).view(), id_of(dict));
+          NodeRecord node = *graph::find_raw_node(*store_of(db).view(), id_of(dict));
           node.body = object("");
           return node;
         }())});
@@ -261,7 +261,7 @@ TEST_P(ContentDamage, ASlotThatIsNoArray) {
 TEST_P(ContentDamage, AKeyThatALargeDictHasTwice) {
   const Dict dict = large_dict();
   expect_clean(db);
-  const Record entry = *backend_of(db).load(entry_key(dict, 7));
+  const Record entry = *store_of(db).load(entry_key(dict, 7));
   plant(db, {{entry_key(dict, 100), entry},
              {slot_key(dict, "key 7"), Record{.integers = {7}, .body = array(integer(100))}},
              {header_key(dict), Record{.body = array(integer(101) + integer(101))}}});

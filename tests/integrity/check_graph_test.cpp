@@ -245,7 +245,7 @@ TEST_P(GraphDamage, APrefixWhoseRootIsOfAnotherPrefix) {
 
 TEST_P(GraphDamage, PrefixesThatShareIdAndRoot) {
   alter(prefix_key("main"), [](Record&) {});
-  plant(db, {{prefix_key("twin"), backend_of(db).load(prefix_key("main"))}});
+  plant(db, {{prefix_key("twin"), store_of(db).load(prefix_key("main"))}});
   expect({{"", "the prefix 'twin' has the same id as 'main'"},
           {"", "the prefix 'twin' has the same root as 'main'"}});
 }
@@ -255,7 +255,7 @@ TEST_P(GraphDamage, ARootOfNoPrefix) {
   other.root().set("a", {{"b", 1}});
   const NodeId top = session_of(other).root();
   change({erased(prefix_key("other"))});
-  expect({{graph::uid_of("?", backend_of(db).store_constant(), top, NodeKind::kDict),
+  expect({{graph::uid_of("?", store_of(db).backend().facts().constant, top, NodeKind::kDict),
            "it is a root of no prefix"}});
 }
 
@@ -299,28 +299,32 @@ TEST_P(GraphDamage, NumbersThatNoMapHas) {
 }
 
 TEST_P(GraphDamage, TheClockIsBehindAnId) {
+  if (is("oracle")) return;  // it has no clock record
   const Dict child = made("child");
-  const std::int64_t last = backend_of(db).load(port::clock_key())->integers[0];
+  const std::int64_t last = store_of(db).load(port::clock_key())->integers[0];
   alter(port::clock_key(), [&](Record& record) { record.integers[0] = id_of(child) - 1; });
   expect_of_store("the clock stands at " + std::to_string(id_of(child) - 1) + ", behind " +
                   std::to_string(last));
 }
 
 TEST_P(GraphDamage, TheClockIsBehindAPage) {
+  if (is("oracle")) return;  // it has no clock record
   const List list = made_list("list", Data::list());
   for (int i = 0; i < 500; ++i) list.push_back(i);
-  const std::int64_t page = records_of(*backend_of(db).view(), Space::kPage).rbegin()->first.a;
+  const std::int64_t page = records_of(*store_of(db).view(), Space::kPage).rbegin()->first.a;
   alter(port::clock_key(), [&](Record& record) { record.integers[0] = page - 1; });
   expect_of_store("the clock stands at " + std::to_string(page - 1) + ", behind ");
 }
 
 TEST_P(GraphDamage, TheClockIsBehindAVersion) {
+  if (is("oracle")) return;  // it has no clock record
   const Dict child = made("child");
   alter(child, [](NodeRecord& node) { node.version = std::uint64_t{1} << 62U; });
   expect_of_store("behind 4611686018427387904, which was given out already");
 }
 
 TEST_P(GraphDamage, TheClockIsMissing) {
+  if (is("oracle")) return;  // it has no clock record
   alter(port::clock_key(), [](Record&) {});
   plant(db, {erased(port::clock_key())});
   expect_of_store("the clock stands at 0, behind ");

@@ -104,7 +104,7 @@ class Damage : public OnEveryStore {
   template <class F>
   void alter(const Key& key, F&& change) {
     expect_clean(db);
-    std::optional<Record> record = backend_of(db).load(key);
+    std::optional<Record> record = store_of(db).load(key);
     ASSERT_TRUE(record);
     change(*record);
     plant(db, {{key, std::move(record)}});

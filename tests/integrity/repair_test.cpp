@@ -121,7 +121,7 @@ TEST_P(Repair, OfALargeListOnlyTheMissingPageIsLost) {
     items.container(std::get<Data::Index>(items.root())).items.emplace_back(std::int64_t{i});
   }
   const List list = made_list("l", items);
-  const Records pages = records_of(*backend_of(db).view(), Space::kPage);
+  const Records pages = records_of(*store_of(db).view(), Space::kPage);
   plant(db, {erased(std::next(pages.begin(), 2)->first)});
   const RepairReport report = repaired();
   EXPECT_TRUE(tells(report.lost, "which is missing")) << told(report);
@@ -154,7 +154,7 @@ TEST_P(Repair, ARootThatNoPrefixNamesGetsOne) {
   Database other = db.with_prefix("other");
   other.root().set("deep", {{"x", 5}});
   const Key key{.space = Space::kPrefix, .name = "other"};
-  const std::int64_t number = backend_of(db).load(key)->integers[0];
+  const std::int64_t number = store_of(db).load(key)->integers[0];
   plant(db, {erased(key)});
   const RepairReport report = repaired();
   EXPECT_TRUE(report.lost.empty()) << told(report);

@@ -84,7 +84,7 @@ TEST_F(ExpiryTest, AMapReadsNoOtherMapsRows) {
     few.set("a", 1, hours(1));
     few.set("b", 1, hours(2));
   }
-  const auto backend = sqlite::open(path_, {.read_only = true});
+  const Opened backend = sqlite::open(path_, {.read_only = true});
   const auto id = [&](const char* name) { return backend->load(map::map_key(name))->integers[0]; };
   const auto below = backend->view();
   const auto rows = [&](auto ask) {
@@ -181,7 +181,7 @@ TEST_F(ExpiryTest, AStoreOfFormat1IsReadAsItIsAndMovedByAWriter) {
   EXPECT_EQ(number("SELECT value FROM meta WHERE key = 'format'"), 1);
 
   {
-    const auto backend = sqlite::open(path_);
+    const Opened backend = sqlite::open(path_);
     EXPECT_EQ(number("SELECT value FROM meta WHERE key = 'format'"), 2);
     EXPECT_EQ(number("SELECT value FROM meta WHERE key = 'oldest_reader'"), 2);
     EXPECT_EQ(number("PRAGMA user_version"), 2);

@@ -452,7 +452,7 @@ class Collector : public OnEveryStore {
     if (dropped_) db.collect();  // handles that went are noticed by the next commit
     dropped_ = false;
     const std::set<int> living = world_.reached(starts());
-    const auto view = backend_of(db).view();
+    const auto view = store_of(db).view();
     ASSERT_NO_FATAL_FAILURE(match_contents(world_, *view, starts()));
     ASSERT_NO_FATAL_FAILURE(match_nodes(world_, *view, living));
     std::erase_if(world_.nodes, [&](const auto& node) { return !living.contains(node.first); });

@@ -25,7 +25,7 @@ class Processes : public ::testing::Test {
 
 /// Everything links lead to from the roots, by the raw records.
 std::set<NodeId> reached(const Database& db) {
-  const auto view = backend_of(db).view();
+  const auto view = store_of(db).view();
   std::set<NodeId> all;
   std::vector<NodeId> queue;
   for (const auto& [key, record] : records_of(*view, Space::kPrefix)) {
@@ -45,7 +45,7 @@ std::set<NodeId> reached(const Database& db) {
 
 std::set<NodeId> stored(const Database& db) {
   std::set<NodeId> all;
-  for (const auto& [key, record] : records_of(*backend_of(db).view(), Space::kNode))
+  for (const auto& [key, record] : records_of(*store_of(db).view(), Space::kNode))
     all.insert(key.a);
   return all;
 }

@@ -43,7 +43,7 @@ class ReclaimingSteps : public ::testing::Test {
 
   /// A pass of this process over what is doomed now.
   static Reclaiming pass(const Database& db, const std::set<NodeId>& pinned = {}) {
-    const auto view = backend_of(db).view();
+    const auto view = store_of(db).view();
     return Reclaiming(*view, [&](NodeId id) { return pinned.contains(id); });
   }
   static void rescue(const Database& db, Reclaiming& pass) {
@@ -310,7 +310,7 @@ TEST_F(ReclaimingSteps, AnyInterleavingEndsWell) {
       if (random.one_in(2)) a.root().set("side" + std::to_string(i), Data::dict());
     }
     std::vector<NodeId> ids;
-    for (const auto& [key, record] : records_of(*backend_of(a).view(), Space::kNode)) {
+    for (const auto& [key, record] : records_of(*store_of(a).view(), Space::kNode)) {
       if (key.a != session_of(a).root() && record.integers[1] == 0) ids.push_back(key.a);
     }
     std::vector<std::pair<const Database*, Dict>> handles;

@@ -14,23 +14,9 @@
 #include <vector>
 
 #include "port/passing_backend.hpp"
+#include "port/trips.hpp"
 
 namespace graven::test {
-
-struct Trips {
-  std::size_t reads = 0;   // of any number of records
-  std::size_t begins = 0;  // the write lock
-  std::size_t writes = 0;  // changes applied, savepoints
-  std::size_t commits = 0;
-
-  [[nodiscard]] std::size_t all() const { return reads + begins + writes + commits; }
-};
-
-/// Of this thread; housekeeping is others'.
-inline Trips& trips_of_thread() {
-  thread_local Trips trips;
-  return trips;
-}
 
 /// Over what passes calls on.
 template <class View>
@@ -123,13 +109,15 @@ class CountingBackend final : public PassingBackend {
   std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override {
     return std::make_unique<CountingTransaction>(PassingBackend::begin(deadline));
   }
-  void hold_owner(std::int64_t owner) override {
+
+ protected:
+  void announce(std::int64_t process) override {
     ++trips_of_thread().writes;
-    PassingBackend::hold_owner(owner);
+    PassingBackend::announce(process);
   }
-  bool owner_alive(std::int64_t owner) override {
+  bool alive(std::int64_t process) override {
     ++trips_of_thread().reads;
-    return PassingBackend::owner_alive(owner);
+    return PassingBackend::alive(process);
   }
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A backend for tests of the cache: records in a map, and a mark that the test moves by hand, so
+// A store for tests of the cache: records in a map, and a mark that the test moves by hand, so
 // that another process's commit can happen between any two steps. Its change feed is a list that
 // the test may leave something out of.
 #pragma once
@@ -20,7 +20,6 @@ namespace graven::test {
 
 using cache::Cache;
 using cache::CachedView;
-using port::Backend;
 using port::Change;
 using port::Key;
 using port::Mark;
@@ -61,7 +60,7 @@ class ListedFeed final : public port::ChangeFeed {
 };
 
 /// Records in a map, and a mark that changes when the test says so.
-class MarkedBackend final : public Backend {
+class MarkedBackend final : public port::Interactive, public port::SharedState {
  public:
   std::map<Key, Record> records;
   port::MarkWords words{};
@@ -119,26 +118,12 @@ class MarkedBackend final : public Backend {
     MarkedBackend& backend_;
     std::optional<std::map<Key, Record>> copied_;
   };
-  std::string beside;
-  [[nodiscard]] std::string cache_path() const override { return beside; }
   ListedFeed* feed = nullptr;
   port::ChangeFeed* changes() override { return feed; }
 
   std::unique_ptr<port::View> view() override { return std::make_unique<CopiedView>(*this); }
 
   std::unique_ptr<port::WriteTransaction> begin(base::Deadline) override { return nullptr; }
-  void hold_owner(std::int64_t) override {}
-  bool owner_alive(std::int64_t) override { return true; }
-  [[nodiscard]] bool read_only() const override { return false; }
-  [[nodiscard]] const std::string& name() const override { return name_; }
-  [[nodiscard]] const std::string& identity() const override { return name_; }
-  [[nodiscard]] std::uint64_t store_constant() const override { return 1; }
-  std::string maintain() override { return {}; }
-  std::vector<std::string> check() override { return {}; }
-  [[nodiscard]] std::uint64_t size_on_disk() const override { return 0; }
-
- private:
-  std::string name_ = "marked";
 };
 
 class CacheRules : public testing::Test {
@@ -187,7 +172,7 @@ class CacheRules : public testing::Test {
   }
 
   MarkedBackend backend;
-  Cache cache{backend, {}};
+  Cache cache{backend, &backend, {}};
 };
 
 }  // namespace graven::test

@@ -11,7 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "port/backend.hpp"
+#include "port/interactive_backend.hpp"
+#include "port/opened.hpp"
 
 namespace graven::test {
 
@@ -60,39 +61,77 @@ class PassingTransaction : public Passing<port::WriteTransaction> {
   }
 };
 
-class PassingBackend : public port::Backend {
+/// A close is not passed on: several may stand over one store.
+class PassingBackend : public port::InteractiveBackend,
+                       public port::SharedState,
+                       public port::Files,
+                       protected port::Leases {
  public:
-  explicit PassingBackend(std::shared_ptr<port::Backend> inner) : inner_(std::move(inner)) {}
+  explicit PassingBackend(std::shared_ptr<port::Backend> inner)
+      : inner_(std::move(inner)),
+        records_(records(*inner_)),
+        state_(port::facet<port::SharedState>(*inner_)),
+        files_(port::facet<port::Files>(*inner_)) {}
 
-  std::optional<port::Record> load(const port::Key& key) override { return inner_->load(key); }
+  [[nodiscard]] const port::Facts& facts() const noexcept override { return inner_->facts(); }
+  port::Leases& leases() override { return *this; }
+  void close() noexcept override {}
+
+  std::optional<port::Record> load(const port::Key& key) override { return records_.load(key); }
   std::optional<port::Record> load_node(std::int64_t id, bool& reclaiming) override {
-    return inner_->load_node(id, reclaiming);
+    return records_.load_node(id, reclaiming);
   }
-  const port::MarkWords* live_mark() override { return inner_->live_mark(); }
+  std::unique_ptr<port::View> view() override { return records_.view(); }
+  std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override {
+    return records_.begin(deadline);
+  }
+
+  const port::MarkWords* live_mark() override {
+    return state_ != nullptr ? state_->live_mark() : nullptr;
+  }
   [[nodiscard]] bool distinctive(const port::Mark& mark) const override {
-    return inner_->distinctive(mark);
+    return state_ != nullptr && state_->distinctive(mark);
   }
   [[nodiscard]] bool commit_between(const port::Mark& before,
                                     const port::Mark& after) const override {
-    return inner_->commit_between(before, after);
+    return state_ != nullptr ? state_->commit_between(before, after) : before != after;
   }
-  port::ChangeFeed* changes() override { return inner_->changes(); }
-  std::unique_ptr<port::View> view() override { return inner_->view(); }
-  std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override {
-    return inner_->begin(deadline);
+  port::ChangeFeed* changes() override { return state_ != nullptr ? state_->changes() : nullptr; }
+
+  std::vector<std::string> check() override {
+    return files_ != nullptr ? files_->check() : std::vector<std::string>();
   }
-  void hold_owner(std::int64_t owner) override { inner_->hold_owner(owner); }
-  bool owner_alive(std::int64_t owner) override { return inner_->owner_alive(owner); }
-  [[nodiscard]] bool read_only() const override { return inner_->read_only(); }
-  [[nodiscard]] const std::string& name() const override { return inner_->name(); }
-  [[nodiscard]] const std::string& identity() const override { return inner_->identity(); }
-  [[nodiscard]] std::uint64_t store_constant() const override { return inner_->store_constant(); }
-  std::string maintain() override { return inner_->maintain(); }
-  std::vector<std::string> check() override { return inner_->check(); }
-  [[nodiscard]] std::uint64_t size_on_disk() const override { return inner_->size_on_disk(); }
+  std::vector<Loss> mend() override {
+    return files_ != nullptr ? files_->mend() : std::vector<Loss>();
+  }
+  void copy_to(const std::string& path, const port::Copying& how) override {
+    must_have<port::Files>(*inner_).copy_to(path, how);
+  }
+  [[nodiscard]] std::uint64_t size_on_disk() const override {
+    return files_ != nullptr ? files_->size_on_disk() : 0;
+  }
+
+ protected:
+  port::CommitResult admit(const port::Batch&) override { return {}; }
+  void make_durable(base::Deadline) override {}
+
+  void announce(std::int64_t process) override { inner_->leases().announce(process); }
+  bool alive(std::int64_t process) override { return inner_->leases().alive(process); }
+  port::Lease acquire(const port::Partition& partition, base::Deadline deadline) override {
+    return inner_->leases().acquire(partition, deadline);
+  }
+  bool renew(const port::Partition& partition, port::Lease& lease) override {
+    return inner_->leases().renew(partition, lease);
+  }
+  void release(const port::Partition& partition, const port::Lease& lease) noexcept override {
+    inner_->leases().release(partition, lease);
+  }
 
  private:
   std::shared_ptr<port::Backend> inner_;
+  port::Interactive& records_;
+  port::SharedState* state_;
+  port::Files* files_;
 };
 
 }  // namespace graven::test

@@ -49,7 +49,7 @@ class TheCommitQueue : public ::testing::Test {
     return size;
   }
 
-  std::unique_ptr<port::Backend> backend_ = lazy::open("memory");
+  Opened backend_ = lazy::open("memory");
   std::unique_ptr<port::WriteTransaction> writes_ = backend_->begin(soon());
   store::Ids ids_;
   Work work_{*writes_, ids_, nullptr};

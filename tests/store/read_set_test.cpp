@@ -52,7 +52,7 @@ class ReadSets : public ::testing::Test {
   }
 
   store::Ids ids_;
-  std::unique_ptr<port::Backend> backend_ = lazy::open("memory");
+  Opened backend_ = lazy::open("memory");
 };
 
 TEST_F(ReadSets, ARecordThatWasReadMustBeTheSame) {

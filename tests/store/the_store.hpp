@@ -62,7 +62,7 @@ class Hook final : public store::CommitHook {
 class TheStore : public ::testing::Test {
  protected:
   std::int64_t value(const std::string& name) {
-    const auto record = store.backend().load(named(name));
+    const auto record = store.load(named(name));
     return record ? record->integers[0] : 0;
   }
   void set(const std::string& name, std::int64_t number) {
@@ -80,7 +80,7 @@ class TheStore : public ::testing::Test {
     return there;
   }
   std::int64_t clock() {
-    const auto record = store.backend().load(port::clock_key());
+    const auto record = store.load(port::clock_key());
     return record ? record->integers[0] : 0;
   }
 

@@ -319,7 +319,7 @@ TEST_F(TheStore, TransactionsOfTwoStoresInOneThreadAreIndependent) {
   EXPECT_TRUE(other.in_transaction());
   other_step.commit();
   EXPECT_EQ(value("x"), 0);
-  EXPECT_EQ(other.backend().load(named("x"))->integers[0], 2);
+  EXPECT_EQ(other.load(named("x"))->integers[0], 2);
 }
 
 // --- Time limits

@@ -247,8 +247,9 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_P(WorkInATransaction, ShowsWhatANaiveOverlayWould) {
   const TemporaryFolder folder;
-  const auto backend = GetParam().store == std::string("memory") ? lazy::open("memory")
-                                                                 : sqlite::open(folder / "test.db");
+  const Opened backend = GetParam().store == std::string("memory")
+                             ? lazy::open("memory")
+                             : sqlite::open(folder / "test.db");
   store::Ids ids;
   Random random;
   RandomWork some(random);
@@ -338,7 +339,7 @@ class Failing final : public port::WriteTransaction {
 TEST(WorkOnASinkThatFails, IsRefusedItsEnd) {
   // Where the sink fails: as a run is applied, behind a savepoint, in the edges at the end.
   for (int good = 0; good < 5; ++good) {
-    const auto backend = lazy::open("memory");
+    const Opened backend = lazy::open("memory");
     const auto transaction = backend->begin(soon());
     Failing sink(*transaction, good);
     store::Ids ids;
@@ -374,7 +375,7 @@ TEST(WorkOnASinkThatFails, IsRefusedItsEnd) {
 }
 
 TEST(OptimisticWork, ShowsWhatANaiveOverlayWouldAndIsReplayed) {
-  const auto backend = lazy::open("memory");
+  const Opened backend = lazy::open("memory");
   store::Ids ids;
   Random random;
   RandomWork some(random);
@@ -416,7 +417,7 @@ TEST(OptimisticWork, ShowsWhatANaiveOverlayWouldAndIsReplayed) {
 // --- Ids and the clock
 
 TEST(WorkIds, GrowWithinAndAcrossWorks) {
-  const auto backend = lazy::open("memory");
+  const Opened backend = lazy::open("memory");
   store::Ids ids;
   std::int64_t last = 0;
   for (int round = 0; round < 5; ++round) {
@@ -437,7 +438,7 @@ TEST(WorkIds, GrowWithinAndAcrossWorks) {
 }
 
 TEST(WorkIds, AreNotGivenOutAgainAfterARollBack) {
-  const auto backend = lazy::open("memory");
+  const Opened backend = lazy::open("memory");
   store::Ids ids;
   std::set<std::int64_t> seen;
   for (int round = 0; round < 2000; ++round) {
@@ -457,7 +458,7 @@ TEST(WorkIds, AreNotGivenOutAgainAfterARollBack) {
 }
 
 TEST(WorkIds, AreTheTimeOfDay) {
-  const auto backend = lazy::open("memory");
+  const Opened backend = lazy::open("memory");
   store::Ids ids;
   const auto transaction = backend->begin(soon());
   const auto now = [] {
@@ -473,7 +474,7 @@ TEST(WorkIds, AreTheTimeOfDay) {
 }
 
 TEST(WorkIds, OptimisticOnesGrowFromTheClockOnToo) {
-  const auto backend = lazy::open("memory");
+  const Opened backend = lazy::open("memory");
   store::Ids ids;
   constexpr std::int64_t kAhead = std::int64_t{1} << 62;  // somebody's clock was wrong
   {
@@ -494,7 +495,7 @@ TEST(WorkIds, OptimisticOnesGrowFromTheClockOnToo) {
 
 TEST(WorkIds, AnIdThatSomebodyElseTookMeanwhileIsAConflict) {
   for (const Space space : {Space::kNode, Space::kPage, Space::kBlob}) {
-    const auto backend = lazy::open("memory");
+    const Opened backend = lazy::open("memory");
     store::Ids ids;
     const auto view = backend->view();
     Work work(*view, ids);
@@ -510,7 +511,7 @@ TEST(WorkIds, AnIdThatSomebodyElseTookMeanwhileIsAConflict) {
 }
 
 TEST(WorkIds, OptimisticIdsDoNotDependOnTheClock) {
-  const auto backend = lazy::open("memory");
+  const Opened backend = lazy::open("memory");
   store::Ids ids;
   const auto view = backend->view();
   Work work(*view, ids);
@@ -524,7 +525,7 @@ TEST(WorkIds, OptimisticIdsDoNotDependOnTheClock) {
 }
 
 TEST(WorkFinish, MovesTheTouchedPrefixesOnAndNoOthers) {
-  const auto backend = lazy::open("memory");
+  const Opened backend = lazy::open("memory");
   store::Ids ids;
   const Key one{.space = Space::kPrefix, .name = "one"};
   const Key two{.space = Space::kPrefix, .name = "two"};
@@ -553,7 +554,7 @@ TEST(WorkFinish, MovesTheTouchedPrefixesOnAndNoOthers) {
 }
 
 TEST(WorkFinish, LeavesClockAndPrefixesWhereOnlyCountersAndItemsWereChanged) {
-  const auto backend = lazy::open("memory");
+  const Opened backend = lazy::open("memory");
   store::Ids ids;
   const Key prefix{.space = Space::kPrefix, .name = "one"};
   const auto commit = [&](const auto& body) {

@@ -95,7 +95,7 @@ class WorkingSet : public ::testing::Test {
   std::optional<Work> work;
 
  private:
-  std::unique_ptr<port::Backend> backend_ = lazy::open("memory");
+  Opened backend_ = lazy::open("memory");
   std::unique_ptr<port::WriteTransaction> transaction_;
   store::Ids ids_;
 };
@@ -207,7 +207,7 @@ TEST_P(WorkOfMuch, ShowsWhatAMapWould) {
   Random random;
   using Model = std::map<Key, std::string>;
   const TemporaryFolder folder;
-  const auto backend = random.one_in(2) ? lazy::open("memory") : sqlite::open(folder / "test.db");
+  const Opened backend = random.one_in(2) ? lazy::open("memory") : sqlite::open(folder / "test.db");
   store::Ids ids;
   constexpr std::array<Space, 4> kSpaces{Space::kNode, Space::kPage, Space::kEntry, Space::kSlot};
   const auto some_key = [&] {

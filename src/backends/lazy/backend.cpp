@@ -18,6 +18,8 @@ namespace graven::lazy {
 namespace {
 
 constexpr std::size_t kPage = 256;
+constexpr std::uint64_t kLeaseToken = 1;
+constexpr auto kLeasePatience = std::chrono::milliseconds(5000);
 
 std::uint64_t random_constant() {
   std::random_device random;
@@ -30,32 +32,47 @@ bool any_reclaiming(port::View& view) {
   return !view.scan({.space = port::Space::kOrphan, .a = 0}, 1).empty();
 }
 
-std::unique_ptr<port::Backend> claimed(std::unique_ptr<port::Backend> below) {
-  below->claim();
+std::unique_ptr<port::Backend> leased(std::unique_ptr<port::Backend> below) {
+  static_cast<void>(below->leases().acquire({}, std::chrono::steady_clock::now() + kLeasePatience));
   return below;
+}
+
+port::Facts facts_in_memory(std::string name) {
+  static std::atomic<std::uint64_t> made{0};
+  port::Facts facts;
+  facts.name = std::move(name);
+  facts.identity = "memory:" + std::to_string(++made);
+  facts.constant = random_constant();
+  return facts;
+}
+
+port::Facts facts_over(const port::Backend& below) {
+  port::Facts facts = below.facts();
+  facts.read_only = false;
+  facts.slow_commits = false;
+  facts.most_changes = SIZE_MAX;
+  facts.most_predicates = SIZE_MAX;
+  return facts;
 }
 
 }  // namespace
 
 Store::Store(std::string name)
-    : name_(std::move(name)),
-      constant_(random_constant()),
+    : records_below_(nullptr),
+      facts_(facts_in_memory(std::move(name))),
       versions_(false),
-      flusher_("store", name_, {}, SIZE_MAX, [] { return std::optional<base::Deadline>(); }) {
-  static std::atomic<std::uint64_t> made{0};
-  identity_ = "memory:" + std::to_string(++made);
+      flusher_("store", facts_.name, {}, SIZE_MAX, [] { return std::optional<base::Deadline>(); }) {
   set_mark();
 }
 
 Store::Store(std::unique_ptr<port::Backend> below, const Options& options)
-    : below_(claimed(std::move(below))),
+    : below_(leased(std::move(below))),
+      records_below_(port::facet<port::Interactive>(*below_)),
       options_(options),
-      name_(below_->name()),
-      identity_(below_->identity()),
-      constant_(below_->store_constant()),
+      facts_(facts_over(*below_)),
       versions_(true),
-      reclaiming_(any_reclaiming(*below_->view())),
-      flusher_("store", name_, options_.flush_interval, options_.pending_limit,
+      reclaiming_(any_reclaiming(*records_below_->view())),
+      flusher_("store", facts_.name, options_.flush_interval, options_.pending_limit,
                [this] { return chore(); }) {
   set_mark();
 }
@@ -67,17 +84,17 @@ Store::~Store() {
 
 void Store::require_own() const {
   if (closed_.load(std::memory_order_relaxed)) {
-    throw ClosedError(name_ + " was closed; open it again");
+    throw ClosedError(facts_.name + " was closed; open it again");
   }
   if (!abandoned_.load(std::memory_order_relaxed)) return;
   throw UsageError(
-      name_ +
+      facts_.name +
       " was opened with persist=lazy by the parent process, and a child cannot use a lazy store of "
       "its parent; open it again here, read-only while the parent has it open");
 }
 
 void Store::set_mark() noexcept {
-  port::write_mark(mark_, {.words = {versions_.newest() + 1, constant_}});
+  port::write_mark(mark_, {.words = {versions_.newest() + 1, facts_.constant}});
 }
 
 const port::MarkWords* Store::live_mark() {
@@ -95,7 +112,7 @@ std::optional<Record> Store::load(const Key& key) {
     const std::scoped_lock lock(mutex_);
     if (const auto* found = versions_.find(key, versions_.newest())) return *found;
   }
-  return below_ ? below_->load(key) : std::nullopt;
+  return below_ ? records_below_->load(key) : std::nullopt;
 }
 
 std::optional<Record> Store::load_node(std::int64_t id, bool& reclaiming) {
@@ -110,7 +127,7 @@ std::optional<Record> Store::load_node(std::int64_t id, bool& reclaiming) {
       if (const auto* found = versions_.find(key, versions_.newest())) return *found;
     }
     if (!below_) return std::nullopt;
-    std::optional<Record> record = below_->load(key);
+    std::optional<Record> record = records_below_->load(key);
     // `record` is of some state since then. If `reclaiming` did not change meanwhile, both are of
     // that state.
     const std::scoped_lock lock(mutex_);
@@ -151,7 +168,7 @@ std::unique_ptr<port::WriteTransaction> Store::begin(base::Deadline deadline) {
       }
     }
     if (std::chrono::steady_clock::now() >= deadline) {
-      throw BusyError("another transaction of this process is open on " + name_ +
+      throw BusyError("another transaction of this process is open on " + facts_.name +
                       "; end it first or wait longer");
     }
     std::this_thread::sleep_for(std::chrono::microseconds(100));
@@ -161,43 +178,95 @@ std::unique_ptr<port::WriteTransaction> Store::begin(base::Deadline deadline) {
 
 // --- Calls forwarded to the store below
 
-void Store::hold_owner(std::int64_t owner) {
+void Store::announce(std::int64_t process) {
   require_own();
-  if (below_) return below_->hold_owner(owner);
+  if (below_) return below_->leases().announce(process);
   const std::scoped_lock lock(mutex_);
-  owners_.insert(owner);
+  owners_.insert(process);
 }
 
-bool Store::owner_alive(std::int64_t owner) {
+bool Store::alive(std::int64_t process) {
   require_own();
-  if (below_) return below_->owner_alive(owner);
+  if (below_) return below_->leases().alive(process);
   const std::scoped_lock lock(mutex_);
-  return owners_.contains(owner);
+  return owners_.contains(process);
+}
+
+/// No other process can write this store while it is open.
+port::Lease Store::acquire(const port::Partition&, base::Deadline) {
+  leased_ = true;
+  return {.token = kLeaseToken, .until = base::Deadline::max(), .state = {}};
+}
+
+port::CommitResult Store::admit(const port::Batch& batch) {
+  if (batch.fence == 0 || (batch.fence == kLeaseToken && leased_.load())) return {};
+  return {.outcome = port::Outcome::kNotDone, .reason = port::Reason::kFenced};
+}
+
+void Store::begin_bulk(std::size_t cache_bytes) {
+  if (auto* bulk = below<port::Bulk>()) bulk->begin_bulk(cache_bytes);
+}
+
+bool Store::end_bulk(base::Deadline deadline) {
+  if (!below_) return true;
+  flush();
+  auto* const bulk = below<port::Bulk>();
+  return bulk == nullptr || bulk->end_bulk(deadline);
 }
 
 std::string Store::maintain() {
   if (!below_) return {};
   flush();
-  return below_->maintain();
+  auto* const maintenance = below<port::Maintenance>();
+  return maintenance != nullptr ? maintenance->maintain() : std::string();
+}
+
+void Store::when_due(std::function<void(base::Deadline)> wake) {
+  if (auto* maintenance = below<port::Maintenance>()) maintenance->when_due(std::move(wake));
+}
+
+std::optional<base::Deadline> Store::tend() {
+  auto* const maintenance = below<port::Maintenance>();
+  return maintenance != nullptr ? maintenance->tend() : std::nullopt;
+}
+
+void Store::bound_page_caches(std::size_t bytes) {
+  if (auto* maintenance = below<port::Maintenance>()) maintenance->bound_page_caches(bytes);
+}
+
+void Store::log_slower_than(std::chrono::nanoseconds limit) {
+  slow_.set(limit);
+  if (auto* maintenance = below<port::Maintenance>()) maintenance->log_slower_than(limit);
 }
 
 std::vector<std::string> Store::check() {
   require_own();
-  return below_ ? below_->check() : std::vector<std::string>();
+  auto* const files = below<port::Files>();
+  return files != nullptr ? files->check() : std::vector<std::string>();
 }
 
-std::vector<port::Backend::Loss> Store::mend() {
+std::vector<port::Files::Loss> Store::mend() {
   require_own();
-  if (!below_) return {};
+  auto* const files = below<port::Files>();
+  if (files == nullptr) return {};
   flush();
-  return below_->mend();
+  return files->mend();
 }
 
 void Store::copy_to(const std::string& path, const port::Copying& how) {
   require_own();
-  if (!below_) return Backend::copy_to(path, how);
+  auto* const files = below<port::Files>();
+  if (files == nullptr) {
+    throw UsageError(facts_.name + " is a store in memory, and of that there is no backup; " +
+                     "`graven dump` writes one as JSON");
+  }
   flush();
-  below_->copy_to(path, how);
+  files->copy_to(path, how);
+}
+
+std::uint64_t Store::size_on_disk() const {
+  const auto* const files = below<port::Files>();
+  return files != nullptr ? files->size_on_disk() : 0;
 }
 
 // --- fork()
@@ -214,10 +283,13 @@ std::unique_ptr<port::Backend> open(std::string name) {
 }
 
 std::unique_ptr<port::Backend> over(std::unique_ptr<port::Backend> below, const Options& options) {
-  if (below->read_only()) {
-    throw UsageError(below->name() +
+  if (below->facts().read_only) {
+    throw UsageError(below->facts().name +
                      " is open read-only, and a lazy store is for writing; open it with "
                      "persist=writethrough to read");
+  }
+  if (port::facet<port::Interactive>(*below) == nullptr) {
+    throw UsageError(below->facts().name + ": persist=lazy needs a store with transactions");
   }
   return std::make_unique<Store>(std::move(below), options);
 }

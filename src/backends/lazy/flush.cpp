@@ -30,18 +30,16 @@ constexpr std::size_t kBytes = std::size_t{4} << 20U;
 void Store::wait_for_room(base::Deadline deadline) {
   if (!below_) return;
   const bool room = flusher_.wait_until_ready(deadline);
-  if (closed_) throw ClosedError(name_ + " was closed; open it again");
+  if (closed_) throw ClosedError(facts_.name + " was closed; open it again");
   if (!room) {
-    throw BusyError(std::to_string(flusher_.pending()) + " bytes written to " + name_ +
+    throw BusyError(std::to_string(flusher_.pending()) + " bytes written to " + facts_.name +
                     " wait to be flushed, more than pending_limit, and the disk did not take them "
                     "in time; wait longer, or raise the limit");
   }
 }
 
-bool Store::bound_pending(std::size_t bytes) {
-  if (!below_) return false;
-  flusher_.bound(std::min(bytes, options_.pending_limit));
-  return true;
+void Store::bound_pending(std::size_t bytes) {
+  if (below_) flusher_.bound(std::min(bytes, options_.pending_limit));
 }
 
 void Store::flush() {
@@ -49,9 +47,10 @@ void Store::flush() {
   if (below_) flusher_.run([this] { flush_all(); });
 }
 
-void Store::sync() {
+void Store::make_durable(base::Deadline deadline) {
   flush();
-  if (below_) below_->sync();
+  if (!below_) return;
+  static_cast<void>(below_->commit({}, {}, {.durable = true}, deadline));
 }
 
 /// Commits everything that was committed here to the store below.
@@ -67,7 +66,7 @@ void Store::flush_all() {
     versions_.see(cut);
   }
   try {
-    const observe::Timed timed(flush_times_, slow_, "flush", name_, [&] {
+    const observe::Timed timed(flush_times_, slow_, "flush", facts_.name, [&] {
       return LogField{"commit", std::to_string(id)};
     });
     commit_cut(cut, id);
@@ -97,9 +96,11 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
     versions_.drop_duplicates();
     count = versions_.flushing();
   }
-  const port::MarkWords* live = below_->live_mark();  // also creates the invalidation log
+  auto* const state = below<port::SharedState>();
+  // The first call also creates the invalidation log.
+  const port::MarkWords* live = state != nullptr ? state->live_mark() : nullptr;
   const std::unique_ptr<port::WriteTransaction> writes =
-      below_->begin(Clock::now() + options_.patience);
+      records_below_->begin(Clock::now() + options_.patience);
   port::Touched touched;
   const auto apply = [&](std::span<const port::Change> some) {
     writes->apply(some);
@@ -107,7 +108,7 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
   };
   if (live != nullptr) {
     writes->when_released([&, before = port::read_mark(*live)](const port::Mark* after) {
-      if (after != nullptr) announce(before, *after, touched);
+      if (after != nullptr) publish_below(*state, before, *after, touched);
     });
   }
   const std::optional<Record> clock = writes->load(port::clock_key());
@@ -137,10 +138,10 @@ void Store::commit_cut(Commit cut, std::uint64_t id) {
 }
 
 /// Publishes what a flush changed to processes that read the store below.
-void Store::announce(const port::Mark& before, const port::Mark& after,
-                     const port::Touched& touched) noexcept {
-  port::ChangeFeed* feed = below_->changes();
-  if (feed == nullptr || !below_->distinctive(before) || !below_->distinctive(after)) return;
+void Store::publish_below(port::SharedState& state, const port::Mark& before,
+                          const port::Mark& after, const port::Touched& touched) noexcept {
+  port::ChangeFeed* feed = state.changes();
+  if (feed == nullptr || !state.distinctive(before) || !state.distinctive(after)) return;
   try {
     const port::Told told = touched.told(port::ChangeFeed::kMost);
     feed->publish(before, after, told.hashes, told.flags());
@@ -166,21 +167,16 @@ void Store::finish() noexcept {
   try {
     flush_all();
   } catch (...) {
-    observe::log_failure("flush_failed", "store", name_);
+    observe::log_failure("flush_failed", "store", facts_.name);
   }
 }
 
 port::BackendStats Store::stats() {
   require_own();
   port::BackendStats stats = below_ ? below_->stats() : Backend::stats();
-  stats.file.name = name_;
+  stats.file.name = facts_.name;
   stats.flushes = {flusher_.failures(), below_ ? flusher_.pending() : 0, flush_times_.snapshot()};
   return stats;
-}
-
-void Store::log_slower_than(std::chrono::nanoseconds limit) {
-  slow_.set(limit);
-  if (below_) below_->log_slower_than(limit);
 }
 
 std::optional<base::Deadline> Store::chore() {

@@ -25,69 +25,62 @@
 #include "base/fork.hpp"
 #include "observe/log.hpp"
 #include "port/flusher.hpp"
+#include "port/interactive_backend.hpp"
 #include "port/touched.hpp"
 
 namespace graven::lazy {
 
-class Store final : public port::Backend, private base::ForkGuard {
+class Store final : public port::InteractiveBackend,
+                    public port::SharedState,
+                    public port::Files,
+                    public port::Bulk,
+                    public port::WriteBack,
+                    public port::Maintenance,
+                    private port::Leases,
+                    private base::ForkGuard {
  public:
   explicit Store(std::string name);
   Store(std::unique_ptr<port::Backend> below, const Options& options);
   ~Store() override;
 
+  // port::Backend
+  [[nodiscard]] const port::Facts& facts() const noexcept override { return facts_; }
+  port::Leases& leases() override { return *this; }
+  void close() noexcept override;
+  port::BackendStats stats() override;
+
+  // port::Interactive
   std::optional<Record> load(const Key& key) override;
   std::optional<Record> load_node(std::int64_t id, bool& reclaiming) override;
-
   std::unique_ptr<port::View> view() override;
   std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override;
 
+  // port::SharedState
   const port::MarkWords* live_mark() override;
   [[nodiscard]] bool distinctive(const port::Mark& mark) const override {
     return mark.words[0] != 0;
   }
   port::ChangeFeed* changes() override { return &feed_; }
 
-  void flush() override;
-  void sync() override;
-  void close() noexcept override;
-  void bound_page_caches(std::size_t bytes) override {
-    if (below_) below_->bound_page_caches(bytes);
-  }
-  bool bound_pending(std::size_t bytes) override;
-
-  void hold_owner(std::int64_t owner) override;
-  bool owner_alive(std::int64_t owner) override;
-
-  [[nodiscard]] bool read_only() const override { return false; }
-  [[nodiscard]] const std::string& name() const override { return name_; }
-  [[nodiscard]] const std::string& identity() const override { return identity_; }
-  [[nodiscard]] std::string file() const override {
-    return below_ ? below_->file() : std::string();
-  }
-  [[nodiscard]] std::string cache_path() const override {
-    return below_ ? below_->cache_path() : std::string();
-  }
-  [[nodiscard]] std::uint64_t store_constant() const override { return constant_; }
-  std::string maintain() override;
-  void begin_bulk(std::size_t cache_bytes) override {
-    if (below_) below_->begin_bulk(cache_bytes);
-  }
-  bool end_bulk(base::Deadline deadline) override {
-    if (!below_) return true;
-    flush();
-    return below_->end_bulk(deadline);
-  }
-  void when_due(std::function<void(base::Deadline)> wake) override {
-    if (below_) below_->when_due(std::move(wake));
-  }
-  std::optional<base::Deadline> tend() override { return below_ ? below_->tend() : std::nullopt; }
+  // port::Files: those of the store below
   std::vector<std::string> check() override;
   std::vector<Loss> mend() override;
   void copy_to(const std::string& path, const port::Copying& how) override;
-  [[nodiscard]] std::uint64_t size_on_disk() const override {
-    return below_ ? below_->size_on_disk() : 0;
-  }
-  port::BackendStats stats() override;
+  [[nodiscard]] std::uint64_t size_on_disk() const override;
+
+  // port::Bulk
+  void begin_bulk(std::size_t cache_bytes) override;
+  bool end_bulk(base::Deadline deadline) override;
+
+  // port::WriteBack
+  void flush() override;
+  void bound_pending(std::size_t bytes) override;
+
+  // port::Maintenance
+  std::string maintain() override;
+  void when_due(std::function<void(base::Deadline)> wake) override;
+  std::optional<base::Deadline> tend() override;
+  void bound_page_caches(std::size_t bytes) override;
   void log_slower_than(std::chrono::nanoseconds limit) override;
 
  private:
@@ -106,21 +99,38 @@ class Store final : public port::Backend, private base::ForkGuard {
   // Flushing: flush.cpp.
   void flush_all();
   void commit_cut(Commit cut, std::uint64_t id);
-  void announce(const port::Mark& before, const port::Mark& after,
-                const port::Touched& touched) noexcept;
+  void publish_below(port::SharedState& state, const port::Mark& before, const port::Mark& after,
+                     const port::Touched& touched) noexcept;
   void finish() noexcept;
   std::optional<base::Deadline> chore();
+
+  // port::InteractiveBackend
+  port::CommitResult admit(const port::Batch& batch) override;
+  void make_durable(base::Deadline deadline) override;
+
+  // port::Leases
+  void announce(std::int64_t process) override;
+  bool alive(std::int64_t process) override;
+  port::Lease acquire(const port::Partition&, base::Deadline) override;
+  bool renew(const port::Partition&, port::Lease&) override { return true; }
+  void release(const port::Partition&, const port::Lease&) noexcept override {}
 
   // base::ForkGuard
   void child_after_fork() noexcept override;
 
+  /// The facet of the store below; nullptr if it has none, or there is no store below.
+  template <class Facet>
+  [[nodiscard]] Facet* below() const noexcept {
+    return below_ ? port::facet<Facet>(*below_) : nullptr;
+  }
+
   const std::unique_ptr<port::Backend> below_;  // may be null
+  port::Interactive* const records_below_;      // of below_
   const Options options_;
-  const std::string name_;
-  std::string identity_;
-  std::uint64_t constant_ = 0;
+  const port::Facts facts_;
   std::atomic<bool> abandoned_{false};  // in a forked child, if the store is lazy
   std::atomic<bool> closed_{false};
+  std::atomic<bool> leased_{false};
 
   base::ForkMutex mutex_{base::kForkRankPool};
   // Guarded by mutex_:

@@ -46,7 +46,7 @@ port::View* Below::view() {
     leaning_ = store_.versions_.flushed();
     store_.versions_.lean(*leaning_);
   }
-  std::unique_ptr<port::View> view = store_.below_->view();
+  std::unique_ptr<port::View> view = store_.records_below_->view();
   view->load(port::clock_key());  // the first read fixes the state
   view_ = std::move(view);
   return view_.get();
@@ -68,7 +68,7 @@ Snapshot::~Snapshot() {
 
 void Snapshot::begin() {
   if (generation_ != base::fork_generation()) {
-    throw UsageError("this view of " + store_.name_ +
+    throw UsageError("this view of " + store_.facts_.name +
                      " was begun by the parent process; begin a new one in the child");
   }
   if (commit_) return;
@@ -141,19 +141,20 @@ void Transaction::end(const port::Mark* after) noexcept {
 
 void Transaction::require_own() const {
   if (generation_ == base::fork_generation()) return;
-  throw UsageError("this transaction on " + store_.name_ +
+  throw UsageError("this transaction on " + store_.facts_.name +
                    " was begun by the parent process; begin a new one in the child");
 }
 
 void Transaction::require_open() const {
   require_own();
-  if (!open_) throw UsageError("the transaction on " + store_.name_ + " was committed already");
+  if (open_) return;
+  throw UsageError("the transaction on " + store_.facts_.name + " was committed already");
 }
 
 void Transaction::require_depth(int depth, std::size_t count) const {
   if (depth < 0 || static_cast<std::size_t>(depth) >= count) {
     throw UsageError("no savepoint of depth " + std::to_string(depth) + " in the transaction on " +
-                     store_.name_);
+                     store_.facts_.name);
   }
 }
 
@@ -165,7 +166,7 @@ std::optional<Record> Transaction::load(const Key& key) {
     if (const auto* found = store_.versions_.find(key, store_.versions_.newest())) return *found;
   }
   if (below_.begun() != nullptr) return below_.begun()->load(key);
-  return store_.below_ ? store_.below_->load(key) : std::nullopt;
+  return store_.below_ ? store_.records_below_->load(key) : std::nullopt;
 }
 
 void Transaction::load_many(std::span<const Key> keys,
@@ -251,7 +252,7 @@ void Transaction::commit(std::uint64_t id) {
   {
     const std::scoped_lock lock(store_.mutex_);
     if (store_.closed_.load()) {  // the last flush may be over
-      throw ClosedError("nothing was committed to " + store_.name_ +
+      throw ClosedError("nothing was committed to " + store_.facts_.name +
                         ", which was closed meanwhile");
     }
     const std::size_t pending = store_.versions_.pending_bytes();

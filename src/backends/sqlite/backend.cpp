@@ -52,6 +52,7 @@ using port::Record;
 constexpr std::int64_t kLeastWalKept = std::int64_t{16} << 20;
 constexpr auto kMarkPatience = std::chrono::milliseconds(100);
 constexpr auto kLastReads = std::chrono::seconds(1);
+constexpr std::uint64_t kLeaseToken = 1;
 constexpr auto kAskAgain = std::chrono::microseconds(200);
 
 /// Tells the caches of all processes that a change of the state version (Mark) under this
@@ -91,7 +92,8 @@ class Unchanged {
 
 SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
     : options_(options),
-      target_{name, resolve(name), file_layer_over(options.vfs), options.busy_timeout, &traffic_},
+      target_{name, sqlite::resolve(name), file_layer_over(options.vfs), options.busy_timeout,
+              &traffic_},
       page_cache_bytes_(options.cache_bytes),
       owners_(target_.path),
       standing_(target_.name, owners_),
@@ -131,7 +133,7 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
                              " is empty, and a read-only store is never made; open it "
                              "for writing once");
     }
-    identity_ = file_.identity();
+    facts_.identity = file_.identity();
     // With a WAL, the missing pages may be in it.
     cut_ = header.cut && file_state(target_.path + "-wal").size == 0;
     immutable_ = options_.immutable || (header.ready && needs_immutable(target_));
@@ -139,7 +141,7 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
   } else if (header.empty || header.blank || !header.ready) {
     create();  // also completes what a crash interrupted
   } else {
-    identity_ = file_.identity();
+    facts_.identity = file_.identity();
   }
   bound_caches();
   traffic_.before_checkpoint = [this](Connection& writer) { return commit_stamp(writer); };
@@ -162,6 +164,13 @@ SqliteBackend::SqliteBackend(const std::string& name, const Options& options)
     format_.version = kFormatVersion;
   }
   if (format_.sealed && !options_.read_only) unseal();
+  facts_.name = target_.name;
+  facts_.constant = format_.constant;
+  facts_.file = target_.path;
+  // If the disk is memory, a cache file there would use more memory than it saves.
+  if (!in_memory(target_.path)) facts_.cache_path = target_.path + "-warm";
+  facts_.read_only = options_.read_only;
+  facts_.slow_commits = options_.synchronous == Synchronous::kFull;
 }
 
 /// Removes the backup's seal row: a file that is written is no backup any more.
@@ -220,7 +229,7 @@ void SqliteBackend::create() {
     create_store(*lease);
   }
   file_ = file_state(target_.path);
-  identity_ = file_.identity();
+  facts_.identity = file_.identity();
 }
 
 std::unique_ptr<Connection> SqliteBackend::open_reader() {
@@ -276,7 +285,7 @@ void SqliteBackend::configure(Connection& connection) const {
 }
 
 void SqliteBackend::require_same_file() const {
-  if (identity_.empty()) return;
+  if (facts_.identity.empty()) return;
   const FileState now = file_state(target_.path);
   if (now.exists && now.device == file_.device && now.inode == file_.inode) return;
   throw UnavailableError(target_.name + " was " + (now.exists ? "replaced" : "deleted or moved") +
@@ -487,12 +496,11 @@ void SqliteBackend::throw_claimed() const {
                   "read-only to read");
 }
 
-void SqliteBackend::claim() {
+port::Lease SqliteBackend::acquire(const port::Partition&, base::Deadline deadline) {
   refuse_after_fork(generation_, target_.name);
-  const auto until = std::chrono::steady_clock::now() + options_.busy_timeout;
   for (base::InterruptPoll poll; !owners_.claim(); poll()) {
     const Owners::OnlyWriter writer = owners_.only_writer();
-    if (writer.this_copy && std::chrono::steady_clock::now() < until) {
+    if (writer.this_copy && std::chrono::steady_clock::now() < deadline) {
       // A store of this process that is just being closed.
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       continue;
@@ -503,6 +511,14 @@ void SqliteBackend::claim() {
                     "writer; close it there first, or open it with persist=writethrough");
   }
   claimed_ = true;
+  return {.token = kLeaseToken, .until = base::Deadline::max(), .state = {}};
+}
+
+/// begin() has kept out others while this process is the exclusive writer, and this process while
+/// another one is.
+port::CommitResult SqliteBackend::admit(const port::Batch& batch) {
+  if (batch.fence == 0 || (batch.fence == kLeaseToken && claimed_.load())) return {};
+  return {.outcome = port::Outcome::kNotDone, .reason = port::Reason::kFenced};
 }
 
 void SqliteBackend::close() noexcept {

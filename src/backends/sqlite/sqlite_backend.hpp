@@ -29,6 +29,7 @@
 #include "backends/sqlite/vfs/wal_index.hpp"
 #include "base/fork.hpp"
 #include "base/function_ref.hpp"
+#include "port/interactive_backend.hpp"
 
 namespace graven::sqlite {
 
@@ -37,13 +38,29 @@ inline constexpr std::size_t kWriterPart = 3;
 inline constexpr std::size_t kReaderPart = 12;
 inline constexpr std::int64_t kPageInWal = 2048 + 24;
 
-class SqliteBackend final : public port::Backend {
+class SqliteBackend final : public port::InteractiveBackend,
+                            public port::SharedState,
+                            public port::Files,
+                            public port::Bulk,
+                            public port::Maintenance,
+                            private port::Leases {
  public:
   SqliteBackend(const std::string& name, const Options& options);
   ~SqliteBackend() override;
 
+  // port::Backend
+  [[nodiscard]] const port::Facts& facts() const noexcept override { return facts_; }
+  port::Leases& leases() override { return *this; }
+  void close() noexcept override;
+  port::BackendStats stats() override;
+
+  // port::Interactive
   std::optional<port::Record> load(const port::Key& key) override;
   std::optional<port::Record> load_node(std::int64_t id, bool& reclaiming) override;
+  std::unique_ptr<port::View> view() override;
+  std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override;
+
+  // port::SharedState
   const port::MarkWords* live_mark() override;
   [[nodiscard]] bool distinctive(const port::Mark& mark) const override {
     return WalIndex::distinctive(mark);
@@ -52,49 +69,43 @@ class SqliteBackend final : public port::Backend {
                                     const port::Mark& after) const override {
     return WalIndex::commits(before) != WalIndex::commits(after);
   }
-  std::unique_ptr<port::View> view() override;
-  std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override;
-
-  [[nodiscard]] bool commits_are_slow() const override {
-    return options_.synchronous == Synchronous::kFull;
-  }
-  void sync() override;
   port::ChangeFeed* changes() override { return ring_in_use_.load(std::memory_order_acquire); }
 
-  void claim() override;
-  void close() noexcept override;
+  // port::Files
+  std::vector<std::string> check() override;
+  std::vector<Loss> mend() override;
+  void copy_to(const std::string& path, const port::Copying& how) override;
+  [[nodiscard]] std::uint64_t size_on_disk() const override;
 
-  void hold_owner(std::int64_t owner) override { owners_.hold(owner); }
-  bool owner_alive(std::int64_t owner) override { return owners_.alive(owner); }
+  // port::Bulk
+  void begin_bulk(std::size_t cache_bytes) override;
+  bool end_bulk(base::Deadline deadline) override;
 
-  [[nodiscard]] bool read_only() const override { return options_.read_only; }
-  [[nodiscard]] const std::string& name() const override { return target_.name; }
-  /// Empty if the disk is memory: a cache file there would use more memory than it saves.
-  [[nodiscard]] std::string cache_path() const override {
-    return in_memory(target_.path) ? std::string() : target_.path + "-warm";
-  }
-  [[nodiscard]] const std::string& identity() const override { return identity_; }
-  [[nodiscard]] std::uint64_t store_constant() const override { return format_.constant; }
-
+  // port::Maintenance
+  std::string maintain() override;
+  void when_due(std::function<void(base::Deadline)> wake) override;
+  std::optional<base::Deadline> tend() override;
   void bound_page_caches(std::size_t bytes) override {
     page_cache_bytes_ = bytes;
     bound_caches();
   }
-
-  std::string maintain() override;
-  void begin_bulk(std::size_t cache_bytes) override;
-  bool end_bulk(base::Deadline deadline) override;
-  void when_due(std::function<void(base::Deadline)> wake) override;
-  std::optional<base::Deadline> tend() override;
-  std::vector<std::string> check() override;
-  std::vector<Loss> mend() override;
-  [[nodiscard]] std::string file() const override { return target_.path; }
-  void copy_to(const std::string& path, const port::Copying& how) override;
-  [[nodiscard]] std::uint64_t size_on_disk() const override;
-  port::BackendStats stats() override;
   void log_slower_than(std::chrono::nanoseconds limit) override { traffic_.slow.set(limit); }
 
  private:
+  // port::InteractiveBackend
+  port::CommitResult admit(const port::Batch& batch) override;
+  void make_durable(base::Deadline deadline) override;
+
+  // port::Leases
+  void announce(std::int64_t process) override { owners_.hold(process); }
+  bool alive(std::int64_t process) override { return owners_.alive(process); }
+  /// Takes the exclusive writer lease: until close(), no other process writes the store. Its holder
+  /// writes the changes of a failed commit again, so it can continue even when it cannot be told
+  /// whether that commit is durable.
+  port::Lease acquire(const port::Partition& partition, base::Deadline deadline) override;
+  bool renew(const port::Partition&, port::Lease&) override { return true; }
+  void release(const port::Partition&, const port::Lease&) noexcept override {}
+
   std::optional<port::Record> read_node(std::int64_t id, bool& reclaiming);
   std::unique_ptr<Connection> open_reader();
   std::unique_ptr<Connection> open_writer();
@@ -127,7 +138,7 @@ class SqliteBackend final : public port::Backend {
   const Target target_;
   const std::uint64_t generation_ = base::fork_generation();
   FileState file_;                    // at open
-  std::string identity_;              // empty only while the file may still be created
+  port::Facts facts_;                 // identity: empty only while the file may still be created
   bool immutable_ = false;            // reads without locks; file_ must not change
   bool cut_ = false;                  // read-only, and pages at the end of the file are missing
   std::atomic<bool> claimed_{false};  // the exclusive writer repeats commits with unknown outcome

@@ -180,7 +180,7 @@ void SqliteBackend::when_due(std::function<void(base::Deadline)> wake) {
   reads_.when_due(wake);
   readers_.when_idle(wake);
   // If commits wait for the disk, the syncs of another thread would only make them slower.
-  traffic_.asks = !commits_are_slow();
+  traffic_.asks = !facts_.slow_commits;
   traffic_.wake = [wake = std::move(wake)] { wake(std::chrono::steady_clock::now()); };
 }
 
@@ -228,12 +228,11 @@ std::optional<base::Deadline> SqliteBackend::cut_idle_wal(base::Deadline now) {
   return now + kIdle;
 }
 
-void SqliteBackend::sync() {
+void SqliteBackend::make_durable(base::Deadline deadline) {
   refuse_after_fork(generation_, target_.name);
   if (options_.read_only) return;
   standing_.require();
-  const Lease lease =
-      writer_.lease(std::chrono::steady_clock::now() + options_.busy_timeout, "a sync");
+  const Lease lease = writer_.lease(deadline, "a sync");
   standing_.require();  // the last user of the writer may have found out
   // The WAL has everything that is not in the database file yet. With synchronous=off, even pages
   // that a checkpoint has moved there may not be on the disk.
@@ -272,7 +271,7 @@ std::vector<std::string> SqliteBackend::check() {
   return problems;
 }
 
-std::vector<port::Backend::Loss> SqliteBackend::mend() {
+std::vector<port::Files::Loss> SqliteBackend::mend() {
   refuse_after_fork(generation_, target_.name);
   require_same_file();
   const auto deadline = std::chrono::steady_clock::now() + options_.busy_timeout;

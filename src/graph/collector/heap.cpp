@@ -43,7 +43,7 @@ constexpr auto kPatience = std::chrono::milliseconds(60'000);
 /// A view whose reads throw once the store is being closed, because a trace may take long.
 class UntilStopped final : public View {
  public:
-  explicit UntilStopped(store::Store& store) : store_(store), below_(store.backend().view()) {}
+  explicit UntilStopped(store::Store& store) : store_(store), below_(store.view()) {}
   std::optional<port::Record> load(const port::Key& key) override {
     look();
     return below_->load(key);
@@ -62,6 +62,7 @@ class UntilStopped final : public View {
     look();
     below_->read(ops, each);
   }
+  [[nodiscard]] std::optional<port::StateVersion> state() const override { return below_->state(); }
 
  private:
   void look() const {
@@ -104,7 +105,7 @@ std::int64_t Heap::owner() {
   const std::scoped_lock lock(owner_mutex_);
   if (owner_ == 0) {
     const std::int64_t number = new_owner();
-    backend().hold_owner(number);
+    backend().leases().announce(number);
     owner_ = number;
   }
   return owner_;
@@ -141,12 +142,7 @@ void Heap::after_commit(bool committed) noexcept {
   if (collections_.load(std::memory_order_relaxed) % 2 == 1) {
     collections_.fetch_add(1, std::memory_order_seq_cst);
   }
-  const bool doomed = std::exchange(new_doomed_, false);
   if (!committed) return;
-  if (doomed) {
-    doomed_here_.store(true);
-    store_.wake(Clock::now());
-  }
   // The last handle may have been destroyed while its node was becoming an orphan.
   for (const NodeId id : new_orphans_) {
     if (!pinned(id)) store_.wake(Clock::now() + kSoon);
@@ -175,7 +171,11 @@ void Heap::release_orphans(Work& work) {
 
 void Heap::doom(Work& work, NodeId id, bool in_background) {
   work.put(orphan_key(kNobody, id), {});
-  new_doomed_ = new_doomed_ || in_background;
+  if (!in_background) return;
+  work.when_committed([this] {
+    doomed_here_.store(true);
+    store_.wake(Clock::now());
+  });
 }
 
 void Heap::settle(Work& work, std::size_t budget) {
@@ -245,7 +245,7 @@ void Heap::remove(Work& work, const Trace& traced) {
     if (ids.size() == kRemovedAtOnce) remove_read();
   }
   remove_read();
-  removed_.fetch_add(traced.garbage.size());
+  work.when_committed([this, count = traced.garbage.size()] { removed_.fetch_add(count); });
 }
 
 /// Removes one garbage node, except the edges to it.
@@ -274,17 +274,17 @@ void Heap::remove(Work& work, NodeRecord node, const std::unordered_set<NodeId>&
 // --- Garbage too large for one commit
 
 bool Heap::alive(NodeId id) {
-  const std::unique_ptr<View> view = backend().view();
+  const std::unique_ptr<View> view = store_.view();
   std::optional<NodeRecord> node = find_node(*view, id);
   if (!node) return false;
   if (!chain_end(*view, std::move(*node)).adrift()) return true;
-  if (backend().read_only()) {
+  if (backend().facts().read_only) {
     const Trace traced = trace(
         *view, doomed_in(*view), false, [](NodeId) { return false; }, SIZE_MAX);
     return std::find(traced.garbage.begin(), traced.garbage.end(), id) == traced.garbage.end();
   }
   reclaim(UINT64_MAX, kPatience);
-  return backend().load(node_key(id)).has_value();
+  return store_.load(node_key(id)).has_value();
 }
 
 void Heap::collect_if_doomed(Work& work, NodeId id) {
@@ -308,14 +308,14 @@ std::uint64_t Heap::reclaim(std::uint64_t most, std::chrono::milliseconds patien
   const auto lock = base::lock(*reclaim_mutex_);
   std::uint64_t total = 0;
   store::Activity& activity = store_.activity();
-  const observe::Timed timed(activity.collection, activity.slow, "collection", backend().name(),
-                             [&] {
+  const observe::Timed timed(activity.collection, activity.slow, "collection",
+                             backend().facts().name, [&] {
                                return LogField{"nodes", std::to_string(total)};
                              });
   std::vector<NodeId> before;
   for (int idle = 0; total < most;) {
     doomed_here_.store(false);
-    if (!any_doomed(*backend().view())) break;
+    if (!any_doomed(*store_.view())) break;
     doomed_here_.store(true);  // until it is done: this may end by an exception
     std::vector<NodeId> tops;
     const std::uint64_t removed = reclaim_pass(most - total, patience, tops);
@@ -323,7 +323,7 @@ std::uint64_t Heap::reclaim(std::uint64_t most, std::chrono::milliseconds patien
     // A pass may remove nothing because others rescued its nodes, but not many times in sequence.
     idle = removed == 0 && tops == before ? idle + 1 : 0;
     if (idle == kMostInVain) {
-      throw CorruptionError(backend().name() +
+      throw CorruptionError(backend().facts().name +
                             " has dicts and lists pending deletion that cannot be removed; `graven "
                             "check` shows which, `graven repair` repairs it");
     }
@@ -342,7 +342,13 @@ std::uint64_t Heap::reclaim_pass(std::uint64_t most, std::chrono::milliseconds p
   }
   const auto slice = [&](base::FunctionRef<void(Work&)> body) {
     if (store_.stopping()) throw ClosedError("the store is being closed");
-    store_.write_apart(body, Clock::now() + patience);
+    const Reclaiming::Progress before = pass->progress();
+    store_.write_apart(
+        [&](Work& work) {
+          pass->resume(before);  // where a slice runs again
+          body(work);
+        },
+        Clock::now() + patience);
     base::check_interrupt();
     std::this_thread::sleep_for(std::chrono::microseconds(300));  // let another process in
   };
@@ -367,13 +373,13 @@ std::uint64_t Heap::reclaim_pass(std::uint64_t most, std::chrono::milliseconds p
 void Heap::sweep_dead_owners(std::chrono::milliseconds patience) {
   std::vector<std::int64_t> dead;
   {
-    const std::unique_ptr<View> view = backend().view();
+    const std::unique_ptr<View> view = store_.view();
     std::optional<Range> rest = Range{.space = Space::kOrphan, .a = 1, .a_to = INT64_MAX};
     while (rest) {
       const std::vector<Row> rows = view->scan(*rest, 1);
       if (rows.empty()) break;
       const std::int64_t number = rows.front().key.a;
-      if (!backend().owner_alive(number)) dead.push_back(number);
+      if (!backend().leases().alive(number)) dead.push_back(number);
       rest = port::behind(*rest, {.space = Space::kOrphan, .a = number, .b = INT64_MAX});
     }
   }
@@ -408,7 +414,7 @@ std::uint64_t Heap::collect(std::chrono::milliseconds patience) {
 }
 
 void Heap::look_for_leftovers(View& view) {
-  if (backend().read_only() || looked_.exchange(true)) return;
+  if (backend().facts().read_only || looked_.exchange(true)) return;
   try {
     if (!view.any_orphans()) return;
   } catch (const CorruptionError&) {

@@ -124,7 +124,6 @@ class Heap final : public store::CommitHook, private base::ForkGuard {
   // Changes that take effect when the current commit succeeds; guarded by the writer lock (Lane).
   std::vector<NodeId> new_orphans_;
   std::vector<NodeId> gone_orphans_;
-  bool new_doomed_ = false;
 
   store::Store& store_;
   base::ForkEnrolment enrolment_{*this};

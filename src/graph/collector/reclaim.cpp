@@ -25,6 +25,13 @@ constexpr std::size_t kSliceNodes = 4'000;
 constexpr std::size_t kSliceRecords = 16'000;
 constexpr std::size_t kElements = 256;
 
+/// Identifies the state that a view sees, as Work::state_before() does.
+std::uint64_t state_of(View& view) {
+  const std::optional<port::Record> clock = view.load(port::clock_key());
+  const std::optional<port::StateVersion> state = view.state();
+  return state ? state->history : clock ? clock->version : 0;
+}
+
 /// The tops that are garbage, in the order of the garbage list.
 std::vector<NodeId> garbage_among(const Trace& traced, const std::vector<NodeId>& tops) {
   const std::unordered_set<NodeId> wanted(tops.begin(), tops.end());
@@ -74,13 +81,11 @@ void forget(Work& work, NodeId node, const jsonb::Element& element) {
 }  // namespace
 
 Reclaiming::Reclaiming(View& view, base::FunctionRef<bool(NodeId)> pinned) {
-  const port::Record clock = view.load(port::clock_key()).value_or(port::Record{});
-  seen_ = static_cast<std::uint64_t>(clock.integers[0]);
-  last_ = clock.version;
   std::vector<NodeId> doomed = doomed_in(view);
   // Rows that list a missing or anchored node are stray: only the row is erased.
   const auto strays = std::stable_partition(doomed.begin(), doomed.end(), [&](NodeId id) {
     const std::optional<NodeRecord> node = find_node(view, id);
+    if (node) versions_[id] = node->version;
     return node && node->adrift();
   });
   const std::vector<NodeId> rest(strays, doomed.end());
@@ -88,6 +93,7 @@ Reclaiming::Reclaiming(View& view, base::FunctionRef<bool(NodeId)> pinned) {
   traced_ = trace(view, doomed, false, pinned, SIZE_MAX);
   tops_ = garbage_among(traced_, doomed);
   tops_.insert(tops_.end(), rest.begin(), rest.end());
+  last_ = state_of(view);
 }
 
 void Reclaiming::trace_again(View& view) {
@@ -104,12 +110,29 @@ void Reclaiming::trace_again(View& view) {
   rescued_ = 0;
 }
 
+void Reclaiming::resume(const Progress& before) noexcept {
+  if (before.last == last_) return;  // no slice was begun since
+  rescued_ = before.rescued;
+  condemned_ = before.condemned;
+  removed_ = before.removed;
+  last_ = before.last;
+  disturbed_ = before.disturbed;
+  well_.clear();
+  well_held_ = false;
+}
+
+/// Whether nobody else has written a top since the trace.
+bool Reclaiming::untouched(const NodeRecord& node) const {
+  const auto seen = versions_.find(node.id);
+  return (seen != versions_.end() && seen->second == node.version) ||
+         commits_.contains(node.version);
+}
+
 /// Called at the start of each slice: whether somebody else committed since the last slice.
 bool Reclaiming::others_came(Work& work) {
-  const std::optional<port::Record> clock = work.load(port::clock_key());
-  const bool others = !clock || clock->version != last_;
-  last_ = work.commit_id();
-  commits_.insert(last_);
+  const bool others = work.state_before() != last_;
+  last_ = work.state_after();
+  commits_.insert(work.commit_id());
   return others;
 }
 

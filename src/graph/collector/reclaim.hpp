@@ -22,7 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <set>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -54,6 +54,19 @@ class Reclaiming {
   [[nodiscard]] bool to_condemn() const noexcept { return condemned_ < tops_.size(); }
   [[nodiscard]] bool to_remove() const noexcept { return removed_ < traced_.garbage.size(); }
 
+  /// How far the pass has come, to do a slice again that was not committed.
+  struct Progress {
+    std::size_t rescued = 0;
+    std::size_t condemned = 0;
+    std::size_t removed = 0;
+    std::uint64_t last = 0;
+    bool disturbed = false;
+  };
+  [[nodiscard]] Progress progress() const noexcept {
+    return {rescued_, condemned_, removed_, last_, disturbed_};
+  }
+  void resume(const Progress& before) noexcept;
+
   // Each call does one slice of a step. Finish each step before the next one.
   void rescue(store::Work& work, base::FunctionRef<std::int64_t()> owner);
   void condemn(store::Work& work);
@@ -67,9 +80,7 @@ class Reclaiming {
  private:
   bool others_came(store::Work& work);
   void enter(store::Work& work);
-  [[nodiscard]] bool untouched(const NodeRecord& node) const {
-    return node.version <= seen_ || commits_.contains(node.version);
-  }
+  [[nodiscard]] bool untouched(const NodeRecord& node) const;
   void rescue_one(store::Work& work, const Trace::Rescue& rescue,
                   base::FunctionRef<std::int64_t()> owner);
   static void forget_stray(store::Work& work, NodeId id, const std::optional<NodeRecord>& node);
@@ -80,10 +91,10 @@ class Reclaiming {
                            std::size_t& records);
 
   Trace traced_;
-  std::vector<NodeId> tops_;         // nodes pending deletion that are garbage
-  std::uint64_t seen_ = 0;           // the last commit the trace saw
-  std::set<std::uint64_t> commits_;  // of this pass
-  std::uint64_t last_ = 0;  // the last commit, as far as known: ours, or the one the trace saw
+  std::vector<NodeId> tops_;                            // nodes pending deletion that are garbage
+  std::unordered_map<NodeId, std::uint64_t> versions_;  // of the tops, as the trace saw them
+  std::unordered_set<std::uint64_t> commits_;           // of this pass
+  std::uint64_t last_ = 0;  // the state after the last slice if nobody else commits; 0: not known
   bool disturbed_ = false;  // others committed before everything was sealed
 
   std::size_t rescued_ = 0;

@@ -47,7 +47,7 @@ std::string of_all(port::View& view) {
 class LazyFaults : public ::testing::TestWithParam<int> {
  protected:
   LazyFaults() { plan.code = GetParam(); }
-  std::unique_ptr<port::Backend> open(const std::string& path, milliseconds interval) {
+  Opened open(const std::string& path, milliseconds interval) {
     return lazy::over(
         sqlite::open(path, {.synchronous = sqlite::Synchronous::kFull, .vfs = faulty_vfs()}),
         {.flush_interval = interval});
@@ -67,7 +67,7 @@ TEST_P(LazyFaults, AFlushThatFailsIsMadeUpFor) {
       ASSERT_LT(n, 1000) << "the calls never ended";
       const std::string path = folder / (std::to_string(times) + "." + std::to_string(n) + ".db");
       {
-        const auto lazy = open(path, std::chrono::hours(1));
+        const Opened lazy = open(path, std::chrono::hours(1));
         write(*lazy, all_as("old"));
         lazy->flush();
         write(*lazy, all_as("new"));
@@ -85,7 +85,7 @@ TEST_P(LazyFaults, AFlushThatFailsIsMadeUpFor) {
           happened = fault_happened();
           disarm();
           EXPECT_EQ(of_all(*lazy->view()), "new") << "call " << n;
-          const auto reader = sqlite::open(path, {.read_only = true});
+          const Opened reader = sqlite::open(path, {.read_only = true});
           EXPECT_EQ(of_all(*reader->view()), failed ? "old" : "new") << "call " << n;
           if (!failed) break;
           failed = false;
@@ -94,12 +94,15 @@ TEST_P(LazyFaults, AFlushThatFailsIsMadeUpFor) {
           write(*lazy, all_as("new"));
         }
         lazy->flush();
-        EXPECT_EQ(of_all(*sqlite::open(path, {.read_only = true})->view()), "new") << "call " << n;
+        {
+          const Opened reader = sqlite::open(path, {.read_only = true});
+          EXPECT_EQ(of_all(*reader->view()), "new") << "call " << n;
+        }
         EXPECT_EQ(of_all(*held), "new");
         write(*lazy, all_as("newer"));
         EXPECT_EQ(of_all(*held), "new");
       }
-      const auto reopened = sqlite::open(path);
+      const Opened reopened = sqlite::open(path);
       EXPECT_EQ(of_all(*reopened->view()), "newer") << "call " << n;
       EXPECT_TRUE(reopened->check().empty());
     }
@@ -110,7 +113,7 @@ TEST_P(LazyFaults, TheLastFlushOfWhatNobodyClosedIsLogged) {
   const std::string path = folder / "store.db";
   std::vector<std::string> lines;
   set_log_sink([&](const LogRecord& record) { lines.push_back(to_string(record)); });
-  auto lazy = open(path, std::chrono::hours(1));
+  Opened lazy = open(path, std::chrono::hours(1));
   write(*lazy, all_as("old"));
   lazy->flush();
   write(*lazy, all_as("new"));
@@ -123,13 +126,13 @@ TEST_P(LazyFaults, TheLastFlushOfWhatNobodyClosedIsLogged) {
   ASSERT_EQ(lines.size(), 1U);
   EXPECT_TRUE(lines[0].starts_with("flush_failed error=")) << lines[0];
   EXPECT_NE(lines[0].find(" store=" + path), std::string::npos) << lines[0];
-  EXPECT_EQ(of_all(*sqlite::open(path)->view()), "old");
+  EXPECT_EQ(of_all(*Opened(sqlite::open(path))->view()), "old");
 }
 
 TEST_P(LazyFaults, TheBackgroundTellsTheNextWriterOnce) {
   const std::string path = folder / "store.db";
   {
-    const auto lazy = open(path, milliseconds(5));
+    const Opened lazy = open(path, milliseconds(5));
     write(*lazy, all_as("old"));
     lazy->flush();
     plan.at = 1;
@@ -151,13 +154,13 @@ TEST_P(LazyFaults, TheBackgroundTellsTheNextWriterOnce) {
     EXPECT_THROW(lazy->flush(), Error);
     disarm();
     // It goes on as soon as the disk does, by itself too.
-    while (of_all(*sqlite::open(path, {.read_only = true})->view()) != acknowledged) {
+    while (of_all(*Opened(sqlite::open(path, {.read_only = true}))->view()) != acknowledged) {
       std::this_thread::sleep_for(milliseconds(1));
     }
     lazy->flush();
     write(*lazy, all_as("last"));
   }
-  EXPECT_EQ(of_all(*sqlite::open(path)->view()), "last");
+  EXPECT_EQ(of_all(*Opened(sqlite::open(path))->view()), "last");
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ bool refused(const std::function<void()>& call) {
 TEST(LazyFork, ItStaysTheParents) {
   const TemporaryFolder folder;
   const std::string path = folder / "store.db";
-  auto lazy = lazy::over(sqlite::open(path), {.flush_interval = std::chrono::hours(1)});
+  Opened lazy = lazy::over(sqlite::open(path), {.flush_interval = std::chrono::hours(1)});
   write(*lazy, {{node_key(1), node_record(0, "flushed")}});
   lazy->flush();
   write(*lazy, {{node_key(1), node_record(0, "pending")}});
@@ -42,13 +42,14 @@ TEST(LazyFork, ItStaysTheParents) {
       bool right = refused([&] { lazy->load(node_key(1)); }) && refused([&] { lazy->view(); }) &&
                    refused([&] { lazy->begin(soon()); }) && refused([&] { lazy->flush(); }) &&
                    refused([&] { lazy->sync(); }) && refused([&] { lazy->live_mark(); }) &&
-                   refused([&] { lazy->hold_owner(3); }) && refused([&] { lazy->maintain(); }) &&
+                   refused([&] { lazy->leases().announce(3); }) &&
+                   refused([&] { lazy->maintain(); }) &&
                    refused([&] { view->load(node_key(1)); }) &&
                    refused([&] { transaction->load(node_key(1)); });
       view.reset();
       transaction.reset();
       lazy.reset();  // flushes nothing, lets nobody write
-      const auto own = sqlite::open(path);
+      const Opened own = sqlite::open(path);
       right = right && own->load(node_key(1))->body == "flushed";
       try {
         own->begin(soon());
@@ -62,10 +63,10 @@ TEST(LazyFork, ItStaysTheParents) {
   write(*transaction, {{node_key(2), node_record(0, "after")}});
   transaction.reset();
   EXPECT_EQ(view->load(node_key(1))->body, "pending");
-  EXPECT_THROW(sqlite::open(path)->begin(soon()), BusyError);
+  EXPECT_THROW(Opened(sqlite::open(path))->begin(soon()), BusyError);
   view.reset();
   lazy.reset();
-  const auto after = sqlite::open(path);
+  const Opened after = sqlite::open(path);
   EXPECT_EQ(after->load(node_key(1))->body, "pending");
   EXPECT_EQ(after->load(node_key(2))->body, "after");
   write(*after, {{node_key(1), node_record(0, "anybody")}});
@@ -76,7 +77,7 @@ TEST(LazyFork, AChildThatOutlivesItsParentHoldsNothing) {
   const std::string path = folder / "store.db";
   sqlite::open(path);
   Child parent([&](const Reporter& reporter) {
-    const auto lazy = lazy::over(sqlite::open(path));
+    const Opened lazy = lazy::over(sqlite::open(path));
     write(*lazy, {{node_key(1), node_record(0, "x")}});
     Child child([&](const Reporter& inner) {
       inner.say("alive");

@@ -34,9 +34,9 @@ constexpr milliseconds kNever = std::chrono::hours(1);
 /// A store in memory or in a file, with one ahead of it. `below` is the lower one, to look at.
 struct Pair {
   explicit Pair(std::unique_ptr<port::Backend> lower, lazy::Options options = {})
-      : below(lower.get()), above(lazy::over(std::move(lower), options)) {}
-  port::Backend* below;
-  std::unique_ptr<port::Backend> above;
+      : below(&records(*lower)), above(lazy::over(std::move(lower), options)) {}
+  port::Interactive* below;
+  Opened above;
 };
 
 using Model = std::map<std::int64_t, std::string>;
@@ -180,7 +180,7 @@ TEST_P(Views, TheEndFlushes) {
     const Pair pair(lower(), {.flush_interval = kNever});
     write(*pair.above, {{node_key(1), node_record(0, "kept")}});
   }
-  EXPECT_EQ(contents(*lower()->view()), (Model{{1, "kept"}}));
+  EXPECT_EQ(contents(*Opened(lower())->view()), (Model{{1, "kept"}}));
   const Pair again(lower());
   EXPECT_EQ(contents(*again.above->view()), (Model{{1, "kept"}}));
 }
@@ -287,7 +287,7 @@ TEST(Lazy, ThereIsOneWriter) {
   pair.above->flush();
   const std::string process = "process " + std::to_string(::getpid());
   Child child([&] {
-    const auto other = sqlite::open(path);
+    const Opened other = sqlite::open(path);
     if (other->load(node_key(1))->body != "mine") return false;
     const auto refused = [&](const auto& call) {
       try {
@@ -308,8 +308,8 @@ TEST(Lazy, ThereIsOneWriter) {
 TEST(Lazy, WhoeverHasWrittenIsInTheWayUntilHeCloses) {
   const TemporaryFolder folder;
   const std::string path = folder / "store.db";
-  auto writer = sqlite::open(path);
-  const auto reader = sqlite::open(path);
+  Opened writer = sqlite::open(path);
+  const Opened reader = sqlite::open(path);
   write(*writer, {{node_key(1), node_record(0, "x")}});
   EXPECT_THROW(lazy::over(sqlite::open(path)), BusyError);
   writer->close();
@@ -319,8 +319,8 @@ TEST(Lazy, WhoeverHasWrittenIsInTheWayUntilHeCloses) {
     const Pair pair(sqlite::open(path));
     EXPECT_THROW(writer->begin(soon()), BusyError);
     EXPECT_EQ(reader->load(node_key(1))->body, "x");
-    pair.above->hold_owner(5);
-    EXPECT_TRUE(reader->owner_alive(5));
+    pair.above->leases().announce(5);
+    EXPECT_TRUE(reader->leases().alive(5));
   }
   write(*writer, {{node_key(1), node_record(0, "y")}});
   writer.reset();
@@ -352,7 +352,7 @@ TEST(Lazy, OneThatHasEndedWritesNoMore) {
   pair.above->close();
   EXPECT_THROW(pair.above->begin(soon()), ClosedError);
   EXPECT_THROW(pair.above->load(node_key(1)), ClosedError);
-  const auto next = sqlite::open(folder / "store.db");
+  const Opened next = sqlite::open(folder / "store.db");
   write(*next, {{node_key(2), node_record(0, "y")}});
   EXPECT_EQ(contents(*next->view()), (Model{{1, "x"}, {2, "y"}}));
 }

@@ -12,6 +12,7 @@
 
 #include "backends/lazy/backend.hpp"
 #include "backends/sqlite/temporary_folder.hpp"
+#include "port/interactive_backend.hpp"
 
 namespace graven::test {
 namespace {
@@ -20,7 +21,7 @@ using port::Key;
 using port::Record;
 
 /// Another store; whenever a view of it fixes its state the test is called, before and after.
-class Watched final : public port::Backend {
+class Watched final : public port::InteractiveBackend {
  public:
   std::function<void()> before_fixing;
   std::function<void()> after_fixing;
@@ -33,15 +34,11 @@ class Watched final : public port::Backend {
   std::unique_ptr<port::WriteTransaction> begin(base::Deadline deadline) override {
     return store_->begin(deadline);
   }
-  void hold_owner(std::int64_t owner) override { store_->hold_owner(owner); }
-  bool owner_alive(std::int64_t owner) override { return store_->owner_alive(owner); }
-  [[nodiscard]] bool read_only() const override { return false; }
-  [[nodiscard]] const std::string& name() const override { return store_->name(); }
-  [[nodiscard]] const std::string& identity() const override { return store_->identity(); }
-  [[nodiscard]] std::uint64_t store_constant() const override { return store_->store_constant(); }
-  std::string maintain() override { return {}; }
-  std::vector<std::string> check() override { return {}; }
-  [[nodiscard]] std::uint64_t size_on_disk() const override { return 0; }
+  [[nodiscard]] const port::Facts& facts() const noexcept override { return store_->facts(); }
+  port::Leases& leases() override { return store_->leases(); }
+  void close() noexcept override {}
+  port::CommitResult admit(const port::Batch&) override { return {}; }
+  void make_durable(base::Deadline) override {}
 
  private:
   class WatchedView final : public port::View {
@@ -71,7 +68,7 @@ class Watched final : public port::Backend {
     bool fixed_ = false;
   };
 
-  std::unique_ptr<port::Backend> store_ = lazy::open("below");
+  Opened store_ = lazy::open("below");
 };
 
 class Moments : public ::testing::Test {
@@ -103,7 +100,7 @@ class Moments : public ::testing::Test {
   }
 
   Watched* below = nullptr;
-  std::unique_ptr<port::Backend> above;
+  Opened above;
 };
 
 TEST_F(Moments, ACommitThatIsFlushedBeforeTheStateBelowIsFixedIsSeenWhole) {

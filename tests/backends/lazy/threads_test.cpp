@@ -45,8 +45,8 @@ std::optional<std::string> number_in(port::View& view) {
 }
 
 void hammer(std::unique_ptr<port::Backend> lower) {
-  port::Backend& below = *lower;
-  const auto lazy = lazy::over(
+  port::Interactive& below = records(*lower);
+  const Opened lazy = lazy::over(
       std::move(lower), {.flush_interval = std::chrono::milliseconds(1), .pending_limit = 200'000});
   const auto write_all = [&](int number) {
     std::vector<Change> changes;

@@ -43,7 +43,7 @@ class Crash : public ::testing::Test {
 
   static void verify(port::Backend& backend, const std::string& who, std::int64_t base,
                      std::int64_t acknowledged) {
-    const auto view = backend.view();
+    const auto view = records(backend).view();
     const auto record = view->load(counter_key(who));
     const std::int64_t n = record ? record->integers[0] : 0;
     ASSERT_GE(n, acknowledged);
@@ -87,7 +87,7 @@ TEST_F(Crash, OneWriterIsKilled) {
     ::usleep(static_cast<useconds_t>(random_.below(12'000)));
     child.kill();
     acknowledged = last_number(child, acknowledged);
-    const auto backend = sqlite::open(path_);
+    const Opened backend = sqlite::open(path_);
     ASSERT_NO_FATAL_FAILURE(verify(*backend, "one", 0, acknowledged)) << kills << " kills";
     if (kills % 10 == 0) {
       ASSERT_TRUE(backend->check().empty());
@@ -105,7 +105,7 @@ TEST_F(Crash, OneOfTwoWritersIsKilled) {
   });
   ASSERT_FALSE(steady.line().empty());
   std::int64_t acknowledged = 0;
-  const auto reader = sqlite::open(path_);
+  const Opened reader = sqlite::open(path_);
   for (int kills = 0; kills < 60; ++kills) {
     Child child([&](const Reporter& reporter) {
       // The reader's connections are the parent's; this child opens its own.
@@ -137,7 +137,7 @@ TEST_F(Crash, AStoreIsKilledWhileItIsMade) {
     ASSERT_EQ(child.line(), "now");
     ::usleep(static_cast<useconds_t>(random_.below(4'000)));
     child.kill();
-    const auto backend = sqlite::open(path);
+    const Opened backend = sqlite::open(path);
     EXPECT_LE(count(*backend, "n"), 1);
     increment(*backend, "n");
     EXPECT_TRUE(backend->check().empty());

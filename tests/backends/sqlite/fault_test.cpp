@@ -55,7 +55,7 @@ class Faults : public ::testing::Test {
   /// 'o' for the old state, 'n' for the new; fails on anything between.
   static char state(port::Backend& backend) {
     std::string seen;
-    const auto view = backend.view();
+    const auto view = records(backend).view();
     for (const auto& row : view->scan({.space = port::Space::kNode}, 100)) {
       EXPECT_EQ(row.record.body, std::string(row.record.body.size(), row.record.body.at(0)));
       seen += row.record.body.at(0);
@@ -71,7 +71,7 @@ class Faults : public ::testing::Test {
     if (std::filesystem::exists(path + "-wal")) {
       std::filesystem::copy_file(path + "-wal", elsewhere / "copy.db-wal");
     }
-    const auto recovered = sqlite::open(elsewhere / "copy.db");
+    const Opened recovered = sqlite::open(elsewhere / "copy.db");
     EXPECT_TRUE(recovered->check().empty());
     return state(*recovered);
   }
@@ -93,7 +93,7 @@ class Faults : public ::testing::Test {
     const TemporaryFolder folder;
     for (int n = 1; n < 1000; ++n) {
       const std::string path = folder / (std::to_string(n) + ".db");
-      auto backend = sqlite::open(path, options(synchronous));
+      Opened backend = sqlite::open(path, options(synchronous));
       write(*backend, many_changes('o'));
       plan.at = n;
       arm(plan);
@@ -184,7 +184,7 @@ TEST_F(Faults, AFullDiskChangesNothingAndTheStoreStaysUsable) {
 
 TEST_F(Faults, ACommitThatIsThereIsACommitWhateverWasReported) {
   const TemporaryFolder folder;
-  const auto backend = sqlite::open(folder / "a.db", options(kNormal));
+  const Opened backend = sqlite::open(folder / "a.db", options(kNormal));
   write(*backend, many_changes('o'));
   arm({.after_commit = true});
   EXPECT_NO_THROW(write(*backend, many_changes('n')));
@@ -200,8 +200,8 @@ TEST_F(Faults, AnotherCommitInBetweenDoesNotPassForOurs) {
     for (const int commits : {1, 3}) {
       const TemporaryFolder folder;
       const std::string path = folder / "a.db";
-      const auto backend = sqlite::open(path, options(kNormal));
-      const auto other = sqlite::open(path);
+      const Opened backend = sqlite::open(path, options(kNormal));
+      const Opened other = sqlite::open(path);
       write(*backend, many_changes('o'));
       const auto others_commits = [&] {
         for (int i = 0; i < commits; ++i) write(*other, {{node_key(100 + i), std::nullopt}});
@@ -220,8 +220,8 @@ TEST_F(Faults, AnotherCommitInBetweenDoesNotPassForOurs) {
 TEST_F(Faults, AnotherCommitToTheSameRecordDoesNotPassForOurs) {
   const TemporaryFolder folder;
   const std::string path = folder / "a.db";
-  const auto backend = sqlite::open(path, options(kNormal));
-  const auto other = sqlite::open(path);
+  const Opened backend = sqlite::open(path, options(kNormal));
+  const Opened other = sqlite::open(path);
   const auto body = [&](std::int64_t id) { return backend->load(node_key(id))->body; };
   write(*backend, {{node_key(1), node_record(0, "old")}});
   arm({.at = 1, .code = SQLITE_IOERR, .between = [&] {
@@ -235,8 +235,8 @@ TEST_F(Faults, AnotherCommitToTheSameRecordDoesNotPassForOurs) {
 TEST_F(Faults, OurCommitIsFoundBehindAnotherOne) {
   const TemporaryFolder folder;
   const std::string path = folder / "a.db";
-  const auto backend = sqlite::open(path, options(kNormal));
-  const auto other = sqlite::open(path);
+  const Opened backend = sqlite::open(path, options(kNormal));
+  const Opened other = sqlite::open(path);
   write(*backend, many_changes('o'));
   arm({.after_commit = true, .between = [&] {
          write(*other, {{node_key(3), node_record(0, std::string(1500, 'n'))}});
@@ -249,7 +249,7 @@ TEST_F(Faults, OurCommitIsFoundBehindAnotherOne) {
 // A counter's value tells nothing where others may have added to it.
 TEST_F(Faults, AnotherIncrementDoesNotPassForOurs) {
   const auto raise = [](port::Backend& backend) {
-    const auto transaction = backend.begin(soon());
+    const auto transaction = records(backend).begin(soon());
     const auto before = transaction->load(counter_key("n"));
     const std::vector<Change> changes{
         {counter_key("n"), counter_record(0, (before ? before->integers[0] : 0) + 1)}};
@@ -260,8 +260,8 @@ TEST_F(Faults, AnotherIncrementDoesNotPassForOurs) {
     for (const int others : {0, 1, 2}) {
       const TemporaryFolder folder;
       const std::string path = folder / "a.db";
-      auto backend = sqlite::open(path, options(kNormal));
-      const auto other = sqlite::open(path);
+      Opened backend = sqlite::open(path, options(kNormal));
+      const Opened other = sqlite::open(path);
       raise(*backend);
       arm({.at = 1, .code = SQLITE_IOERR, .leave = leave, .between = [&] {
              for (int i = 0; i < others; ++i) raise(*other);
@@ -282,7 +282,7 @@ TEST_F(Faults, AnotherIncrementDoesNotPassForOurs) {
 
 TEST_F(Faults, AnIncrementThatIsThereIsThereWhateverWasReported) {
   const TemporaryFolder folder;
-  const auto backend = sqlite::open(folder / "a.db", options(kNormal));
+  const Opened backend = sqlite::open(folder / "a.db", options(kNormal));
   const std::vector<Change> changes{{counter_key("n"), counter_record(0, 1)}};
   const auto transaction = backend->begin(soon());
   transaction->apply(changes);
@@ -296,8 +296,8 @@ TEST_F(Faults, AnIncrementThatIsThereIsThereWhateverWasReported) {
 TEST_F(Faults, WithoutATraceTheAnswerIsUnknown) {
   const TemporaryFolder folder;
   const std::string path = folder / "a.db";
-  auto backend = sqlite::open(path, options(kNormal));
-  const auto other = sqlite::open(path);
+  Opened backend = sqlite::open(path, options(kNormal));
+  const Opened other = sqlite::open(path);
   write(*backend, {{node_key(1), node_record(0, "gone")}});
   arm({.after_commit = true, .between = [&] { write(*other, {}); }});
   EXPECT_THROW(write(*backend, {{node_key(1), std::nullopt}}), CommitUnknownError);
@@ -311,7 +311,7 @@ TEST_F(Faults, WithoutATraceTheAnswerIsUnknown) {
 
 TEST_F(Faults, AFullDiskIsNamedWithItsFile) {
   const TemporaryFolder folder;
-  const auto backend = sqlite::open(folder / "a.db", options(kNormal));
+  const Opened backend = sqlite::open(folder / "a.db", options(kNormal));
   arm({.at = 1, .for_good = true, .code = SQLITE_FULL});
   std::string message;
   try {
@@ -332,7 +332,7 @@ TEST_F(Faults, ErrorsWhileApplyingEndTheTransaction) {
   }
   for (const int code : {SQLITE_IOERR, SQLITE_FULL}) {
     const TemporaryFolder folder;
-    const auto backend = sqlite::open(folder / "a.db", options(kNormal));
+    const Opened backend = sqlite::open(folder / "a.db", options(kNormal));
     write(*backend, many_changes('o'));
     {
       const auto transaction = backend->begin(soon());
@@ -355,7 +355,7 @@ TEST_F(Faults, ErrorsWhileApplyingEndTheTransaction) {
 TEST_F(Faults, AFailedCheckpointHurtsNoCommit) {
   const TemporaryFolder folder;
   const std::string path = folder / "a.db";
-  const auto backend = sqlite::open(path, options(kNormal));
+  const Opened backend = sqlite::open(path, options(kNormal));
   write(*backend, many_changes('o'));
   // Enough for an automatic checkpoint in each commit. What fails is what comes after the
   // frames: the pages it moves, thousands of calls, and the sync before them.
@@ -385,7 +385,7 @@ TEST_F(Faults, AFailedCheckpointHurtsNoCommit) {
 
 TEST_F(Faults, ReadsThatFailSaySoAndTheStoreRecovers) {
   const TemporaryFolder folder;
-  const auto backend = sqlite::open(folder / "a.db", options(kNormal));
+  const Opened backend = sqlite::open(folder / "a.db", options(kNormal));
   arm({.at = 1, .code = SQLITE_IOERR});
   // The first read of a new connection maps the shared index.
   EXPECT_NO_THROW(backend->load(node_key(1)));
@@ -401,13 +401,13 @@ TEST_F(Faults, CreationThatFailsLeavesNothingHalfMade) {
       arm({.at = n, .for_good = n % 2 == 0, .code = code});
       bool opened = false;
       try {
-        const auto backend = sqlite::open(folder / "a.db", options(kNormal));
+        const Opened backend = sqlite::open(folder / "a.db", options(kNormal));
         opened = true;
       } catch (const UnavailableError&) {
       }
       const bool happened = fault_happened();
       disarm();
-      const auto backend = sqlite::open(folder / "a.db");
+      const Opened backend = sqlite::open(folder / "a.db");
       write(*backend, many_changes('o'));
       EXPECT_EQ(state(*backend), 'o');
       EXPECT_TRUE(backend->check().empty());

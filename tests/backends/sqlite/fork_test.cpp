@@ -53,7 +53,7 @@ class Fork : public ::testing::Test {
 
   TemporaryFolder folder_;
   std::string path_ = folder_ / "a.db";
-  std::unique_ptr<port::Backend> backend_ = sqlite::open(path_);
+  Opened backend_ = sqlite::open(path_);
 };
 
 TEST_F(Fork, ParentAndChildCountTogether) {
@@ -106,7 +106,7 @@ TEST_F(Fork, TheChildClosesAndReopensMeanwhile) {
   EXPECT_EQ(view->load(node_key(1))->body, "before");
   Child child([&] {
     backend_.reset();
-    const auto own = sqlite::open(path_);
+    const Opened own = sqlite::open(path_);
     write(*own, {{node_key(1), node_record(0, "after")}});
     own->maintain();
     return own->load(node_key(1))->body == "after";
@@ -254,10 +254,10 @@ TEST_F(Fork, StoresAreOpenedInTheChildWhileThreadsOpenThem) {
   GRAVEN_FORKS_AMID_THREADS();
   std::atomic<bool> stop{false};
   std::thread opener([&] {
-    while (!stop) sqlite::open(path_)->load(node_key(1));
+    while (!stop) Opened(sqlite::open(path_))->load(node_key(1));
   });
   for (int i = 0; i < 20; ++i) {
-    Child child([&] { return sqlite::open(path_)->load(node_key(1))->body == "before"; });
+    Child child([&] { return Opened(sqlite::open(path_))->load(node_key(1))->body == "before"; });
     EXPECT_TRUE(child.succeeded());
   }
   stop = true;
@@ -293,7 +293,7 @@ TEST_F(Fork, WhileCachesFindTheirMark) {
 
 TEST_F(Fork, WhileReadsAreEnded) {
   GRAVEN_FORKS_AMID_THREADS();
-  const auto limited = sqlite::open(path_, {.reader_limit = std::chrono::milliseconds(1)});
+  const Opened limited = sqlite::open(path_, {.reader_limit = std::chrono::milliseconds(1)});
   std::atomic<bool> stop{false};
   std::atomic<int> ended{0};
   std::vector<std::thread> threads;
@@ -339,26 +339,26 @@ TEST_F(Fork, ParentAndChildDrawDifferentNumbers) {
 }
 
 TEST_F(Fork, OwnersAreNotInherited) {
-  backend_->hold_owner(7);
+  backend_->leases().announce(7);
   Child child([&](const Reporter& reporter) {
     // The parent lives, and the child does not count as it.
-    bool right = backend_->owner_alive(7) && !backend_->owner_alive(8);
-    backend_->hold_owner(8);
-    right = right && backend_->owner_alive(8);
+    bool right = backend_->leases().alive(7) && !backend_->leases().alive(8);
+    backend_->leases().announce(8);
+    right = right && backend_->leases().alive(8);
     reporter.say("held");
     ::pause();
     return right;
   });
   EXPECT_EQ(child.line(), "held");
-  EXPECT_TRUE(backend_->owner_alive(8));
+  EXPECT_TRUE(backend_->leases().alive(8));
   child.kill();
-  EXPECT_FALSE(backend_->owner_alive(8));
-  EXPECT_TRUE(backend_->owner_alive(7));
+  EXPECT_FALSE(backend_->leases().alive(8));
+  EXPECT_TRUE(backend_->leases().alive(7));
 }
 
 TEST_F(Fork, AnOwnerDiesThoughItsChildLives) {
   Child parent([&](const Reporter& reporter) {
-    backend_->hold_owner(9);
+    backend_->leases().announce(9);
     Child child([&](const Reporter& inner) {
       inner.say("alive");
       ::usleep(20'000'000);
@@ -370,24 +370,24 @@ TEST_F(Fork, AnOwnerDiesThoughItsChildLives) {
     return true;
   });
   const auto grandchild = static_cast<pid_t>(std::stol(parent.line()));
-  EXPECT_TRUE(backend_->owner_alive(9));
+  EXPECT_TRUE(backend_->leases().alive(9));
   parent.kill();
   EXPECT_EQ(::kill(grandchild, 0), 0);  // it lives, with every descriptor it inherited
-  EXPECT_FALSE(backend_->owner_alive(9));
+  EXPECT_FALSE(backend_->leases().alive(9));
   ::kill(grandchild, SIGKILL);
 }
 
 TEST_F(Fork, AMemoryStoreIsCopied) {
-  const auto memory = lazy::open("memory");
+  const Opened memory = lazy::open("memory");
   write(*memory, {{node_key(1), node_record(0, "before")}});
   auto view = memory->view();
   EXPECT_EQ(view->load(node_key(1))->body, "before");
   auto transaction = memory->begin(soon());
-  memory->hold_owner(1);
+  memory->leases().announce(1);
   Child child([&] {
     bool right = throws<UsageError>([&] { view->load(node_key(1)); }, "begun by the parent") &&
                  throws<UsageError>([&] { transaction->commit(2); }, "begun by the parent") &&
-                 !memory->owner_alive(1);
+                 !memory->leases().alive(1);
     view.reset();
     transaction.reset();
     write(*memory, {{node_key(1), node_record(0, "in the child")}});

@@ -47,7 +47,8 @@ class Items : public ::testing::Test {
     sqlite3_close(handle);
   }
   [[nodiscard]] static std::size_t rows(port::Backend& backend, std::int64_t map) {
-    return backend.view()
+    return records(backend)
+        .view()
         ->scan({.space = Space::kItem, .a = map, .include_empty_name = true}, SIZE_MAX)
         .size();
   }
@@ -61,7 +62,7 @@ TEST_F(Items, ValuesOfEverySizeMoveInAndOutOfTheirRow) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   std::map<std::pair<std::int64_t, std::string>, Record> model;
-  auto backend = sqlite::open(path_);
+  Opened backend = sqlite::open(path_);
   constexpr std::array<std::size_t, 8> kSizes{0, 1, 100, 390, 400, 410, 3000, 100'000};
   for (int round = 0; round < 60; ++round) {
     // Stretches of several maps, long enough for many rows at once, all small in some rounds.
@@ -97,8 +98,8 @@ TEST_F(Items, ValuesOfEverySizeMoveInAndOutOfTheirRow) {
 
 // The writer remembers that there are no large values until somebody else commits.
 TEST_F(Items, LargeValuesOfAnotherWriterAreTakenOut) {
-  const auto one = sqlite::open(path_);
-  const auto other = sqlite::open(path_);
+  const Opened one = sqlite::open(path_);
+  const Opened other = sqlite::open(path_);
   for (int i = 0; i < 3; ++i) {
     write(*one, {{item(1, "a"), value(ValueKind::kText, "small")}});
     write(*other, {{item(1, "a"), value(ValueKind::kText, std::string(5000, 'x'))}});
@@ -115,8 +116,8 @@ TEST_F(Items, LargeValuesOfAnotherWriterAreTakenOut) {
 
 // Nor does a commit of its own, to other tables, make the writer's knowledge new.
 TEST_F(Items, LargeValuesOfAnotherWriterAreTakenOutSomeCommitsLaterToo) {
-  const auto one = sqlite::open(path_);
-  const auto other = sqlite::open(path_);
+  const Opened one = sqlite::open(path_);
+  const Opened other = sqlite::open(path_);
   const Change large{item(1, "a"), value(ValueKind::kText, std::string(5000, 'x'))};
   const Change small{item(1, "a"), value(ValueKind::kText, "small")};
   for (const Change& last : {small, Change{item(1, "a"), std::nullopt}}) {
@@ -135,7 +136,7 @@ TEST_F(Items, LargeValuesOfAnotherWriterAreTakenOutSomeCommitsLaterToo) {
 
 // A rollback brings a large value back that the writer has seen go.
 TEST_F(Items, LargeValuesThatARollbackBringsBackAreTakenOut) {
-  const auto backend = sqlite::open(path_);
+  const Opened backend = sqlite::open(path_);
   const Change large{item(1, "a"), value(ValueKind::kText, std::string(5000, 'x'))};
   const Change small{item(1, "a"), value(ValueKind::kText, "small")};
   const Change other{item(1, "b"), value(ValueKind::kText, "small")};
@@ -160,7 +161,7 @@ TEST_F(Items, LargeValuesThatARollbackBringsBackAreTakenOut) {
 }
 
 TEST_F(Items, CheckFindsWhatIsBesideForNothingOrMissingThere) {
-  auto backend = sqlite::open(path_);
+  Opened backend = sqlite::open(path_);
   write(*backend, {{item(1, "large"), value(ValueKind::kText, std::string(5000, 'x'))},
                    {item(1, "null"), value(ValueKind::kNull, "")},
                    {item(1, "empty"), value(ValueKind::kBytes, "")}});
@@ -168,7 +169,7 @@ TEST_F(Items, CheckFindsWhatIsBesideForNothingOrMissingThere) {
   backend.reset();
   run("INSERT INTO item_large (map, key, value) VALUES (7, 'nobody', 'x')");
   run("UPDATE item SET value = NULL WHERE key = 'empty'");
-  const std::vector<std::string> problems = sqlite::open(path_)->check();
+  const std::vector<std::string> problems = Opened(sqlite::open(path_))->check();
   ASSERT_EQ(problems.size(), 2U);
   EXPECT_NE(problems[0].find("map 7, key 'nobody'"), std::string::npos) << problems[0];
   EXPECT_NE(problems[1].find("key 'empty'"), std::string::npos) << problems[1];

@@ -72,7 +72,7 @@ struct Content {
 };
 
 Content content_of(const std::string& path) {
-  const auto store = sqlite::open(path);
+  const Opened store = sqlite::open(path);
   EXPECT_TRUE(store->check().empty());
   const auto view = store->view();
   const auto at = [&](const std::string& name) {
@@ -85,7 +85,7 @@ Content content_of(const std::string& path) {
 }
 
 void commit(port::Backend& store, Random& random, std::int64_t number) {
-  const auto transaction = store.begin(soon());
+  const auto transaction = records(store).begin(soon());
   const auto at = [&](const std::string& name) {
     const auto record = transaction->load(counter_key(name));
     return record ? record->integers[0] : 0;
@@ -110,7 +110,7 @@ void commit(port::Backend& store, Random& random, std::int64_t number) {
 /// Says each commit once it was acknowledged; ends by itself, or is killed.
 bool work(const Reporter& reporter, const std::string& path, unsigned seed) {
   Random random(seed);
-  const auto store = sqlite::open(path, {.checkpoint_pages = 60});
+  const Opened store = sqlite::open(path, {.checkpoint_pages = 60});
   std::int64_t number = 0;
   if (const auto record = store->load(counter_key("commit"))) number = record->integers[0];
   reporter.say("0");
@@ -149,7 +149,7 @@ TEST(OpeningKill, WhatIsThereIsWholeWhateverWasDoneToTheFiles) {
   const std::string path = folder / "state.db";
   const std::string other = folder / "other.db";
   {
-    const auto store = sqlite::open(other);
+    const Opened store = sqlite::open(other);
     for (int i = 1; i <= 30; ++i) commit(*store, random, i);
   }
   std::vector<std::string> earlier;  // the store, closed, at some times

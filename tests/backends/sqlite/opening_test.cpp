@@ -58,14 +58,14 @@ class Opening : public ::testing::Test {
 
   /// A store whose counter has that value, closed.
   static void make(const std::string& path, int value) {
-    const auto store = sqlite::open(path);
+    const Opened store = sqlite::open(path);
     for (int i = 0; i < value; ++i) increment(*store, "n");
   }
 
   /// A process that has added to the counter and is there still.
   static std::unique_ptr<Child> user(const std::string& path, int times) {
     auto child = std::make_unique<Child>([=](const Reporter& reporter) {
-      const auto store = sqlite::open(path);
+      const Opened store = sqlite::open(path);
       for (int i = 0; i < times; ++i) increment(*store, "n");
       reporter.say("there");
       ::pause();
@@ -129,7 +129,7 @@ TEST_F(Opening, WhereNoMoreFilesCanBeOpenThatIsSaid) {
     Child child([&](const Reporter& reporter) {
       sqlite::Options options;
       options.max_readers = 100;
-      const auto store = sqlite::open(path_, options);
+      const Opened store = sqlite::open(path_, options);
       increment(*store, "n");
       const struct rlimit files { most, most };
       ::setrlimit(RLIMIT_NOFILE, &files);
@@ -159,9 +159,9 @@ TEST_F(Opening, WhereNoMoreFilesCanBeOpenThatIsSaid) {
 
 TEST_F(Opening, ASymbolicLinkLeadsToTheSameFiles) {
   fs::create_symlink(path_, folder_ / "link.db");
-  const auto store = sqlite::open(path_);
+  const Opened store = sqlite::open(path_);
   increment(*store, "n");
-  const auto again = sqlite::open(folder_ / "link.db");
+  const Opened again = sqlite::open(folder_ / "link.db");
   increment(*again, "n");
   EXPECT_EQ(count(*store, "n"), 3);
   EXPECT_FALSE(fs::exists(folder_ / "link.db-wal"));
@@ -292,7 +292,7 @@ TEST_F(Opening, AStoreThatWasRenamedWhileItIsOpen) {
 
 // Here too, where the lock is this process's own.
 TEST_F(Opening, AStoreThatWasRenamedWhileThisProcessHasItOpen) {
-  const auto store = sqlite::open(path_);
+  const Opened store = sqlite::open(path_);
   increment(*store, "n");
   fs::rename(path_, other_);
   EXPECT_THROW(sqlite::open(other_), UnavailableError);
@@ -350,7 +350,7 @@ TEST_F(Opening, EveryWalAndEveryCheckpointHasAnEpochOfItsOwn) {
 TEST_F(Opening, ABackupIsAnotherFileThanItsStore) {
   {
     sqlite::PartialFile copy({.name = other_, .path = other_, .vfs = {}});
-    sqlite::open(path_)->copy_to(copy.as_target().path, {});
+    Opened(sqlite::open(path_))->copy_to(copy.as_target().path, {});
     copy.seal();
     static_cast<void>(copy.put_in_place(sqlite::PartialFile::Mode::kNew));
   }

@@ -109,7 +109,7 @@ TEST_F(OtherLocks, OfAKilledParentDoNotLiveInItsChild) {
 }
 
 TEST_F(OtherLocks, WhoHasThemIsTold) {
-  const auto here = sqlite::open(path_);
+  const Opened here = sqlite::open(path_);
   write(*here, {{counter_key("n"), counter_record(0, 1)}});
   Child other([&](const Reporter& test) {
     const auto transaction = here->begin(soon());

@@ -192,7 +192,7 @@ class ReadLimit : public testing::Test {
     write(*backend, {{counter_key("n"), counter_record(0, 1)}});
   }
   const TemporaryFolder folder;
-  std::unique_ptr<port::Backend> backend;
+  Opened backend;
 };
 
 TEST_F(ReadLimit, OneThatIsOpenForTooLongIsEnded) {

@@ -126,7 +126,7 @@ TEST_P(PowerLoss, NothingIsRefusedAndNothingIsBlended) {
                            reinterpret_cast<sqlite3_syscall_ptr>(recording_truncate));
     base[0] = bytes_of(path);
     recording = true;
-    const auto store = sqlite::open(path, {.synchronous = GetParam(), .checkpoint_pages = 25});
+    const Opened store = sqlite::open(path, {.synchronous = GetParam(), .checkpoint_pages = 25});
     for (int number = 1; number <= 250; ++number) {
       const auto transaction = store->begin(soon());
       std::vector<port::Change> changes{{counter_key("a"), counter_record(0, number)},
@@ -169,7 +169,7 @@ TEST_P(PowerLoss, NothingIsRefusedAndNothingIsBlended) {
     std::ofstream(image, std::ios::binary | std::ios::trunc) << files[0];
     std::ofstream(image + "-wal", std::ios::binary | std::ios::trunc) << files[1];
     with_wal += files[1].empty() ? 0 : 1;
-    const auto store = sqlite::open(image);
+    const Opened store = sqlite::open(image);
     EXPECT_TRUE(store->check().empty()) << at;
     const std::int64_t a = count(*store, "a");
     EXPECT_TRUE(a == count(*store, "b") || (a == 1 && count(*store, "b") == 0)) << at;

@@ -30,7 +30,7 @@ TEST_F(Processes, TwoCountTogetherAndNeitherStarves) {
   constexpr int kEach = 30'000;  // a second or so, long beside a process's wait for a processor
   const auto work = [&](const Reporter& reporter, const std::string& own,
                         const std::string& other) {
-    const auto backend = sqlite::open(path_);
+    const Opened backend = sqlite::open(path_);
     reporter.say("open");
     while (count(*backend, "go") == 0) ::usleep(100);
     for (int i = 0; i < kEach; ++i) {
@@ -53,7 +53,7 @@ TEST_F(Processes, TwoCountTogetherAndNeitherStarves) {
   Child second([&](const Reporter& reporter) { return work(reporter, "second", "first"); });
   EXPECT_EQ(first.line(), "open");
   EXPECT_EQ(second.line(), "open");
-  const auto backend = sqlite::open(path_);
+  const Opened backend = sqlite::open(path_);
   increment(*backend, "go");
   // Whoever was done first has left the other its share: about as much as it had itself, on a
   // machine with time for both. A starved one would have stood at a handful.
@@ -73,14 +73,14 @@ TEST_F(Processes, TwoCountTogetherAndNeitherStarves) {
 
 TEST_F(Processes, BusyNamesTheProcessThatHoldsTheLock) {
   Child child([&](const Reporter& reporter) {
-    const auto backend = sqlite::open(path_);
+    const Opened backend = sqlite::open(path_);
     const auto transaction = backend->begin(soon());
     reporter.say("begun");
     ::pause();
     return true;
   });
   EXPECT_EQ(child.line(), "begun");
-  const auto backend = sqlite::open(path_);
+  const Opened backend = sqlite::open(path_);
   std::string message;
   try {
     backend->begin(in(milliseconds(20)));
@@ -98,8 +98,8 @@ TEST_F(Processes, BusyNamesTheProcessThatHoldsTheLock) {
 }
 
 TEST_F(Processes, BusyWithinOneProcessSaysSo) {
-  const auto first = sqlite::open(path_);
-  const auto second = sqlite::open(path_);
+  const Opened first = sqlite::open(path_);
+  const Opened second = sqlite::open(path_);
   const auto transaction = first->begin(soon());
   std::string message;
   try {
@@ -119,8 +119,8 @@ TEST_F(Processes, CreatingAtOnceMakesOneStore) {
       ::close(go[1]);
       char byte = 0;
       if (::read(go[0], &byte, 1) != 0) return false;  // until the parent closes its end
-      const auto backend = sqlite::open(path);
-      reporter.say(std::to_string(backend->store_constant()));
+      const Opened backend = sqlite::open(path);
+      reporter.say(std::to_string(backend->facts().constant));
       for (int i = 0; i < 10; ++i) increment(*backend, "n");
       return true;
     };
@@ -132,45 +132,45 @@ TEST_F(Processes, CreatingAtOnceMakesOneStore) {
     EXPECT_FALSE(constant.empty());
     for (std::size_t i = 1; i < children.size(); ++i) EXPECT_EQ(children[i]->line(), constant);
     for (const auto& child : children) EXPECT_TRUE(child->succeeded());
-    const auto backend = sqlite::open(path);
+    const Opened backend = sqlite::open(path);
     EXPECT_EQ(count(*backend, "n"), 30);
     EXPECT_TRUE(backend->check().empty());
   }
 }
 
 TEST_F(Processes, OwnersAreAliveWhileTheirProcessIs) {
-  const auto backend = sqlite::open(path_);
-  EXPECT_FALSE(backend->owner_alive(5));
+  const Opened backend = sqlite::open(path_);
+  EXPECT_FALSE(backend->leases().alive(5));
   std::vector<std::unique_ptr<Child>> children;
   for (std::int64_t owner = 1; owner <= 4; ++owner) {
     children.push_back(std::make_unique<Child>([&, owner](const Reporter& reporter) {
-      const auto own = sqlite::open(path_);
-      own->hold_owner(owner);
+      const Opened own = sqlite::open(path_);
+      own->leases().announce(owner);
       reporter.say("held");
       ::pause();
       return true;
     }));
   }
   for (const auto& child : children) EXPECT_EQ(child->line(), "held");
-  for (std::int64_t owner = 1; owner <= 4; ++owner) EXPECT_TRUE(backend->owner_alive(owner));
+  for (std::int64_t owner = 1; owner <= 4; ++owner) EXPECT_TRUE(backend->leases().alive(owner));
   children[1]->kill();
-  EXPECT_FALSE(backend->owner_alive(2));
-  EXPECT_TRUE(backend->owner_alive(1));
-  EXPECT_TRUE(backend->owner_alive(3));
-  backend->hold_owner(2);  // the number is free again
-  EXPECT_THROW(backend->hold_owner(3), UsageError);
+  EXPECT_FALSE(backend->leases().alive(2));
+  EXPECT_TRUE(backend->leases().alive(1));
+  EXPECT_TRUE(backend->leases().alive(3));
+  backend->leases().announce(2);  // the number is free again
+  EXPECT_THROW(backend->leases().announce(3), UsageError);
 }
 
 TEST_F(Processes, TwoStoresOfOneProcessSeeEachOthersOwners) {
-  auto first = sqlite::open(path_);
-  const auto second = sqlite::open(path_);
-  first->hold_owner(1);
-  second->hold_owner(2);
-  EXPECT_TRUE(second->owner_alive(1));
-  EXPECT_TRUE(first->owner_alive(2));
+  Opened first = sqlite::open(path_);
+  const Opened second = sqlite::open(path_);
+  first->leases().announce(1);
+  second->leases().announce(2);
+  EXPECT_TRUE(second->leases().alive(1));
+  EXPECT_TRUE(first->leases().alive(2));
   first.reset();
-  EXPECT_FALSE(second->owner_alive(1));
-  EXPECT_TRUE(second->owner_alive(2));
+  EXPECT_FALSE(second->leases().alive(1));
+  EXPECT_TRUE(second->leases().alive(2));
 }
 
 // The file of locks goes with the last owner, while others come: nobody may hold a lock in a
@@ -178,10 +178,10 @@ TEST_F(Processes, TwoStoresOfOneProcessSeeEachOthersOwners) {
 TEST_F(Processes, OwnersComeAndGoWithoutLosingEachOther) {
   const auto work = [&](std::int64_t base) {
     for (std::int64_t i = 0; i < 150; ++i) {
-      const auto own = sqlite::open(path_);
-      own->hold_owner(base + i);
-      if (!own->owner_alive(base + i)) return false;
-      if (!sqlite::open(path_)->owner_alive(base + i)) return false;
+      const Opened own = sqlite::open(path_);
+      own->leases().announce(base + i);
+      if (!own->leases().alive(base + i)) return false;
+      if (!sqlite::open(path_)->leases().alive(base + i)) return false;
     }
     return true;
   };
@@ -192,19 +192,19 @@ TEST_F(Processes, OwnersComeAndGoWithoutLosingEachOther) {
   }
   for (const auto& child : children) EXPECT_TRUE(child->succeeded());
   // Two that close at the same moment leave the file to the next.
-  auto last = sqlite::open(path_);
-  last->hold_owner(1);
+  Opened last = sqlite::open(path_);
+  last->leases().announce(1);
   last.reset();
   EXPECT_FALSE(std::filesystem::exists(path_ + "-owners"));
 }
 
 TEST_F(Processes, AViewSurvivesWhatAnotherProcessWrites) {
-  const auto backend = sqlite::open(path_);
+  const Opened backend = sqlite::open(path_);
   write(*backend, {{node_key(1), node_record(0, "before")}});
   const auto view = backend->view();
   EXPECT_EQ(view->load(node_key(1))->body, "before");
   Child child([&] {
-    const auto own = sqlite::open(path_);
+    const Opened own = sqlite::open(path_);
     for (int round = 0; round < 3; ++round) {
       write(*own, {{node_key(1), node_record(0, std::string(20 << 20, 'x'))}});
       own->maintain();
@@ -217,7 +217,7 @@ TEST_F(Processes, AViewSurvivesWhatAnotherProcessWrites) {
 }
 
 TEST_F(Processes, TheEndOfAnImportIsToldAsAChangeOfNothing) {
-  const auto backend = sqlite::open(path_);
+  const Opened backend = sqlite::open(path_);
   const port::MarkWords* live = backend->live_mark();
   ASSERT_NE(live, nullptr);
   ASSERT_NE(backend->changes(), nullptr);

@@ -146,7 +146,7 @@ TEST_F(Refusals, NewerFormats) {
   sqlite::open(path);
   run_sql(path, "UPDATE meta SET value = 9 WHERE key = 'format'");
   refused<ForeignFileError>(path, "open it read-only");
-  EXPECT_TRUE(sqlite::open(path, {.read_only = true})->read_only());
+  EXPECT_TRUE(sqlite::open(path, {.read_only = true})->facts().read_only);
   run_sql(path, "UPDATE meta SET value = 9 WHERE key = 'oldest_reader'");
   refused<ForeignFileError>(path, "use a newer graven");
   refused<ForeignFileError>(path, "use a newer graven", {.read_only = true});
@@ -183,13 +183,13 @@ TEST_F(Refusals, DamagedHeaders) {
   fill(path, sound.substr(0, 300));
   refused<CorruptionError>(path, "damaged");
   fill(path, sound);
-  EXPECT_TRUE(sqlite::open(path)->check().empty());
+  EXPECT_TRUE(Opened(sqlite::open(path))->check().empty());
 }
 
 TEST_F(Refusals, DamageWithinIsFoundByCheck) {
   const std::string path = folder_ / "store.db";
   {
-    const auto backend = sqlite::open(path);
+    const Opened backend = sqlite::open(path);
     std::vector<port::Change> changes;
     for (std::int64_t id = 1; id < 2000; ++id) {
       changes.push_back({node_key(id), node_record(0, std::string(100, 'x'))});
@@ -199,7 +199,7 @@ TEST_F(Refusals, DamageWithinIsFoundByCheck) {
   std::string bytes = contents(path);
   for (std::size_t i = 0; i < 200; ++i) bytes[4096 * 30 + i] = static_cast<char>(i * 7);
   fill(path, bytes);
-  const auto backend = sqlite::open(path);
+  const Opened backend = sqlite::open(path);
   EXPECT_FALSE(backend->check().empty());
 }
 
@@ -218,11 +218,11 @@ TEST_F(Refusals, BadOptions) {
 TEST_F(Refusals, EmptyAndBlankFilesBecomeStores) {
   fill(folder_ / "empty.db", "");
   write(*sqlite::open(folder_ / "empty.db"), {{node_key(1), node_record(0, "x")}});
-  EXPECT_EQ(sqlite::open(folder_ / "empty.db")->load(node_key(1))->body, "x");
+  EXPECT_EQ(Opened(sqlite::open(folder_ / "empty.db"))->load(node_key(1))->body, "x");
   run_sql(folder_ / "blank.db", "VACUUM");
   run_sql(folder_ / "blank.db", "CREATE TABLE t (x); DROP TABLE t");
   write(*sqlite::open(folder_ / "blank.db"), {{node_key(1), node_record(0, "x")}});
-  EXPECT_EQ(sqlite::open(folder_ / "blank.db")->load(node_key(1))->body, "x");
+  EXPECT_EQ(Opened(sqlite::open(folder_ / "blank.db"))->load(node_key(1))->body, "x");
 }
 
 TEST_F(Refusals, PathsOfEveryKindWork) {
@@ -231,13 +231,13 @@ TEST_F(Refusals, PathsOfEveryKindWork) {
        {"plain.db", "no extension", ":memory:", "file:x.db", "ä b%20?#&'\"/nested;.db", "-wal"}) {
     const std::string path = folder_ / name;
     write(*sqlite::open(path), {{node_key(1), node_record(0, name)}});
-    EXPECT_EQ(sqlite::open(path, {.read_only = true})->load(node_key(1))->body, name);
+    EXPECT_EQ(Opened(sqlite::open(path, {.read_only = true}))->load(node_key(1))->body, name);
     EXPECT_TRUE(std::filesystem::exists(path)) << path;
   }
   std::filesystem::create_symlink(folder_ / "plain.db", folder_ / "link.db");
-  const auto linked = sqlite::open(folder_ / "link.db");
-  const auto direct = sqlite::open(folder_ / "plain.db");
-  EXPECT_EQ(linked->identity(), direct->identity());
+  const Opened linked = sqlite::open(folder_ / "link.db");
+  const Opened direct = sqlite::open(folder_ / "plain.db");
+  EXPECT_EQ(linked->facts().identity, direct->facts().identity);
   write(*linked, {{node_key(1), node_record(0, "through the link")}});
   EXPECT_EQ(direct->load(node_key(1))->body, "through the link");
 }
@@ -245,7 +245,7 @@ TEST_F(Refusals, PathsOfEveryKindWork) {
 TEST_F(Refusals, RelativePathsStayWhereTheyWere) {
   const auto before = std::filesystem::current_path();
   std::filesystem::current_path(folder_.path());
-  const auto backend = sqlite::open("relative.db");
+  const Opened backend = sqlite::open("relative.db");
   std::filesystem::current_path(before);
   write(*backend, {{node_key(1), node_record(0, "x")}});
   EXPECT_EQ(backend->load(node_key(1))->body, "x");
@@ -255,10 +255,10 @@ TEST_F(Refusals, RelativePathsStayWhereTheyWere) {
 TEST_F(Refusals, NewFilesBelongToTheirOwnerAlone) {
   const mode_t umask_before = ::umask(0);
   {
-    const auto backend = sqlite::open(folder_ / "store.db");
+    const Opened backend = sqlite::open(folder_ / "store.db");
     write(*backend, {{node_key(1), node_record(0, "x")}});
     backend->load(node_key(1));
-    backend->hold_owner(1);
+    backend->leases().announce(1);
     for (const char* suffix : {"", "-wal", "-shm", "-owners"}) {
       struct stat info {};
       ASSERT_EQ(::stat((folder_ / ("store.db" + std::string(suffix))).c_str(), &info), 0) << suffix;
@@ -271,7 +271,7 @@ TEST_F(Refusals, NewFilesBelongToTheirOwnerAlone) {
 
 TEST_F(Refusals, ADeletedOrReplacedFileIsNotWritten) {
   const std::string path = folder_ / "store.db";
-  const auto backend = sqlite::open(path);
+  const Opened backend = sqlite::open(path);
   write(*backend, {{node_key(1), node_record(0, "x")}});
   std::filesystem::rename(path, folder_ / "moved.db");
   std::this_thread::sleep_for(std::chrono::milliseconds(5));  // it is not looked at every time
@@ -355,13 +355,13 @@ TEST_F(Permissions, AReadOnlyFolderCanBeRead) {
   set_mode(path, 0444);
   set_mode(folder_.path().string(), 0555);
   EXPECT_TRUE(as_nobody([&] {
-    const auto backend = sqlite::open(path, {.read_only = true});
+    const Opened backend = sqlite::open(path, {.read_only = true});
     bool reclaiming = true;
     return backend->load(node_key(1))->body == "x" &&
            backend->view()->load(node_key(1))->body == "x" &&
            backend->view()->scan({.space = port::Space::kNode}, 10).size() == 1 &&
            backend->load_node(1, reclaiming)->body == "x" && !reclaiming &&
-           !backend->owner_alive(1) && backend->check().empty();
+           !backend->leases().alive(1) && backend->check().empty();
   }));
   set_mode(folder_.path().string(), 0755);
 }
@@ -375,7 +375,7 @@ TEST_F(Permissions, AFileReadWithoutLocksMustNotChange) {
   ASSERT_EQ(::pipe(ready), 0);
   Child reader([&](const Reporter& reporter) {
     if (::geteuid() == 0 && ::setuid(65534) != 0) return false;
-    const auto backend = sqlite::open(path, {.read_only = true});
+    const Opened backend = sqlite::open(path, {.read_only = true});
     const auto view = backend->view();
     if (view->load(node_key(1))->body != "x") return false;
     reporter.say("read");
@@ -385,7 +385,7 @@ TEST_F(Permissions, AFileReadWithoutLocksMustNotChange) {
            says([&] { view->load(node_key(1)); }, "was changed");
   });
   EXPECT_EQ(reader.line(), "read");
-  const auto backend = sqlite::open(path);  // root may write here
+  const Opened backend = sqlite::open(path);  // root may write here
   write(*backend, {{node_key(1), node_record(0, "y")}});
   ASSERT_EQ(::write(ready[1], "x", 1), 1);
   EXPECT_TRUE(reader.succeeded());
@@ -396,19 +396,20 @@ TEST_F(Permissions, AFileReadWithoutLocksMustNotChange) {
 TEST_F(Permissions, AWriterMakesAReadOnlyFolderReadable) {
   // The writer's -wal and -shm are there to be shared.
   const std::string path = folder_ / "store.db";
-  const auto backend = sqlite::open(path);
+  const Opened backend = sqlite::open(path);
   write(*backend, {{node_key(1), node_record(0, "x")}});
   for (const char* suffix : {"", "-wal", "-shm"}) set_mode(path + suffix, 0666);
   set_mode(folder_.path().string(), 0555);
-  EXPECT_TRUE(as_nobody(
-      [&] { return sqlite::open(path, {.read_only = true})->load(node_key(1))->body == "x"; }));
+  EXPECT_TRUE(as_nobody([&] {
+    return Opened(sqlite::open(path, {.read_only = true}))->load(node_key(1))->body == "x";
+  }));
   set_mode(folder_.path().string(), 0700);
 }
 
 TEST_F(Permissions, ACrashedStoreInAReadOnlyFolderIsRefused) {
   const std::string path = folder_ / "store.db";
   Child child([&](const Reporter& reporter) {
-    const auto backend = sqlite::open(path);
+    const Opened backend = sqlite::open(path);
     write(*backend, {{node_key(1), node_record(0, "x")}});
     reporter.say("written");
     ::pause();
@@ -427,12 +428,12 @@ TEST_F(Permissions, ACrashedStoreInAReadOnlyFolderIsRefused) {
 
 TEST_F(Refusals, ReadOnlyStoresReadWhatAWriterWrites) {
   const std::string path = folder_ / "store.db";
-  const auto writer = sqlite::open(path);
-  const auto reader = sqlite::open(path, {.read_only = true});
+  const Opened writer = sqlite::open(path);
+  const Opened reader = sqlite::open(path, {.read_only = true});
   write(*writer, {{node_key(1), node_record(0, "x")}});
   EXPECT_EQ(reader->load(node_key(1))->body, "x");
-  EXPECT_TRUE(reader->read_only());
-  EXPECT_EQ(reader->store_constant(), writer->store_constant());
+  EXPECT_TRUE(reader->facts().read_only);
+  EXPECT_EQ(reader->facts().constant, writer->facts().constant);
   EXPECT_THROW(reader->begin(soon()), UsageError);
   EXPECT_NO_THROW(reader->maintain());
   EXPECT_TRUE(reader->check().empty());

@@ -107,8 +107,8 @@ class Standing : public ::testing::Test {
   /// Another process is the only writer until it is killed.
   std::unique_ptr<Child> claimer() {
     auto child = std::make_unique<Child>([&](const Reporter& reporter) {
-      const auto other = sqlite::open(path_);
-      other->claim();
+      const Opened other = sqlite::open(path_);
+      other->leases().acquire({}, soon());
       reporter.say("claimed");
       ::pause();
       return true;
@@ -119,7 +119,7 @@ class Standing : public ::testing::Test {
 
   TemporaryFolder folder_;
   std::string path_ = folder_ / "home/state.db";
-  std::unique_ptr<port::Backend> store_;
+  Opened store_;
 };
 
 TEST_F(Standing, ACommitIntoFilesThatLostTheirNamesIsUnknown) {
@@ -167,7 +167,7 @@ TEST_F(Standing, AFolderThatIsDeleted) {
 TEST_F(Standing, ADatabaseThatIsOverwrittenStaysAsItWasPutThere) {
   const std::string other = folder_ / "other.db";
   {
-    const auto another = sqlite::open(other);
+    const Opened another = sqlite::open(other);
     for (int i = 0; i < 100; ++i) increment(*another, "n");
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -198,7 +198,7 @@ TEST_F(Standing, ClosingLeavesTheFilesOfAnother) {
   away(path_ + "-wal");
   away(path_ + "-shm");
   Child another([&](const Reporter& reporter) {
-    const auto fresh = sqlite::open(path_);
+    const Opened fresh = sqlite::open(path_);
     for (int i = 0; i < 7; ++i) increment(*fresh, "n");
     reporter.say("there");
     ::pause();
@@ -219,7 +219,7 @@ TEST_F(Standing, ClosingLeavesTheFilesOfAnother) {
 
 TEST_F(Standing, AnIndexThatIsCutOffIsARefusal) {
   Child child([&] {
-    const auto store = sqlite::open(path_);
+    const Opened store = sqlite::open(path_);
     increment(*store, "n");
     if (store->live_mark() == nullptr) return false;
     const auto transaction = store->begin(soon());
@@ -253,7 +253,7 @@ TEST_F(Standing, AnIndexThatIsCutOffIsARefusal) {
 
 TEST_F(Standing, AChangeRingThatIsCutOffTellsNothing) {
   Child child([&] {
-    const auto store = sqlite::open(path_);
+    const Opened store = sqlite::open(path_);
     const port::MarkWords* live = store->live_mark();
     port::ChangeFeed* changes = store->changes();
     if (live == nullptr || changes == nullptr) return false;
@@ -269,25 +269,25 @@ TEST_F(Standing, AChangeRingThatIsCutOffTellsNothing) {
 }
 
 TEST_F(Standing, LocksOfADeletedOwnersFileAreTakenAnew) {
-  store_->hold_owner(7);
+  store_->leases().announce(7);
   increment(*store_, "n");
   fs::remove(path_ + "-owners");
   std::this_thread::sleep_for(std::chrono::milliseconds(2));
   increment(*store_, "n");
   Child other([&] {
-    const auto store = sqlite::open(path_);
-    return store->owner_alive(7);
+    const Opened store = sqlite::open(path_);
+    return store->leases().alive(7);
   });
   EXPECT_TRUE(other.succeeded());
 }
 
 TEST_F(Standing, WhereAnotherHasTakenThemMeanwhileNothingIsWritten) {
-  store_->hold_owner(7);
+  store_->leases().announce(7);
   fs::remove(path_ + "-owners");
   const auto other = claimer();
   std::this_thread::sleep_for(std::chrono::milliseconds(2));
   for (int i = 0; i < 5; ++i) EXPECT_THROW(increment(*store_, "n"), BusyError);
-  Child third([&] { return sqlite::open(path_)->owner_alive(7); });
+  Child third([&] { return sqlite::open(path_)->leases().alive(7); });
   EXPECT_TRUE(third.succeeded());
   other->kill();
   increment(*store_, "n");

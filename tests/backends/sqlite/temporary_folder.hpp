@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "backends/sqlite/backend.hpp"
-#include "port/backend.hpp"
+#include "port/opened.hpp"
 
 namespace graven::test {
 
@@ -58,11 +58,6 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-inline base::Deadline in(std::chrono::milliseconds time) {
-  return std::chrono::steady_clock::now() + time;
-}
-inline base::Deadline soon() { return in(std::chrono::seconds(20)); }
-
 inline port::Key node_key(std::int64_t id) { return {.space = port::Space::kNode, .a = id}; }
 inline port::Key counter_key(const std::string& name) {
   return {.space = port::Space::kCounter, .a = 1, .name = name};
@@ -94,19 +89,19 @@ inline std::uint64_t write(port::WriteTransaction& transaction, std::vector<port
   return id;
 }
 inline std::uint64_t write(port::Backend& backend, std::vector<port::Change> changes) {
-  return write(*backend.begin(soon()), std::move(changes));
+  return write(*records(backend).begin(soon()), std::move(changes));
 }
 
 /// Adds to a counter: reads it, writes it, commits.
 inline void increment(port::Backend& backend, const std::string& name) {
-  const auto transaction = backend.begin(soon());
+  const auto transaction = records(backend).begin(soon());
   const auto before = transaction->load(counter_key(name));
   write(*transaction,
         {{counter_key(name), counter_record(0, (before ? before->integers[0] : 0) + 1)}});
 }
 
 inline std::int64_t count(port::Backend& backend, const std::string& name) {
-  const auto record = backend.load(counter_key(name));
+  const auto record = records(backend).load(counter_key(name));
   return record ? record->integers[0] : 0;
 }
 

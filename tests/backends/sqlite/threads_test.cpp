@@ -21,15 +21,15 @@ using port::Space;
 using std::chrono::milliseconds;
 
 /// Each commit sets "a" and "b" to the same number and node 1's body to it.
-void hammer(port::Backend& backend, bool maintain) {
-  write(backend, {{node_key(1), node_record(0, "0")}});
+void hammer(const Opened& backend, bool maintain) {
+  write(*backend, {{node_key(1), node_record(0, "0")}});
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
   threads.emplace_back([&] {
     for (int n = 1; n <= 400; ++n) {
-      write(backend, {{counter_key("a"), counter_record(0, n)},
-                      {counter_key("b"), counter_record(0, n)},
-                      {node_key(1), node_record(0, std::to_string(n))}});
+      write(*backend, {{counter_key("a"), counter_record(0, n)},
+                       {counter_key("b"), counter_record(0, n)},
+                       {node_key(1), node_record(0, std::to_string(n))}});
     }
     stop = true;
   });
@@ -37,7 +37,7 @@ void hammer(port::Backend& backend, bool maintain) {
     threads.emplace_back([&, i] {
       std::int64_t last = 0;
       while (!stop) {
-        const auto view = backend.view();
+        const auto view = backend->view();
         const auto a = view->load(counter_key("a"));
         const auto rows = view->scan({.space = Space::kCounter, .a = 1}, 10);
         const auto node = view->load(node_key(1));
@@ -47,38 +47,38 @@ void hammer(port::Backend& backend, bool maintain) {
           ASSERT_EQ(node->body, std::to_string(a->integers[0]));
         }
         bool reclaiming = true;
-        const std::int64_t now = std::stoll(backend.load_node(1, reclaiming)->body);
+        const std::int64_t now = std::stoll(backend->load_node(1, reclaiming)->body);
         ASSERT_GE(now, last);
         ASSERT_FALSE(reclaiming);
         last = now;
-        backend.hold_owner(i + 1);
-        ASSERT_TRUE(backend.owner_alive(i + 1));
+        backend->leases().announce(i + 1);
+        ASSERT_TRUE(backend->leases().alive(i + 1));
       }
     });
   }
   if (maintain) {
     threads.emplace_back([&] {
       while (!stop) {
-        backend.size_on_disk();
-        ASSERT_TRUE(backend.check().empty());
+        backend->size_on_disk();
+        ASSERT_TRUE(backend->check().empty());
         std::this_thread::sleep_for(milliseconds(5));
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(count(backend, "a"), 400);
+  EXPECT_EQ(count(*backend, "a"), 400);
 }
 
 TEST(Threads, ReadersAndAWriterOnSqlite) {
   const TemporaryFolder folder;
-  hammer(*sqlite::open(folder / "a.db"), true);
+  hammer(sqlite::open(folder / "a.db"), true);
 }
 
-TEST(Threads, ReadersAndAWriterInMemory) { hammer(*lazy::open("memory"), true); }
+TEST(Threads, ReadersAndAWriterInMemory) { hammer(lazy::open("memory"), true); }
 
 TEST(Threads, WritersWaitForEachOther) {
   const TemporaryFolder folder;
-  const auto backend = sqlite::open(folder / "a.db");
+  const Opened backend = sqlite::open(folder / "a.db");
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
@@ -91,7 +91,7 @@ TEST(Threads, WritersWaitForEachOther) {
 
 TEST(Threads, ReadersWaitForAConnection) {
   const TemporaryFolder folder;
-  const auto backend =
+  const Opened backend =
       sqlite::open(folder / "a.db", {.busy_timeout = milliseconds(20), .max_readers = 2});
   write(*backend, {{node_key(1), node_record(0, "x")}});
   auto first = backend->view();
@@ -110,7 +110,7 @@ TEST(Threads, ReadersWaitForAConnection) {
   first.reset();
   EXPECT_EQ(backend->load(node_key(1))->body, "x");
 
-  const auto patient = sqlite::open(folder / "a.db", {.max_readers = 1});
+  const Opened patient = sqlite::open(folder / "a.db", {.max_readers = 1});
   auto held = patient->view();
   held->load(node_key(1));
   std::thread waiter([&] { EXPECT_EQ(patient->load(node_key(1))->body, "x"); });

@@ -10,11 +10,11 @@
 
 namespace graven::sqlite {
 
-std::vector<port::Backend::Loss> mend(Connection& connection, base::Deadline deadline,
-                                      base::FunctionRef<void()> before_commit) {
+std::vector<port::Files::Loss> mend(Connection& connection, base::Deadline deadline,
+                                    base::FunctionRef<void()> before_commit) {
   connection.set_deadline(deadline);
   const Connection::LongWork long_work(connection);
-  std::vector<port::Backend::Loss> lost;
+  std::vector<port::Files::Loss> lost;
   const Connection::RenamesAlone renames_alone(connection);
   connection.execute("BEGIN IMMEDIATE");
   try {

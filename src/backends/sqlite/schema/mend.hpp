@@ -15,7 +15,7 @@ namespace graven::sqlite {
 
 /// Repairs in one transaction and calls `before_commit` first in it. Returns what could not be
 /// kept.
-std::vector<port::Backend::Loss> mend(Connection& connection, base::Deadline deadline,
-                                      base::FunctionRef<void()> before_commit);
+std::vector<port::Files::Loss> mend(Connection& connection, base::Deadline deadline,
+                                    base::FunctionRef<void()> before_commit);
 
 }  // namespace graven::sqlite

@@ -15,7 +15,7 @@ namespace {
 using port::KeyShape;
 using port::Schema;
 using port::Space;
-using Losses = std::vector<port::Backend::Loss>;
+using Losses = std::vector<port::Files::Loss>;
 
 constexpr int kMostOfATable = 200;
 

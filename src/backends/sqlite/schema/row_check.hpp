@@ -21,6 +21,6 @@ void check_rows(Connection& connection, std::vector<std::string>& problems);
 
 /// Makes valid records of them, inside a transaction. A row without a key is deleted; in other rows
 /// invalid values are replaced. Reports what could not be kept.
-void mend_rows(Connection& connection, std::vector<port::Backend::Loss>& lost);
+void mend_rows(Connection& connection, std::vector<port::Files::Loss>& lost);
 
 }  // namespace graven::sqlite

@@ -150,8 +150,7 @@ std::vector<Column> columns_in_order(Connection& connection, const std::string& 
 }
 
 /// Creates the table again and fills it from the present one, using the columns that both have.
-void make_anew(Connection& connection, const Object& wanted,
-               std::vector<port::Backend::Loss>& lost) {
+void make_anew(Connection& connection, const Object& wanted, std::vector<port::Files::Loss>& lost) {
   const std::string old = "graven_old_" + wanted.name;
   connection.execute(("DROP TABLE IF EXISTS main." + quoted(old)).c_str());
   connection.execute(
@@ -204,7 +203,7 @@ std::vector<std::string> schema_problems(Connection& connection) {
   return problems;
 }
 
-void mend_schema(Connection& connection, std::vector<port::Backend::Loss>& lost) {
+void mend_schema(Connection& connection, std::vector<port::Files::Loss>& lost) {
   for (const Object& one : differences(connection).intruders) {
     // SQLite rejects a schema with any other type than "table", "index", "view" or "trigger", so
     // `type` is safe here. The object may be gone already, with its table or view.

@@ -23,6 +23,6 @@ std::vector<std::string> schema_problems(Connection& connection);
 
 /// Restores graven's schema, inside a transaction. Rows of a table with a different definition are
 /// kept if they fit. Reports what could not be kept.
-void mend_schema(Connection& connection, std::vector<port::Backend::Loss>& lost);
+void mend_schema(Connection& connection, std::vector<port::Files::Loss>& lost);
 
 }  // namespace graven::sqlite
