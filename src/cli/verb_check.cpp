@@ -10,7 +10,7 @@
 #include "cli/console.hpp"
 #include "cli/encoding.hpp"
 #include "cli/json_writer.hpp"
-#include "cli/names.hpp"
+#include "cli/key_names.hpp"
 #include "cli/partial.hpp"
 #include "cli/path.hpp"
 #include "cli/verbs.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See names.hpp. Any thread.
-#include "cli/names.hpp"
+// See key_names.hpp. Any thread.
+#include "cli/key_names.hpp"
 
 #include <optional>
 #include <utility>
