@@ -20,8 +20,8 @@
 
 #include "base/fork.hpp"
 #include "port/backend.hpp"
-#include "port/outcomes.hpp"
 #include "port/predicates.hpp"
+#include "port/remembered_outcomes.hpp"
 
 namespace graven::port {
 

@@ -13,7 +13,7 @@
 
 #include "port/backend.hpp"
 #include "port/local_leases.hpp"
-#include "port/outcomes.hpp"
+#include "port/remembered_outcomes.hpp"
 
 namespace graven::test {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See outcomes.hpp. One thread at a time.
-#include "port/outcomes.hpp"
+// See remembered_outcomes.hpp. One thread at a time.
+#include "port/remembered_outcomes.hpp"
 
 namespace graven::port {
 namespace {
