@@ -11,6 +11,7 @@
 #include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <dirent.h>
 #include <fcntl.h>
 #include <fstream>
 #include <memory>
@@ -82,6 +83,21 @@ std::string mounted_as(std::uint64_t device) {
     return line.substr(dash + 3, end == std::string::npos ? end : end - dash - 3);
   }
   return {};
+}
+
+/// The names of a file in its folder, for the message.
+std::string names_in_folder(const std::string& path, const struct stat& file) {
+  const std::string folder = path.substr(0, path.rfind('/') + 1);
+  std::string names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
+  while (const dirent* entry = entries ? ::readdir(entries.get()) : nullptr) {
+    if (entry->d_ino != file.st_ino) continue;
+    const std::string one = folder + static_cast<const char*>(entry->d_name);
+    if (file_state(one).device != file.st_dev) continue;
+    if (!names.empty()) names += ", ";
+    names += one;
+  }
+  return names;
 }
 
 void refuse_network(const Target& target, const std::string& folder) {
@@ -204,6 +220,16 @@ FileState check_path(const Target& target, bool read_only, bool allow_network_fi
     refuse_network(target, exists ? target.path : folder);
   }
   return file_state(target.path);
+}
+
+void require_one_name(const Target& target) {
+  struct stat info {};
+  if (::stat(target.path.c_str(), &info) != 0 || info.st_nlink < 2) return;
+  throw UnavailableError(target.name + " has " + std::to_string(info.st_nlink) +
+                         " names (hard links), in its folder " +
+                         names_in_folder(target.path, info) +
+                         ": a program that opens it by another name does not see what is written "
+                         "here, and destroys it; keep one of the names, or make a copy");
 }
 
 Header check_header(const Target& target, const FileState& file) {

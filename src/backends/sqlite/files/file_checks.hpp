@@ -54,6 +54,10 @@ std::string resolve(const std::string& name);
 /// file systems. Returns the file's state.
 FileState check_path(const Target& target, bool read_only, bool allow_network_file_system);
 
+/// UnavailableError, which lists the names, if the file has several names (hard links). Each name
+/// would lead to its own -wal and -shm.
+void require_one_name(const Target& target);
+
 /// Refuses a file that is not SQLite, or is another program's SQLite database. Reads the first 108
 /// bytes.
 Header check_header(const Target& target, const FileState& file);

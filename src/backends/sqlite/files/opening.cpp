@@ -6,8 +6,6 @@
 #include <graven/error.hpp>
 
 #include <chrono>
-#include <dirent.h>
-#include <memory>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -108,21 +106,6 @@ bool is_read_elsewhere(const Target& target, const Header& header) {
   return found;
 }
 
-/// The names of a file in its folder, for the message.
-std::string names_in_folder(const std::string& path, const struct stat& file) {
-  const std::string folder = path.substr(0, path.rfind('/') + 1);
-  std::string names;
-  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
-  while (const dirent* entry = entries ? ::readdir(entries.get()) : nullptr) {
-    if (entry->d_ino != file.st_ino) continue;
-    const std::string one = folder + static_cast<const char*>(entry->d_name);
-    if (file_state(one).device != file.st_dev) continue;
-    if (!names.empty()) names += ", ";
-    names += one;
-  }
-  return names;
-}
-
 void require_no_other_name(const Target& target, const Header& header) {
   const auto until = std::chrono::steady_clock::now() + kIndexPatience;
   for (base::InterruptPoll poll; is_read_elsewhere(target, header); poll()) {
@@ -161,16 +144,6 @@ void require_own_index(const Target& target, Connection& connection) {
     }
     std::this_thread::sleep_for(kPause);
   }
-}
-
-void require_one_name(const Target& target) {
-  struct stat info {};
-  if (::stat(target.path.c_str(), &info) != 0 || info.st_nlink < 2) return;
-  throw UnavailableError(target.name + " has " + std::to_string(info.st_nlink) +
-                         " names (hard links), in its folder " +
-                         names_in_folder(target.path, info) +
-                         ": a program that opens it by another name does not see what is written "
-                         "here, and destroys it; keep one of the names, or make a copy");
 }
 
 }  // namespace graven::sqlite

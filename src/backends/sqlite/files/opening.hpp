@@ -24,8 +24,4 @@ Header require_own_files(const Target& target);
 /// processes use that have the store open.
 void require_own_index(const Target& target, Connection& connection);
 
-/// UnavailableError, which lists the names, if the file has several names (hard links). Each name
-/// would lead to its own -wal and -shm.
-void require_one_name(const Target& target);
-
 }  // namespace graven::sqlite
