@@ -28,7 +28,7 @@
 #include "backends/sqlite/backup/whole_file.hpp"
 #include "backends/sqlite/change_ring.hpp"
 #include "backends/sqlite/files/file_checks.hpp"
-#include "backends/sqlite/files/opening.hpp"
+#include "backends/sqlite/files/own_files.hpp"
 #include "backends/sqlite/files/stamp.hpp"
 #include "backends/sqlite/owners.hpp"
 #include "backends/sqlite/pool/pool.hpp"

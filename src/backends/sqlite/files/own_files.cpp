@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The checks of opening.hpp. Any thread.
-#include "backends/sqlite/files/opening.hpp"
+// The checks of own_files.hpp. Any thread.
+#include "backends/sqlite/files/own_files.hpp"
 
 #include <graven/error.hpp>
 
