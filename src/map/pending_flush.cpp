@@ -3,7 +3,6 @@
 // Flush barriers (cuts), their commits, and the background work of a pending map. See
 // pending_map.hpp. Lock order: flush_mutex_, the shards in order, timed_mutex_, then the flusher's.
 #include <unistd.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -13,8 +12,6 @@
 #include "base/interrupt.hpp"
 #include "map/layout.hpp"
 #include "map/pending_map.hpp"
-#include "observe/log_failure.hpp"
-#include "store/transaction.hpp"
 
 namespace graven::map {
 
@@ -26,7 +23,6 @@ using Clock = std::chrono::steady_clock;
 namespace {
 constexpr std::size_t kChangesAtATime = 512;
 constexpr std::size_t kErasedAtATime = 1000;
-constexpr auto kForever = std::chrono::hours(24 * 365);
 
 /// An entry, with 8 bytes of its key as a number: those after the prefix that all keys share.
 struct Flushed {
@@ -86,33 +82,6 @@ void PendingMap::give_up() noexcept {
   } catch (const Error&) {
     // When this process has ended, others see that its lease is void.
   }
-}
-
-/// UsageError if the thread has a transaction open on the same file: a write to this map could not
-/// be committed or rolled back with it, but would look like a part of it.
-void PendingMap::refuse_in_transaction() const {
-  if (store::open_in_thread == 0) [[likely]]
-    return;
-  const auto& all = store::ThreadTransactions::get();
-  store::Transaction* open =
-      store_ ? all.on_store(store_->backend().facts().identity) : all.at(place_);
-  if (open == nullptr) return;
-  open->require_open();
-  throw UsageError(fmt::format(
-      "the map '{}' is {}, so what is written to it cannot be part of the transaction that is open "
-      "on "
-      "this thread: write before or after it, or open the map with persist=writethrough",
-      name(), store_ ? "lazy" : "in memory"));
-}
-
-/// To be called before a write. Waits while too much is pending, and throws the error of a failed
-/// background flush.
-void PendingMap::before_write() {
-  require_open();
-  refuse_in_transaction();
-  if (!store_ || flusher_.ready()) return;
-  flusher_.wait_until_ready(Clock::now() + kForever);
-  require_open();
 }
 
 /// Makes a flush barrier: the pending writes become the ones being flushed, of which there must be

@@ -4,13 +4,17 @@
 // pending_flush.cpp, counting in pending_size.cpp.
 #include "map/pending_map.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include <graven/error.hpp>
 
 #include "map/layout.hpp"
 #include "port/scan.hpp"
+#include "store/transaction.hpp"
 
 namespace graven::map {
 
@@ -21,6 +25,7 @@ namespace {
 
 // Memory of an entry besides its bytes: its place in a chunk and its slots of the index.
 constexpr std::size_t kEntryOverhead = sizeof(PendingEntry) + 16;
+constexpr auto kForever = std::chrono::hours(24 * 365);
 
 }  // namespace
 
@@ -99,6 +104,33 @@ std::optional<Item> PendingMap::find(Shard& shard, std::string_view key, std::ui
 }
 
 // --- Writing
+
+/// UsageError if the thread has a transaction open on the same file: a write to this map could not
+/// be committed or rolled back with it, but would look like a part of it.
+void PendingMap::refuse_in_transaction() const {
+  if (store::open_in_thread == 0) [[likely]]
+    return;
+  const auto& all = store::ThreadTransactions::get();
+  store::Transaction* open =
+      store_ ? all.on_store(store_->backend().facts().identity) : all.at(place_);
+  if (open == nullptr) return;
+  open->require_open();
+  throw UsageError(fmt::format(
+      "the map '{}' is {}, so what is written to it cannot be part of the transaction that is open "
+      "on "
+      "this thread: write before or after it, or open the map with persist=writethrough",
+      name(), store_ ? "lazy" : "in memory"));
+}
+
+/// To be called before a write. Waits while too much is pending, and throws the error of a failed
+/// background flush.
+void PendingMap::before_write() {
+  require_open();
+  refuse_in_transaction();
+  if (!store_ || flusher_.ready()) return;
+  flusher_.wait_until_ready(std::chrono::steady_clock::now() + kForever);
+  require_open();
+}
 
 /// Makes the item (or its absence) the pending write of the key. To be called under the shard's
 /// mutex, while its version is odd.
