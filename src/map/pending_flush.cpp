@@ -22,7 +22,6 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 constexpr std::size_t kChangesAtATime = 512;
-constexpr std::size_t kErasedAtATime = 1000;
 
 /// An entry, with 8 bytes of its key as a number: those after the prefix that all keys share.
 struct Flushed {
@@ -228,38 +227,6 @@ std::optional<base::Deadline> PendingMap::chore() {
   flush_all();
   if (committed_.exchange(false)) flush_store();
   return flusher_.later();
-}
-
-/// Erases expired items.
-void PendingMap::erase_due() {
-  for (;;) {
-    std::vector<std::pair<Expiry, std::string>> due;
-    {
-      const std::scoped_lock lock(timed_mutex_);
-      const Expiry time = now();
-      for (const auto& one : timed_) {
-        if (one.first > time || due.size() >= kErasedAtATime) break;
-        due.push_back(one);
-      }
-    }
-    for (const auto& [time, key] : due) {
-      const std::uint64_t hash = HotItems::hash(key);
-      Shard& shard = shards_[shard_of(hash)];
-      const std::scoped_lock lock(shard.mutex);
-      const std::optional<Item> item = find(shard, key, hash);
-      if (item && item->expired(now())) {
-        const Changing changing(*this, std::uint64_t{1} << shard_of(hash));
-        set(shard, key, hash, std::nullopt);
-      }
-    }
-    const std::scoped_lock lock(timed_mutex_);
-    for (const auto& one : due) {
-      timed_.erase(one);
-      if (store_) swept_.insert(one);
-    }
-    any_timed_ = !timed_.empty();
-    if (due.size() < kErasedAtATime) return;
-  }
 }
 
 }  // namespace graven::map

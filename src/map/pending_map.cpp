@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Opens a pending map and writes to it. Reading is in pending_reads.cpp, flushing in
-// pending_flush.cpp, counting in pending_size.cpp.
+// pending_flush.cpp, counting in pending_size.cpp, erasing expired items in pending_expiry.cpp.
 #include "map/pending_map.hpp"
 
 #include <fmt/format.h>
