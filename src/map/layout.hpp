@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "map/core.hpp"
@@ -26,6 +27,10 @@ inline port::Range items_of(std::int64_t map) {
 }
 port::Record to_record(const Item& item);
 Item to_item(port::Record record);
+inline std::optional<Item> to_item_if(std::optional<port::Record> record) {
+  if (!record) return std::nullopt;
+  return to_item(*std::move(record));
+}
 
 port::Key expiry_key(std::int64_t map, Expiry time, std::string_view key);
 

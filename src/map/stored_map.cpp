@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads below the hot table, and writes that are mutations of the store. See stored_map.hpp.
+// Reads below the hot table, and writes that are mutations of the store. Erasing expired items is
+// in stored_expiry.cpp. See stored_map.hpp.
 #include "map/stored_map.hpp"
 
 #include <algorithm>
-#include <set>
 #include <utility>
-
-#include <graven/error.hpp>
 
 #include "base/of_thread.hpp"
 #include "map/layout.hpp"
@@ -26,15 +24,8 @@ using store::Work;
 namespace {
 
 constexpr std::size_t kRowsAtATime = 256;
-constexpr std::size_t kSweptAtATime = 1000;
-constexpr auto kSweepEvery = std::chrono::seconds(1);
 constexpr std::size_t kCountedOneByOne =
     1000;  // after more writes at once, the items must be counted again
-
-std::optional<Item> to_item_if(std::optional<Record> record) {
-  if (!record) return std::nullopt;
-  return to_item(*std::move(record));
-}
 
 }  // namespace
 
@@ -408,58 +399,6 @@ std::uint64_t StoredMap::size() {
     cache.settle();
     return count - expired;
   }
-}
-
-// --- Items that expire
-
-void StoredMap::note_timed() {
-  if (timed_.exchange(true) || store_->backend().facts().read_only) return;
-  sweeper_.wake(std::chrono::steady_clock::now() + kSweepEvery);
-}
-
-/// Erases expired items. Returns how many are still in the store because it is read-only.
-std::uint64_t StoredMap::erase_due() {
-  if (store_->backend().facts().read_only) {
-    const std::unique_ptr<View> view = store_->view();
-    const Expiry time = now();
-    std::set<std::string> expired;
-    for (const Due& one : due(*view, id_, time, SIZE_MAX)) {
-      const std::optional<Item> item = to_item_if(view->load(item_key(id_, one.key)));
-      if (item && item->expired(time)) expired.insert(one.key);
-    }
-    return expired.size();
-  }
-  for (;;) {
-    std::size_t found = 0;
-    mutate([&](Work& work) {
-      const Expiry time = now();
-      const std::vector<Due> all = due(work, id_, time, kSweptAtATime);
-      found = all.size();
-      std::int64_t difference = 0;
-      for (const Due& one : all) {
-        work.erase(one.record);
-        const std::optional<Item> item = to_item_if(work.load(item_key(id_, one.key)));
-        if (!item || !item->expired(time)) continue;
-        work.erase(item_key(id_, one.key));
-        --difference;
-      }
-      count_by(work, difference);
-    });
-    if (found < kSweptAtATime) return 0;
-  }
-}
-
-std::optional<base::Deadline> StoredMap::sweep() noexcept {
-  try {
-    erase_due();
-    if (!any_timed(*store_->view(), id_)) {
-      timed_ = false;
-      return std::nullopt;
-    }
-  } catch (const Error&) {
-    // Try again later; expired items are not shown meanwhile.
-  }
-  return std::chrono::steady_clock::now() + kSweepEvery;
 }
 
 // --- ItemCache: the hot table as a part of the store's cache
