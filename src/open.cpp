@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// Opens stores by URL, and keeps the table of the stores that this process has open. This is the
-// only file that knows every backend.
+// Opens stores by URL (url.hpp), and keeps the table of the stores that this process has open. This
+// is the only file that knows every backend.
 //
 // Always holds: openings of the same file (under any name), with the same settings read_only and
 // synchronous, share one Store. So the collector sees all handles of the process. Any thread; the
 // table has one lock.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -31,13 +27,10 @@
 #include "graph/scope.hpp"
 #include "graph/settings.hpp"
 #include "map/core.hpp"
+#include "url.hpp"
 
 namespace graven {
 namespace {
-
-constexpr std::string_view kSqlite = "sqlite://";
-constexpr std::string_view kLibsql = "libsql://";
-constexpr std::string_view kMemory = "memory://";
 
 /// A store, registered as in use.
 struct Opened {
@@ -152,73 +145,6 @@ class Table final : private base::ForkGuard {
   base::ForkEnrolment enrolment_{*this};
 };
 
-[[noreturn]] void throw_bad_url(std::string_view url, const std::string& why) {
-  throw UsageError(
-      fmt::format("cannot open '{}': {}; give a path, sqlite:///relative.db, "
-                  "sqlite:////absolute.db or memory://",
-                  redacted(url), why));
-}
-
-/// Whether the name of a setting says that its value is secret.
-bool is_secret(std::string_view name) {
-  std::string letters;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    char c = name[i];
-    int code = 0;
-    if (c == '%' && i + 2 < name.size() &&
-        std::from_chars(&name[i + 1], &name[i + 3], code, 16).ptr == &name[i + 3]) {
-      c = static_cast<char>(code);
-      i += 2;
-    }
-    letters += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-  for (const char* word : {"pass", "pwd", "secret", "token", "auth", "key", "credential"}) {
-    if (letters.find(word) != std::string::npos) return true;
-  }
-  return false;
-}
-
-std::string percent_decoded(std::string_view text, std::string_view url) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    const auto digit = [&](char c) -> int {
-      if (c >= '0' && c <= '9') return c - '0';
-      if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-      if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-      return -1;
-    };
-    if (i + 2 >= text.size() || digit(text[i + 1]) < 0 || digit(text[i + 2]) < 0) {
-      throw_bad_url(url, "a '%' without two hexadecimal digits after it");
-    }
-    out.push_back(static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2])));
-    i += 2;
-  }
-  return out;
-}
-
-/// Moves ?name=value&… from the end of a URL into the options; returns the rest.
-std::string_view take_query(std::string_view end, Options& options, std::string_view url) {
-  const std::size_t mark = end.find('?');
-  if (mark == std::string_view::npos) return end;
-  std::string_view query = end.substr(mark + 1);
-  while (!query.empty()) {
-    const std::string_view item = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(query.size(), item.size() + 1));
-    const std::string_view name = item.substr(0, item.find('='));
-    const std::string_view value = item.substr(std::min(item.size(), name.size() + 1));
-    try {
-      options.set(name, percent_decoded(value, url));
-    } catch (const UsageError& error) {
-      throw_bad_url(url, error.what());
-    }
-  }
-  return end.substr(0, mark);
-}
-
 Opened open_sqlite(const std::string& path, const Options& options, Kind kind) {
   sqlite::Options settings;
   settings.read_only = options.read_only;
@@ -251,12 +177,6 @@ Opened open_file(const std::string& path, const Options& options, Kind kind) {
   return Opened(lazy::open(path));
 }
 
-/// Whether a URL is a name of SQLite or graven for a database in memory. No file must get such a
-/// name by accident.
-bool names_memory(std::string_view url) noexcept {
-  return url == "memory://" || url == ":memory:" || url == "sqlite:///:memory:";
-}
-
 Opened open_memory(std::string_view url, Options& options) {
   if (options.read_only) throw_bad_url(url, "a new memory store cannot be read-only");
   if (!options.create) throw_bad_url(url, "a store in memory is always a new one");
@@ -266,42 +186,10 @@ Opened open_memory(std::string_view url, Options& options) {
 
 /// Opens the store at a URL; sets options from the URL.
 Opened open_store(std::string_view url, Options& options, Kind kind) {
-  if (url.empty()) throw_bad_url(url, "the path is empty");
-  if (url.starts_with(kMemory)) {
-    const std::string_view rest = take_query(url.substr(kMemory.size()), options, url);
-    if (!rest.empty())
-      throw_bad_url(url, "memory:// takes no path: each opening is a store of its own");
-    return open_memory(url, options);
-  }
-  if (names_memory(url)) return open_memory(url, options);
-  for (const std::string_view scheme : {kSqlite, kLibsql}) {
-    if (!url.starts_with(scheme)) continue;
-    const std::string_view rest = take_query(url.substr(scheme.size()), options, url);
-    check_options(options);
-    // sqlite:///rel.db has the path "rel.db", sqlite:////abs.db "/abs.db".
-    if (!rest.starts_with('/') || rest.size() < 2) {
-      throw_bad_url(url, rest.empty() || rest == "/"
-                             ? "the path is missing"
-                             : "it names a host, and graven opens files of this machine only");
-    }
-    return open_file(percent_decoded(rest.substr(1), url), options, kind);
-  }
-  const std::size_t colon = url.find("://");
-  if (colon != std::string_view::npos && url.find('/') == colon + 1) {
-    throw_bad_url(url, fmt::format("graven has no kind of store named '{}'", url.substr(0, colon)));
-  }
+  const SplitUrl split = split_url(url, options);
+  if (split.memory) return open_memory(url, options);
   check_options(options);
-  return open_file(std::string(url), options, kind);
-}
-
-/// The absolute path that was given as the name of a map in memory; empty for memory://.
-std::string place_of(std::string_view url) {
-  if (url.starts_with("memory://") || names_memory(url)) return {};
-  for (const std::string_view scheme : {"sqlite:///", "libsql:///"}) {
-    if (url.starts_with(scheme)) url.remove_prefix(scheme.size());
-  }
-  std::error_code unknown;
-  return std::filesystem::weakly_canonical(url.substr(0, url.find('?')), unknown);
+  return open_file(path_of(split), options, kind);
 }
 
 void check_memory(std::size_t mebibytes, bool in_memory) {
@@ -343,31 +231,6 @@ Database::Database(Text url, const Options& options) {
   scope_ = graph::make_live_scope(std::make_shared<graph::Session>(opened.store, settings));
 }
 
-// If in doubt whether a part is a password, hides it.
-std::string redacted(Text url) {
-  constexpr std::string_view kHidden = "***";
-  std::string text(url);
-  if (const std::size_t colon = text.find("://"); colon != std::string::npos) {
-    const std::size_t host = colon + 3;
-    const std::string_view scheme = std::string_view(text).substr(0, host);
-    // A password may contain unescaped characters, even '@', so search for the last '@'.
-    const std::size_t at = text.rfind('@');
-    const bool file = (scheme == kSqlite || scheme == kLibsql) && text[host] == '/';
-    if (at != std::string::npos && at >= host && !file) text.replace(host, at - host, kHidden);
-  }
-  std::string shown;
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::string_view item = rest.substr(0, rest.find_first_of("?&;# \t\r\n"));
-    const std::string_view name = item.substr(0, item.find('='));
-    const bool secret = name.size() < item.size() && is_secret(name);
-    shown += secret ? fmt::format("{}={}", name, kHidden) : std::string(item);
-    rest.remove_prefix(item.size());
-    shown += rest.substr(0, 1);
-    rest.remove_prefix(std::min<std::size_t>(rest.size(), 1));
-  }
-  return shown;
-}
-
 Database open_from_environment(Options options) {
   const std::string url = from_environment(options);
   if (url.empty()) {
@@ -395,7 +258,7 @@ Map::Map(Text url, const MapOptions& options) {
   if (own.persist == Persist::kMemory || names_memory(url)) {
     if (!own.create) throw_bad_url(url, "a map in memory is always a new one");
     own.persist = Persist::kMemory;
-    session_ = map::open_in_memory(own, place_of(url));
+    session_ = map::open_in_memory(own, map_place(url));
     return;
   }
   Options settings{.read_only = options.read_only,

@@ -27,7 +27,8 @@ CLEAN = {
     'auto text = "sqlite::open";\n#include <graven/value.hpp>\n',
     "src/open.cpp": '#include "backends/sqlite/pool/pool.hpp"\n'
     '#include "backends/lazy/backend.hpp"\n'
-    '#include "graph/collector/links.hpp"\n',
+    '#include "graph/collector/links.hpp"\n#include "url.hpp"\n',
+    "src/url.hpp": "#include <graven/value.hpp>\n",
     "src/cli/main.cpp": '#include <CLI/CLI.hpp>\n#include <simdjson.h>\n#include "cli/dump.hpp"\n'
     '#include <graven/graven.hpp>\n#include "base/text.hpp"\n',
     "python/bindings/module.cpp": "#include <nanobind/nanobind.h>\n#include <graven/graven.hpp>\n"
@@ -85,6 +86,8 @@ PLANTED = [
     ("src/cli/a.cpp", '#include "base/hash.hpp"\n', 1, "cli uses public headers only"),
     ("src/serve/a.cpp", '#include "cli/main.hpp"\n', 1, "serve uses public headers only"),
     ("src/open.cpp", '#include "cli/dump.hpp"\n', 1, "above the library"),
+    ("src/url.cpp", '#include "base/hash.hpp"\n', 1, "src/open.cpp may include"),
+    ("src/graph/a.cpp", '#include "url.hpp"\n', 1, "no folder of src/"),
     ("src/version.cpp", '#include "base/hash.hpp"\n', 1, "src/open.cpp may include"),
     ("src/extra/a.cpp", "#include <string>\n", 1, "no line in the table"),
     ("src/graph/a.cpp", '#include "nowhere/a.hpp"\n', 1, "no folder of src/"),
