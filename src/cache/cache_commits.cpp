@@ -159,7 +159,10 @@ void Cache::committed(const std::vector<Change>* changes, const Mark& after) noe
     if (!state_->distinctive(mark)) return;
     if (mark != port::read_mark(tag_)) follow(mark);  // drops what was changed
     if (mark != after || changes == nullptr || changes->size() > kKeptOfACommit) return;
-    for (const auto& [key, record] : *changes) put_if_absent(key, record);
+    for (const auto& [key, record] : *changes) {
+      forget(key);
+      put_if_absent(key, record);
+    }
   } catch (const std::bad_alloc&) {
     start_over(after);
   }

@@ -97,8 +97,10 @@ RepairReport Database::repair(const RepairOptions& options) const {
         lost.push_back({.node = {}, .what = std::move(what), .bytes = std::move(bytes)});
       }
     }
+    const RepairReport unrepaired = report;
     heap.store().write_apart(
         [&](store::Work& work) {
+          report = unrepaired;
           integrity::repair(
               work, heap.store().ids(), facts.constant,
               [&](std::int64_t owner) { return backend.leases().alive(owner); }, map::prove,

@@ -137,10 +137,15 @@ std::int64_t FollowedLog::coarse_now() noexcept {
 }
 
 bool FollowedLog::expire() noexcept {
-  const std::scoped_lock lock(mutex_);
-  if (coarse_now() - heard_.load(std::memory_order_relaxed) <= freshness_) return true;
-  if (!lost_) observe::log(LogLevel::kWarning, "store_silent", {{"store", backend_.facts().name}});
-  lose();
+  bool first = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (coarse_now() - heard_.load(std::memory_order_relaxed) <= freshness_) return true;
+    first = !lost_;
+    lose();
+  }
+  // The program's sink may read the store.
+  if (first) observe::log(LogLevel::kWarning, "store_silent", {{"store", backend_.facts().name}});
   return false;
 }
 

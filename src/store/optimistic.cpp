@@ -114,7 +114,7 @@ std::unique_ptr<port::WriteTransaction> Optimistic::begin(Deadline deadline) {
     throw UsageError(backend_.facts().name + " is open read-only: nothing can be written");
   }
   return std::make_unique<Transaction>(
-      Transaction::Parts{backend_, followed_, committer_, std::exchange(fresh_, {}), fresh_},
+      Transaction::Parts{backend_, followed_, committer_, std::exchange(*fresh_, {}), *fresh_},
       std::nullopt, deadline);
 }
 
@@ -123,12 +123,11 @@ std::unique_ptr<port::WriteTransaction> Optimistic::begin_alone(Deadline deadlin
     throw UsageError(backend_.facts().name + " is open read-only: nothing can be written");
   }
   const port::Lease lease = backend_.leases().acquire({}, deadline);
-  fresh_.clear();  // it may be older than the lease
+  fresh_->clear();  // it may be older than the lease
   {
     const std::scoped_lock lock(held_->mutex);
     held_->lease = lease;
   }
-  renewal_.wake(Clock::now() + kRenewal);
   struct Release {
     Optimistic* of;
     void operator()() const noexcept {
@@ -139,9 +138,10 @@ std::unique_ptr<port::WriteTransaction> Optimistic::begin_alone(Deadline deadlin
     }
   };
   try {
+    renewal_.wake(Clock::now() + kRenewal);
     followed_.reach(lease.state);
     return std::make_unique<Transaction>(
-        Transaction::Parts{backend_, followed_, committer_, std::exchange(fresh_, {}), fresh_},
+        Transaction::Parts{backend_, followed_, committer_, std::exchange(*fresh_, {}), *fresh_},
         Transaction::Alone{lease.token, Release{this}}, deadline);
   } catch (...) {
     Release{this}();

@@ -38,7 +38,7 @@ class Optimistic final : public port::Interactive {
   std::unique_ptr<port::WriteTransaction> begin_alone(port::Deadline deadline);
 
   /// Forgets what the last conflict has told: the next transaction does something else.
-  void begin_anew() noexcept { fresh_.clear(); }
+  void begin_anew() noexcept { fresh_->clear(); }
 
   [[nodiscard]] FollowedLog& state() noexcept { return followed_; }
   /// Returns when everything that was committed is durable.
@@ -55,7 +55,7 @@ class Optimistic final : public port::Interactive {
   port::Backend& backend_;
   FollowedLog followed_;
   Committer committer_;
-  Fresh fresh_;  // of the thread that writes
+  base::ForkRenewed<Fresh> fresh_;  // of the thread that writes
   struct Held {
     std::mutex mutex;                  // also while the store is asked
     std::optional<port::Lease> lease;  // of the transaction that is open

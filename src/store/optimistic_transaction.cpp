@@ -29,6 +29,7 @@ Optimistic::Transaction::Transaction(Parts parts, std::optional<Alone> alone,
     : of_(std::move(parts)),
       alone_(std::move(alone)),
       deadline_(deadline),
+      patience_(deadline - std::chrono::steady_clock::now()),
       id_(of_.committer.next()),
       begun_(of_.followed.state()),
       read_(std::move(of_.known)) {
@@ -56,7 +57,7 @@ void Optimistic::Transaction::relies_on(const Key& key, const State& record) {
 std::optional<Record> Optimistic::Transaction::load(const Key& key) {
   if (const State* state = known(key)) return *state;
   port::StateVersion at;
-  std::optional<Record> record = of_.backend.find({}, key, at, deadline_);
+  std::optional<Record> record = of_.backend.find({}, key, at, deadline());
   of_.followed.reach(at);
   return read_.try_emplace(key, std::move(record)).first->second;
 }
@@ -100,7 +101,7 @@ void Optimistic::Transaction::read(std::span<const ReadOp> ops,
           }
           each(places[i], rows);
         },
-        deadline_);
+        deadline());
     of_.followed.reach(at);
   }
   for (const std::size_t i : merged) {
@@ -137,7 +138,7 @@ std::vector<Row> Optimistic::Transaction::scan_below(const Range& range, std::si
         saw(range, limit, rows);
         found.assign(std::move_iterator(rows.begin()), std::move_iterator(rows.end()));
       },
-      deadline_);
+      deadline());
   of_.followed.reach(at);
   return found;
 }
@@ -166,7 +167,7 @@ std::uint64_t Optimistic::Transaction::count_items(std::int64_t map) {
   std::uint64_t count = 0;
   const port::StateVersion at = of_.backend.read(
       {}, {&op, 1}, [&](std::size_t, std::span<Row>, std::uint64_t number) { count = number; },
-      deadline_);
+      deadline());
   of_.followed.reach(at);
   ranges_.push_back({.kind = Predicate::Kind::kCount, .number = count, .range = range});
   return count;
@@ -257,23 +258,29 @@ std::vector<port::Batch> Optimistic::Transaction::as_one(port::Batch batch) cons
   return batches;
 }
 
+/// Keeps what a conflict has told for the next attempt.
+void Optimistic::Transaction::remember(std::vector<Change> fresh) {
+  for (Change& change : fresh) {
+    of_.of_retry.insert_or_assign(std::move(change.key), std::move(change.record));
+  }
+}
+
 bool Optimistic::Transaction::holds() {
   if (sent_) return true;
   port::Batch batch{.predicates = predicates()};
   if (batch.predicates.empty()) return true;
-  const port::CommitResult result = of_.committer.confirm(as_one(std::move(batch)), deadline_);
+  port::CommitResult result = of_.committer.confirm(as_one(std::move(batch)), deadline());
   if (result.outcome == port::Outcome::kDone) return true;
+  remember(std::move(result.fresh));
   if (!result.states.empty()) of_.followed.reach(result.states.front());
   return false;
 }
 
 void Optimistic::Transaction::commit(std::uint64_t) {
   sent_ = true;
-  port::CommitResult result = of_.committer.commit(id_, as_one(batch()), {}, deadline_);
+  port::CommitResult result = of_.committer.commit(id_, as_one(batch()), {}, deadline());
   if (result.outcome == port::Outcome::kConflict) {
-    for (Change& change : result.fresh) {
-      of_.of_retry.insert_or_assign(std::move(change.key), std::move(change.record));
-    }
+    remember(std::move(result.fresh));
     if (!result.states.empty()) of_.followed.reach(result.states.front());
     throw port::Conflict();
   }
@@ -282,6 +289,7 @@ void Optimistic::Transaction::commit(std::uint64_t) {
 
 /// The commit is done: the followed log takes it before anybody is told.
 void Optimistic::Transaction::taken(const port::StateVersion& after) {
+  const base::Uninterrupted it_is_done;
   const port::StateVersion before = of_.followed.state();
   if (history_after(before.history, id_) == after.history) {
     const port::Told told = this->told();

@@ -4,6 +4,7 @@
 // written (its changes). See optimistic.hpp. One thread at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -77,12 +78,19 @@ class Optimistic::Transaction final : public port::WriteTransaction, private por
   /// What the log tells of this commit.
   [[nodiscard]] port::Told told() const;
   port::Batch batch() const;
+  /// Until when to wait for an answer. One that is alone may last longer than it waited for the
+  /// lease.
+  [[nodiscard]] port::Deadline deadline() const {
+    return alone_ ? std::chrono::steady_clock::now() + patience_ : deadline_;
+  }
+  void remember(std::vector<port::Change> fresh);
   [[nodiscard]] std::vector<port::Batch> as_one(port::Batch batch) const;
   void taken(const port::StateVersion& after);
 
   Parts of_;
   std::optional<Alone> alone_;
   const port::Deadline deadline_;
+  const std::chrono::steady_clock::duration patience_;  // until the deadline, at the beginning
   const port::CommitId id_;
   port::StateVersion begun_;
   std::map<port::Key, State> read_;

@@ -31,6 +31,7 @@ constexpr int kTriesBesideOthers = 3;  // then it takes the lease, and keeps the
 bool still_holds(WriteTransaction& transaction) {
   port::Optimism* const optimism = transaction.optimism();
   if (optimism == nullptr) return true;
+  const base::Uninterrupted briefly;
   try {
     return optimism->holds();
   } catch (const std::exception&) {
@@ -265,8 +266,8 @@ void Store::close() noexcept {
   } catch (const std::exception&) {
     // If that takes too long: the write finds the store closed when it ends.
   }
-  if (optimistic_) optimistic_->close();
   backend_->close();
+  if (optimistic_) optimistic_->close();
   cache_.close();
 }
 
@@ -291,7 +292,9 @@ void Store::write_once(base::FunctionRef<void(Writing&)> body, Deadline deadline
       return commit_work(*writing.work, *writing.writes);
     } catch (const port::Conflict&) {
       // Another writer was first.
-    } catch (...) {
+    } catch (const AbortedError&) {
+      throw;
+    } catch (const Error&) {
       // Perhaps it has seen records of two states.
       if (still_holds(*writing.writes)) throw;
     }

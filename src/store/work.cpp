@@ -230,7 +230,8 @@ std::optional<Record> Work::load_apart(const Key& key) {
     if (cache_ == nullptr) return below_.load(key);
     const cache::Cache::Before before = cache_->before();
     std::optional<Record> record = below_.load(key);
-    cache_->fill(before, key, record);
+    const bool to_be_made = !record && port::under_given_id(key.space, key.a, key.b, given_from());
+    if (!to_be_made) cache_->fill(before, key, record);
     return record;
   }
   std::optional<Record> record = below_.load(key);

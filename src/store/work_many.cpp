@@ -414,8 +414,9 @@ void Work::rollback_to_savepoint() {
 
 void Work::release_savepoint() {
   apply(done_);
+  sink_->release(depth_ - 1);
+  --depth_;
   effects_before_each_.pop_back();
-  sink_->release(--depth_);
 }
 
 void Work::committed() noexcept {

@@ -81,7 +81,7 @@ TEST_F(NetworkTrips, Reading) {
   EXPECT_EQ(waits(three_levels), (Waits{0, 0, 0}));  // after an own write
   EXPECT_EQ(waits(three_levels), (Waits{0, 0, 0}));
 
-  other["a"]["b"].as_dict().set("c", 1);
+  other["a"]["b"].as_dict().set("d", 1);
   EXPECT_EQ(waits(three_levels), (Waits{1, 0, 0}));  // another's commit to one of the records
   EXPECT_EQ(waits(three_levels), (Waits{0, 0, 0}));
 

@@ -50,7 +50,9 @@ void Store::flush() {
 void Store::make_durable(base::Deadline deadline) {
   flush();
   if (!below_) return;
-  static_cast<void>(below_->commit({}, {}, {.durable = true}, deadline));
+  // Also after a long flush.
+  const base::Deadline at_least = Clock::now() + options_.patience;
+  static_cast<void>(below_->commit({}, {}, {.durable = true}, std::max(deadline, at_least)));
 }
 
 /// Commits everything that was committed here to the store below.

@@ -232,7 +232,9 @@ void SqliteBackend::make_durable(base::Deadline deadline) {
   refuse_after_fork(generation_, target_.name);
   if (options_.read_only) return;
   standing_.require();
-  const Lease lease = writer_.lease(deadline, "a sync");
+  // Also after a long wait for the writer lock.
+  const base::Deadline at_least = std::chrono::steady_clock::now() + options_.busy_timeout;
+  const Lease lease = writer_.lease(std::max(deadline, at_least), "a sync");
   standing_.require();  // the last user of the writer may have found out
   // The WAL has everything that is not in the database file yet. With synchronous=off, even pages
   // that a checkpoint has moved there may not be on the disk.

@@ -138,6 +138,7 @@ bool Reclaiming::others_came(Work& work) {
 
 /// Called at the start of each slice of steps 1 and 2, before everything is sealed.
 void Reclaiming::enter(Work& work) {
+  static_cast<void>(work.state());  // an optimistic work relies on nobody else committing
   const bool others = others_came(work);
   disturbed_ = disturbed_ || others;
   if (others || well_held_) {
