@@ -197,8 +197,8 @@ TEST_P(GraphDamage, AnOrphanThatHangsSomewhere) {
   const Dict child = made("child");
   change({{graph::orphan_key(0, id_of(child)), Record{}},
           {graph::orphan_key(9, id_of(child)), Record{}}});
-  expect({{child.uid(), "it is listed as an orphan of 0, but hangs on"},
-          {child.uid(), "it is listed as an orphan of 9, but hangs on"}});
+  expect({{child.uid(), "it is listed as an orphan of 0, but has the anchor"},
+          {child.uid(), "it is listed as an orphan of 9, but has the anchor"}});
 }
 
 TEST_P(GraphDamage, AnOrphanThatAnotherHolds) {
