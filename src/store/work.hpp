@@ -116,8 +116,8 @@ class Work final : public View {
   /// How many records an overlay may have before it is applied to the sink.
   static constexpr std::size_t kSpillRecords = 20'000;
 
-  /// A work in a write transaction. `cache` has the newest state, which nobody else can change; it
-  /// is asked first.
+  /// A work in a write transaction. `cache`, which is asked first, has the newest state; unless the
+  /// transaction is optimistic, nobody else can change that.
   Work(WriteTransaction& sink, Ids& ids, cache::Cache* cache = nullptr,
        std::size_t spill_records = kSpillRecords);
   /// An optimistic work on a snapshot.
@@ -263,7 +263,7 @@ class Work final : public View {
   [[nodiscard]] bool kept(std::size_t records) const noexcept;
   void forget_changes();
   void touch(const Key& key, const Record* record) { touched_.add(key, record, given_from()); }
-  /// The ids given out by this commit are greater than its own id.
+  /// No id that this work gives out is less.
   [[nodiscard]] std::uint64_t given_from() const noexcept { return given_from_; }
   void before_scan(Space space);
   void drop_runs() noexcept;

@@ -154,13 +154,6 @@ bool Owners::writes() {
   return writing_ != F_UNLCK;
 }
 
-void Owners::leave_writers() noexcept {
-  const std::scoped_lock lock(mutex_);
-  if (writing_ == F_UNLCK) return;
-  set_lock(descriptor_, file_lock(F_UNLCK, kWriters, 1));
-  writing_ = F_UNLCK;
-}
-
 Owners::OnlyWriter Owners::only_writer() const noexcept {
   const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return {};

@@ -44,7 +44,6 @@ class Owners final : private base::ForkGuard {
   bool join_writers();
   /// Takes the exclusive writer lease; false if there are other writers.
   bool claim();
-  void leave_writers() noexcept;
   /// Releases every lock and closes the file; hold() and the like then throw ClosedError.
   void close() noexcept;
   [[nodiscard]] bool writes();
