@@ -7,8 +7,6 @@
 #
 # Defines the interface targets graven_fmt and graven_xxhash.
 
-set(GRAVEN_THIRD_PARTY "${CMAKE_CURRENT_SOURCE_DIR}/third_party_sources")
-
 # What an sdist carries of them, as Debian 12 has it: fmt 9.1.0, xxHash 0.8.1.
 set(GRAVEN_FMT_PINS
   fmt/core.h 9499dc187c78f4f88c55f878afd375662912439b0cff69c8299a6054350432f7
@@ -16,23 +14,6 @@ set(GRAVEN_FMT_PINS
   fmt/format-inl.h ba707e9533a864c47261edaac1d32ede71dee91eb793fc05ab0eab0f4210dfc4)
 set(GRAVEN_XXHASH_PINS
   xxhash.h d4f2b91b547c79061649186721a6b331609f2bf8595485a21ea631c82ec3ef93)
-
-# Sets `result` to the files among pins (path, SHA-256, ...) that dir does not hold as pinned.
-function(graven_check_pins dir result)
-  set(wrong "")
-  set(pins ${ARGN})
-  while(pins)
-    list(POP_FRONT pins file wanted)
-    set(sum "")
-    if(EXISTS "${dir}/${file}")
-      file(SHA256 "${dir}/${file}" sum)
-    endif()
-    if(NOT sum STREQUAL wanted)
-      list(APPEND wrong "${file}")
-    endif()
-  endwhile()
-  set(${result} "${wrong}" PARENT_SCOPE)
-endfunction()
 
 # Defines the interface target graven_<name> for the headers that `pins` lists.
 function(graven_header_library name package)

@@ -41,6 +41,9 @@ if(BUILD_SHARED_LIBS)
 else()
   # A static library's own needs are everybody's: pkg-config --static is rarely remembered.
   set(GRAVEN_PC_PUBLIC "-lstdc++ -lm -pthread")
+  if(OpenSSL_FOUND)
+    string(PREPEND GRAVEN_PC_PUBLIC "-lssl -lcrypto ")
+  endif()
 endif()
 configure_file("${PROJECT_SOURCE_DIR}/cmake/graven.pc.in" "${CMAKE_CURRENT_BINARY_DIR}/graven.pc" @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/graven.pc"

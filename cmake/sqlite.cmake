@@ -17,28 +17,15 @@ set_property(CACHE GRAVEN_SQLITE PROPERTY STRINGS bundled system)
 option(GRAVEN_ALLOW_VULNERABLE_SQLITE "Accept a system SQLite with known data loss" OFF)
 set(GRAVEN_NPM_REGISTRY "" CACHE STRING
   "npm registry or mirror that the bundled SQLite comes from (default: $GRAVEN_NPM_REGISTRY, npm's own setting, registry.npmjs.org)")
-set(GRAVEN_DOWNLOAD_CACHE "" CACHE PATH
-  "Where downloads are kept between build trees (default: $GRAVEN_DOWNLOAD_CACHE, .cache/ in the source tree)")
 
 set(GRAVEN_SQLITE_VERSION 3.54.1)
 set(GRAVEN_SQLITE_PACKAGE better-sqlite3)
 set(GRAVEN_SQLITE_PACKAGE_VERSION 13.2.0)
 set(GRAVEN_SQLITE_PACKAGE_SHA256
   40487589df3496f2ee0079d22b73c63fccebe7db0e8ee9a2c42421861e321e0b)
-set(GRAVEN_SQLITE_C_SHA256 75a4760a7b9727a4c4c877aec92eacf39e52a8f2921ce00bd33be6d3a8e8e254)
-set(GRAVEN_SQLITE_H_SHA256 d6c84557261893439b341d2e6c35187ae3ea24fbfd843ad94616f72d89242b8c)
-
-# Sets `result` to whether dir holds exactly the pinned amalgamation.
-function(graven_sqlite_verified dir result)
-  set(${result} FALSE PARENT_SCOPE)
-  if(EXISTS "${dir}/sqlite3.c" AND EXISTS "${dir}/sqlite3.h")
-    file(SHA256 "${dir}/sqlite3.c" c)
-    file(SHA256 "${dir}/sqlite3.h" h)
-    if(c STREQUAL GRAVEN_SQLITE_C_SHA256 AND h STREQUAL GRAVEN_SQLITE_H_SHA256)
-      set(${result} TRUE PARENT_SCOPE)
-    endif()
-  endif()
-endfunction()
+set(GRAVEN_SQLITE_PINS
+  sqlite3.c 75a4760a7b9727a4c4c877aec92eacf39e52a8f2921ce00bd33be6d3a8e8e254
+  sqlite3.h d6c84557261893439b341d2e6c35187ae3ea24fbfd843ad94616f72d89242b8c)
 
 # Sets `result` to the base URL of the npm registry, without a trailing slash.
 function(graven_npm_registry result)
@@ -61,77 +48,21 @@ function(graven_npm_registry result)
   set(${result} "${registry}" PARENT_SCOPE)
 endfunction()
 
-# Downloads, checks and unpacks the amalgamation into dir.
-function(graven_sqlite_fetch dir)
+function(graven_sqlite_url result)
   graven_npm_registry(registry)
   set(file "${GRAVEN_SQLITE_PACKAGE}-${GRAVEN_SQLITE_PACKAGE_VERSION}.tgz")
-  set(url "${registry}/${GRAVEN_SQLITE_PACKAGE}/-/${file}")
-  # A private directory, renamed at the end: two build trees may configure at once.
-  string(RANDOM LENGTH 8 tag)
-  set(work "${dir}.partial-${tag}")
-  message(STATUS "SQLite ${GRAVEN_SQLITE_VERSION}: fetching ${url}")
-  file(MAKE_DIRECTORY "${work}")
-  foreach(attempt RANGE 1 3)
-    file(DOWNLOAD "${url}" "${work}/${file}" STATUS status INACTIVITY_TIMEOUT 60)
-    list(GET status 0 code)
-    if(code EQUAL 0)
-      break()
-    endif()
-  endforeach()
-  if(NOT code EQUAL 0)
-    list(GET status 1 reason)
-    file(REMOVE_RECURSE "${work}")
-    message(FATAL_ERROR "SQLite ${GRAVEN_SQLITE_VERSION} could not be fetched from ${url}: "
-      "${reason}. Set -DGRAVEN_NPM_REGISTRY=<mirror>, or put sqlite3.c and sqlite3.h of that "
-      "package into ${GRAVEN_THIRD_PARTY}/sqlite3, or use -DGRAVEN_SQLITE=system.")
-  endif()
-  file(SHA256 "${work}/${file}" sum)
-  if(NOT sum STREQUAL GRAVEN_SQLITE_PACKAGE_SHA256)
-    file(REMOVE_RECURSE "${work}")
-    message(FATAL_ERROR "${url} has SHA-256 ${sum}, expected ${GRAVEN_SQLITE_PACKAGE_SHA256}; "
-      "nothing was unpacked. Check the registry or mirror.")
-  endif()
-  file(ARCHIVE_EXTRACT INPUT "${work}/${file}" DESTINATION "${work}"
-    PATTERNS "package/deps/sqlite3/sqlite3.c" "package/deps/sqlite3/sqlite3.h")
-  graven_sqlite_verified("${work}/package/deps/sqlite3" good)
-  if(NOT good)
-    file(REMOVE_RECURSE "${work}")
-    message(FATAL_ERROR "${url} does not hold the pinned SQLite ${GRAVEN_SQLITE_VERSION}")
-  endif()
-  file(REMOVE_RECURSE "${dir}")
-  file(RENAME "${work}/package/deps/sqlite3" "${dir}" RESULT renamed)
-  file(REMOVE_RECURSE "${work}")
-  graven_sqlite_verified("${dir}" good)  # another build tree may have been first
-  if(NOT good)
-    message(FATAL_ERROR "cannot write ${dir}: ${renamed}. Set -DGRAVEN_DOWNLOAD_CACHE=<directory>.")
-  endif()
+  set(${result} "${registry}/${GRAVEN_SQLITE_PACKAGE}/-/${file}" PARENT_SCOPE)
 endfunction()
 
 # Sets `result` to a directory that holds the verified amalgamation.
 function(graven_sqlite_source result)
-  set(bundle "${GRAVEN_THIRD_PARTY}/sqlite3")
-  if(EXISTS "${bundle}/sqlite3.c")
-    graven_sqlite_verified("${bundle}" good)
-    if(NOT good)
-      message(FATAL_ERROR "${bundle} does not hold the pinned SQLite ${GRAVEN_SQLITE_VERSION} "
-        "(SHA-256 differs): remove the directory to have it fetched")
-    endif()
-    set(${result} "${bundle}" PARENT_SCOPE)
-    return()
-  endif()
-  set(cache "${GRAVEN_DOWNLOAD_CACHE}")
-  if(NOT cache)
-    set(cache "$ENV{GRAVEN_DOWNLOAD_CACHE}")
-  endif()
-  if(NOT cache)
-    set(cache "${CMAKE_CURRENT_SOURCE_DIR}/.cache")
-  endif()
-  set(dir "${cache}/sqlite-${GRAVEN_SQLITE_VERSION}")
-  graven_sqlite_verified("${dir}" good)
-  if(NOT good)
-    graven_sqlite_fetch("${dir}")
-  endif()
-  set(${result} "${dir}" PARENT_SCOPE)
+  graven_pinned_source(source
+    WHAT "SQLite ${GRAVEN_SQLITE_VERSION}" BUNDLE sqlite3 CACHED "sqlite-${GRAVEN_SQLITE_VERSION}"
+    LOCATE graven_sqlite_url SHA256 ${GRAVEN_SQLITE_PACKAGE_SHA256} INNER package/deps/sqlite3
+    PINS ${GRAVEN_SQLITE_PINS}
+    REMEDY "Set -DGRAVEN_NPM_REGISTRY=<mirror>, or put sqlite3.c and sqlite3.h of that package \
+into ${GRAVEN_THIRD_PARTY}/sqlite3, or use -DGRAVEN_SQLITE=system.")
+  set(${result} "${source}" PARENT_SCOPE)
 endfunction()
 
 # Writes `header`: a #define graven_<name> for every API function and variable of SQLite.

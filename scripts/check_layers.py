@@ -52,6 +52,7 @@ KNOWS_ALL = {
 # Third-party headers -> where they may be included: folders, or single files.
 THIRD_PARTY = [
     (r"sqlite3(ext)?\.[ch]", {"src/backends/sqlite", "tests", "bench"}),
+    (r"libpq-fe\.h", {"src/backends/postgres/libpq.hpp"}),
     # These are what the sdist carries of fmt (cmake/dependencies.cmake).
     (r"fmt/(core|format|format-inl)\.h", {"src", "tests", "bench"}),
     (r"fmt/.*", {"tests", "bench"}),
@@ -59,7 +60,10 @@ THIRD_PARTY = [
     (r"(absl|tbb)/.*", {"bench"}),
     (r"CLI/.*", {"src/cli"}),
     (r"simdjson\.h", {"src/cli"}),
-    (r"httplib\.h|openssl/.*|spdlog/.*", {"src/serve"}),
+    # libvalkey's parser of the Redis protocol (cmake/libvalkey.cmake).
+    (r"valkey/.*|(alloc|read|sds)\.c", {"src/backends/redis", "tests"}),
+    (r"httplib\.h|spdlog/.*", {"src/serve"}),
+    (r"openssl/.*", {"src/backends/redis", "src/serve", "tests"}),
     (r"nanobind/.*|Python\.h", {"python/bindings"}),
     (r"nlohmann/.*", {"include/graven/nlohmann.hpp", "tests", "examples", "bench"}),
     (r"(gtest|gmock)/.*", {"tests"}),

@@ -21,6 +21,7 @@ from check_files import repository_files  # noqa: E402
 NOWHERE = "http://127.0.0.1:9"
 OFFLINE = {
     "GRAVEN_NPM_REGISTRY": NOWHERE,
+    "GRAVEN_PYPI_INDEX": NOWHERE,
     "http_proxy": NOWHERE,
     "https_proxy": NOWHERE,
     "PIP_NO_INDEX": "1",
@@ -31,6 +32,8 @@ EXPECTED = [
     "include/graven/graven.hpp",
     "third_party_sources/sqlite3/sqlite3.c",
     "third_party_sources/sqlite3/sqlite3.h",
+    "third_party_sources/libvalkey/src/read.c",
+    "third_party_sources/libvalkey/COPYING",
     "third_party_sources/fmt/fmt/format.h",
     "third_party_sources/xxhash/xxhash.h",
     "python/src/graven/__init__.py",
