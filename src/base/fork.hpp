@@ -50,6 +50,7 @@ inline constexpr int kForkRankMark = 28;         // finding a store's live versi
 inline constexpr int kForkRankReads = 29;        // read transactions
 inline constexpr int kForkRankPool = 30;         // connections, descriptors, a store in memory
 inline constexpr int kForkRankFollowed = 31;     // the state that a store's log has told
+inline constexpr int kForkRankIterations = 32;   // which containers are iterated over
 inline constexpr int kForkRankHousekeeper = 35;  // where threads sleep
 inline constexpr int kForkRankSqlite = 40;       // SQLite's own mutexes
 inline constexpr int kForkRankDescriptors = 41;  // the descriptors that its locks are on

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The one hash function: XXH3 (https://xxhash.com), 64 bits, seeded. Stored slots depend on it, so
-// it is part of the file format. Pure; any thread.
+// it is part of the file format. Besides, in 128 bits without a seed, to compare contents. Pure;
+// any thread.
 //
 // Keys of 4 to 16 bytes are hashed inline, with XXH3's algorithm: a call would double the cost.
 #pragma once
@@ -63,5 +64,12 @@ inline std::uint64_t hash(std::string_view bytes, std::uint64_t seed) noexcept {
   if (size - 4 <= 8 - 4) return hash_detail::of_4_to_8(bytes.data(), size, seed);
   return hash_detail::of_any(bytes, seed);
 }
+
+struct Hash128 {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+};
+/// XXH3 in 128 bits: contents with equal hashes are taken for equal.
+Hash128 hash_128(std::string_view bytes) noexcept;
 
 }  // namespace graven::base

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Small encodings of text: UTF-8 validity, quoted texts, base64, the floats that JSON lacks,
+// Small encodings of text: UTF-8 validity, quoted texts, base64, URLs, the floats that JSON lacks,
 // Crockford's base32 for ULIDs. The programs above the library use them too.
 //
 // Pure functions; any thread.
@@ -66,6 +66,9 @@ inline void append_json(std::string& out, std::string_view text) {
 /// Standard base64 with padding (RFC 4648 section 4).
 std::string to_base64(std::string_view bytes);
 std::optional<std::string> from_base64(std::string_view text);
+
+/// Decodes %20 and the like (RFC 3986); nothing if a '%' lacks its two hexadecimal digits.
+std::optional<std::string> percent_decoded(std::string_view text);
 
 /// The floats that JSON lacks, by name: "nan", "inf", "-inf".
 std::string_view name_of_odd(double number) noexcept;

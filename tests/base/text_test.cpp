@@ -245,6 +245,22 @@ void expect_round_trip(std::uint64_t high, std::uint64_t low) {
   EXPECT_EQ(ulid->low, low) << text;
 }
 
+TEST(PercentDecoded, EveryByteAndWrongEscapes) {
+  for (int byte = 0; byte < 256; ++byte) {
+    for (const char* form : {"%02x", "%02X"}) {
+      char escaped[4];
+      (void)std::snprintf(escaped, sizeof escaped, form, byte);
+      EXPECT_EQ(base::percent_decoded(std::string("a%") + escaped + "b"),
+                std::string("a") + static_cast<char>(byte) + "b");
+    }
+  }
+  EXPECT_EQ(base::percent_decoded(""), "");
+  EXPECT_EQ(base::percent_decoded("a+b/%25"), "a+b/%");
+  for (const char* wrong : {"%", "%2", "a%2", "%g0", "%0g", "%%41", "% 1", "%+1"}) {
+    EXPECT_EQ(base::percent_decoded(wrong), std::nullopt) << wrong;
+  }
+}
+
 TEST(Ulid, KnownValues) {
   EXPECT_EQ(to_ulid(0, 0), "00000000000000000000000000");
   EXPECT_EQ(to_ulid(0, 31), "0000000000000000000000000Z");

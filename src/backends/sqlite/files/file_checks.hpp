@@ -12,7 +12,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "backends/sqlite/files/stamp.hpp"
 #include "backends/sqlite/pool/connection.hpp"
@@ -71,12 +70,5 @@ std::string immutable_uri(const std::string& path);
 
 /// Whether the path is on a file system that keeps its files in memory.
 bool in_memory(const std::string& path) noexcept;
-
-/// A name such as "NFS", or empty if locks and shared memory work on the file system. `type` is
-/// statfs()'s type; `mounted_as` is the type in the mount table ("fuse.sshfs"), and may be empty.
-std::string_view network_file_system(std::uint64_t type, std::string_view mounted_as) noexcept;
-
-/// The same for the file system that holds a path.
-std::string network_file_system_of(const std::string& path);
 
 }  // namespace graven::sqlite
