@@ -59,7 +59,7 @@ struct Facts {
   std::string cache_path{};  ///< path prefix of files that a cache may create; empty: none
   bool read_only = false;
   bool slow_commits = false;  ///< a commit waits for disk or network: it pays to combine several
-  std::size_t most_changes = SIZE_MAX;     ///< of one commit
+  std::size_t most_changes = SIZE_MAX;     ///< of one commit, operations included
   std::size_t most_predicates = SIZE_MAX;  ///< of one commit
 };
 

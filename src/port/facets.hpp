@@ -54,6 +54,16 @@ class Files {
   [[nodiscard]] virtual std::uint64_t size_on_disk() const = 0;
 };
 
+/// A store whose constant (Facts::constant) can be set.
+class Restamped {
+ public:
+  virtual ~Restamped() = default;
+  /// Gives the store another constant, which counts from its next opening, if nothing was ever
+  /// committed to it or nothing is in it: ids and uids of what is in it would change. Returns
+  /// whether it has done so; a commit comes before or after all of this.
+  virtual bool set_constant(std::uint64_t constant) = 0;
+};
+
 /// A store that can be prepared for one large amount of writing.
 class Bulk {
  public:

@@ -47,6 +47,12 @@ class Optimism {
   [[nodiscard]] virtual bool knows(const Key& key) const = 0;
   /// Whether any node is pending deletion; what is told is relied on.
   virtual bool pending() = 0;
+  /// Whether add() may be used: not where others are kept out anyway, and sums are wanted before
+  /// the commit.
+  [[nodiscard]] virtual bool adds() const noexcept = 0;
+  /// At the commit, adds to a counter that was neither read nor written; `sum`, which must live
+  /// until then, is set before the commit is told to anybody.
+  virtual void add(const Key& key, std::int64_t by, std::int64_t& sum) = 0;
   /// Whether everything that was relied on is still so; true once the commit was tried.
   virtual bool holds() = 0;
   /// The version of the records that it puts.

@@ -58,8 +58,10 @@ void merge(const Range& range, const Key* until, const Overlay& upper, const Low
     }
   };
   if (backwards(range)) {
-    const auto begin = [last = last_key(range)](const auto& map) {
-      return std::make_reverse_iterator(map.upper_bound(last));
+    // The last key of a range of names is behind the range.
+    const auto begin = [&range, last = last_key(range)](const auto& map) {
+      return std::make_reverse_iterator(in_range(range, last) ? map.upper_bound(last)
+                                                              : map.lower_bound(last));
     };
     run(begin(upper), upper.rend(), begin(lower), lower.rend(), std::greater<>());
   } else {

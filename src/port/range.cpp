@@ -10,6 +10,11 @@ std::optional<Range> behind(Range range, const Key& key) {
   constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
   const KeyShape shape = schema(range.space).shape;
   if (shape == KeyShape::kName) {
+    if (backwards(range)) {
+      if (key.name.empty()) return std::nullopt;
+      range.after = key.name;
+      return range;
+    }
     range.a = key.a;
     range.after = key.name;
     range.include_empty_name = false;

@@ -25,6 +25,11 @@ namespace graven::port {
 /// kName: the records of one `a` with name > `after` (`from` and `to` are not used). If `a_to` is
 /// greater than `a`: those, and all of every further `a` up to `a_to`, in order of (a, name).
 ///
+/// kName with `reverse`: the records of one `a` with name < `after`, or all of them if `after` is
+/// empty, the greatest first. So `after` is where the scan begins in either direction, and there is
+/// no other end: the reader stops where it has enough. The empty name comes last, and only with
+/// `include_empty_name`; nothing is behind() it.
+///
 /// No reverse where `a_to` is greater than `a`.
 struct Range {
   Space space{};
@@ -33,8 +38,8 @@ struct Range {
   std::int64_t from = std::numeric_limits<std::int64_t>::min();
   std::int64_t to = std::numeric_limits<std::int64_t>::max();
   std::string after{};
-  bool include_empty_name = false;  // kName, after empty: also the empty name
-  bool reverse = false;             // kPair of one `a`, and kId
+  bool include_empty_name = false;  // kName, after empty or reverse: also the empty name
+  bool reverse = false;             // kId, and one `a` of kPair and kName
 };
 
 /// One of several reads of one state: a record; or the first records of a range, or only how many
@@ -63,16 +68,14 @@ inline bool spans(const Range& range) noexcept {
 }
 
 /// Whether it is read from its end.
-inline bool backwards(const Range& range) noexcept {
-  return range.reverse && !spans(range) && schema(range.space).shape != KeyShape::kName;
-}
+inline bool backwards(const Range& range) noexcept { return range.reverse && !spans(range); }
 
 /// Whether it is a range of names that includes the empty name.
 inline bool with_empty_name(const Range& range) noexcept {
-  return range.include_empty_name && range.after.empty();
+  return range.include_empty_name && (range.after.empty() || backwards(range));
 }
 
-/// The least key the range can hold; for names, the key it begins after.
+/// The least key the range can hold; for names that are read forwards, the key it begins after.
 inline Key first_key(const Range& range) {
   switch (schema(range.space).shape) {
     case KeyShape::kId:
@@ -82,12 +85,19 @@ inline Key first_key(const Range& range) {
     case KeyShape::kName:
       break;
   }
+  if (backwards(range)) return {.space = range.space, .a = range.a};
   return {.space = range.space, .a = range.a, .name = range.after};
 }
 
-/// The greatest key the range can hold; only for a range that can be read backwards.
+/// The greatest key the range can hold, for names the least key that is greater than all of them;
+/// only for a range that can be read backwards.
 inline Key last_key(const Range& range) {
   Key last = first_key(range);
+  if (schema(range.space).shape == KeyShape::kName) {
+    last.name = range.after;
+    if (range.after.empty()) last.b = std::numeric_limits<std::int64_t>::max();  // no name's key
+    return last;
+  }
   (schema(range.space).shape == KeyShape::kId ? last.a : last.b) = range.to;
   return last;
 }
@@ -98,7 +108,9 @@ inline bool in_range(const Range& range, const Key& key) noexcept {
   if (shape == KeyShape::kId) return range.from <= key.a && key.a <= range.to;
   if (key.a != range.a) return spans(range) && range.a < key.a && key.a <= range.a_to;
   if (shape == KeyShape::kPair) return range.from <= key.b && (spans(range) || key.b <= range.to);
-  return key.name > range.after || (with_empty_name(range) && key.name.empty());
+  if (key.name.empty()) return with_empty_name(range);
+  if (backwards(range)) return range.after.empty() || key.name < range.after;
+  return key.name > range.after;
 }
 
 /// The rest of a range after one of its keys, to continue a scan; nothing when no key can follow.

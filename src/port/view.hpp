@@ -24,7 +24,8 @@
 namespace graven::port {
 
 /// One unchanging state of the store. Records are returned as copies, so results stay valid across
-/// further calls.
+/// further calls. A store that cannot keep a state as long as it is wanted throws ConflictError
+/// from the second read on, which says to take another snapshot; reads that were done stay right.
 class View {
  public:
   virtual ~View() = default;

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -56,6 +57,18 @@ class Pauses {
   std::chrono::milliseconds next_ = kFirstPause;
 };
 
+[[noreturn]] void overflow(const std::string& store, const std::vector<Batch>& batches) {
+  std::set<std::string> counters;
+  for (const Batch& batch : batches) {
+    for (const port::Operation& operation : batch.operations) {
+      if (operation.kind == port::Operation::Kind::kAdd) counters.insert(operation.key.name);
+    }
+  }
+  const std::string which =
+      counters.size() == 1 ? fmt::format("the counter '{}'", *counters.begin()) : "a counter";
+  throw LimitError(fmt::format("{} in {} would leave the range of 64 bits", which, store));
+}
+
 /// A refusal as an error.
 [[noreturn]] void refuse(const std::string& store, const CommitResult& result) {
   switch (result.reason) {
@@ -81,7 +94,7 @@ class Pauses {
       throw UnavailableError(fmt::format(
           "{} has no room left, in memory or on disk; make room there, then try again", store));
     case Reason::kOverflow:
-      throw LimitError(fmt::format("a counter in {} would leave the range of 64 bits", store));
+      break;  // told by overflow()
     case Reason::kTooLarge:
       throw LimitError(fmt::format(
           "the commit is larger than {} takes at once; write it in several parts", store));
@@ -196,6 +209,7 @@ class Committer::Attempt {
   /// This id was refused for good: the refusal as a conflict if another id may have success.
   void settle(CommitResult& result) const {
     const bool retry = result.reason == Reason::kLeased || result.reason == Reason::kBurnt;
+    if (result.reason == Reason::kOverflow) overflow(name(), batches_);
     if (!retry || Clock::now() >= deadline_) refuse(name(), result);
     result.outcome = Outcome::kConflict;
   }
@@ -227,7 +241,10 @@ class Committer::Attempt {
   CommitResult at_last() {
     std::optional<CommitResult> outcome = resolve(Clock::now() + kForResolving);
     if (!outcome) unknown(why_);
-    if (outcome->outcome == Outcome::kNotDone) refuse(name(), *outcome);
+    if (outcome->outcome == Outcome::kNotDone) {
+      if (outcome->reason == Reason::kOverflow) overflow(name(), batches_);
+      refuse(name(), *outcome);
+    }
     return *std::move(outcome);
   }
 

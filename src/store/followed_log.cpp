@@ -149,10 +149,11 @@ bool FollowedLog::expire() noexcept {
   return false;
 }
 
-void FollowedLog::hear() noexcept {
-  lost_ = false;
+/// The store has told, at this time or later, that nothing is missing.
+void FollowedLog::hear(std::int64_t at) noexcept {
+  if (coarse_now() - at <= freshness_) lost_ = false;
   show();
-  heard_.store(coarse_now(), std::memory_order_release);
+  if (at > heard_.load(std::memory_order_relaxed)) heard_.store(at, std::memory_order_release);
 }
 
 void FollowedLog::lose() noexcept {
@@ -192,11 +193,7 @@ void FollowedLog::step(const LogEntry& entry) {
   if (steps_.size() == kRemembered) steps_.pop_front();
   steps_.push_back({state_, entry.state, entry.hashes, entry.flags});
   state_ = entry.state;
-  if (behind()) {
-    show();
-  } else {
-    hear();
-  }
+  show();
   bell_.ring();
 }
 
@@ -208,7 +205,6 @@ void FollowedLog::step_on() {
     const Early early = std::move(early_.extract(first).mapped());
     if (early.entry.state.clock > state_.clock) step(early.entry);
   }
-  if (!behind()) hear();
 }
 
 void FollowedLog::jump(const StateVersion& state) {
@@ -220,14 +216,15 @@ void FollowedLog::jump(const StateVersion& state) {
   bell_.ring();
 }
 
-/// The store was asked after this event: what was doubtful is known.
-void FollowedLog::settle(std::uint64_t event) {
+/// The store was asked after this event, at this time: what was doubtful is known.
+void FollowedLog::settle(std::uint64_t event, std::int64_t asked) {
   std::erase_if(early_, [&](const auto& one) {
     return one.second.event <= event || one.first <= state_.clock;
   });
   if (doubt_ <= event) doubt_ = 0;
   if (ahead_event_ <= event) ahead_ = 0;
   step_on();
+  if (!behind()) hear(asked);
 }
 
 // --- What the listener is told. It must not use the store.
@@ -264,7 +261,7 @@ void FollowedLog::heartbeat(const StateVersion& state) noexcept {
     }
     beat_ = state_.clock;
     gap = behind();
-    if (!gap) hear();
+    if (!gap) hear(coarse_now());
   }
   if (gap) ask_soon();
 }
@@ -339,6 +336,7 @@ void FollowedLog::ask(Deadline deadline, const StateVersion* wanted) {
   for (int round = 0; round < kRounds; ++round) {
     StateVersion from;
     std::uint64_t event = 0;
+    const std::int64_t asked = coarse_now();
     {
       const std::scoped_lock lock(mutex_);
       from = state_;
@@ -353,7 +351,7 @@ void FollowedLog::ask(Deadline deadline, const StateVersion* wanted) {
     const std::scoped_lock lock(mutex_);
     // The listener may have told of it meanwhile; but what is older than `from` is another history.
     if (instead && (instead->clock < from.clock || known(*instead) != Known::kYes)) jump(*instead);
-    settle(event);
+    settle(event, asked);
     if (!behind()) return;
   }
 }

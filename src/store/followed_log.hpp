@@ -10,6 +10,9 @@
 // its log. A state that reach() was given is not followed by an older one. A store that tells
 // nobody of commits is asked for its log now and then.
 //
+// Entries say nothing about when they were sent, so they do not count as being heard of: heartbeats
+// do, and answers to questions, by the time of the question.
+//
 // The state version is {clock, history, pending, the store's constant, 0, a checksum}. While the
 // store has not been heard of for longer than `freshness`, the fifth word is another one: so a
 // cache finds no state there that it knows, and everything is read from the store.
@@ -133,9 +136,9 @@ class FollowedLog final : public port::SharedState,
   void step(const port::LogEntry& entry);
   void step_on();
   void jump(const port::StateVersion& state);
-  void settle(std::uint64_t event);
+  void settle(std::uint64_t event, std::int64_t asked);
   void doubt() noexcept { doubt_ = ++events_; }
-  void hear() noexcept;
+  void hear(std::int64_t at) noexcept;
   void lose() noexcept;
   void show() noexcept;
 

@@ -19,6 +19,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/fork.hpp"
+
 namespace graven::store {
 
 class Iterations {
@@ -73,7 +75,7 @@ class Iterations {
   }
 
   std::atomic<std::size_t> active_{0};
-  std::mutex mutex_;
+  base::ForkMutex mutex_{base::kForkRankIterations};
   std::map<Place, std::weak_ptr<Iteration>> open_;  // mutex_
 };
 

@@ -113,17 +113,28 @@ std::unique_ptr<port::WriteTransaction> Optimistic::begin(Deadline deadline) {
   if (backend_.facts().read_only) {
     throw UsageError(backend_.facts().name + " is open read-only: nothing can be written");
   }
-  return std::make_unique<Transaction>(
-      Transaction::Parts{backend_, followed_, committer_, std::exchange(*fresh_, {}), *fresh_},
-      std::nullopt, deadline);
+  return std::make_unique<Transaction>(Transaction::Parts{*this, backend_, followed_, committer_,
+                                                          std::exchange(*fresh_, {}), *fresh_},
+                                       std::nullopt, deadline);
 }
 
 std::unique_ptr<port::WriteTransaction> Optimistic::begin_alone(Deadline deadline) {
   if (backend_.facts().read_only) {
     throw UsageError(backend_.facts().name + " is open read-only: nothing can be written");
   }
-  const port::Lease lease = backend_.leases().acquire({}, deadline);
+  Alone alone = take_lease(deadline);
   fresh_->clear();  // it may be older than the lease
+  try {
+    return std::make_unique<Transaction>(
+        Transaction::Parts{*this, backend_, followed_, committer_, {}, *fresh_}, alone, deadline);
+  } catch (...) {
+    alone.release();
+    throw;
+  }
+}
+
+Optimistic::Alone Optimistic::take_lease(Deadline deadline) {
+  const port::Lease lease = backend_.leases().acquire({}, deadline);
   {
     const std::scoped_lock lock(held_->mutex);
     held_->lease = lease;
@@ -140,9 +151,7 @@ std::unique_ptr<port::WriteTransaction> Optimistic::begin_alone(Deadline deadlin
   try {
     renewal_.wake(Clock::now() + kRenewal);
     followed_.reach(lease.state);
-    return std::make_unique<Transaction>(
-        Transaction::Parts{backend_, followed_, committer_, std::exchange(*fresh_, {}), *fresh_},
-        Transaction::Alone{lease.token, Release{this}}, deadline);
+    return {lease.token, lease.state, Release{this}};
   } catch (...) {
     Release{this}();
     throw;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -47,9 +48,17 @@ class Optimistic final : public port::Interactive {
 
  private:
   class Transaction;
+  /// The lease, held until `release` is called.
+  struct Alone {
+    std::uint64_t fence;
+    port::StateVersion state;  // the newest one while it is held
+    std::function<void()> release;
+  };
   /// What a conflict has told of the newest state: the next attempt need not read it again.
   using Fresh = std::map<port::Key, std::optional<port::Record>>;
 
+  /// Waits for the lease; the followed log has reached its state.
+  Alone take_lease(port::Deadline deadline);
   std::optional<port::Deadline> renew();
 
   port::Backend& backend_;

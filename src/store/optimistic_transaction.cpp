@@ -8,11 +8,18 @@
 #include <unordered_set>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include <graven/error.hpp>
 
 #include "port/touched.hpp"
 
 namespace graven::store {
+namespace {
+
+constexpr std::size_t kMostPredicates = 1000;  // more: it takes the lease
+
+}  // namespace
 
 using port::Change;
 using port::Key;
@@ -32,7 +39,8 @@ Optimistic::Transaction::Transaction(Parts parts, std::optional<Alone> alone,
       patience_(deadline - std::chrono::steady_clock::now()),
       id_(of_.committer.next()),
       begun_(of_.followed.state()),
-      read_(std::move(of_.known)) {
+      read_(std::move(of_.known)),
+      all_since_begun_(read_.empty()) {
   of_.of_retry.clear();
 }
 
@@ -197,6 +205,11 @@ void Optimistic::Transaction::when_released(std::function<void(const port::Mark*
   released_ = std::move(call);
 }
 
+void Optimistic::Transaction::add(const Key& key, std::int64_t by, std::int64_t& sum) {
+  operations_.push_back({.kind = port::Operation::Kind::kAdd, .key = key, .number = by});
+  given_.push_back(&sum);
+}
+
 // --- The commit
 
 /// A node, page or blob that is put without having been read is a new one.
@@ -242,11 +255,13 @@ port::Told Optimistic::Transaction::told() const {
     if (under_new || (key.space == Space::kEdge && fresh.contains(key.b))) continue;
     touched.add(key, record ? &*record : nullptr);
   }
+  const Record some;
+  for (const port::Operation& operation : operations_) touched.add(operation.key, &some);
   return touched.told(port::ChangeFeed::kMost);
 }
 
 port::Batch Optimistic::Transaction::batch() const {
-  port::Batch batch{.predicates = predicates(), .told = told()};
+  port::Batch batch{.predicates = predicates(), .operations = operations_, .told = told()};
   for (const auto& [key, record] : written_) batch.changes.push_back({key, record});
   return batch;
 }
@@ -265,11 +280,66 @@ void Optimistic::Transaction::remember(std::vector<Change> fresh) {
   }
 }
 
+/// Larger ones do not go to the store in one commit.
+void Optimistic::Transaction::require_room(const port::Batch& batch) const {
+  const std::size_t count = batch.changes.size() + batch.operations.size();
+  const port::Facts& facts = of_.backend.facts();
+  if (count <= facts.most_changes) return;
+  throw LimitError(
+      fmt::format("the transaction has changed {} records, and {} takes at most {} in one commit; "
+                  "nothing was written: write in several smaller transactions, or import with "
+                  "bulk_import() in several phases",
+                  count, facts.name, facts.most_changes));
+}
+
+bool Optimistic::Transaction::too_many(const std::vector<Predicate>& predicates) const {
+  return predicates.size() > std::min(kMostPredicates, of_.backend.facts().most_predicates);
+}
+
+/// Takes the lease, unless it has it, and asks whether the predicates hold, some at a time. If they
+/// do, there is one in their place: that nothing was committed since.
+port::CommitResult Optimistic::Transaction::rely_on_many(std::vector<Predicate>& predicates) {
+  if (!alone_) {
+    alone_ = of_.whole.take_lease(deadline());
+    const std::size_t most =
+        std::max<std::size_t>(1, std::min(kMostPredicates, of_.backend.facts().most_predicates));
+    for (std::size_t from = 0; from < predicates.size(); from += most) {
+      const auto first = predicates.begin() + static_cast<std::ptrdiff_t>(from);
+      const std::size_t count = std::min(most, predicates.size() - from);
+      port::Batch some;
+      some.predicates.assign(first, first + static_cast<std::ptrdiff_t>(count));
+      port::CommitResult result = of_.committer.confirm(as_one(std::move(some)), deadline());
+      if (result.outcome == port::Outcome::kConflict) return result;
+    }
+  }
+  predicates = {{.kind = Predicate::Kind::kUnmoved, .state = alone_->state}};
+  return {.outcome = port::Outcome::kDone};
+}
+
+/// Where the predicates are too many for the store, one may do: that nothing was committed since
+/// the transaction began. If that does not hold, the lease keeps others out while all are asked.
+port::CommitResult Optimistic::Transaction::send(port::Batch batch) {
+  const bool changes = writes(batch);
+  const auto ask = [&](port::Batch one) {
+    return changes ? of_.committer.commit(id_, as_one(std::move(one)), {}, deadline())
+                   : of_.committer.confirm(as_one(std::move(one)), deadline());
+  };
+  if (!too_many(batch.predicates)) return ask(std::move(batch));
+  if (!alone_ && all_since_begun_) {
+    port::Batch attempt = batch;
+    attempt.predicates = {{.kind = Predicate::Kind::kUnmoved, .state = begun_}};
+    port::CommitResult result = ask(std::move(attempt));
+    if (result.outcome != port::Outcome::kConflict) return result;
+  }
+  port::CommitResult result = rely_on_many(batch.predicates);
+  return result.outcome == port::Outcome::kDone ? ask(std::move(batch)) : result;
+}
+
 bool Optimistic::Transaction::holds() {
   if (sent_) return true;
   port::Batch batch{.predicates = predicates()};
   if (batch.predicates.empty()) return true;
-  port::CommitResult result = of_.committer.confirm(as_one(std::move(batch)), deadline());
+  port::CommitResult result = send(std::move(batch));
   if (result.outcome == port::Outcome::kDone) return true;
   remember(std::move(result.fresh));
   if (!result.states.empty()) of_.followed.reach(result.states.front());
@@ -277,13 +347,16 @@ bool Optimistic::Transaction::holds() {
 }
 
 void Optimistic::Transaction::commit(std::uint64_t) {
+  port::Batch batch = this->batch();
+  require_room(batch);
   sent_ = true;
-  port::CommitResult result = of_.committer.commit(id_, as_one(batch()), {}, deadline());
+  port::CommitResult result = send(std::move(batch));
   if (result.outcome == port::Outcome::kConflict) {
     remember(std::move(result.fresh));
     if (!result.states.empty()) of_.followed.reach(result.states.front());
     throw port::Conflict();
   }
+  for (std::size_t i = 0; i < given_.size(); ++i) *given_[i] = result.given.at(i);
   taken(result.states.front());
 }
 

@@ -20,15 +20,12 @@ namespace graven::store {
 class Optimistic::Transaction final : public port::WriteTransaction, private port::Optimism {
  public:
   struct Parts {
+    Optimistic& whole;
     port::Backend& backend;
     FollowedLog& followed;
     Committer& committer;
     Fresh known;      // read already, by the attempt before
     Fresh& of_retry;  // gets what a conflict tells
-  };
-  struct Alone {
-    std::uint64_t fence;
-    std::function<void()> release;
   };
   Transaction(Parts parts, std::optional<Alone> alone, port::Deadline deadline);
   ~Transaction() override;
@@ -62,6 +59,8 @@ class Optimistic::Transaction final : public port::WriteTransaction, private por
   void relies_on(const port::Key& key, const State& record) override;
   [[nodiscard]] bool knows(const port::Key& key) const override { return known(key) != nullptr; }
   bool pending() override;
+  [[nodiscard]] bool adds() const noexcept override { return !alone_; }
+  void add(const port::Key& key, std::int64_t by, std::int64_t& sum) override;
   bool holds() override;
   [[nodiscard]] std::uint64_t version() const noexcept override { return version_of(id_); }
   [[nodiscard]] std::uint64_t state_before() const noexcept override { return begun_.history; }
@@ -85,6 +84,10 @@ class Optimistic::Transaction final : public port::WriteTransaction, private por
   }
   void remember(std::vector<port::Change> fresh);
   [[nodiscard]] std::vector<port::Batch> as_one(port::Batch batch) const;
+  void require_room(const port::Batch& batch) const;
+  [[nodiscard]] bool too_many(const std::vector<port::Predicate>& predicates) const;
+  port::CommitResult rely_on_many(std::vector<port::Predicate>& predicates);
+  port::CommitResult send(port::Batch batch);
   void taken(const port::StateVersion& after);
 
   Parts of_;
@@ -98,7 +101,10 @@ class Optimistic::Transaction final : public port::WriteTransaction, private por
   bool on_pending_ = false;        // relies on what is pending deletion
   mutable bool on_state_ = false;  // relies on the whole state
   bool sent_ = false;
+  const bool all_since_begun_;  // nothing that is relied on was read before it began
   port::Overlay written_;
+  std::vector<port::Operation> operations_;
+  std::vector<std::int64_t*> given_;       // gets what each operation gives
   std::vector<port::Overlay> savepoints_;  // what was written at each depth
   std::function<void(const port::Mark*)> released_;
 };

@@ -333,7 +333,24 @@ void Store::write_queued(Deadline deadline) {
       writing.work->end_mutation();
     }
   };
-  write_once(run, deadline);
+  try {
+    write_once(run, deadline);
+  } catch (const LimitError&) {
+    if (batch == nullptr || batch->size() == 1) throw;
+    write_each(*batch, deadline);
+  }
+}
+
+/// Together they have exceeded a limit: commits one after the other.
+void Store::write_each(const std::vector<CommitQueue::Request*>& requests, Deadline deadline) {
+  for (CommitQueue::Request* request : requests) {
+    request->error = nullptr;
+    try {
+      write_once([&](Writing& writing) { request->mutation(*writing.work); }, deadline);
+    } catch (...) {
+      request->error = std::current_exception();
+    }
+  }
 }
 
 bool Store::with_current(base::FunctionRef<void(Work&)> body) {

@@ -200,6 +200,7 @@ class Store final : private base::ForkGuard {
 
   /// Commits for all who are in the commit queue.
   void write_queued(Deadline deadline);
+  void write_each(const std::vector<CommitQueue::Request*>& requests, Deadline deadline);
 
   /// A write transaction with its work; keeps the cache up to date with its outcome.
   struct Writing;

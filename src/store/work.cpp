@@ -293,7 +293,7 @@ std::optional<Record> Work::load(const Key& key) {
 }
 
 const Record* Work::look(const Key& key) {
-  if (key.space == Space::kEdge) bring(Space::kEdge);
+  before_look(key.space);
   const std::optional<Record>* record = overlaid(key);
   if (record == nullptr) record = bulk_bytes_ != 0 ? &from_working_set(key) : &clean(key);
   return *record ? &**record : nullptr;
@@ -329,7 +329,7 @@ const std::optional<Record>* Work::at_hand(const Key& key) {
 
 void Work::load_many(std::span<const Key> keys,
                      const std::function<void(std::size_t, Record*)>& each) {
-  if (!keys.empty() && keys.front().space == Space::kEdge) bring(Space::kEdge);
+  if (!keys.empty()) before_look(keys.front().space);
   const auto known = [this](const Key& key) -> port::Known {
     if (const std::optional<Record>* record = at_hand(key))
       return port::Known(std::in_place, *record);
@@ -357,7 +357,7 @@ void Work::read(std::span<const ReadOp> ops,
       continue;
     }
     if (op.key) {
-      if (op.key->space == Space::kEdge) bring(Space::kEdge);
+      before_look(op.key->space);
       if (const std::optional<Record>* record = at_hand(*op.key)) {
         std::vector<Row> rows;
         if (*record) rows.push_back({*op.key, **record});

@@ -132,6 +132,10 @@ class Work final : public View {
 
   void put(const Key& key, Record record);
   void erase(const Key& key);
+  /// Adds to a counter. `sum` is set at once, or, where the store can add for itself, by the commit
+  /// at the latest: until then it must live, unless the mutation is dropped. LimitError if the
+  /// counter would leave the range of 64 bits.
+  void add(const Key& key, std::int64_t by, std::int64_t& sum);
   /// Puts and erases many records, each key once, without reading them. kMany or more of them (in
   /// bulk writing kManyInBulk), or any number outside of a mutation, bypass the overlays: they go
   /// to the sink at the end of the mutation. An error after that fails the whole transaction.
@@ -230,6 +234,8 @@ class Work final : public View {
     return forgotten_ ? nullptr : &applied_;
   }
   [[nodiscard]] const Touched& touched() const noexcept { return touched_; }
+  /// The sums that the commit gave are in changes() from now on.
+  void take_sums() noexcept;
 
   /// How many records were applied to the sink, and the bytes of their bodies.
   [[nodiscard]] std::uint64_t applied_records() const noexcept { return applied_records_; }
@@ -257,6 +263,13 @@ class Work final : public View {
   void apply(Waiting& waiting, std::size_t count);
   void apply_waiting();
   void bring(Space space);
+  void read_counters();
+  [[nodiscard]] bool counter_known(const Key& key);
+  void hand_over_adds();
+  /// Before a record of the space is looked up.
+  void before_look(Space space) {
+    if (space == Space::kEdge || !adds_.empty()) bring(space);
+  }
   bool defer(const Key& key, const std::optional<Record>& record);
   void write_deferred();
   [[nodiscard]] bool go_past(std::size_t count) const noexcept;
@@ -335,6 +348,18 @@ class Work final : public View {
   std::size_t effects_before_ = 0;                // the running mutation
   std::vector<std::size_t> effects_before_each_;  // savepoint
   ReadSet reads_;
+
+  // Of a transaction on a store that can add, in order, until something asks for a counter. No
+  // counter is both here and in any other layer.
+  struct Add {
+    Key key;
+    std::int64_t by;
+    std::int64_t* sum;
+    std::size_t at = 0;  // in applied_, after finish()
+  };
+  std::vector<Add> adds_;
+  std::size_t adds_before_ = 0;  // the running mutation
+  bool overflowed_ = false;      // an addition of an ended mutation
 };
 
 }  // namespace graven::store

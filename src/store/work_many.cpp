@@ -64,6 +64,7 @@ bool Work::go_past(std::size_t count) const noexcept {
 void Work::write_many(std::vector<Change> changes) {
   bool edges = false;
   bool slots = false;
+  bring(Space::kCounter);
   orphan_known_.reset();
   for (Change& change : changes) {
     if (change.key.space == Space::kNode && marks_.has(change.key.a)) marks_.clear();
@@ -166,8 +167,9 @@ std::size_t Work::erase_unseen(Space space, std::int64_t a, std::size_t limit) {
   return erased;
 }
 
-/// Applies the waiting pairs of the space, before it is read or written.
+/// Applies what waits of the space, before it is read or written.
 void Work::bring(Space space) {
+  if (space == Space::kCounter && !adds_.empty()) read_counters();
   if (space != Space::kEdge && space != Space::kSlot) return;
   Waiting& waiting = space == Space::kEdge ? edges_ : slots_;
   if (waiting.empty()) return;
@@ -304,6 +306,7 @@ void Work::drop_runs() noexcept {
 /// Applies everything to the sink; the running mutation's part after a savepoint, so that it can
 /// still be dropped. Waiting pairs of ended mutations are applied before the savepoint.
 void Work::spill() {
+  bring(Space::kCounter);
   ++spills_;
   unspilled_bytes_ = 0;
   apply(done_);
@@ -333,6 +336,7 @@ void Work::begin_mutation() {
   in_mutation_ = true;
   mutation_spilled_ = false;
   effects_before_ = effects_.size();
+  adds_before_ = adds_.size();
   edges_.settle();
   slots_.settle();
 }
@@ -374,6 +378,7 @@ void Work::end_mutation() {
 void Work::drop_mutation() noexcept {
   in_mutation_ = false;
   effects_.resize(effects_before_);
+  adds_.resize(adds_before_);
   orphan_known_.reset();
   marks_.clear();
   for (const auto& [key, record] : mutation_) forget_bytes(record ? record->body.size() : 0);
@@ -392,6 +397,7 @@ void Work::drop_mutation() noexcept {
 }
 
 void Work::savepoint() {
+  bring(Space::kCounter);
   apply(done_);
   write_deferred();
   apply_waiting();
@@ -403,6 +409,7 @@ void Work::rollback_to_savepoint() {
   orphan_known_.reset();
   marks_.clear();
   done_.clear();
+  adds_.clear();
   edges_.clear();
   slots_.clear();
   forget_all_clean();
@@ -413,6 +420,7 @@ void Work::rollback_to_savepoint() {
 }
 
 void Work::release_savepoint() {
+  bring(Space::kCounter);
   apply(done_);
   sink_->release(depth_ - 1);
   --depth_;
@@ -438,6 +446,7 @@ void Work::finish() {
     put(port::clock_key(), std::move(clock));
   }
   apply(done_);
+  hand_over_adds();
 }
 
 }  // namespace graven::store

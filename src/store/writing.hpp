@@ -51,7 +51,9 @@ struct Store::Writing {
     bool own = false;
     if (watched && store.optimistic_) {
       writes->when_released([this, &store](const port::Mark* after) {
-        if (after != nullptr) store.cache_.committed(work->changes(), *after);
+        if (after == nullptr) return;
+        work->take_sums();
+        store.cache_.committed(work->changes(), *after);
       });
       own = store.cache_.current();
     } else if (watched) {

@@ -104,6 +104,15 @@ class Subscribed final : public Subscription {
 CommitResult OracleStore::attempt(const CommitId& id, std::span<const Batch> batches,
                                   LocalLeases& leases) {
   CommitResult result;
+  std::size_t changes = 0;
+  std::size_t predicates = 0;
+  for (const Batch& batch : batches) {
+    changes += batch.changes.size() + batch.operations.size();
+    predicates += batch.predicates.size();
+  }
+  if (changes > settings.most_changes || predicates > settings.most_predicates) {
+    return {.outcome = Outcome::kNotDone, .reason = Reason::kTooLarge};
+  }
   std::map<Partition, std::shared_ptr<Records>> before;
   for (const Batch& batch : batches) {
     const Part& part = parts[batch.partition];
@@ -197,6 +206,9 @@ Oracle::Oracle(std::shared_ptr<OracleStore> store)
   facts_.name = "oracle";
   facts_.identity = "oracle " + std::to_string(++handles);
   facts_.constant = store_->constant;
+  facts_.most_changes = store_->settings.most_changes;
+  facts_.most_predicates = store_->settings.most_predicates;
+  facts_.slow_commits = store_->settings.slow_commits;
 }
 
 void Oracle::close() noexcept {

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "base/housekeeper.hpp"
@@ -27,6 +28,9 @@ struct Settings {
   std::size_t log_entries = 1'000;  ///< of each partition; older ones are forgotten
   std::chrono::milliseconds lease{1'000};
   std::chrono::milliseconds heartbeat{500};
+  std::size_t most_changes = SIZE_MAX;  ///< of one commit, operations included
+  std::size_t most_predicates = SIZE_MAX;
+  bool slow_commits = false;  ///< so writers are committed together
 };
 
 /// What the handles share.

@@ -49,8 +49,9 @@ bool inside(const Range& range, const Key& key) {
   }
   if (range.a < key.a && key.a <= range.a_to) return true;
   if (key.a != range.a) return false;
-  if (range.include_empty_name && range.after.empty()) return true;
-  return key.name > range.after;
+  const bool back = range.reverse && range.a_to <= range.a;
+  if (key.name.empty()) return range.include_empty_name && (back || range.after.empty());
+  return back ? range.after.empty() || key.name < range.after : key.name > range.after;
 }
 
 /// Of the keys from the first to the last, or the other way round.
@@ -104,6 +105,7 @@ class Chance {
     if (schema.shape == KeyShape::kName) {
       if (random_.one_in(2)) range.after = name();
       range.include_empty_name = random_.one_in(2);
+      range.reverse = !span && random_.one_in(2);
       return range;
     }
     if (random_.one_in(2)) range.from = number();
@@ -130,6 +132,8 @@ TEST(Ranges, HoldWhatTheySay) {
     ASSERT_LE(port::first_key(range), key);
     if (port::schema(where).shape != KeyShape::kName && !port::spans(range)) {
       ASSERT_LE(key, port::last_key(range));
+    } else if (port::backwards(range)) {
+      ASSERT_LT(key, port::last_key(range));
     }
     ASSERT_TRUE(port::in_range(port::whole(where), key));
   }
@@ -160,6 +164,9 @@ TEST(Ranges, NothingIsBehindTheLastKeyThereCanBe) {
       port::behind(port::whole(Space::kEdge), {.space = Space::kEdge, .a = kMost, .b = kMost}));
   EXPECT_FALSE(port::behind({.space = Space::kEdge, .a = 1, .reverse = true},
                             {.space = Space::kEdge, .a = 1, .b = kLeast}));
+  EXPECT_FALSE(
+      port::behind({.space = Space::kItem, .a = 1, .include_empty_name = true, .reverse = true},
+                   {.space = Space::kItem, .a = 1}));
 }
 
 // --- Layers

@@ -323,6 +323,20 @@ TEST_F(FollowedLogTest, ASilentStoreIsUnknownAfterAWhile) {
   EXPECT_EQ(changed(before, followed->mark_of(small->state())), (Ids{2}));
 }
 
+TEST_F(FollowedLogTest, EntriesDoNotHideSilence) {
+  follow(20ms);
+  live();
+  EXPECT_TRUE(soon([&] {
+    write(1);  // it may have been on its way for long
+    return !followed->fresh();
+  }));
+  write(2);
+  EXPECT_FALSE(followed->fresh());
+  EXPECT_FALSE(followed->distinctive(live()));
+  counting.heartbeat();
+  EXPECT_EQ(live(), followed->mark_of(small->state()));
+}
+
 TEST_F(FollowedLogTest, HeartbeatsDoNotHideAGap) {
   follow(20ms);
   live();

@@ -38,8 +38,9 @@ bool inside(const Range& range, const Key& key) {
   const bool span = range.a_to > range.a;
   if (key.a != range.a) return span && range.a < key.a && key.a <= range.a_to;
   if (shape == KeyShape::kPair) return range.from <= key.b && (span || key.b <= range.to);
-  return key.name > range.after ||
-         (key.name.empty() && range.after.empty() && range.include_empty_name);
+  const bool back = range.reverse && !span;
+  if (key.name.empty()) return range.include_empty_name && (back || range.after.empty());
+  return back ? range.after.empty() || key.name < range.after : key.name > range.after;
 }
 
 std::vector<Row> scan(const Model& model, const Range& range, std::size_t limit) {
@@ -96,7 +97,7 @@ class RandomWork {
       range.after = key(Space::kCounter).name;
     }
     range.include_empty_name = random_.one_in(2) && range.space != Space::kPrefix;
-    range.reverse = random_.one_in(2) && schema.shape != KeyShape::kName && !span;
+    range.reverse = random_.one_in(2) && !span;
     return range;
   }
 
