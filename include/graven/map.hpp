@@ -96,6 +96,16 @@ struct MapEntry {
   const Data* data = nullptr;
 };
 
+/// Some of a map's entries: those whose keys begin with `prefix` and are not less than `start` but
+/// less than `stop`, in the order of their UTF-8 bytes.
+struct MapRange {
+  std::string prefix{};
+  std::optional<std::string> start{};
+  std::optional<std::string> stop{};
+  bool reverse = false;          ///< from the last key to the first
+  std::size_t limit = SIZE_MAX;  ///< no more than so many
+};
+
 /// Counts of this process since the map was opened; each key of a batch counts. A read asks, until
 /// one knows the key: the hot table, the pending writes, the warm file, the store.
 struct MapStats {
@@ -118,7 +128,8 @@ struct MapStats {
 
 namespace map {
 
-/// Steps through the keys of a map, in order of their UTF-8 bytes. One thread at a time.
+/// Steps through the keys of a map, in order of their UTF-8 bytes or its reverse. One thread at a
+/// time.
 class Cursor {
  public:
   virtual ~Cursor() = default;
@@ -200,7 +211,12 @@ class Map {
   /// The same without waiting: false if it would have to wait, and then nothing was done.
   [[nodiscard]] bool try_set_value(Text key, const MapValue& value) const;
   /// The value of the key; if it is missing, stores `value` and returns it. Atomic.
-  Data setdefault(Text key, const Data& value) const;
+  Data setdefault(Text key, const Data& value,
+                  std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
+  /// The value of the key; if it is missing, stores what `make` returns, unless another thread or
+  /// process has done so meanwhile, and returns what is stored. No lock is held while `make` runs.
+  Data get_or_set(Text key, const std::function<Data()>& make,
+                  std::optional<std::chrono::milliseconds> ttl = std::nullopt) const;
   /// Sets many keys atomically; if a key comes twice, the last one counts. `ttl` is for each key,
   /// as in set().
   void update(std::span<const std::pair<std::string, Data>> entries,
@@ -231,23 +247,36 @@ class Map {
   Data update_with(Text key, const std::function<Data(const Data&)>& function,
                    const Data& initial) const;
 
+  /// Gives a key a new time to live, from now; without one, it stays. False if it is missing.
+  bool touch(Text key, std::optional<std::chrono::milliseconds> ttl) const;
+  /// Lets a key expire at a time; if that has passed, the key is removed. False if it is missing.
+  bool expire_at(Text key, std::chrono::sys_time<std::chrono::milliseconds> when) const;
+  /// How long a key will live; nothing if it stays. KeyNotFound if it is missing.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> ttl(Text key) const;
+
   /// False when the key is not there.
   bool erase(Text key) const;
   /// Removes many keys atomically; returns how many were there.
   std::size_t erase_many(std::span<const Key> keys) const;
   std::optional<Data> pop(Text key) const;
-  /// Removes and returns an entry; nothing when empty.
+  /// Removes many keys atomically; returns what each had. A key that comes twice had nothing the
+  /// second time.
+  [[nodiscard]] std::vector<std::optional<Data>> pop_many(std::span<const Key> keys) const;
+  /// Removes and returns the first entry; nothing when empty.
   std::optional<std::pair<std::string, Data>> popitem() const;
   void clear() const;
 
   /// The number of keys. Usually O(1); O(size) after another process has written.
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] bool empty() const { return size() == 0; }
-  /// Iterates from the first key on. A key that exists during the whole iteration is met once; a
-  /// key that is added or removed meanwhile, at most once. If the iterating thread itself adds a
-  /// key, the next step is a UsageError, because the iteration might never end; it may change and
-  /// remove keys.
-  [[nodiscard]] std::shared_ptr<map::Cursor> cursor() const;
+  /// The entry with the first key, or the last; nothing when empty.
+  [[nodiscard]] std::optional<std::pair<std::string, Data>> first() const;
+  [[nodiscard]] std::optional<std::pair<std::string, Data>> last() const;
+  /// Iterates over the entries of a range, or over all of them from the first key on. A key that
+  /// exists during the whole iteration is met once; a key that is added or removed meanwhile, at
+  /// most once. If the iterating thread itself adds a key, the next step is a UsageError, because
+  /// the iteration might never end; it may change and remove keys.
+  [[nodiscard]] std::shared_ptr<map::Cursor> cursor(const MapRange& range = {}) const;
 
   /// Returns when everything written before is in the file. If a flush in the background failed,
   /// its error is thrown here or by the next write; what it should have written is kept.

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include <graven/error.hpp>
@@ -45,9 +46,10 @@ class Seen {
 
 }  // namespace
 
-Data Map::setdefault(Text key, const Data& value) const {
+Data Map::setdefault(Text key, const Data& value,
+                     std::optional<std::chrono::milliseconds> ttl) const {
   Core& core = session_->core();
-  const Item item = map::make_item(key, value);  // checks the value even if it is not needed
+  const Item item = map::make_item(key, value, ttl);  // checks the value even if it is not needed
   if (auto found = get(key)) return *std::move(found);
   std::optional<Data> result;
   core.edit(key, [&](const Item* old) -> Core::Edit {
@@ -59,6 +61,47 @@ Data Map::setdefault(Text key, const Data& value) const {
     return {Core::Edit::Action::kPut, item};
   });
   return result ? *std::move(result) : value;
+}
+
+Data Map::get_or_set(Text key, const std::function<Data()>& make,
+                     std::optional<std::chrono::milliseconds> ttl) const {
+  if (auto found = get(key)) return *std::move(found);
+  return setdefault(key, make(), ttl);
+}
+
+namespace {
+
+/// Gives the item another time at which it expires.
+bool let_expire(Core& core, std::string_view key, map::Expiry at) {
+  bool there = false;
+  core.edit(key, [&](const Item* old) -> Core::Edit {
+    there = old != nullptr;
+    if (!there || old->expires == at) return {};
+    if (at != 0 && at <= map::now()) return {Action::kErase, {}};
+    Core::Edit edit{Action::kPut, *old};
+    edit.item.expires = at;
+    return edit;
+  });
+  return there;
+}
+
+}  // namespace
+
+bool Map::touch(Text key, std::optional<std::chrono::milliseconds> ttl) const {
+  return let_expire(session_->core(), key, map::expiry_of(ttl));
+}
+
+bool Map::expire_at(Text key, std::chrono::sys_time<std::chrono::milliseconds> when) const {
+  return let_expire(session_->core(), key, map::expiry_at(when));
+}
+
+std::optional<std::chrono::milliseconds> Map::ttl(Text key) const {
+  const std::optional<Item> item = session_->core().item(key);
+  if (!item) {
+    throw KeyNotFound(fmt::format("the map '{}' has no key '{}'", name(), map::shown(key)));
+  }
+  if (item->expires == 0) return std::nullopt;
+  return std::chrono::milliseconds(std::max<map::Expiry>(item->expires - map::now(), 0));
 }
 
 bool Map::add(Text key, const Data& value, std::optional<std::chrono::milliseconds> ttl) const {

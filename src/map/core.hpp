@@ -141,7 +141,21 @@ class HotItems {
   cache::Tiers tiers_;
 };
 
-/// Reads the items in key order, some at a time. One thread at a time.
+/// Keys with `from` <= key < `to` (none: no end), from the greatest one down if `reverse`; no more
+/// than `limit` are wanted.
+struct Interval {
+  std::string from{};
+  std::optional<std::string> to{};
+  bool reverse = false;
+  std::size_t limit = SIZE_MAX;
+
+  [[nodiscard]] bool empty() const noexcept { return limit == 0 || (to && *to <= from); }
+  [[nodiscard]] bool has(std::string_view key) const noexcept {
+    return from <= key && (!to || key < *to);
+  }
+};
+
+/// Reads the items in key order or its reverse, some at a time. One thread at a time.
 class Scan {
  public:
   virtual ~Scan() = default;
@@ -240,16 +254,19 @@ class Core {
   /// Reads the item and does what `decide` returns, with no other write in between. `decide` must
   /// not use the map, and may be called several times.
   virtual void edit(std::string_view key, Decide decide) = 0;
-  /// Erases the existing ones of these keys in one atomic step; returns how many.
-  virtual std::size_t erase_many(std::span<const std::string_view> keys) = 0;
+  /// Erases these keys in one atomic step. Returns what was there under each; of a key that comes
+  /// twice, only the first time.
+  virtual std::vector<std::optional<Item>> take_many(std::span<const std::string_view> keys) = 0;
+  /// The item of the key, which says when it expires.
+  virtual std::optional<Item> item(std::string_view key) = 0;
   virtual void clear() = 0;
   /// Runs `body`, which may use the map. If the implementation supports it, other writers wait
   /// meanwhile, and the writes of `body` are one atomic step, undone if it throws.
   virtual void alone(base::FunctionRef<void()> body) { body(); }
 
   virtual std::uint64_t size() = 0;
-  /// A scan from the first key on.
-  virtual std::unique_ptr<Scan> scan() = 0;
+  /// A scan of the keys of an interval. It may go on after its limit.
+  virtual std::unique_ptr<Scan> scan(const Interval& interval) = 0;
 
   virtual void flush() = 0;
   virtual void sync() = 0;

@@ -43,6 +43,8 @@ Data to_data(const Integer& integer) {
   return BigInt{integer.to_hex()};
 }
 
+constexpr Expiry kEnd = Expiry{1} << 52U;  // milliseconds; 140,000 years
+
 constexpr const char* kValue = "the value at";
 constexpr const char* kStep = "the number to add to the value at";
 
@@ -54,8 +56,11 @@ Expiry expiry_of(TimeToLive ttl) {
     throw BadValueError(
         fmt::format("a time to live of {} ms: give a positive one, or none", ttl->count()));
   }
-  constexpr Expiry kEnd = Expiry{1} << 52U;
   return std::min<Expiry>(ttl->count(), kEnd) + now();
+}
+
+Expiry expiry_at(std::chrono::sys_time<std::chrono::milliseconds> when) {
+  return std::clamp<Expiry>(when.time_since_epoch().count(), 1, kEnd);
 }
 
 Item make_item(std::string_view key, const Data& value, TimeToLive ttl) {

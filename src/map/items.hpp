@@ -18,6 +18,8 @@ using TimeToLive = std::optional<std::chrono::milliseconds>;
 
 /// The time at which an item with this time to live expires, counted from now.
 Expiry expiry_of(TimeToLive ttl);
+/// A time as an expiry, which is never 0; one that is too far away becomes the last possible one.
+Expiry expiry_at(std::chrono::sys_time<std::chrono::milliseconds> when);
 
 Item make_item(std::string_view key, const Data& value, TimeToLive ttl = std::nullopt);
 Item make_item(std::string_view key, const MapValue& value, TimeToLive ttl = std::nullopt);

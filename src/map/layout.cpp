@@ -14,6 +14,7 @@
 
 #include "base/text.hpp"
 #include "port/scan.hpp"
+#include "store/incomplete.hpp"
 
 namespace graven::map {
 
@@ -122,15 +123,17 @@ void check_name(std::string_view name) {
 
 std::int64_t open_id(store::Store& store, const std::string& name, const store::Limits& limits) {
   check_name(name);
-  if (const auto record = store.load(map_key(name))) return record->integers[0];
-  if (store.backend().facts().read_only) {
+  const auto known = store.load(map_key(name));
+  if (known || store.backend().facts().read_only) {
+    store::refuse_incomplete(*store.view(), store.name());
+    if (known) return known->integers[0];
     throw UsageError(fmt::format("{} has no map '{}', and a read-only store is never changed",
                                  store.backend().facts().name, name));
   }
   std::int64_t id = 0;
   store.write(
       [&](store::Work& work) {
-        if (const auto record = work.load(map_key(name))) {
+        if (const auto record = store::find_in_whole(work, map_key(name), store.name())) {
           id = record->integers[0];
           return;
         }

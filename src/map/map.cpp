@@ -16,6 +16,7 @@
 #include "base/fork.hpp"
 #include "base/interrupt.hpp"
 #include "map/core.hpp"
+#include "map/interval.hpp"
 #include "map/items.hpp"
 #include "map/layout.hpp"
 #include "map/pending_map.hpp"
@@ -152,14 +153,16 @@ namespace {
 
 class ItemCursor final : public Cursor {
  public:
-  ItemCursor(std::shared_ptr<Session> session)
+  ItemCursor(std::shared_ptr<Session> session, const Interval& interval)
       : session_(std::move(session)),
         iterating_(session_->core()),
-        scan_(session_->core().scan()) {}
+        scan_(session_->core().scan(interval)),
+        left_(interval.limit) {}
 
   bool next(std::string& key, Data* value) override {
     static_cast<void>(session_->core());
     require_none_added();
+    if (left_ == 0) return false;
     while (at_ == items_.size()) {
       at_ = 0;
       if (!scan_->next(items_)) {
@@ -167,6 +170,7 @@ class ItemCursor final : public Cursor {
         return false;
       }
     }
+    --left_;
     auto& [name, item] = items_[at_++];
     key = std::move(name);
     if (value != nullptr) *value = to_data(item);
@@ -178,6 +182,7 @@ class ItemCursor final : public Cursor {
   std::shared_ptr<Session> session_;
   Iterating iterating_;
   std::unique_ptr<Scan> scan_;
+  std::size_t left_;  // that may still be shown
   std::vector<std::pair<std::string, Item>> items_;
   std::size_t at_ = 0;
 };
@@ -318,7 +323,21 @@ bool Map::erase(Text key) const {
 
 std::size_t Map::erase_many(std::span<const Key> keys) const {
   Core& core = session_->core();
-  return keys.empty() ? 0 : core.erase_many(keys);
+  if (keys.empty()) return 0;
+  const std::vector<std::optional<Item>> taken = core.take_many(keys);
+  return static_cast<std::size_t>(
+      std::count_if(taken.begin(), taken.end(), [](const auto& item) { return item.has_value(); }));
+}
+
+std::vector<std::optional<Data>> Map::pop_many(std::span<const Key> keys) const {
+  Core& core = session_->core();
+  std::vector<std::optional<Data>> values(keys.size());
+  if (keys.empty()) return values;
+  const std::vector<std::optional<Item>> taken = core.take_many(keys);
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    if (taken[i]) values[i] = map::to_data(*taken[i]);
+  }
+  return values;
 }
 
 std::optional<Data> Map::pop(Text key) const {
@@ -333,8 +352,8 @@ std::optional<Data> Map::pop(Text key) const {
 }
 
 std::optional<std::pair<std::string, Data>> Map::popitem() const {
-  const auto keys = cursor();
-  for (std::string key; keys->next(key, nullptr);) {
+  std::string key;
+  while (cursor({.limit = 1})->next(key, nullptr)) {
     if (auto value = pop(key)) return std::pair{std::move(key), *std::move(value)};
   }
   return std::nullopt;
@@ -344,9 +363,23 @@ void Map::clear() const { session_->core().clear(); }
 
 std::size_t Map::size() const { return session_->core().size(); }
 
-std::shared_ptr<map::Cursor> Map::cursor() const {
-  return std::make_shared<map::ItemCursor>(session_);
+std::shared_ptr<map::Cursor> Map::cursor(const MapRange& range) const {
+  return std::make_shared<map::ItemCursor>(session_, map::interval_of(range));
 }
+
+namespace {
+
+std::optional<std::pair<std::string, Data>> first_of(const Map& map, bool reverse) {
+  std::pair<std::string, Data> entry;
+  if (!map.cursor({.reverse = reverse, .limit = 1})->next(entry.first, &entry.second)) return {};
+  return entry;
+}
+
+}  // namespace
+
+std::optional<std::pair<std::string, Data>> Map::first() const { return first_of(*this, false); }
+
+std::optional<std::pair<std::string, Data>> Map::last() const { return first_of(*this, true); }
 
 void Map::flush() const { session_->core().flush(); }
 

@@ -242,23 +242,23 @@ void PendingMap::edit(std::string_view key, Decide decide) {
   set(shard, std::string(key), hash, std::move(item));
 }
 
-std::size_t PendingMap::erase_many(std::span<const std::string_view> keys) {
+std::vector<std::optional<Item>> PendingMap::take_many(std::span<const std::string_view> keys) {
   before_write();
   const std::uint64_t which = shards_of(keys);
   const auto locks = lock_shards(which);
   require_open();
   const Changing changing(*this, which, true);
   const Expiry time = now();
-  std::size_t erased = 0;
-  for (const std::string_view key : keys) {
-    const std::uint64_t hash = HotItems::hash(key);
+  std::vector<std::optional<Item>> taken(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const std::uint64_t hash = HotItems::hash(keys[i]);
     Shard& shard = shards_[shard_of(hash)];
-    const std::optional<Item> old = find(shard, key, hash);
-    if (!old) continue;
-    if (!old->expired(time)) ++erased;
-    set(shard, std::string(key), hash, std::nullopt);
+    taken[i] = find(shard, keys[i], hash);
+    if (!taken[i]) continue;
+    if (taken[i]->expired(time)) taken[i].reset();
+    set(shard, std::string(keys[i]), hash, std::nullopt);
   }
-  return erased;
+  return taken;
 }
 
 void PendingMap::clear() {

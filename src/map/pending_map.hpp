@@ -50,10 +50,11 @@ class PendingMap final : public Core, private base::ForkGuard {
   void write(std::span<Write> writes) override;
   bool try_write(std::string_view key, Item& item) override;
   void edit(std::string_view key, Decide decide) override;
-  std::size_t erase_many(std::span<const std::string_view> keys) override;
+  std::vector<std::optional<Item>> take_many(std::span<const std::string_view> keys) override;
+  std::optional<Item> item(std::string_view key) override;
   void clear() override;
   std::uint64_t size() override;
-  std::unique_ptr<Scan> scan() override;
+  std::unique_ptr<Scan> scan(const Interval& interval) override;
   void flush() override;
   void sync() override;
   void close() override;
@@ -75,7 +76,7 @@ class PendingMap final : public Core, private base::ForkGuard {
     Batch flushing;  // only the flush adds and removes entries
   };
   static constexpr std::size_t kShards = 32;
-  static constexpr std::size_t kRowsAtATime = 256;  // rows read from the store at once
+  static constexpr std::size_t kRowsAtATime = 256;  // rows of the store, or keys of a scan, at once
   /// This many pending bytes are flushed before the interval is over. Many together, so that each
   /// page is written less often. Less if keys come in order, because then pages are written once
   /// anyway, and a flush only needs to be worth its commit.

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "map/interval.hpp"
 #include "map/layout.hpp"
 #include "map/pending_map.hpp"
-#include "port/scan.hpp"
 
 namespace graven::map {
 
@@ -152,20 +152,32 @@ void PendingMap::read_many(std::span<const std::string_view> keys,
   read(true);
 }
 
+std::optional<Item> PendingMap::item(std::string_view key) {
+  require_open();
+  const std::uint64_t hash = HotItems::hash(key);
+  Shard& shard = shards_[shard_of(hash)];
+  const std::scoped_lock lock(shard.mutex);
+  std::optional<Item> item = find(shard, key, hash);
+  if (item && item->expired(now())) item.reset();
+  return item;
+}
+
 /// Merges the rows of the store with the keys that were unflushed at the beginning. Each item is
 /// the current one when the scan reaches it.
 class PendingMap::Items final : public Scan {
  public:
-  explicit Items(PendingMap& map) : map_(map), below_(items_of(map.id_)) {
+  Items(PendingMap& map, const Interval& interval)
+      : map_(map), reverse_(interval.reverse), keys_(reverse_), below_(map.id_, interval) {
     if (!map_.store_) below_.end();
+    if (interval.empty()) return;
     const auto locks = map_.lock_shards(all_shards());
     for (const Shard& shard : map_.shards_) {
       for (const Batch* batch : {&shard.pending, &shard.flushing}) {
-        batch->entries.each([&](const PendingEntry& entry) { keys_.push_back(entry.key); });
+        batch->entries.each([&](const PendingEntry& entry) {
+          if (interval.has(entry.key)) keys_.add(entry.key);
+        });
       }
     }
-    std::sort(keys_.begin(), keys_.end());
-    keys_.erase(std::unique(keys_.begin(), keys_.end()), keys_.end());
   }
 
   bool next(std::vector<std::pair<std::string, Item>>& items) override {
@@ -175,22 +187,23 @@ class PendingMap::Items final : public Scan {
     while (items.empty()) {
       std::vector<Row> rows;
       cuts_ = map_.cuts_.load();
-      if (!below_.ended()) rows = below_.next(*map_.store_->view(), kRowsAtATime);
+      if (!below_.ended()) rows = below_.next(*map_.store_->view());
       std::size_t row = 0;
-      for (std::size_t taken = 0; row < rows.size() || (below_.ended() && at_ < keys_.size());) {
-        if (row == rows.size() && taken >= kRowsAtATime) break;
-        const bool own =
-            at_ < keys_.size() && (row == rows.size() || keys_[at_] <= rows[row].key.name);
+      for (std::size_t taken = 0;; ++taken) {
+        const std::string* own = keys_.next();
+        if (row == rows.size() && (own == nullptr || !below_.ended() || taken >= kRowsAtATime)) {
+          break;
+        }
+        if (own != nullptr && row < rows.size() && before(rows[row].key.name, *own)) own = nullptr;
         std::optional<Item> item;
-        const bool in_store = row < rows.size() && (!own || keys_[at_] == rows[row].key.name);
-        std::string key = own ? keys_[at_] : rows[row].key.name;
+        const bool in_store = row < rows.size() && (own == nullptr || *own == rows[row].key.name);
+        std::string key = own != nullptr ? *own : rows[row].key.name;
         if (in_store) item = to_item(std::move(rows[row++].record));
-        if (own) ++at_;
-        ++taken;
+        if (own != nullptr) keys_.step();
         newest(key, item);
         if (item && !item->expired(time)) items.emplace_back(std::move(key), *std::move(item));
       }
-      if (items.empty() && below_.ended() && at_ == keys_.size()) return false;
+      if (items.empty() && below_.ended() && keys_.next() == nullptr) return false;
     }
     return true;
   }
@@ -211,16 +224,20 @@ class PendingMap::Items final : public Scan {
     if (!item || map_.cuts_.load() != cuts_) item = map_.stored(key);
   }
 
+  [[nodiscard]] bool before(const std::string& left, const std::string& right) const noexcept {
+    return reverse_ ? right < left : left < right;
+  }
+
   PendingMap& map_;
-  std::vector<std::string> keys_;
-  std::size_t at_ = 0;
+  const bool reverse_;
+  KeysInOrder keys_;
   std::uint64_t cuts_ = 0;  // PendingMap::cuts_ before the rows were read
-  port::Batches below_;
+  ItemPages below_;
 };
 
-std::unique_ptr<Scan> PendingMap::scan() {
+std::unique_ptr<Scan> PendingMap::scan(const Interval& interval) {
   require_open();
-  return std::make_unique<Items>(*this);
+  return std::make_unique<Items>(*this, interval);
 }
 
 }  // namespace graven::map

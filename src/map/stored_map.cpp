@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/of_thread.hpp"
+#include "map/interval.hpp"
 #include "map/layout.hpp"
 #include "port/scan.hpp"
 
@@ -190,10 +191,30 @@ bool StoredMap::peek_many(std::span<const std::string_view> keys,
   return true;
 }
 
+std::optional<Item> StoredMap::item(std::string_view key) {
+  require_open();
+  std::optional<Item> item;
+  std::optional<std::optional<Item>> known;
+  if (fresh()) known = hot_.find(key, HotItems::hash(key));
+  if (known) {
+    hits_.add();
+    item = *std::move(known);
+  } else {
+    misses_.fetch_add(1, std::memory_order_relaxed);
+    const Key record_key = item_key(id_, key);
+    if (!store_->with_current([&](Work& work) { item = to_item_if(work.load(record_key)); })) {
+      item = to_item_if(store_->cache().read_through(record_key));
+      count_stored(item.has_value());
+    }
+  }
+  if (item && item->expired(now())) item.reset();
+  return item;
+}
+
 /// Reads rows in chunks; each chunk is of the newest state.
 class StoredMap::Rows final : public Scan {
  public:
-  explicit Rows(StoredMap& map) : map_(map) {}
+  Rows(StoredMap& map, const Interval& interval) : map_(map), rest_(map.id_, interval) {}
 
   bool next(std::vector<std::pair<std::string, Item>>& items) override {
     items.clear();
@@ -202,7 +223,7 @@ class StoredMap::Rows final : public Scan {
     while (items.empty()) {
       if (rest_.ended()) return false;
       std::vector<Row> rows;
-      const auto scan = [&](View& view) { rows = rest_.next(view, kRowsAtATime); };
+      const auto scan = [&](View& view) { rows = rest_.next(view); };
       if (!map_.store_->with_current([&](Work& work) { scan(work); })) {
         scan(*map_.store_->view());
         map_.store_->cache().settle();
@@ -217,12 +238,12 @@ class StoredMap::Rows final : public Scan {
 
  private:
   StoredMap& map_;
-  port::Batches rest_{items_of(map_.id_)};
+  ItemPages rest_;
 };
 
-std::unique_ptr<Scan> StoredMap::scan() {
+std::unique_ptr<Scan> StoredMap::scan(const Interval& interval) {
   require_open();
-  return std::make_unique<Rows>(*this);
+  return std::make_unique<Rows>(*this, interval);
 }
 
 // --- Writing
@@ -297,22 +318,21 @@ void StoredMap::edit(std::string_view key, Decide decide) {
   if (added) iterations().changed(0, 1);
 }
 
-std::size_t StoredMap::erase_many(std::span<const std::string_view> keys) {
-  std::size_t erased = 0;
+std::vector<std::optional<Item>> StoredMap::take_many(std::span<const std::string_view> keys) {
+  std::vector<std::optional<Item>> taken(keys.size());
   mutate([&](Work& work) {
-    erased = 0;
     const Expiry time = now();
     std::int64_t difference = 0;
-    for (const std::string_view key : keys) {
-      const std::optional<Item> old = to_item_if(work.load(item_key(id_, key)));
-      if (!old) continue;
-      put_item(work, key, std::nullopt);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      taken[i] = to_item_if(work.load(item_key(id_, keys[i])));
+      if (!taken[i]) continue;
+      put_item(work, keys[i], std::nullopt);
       --difference;
-      if (!old->expired(time)) ++erased;
+      if (taken[i]->expired(time)) taken[i].reset();
     }
     if (difference != 0) count_by(work, difference);
   });
-  return erased;
+  return taken;
 }
 
 void StoredMap::clear() {

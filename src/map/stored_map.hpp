@@ -37,11 +37,12 @@ class StoredMap final : public Core, private cache::ItemCache, private base::For
                  base::FunctionRef<void(std::size_t, const MapValue*)> shown) override;
   void write(std::span<Write> writes) override;
   void edit(std::string_view key, Decide decide) override;
-  std::size_t erase_many(std::span<const std::string_view> keys) override;
+  std::vector<std::optional<Item>> take_many(std::span<const std::string_view> keys) override;
+  std::optional<Item> item(std::string_view key) override;
   void clear() override;
   void alone(base::FunctionRef<void()> body) override;
   std::uint64_t size() override;
-  std::unique_ptr<Scan> scan() override;
+  std::unique_ptr<Scan> scan(const Interval& interval) override;
   void flush() override;
   void sync() override;
   void close() override;

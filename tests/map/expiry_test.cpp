@@ -4,6 +4,7 @@
 // 1, which were in another order, are moved by whoever may write.
 #include <graven/graven.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <thread>
@@ -179,6 +180,21 @@ TEST_F(ExpiryTest, AStoreOfFormat1IsReadAsItIsAndMovedByAWriter) {
   reading.read_only = true;
   EXPECT_EQ(open(reading).size(), keys.size() + 1);
   EXPECT_EQ(number("SELECT value FROM meta WHERE key = 'format'"), 1);
+  {
+    const Opened backend = sqlite::open(path_, {.read_only = true});
+    const auto view = backend->view();
+    port::Range range{.space = port::Space::kExpiry,
+                      .a = backend->load(map::map_key("two"))->integers[0]};
+    std::vector<port::Row> rising = view->scan(range, 100);
+    ASSERT_EQ(rising.size(), 6U);
+    range.reverse = true;
+    std::vector<port::Row> falling = view->scan(range, 2);
+    range.after = falling.back().key.name;
+    for (port::Row& row : view->scan(range, 100)) falling.push_back(std::move(row));
+    std::reverse(falling.begin(), falling.end());
+    ASSERT_EQ(falling.size(), rising.size());
+    for (std::size_t i = 0; i < rising.size(); ++i) EXPECT_EQ(falling[i].key, rising[i].key);
+  }
 
   {
     const Opened backend = sqlite::open(path_);

@@ -3,6 +3,8 @@
 // Random operations on maps against std::map: in every mode, with room for next to nothing, so
 // that all is evicted all the time, with other openings of the file that write too (to each other
 // they are as other processes), with reopening in between. GRAVEN_SEED repeats a run.
+#include <algorithm>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <random>
@@ -106,7 +108,7 @@ class MapModel : public ::testing::TestWithParam<Mode> {
     const auto map = any();
     const std::string at = key();
     const auto there = model_.find(at);
-    switch (below(16)) {
+    switch (below(20)) {
       case 0:
       case 1:
       case 2: {
@@ -215,6 +217,65 @@ class MapModel : public ::testing::TestWithParam<Mode> {
         const Data made = map->update_with(at, pair, nullptr);
         ASSERT_EQ(made, pair(there == model_.end() ? Data() : there->second));
         model_[at] = made;
+        break;
+      }
+      case 15: {
+        MapRange range;
+        const auto bound = [&] { return below(2) == 0 ? std::optional(key()) : std::nullopt; };
+        if (below(3) == 0) range.prefix = key().substr(0, below(7));
+        range.start = bound();
+        range.stop = bound();
+        if (below(3) == 0) range.limit = below(9);
+        range.reverse = below(2) == 0;
+        std::vector<std::pair<std::string, Data>> expected;
+        for (const auto& [name, data] : model_) {
+          if (name.rfind(range.prefix, 0) == 0 && (!range.start || *range.start <= name) &&
+              (!range.stop || name < *range.stop)) {
+            expected.emplace_back(name, data);
+          }
+        }
+        if (range.reverse) std::reverse(expected.begin(), expected.end());
+        if (expected.size() > range.limit) expected.resize(range.limit);
+        std::vector<std::pair<std::string, Data>> found;
+        std::pair<std::string, Data> entry;
+        const auto cursor = map->cursor(range);
+        while (cursor->next(entry.first, &entry.second)) found.push_back(entry);
+        ASSERT_TRUE(found == expected);
+        break;
+      }
+      case 16:
+        ASSERT_EQ(map->first().has_value(), !model_.empty());
+        if (model_.empty()) break;
+        ASSERT_TRUE(*map->first() == std::pair(model_.begin()->first, model_.begin()->second));
+        ASSERT_TRUE(*map->last() == std::pair(model_.rbegin()->first, model_.rbegin()->second));
+        break;
+      case 17: {
+        std::optional<std::chrono::milliseconds> ttl;
+        if (below(2) == 0) ttl = std::chrono::hours(1 + below(9));
+        ASSERT_EQ(map->touch(at, ttl), there != model_.end());
+        if (there == model_.end()) {
+          ASSERT_THROW((void)map->ttl(at), KeyNotFound);
+          break;
+        }
+        const auto left = map->ttl(at);
+        ASSERT_EQ(left.has_value(), ttl.has_value());
+        if (left) {
+          ASSERT_LE(*left, *ttl);
+        }
+        break;
+      }
+      case 18: {
+        std::vector<std::string> names;
+        for (std::size_t i = below(4); i > 0; --i) names.push_back(key());
+        const auto values = map->pop_many(std::vector<Map::Key>(names.begin(), names.end()));
+        ASSERT_EQ(values.size(), names.size());
+        for (std::size_t i = 0; i < names.size(); ++i) {
+          const auto expected = model_.find(names[i]);
+          ASSERT_EQ(values[i].has_value(), expected != model_.end());
+          if (!values[i]) continue;
+          ASSERT_EQ(*values[i], expected->second);
+          model_.erase(expected);
+        }
         break;
       }
       default: {

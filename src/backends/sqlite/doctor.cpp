@@ -22,6 +22,7 @@
 #include "backends/sqlite/backup/whole_file.hpp"
 #include "backends/sqlite/files/file_checks.hpp"
 #include "backends/sqlite/vfs/wal_lock.hpp"
+#include "base/network_file_system.hpp"
 
 namespace graven::sqlite {
 namespace {
@@ -237,7 +238,7 @@ std::set<std::string> libraries_here() {
 }  // namespace
 
 Surroundings real_surroundings() {
-  return {.network_file_system = network_file_system_of,
+  return {.network_file_system = base::network_file_system_of,
           .free_bytes = free_bytes_of,
           .sqlite_libraries = libraries_here,
           .sqlite_version = sqlite3_libversion_number()};

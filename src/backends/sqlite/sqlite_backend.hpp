@@ -41,6 +41,7 @@ inline constexpr std::int64_t kPageInWal = 2048 + 24;
 class SqliteBackend final : public port::InteractiveBackend,
                             public port::SharedState,
                             public port::Files,
+                            public port::Restamped,
                             public port::Bulk,
                             public port::Maintenance,
                             private port::Leases {
@@ -76,6 +77,9 @@ class SqliteBackend final : public port::InteractiveBackend,
   std::vector<Loss> mend() override;
   void copy_to(const std::string& path, const port::Copying& how) override;
   [[nodiscard]] std::uint64_t size_on_disk() const override;
+
+  // port::Restamped
+  bool set_constant(std::uint64_t constant) override;
 
   // port::Bulk
   void begin_bulk(std::size_t cache_bytes) override;

@@ -285,6 +285,17 @@ std::vector<port::Files::Loss> SqliteBackend::mend() {
   return lost;
 }
 
+bool SqliteBackend::set_constant(std::uint64_t constant) {
+  refuse_after_fork(generation_, target_.name);
+  require_same_file();
+  const Lease lease = writer_.lease(options_.busy_timeout, "writing the store's constant");
+  require_writable();
+  if (!owners_.join_writers()) throw_claimed();
+  const bool written = write_constant(*lease, constant, [&] { standing_.before_commit(*lease); });
+  if (!standing_.published(*lease)) throw standing_.unknown();
+  return written;
+}
+
 void SqliteBackend::copy_to(const std::string& path, const port::Copying& how) {
   refuse_after_fork(generation_, target_.name);
   const auto source = open_reader();  // not from the pool: it may take long

@@ -39,6 +39,16 @@ void fill_new(Connection& connection) {
   connection.execute(("PRAGMA user_version = " + std::to_string(kFormatVersion)).c_str());
 }
 
+bool has_no_records(Connection& connection) {
+  for (std::size_t i = 0; i < port::kSpaceCount; ++i) {
+    const std::string table(port::schema(static_cast<port::Space>(i)).table);
+    if (connection.integer(("SELECT EXISTS (SELECT 1 FROM main." + table + ")").c_str()) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 void ensure_wal(Connection& connection) {
   // The switch needs exclusive use of the file, and SQLite does not wait for that itself.
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
@@ -94,6 +104,25 @@ void mark_sealed(Connection& connection, bool sealed) {
                           ? "INSERT OR REPLACE INTO main.meta (key, value) VALUES (" + key + ", 1)"
                           : "DELETE FROM main.meta WHERE key = " + key)
                          .c_str());
+}
+
+bool write_constant(Connection& connection, std::uint64_t constant,
+                    base::FunctionRef<void()> before_commit) {
+  connection.begin_immediate().execute();
+  try {
+    before_commit();
+    const bool empty = has_no_records(connection);
+    if (empty) {
+      Statement put(connection, "UPDATE main.meta SET value = ?1 WHERE key = 'constant'");
+      put.bind(1, static_cast<std::int64_t>(constant));
+      put.execute();
+    }
+    connection.commit().execute();
+    return empty;
+  } catch (...) {
+    if (connection.in_transaction()) connection.rollback().try_execute();
+    throw;
+  }
 }
 
 Format read_format(Connection& connection, bool read_only) {

@@ -41,6 +41,11 @@ void create_store(Connection& connection);
 /// Writes or removes the row that says that the file has a seal.
 void mark_sealed(Connection& connection, bool sealed);
 
+/// Changes the store's constant, in a transaction, if all tables of records are empty; whether it
+/// has. Calls `before_commit` with the write lock held.
+bool write_constant(Connection& connection, std::uint64_t constant,
+                    base::FunctionRef<void()> before_commit);
+
 /// Reads the meta table. The file must be a store (check_header(), create_store()).
 /// ForeignFileError for a format that this build cannot read or write.
 Format read_format(Connection& connection, bool read_only);

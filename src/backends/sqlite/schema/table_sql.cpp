@@ -70,6 +70,7 @@ std::string columns_or_one(const std::vector<std::string>& columns) {
 }
 
 /// Rows of a range. Parameters: kId from, to; kPair a, from, to; kName (a,) after; then limit.
+/// `name_test` compares a name with `after`.
 std::string stretch_sql(Space space, const char* name_test, bool reverse, bool limited) {
   const Schema& schema = port::schema(space);
   std::vector<std::string> columns = key_columns(schema);
@@ -209,7 +210,7 @@ std::string scan_all_sql(Space space) {
 std::string scan_all_named_sql(Space space) { return span_sql(space, " >= "); }
 
 std::string scan_sql(Space space) { return stretch_sql(space, " > ", false, true); }
-std::string scan_reverse_sql(Space space) { return stretch_sql(space, " > ", true, true); }
+std::string scan_reverse_sql(Space space) { return stretch_sql(space, " < ", true, true); }
 std::string scan_named_sql(Space space) { return stretch_sql(space, " >= ", false, true); }
 std::string run_sql(Space space) { return stretch_sql(space, " >= ", false, false); }
 
@@ -224,6 +225,11 @@ std::string old_expiry_sql(const std::string& table) {
 std::string scan_old_expiry_sql(Space /*space*/) {
   return "SELECT map, item FROM (" + old_expiry_sql("expiry") +
          ") WHERE map = ?1 AND item > ?2 ORDER BY item LIMIT ?3";
+}
+
+std::string scan_old_expiry_reverse_sql(Space /*space*/) {
+  return "SELECT map, item FROM (" + old_expiry_sql("expiry") +
+         ") WHERE map = ?1 AND item < ?2 ORDER BY item DESC LIMIT ?3";
 }
 
 std::string create_table(Space space) {

@@ -40,7 +40,7 @@ std::string erase_beside_sql(port::Space space);
 std::string any_beside_sql(port::Space space);
 
 /// Rows of a range. Parameters: kId from, to; kPair a, from, to; kName (a,) after; then limit,
-/// except for run_sql().
+/// except for run_sql(). Backwards without `after`: a blob, which is greater than every text.
 std::string scan_sql(port::Space space);
 std::string scan_reverse_sql(port::Space space);
 std::string scan_named_sql(port::Space space);  // includes `after` itself
@@ -55,7 +55,8 @@ inline constexpr std::string_view kOldExpiry =
     "WITHOUT ROWID";
 /// The rows of kExpiry from a format 1 table, unordered.
 std::string old_expiry_sql(const std::string& table);
-/// scan_sql() for a format 1 table.
+/// scan_sql() and scan_reverse_sql() for a format 1 table.
 std::string scan_old_expiry_sql(port::Space space);
+std::string scan_old_expiry_reverse_sql(port::Space space);
 
 }  // namespace graven::sqlite

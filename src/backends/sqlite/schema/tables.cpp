@@ -279,10 +279,29 @@ void Tables::load_many(std::span<const Key> keys,
   }
 }
 
+namespace {
+
+/// Where a scan of names begins. Backwards with no name given, that is a blob: SQLite sorts every
+/// text before it.
+void bind_after(Statement& scan, int index, const Range& range) {
+  const bool at_the_end = backwards(range) && range.after.empty();
+  at_the_end ? scan.bind_blob(index, {}) : scan.bind_text(index, range.after);
+}
+
+/// Read backwards, the empty name comes last, whether it is wanted or not.
+void drop_unwanted(const Range& range, std::vector<Row>& rows) {
+  if (!rows.empty() && !in_range(range, rows.back().key)) rows.pop_back();
+}
+
+}  // namespace
+
 std::vector<Row> Tables::scan_old_expiry(const Range& range, std::size_t limit) {
-  Statement& scan = statement(Space::kExpiry, &Statements::scan, scan_old_expiry_sql);
+  Statement& scan =
+      backwards(range)
+          ? statement(Space::kExpiry, &Statements::scan_reverse, scan_old_expiry_reverse_sql)
+          : statement(Space::kExpiry, &Statements::scan, scan_old_expiry_sql);
   scan.bind(1, range.a);
-  scan.bind_text(2, range.after);
+  bind_after(scan, 2, range);
   scan.bind(3, as_limit(limit));
   std::vector<Row> rows;
   Cursor cursor(scan);
@@ -299,8 +318,8 @@ std::vector<Row> Tables::scan(const Range& range, std::size_t limit) {
   if (old_format_ && range.space == Space::kExpiry) return scan_old_expiry(range, limit);
   const auto use = [&](auto which, auto sql) { return &statement(range.space, which, sql); };
   const bool named = schema.shape == KeyShape::kName;
-  const bool from_empty = named && with_empty_name(range);
   Statement* scan = nullptr;
+  const bool from_empty = named && with_empty_name(range);
   if (spans(range)) {
     scan = from_empty ? use(&Statements::scan_all_named, scan_all_named_sql)
                       : use(&Statements::scan_all, scan_all_sql);
@@ -312,7 +331,7 @@ std::vector<Row> Tables::scan(const Range& range, std::size_t limit) {
   }
   int next = 1;
   if (schema.shape != KeyShape::kId && !schema.a.empty()) scan->bind(next++, range.a);
-  named ? scan->bind_text(next++, range.after) : scan->bind(next++, range.from);
+  named ? bind_after(*scan, next++, range) : scan->bind(next++, range.from);
   if (spans(range)) {
     scan->bind(next++, range.a_to);
   } else if (!named) {
@@ -325,6 +344,7 @@ std::vector<Row> Tables::scan(const Range& range, std::size_t limit) {
     const int column = read_key(cursor, schema, range.space, row.key);
     read_record(cursor, schema, column, row.record);
   }
+  if (named && backwards(range)) drop_unwanted(range, rows);
   return rows;
 }
 
