@@ -288,6 +288,9 @@ class Ref {
   [[nodiscard]] bool exists() const;
   /// Removes the value; false if there is none.
   bool erase() const;
+  /// The children of the dict or list at this place that satisfy a condition; see
+  /// <graven/query.hpp>. The place is looked up now.
+  [[nodiscard]] Query where(const Condition& condition) const;
 
   /// A Ref one step further down.
   [[nodiscard]] Ref operator[](Text key) const& { return Ref(*this)[key]; }

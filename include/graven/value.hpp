@@ -34,7 +34,9 @@
 
 namespace graven {
 
+class Condition;
 class Data;
+class Query;
 class Value;
 class Ref;
 namespace graph {
@@ -137,6 +139,9 @@ class Dict : public Node {
   /// The keys, oldest first, from one state.
   [[nodiscard]] std::vector<std::string> keys() const;
 
+  /// The values that satisfy a condition; see <graven/query.hpp>.
+  [[nodiscard]] Query where(const Condition& condition) const;
+
   class Iterator;
   /// Iterates over (key, value), oldest first, of one state: changes by other threads and processes
   /// are not seen. UsageError if the iterating thread itself changes the size. A value that is a
@@ -187,6 +192,9 @@ class List : public Node {
   void rearrange(const std::vector<std::size_t>& order) const;
   /// Sets several items atomically: places[i] gets the i-th item of `items`, a list.
   void set_many(const std::vector<std::size_t>& places, const Data& items) const;
+
+  /// The items that satisfy a condition; see <graven/query.hpp>.
+  [[nodiscard]] Query where(const Condition& condition) const;
 
   class Iterator;
   [[nodiscard]] Iterator begin() const;
