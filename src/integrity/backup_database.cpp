@@ -97,8 +97,9 @@ BackupReport Database::backup(Text path, const BackupOptions& options) const {
   }
   auto* const files = port::facet<port::Files>(heap.backend());
   if (files == nullptr) {
-    throw UsageError(facts.name + " is not a store in files, and of that there is no backup; " +
-                     "`graven dump` writes one as JSON");
+    throw UsageError(facts.name +
+                     " is not in a file, and only of files there are backups: `graven " +
+                     "copy` copies it into a file, `graven dump` writes it as JSON");
   }
   if (options.pages_per_step < 1) throw UsageError("pages_per_step must be at least 1");
   if (options.pause.count() < 0) throw UsageError("pause must not be negative");

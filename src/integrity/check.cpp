@@ -19,6 +19,7 @@
 #include <set>
 
 #include "integrity/check_state.hpp"
+#include "store/incomplete.hpp"
 
 namespace graven::integrity {
 namespace {
@@ -36,6 +37,10 @@ void inspect_prefixes(Inspection& all) {
     all.looked();
     all.saw_version(row->record.version);
     if (row->key.name.empty()) continue;  // the clock
+    if (row->key == store::incomplete_key()) {
+      all.incomplete = true;
+      continue;
+    }
     all.prefixes.push_back({row->key.name, row->record.integers[0], row->record.integers[1]});
   }
 }
@@ -125,6 +130,10 @@ void inspect_clock(Inspection& all) {
 
 void inspect(Inspection& all, base::FunctionRef<bool(std::int64_t)> alive) {
   inspect_prefixes(all);
+  if (all.incomplete) {
+    all.problem("it is an incomplete copy; `graven copy` starts over, in the same place");
+    return;
+  }
   inspect_nodes(all);
   inspect_roots(all);
   inspect_large_dicts(all);

@@ -16,6 +16,7 @@
 #include "graph/scope.hpp"
 #include "integrity/check.hpp"
 #include "map/value.hpp"
+#include "store/open.hpp"
 
 namespace graven {
 
@@ -26,6 +27,10 @@ CheckReport Database::check(
 
 CheckReport check(std::string_view path,
                   const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  if (path.find("://") != std::string_view::npos) {
+    const store::Opened opened = store::open(path, {.read_only = true, .create = false});
+    return integrity::check(opened.store->backend(), map::prove, progress);
+  }
   const auto backend = sqlite::open(std::string(path), {.read_only = true});
   return integrity::check(*backend, map::prove, progress);
 }

@@ -104,6 +104,7 @@ class Inspection {
   std::vector<LinkInfo> links;  // sorted by (child, parent) in the pass over the links
   std::vector<BlobUse> blobs;
   CheckReport report;
+  bool incomplete = false;  // the store has the mark of an incomplete copy
   // For repair(): indexes of nodes with problems, and stray records, which belong to nothing.
   std::set<std::uint32_t> damaged;
   std::vector<port::Key> strays;
