@@ -111,6 +111,13 @@ TEST_P(PortCommits, PredicatesOfRanges) {
   EXPECT_TRUE(decides(nth(backwards, 3, at_edge(2, 5))));
   const Range names{.space = Space::kCounter, .a = 1, .include_empty_name = true};
   EXPECT_TRUE(decides(nth(names, 1, at_counter("c"))));
+  const Range last{.space = Space::kCounter, .a = 1, .include_empty_name = true, .reverse = true};
+  EXPECT_TRUE(decides(nth(last, 1, at_counter("other"))));
+  EXPECT_TRUE(decides(nth(last, 3, at_counter("c"))));
+  EXPECT_FALSE(decides(nth(last, 2, at_counter("c"))));
+  Range before_c = last;
+  before_c.after = "c";
+  EXPECT_TRUE(decides(count(before_c, 0)));
 }
 
 TEST_P(PortCommits, LongRanges) {

@@ -50,6 +50,39 @@ TEST_P(PortReads, AreByPlace) {
   EXPECT_EQ(client_.load(at_node(1)), a_node(7, 1, "one"));
 }
 
+TEST_P(PortReads, OfNamesInEitherDirection) {
+  client_.commit({.changes = {{at_counter(""), a_number(0)},
+                              {at_counter("a"), a_number(1)},
+                              {at_counter("b"), a_number(2)},
+                              {at_counter("c"), a_number(3)},
+                              {{.space = Space::kCounter, .a = 2, .name = "d"}, a_number(4)}}});
+  const auto names = [](std::string after, bool empty, bool reverse) {
+    return Range{.space = Space::kCounter,
+                 .a = 1,
+                 .after = std::move(after),
+                 .include_empty_name = empty,
+                 .reverse = reverse};
+  };
+  const std::vector<ReadOp> ops{{.range = names("", true, false), .limit = 9},
+                                {.range = names("a", true, false), .limit = 1},
+                                {.range = names("", true, true), .limit = 9},
+                                {.range = names("", false, true), .limit = 9},
+                                {.range = names("bb", false, true), .limit = 1},
+                                {.range = names("b", true, true), .limit = 9},
+                                {.range = names("b", false, true), .count = true},
+                                {.range = names("b", true, true), .count = true}};
+  std::vector<std::string> seen(ops.size());
+  store_->read(
+      {}, ops,
+      [&](std::size_t op, std::span<Row> rows, std::uint64_t count) {
+        if (ops[op].count) seen[op] = std::to_string(count);
+        for (const Row& row : rows) seen[op] += "'" + row.key.name + "'";
+      },
+      patiently());
+  EXPECT_EQ(seen, (std::vector<std::string>{"'''a''b''c'", "'b'", "'c''b''a'''", "'c''b''a'", "'b'",
+                                            "'a'''", "1", "2"}));
+}
+
 TEST_P(PortReads, TellTheStateAndItGrows) {
   const port::StateVersion empty = client_.state();
   EXPECT_EQ(empty, client_.state());

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// The table of stores, and the calls of a Client.
+// The table of stores.
 #include "conformance/port_under_test.hpp"
 
-#include <random>
+#include <atomic>
+#include <string>
 
+#ifdef GRAVEN_POSTGRES
+#include "backends/postgres/backend.hpp"
+#include "servers/postgres_server.hpp"
+#endif
+#include "backends/redis/backend.hpp"
 #include "backends/sqlite/backend.hpp"
 #include "backends/sqlite/temporary_folder.hpp"
 #include "port/interactive_toy.hpp"
 #include "port/oracle.hpp"
 #include "port/toy_backend.hpp"
+#include "servers/redis_server.hpp"
 
 namespace graven::test {
 namespace {
@@ -33,67 +40,41 @@ Open sqlite_file() {
   return [folder] { return sqlite::open(*folder / "store.db"); };
 }
 
-std::uint64_t new_session() {
-  std::random_device device;
-  return std::uint64_t{device()} << 31U | device() | 1U;
+#ifdef GRAVEN_POSTGRES
+/// A schema of its own on the server that all tests share.
+Open postgres_schema() {
+  static int schemas = 0;
+  const postgres::Settings settings{.url = shared_postgres().url(),
+                                    .schema = "store " + std::to_string(++schemas)};
+  return [settings] { return postgres::open(settings); };
+}
+#endif
+
+/// A store in the server that the tests of this process share.
+Open redis_store() {
+  static std::atomic<int> stores{0};
+  redis::Settings settings = shared_redis().settings();
+  settings.key_prefix = "port" + std::to_string(++stores);
+  return [settings] { return redis::open(settings); };
 }
 
 }  // namespace
 
 std::vector<PortKind> every_port() {
-  return {
+  std::vector<PortKind> all{
       // log, push, partitions, several, leases
       {"oracle", oracle, true, true, true, true, true},
       {"toy", shared<ToyBackend>, true, false, true, false, true},
       {"sqlite", sqlite_file, false, false, false, true, false},
       {"interactive_toy", shared<InteractiveToy>, false, false, false, true, true},
   };
-}
-
-Client::Client(port::Backend& store, port::Partition partition)
-    : store_(store), partition_(partition), session_(new_session()) {}
-
-port::CommitResult Client::commit(const port::CommitId& id, port::Batch batch, bool resent) {
-  batch.partition = partition_;
-  return store_.commit(id, {&batch, 1}, {.resent = resent}, patiently());
-}
-
-bool Client::holds(port::Predicate predicate) {
-  const port::CommitResult result = commit({.predicates = {std::move(predicate)}});
-  EXPECT_TRUE(result.outcome == port::Outcome::kDone || result.outcome == port::Outcome::kConflict);
-  return result.outcome == port::Outcome::kDone;
-}
-
-port::CommitResult Client::resolve(const port::CommitId& id) {
-  return store_.resolve(id, {&partition_, 1}, patiently());
-}
-
-std::optional<port::Record> Client::load(const port::Key& key) {
-  port::StateVersion state;
-  return store_.find(partition_, key, state, patiently());
-}
-
-std::vector<port::Row> Client::scan(const port::Range& range, std::size_t limit) {
-  const port::ReadOp op{.range = range, .limit = limit};
-  std::vector<port::Row> found;
-  store_.read(
-      partition_, {&op, 1},
-      [&](std::size_t, std::span<port::Row> rows, std::uint64_t) {
-        found.assign(rows.begin(), rows.end());
-      },
-      patiently());
-  return found;
-}
-
-std::int64_t Client::number(const port::Key& key) {
-  const std::optional<port::Record> record = load(key);
-  return record ? record->integers[0] : -1;
-}
-
-port::StateVersion Client::state() {
-  port::StateVersion state;
-  store_.find(partition_, at_node(1), state, patiently());
-  return state;
+#ifdef GRAVEN_POSTGRES
+  if (!PostgresServer::missing()) {
+    all.push_back({"postgres", postgres_schema, true, true, true, true, true});
+  }
+#endif
+  if (RedisServer::available()) all.push_back({"redis", redis_store, true, true, true, true, true});
+  return all;
 }
 
 }  // namespace graven::test

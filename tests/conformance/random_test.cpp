@@ -106,8 +106,9 @@ class RandomOperations : public Conformance {
     const bool many = range.a_to > range.a;
     if (key.a != range.a) return many && range.a < key.a && key.a <= range.a_to;
     if (shape == KeyShape::kPair) return range.from <= key.b && (many || key.b <= range.to);
-    return key.name > range.after ||
-           (key.name.empty() && range.after.empty() && range.include_empty_name);
+    const bool back = range.reverse && !many;
+    if (key.name.empty()) return range.include_empty_name && (back || range.after.empty());
+    return back ? range.after.empty() || key.name < range.after : key.name > range.after;
   }
 
   static std::vector<Row> scan(const Model& model, const Range& range, std::size_t limit) {
@@ -117,7 +118,7 @@ class RandomOperations : public Conformance {
       if (key.space != range.space) continue;
       if (inside(range, shape, key)) rows.push_back({key, record});
     }
-    if (range.reverse && shape != KeyShape::kName) std::reverse(rows.begin(), rows.end());
+    if (range.reverse) std::reverse(rows.begin(), rows.end());
     if (rows.size() > limit) rows.resize(limit);
     return rows;
   }

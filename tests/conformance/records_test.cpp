@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "conformance/store_under_test.hpp"
+#include "port/range.hpp"
 
 namespace graven::test {
 namespace {
@@ -357,6 +359,28 @@ TEST_P(Records, NamesAreBytesInOrder) {
     range.include_empty_name = true;  // means nothing behind a name
   }
   EXPECT_EQ(paged, sorted);
+  // And backwards: from the end, or from a name, which need not be there.
+  std::vector<std::string> falling(sorted.rbegin(), sorted.rend());
+  EXPECT_EQ(scan({.reverse = true}, 100), falling);
+  EXPECT_EQ(scan({.reverse = true}, 2), (std::vector<std::string>{"😀", "é"}));
+  EXPECT_EQ(scan({.after = "b", .include_empty_name = true, .reverse = true}, 2),
+            (std::vector<std::string>{"ab", std::string("a\0b", 3)}));
+  EXPECT_EQ(scan({.after = "aa", .reverse = true}, 2),
+            (std::vector<std::string>{std::string("a\0b", 3), "a"}));
+  EXPECT_EQ(scan({.after = std::string("\0", 1), .reverse = true}, 9), std::vector<std::string>{});
+  EXPECT_EQ(scan({.after = std::string("\0", 1), .include_empty_name = true, .reverse = true}, 9),
+            (std::vector<std::string>{""}));
+  falling.emplace_back();
+  EXPECT_EQ(scan({.include_empty_name = true, .reverse = true}, 100), falling);
+  paged.clear();
+  std::optional<Range> rest =
+      Range{.space = Space::kCounter, .a = 1, .include_empty_name = true, .reverse = true};
+  while (rest) {
+    const auto page = scan(*rest, 3);
+    paged.insert(paged.end(), page.begin(), page.end());
+    rest = page.empty() ? std::nullopt : port::behind(*rest, counter_key(page.back()));
+  }
+  EXPECT_EQ(paged, falling);
   EXPECT_EQ(backend_->load(counter_key(""))->integers[0], 2);
   for (const std::string& name : names) EXPECT_TRUE(backend_->load(counter_key(name))) << name;
 }

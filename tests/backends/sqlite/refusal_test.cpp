@@ -23,6 +23,7 @@
 #include "backends/sqlite/child.hpp"
 #include "backends/sqlite/files/file_checks.hpp"
 #include "backends/sqlite/temporary_folder.hpp"
+#include "base/network_file_system.hpp"
 
 namespace graven::test {
 namespace {
@@ -286,7 +287,7 @@ TEST_F(Refusals, ADeletedOrReplacedFileIsNotWritten) {
 }
 
 TEST_F(Refusals, NetworkFileSystemsByTheirNumbers) {
-  using sqlite::network_file_system;
+  using base::network_file_system;
   EXPECT_EQ(network_file_system(0x6969, ""), "NFS");
   EXPECT_EQ(network_file_system(0xFF534D42, "cifs"), "CIFS");
   EXPECT_EQ(network_file_system(0xFE534D42, ""), "SMB2");
