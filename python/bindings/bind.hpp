@@ -39,5 +39,7 @@ void bind_bulk_import(nb::module_& module);
 void bind_sql(nb::module_& module);
 void bind_log(nb::module_& module);
 void bind_backup(nb::module_& module);
+void bind_copy(nb::module_& module);
+void bind_query(nb::module_& module);
 
 }  // namespace graven::python

@@ -9,10 +9,12 @@
 // Called with the GIL held.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include "bind.hpp"
@@ -179,6 +181,26 @@ nb::object get_many(const MapHandle& self, nb::handle iterable, nb::handle other
   return list;
 }
 
+/// The first or the last item; None if there is none.
+nb::object end_of(const MapHandle& self, bool last) {
+  const auto entry =
+      off_gil(self.map, [&](const Map& map) { return last ? map.last() : map.first(); });
+  if (!entry) return nb::none();
+  return owned(PyTuple_Pack(2, str_from(entry->first).ptr(), map_value_from(entry->second).ptr()));
+}
+
+nb::object ttl_of(const MapHandle& self, nb::handle key) {
+  const auto text = key_to_find(key.ptr());
+  if (!text) throw_key_not_found(key.ptr());
+  try {
+    const auto left = off_gil(self.map, [&](const Map& map) { return map.ttl(*text); });
+    if (!left) return nb::none();
+    return nb::float_(static_cast<double>(left->count()) / 1000);
+  } catch (const KeyNotFound&) {
+    throw_key_not_found(key.ptr());
+  }
+}
+
 // Writing.
 
 int map_assign(PyObject* self, PyObject* key, PyObject* value) {
@@ -265,8 +287,12 @@ std::size_t share_to_keep(std::size_t& memory_mb) {
 
 constexpr std::size_t kByPosition = 4;  // name, persist, hot_capacity, flush_interval
 
-void open(MapHandle* self, const SystemPath& path, const nb::args& by_position,
+void open(MapHandle* self, const std::optional<SystemPath>& place, const nb::args& by_position,
           const nb::kwargs& by_name) {
+  if (!place) {
+    throw WrongTypeError("Map(): path_or_url must be str, bytes or os.PathLike, not None");
+  }
+  const SystemPath& path = *place;
   auto options = options_from<MapOptions>(by_position, by_name, kByPosition);
   options.stamps = true;
   const std::size_t most_kept = share_to_keep(options.memory_mb);
@@ -286,16 +312,6 @@ void bind_parts(nb::module_& module) {
       },
       nb::sig("def map_options(**options: Any) -> list[dict[str, Any]]"),
       "A description of each option of a Map; the given options have the given values.");
-  module.def(
-      "iterate_map",
-      [](const MapHandle& map, const std::string& part) {
-        return iterate_map(map, part == "keys"     ? Part::kKeys
-                                : part == "values" ? Part::kValues
-                                                   : Part::kItems);
-      },
-      nb::arg("map"), nb::arg("part"),
-      nb::sig("def iterate_map(map: FlatMap, part: str, /) -> Iterator[Any]"),
-      "Iterates over the 'keys', 'values' or 'items'.");
   module.def(
       "peek",
       [](const MapHandle& self, nb::handle key, nb::handle missing, nb::handle unknown) {
@@ -341,12 +357,23 @@ void bind_map(nb::module_& module) {
   map_type = reinterpret_cast<PyTypeObject*>(type.ptr());
 
   const std::string signature = signature_of_init<MapOptions>(
-      "str | bytes | os.PathLike[str] | os.PathLike[bytes]", kByPosition);
-  type.def("__init__", open, nb::arg("path_or_url"), nb::arg("by_position"), nb::arg("by_name"),
-           nb::sig(signature.c_str()), "Opens a map of the store at a path or URL.");
+      "str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None", kByPosition);
+  type.def("__init__", open, nb::arg("path_or_url") = nb::none(), nb::arg("by_position"),
+           nb::arg("by_name"), nb::sig(signature.c_str()),
+           "Opens a map of the store at a path or URL.");
   type.def("get_many", get_many, nb::arg("keys"), nb::arg("default") = nb::none(),
            nb::sig("def get_many(self, keys: Iterable[str], default: Any = None) -> list[Any]"),
            "The values of many keys, all of one state of the map; the default for a missing key.");
+  type.def(
+      "first", [](const MapHandle& self) { return end_of(self, false); },
+      nb::sig("def first(self) -> tuple[str, Any] | None"),
+      "The (key, value) pair with the first key, or None if the map is empty.");
+  type.def(
+      "last", [](const MapHandle& self) { return end_of(self, true); },
+      nb::sig("def last(self) -> tuple[str, Any] | None"),
+      "The (key, value) pair with the last key, or None if the map is empty.");
+  type.def("ttl", ttl_of, nb::arg("key").none(), nb::sig("def ttl(self, key: str) -> float | None"),
+           "How many seconds a key will live; None if it stays. KeyNotFound if it is missing.");
   type.def(
       "copy", [](const MapHandle& self) { return plain_copy(self); },
       nb::sig("def copy(self) -> dict[str, Any]"), "A plain dict of everything in the map.");

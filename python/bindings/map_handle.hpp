@@ -55,8 +55,8 @@ inline bool is_map_handle(PyObject* object) noexcept {
 /// The C++ half of an object that is_map_handle(); UsageError when __init__ was never called.
 MapHandle& map_handle(PyObject* object);
 
-/// Keys, values or items in order of the keys, as Map's cursors go.
-nb::object iterate_map(const MapHandle& handle, Part part);
+/// Keys, values or items of a range, in order of the keys, as Map's cursors go.
+nb::object iterate_map(const MapHandle& handle, Part part, MapRange range = {});
 /// All of it as a dict.
 nb::object plain_copy(const MapHandle& handle);
 

@@ -9,11 +9,14 @@
 //
 // Called with the GIL held.
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <nanobind/stl/string.h>
 
 #include "bind.hpp"
 #include "errors.hpp"
@@ -31,7 +34,8 @@ void require_open(const Map& map) {
 
 class MapIterator {
  public:
-  MapIterator(Map map, Part part) : map_(std::move(map)), part_(part) {}
+  MapIterator(Map map, Part part, MapRange range = {})
+      : map_(std::move(map)), part_(part), range_(std::move(range)) {}
   MapIterator(const MapIterator&) = delete;
   MapIterator& operator=(const MapIterator&) = delete;
   ~MapIterator() {
@@ -71,7 +75,7 @@ class MapIterator {
       off_gil(*map_, [&](const Map& map) {
         at_ = 0;
         entries_.clear();
-        if (!cursor_) cursor_ = map.cursor();
+        if (!cursor_) cursor_ = map.cursor(range_);
         std::pair<std::string, Data> entry;
         Data* value = part_ == Part::kKeys ? nullptr : &entry.second;
         while (entries_.size() < kAtATime && cursor_->next(entry.first, value)) {
@@ -93,11 +97,41 @@ class MapIterator {
 
   std::optional<Map> map_;  // empty at the end
   const Part part_;
+  const MapRange range_;
   std::shared_ptr<map::Cursor> cursor_;
   std::vector<std::pair<std::string, Data>> entries_;
   std::size_t at_ = 0;
   bool busy_ = false;
 };
+
+Part part_from(const std::string& name) {
+  if (name == "keys") return Part::kKeys;
+  return name == "values" ? Part::kValues : Part::kItems;
+}
+
+std::string bound_from(nb::handle text, const char* what) {
+  if (PyUnicode_Check(text.ptr()) == 0) {
+    throw WrongTypeError(std::string("the ") + what + " of a range of keys must be a str, not " +
+                         type_of(text.ptr()));
+  }
+  return std::string(key_to_store(text.ptr()));
+}
+
+std::optional<std::string> bound_if(nb::handle text, const char* what) {
+  if (text.is_none()) return std::nullopt;
+  return bound_from(text, what);
+}
+
+std::size_t limit_from(nb::handle limit) {
+  if (limit.is_none()) return SIZE_MAX;
+  if (PyIndex_Check(limit.ptr()) == 0) {
+    throw WrongTypeError("limit must be an int or None, not " + type_of(limit.ptr()));
+  }
+  const Py_ssize_t count = PyNumber_AsSsize_t(limit.ptr(), nullptr);  // the nearest one it can be
+  if (count == -1 && PyErr_Occurred() != nullptr) throw nb::python_error();
+  if (count < 0) throw BadValueError("limit must not be negative; None is no limit");
+  return static_cast<std::size_t>(count);
+}
 
 PyObject* iterator_next(PyObject* self) {
   return guarded_object([&] { return nb::inst_ptr<MapIterator>(self)->next(); });
@@ -108,10 +142,10 @@ PyType_Slot slots[] = {
 
 }  // namespace
 
-nb::object iterate_map(const MapHandle& handle, Part part) {
+nb::object iterate_map(const MapHandle& handle, Part part, MapRange range) {
   require_open(handle.map);
   nb::object object = nb::inst_alloc(nb::type<MapIterator>());
-  new (nb::inst_ptr<MapIterator>(object)) MapIterator(handle.map, part);
+  new (nb::inst_ptr<MapIterator>(object)) MapIterator(handle.map, part, std::move(range));
   nb::inst_mark_ready(object);
   return object;
 }
@@ -154,6 +188,24 @@ void bind_map_iterator(nb::module_& module) {
   nb::class_<MapIterator>(module, "MapIterator", nb::type_slots(slots), nb::is_final(),
                           nb::sig("class MapIterator(Iterator[Any])"),
                           "Iterates over a Map in the order of its keys.");
+  module.def(
+      "iterate_map",
+      [](const MapHandle& map, const std::string& part, nb::handle prefix, nb::handle start,
+         nb::handle stop, bool reverse, nb::handle limit) {
+        return iterate_map(map, part_from(part),
+                           {.prefix = bound_from(prefix, "prefix"),
+                            .start = bound_if(start, "start"),
+                            .stop = bound_if(stop, "stop"),
+                            .reverse = reverse,
+                            .limit = limit_from(limit)});
+      },
+      nb::arg("map"), nb::arg("part"), nb::kw_only(), nb::arg("prefix").none() = "",
+      nb::arg("start") = nb::none(), nb::arg("stop") = nb::none(), nb::arg("reverse") = false,
+      nb::arg("limit") = nb::none(),
+      nb::sig("def iterate_map(map: FlatMap, part: str, *, prefix: str = \"\", "
+              "start: str | None = None, stop: str | None = None, reverse: bool = False, "
+              "limit: int | None = None) -> Iterator[Any]"),
+      "Iterates over the 'keys', 'values' or 'items' of a range.");
 }
 
 }  // namespace graven::python

@@ -27,6 +27,19 @@ namespace {
 
 using Lifetime = std::optional<std::chrono::milliseconds>;
 
+/// A number as a float; infinite if no float is so large.
+double real_from(const nb::object& number) {
+  double real = PyFloat_AsDouble(number.ptr());
+  if (real == -1.0 && PyErr_Occurred() != nullptr) {
+    if (PyErr_ExceptionMatches(PyExc_OverflowError) == 0) throw nb::python_error();
+    PyErr_Clear();  // an int that no float holds
+    const int negative = PyObject_RichCompareBool(number.ptr(), nb::int_(0).ptr(), Py_LT);
+    if (negative < 0) throw nb::python_error();
+    real = negative != 0 ? -HUGE_VAL : HUGE_VAL;
+  }
+  return real;
+}
+
 /// Seconds or a timedelta; nothing for None. What is too long for a clock is for ever.
 Lifetime lifetime_of(nb::handle ttl) {
   if (ttl.is_none()) return std::nullopt;
@@ -38,18 +51,27 @@ Lifetime lifetime_of(nb::handle ttl) {
     throw WrongTypeError("ttl must be a number of seconds or a timedelta, not " +
                          type_of(ttl.ptr()));
   }
-  double seconds = PyFloat_AsDouble(given.ptr());
-  if (seconds == -1.0 && PyErr_Occurred() != nullptr) {
-    if (PyErr_ExceptionMatches(PyExc_OverflowError) == 0) throw nb::python_error();
-    PyErr_Clear();  // an int that no float holds
-    const int negative = PyObject_RichCompareBool(given.ptr(), nb::int_(0).ptr(), Py_LT);
-    if (negative < 0) throw nb::python_error();
-    seconds = negative != 0 ? -HUGE_VAL : HUGE_VAL;
-  }
+  const double seconds = real_from(given);
   if (!(seconds > 0)) throw BadValueError("a ttl must be positive; without one a key stays");
   constexpr double kEver = 1e15;
   return std::chrono::milliseconds(
       static_cast<std::int64_t>(std::ceil(std::min(seconds * 1000, kEver))));
+}
+
+/// A point in time: seconds since 1970, or a datetime. What is too far away for a clock is the end.
+std::chrono::sys_time<std::chrono::milliseconds> time_from(nb::handle when) {
+  nb::object given = nb::borrow(when);
+  if (PyObject_HasAttrString(when.ptr(), "timestamp") != 0) given = when.attr("timestamp")();
+  if (PyFloat_Check(given.ptr()) == 0 &&
+      (!PyLong_Check(given.ptr()) || PyBool_Check(given.ptr()))) {
+    throw WrongTypeError("the time must be a datetime or a number of seconds since 1970, not " +
+                         type_of(when.ptr()));
+  }
+  const double seconds = real_from(given);
+  if (std::isnan(seconds)) throw BadValueError("the time is not a number");
+  constexpr double kEver = 1e15;
+  return std::chrono::sys_time<std::chrono::milliseconds>(std::chrono::milliseconds(
+      static_cast<std::int64_t>(std::ceil(std::clamp(seconds * 1000, -kEver, kEver)))));
 }
 
 /// A number as data; the map refuses what is none.
@@ -89,11 +111,37 @@ void set(const MapHandle& self, nb::handle key, nb::handle value, nb::handle ttl
   off_gil(self.map, [&](const Map& map) { map.set(text, data, lifetime); });
 }
 
-nb::object setdefault(const MapHandle& self, nb::handle key, nb::handle otherwise) {
+nb::object setdefault(const MapHandle& self, nb::handle key, nb::handle otherwise, nb::handle ttl) {
   const std::string_view text = key_to_store(key.ptr());
   const Data data = data_from(otherwise.ptr(), Destination::under(key.ptr()));
+  const auto lifetime = lifetime_of(ttl);
   return map_value_from(
-      off_gil(self.map, [&](const Map& map) { return map.setdefault(text, data); }));
+      off_gil(self.map, [&](const Map& map) { return map.setdefault(text, data, lifetime); }));
+}
+
+bool touch(const MapHandle& self, nb::handle key, nb::handle ttl) {
+  const auto text = key_to_find(key.ptr());
+  const auto lifetime = lifetime_of(ttl);
+  return text && off_gil(self.map, [&](const Map& map) { return map.touch(*text, lifetime); });
+}
+
+bool expire_at(const MapHandle& self, nb::handle key, nb::handle when) {
+  const auto text = key_to_find(key.ptr());
+  const auto time = time_from(when);
+  return text && off_gil(self.map, [&](const Map& map) { return map.expire_at(*text, time); });
+}
+
+nb::object pop_many(const MapHandle& self, nb::handle iterable, nb::handle otherwise) {
+  Keys keys(iterable.ptr(), "pop_many()");
+  keys.own();
+  const Keys::Texts texts = keys.texts();
+  const auto values = off_gil(self.map, [&](const Map& map) { return map.pop_many(texts); });
+  nb::object list = owned(PyList_New(static_cast<Py_ssize_t>(values.size())));
+  for (std::size_t at = 0; at < values.size(); ++at) {
+    nb::object value = values[at] ? map_value_from(*values[at]) : nb::borrow(otherwise);
+    PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(at), value.release().ptr());
+  }
+  return list;
 }
 
 /// Null when there is none.
@@ -202,8 +250,19 @@ void bind_map_writing(nb::class_<MapHandle>& type) {
            "Sets a key. After its time to live, in seconds, the key is removed; without one it\n"
            "stays, also if it had one before.");
   type.def("setdefault", setdefault, nb::arg().none(), nb::arg() = nb::none(),
-           nb::sig("def setdefault(self, key: str, default: Any = None, /) -> Any"),
-           "Returns the value under a key, or stores the default and returns it, in one step.");
+           nb::arg("ttl") = nb::none(),
+           nb::sig("def setdefault(self, key: str, default: Any = None, /, "
+                   "ttl: float | timedelta | None = None) -> Any"),
+           "Returns the value under a key, or stores the default and returns it, in one step.\n"
+           "`ttl` is for a new key.");
+  type.def("touch", touch, nb::arg("key").none(), nb::arg("ttl").none(),
+           nb::sig("def touch(self, key: str, ttl: float | timedelta | None) -> bool"),
+           "Gives a key a new time to live, in seconds from now; with None the key stays. Returns\n"
+           "False if it is missing.");
+  type.def("expire_at", expire_at, nb::arg("key").none(), nb::arg("when").none(),
+           nb::sig("def expire_at(self, key: str, when: float | datetime) -> bool"),
+           "Lets a key expire at a time: a datetime, or seconds since 1970 as of time.time(). If\n"
+           "that has passed, the key is removed. Returns False if it is missing.");
   type.def(
       "update",
       [](const MapHandle& self, const nb::args& other, const nb::kwargs& more) {
@@ -236,6 +295,11 @@ void bind_map_writing(nb::class_<MapHandle>& type) {
   bind_pop(type, pop);
   type.def("popitem", popitem, nb::sig("def popitem(self) -> tuple[str, Any]"),
            "Removes the entry with the first key and returns it.");
+  type.def(
+      "pop_many", pop_many, nb::arg("keys"), nb::arg("default").none() = nb::none(),
+      nb::sig("def pop_many(self, keys: Iterable[str], default: Any = None) -> list[Any]"),
+      "Removes the given keys in one step and returns their values; the default for a missing\n"
+      "key.");
   type.def("delete_many", delete_many, nb::arg(),
            nb::sig("def delete_many(self, keys: Iterable[str], /) -> int"),
            "Removes the given keys in one step; returns how many of them existed.");

@@ -32,6 +32,7 @@ NB_MODULE(graven_core, module) {
   graven::python::bind_dict(module);
   graven::python::bind_list(module);
   graven::python::bind_backup(module);
+  graven::python::bind_copy(module);
   graven::python::bind_database(module);
   graven::python::bind_transactor(module);
   graven::python::bind_watch(module);
@@ -40,6 +41,7 @@ NB_MODULE(graven_core, module) {
   graven::python::bind_sql(module);
   graven::python::bind_map(module);
   graven::python::bind_log(module);
+  graven::python::bind_query(module);
   graven::python::explain_arguments(module);
   graven::prepare();
 }

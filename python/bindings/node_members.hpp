@@ -110,6 +110,20 @@ void bind_update_with(nb::class_<Handle>& type,
 
 template <class Handle>
 void bind_node_members(nb::class_<Handle>& type) {
+  type.def(
+      "where",
+      [](nb::handle self, nb::handle condition) {
+        return nb::module_::import_("graven.query").attr("where")(self, condition);
+      },
+      nb::arg("condition").none() = nb::none(),
+      nb::sig(
+          "def where(self, condition: Condition | Field | Callable[[Any], Any] | None = None, /)"
+          " -> Query"),
+      "The values that satisfy a condition, `where(F.age >= 18)`: a Query, which reads nothing "
+      "yet.\n"
+      "\n"
+      "A function of a row, `where(lambda u: u.age > 18)`, is called for each row in Python.\n"
+      "None: all.");
   type.def_prop_ro(
       "uid", [](const Handle& self) { return self.node().uid(); },
       "The name of this node: the same in every process, and never used for another node.");

@@ -151,7 +151,10 @@ std::string signature_of_init(const std::string& path, std::size_t most_by_posit
     text.append(", ").append(of.name).append(": ").append(type).append(" = ");
     text += nb::repr(initial).c_str();
   });
-  return text + ") -> None";
+  // Those that Python's classes take themselves: redis_clients.py.
+  return text +
+         ", redis: object | None = None, redis_adapter: Callable[..., object] | None = None, "
+         "redis_kwargs: Mapping[str, object] | None = None) -> None";
 }
 
 /// For docstrings, docs/options.md and tests: what there is to tell of each option.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from servers import new_store
 
 import graven
 
@@ -35,13 +36,15 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "state.db")
 
 
-@pytest.fixture(params=["memory", "sqlite", "lazy"])
+@pytest.fixture(params=["memory", "sqlite", "lazy", "redis", "postgres"])
 def db(request: pytest.FixtureRequest, path: str) -> Iterator[graven.DB]:
     """An empty database, on each store; what a test leaves behind must be sound."""
     if request.param == "memory":
         database = graven.DB("memory://")
     elif request.param == "sqlite":
         database = graven.DB(path)
+    elif request.param in ("redis", "postgres"):
+        database = graven.DB(new_store(request.param))
     else:
         database = graven.DB(path, persist="lazy", flush_interval=0.002)
     yield database

@@ -151,9 +151,11 @@ def test_signatures_and_docstrings_have_them_all() -> None:
     for openings, options in (((DB, aio.DB), OF_DB), ((Map, aio.AsyncMap), OF_MAP)):
         for opening in openings:
             parameters = inspect.signature(opening).parameters
-            assert list(parameters) == ["path_or_url", *options]
+            clients = ["redis", "redis_adapter", "redis_kwargs"]
+            assert list(parameters) == ["path_or_url", *options, *clients]
             assert {key: each.default for key, each in list(parameters.items())[1:]} == {
-                key: each["value"] for key, each in options.items()
+                **{key: each["value"] for key, each in options.items()},
+                **dict.fromkeys(clients),
             }
         for name, each in options.items():
             assert f"{name} ({each['value']!r}" in str(openings[0].__doc__)

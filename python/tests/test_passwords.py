@@ -9,8 +9,12 @@ import graven
 from graven import DB, Map
 
 SECRET = "hunter2"
+SERVERS = [  # that cannot be reached
+    f"postgres://ada:{SECRET}@127.0.0.1:1/shop",
+    f"redis://ada:{SECRET}@127.0.0.1:1/0",
+    f"rediss://127.0.0.1:1/0?password={SECRET}",
+]
 URLS = [
-    f"postgres://ada:{SECRET}@db.example/shop",
     f"postgres://ada:{SECRET}/x@y@db.example/shop",
     f"sqlite://ada:{SECRET}@host/state.db",
     f"sqlite:///state.db?password={SECRET}",
@@ -31,4 +35,13 @@ def test_errors_hide_it(url, monkeypatch, tmp_path):
         with pytest.raises(graven.UsageError) as failed:
             opening()
         assert "***" in str(failed.value)
+        assert SECRET not in shown(failed.value)
+
+
+@pytest.mark.parametrize("url", SERVERS)
+def test_errors_of_servers_hide_it(url):
+    for opening in (lambda: DB(url), lambda: Map(url, "name")):
+        with pytest.raises(graven.UnavailableError) as failed:
+            opening()
+        assert "127.0.0.1" in str(failed.value)
         assert SECRET not in shown(failed.value)

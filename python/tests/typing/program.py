@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, MutableSequence
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, MutableMapping, MutableSequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import graven
-from graven import DB, RD, RL, Dict, List, Map, WatchError, aio
+from graven import DB, RD, RL, Dict, F, List, Map, WatchError, aio
 
 
 def keys_of(mapping: Mapping[str, Any]) -> list[str]:
@@ -83,6 +83,29 @@ def containers(db: DB) -> None:
     assert db.get_via_uid(uid) == unlinked and unlinked.exists()
     path: list[str] = db.why_alive(unlinked)
     assert path[0] == db.root.uid
+
+
+def queries(db: DB) -> None:
+    db["users"] = {"a": {"name": "Ada", "age": 36, "tags": ["x"]}, "b": {"name": "Bob", "age": 5}}
+    users: Dict = db["users"]
+    adult: graven.Condition = (F.age >= 18) & ~F.name.startswith("B") | F.tags.any(F == "x")
+    age: graven.Field = F.age
+    query: graven.Query = users.where(adult).where(age.in_([36, 37])).order_by("-age", F.name)
+    for row in query.limit(3).offset(0):
+        print(row["name"])
+    number: int = query.count()
+    there: bool = query.exists()
+    assert number == 1 and there and query.first()["age"] == 36
+    assert dict(query.items()) == {"a": users["a"]} and list(query.keys()) == ["a"]
+    assert list(query.select("name", F["age"])) == [{"name": "Ada", "age": 36}]
+    groups: list[dict[str, Any]] = users.where().group_by(
+        "age", n=graven.count(), s=graven.sum(age)
+    )
+    assert len(groups) == 2
+    told: graven.Explanation = users.where(lambda user: user.age > 18).explain()
+    assert told.plan == "python" and told.matches == 1
+    assert users.where(F.age < 18).update(minor=True) == 1
+    assert db["users"].where(F.minor == True).delete() == 1  # noqa: E712
 
 
 def transactions(db: DB) -> None:
@@ -164,6 +187,13 @@ def maps(path: Path) -> None:
         copy: dict[str, Any] = m.copy()
         entry: tuple[str, Any] = m.popitem()
         assert copy == m | {"a": 1} and entry == ("a", 1) and m.setdefault("a", 1) == m.pop("a")
+        some: KeysView[str] = m.keys(prefix="a", start="a", stop="b", reverse=True, limit=2)
+        end: tuple[str, Any] | None = m.last()
+        left: float | None = m.ttl("g")
+        assert list(some) == [] and end is not None and left is None and list(reversed(m))
+        assert m.touch("g", 60) and m.touch("g", None) and m.expire_at("g", 2e9)
+        popped: list[Any] = m.pop_many(["g", "z"], default=0)
+        assert popped[1] == 0 and m.get_or_set("g", lambda: 7, ttl=timedelta(hours=1)) == 7
         m.flush()
         m.wait_durable()
         stats: graven.MapStats = m.stats()
@@ -204,6 +234,7 @@ def main(path: Path) -> None:
     asyncio.run(asynchronous(path))
     with DB(path, link_field="name", synchronous="off", busy_timeout=5.0) as db:
         containers(db)
+        queries(db)
         transactions(db)
         housekeeping(db, path)
     assert db.closed

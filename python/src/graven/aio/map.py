@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import graven
@@ -68,9 +69,40 @@ class AsyncMap(Opening[graven.Map]):
         if inside or ttl is not None or not _graven.try_set(self._sync, key, value):
             await writing().run(self._sync.set, key, value, ttl)
 
-    async def setdefault(self, key: str, default: Any = None) -> Any:
-        """Returns the value under a key, or stores the default and returns it, in one step."""
-        return await writing().run(self._sync.setdefault, key, default)
+    async def setdefault(
+        self, key: str, default: Any = None, ttl: float | timedelta | None = None
+    ) -> Any:
+        """Returns the value under a key, or stores the default and returns it, in one step. `ttl`
+        is for a new key."""
+        return await writing().run(functools.partial(self._sync.setdefault, key, default, ttl=ttl))
+
+    async def get_or_set(
+        self, key: str, make: Callable[[], Any], ttl: float | timedelta | None = None
+    ) -> Any:
+        """Returns the value under a key. If it is missing, stores the result of make(), which may
+        be awaitable, unless somebody else has set the key meanwhile, and returns what is stored.
+        `ttl` is for a new key."""
+        value = await self.get(key, _MISSING)
+        if value is not _MISSING:
+            return value
+        made = make()
+        if inspect.isawaitable(made):
+            made = await made
+        return await self.setdefault(key, made, ttl)
+
+    async def touch(self, key: str, ttl: float | timedelta | None) -> bool:
+        """Gives a key a new time to live, in seconds from now; with None it stays. Returns False if
+        it is missing."""
+        return await writing().run(self._sync.touch, key, ttl)
+
+    async def expire_at(self, key: str, when: float | datetime) -> bool:
+        """Lets a key expire at a time; if that has passed, the key is removed. Returns False if it
+        is missing; see graven.Map.expire_at."""
+        return await writing().run(self._sync.expire_at, key, when)
+
+    async def ttl(self, key: str) -> float | None:
+        """How many seconds a key will live; None if it stays. KeyNotFound if it is missing."""
+        return await reading().run(self._sync.ttl, key)
 
     async def update(self, /, *other: Any, **kwargs: Any) -> None:
         """Sets the entries of a mapping, an iterable of pairs and keywords, in one step. ttl: as in
@@ -124,9 +156,22 @@ class AsyncMap(Opening[graven.Map]):
         """Removes a key and returns its value, or the default."""
         return await writing().run(self._sync.pop, key, *default)
 
+    async def pop_many(self, keys: Iterable[str], default: Any = None) -> list[Any]:
+        """Removes the given keys in one step and returns their values; the default for a missing
+        key."""
+        return await writing().run(self._sync.pop_many, keys, default)
+
     async def popitem(self) -> tuple[str, Any]:
         """Removes the entry with the first key and returns it."""
         return await writing().run(self._sync.popitem)
+
+    async def first(self) -> tuple[str, Any] | None:
+        """The (key, value) pair with the first key, or None if the map is empty."""
+        return await reading().run(self._sync.first)
+
+    async def last(self) -> tuple[str, Any] | None:
+        """The (key, value) pair with the last key, or None if the map is empty."""
+        return await reading().run(self._sync.last)
 
     async def clear(self) -> None:
         """Removes everything."""
@@ -143,26 +188,67 @@ class AsyncMap(Opening[graven.Map]):
     def __aiter__(self) -> AsyncIterator[str]:
         return self.keys()
 
-    def keys(self) -> AsyncIterator[str]:
-        """The keys, for `async for`."""
-        return self._steps("keys")
+    def keys(
+        self,
+        *,
+        prefix: str = "",
+        start: str | None = None,
+        stop: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[str]:
+        """The keys, for `async for`; with arguments, those of a range: see graven.Map.keys."""
+        return self._steps("keys", prefix, start, stop, reverse, limit)
 
-    def values(self) -> AsyncIterator[Any]:
-        """The values, for `async for`."""
-        return self._steps("values")
+    def values(
+        self,
+        *,
+        prefix: str = "",
+        start: str | None = None,
+        stop: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Any]:
+        """The values, for `async for`; the arguments choose their keys, as in keys()."""
+        return self._steps("values", prefix, start, stop, reverse, limit)
 
-    def items(self) -> AsyncIterator[tuple[str, Any]]:
-        """The (key, value) pairs, for `async for`."""
-        return self._steps("items")
+    def items(
+        self,
+        *,
+        prefix: str = "",
+        start: str | None = None,
+        stop: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[tuple[str, Any]]:
+        """The (key, value) pairs, for `async for`; the arguments choose the keys, as in keys()."""
+        return self._steps("items", prefix, start, stop, reverse, limit)
 
-    async def _steps(self, part: str) -> AsyncIterator[Any]:
-        keys: list[str] = await reading().run(list, _graven.iterate_map(self._sync, "keys"))
+    async def _steps(
+        self,
+        part: str,
+        prefix: str,
+        start: str | None,
+        stop: str | None,
+        reverse: bool,
+        limit: int | None,
+    ) -> AsyncIterator[Any]:
+        found = _graven.iterate_map(
+            self._sync,
+            "keys",
+            prefix=prefix,
+            start=start,
+            stop=stop,
+            reverse=reverse,
+            limit=limit,
+        )
+        keys: list[str] = await reading().run(list, found)
         if part == "keys":
             for key in keys:
                 yield key
             return
-        for start in range(0, len(keys), _AT_A_TIME):
-            some = keys[start : start + _AT_A_TIME]
+        for at in range(0, len(keys), _AT_A_TIME):
+            some = keys[at : at + _AT_A_TIME]
             for key, value in zip(some, await self.get_many(some, _MISSING)):
                 if value is not _MISSING:
                     yield value if part == "values" else (key, value)
