@@ -20,6 +20,9 @@
 #include <graven/map.hpp>
 
 #include "backends/lazy/backend.hpp"
+#include "backends/postgres/backend.hpp"
+#include "backends/redis/backend.hpp"
+#include "backends/redis/embedded/private_server.hpp"
 #include "backends/sqlite/backend.hpp"
 #include "base/fork.hpp"
 #include "base/interrupt.hpp"
@@ -27,20 +30,13 @@
 #include "graph/scope.hpp"
 #include "graph/settings.hpp"
 #include "map/core.hpp"
+#include "store/open.hpp"
 #include "url.hpp"
 
 namespace graven {
 namespace {
 
-/// A store, registered as in use.
-struct Opened {
-  std::shared_ptr<store::Store> store;
-  store::Use use;
-
-  explicit Opened(std::shared_ptr<store::Store> of) : store(std::move(of)), use(store) {}
-  explicit Opened(std::unique_ptr<port::Backend> backend)
-      : Opened(std::make_shared<store::Store>(std::move(backend))) {}
-};
+using store::Opened;
 
 /// What is opened: a database or a map. A map also accepts a store that this process has open as a
 /// lazy one.
@@ -184,12 +180,56 @@ Opened open_memory(std::string_view url, Options& options) {
   return Opened(lazy::open("memory://"));
 }
 
+/// The settings of a store on a server; an error shows the URL.
+template <class Settings>
+auto settings_of(const SplitUrl& split, const std::string& url, const Settings& settings) {
+  try {
+    return settings(url, split.query);
+  } catch (const UsageError& error) {
+    throw_bad_url(split.url, error.what());
+  }
+}
+
+std::unique_ptr<port::Backend> open_redis(const SplitUrl& split, const Options& options) {
+  const bool own = split.kind == SplitUrl::Kind::kPrivateRedis;
+  redis::Settings settings = settings_of(
+      split, own ? "unix:///" : fmt::format("{}{}", split.scheme, split.rest), redis::settings_of);
+  settings.read_only = options.read_only;
+  settings.create = options.create;
+  settings.durable = options.synchronous == Synchronous::kFull;
+  if (!own) return redis::open(std::move(settings));
+  settings.shown = fmt::format("{}{}", split.scheme, split.rest);
+  const auto deadline = std::chrono::steady_clock::now() + options.busy_timeout;
+  return redis::open(std::move(settings),
+                     redis::join_private_server(path_of(split), options.create, deadline));
+}
+
+std::unique_ptr<port::Backend> open_postgres(const SplitUrl& split, const Options& options) {
+  postgres::Settings settings =
+      settings_of(split, fmt::format("{}{}", split.scheme, split.rest), postgres::settings_of);
+  settings.read_only = options.read_only;
+  settings.create = options.create;
+  if (options.synchronous == Synchronous::kOff) settings.durable = false;
+  settings.max_connections = options.pool_size;
+  return postgres::open(settings);
+}
+
+Opened open_on_server(const SplitUrl& split, const Options& options, Kind kind) {
+  if (options.persist != Persist::kWritethrough) {
+    throw_bad_url(split.url, "persist=lazy and persist=memory are for stores in files");
+  }
+  return Table::get().share(split.kind == SplitUrl::Kind::kPostgres ? open_postgres(split, options)
+                                                                    : open_redis(split, options),
+                            options, kind);
+}
+
 /// Opens the store at a URL; sets options from the URL.
 Opened open_store(std::string_view url, Options& options, Kind kind) {
   const SplitUrl split = split_url(url, options);
-  if (split.memory) return open_memory(url, options);
+  if (split.kind == SplitUrl::Kind::kMemory) return open_memory(url, options);
   check_options(options);
-  return open_file(path_of(split), options, kind);
+  if (split.kind == SplitUrl::Kind::kFile) return open_file(path_of(split), options, kind);
+  return open_on_server(split, options, kind);
 }
 
 void check_memory(std::size_t mebibytes, bool in_memory) {
@@ -220,6 +260,10 @@ void log_slow(store::Store& store, std::chrono::milliseconds limit) {
 }
 
 }  // namespace
+
+store::Opened store::open(std::string_view url, Options options) {
+  return open_store(url, options, Kind::kDatabase);
+}
 
 Database::Database(Text url, const Options& options) {
   Options settings = options;

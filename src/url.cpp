@@ -6,20 +6,41 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
 
 #include <graven/error.hpp>
+#include <graven/option_fields.hpp>
+
+#include "base/text.hpp"
 
 namespace graven {
 namespace {
 
-constexpr std::string_view kSqlite = "sqlite://";
-constexpr std::string_view kLibsql = "libsql://";
+using Kind = SplitUrl::Kind;
+
+struct Scheme {
+  std::string_view text;
+  Kind kind;
+};
+constexpr std::array kSchemes{
+    Scheme{"sqlite://", Kind::kFile},         Scheme{"libsql://", Kind::kFile},
+    Scheme{"redis://", Kind::kRedis},         Scheme{"rediss://", Kind::kRedis},
+    Scheme{"unix://", Kind::kRedis},          Scheme{"redis+embedded://", Kind::kPrivateRedis},
+    Scheme{"postgresql://", Kind::kPostgres}, Scheme{"postgres://", Kind::kPostgres},
+};
 constexpr std::string_view kMemory = "memory://";
+
+const Scheme* scheme_of(std::string_view url) noexcept {
+  const auto* found = std::find_if(kSchemes.begin(), kSchemes.end(),
+                                   [&](const Scheme& one) { return url.starts_with(one.text); });
+  return found == kSchemes.end() ? nullptr : found;
+}
 
 /// Whether the name of a setting says that its value is secret.
 bool is_secret(std::string_view name) {
@@ -34,46 +55,45 @@ bool is_secret(std::string_view name) {
     }
     letters += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   }
+  if (letters == "key_prefix") return false;
   for (const char* word : {"pass", "pwd", "secret", "token", "auth", "key", "credential"}) {
     if (letters.find(word) != std::string::npos) return true;
   }
   return false;
 }
 
-std::string percent_decoded(std::string_view text, std::string_view url) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    const auto digit = [&](char c) -> int {
-      if (c >= '0' && c <= '9') return c - '0';
-      if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-      if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-      return -1;
-    };
-    if (i + 2 >= text.size() || digit(text[i + 1]) < 0 || digit(text[i + 2]) < 0) {
-      throw_bad_url(url, "a '%' without two hexadecimal digits after it");
-    }
-    out.push_back(static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2])));
-    i += 2;
-  }
-  return out;
+std::string decoded(std::string_view text, std::string_view url) {
+  std::optional<std::string> bytes = base::percent_decoded(text);
+  if (!bytes) throw_bad_url(url, "a '%' without two hexadecimal digits after it");
+  return *std::move(bytes);
 }
 
-/// Moves ?name=value&… from the end of a URL into the options; returns the rest.
-std::string_view take_query(std::string_view end, Options& options, std::string_view url) {
+bool is_option(std::string_view name) {
+  bool known = name == "mode";
+  each_option(Options(),
+              [&](const OptionField& of, const auto&) { known = known || of.name == name; });
+  return known;
+}
+
+/// Moves ?name=value&… from the end of a URL into the options, or what they do not know into
+/// `others` (nullptr: that is an error); returns the rest.
+std::string_view take_query(std::string_view end, Options& options, std::string_view url,
+                            decltype(SplitUrl::query)* others = nullptr) {
   const std::size_t mark = end.find('?');
   if (mark == std::string_view::npos) return end;
   std::string_view query = end.substr(mark + 1);
   while (!query.empty()) {
     const std::string_view item = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(query.size(), item.size() + 1));
+    if (item.empty() && others != nullptr) continue;
     const std::string_view name = item.substr(0, item.find('='));
     const std::string_view value = item.substr(std::min(item.size(), name.size() + 1));
+    if (others != nullptr && !is_option(name)) {
+      others->emplace_back(decoded(name, url), decoded(value, url));
+      continue;
+    }
     try {
-      options.set(name, percent_decoded(value, url));
+      options.set(name, decoded(value, url));
     } catch (const UsageError& error) {
       throw_bad_url(url, error.what());
     }
@@ -81,12 +101,30 @@ std::string_view take_query(std::string_view end, Options& options, std::string_
   return end.substr(0, mark);
 }
 
+/// Where in a URL the part before the path ends.
+std::size_t end_of_authority(std::string_view url, std::size_t begin) {
+  return std::min(url.find_first_of("/?#", begin), url.size());
+}
+
+/// Hides what stands where a port should be and is no number: a password whose host is missing.
+void hide_odd_port(std::string& url, std::size_t host, std::string_view hidden) {
+  const std::size_t end = end_of_authority(url, host);
+  const std::size_t bracket = url.rfind(']', end);
+  const std::size_t colon =
+      url.find(':', bracket != std::string::npos && bracket > host ? bracket : host);
+  if (colon >= end || colon == std::string::npos) return;
+  const std::string_view port = std::string_view(url).substr(colon + 1, end - colon - 1);
+  if (port.find_first_not_of("0123456789") != port.npos)
+    url.replace(colon + 1, port.size(), hidden);
+}
+
 }  // namespace
 
 void throw_bad_url(std::string_view url, const std::string& why) {
   throw UsageError(
       fmt::format("cannot open '{}': {}; give a path, sqlite:///relative.db, "
-                  "sqlite:////absolute.db or memory://",
+                  "sqlite:////absolute.db, memory://, redis://host:6379/0 (rediss:// with TLS), "
+                  "unix:///path/of.sock, redis+embedded:///path.rdb or postgresql://host/database",
                   redacted(url), why));
 }
 
@@ -100,13 +138,20 @@ SplitUrl split_url(std::string_view url, Options& options) {
     const std::string_view rest = take_query(url.substr(kMemory.size()), options, url);
     if (!rest.empty())
       throw_bad_url(url, "memory:// takes no path: each opening is a store of its own");
-    return {.url = url, .memory = true};
+    return {.url = url, .kind = Kind::kMemory};
   }
-  if (names_memory(url)) return {.url = url, .memory = true};
-  for (const std::string_view scheme : {kSqlite, kLibsql}) {
-    if (!url.starts_with(scheme)) continue;
-    return {
-        .url = url, .scheme = scheme, .rest = take_query(url.substr(scheme.size()), options, url)};
+  if (names_memory(url)) return {.url = url, .kind = Kind::kMemory};
+  if (const Scheme* scheme = scheme_of(url)) {
+    SplitUrl split{.url = url, .kind = scheme->kind, .scheme = scheme->text};
+    split.rest = take_query(url.substr(scheme->text.size()), options, url,
+                            scheme->kind == Kind::kFile ? nullptr : &split.query);
+    return split;
+  }
+  if (url.starts_with("redis+cluster://")) {
+    throw_bad_url(
+        url,
+        "this version of graven supports no Redis Cluster; use redis:// and a server that "
+        "is not part of a cluster");
   }
   const std::size_t colon = url.find("://");
   if (colon != std::string_view::npos && url.find('/') == colon + 1) {
@@ -119,13 +164,17 @@ std::string path_of(const SplitUrl& split) {
   const std::string_view url = split.url;
   const std::string_view rest = split.rest;
   if (split.scheme.empty()) return std::string(rest);
+  if (split.kind == Kind::kPrivateRedis) {
+    if (rest.empty() || rest.ends_with('/')) throw_bad_url(url, "the path of its file is missing");
+    return decoded(rest, url);
+  }
   // sqlite:///rel.db has the path "rel.db", sqlite:////abs.db "/abs.db".
   if (!rest.starts_with('/') || rest.size() < 2) {
     throw_bad_url(url, rest.empty() || rest == "/"
                            ? "the path is missing"
                            : "it names a host, and graven opens files of this machine only");
   }
-  return percent_decoded(rest.substr(1), url);
+  return decoded(rest.substr(1), url);
 }
 
 std::string map_place(std::string_view url) {
@@ -143,11 +192,15 @@ std::string redacted(Text url) {
   std::string text(url);
   if (const std::size_t colon = text.find("://"); colon != std::string::npos) {
     const std::size_t host = colon + 3;
-    const std::string_view scheme = std::string_view(text).substr(0, host);
     // A password may contain unescaped characters, even '@', so search for the last '@'.
     const std::size_t at = text.rfind('@');
-    const bool file = (scheme == kSqlite || scheme == kLibsql) && text[host] == '/';
-    if (at != std::string::npos && at >= host && !file) text.replace(host, at - host, kHidden);
+    const Scheme* scheme = scheme_of(text);
+    const bool path = scheme != nullptr && scheme->kind != Kind::kPostgres && text[host] == '/';
+    if (at != std::string::npos && at >= host && !path) {
+      text.replace(host, at - host, kHidden);
+    } else if (!path) {
+      hide_odd_port(text, host, kHidden);
+    }
   }
   std::string shown;
   for (std::string_view rest = text; !rest.empty();) {

@@ -1,31 +1,46 @@
 // SPDX-License-Identifier: MIT
 //
-// What the URL of a store says: a path or a store in memory, and options. Messages show a URL
+// What the URL of a store says: which kind of store, where it is, and options. Messages show a URL
 // without its secrets (redacted(), in <graven/database.hpp>).
 //
 // Pure functions, except that map_place() follows symbolic links. Any thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <graven/database.hpp>
 
 namespace graven {
 
-/// A URL without its options; views of the URL.
+/// A URL without the options that graven knows; its views are of the URL.
 struct SplitUrl {
-  std::string_view url;       // all of it, for messages
-  bool memory = false;        // it names a store in memory
+  enum class Kind : std::uint8_t {
+    kFile,          ///< a path, sqlite:// or libsql://
+    kMemory,        ///< memory:// and its like
+    kRedis,         ///< redis://, rediss:// or unix://
+    kPrivateRedis,  ///< redis+embedded://, then the path of an .rdb file
+    kPostgres,      ///< postgresql:// or postgres://
+  };
+
+  std::string_view url;  // all of it, for messages
+  Kind kind = Kind::kFile;
   std::string_view scheme{};  // such as "sqlite://"; empty if the URL is a path
-  std::string_view rest{};    // what follows the scheme
+  std::string_view rest{};    // what follows the scheme, without options
+  /// The options of the server's store, name and value, decoded: those that graven does not know.
+  std::vector<std::pair<std::string, std::string>> query{};
 };
 
 /// Splits a URL, and moves what it says after ? into the options. UsageError if graven has no such
-/// stores, or for an unknown option or a wrong value. path_of() checks the rest.
+/// stores, or for a wrong value; an unknown option of a store on a server is kept for that store,
+/// any other is a UsageError. path_of() checks the path.
 SplitUrl split_url(std::string_view url, Options& options);
 
-/// The path of the file; percent-decoded if the URL has a scheme. UsageError if it names no file.
+/// The path of the file, of kFile or kPrivateRedis; percent-decoded if the URL has a scheme.
+/// UsageError if it names no file.
 std::string path_of(const SplitUrl& split);
 
 /// Whether a URL is a name of SQLite or graven for a database in memory. No file must get such a

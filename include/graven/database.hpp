@@ -5,7 +5,7 @@
 //
 // A Database is a handle: copies stand for the same database. Any number of threads may use it.
 // close(), or the end of the last handle, ends it. Several processes may open one store; writers
-// take turns in the order in which they come.
+// take turns in the order in which they come (on a server, they repeat what was in conflict).
 #pragma once
 
 #include <chrono>

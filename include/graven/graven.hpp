@@ -6,6 +6,7 @@
 #include <graven/argument.hpp>       // IWYU pragma: export
 #include <graven/backup.hpp>         // IWYU pragma: export
 #include <graven/bulk_import.hpp>    // IWYU pragma: export
+#include <graven/copy.hpp>           // IWYU pragma: export
 #include <graven/data.hpp>           // IWYU pragma: export
 #include <graven/database.hpp>       // IWYU pragma: export
 #include <graven/doctor.hpp>         // IWYU pragma: export
@@ -16,6 +17,7 @@
 #include <graven/map.hpp>            // IWYU pragma: export
 #include <graven/option_fields.hpp>  // IWYU pragma: export
 #include <graven/path.hpp>           // IWYU pragma: export
+#include <graven/query.hpp>          // IWYU pragma: export
 #include <graven/repair.hpp>         // IWYU pragma: export
 #include <graven/sql.hpp>            // IWYU pragma: export
 #include <graven/stats.hpp>          // IWYU pragma: export

@@ -24,8 +24,9 @@ namespace {
 constexpr const char* kAbout =
     "Shows and changes graven databases: dicts and lists that are kept in a file.\n"
     "\n"
-    "A DATABASE is a file (state.db) or a URL (sqlite:////abs/state.db). A PATH leads from its\n"
-    "root dict down, one key or list index after the other: tasks/T1/status, queue/0, queue/-1.\n"
+    "A DATABASE is a file (state.db) or a URL (sqlite:////abs/state.db, redis://host/0,\n"
+    "postgresql://host/app). A PATH leads from its root dict down, one key or list index after the "
+    "other: tasks/T1/status, queue/0, queue/-1.\n"
     "The empty path \"\" is the root. In a key '/' is written ~1, '~' is written ~0, and a "
     "control\n"
     "character ~xHH. Values are read and printed as JSON. What JSON lacks (bytes, NaN, shared and\n"
@@ -39,10 +40,11 @@ constexpr const char* kStatuses =
 
 // In the order of the help.
 constexpr void (*kVerbs[])(Verbs&) = {
-    declare_get,     declare_set,         declare_del,    declare_ls,      declare_tree,
-    declare_dump,    declare_load,        declare_check,  declare_repair,  declare_backup,
-    declare_restore, declare_maintenance, declare_doctor, declare_collect, declare_why,
-    declare_stats,   declare_top,         declare_watch,  declare_serve};
+    declare_get,     declare_set,     declare_del,   declare_ls,          declare_tree,
+    declare_query,   declare_dump,    declare_load,  declare_check,       declare_repair,
+    declare_backup,  declare_restore, declare_copy,  declare_maintenance, declare_doctor,
+    declare_collect, declare_why,     declare_stats, declare_top,         declare_watch,
+    declare_serve};
 
 // CLI11 takes -5 for an option, so a negative value of `set` is moved behind "--".
 std::vector<std::string> protect_negative_numbers(std::vector<std::string> arguments) {
@@ -58,6 +60,26 @@ std::vector<std::string> protect_negative_numbers(std::vector<std::string> argum
     return arguments;
   }
   return arguments;
+}
+
+// The same for the fields to sort by: `--sort -age` becomes `--sort=-age`.
+std::vector<std::string> join_sort_fields(std::vector<std::string> arguments) {
+  if (arguments.empty() || arguments.front() != "query") return arguments;
+  std::vector<std::string> joined;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const bool sort = arguments[i] == "--sort" || arguments[i] == "-s";
+    if (arguments[i] == "--") {
+      joined.insert(joined.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i),
+                    arguments.end());
+      break;
+    }
+    if (sort && i + 1 < arguments.size()) {
+      joined.push_back("--sort=" + arguments[++i]);
+    } else {
+      joined.push_back(std::move(arguments[i]));
+    }
+  }
+  return joined;
 }
 
 /// The number of letters to insert, delete or change, or of neighbours to swap, to turn one word
@@ -202,7 +224,7 @@ int CommandLine::run(std::vector<std::string> arguments) {
     out.flush();
     return kDone;
   }
-  arguments = protect_negative_numbers(std::move(arguments));
+  arguments = join_sort_fields(protect_negative_numbers(std::move(arguments)));
   const auto plain = std::find(arguments.begin(), arguments.end(), "--");
   const bool asked_for_json = std::find(arguments.begin(), plain, "--json") != plain;
   json_ = asked_for_json;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Walks the declared verbs and options. The name of a value decides its completion: DATABASE,
-// BACKUP, TARGET and FILE are files; PATH and NODE are keys of the database in the first argument,
-// as `graven ls` lists them. Used by the main thread.
+// BACKUP, TARGET, FILE, SOURCE and DEST are files; PATH and NODE are keys of the database in the
+// first argument, as `graven ls` lists them. Used by the main thread.
 #include "cli/generate.hpp"
 
 #include <graven/error.hpp>
@@ -61,7 +61,8 @@ std::vector<VerbText> verbs_of(const CLI::App& app) {
 }
 
 bool is_file(std::string_view value) {
-  return value == "DATABASE" || value == "BACKUP" || value == "TARGET" || value == "FILE";
+  return value == "DATABASE" || value == "BACKUP" || value == "TARGET" || value == "FILE" ||
+         value == "SOURCE" || value == "DEST";
 }
 bool is_key(std::string_view value) { return value == "PATH" || value == "NODE"; }
 

@@ -38,10 +38,11 @@ std::string unescaped(std::string_view text) {
   return bytes;
 }
 
-/// UsageError if opening the URL would refuse its options.
+/// UsageError if opening the URL would refuse its options. A server's store knows others, too.
 void check_options(const std::string& url) {
   const std::size_t mark = url.find('?');
-  if (url.find("://") == std::string::npos || mark == std::string::npos) return;
+  const bool file = url.starts_with("sqlite://") || url.starts_with("libsql://");
+  if (!file || mark == std::string::npos) return;
   Options options;
   for (std::string_view rest = std::string_view(url).substr(mark + 1); !rest.empty();) {
     const std::string_view item = rest.substr(0, rest.find('&'));
@@ -112,6 +113,19 @@ void require_other_output(const std::string& file) {
                                errors.empty() ? out : errors));
 }
 
+bool on_server(const std::string& url) {
+  return file_of(url).empty() && url.find("memory:") == std::string::npos;
+}
+
+void require_in_file(const std::string& database, const char* verb) {
+  if (!on_server(database)) return;
+  const bool postgres = database.starts_with("postgres");
+  throw UsageError(fmt::format(
+      "'graven {}' is for files, and {} is none: 'graven copy' copies a store into a file and from "
+      "a file, 'graven dump' writes it as JSON, 'graven check' checks it{}",
+      verb, redacted(database), postgres ? ", and pg_dump backs up a PostgreSQL database" : ""));
+}
+
 std::string require_named_file(const std::string& database) {
   std::string file = file_of(database);
   if (file.empty()) throw UsageError(redacted(database) + " names no file");
@@ -132,6 +146,8 @@ Database open_database(const Where& where, Access access,
     if (!where.prefix.empty()) require_prefix(where, options);
   }
   if (const std::string file = file_of(where.database); !file.empty()) require_other_output(file);
+  // For files, require_file() has said so.
+  if (on_server(where.database)) options.create = access == Access::kCreate;
   options.prefix = where.prefix;
   return Database(where.database, options);
 }

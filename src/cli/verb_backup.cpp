@@ -191,6 +191,7 @@ int run_scheduled(const BackupVerb& options) {
 }
 
 int run_backup(const BackupVerb& options) {
+  require_in_file(options.where.database, "backup");
   const InterruptGuard guard;
   if (options.every > 0) return run_scheduled(options);
   const Database db = open_database(options.where, Access::kRead);
@@ -202,6 +203,7 @@ int run_backup(const BackupVerb& options) {
 
 int run_restore(const RestoreVerb& options) {
   const InterruptGuard guard;
+  require_in_file(options.database, "restore");
   const std::string path = require_named_file(options.database);
   const Stopwatch watch;
   BackupReport report;
@@ -232,8 +234,13 @@ int run_maintenance(const MaintenanceOptions& options) {
     return kDone;
   }
   Output out;
-  out.line(fmt::format("{}: {} before, {} now", redacted(options.where.database),
-                       human_bytes(before), human_bytes(after)));
+  if (on_server(options.where.database)) {
+    out.line(redacted(options.where.database) +
+             ": collected; the server maintains its memory and files itself");
+  } else {
+    out.line(fmt::format("{}: {} before, {} now", redacted(options.where.database),
+                         human_bytes(before), human_bytes(after)));
+  }
   if (!obstacle.empty()) out.line(obstacle);
   out.flush();
   return kDone;

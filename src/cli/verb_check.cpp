@@ -43,7 +43,7 @@ Data report_as_data(const CheckReport& report) {
                      {"problems", problems}});
 }
 
-void print_report(Output& out, const std::string& name, const CheckReport& report) {
+void print_report(Output& out, const std::string& name, const CheckReport& report, bool server) {
   const std::size_t count = report.problems.size();
   out.line(report.ok() ? name + ": sound"
                        : fmt::format("{}: {} {}", name, grouped(count),
@@ -56,10 +56,17 @@ void print_report(Output& out, const std::string& name, const CheckReport& repor
   if (report.reclaiming != 0) {
     out.line(fmt::format("  {} pending deletion", grouped(report.reclaiming)));
   }
+  if (server) {
+    out.line("  all of graven's records were checked; how it keeps them, the server checks itself");
+  }
   for (const Problem& problem : report.problems) {
     out.line(fmt::format("  {}: {}", problem.node.empty() ? "store" : problem.node, problem.what));
   }
-  if (!report.ok()) {
+  if (!report.ok() && server) {
+    out.line(
+        "'graven copy' copies it into a file as it is; there 'graven repair --dry-run' shows what "
+        "can be repaired.");
+  } else if (!report.ok()) {
     out.line(
         "Keep a copy of the file as it is; 'graven repair --dry-run' shows what can be repaired.");
   }
@@ -91,19 +98,21 @@ Value find_node(const Database& db, const std::string& name) {
 
 int run_check(const CheckOptions& options) {
   // Does not open a Database: that needs its prefix, which may be damaged.
-  const std::string file = require_named_file(options.where.database);
+  const bool server = on_server(options.where.database);
+  const std::string store =
+      server ? options.where.database : require_named_file(options.where.database);
   require_file(options.where.database);
   CheckReport report;
   {
     Progress progress("checking", 0, Progress::Unit::kItems);
-    report =
-        check(file, [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); });
+    report = check(store,
+                   [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); });
   }
   Output out;
   if (options.json) {
     out.line(to_json_text(report_as_data(report)));
   } else {
-    print_report(out, redacted(options.where.database), report);
+    print_report(out, redacted(options.where.database), report, server);
   }
   out.flush();
   return report.ok() ? kDone : kNotFound;

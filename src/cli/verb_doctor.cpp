@@ -37,6 +37,7 @@ Data as_data(const std::vector<Finding>& findings, bool well) {
 }
 
 int run_doctor(const DoctorOptions& options) {
+  require_in_file(options.database, "doctor");
   const std::vector<Finding> findings = examine(require_named_file(options.database));
   const bool well = std::all_of(findings.begin(), findings.end(), [](const Finding& finding) {
     return finding.severity == Severity::kNote;

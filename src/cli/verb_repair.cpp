@@ -72,6 +72,7 @@ void print_report(Output& out, const std::string& name, const RepairReport& repo
 }
 
 int run_repair(const RepairVerb& options) {
+  require_in_file(options.where.database, "repair");
   const InterruptGuard guard;
   const Database db = open_database(options.where, Access::kChange);
   RepairReport report;

@@ -118,6 +118,7 @@ int run_stats(const StatsOptions& options) {
 }
 
 int run_top(const TopOptions& options) {
+  require_in_file(options.where.database, "top");
   const InterruptGuard guard;
   const Database db = open_database(options.where, Access::kRead);
   const bool screen = is_terminal(1);

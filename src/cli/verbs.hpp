@@ -41,6 +41,10 @@ std::string file_of(const std::string& url);
 /// The same for a verb that uses the file without opening the URL. UsageError if the URL names no
 /// file or has options that opening would refuse; also throws like require_other_output().
 std::string require_named_file(const std::string& database);
+/// Whether a URL names a store that is neither in a file nor in memory.
+bool on_server(const std::string& url);
+/// UsageError for such a store: the verb needs a file. Says what does the same there.
+void require_in_file(const std::string& database, const char* verb);
 /// UsageError if standard output or standard error is a file of a database, which the output would
 /// destroy. `file`: a database whose files are recognised under any name.
 void require_other_output(const std::string& file = {});
@@ -55,12 +59,14 @@ void declare_set(Verbs& verbs);
 void declare_del(Verbs& verbs);
 void declare_ls(Verbs& verbs);
 void declare_tree(Verbs& verbs);
+void declare_query(Verbs& verbs);
 void declare_dump(Verbs& verbs);
 void declare_load(Verbs& verbs);
 void declare_check(Verbs& verbs);
 void declare_repair(Verbs& verbs);
 void declare_backup(Verbs& verbs);
 void declare_restore(Verbs& verbs);
+void declare_copy(Verbs& verbs);
 void declare_maintenance(Verbs& verbs);
 void declare_doctor(Verbs& verbs);
 void declare_collect(Verbs& verbs);

@@ -3,8 +3,6 @@
 // Finds the root, nodes by uid, and counters, in any scope. See entry_points.hpp.
 #include "graph/entry_points.hpp"
 
-#include <fmt/format.h>
-
 #include <utility>
 
 #include "graph/handles.hpp"
@@ -55,15 +53,8 @@ std::int64_t increment(Scope& scope, std::string_view counter, std::int64_t by) 
   check_key(counter);
   if (counter.empty()) throw BadValueError("a counter needs a name");
   std::int64_t value = 0;
-  scope.write([&](store::Work& work) {
-    const Key key = counter_key(scope.session(), counter);
-    Record record = work.load(key).value_or(Record{});
-    if (__builtin_add_overflow(record.integers[0], by, &record.integers[0])) {
-      throw LimitError(fmt::format("the counter '{}' would leave the range of 64 bits", counter));
-    }
-    value = record.integers[0];
-    work.put(key, std::move(record));
-  });
+  scope.write(
+      [&](store::Work& work) { work.add(counter_key(scope.session(), counter), by, value); });
   return value;
 }
 

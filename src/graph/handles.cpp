@@ -96,6 +96,23 @@ void find_again(const Pin& pin, NodeId lost) {
   throw;
 }
 
+/// Reads the nodes that elements link to, many at once: then each is known.
+void read_nodes(store::Work& work, const std::vector<std::string>& elements) {
+  constexpr std::size_t kAtOnce = 4'096;
+  std::vector<port::Key> keys;
+  const auto read = [&] {
+    work.load_many(keys, [](std::size_t, port::Record*) {});
+    keys.clear();
+  };
+  for (const std::string& element : elements) {
+    if (const std::optional<Link> link = link_of(jsonb::parse(element))) {
+      keys.push_back(node_key(link->id));
+    }
+    if (keys.size() == kAtOnce) read();
+  }
+  read();
+}
+
 std::int64_t clear(store::Work& work, NodeRecord& node) {
   std::int64_t size = 0;
   std::vector<std::string> released;
@@ -103,6 +120,7 @@ std::int64_t clear(store::Work& work, NodeRecord& node) {
     ++size;
     if (jsonb::parse(element).type == jsonb::Type::kObject) released.emplace_back(element);
   });
+  read_nodes(work, released);
   for (const std::string& element : released) release(work, node.id, element);
   return -size;
 }

@@ -20,6 +20,7 @@
 
 #include <graven/database.hpp>
 
+#include "base/fork.hpp"
 #include "base/function_ref.hpp"
 #include "graph/collector/heap.hpp"
 #include "graph/node/node.hpp"
@@ -75,9 +76,9 @@ class Session {
   Options options_;
   std::uint64_t store_constant_;
   std::atomic<bool> closed_{false};
-  std::string prefix_;   // set while opening
-  std::string missing_;  // why there is no prefix; set while opening
-  std::mutex adopting_;  // held to change prefix_id_ and root_ together
+  std::string prefix_;                      // set while opening
+  std::string missing_;                     // why there is no prefix; set while opening
+  base::ForkRenewed<std::mutex> adopting_;  // held to change prefix_id_ and root_ together
   std::atomic<std::int64_t> prefix_id_{0};
   std::atomic<NodeId> root_{0};
 };

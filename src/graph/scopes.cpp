@@ -5,6 +5,8 @@
 #include <mutex>
 #include <utility>
 
+#include <graven/error.hpp>
+
 #include "graph/collector/links.hpp"
 #include "graph/scope.hpp"
 
@@ -14,6 +16,8 @@ namespace {
 using port::Record;
 using port::View;
 using store::Work;
+
+constexpr int kTriesOfAView = 3;  // where its state becomes too old for the store
 
 class LiveScope final : public Scope {
  public:
@@ -65,13 +69,22 @@ class LiveScope final : public Scope {
       try {
         body(view);
         if (view.holds()) return;
+      } catch (const ConflictError&) {
+        break;  // the view below is too old for the store
       } catch (...) {
         if (view.holds()) throw;
       }
       if (view.read_below()) break;
     }
-    const std::unique_ptr<View> view = heap.store().view();
-    body(*view);
+    for (int tries = 1;; ++tries) {
+      const std::unique_ptr<View> view = heap.store().view();
+      try {
+        body(*view);
+        break;
+      } catch (const ConflictError&) {
+        if (tries == kTriesOfAView) throw;
+      }
+    }
     heap.store().cache().settle();
   }
 

@@ -10,6 +10,7 @@
 #include "graph/prefixes.hpp"
 #include "graph/scope.hpp"
 #include "port/scan.hpp"
+#include "store/incomplete.hpp"
 
 namespace graven::graph {
 namespace {
@@ -128,7 +129,7 @@ TransactionStep::TransactionStep(std::shared_ptr<Session> session, const store::
 void Session::open_prefix() {
   store::Store& store = heap_->store();
   const auto adopt = [&](const Record& record) {
-    const std::scoped_lock lock(adopting_);
+    const std::scoped_lock lock(*adopting_);
     prefix_id_.store(record.integers[0]);
     root_.store(record.integers[1]);
   };
@@ -139,7 +140,7 @@ void Session::open_prefix() {
     if (prefix_.empty()) {
       prefix_ = by_default ? std::string(kDefaultPrefix) : free_prefix_name(*view);
     }
-    if (const std::optional<Record> known = view->load(prefix_key(prefix_))) {
+    if (const auto known = store::find_in_whole(*view, prefix_key(prefix_), store.name())) {
       adopt(*known);
       return;
     }
@@ -161,7 +162,7 @@ void Session::open_prefix() {
   Record opened;
   heap_->store().write(
       [&](Work& work) {
-        if (const std::optional<Record> known = work.load(prefix_key(prefix_))) {
+        if (const auto known = store::find_in_whole(work, prefix_key(prefix_), store.name())) {
           opened = *known;
         } else {
           NodeRecord root{.id = work.next_id(Space::kNode), .prefix = free_prefix_id(work)};

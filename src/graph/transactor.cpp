@@ -3,6 +3,8 @@
 // Snapshot and Transactor: public classes that forward to their scopes. See scopes.cpp.
 #include <chrono>
 
+#include <graven/error.hpp>
+
 #include "graph/entry_points.hpp"
 #include "graph/handles.hpp"
 
@@ -71,6 +73,8 @@ void Transactor::transact(const std::function<void()>& function, Durable durable
     scope.restart();
     try {
       function();
+    } catch (const ConflictError&) {
+      continue;  // the state that it reads from is too old for the store
     } catch (...) {
       scope.restart();
       throw;

@@ -44,7 +44,7 @@ std::vector<Check> check_readiness(const Database& db, const std::string& path,
     result.what = result.ok ? "open" : "closed";
   }));
   checks.push_back(check("read", [&](Check& result) {
-    const Snapshot now = db.snapshot();  // a snapshot always reads the file
+    const Snapshot now = db.snapshot();  // a snapshot always reads the store
     if (db.prefix_in_use(db.prefix())) {
       result.what =
           fmt::format("{} entries in the root of the prefix '{}'", now.root().size(), db.prefix());
@@ -52,6 +52,7 @@ std::vector<Check> check_readiness(const Database& db, const std::string& path,
       result.what = fmt::format("no prefix '{}', and {} others", db.prefix(), db.prefixes().size());
     }
   }));
+  if (path.empty()) return checks;
   checks.push_back(check("wal", [&](Check& result) {
     const std::uint64_t bytes = db.stats().file.wal_bytes;
     result.ok = bytes <= limits.most_wal;
@@ -61,7 +62,6 @@ std::vector<Check> check_readiness(const Database& db, const std::string& path,
                    : ", more than " + shown_bytes(limits.most_wal) +
                          ": a reader has been open for too long, or no process runs checkpoints");
   }));
-  if (path.empty()) return checks;
   checks.push_back(check("disk", [&](Check& result) {
     struct statvfs disk {};
     if (::statvfs(folder_of(path).c_str(), &disk) != 0) {

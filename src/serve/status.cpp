@@ -109,12 +109,15 @@ std::string to_text(const Stats& stats, const std::vector<PoolStats>& pools) {
                        shown_time(histogram.p99), shown_time(histogram.max));
   };
   const FileStats& file = stats.file;
-  line("file", file.name + (file.read_only ? " (read-only here)" : ""));
-  line("size",
-       fmt::format("{}, WAL {} of it", shown_bytes(file.size_bytes), shown_bytes(file.wal_bytes)));
-  line("pages", fmt::format("{} bytes each, {} free", file.page_bytes, file.free_pages));
-  line("all commits", fmt::format("{} by all processes since the first opened it", file.commits));
-  line("owners", fmt::format("{} processes hold unlinked nodes", stats.process.owners));
+  const bool in_file = file.page_bytes != 0 || !file.readable;
+  line(in_file ? "file" : "store", file.name + (file.read_only ? " (read-only here)" : ""));
+  if (in_file) {
+    line("size", fmt::format("{}, WAL {} of it", shown_bytes(file.size_bytes),
+                             shown_bytes(file.wal_bytes)));
+    line("pages", fmt::format("{} bytes each, {} free", file.page_bytes, file.free_pages));
+    line("all commits", fmt::format("{} by all processes since the first opened it", file.commits));
+    line("owners", fmt::format("{} processes hold unlinked nodes", stats.process.owners));
+  }
   line("cache", fmt::format("{} entries, {}; {} hits, {} misses, {} from the warm file",
                             stats.cache.entries, shown_bytes(stats.cache.bytes), stats.cache.hits,
                             stats.cache.misses, stats.cache.warm_hits));
@@ -124,8 +127,10 @@ std::string to_text(const Stats& stats, const std::vector<PoolStats>& pools) {
   line("transactions", fmt::format("{} committed, {} rolled back, {} expired, {} conflicts",
                                    stats.transactions.committed, stats.transactions.rolled_back,
                                    stats.transactions.expired, stats.transactions.conflicts));
-  line("checkpoints", times(stats.checkpoints.time) +
-                          fmt::format("; {} incomplete", stats.checkpoints.incomplete));
+  if (in_file) {
+    line("checkpoints", times(stats.checkpoints.time) +
+                            fmt::format("; {} incomplete", stats.checkpoints.incomplete));
+  }
   line("collector", fmt::format("{} nodes", stats.collector.collected));
   line("busy", fmt::format("{} waits, {} errors", stats.busy.waits, stats.busy.errors));
   for (const PoolStats& pool : pools) {

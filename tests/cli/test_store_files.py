@@ -112,6 +112,7 @@ PRINTING = {
     "get": ["get", "state.db"],
     "ls": ["ls", "state.db"],
     "tree": ["tree", "state.db"],
+    "query": ["query", "state.db", ""],
     "dump": ["dump", "state.db"],
     "check": ["check", "state.db"],
     "check, by a URL": ["check", "sqlite:///state.db", "--json"],

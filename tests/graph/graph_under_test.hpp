@@ -22,6 +22,7 @@
 #include "graph/node/node.hpp"
 #include "graph/scope.hpp"
 #include "port/oracle.hpp"
+#include "servers/stores.hpp"
 
 namespace graven::test {
 
@@ -106,13 +107,18 @@ inline Database over(std::unique_ptr<port::Backend> backend, const Options& opti
       std::make_shared<store::Store>(std::move(backend)), options)));
 }
 
-/// A database on the backend the parameter names. (The oracle has no interactive transactions.)
-class OnEveryStore : public ::testing::TestWithParam<const char*> {
+/// A database on the backend the parameter names. (The oracle and servers have no interactive
+/// transactions.)
+class OnEveryStore : public ::testing::TestWithParam<std::string> {
  protected:
   /// Whether what is written is there for whoever opens url() next.
-  [[nodiscard]] bool persistent() const { return is("sqlite"); }
+  [[nodiscard]] bool persistent() const { return is("sqlite") || !server_url_.empty(); }
+  /// Whether the store keeps its clock as a record.
+  [[nodiscard]] bool has_clock() const { return in_file() || is("memory"); }
   [[nodiscard]] bool in_file() const { return is("sqlite") || is("lazy"); }
-  [[nodiscard]] std::string url() const { return in_file() ? folder_ / "test.db" : "memory://"; }
+  [[nodiscard]] std::string url() const {
+    return in_file() ? folder_ / "test.db" : server_url_.empty() ? "memory://" : server_url_;
+  }
   /// A lazy store is flushed all the time.
   [[nodiscard]] Options options() const {
     Options options;
@@ -128,15 +134,22 @@ class OnEveryStore : public ::testing::TestWithParam<const char*> {
   }
 
   TemporaryFolder folder_;
+  const std::string server_url_ = url_of_new_store(GetParam());
   Database db{open()};
 };
 
-inline std::string store_name(const ::testing::TestParamInfo<const char*>& info) {
+inline std::vector<std::string> every_store() {
+  std::vector<std::string> all{"memory", "sqlite", "lazy", "oracle"};
+  for (const std::string& name : server_stores()) all.push_back(name);
+  return all;
+}
+
+inline std::string store_name(const ::testing::TestParamInfo<std::string>& info) {
   return info.param;
 }
 
-#define GRAVEN_ON_EVERY_STORE(Suite)                                                               \
-  INSTANTIATE_TEST_SUITE_P(Stores, Suite, ::testing::Values("memory", "sqlite", "lazy", "oracle"), \
+#define GRAVEN_ON_EVERY_STORE(Suite)                                                          \
+  INSTANTIATE_TEST_SUITE_P(Stores, Suite, ::testing::ValuesIn(::graven::test::every_store()), \
                            ::graven::test::store_name)
 
 }  // namespace graven::test

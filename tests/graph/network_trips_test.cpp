@@ -149,6 +149,37 @@ TEST_F(NetworkTrips, AConflictCostsOneMore) {
   EXPECT_EQ(dict["m"].get<int>(), 1);
 }
 
+TEST_F(NetworkTrips, IncrementsOfOneCounterDoNotConflict) {
+  auto counting = std::make_unique<CountingStore>(oracle::Oracle::open(store_));
+  bool between = false;
+  const Database other = warm();
+  std::int64_t theirs = other.incr("n", 5);
+  counting->script([&](const Call& call) {
+    if (call.asked == Asked::kCommit && std::exchange(between, false)) theirs = other.incr("n");
+    return Fault{};
+  });
+  const Database db = over(std::move(counting));
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(db.count("n"), 5);
+  for (std::int64_t sum = 6; sum < 26; sum += 2) {
+    std::int64_t own = 0;
+    between = true;
+    EXPECT_EQ(waits([&] { own = db.incr("n"); }), (Waits{0, 2, 0}));  // the other's, and its own
+    EXPECT_EQ(theirs, sum);
+    EXPECT_EQ(own, sum + 1);
+    EXPECT_EQ(waits([&] { EXPECT_EQ(db.count("n"), sum + 1); }), (Waits{0, 0, 0}));
+  }
+  const std::int64_t before = db.count("n");
+  EXPECT_EQ(waits([&] {
+              db.transaction([&] {
+                EXPECT_EQ(db.incr("n"), before + 1);
+                EXPECT_EQ(db.count("n"), before + 1);
+                EXPECT_EQ(db.decr("n", 3), before - 2);
+              });
+            }),
+            (Waits{0, 1, 2}));
+  EXPECT_EQ(other.count("n"), before - 2);
+}
+
 TEST_F(NetworkTrips, Trees) {
   open()["tree"] = tree(10, 3);  // 1,111 dicts
   const Database db = warm();
@@ -157,6 +188,26 @@ TEST_F(NetworkTrips, Trees) {
   const Waits erased = waits([&] { db.root().erase("tree"); });
   EXPECT_EQ(erased.commits, 1U);
   EXPECT_LE(erased.reads, 6U);
+}
+
+TEST_F(NetworkTrips, LargeContainersGoInFewTrips) {
+  {
+    const Database filling = open();
+    std::map<std::string, Data> keys;
+    std::vector<Data> dicts;
+    for (int i = 0; i < 3'000; ++i) {
+      keys.emplace(std::to_string(i), i);
+      dicts.emplace_back(Data::dict());
+    }
+    filling["erased"] = keys;
+    filling["cleared"] = keys;
+    filling["list"] = dicts;
+  }
+  const Database db = warm();
+  EXPECT_LE(waits([&] { db.root().erase("erased"); }).reads, 60U);
+  EXPECT_LE(waits([&] { db["cleared"].as_dict().clear(); }).reads, 30U);
+  EXPECT_LE(waits([&] { db["list"].as_list().clear(); }).reads, 120U);
+  expect_clean(db);
 }
 
 TEST_F(NetworkTrips, Maps) {

@@ -108,7 +108,8 @@ TEST_P(Sessions, ThePrefixIsMainWhateverOthersOpened) {
     EXPECT_EQ(Database(url(), options).prefix(), name);
     EXPECT_EQ(Database(url()).prefix(), "main");
   }
-  EXPECT_EQ(Database("sqlite:///" + url() + "?prefix=second").prefix(), "second");
+  const std::string with_option = in_file() ? "sqlite:///" + url() + '?' : url() + '&';
+  EXPECT_EQ(Database(with_option + "prefix=second").prefix(), "second");
 }
 
 TEST_P(Sessions, ANewPrefixIsMadeAndNothingElse) {

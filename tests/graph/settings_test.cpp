@@ -198,7 +198,8 @@ TEST_F(Environment, NamesTheStoreAndItsSettings) {
 
 TEST_F(Environment, AnErrorDoesNotShowItsPassword) {
   for (const char* url :
-       {"postgres://ada:hunter2@db/shop", "sqlite:///e.db?password=hunter2", "redis://:hunter2@h",
+       {"postgres://ada:hunter2/x@db/shop", "sqlite:///e.db?password=hunter2",
+        "redis://:hunter2@h:port", "mysql://ada:hunter2@db/shop",
         "sqlite://ada:hunter2@host/e.db?mode=ro", "libsql://host?authToken=hunter2"}) {
     set("DATABASE_URL", url);
     const std::string message = message_of([] { (void)open_from_environment(); });
@@ -211,12 +212,21 @@ TEST_F(Environment, AnErrorDoesNotShowItsPassword) {
 TEST(Redacted, HidesSecretsAndNothingElse) {
   for (const char* shown :
        {"", "state.db", "/a/b@c.db", "sqlite:///a@b.db?mode=ro", "sqlite:////x/y.db", "memory://",
-        "postgres://host:5432/db?user=ada", "a b?c&d;e#f", "sqlite:///"}) {
+        "postgres://host:5432/db?user=ada", "a b?c&d;e#f", "sqlite:///", "redis://h:6379/0?db=1",
+        "redis://[::1]:7000", "redis://[::1]", "unix:///run/a@b.sock?key_prefix=shop",
+        "redis+embedded:///a@b:c.rdb", "redis+embedded://a.rdb", "rediss://h?ssl_ca_certs=/x"}) {
     EXPECT_EQ(redacted(shown), shown);
   }
   EXPECT_EQ(redacted("postgres://ada:pw@host/db"), "postgres://***@host/db");
   EXPECT_EQ(redacted("postgres://token@host"), "postgres://***@host");
   EXPECT_EQ(redacted("postgres://a:p@s/s?w@host/db?x=1"), "postgres://***@host/db?x=1");
+  EXPECT_EQ(redacted("redis://:pw@h:6379/0"), "redis://***@h:6379/0");
+  EXPECT_EQ(redacted("rediss://ada:p/w@h?password=pw&db=1"), "rediss://***@h?password=***&db=1");
+  EXPECT_EQ(redacted("unix://ada:pw@/run/a.sock"), "unix://***@/run/a.sock");
+  EXPECT_EQ(redacted("redis+cluster://:pw@h"), "redis+cluster://***@h");
+  EXPECT_EQ(redacted("redis://ada:pw"), "redis://ada:***");  // the host is missing
+  EXPECT_EQ(redacted("redis://:p:w/0"), "redis://:***/0");
+  EXPECT_EQ(redacted("postgresql://[::1]:pw/d"), "postgresql://[::1]:***/d");
   EXPECT_EQ(redacted("x://h?a=1&Password=p&b=2;pwd=q#token=r"),
             "x://h?a=1&Password=***&b=2;pwd=***#token=***");
   EXPECT_EQ(redacted("host=db user=ada password=p dbname=x"),

@@ -189,7 +189,9 @@ void Heap::settle(Work& work, std::size_t budget) {
   if (adrift.empty()) return;
   const Trace traced = trace(
       work, adrift, any_doomed(work), [&](NodeId id) { return pinned(id); }, budget);
-  if (traced.complete) {
+  // A commit to a server is one message, which it applies without answering anybody else.
+  const bool to_server = port::facet<port::Interactive>(backend()) == nullptr;
+  if (traced.complete && !(to_server && traced.elements > kCommitBudget)) {
     for (const NodeId id : apply(work, traced)) new_orphans_.push_back(id);
     remove(work, traced);
   } else {

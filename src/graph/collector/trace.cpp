@@ -55,6 +55,7 @@ class Tracer {
       if (!sort_out()) return {};
     }
     result_.complete = true;
+    result_.elements = elements_;
     return std::move(result_);
   }
 
@@ -194,6 +195,7 @@ class Tracer {
     places_.clear();
     children_.clear();
     for (const NodeId id : adrift) add(id, -1);
+    elements_ = 0;
     std::size_t looked = 0;
     base::InterruptPoll poll;
     FrontierStep step;
@@ -225,6 +227,7 @@ class Tracer {
     const std::optional<NodeRecord> large = node.large() ? std::optional(node) : std::nullopt;
     bool within = true;
     each_element(view_, large ? *large : node, [&](jsonb::Element element) {
+      if (large) ++elements_;
       if (element.type != jsonb::Type::kObject) return true;
       const std::optional<Link> link = link_of(element);
       if (!link) {
@@ -410,6 +413,7 @@ class Tracer {
   std::unordered_map<NodeId, Fate> fates_;
   std::vector<Hanging> hanging_;
   std::unordered_map<NodeId, std::int32_t> places_;
+  std::size_t elements_ = 0;  // Trace::elements
   std::vector<Child> children_;
   Trace result_;
 };

@@ -47,6 +47,7 @@ struct Trace {
   std::vector<Rescue> rescued;        // only those whose anchor changes; each after its anchor
   std::vector<NodeId> garbage;        // top down
   std::vector<Footprint> footprints;  // of each of them
+  std::size_t elements = 0;           // read of large containers
 };
 
 /// `adrift`: detached nodes, which have no anchor. `others`: whether the store may have more such

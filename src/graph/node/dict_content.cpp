@@ -393,6 +393,20 @@ void fill(Work& work, NodeRecord& node, std::string object) {
   }
 }
 
+namespace {
+
+constexpr std::size_t kDrainedAtOnce = 1024;
+
+/// Reads the slots of entries, all at once: then each is known.
+void read_slots(Work& work, NodeId node, const std::vector<Entry>& entries) {
+  std::vector<Key> slots;
+  slots.reserve(entries.size());
+  for (const Entry& entry : entries) slots.push_back(slot_key(node, entry.key));
+  work.load_many(slots, [](std::size_t, Record*) {});
+}
+
+}  // namespace
+
 bool drain(Work& work, NodeRecord& node, std::size_t limit,
            base::FunctionRef<void(std::string_view)> each) {
   if (node.layout == Layout::kLargeDict) {
@@ -401,7 +415,8 @@ bool drain(Work& work, NodeRecord& node, std::size_t limit,
     std::size_t done = 0;
     for (;;) {
       const std::vector<Entry> batch =
-          entries(work, node, from, std::min<std::size_t>(256, limit - done));
+          entries(work, node, from, std::min<std::size_t>(kDrainedAtOnce, limit - done));
+      read_slots(work, node.id, batch);
       for (const Entry& entry : batch) {
         each(entry.element);
         work.erase(entry_key(node.id, entry.position));
