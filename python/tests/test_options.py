@@ -167,7 +167,8 @@ def test_signatures_and_docstrings_have_them_all() -> None:
 
     assert list(inspect.signature(Own).parameters) == ["path", "colour"]
     assert str(inspect.signature(Map)).startswith(
-        "(path_or_url: 'str | bytes | os.PathLike[str] | os.PathLike[bytes]', name: 'str' = 'main',"
+        "(path_or_url: 'str | bytes | os.PathLike[str] | os.PathLike[bytes] | None' = None, "
+        "name: 'str' = 'main',"
     )
 
 
