@@ -160,7 +160,9 @@ TEST_F(RedisBackend, AMissingRightIsToldAtTheOpening) {
 }
 
 TEST_F(RedisBackend, ARightThatIsTakenAwayLeavesNothingTorn) {
-  if (!raw_->text({"INFO", "server"}).starts_with("#")) GTEST_SKIP();
+  if (raw_->text({"INFO", "server"}).find("redis_version:6.") != std::string::npos) {
+    GTEST_SKIP() << "before Redis 7 a script cannot ask which rights its user has";
+  }
   redis::Settings settings = settings_;
   settings.user = "writer";
   settings.password = "secret";
